@@ -1,0 +1,169 @@
+"""What a plugin registers: a name, a dotted target and a dataclass of options. Nothing here imports torch.
+
+The fields of an options dataclass are the single source of the command-line flags, the TOML keys, the
+environment variables and the documentation. All of them are converted by one function, :meth:`Option.convert`.
+"""
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, Self
+
+import click
+
+from ganlm_core.errors import OptionError, UnknownName
+
+KINDS = ("generator", "discriminator", "algorithm", "loss", "penalty", "estimator", "corpus", "metric")
+Kind = Literal["generator", "discriminator", "algorithm", "loss", "penalty", "estimator", "corpus", "metric"]
+
+_CLICK_TYPES: dict[type, click.ParamType] = {bool: click.BOOL, int: click.INT, float: click.FLOAT, str: click.STRING}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One field of an options dataclass, as the command line and the documentation see it."""
+
+    name: str
+    type: type
+    default: Any
+    help: str
+    min: float | None = None
+    max: float | None = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def flag(self) -> str:
+        return self.name.replace("_", "-")
+
+    @property
+    def click_type(self) -> click.ParamType:
+        """The click type that converts and checks a value: a choice, a range or a plain type."""
+        if self.choices:
+            return click.Choice(self.choices)
+        if self.type is int and (self.min is not None or self.max is not None):
+            return click.IntRange(self.min, self.max)
+        if self.type is float and (self.min is not None or self.max is not None):
+            return click.FloatRange(self.min, self.max)
+        return _CLICK_TYPES[self.type]
+
+    def convert(self, value: Any, owner: str) -> Any:
+        """``value`` (text, or what TOML and JSON give) as this option's type. Raises OptionError naming ``owner``."""
+        wrong_kind = isinstance(value, bool) != (self.type is bool) and not isinstance(value, str)
+        lossy = self.type is int and isinstance(value, float) and not value.is_integer()
+        if wrong_kind or lossy or isinstance(value, list | dict) or (self.type is str and not isinstance(value, str)):
+            raise OptionError(f"{owner}: {self.flag} is {value!r}; wanted a value of type {self.type.__name__}")
+        try:
+            return self.click_type.convert(value, None, None)
+        except click.BadParameter as error:
+            raise OptionError(f"{owner}: {self.flag} is {value!r}; {error.message.rstrip('.')}") from None
+
+
+def option(
+    default: Any, help: str, *, min: float | None = None, max: float | None = None, choices: tuple[str, ...] = ()
+) -> Any:
+    """A field of an :class:`Options` dataclass with its default, one line of help, and bounds or choices."""
+    return dataclasses.field(default=default, metadata={"help": help, "min": min, "max": max, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Options:
+    """Base of all option dataclasses. Subclasses are frozen; every field is made by :func:`option`.
+
+    Field types are ``bool``, ``int``, ``float`` and ``str``: what a flag, a TOML key and an environment
+    variable can all say. Values are checked when an instance is made, wherever they came from.
+    """
+
+    def __post_init__(self) -> None:
+        for spec in self.fields():
+            value = spec.convert(getattr(self, spec.name), type(self).__name__)
+            object.__setattr__(self, spec.name, value)
+
+    @classmethod
+    def fields(cls) -> tuple[Option, ...]:
+        """The options in the order they were declared. Raises TypeError for a field that is not an option."""
+        return _fields(cls)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], owner: str) -> Self:
+        """An instance from TOML keys or flags. Raises UnknownName or OptionError, naming ``owner``."""
+        known = {spec.name: spec for spec in cls.fields()}
+        converted = {}
+        for name, value in values.items():
+            key = name.replace("-", "_")
+            if key not in known:
+                takes = ", ".join(spec.flag for spec in known.values()) or "no options"
+                raise UnknownName(f"option of {owner}", name, known, hint=f"it takes {takes}")
+            converted[key] = known[key].convert(value, owner)
+        return cls(**converted)
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+@cache
+def _fields(cls: type[Options]) -> tuple[Option, ...]:
+    hints = typing.get_type_hints(cls)
+    specs = []
+    for field in dataclasses.fields(cls):
+        if "help" not in field.metadata:
+            raise TypeError(f"{cls.__name__}.{field.name} has no help; declare it with option(default, help)")
+        if hints[field.name] not in _CLICK_TYPES:
+            wanted = ", ".join(known.__name__ for known in _CLICK_TYPES)
+            raise TypeError(f"{cls.__name__}.{field.name} is {hints[field.name]}; an option is one of {wanted}")
+        specs.append(Option(field.name, hints[field.name], field.default, **field.metadata))
+    return tuple(specs)
+
+
+@dataclass(frozen=True)
+class NoOptions(Options):
+    """For components that take none."""
+
+
+@dataclass(frozen=True)
+class ComponentSpec:
+    """One component as data. The target is imported when the component is built, not before.
+
+    kind     one of KINDS
+    name     what the user types: lower case, digits and hyphens
+    target   ``package.module:attribute``, called with the keyword arguments that its kind states in
+             :mod:`ganlm_core.protocol`
+    options  its dataclass of options
+    summary  one line for ``ganlm list``
+    source   the paper, with the equation or algorithm
+    recipe   generators only: the recipe that trains it when the user names none
+    """
+
+    kind: Kind
+    name: str
+    target: str
+    options: type[Options] = NoOptions
+    summary: str = ""
+    source: str = ""
+    recipe: str = ""
+
+
+def check_spec(spec: object) -> ComponentSpec:
+    """``spec`` itself if it is well formed; raises TypeError or ValueError saying what its author should change."""
+    if not isinstance(spec, ComponentSpec):
+        raise TypeError(f"ganlm_components gave {spec!r}; yield ComponentSpec objects")
+    where = f"component {spec.kind!r} {spec.name!r}"
+    if spec.kind not in KINDS:
+        raise ValueError(f"{where}: the kind is none of {', '.join(KINDS)}")
+    if not isinstance(spec.name, str) or not _is_name(spec.name):
+        raise ValueError(f"{where}: a name has lower-case letters, digits and hyphens, and starts with a letter")
+    module, _, attribute = str(spec.target).partition(":")
+    if not module or not attribute.isidentifier():
+        raise ValueError(f"{where}: the target {spec.target!r} is not 'package.module:attribute'")
+    if not (isinstance(spec.options, type) and issubclass(spec.options, Options)):
+        raise TypeError(f"{where}: options is {spec.options!r}; give a dataclass derived from Options")
+    spec.options.fields()
+    return spec
+
+
+def _is_name(text: str) -> bool:
+    plain = text.replace("-", "")
+    return plain.isalnum() and plain.isascii() and text == text.lower() and text[0].isalpha() and text[-1] != "-"
+
+

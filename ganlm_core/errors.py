@@ -1,0 +1,78 @@
+"""Every error that a user can cause or meet. Each carries the exit code of the command line.
+
+GanlmError                     1  anything below
+├── UsageError                 2  what was asked for cannot be
+│   ├── UnknownName            2  no component, recipe or option has this name; the nearest is suggested
+│   ├── OptionError            2  a value is of the wrong type or out of range
+│   └── RunExists              2  the run folder is there already
+├── DataError                  1  a corpus cannot be read, or leaves nothing to train on
+├── PluginError                3  a plugin is missing, broken or breaks its contract
+├── WeightsError               4  weights do not verify: truncated, altered, of another architecture or format
+├── TrainingError              1  a step could not be finished
+│   ├── NonFinite              1  a loss became NaN or infinite
+│   └── OutOfMemory            1  the device has no memory left
+└── Interrupted              130  the run was stopped by the user; a checkpoint was saved
+
+A message says what came, what was wanted, and what to do, in one line.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class GanlmError(Exception):
+    exit_code = 1
+
+
+class UsageError(GanlmError):
+    exit_code = 2
+
+
+class UnknownName(UsageError):
+    """``name`` is none of ``known``; ``hint`` says where the known ones are listed."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        self.name = name
+        nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+        parts = [f"there is no {what} '{name}'"]
+        if nearest:
+            parts.append(f"did you mean '{nearest[0]}'?")
+        if hint:
+            parts.append(hint)
+        super().__init__("; ".join(parts))
+
+
+class OptionError(UsageError):
+    pass
+
+
+class RunExists(UsageError):
+    pass
+
+
+class DataError(GanlmError):
+    pass
+
+
+class PluginError(GanlmError):
+    exit_code = 3
+
+
+class WeightsError(GanlmError):
+    exit_code = 4
+
+
+class TrainingError(GanlmError):
+    pass
+
+
+class NonFinite(TrainingError):
+    pass
+
+
+class OutOfMemory(TrainingError):
+    pass
+
+
+class Interrupted(GanlmError):
+    exit_code = 130

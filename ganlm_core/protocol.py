@@ -1,0 +1,246 @@
+"""The GAN training protocol: what generators, discriminators, losses, estimators and algorithms promise.
+
+Shape letters: ``B`` sequences, ``T`` positions, ``V`` words in the vocabulary, ``Z`` noise, ``H`` hidden, ``F`` features.
+
+A *sequence* is either ids (B, T) of type int64, or relaxed one-hots (B, T, V) of a floating type. It ends with
+``<eos>`` and is then padded; its mask (B, T), boolean, is true up to and including ``<eos>``. A sequence that
+reached the maximum length without ``<eos>`` has a mask that is true everywhere.
+
+How the target of a component is called, by kind::
+
+    generator, discriminator       target(shape=Shape, options=...)
+    loss, penalty, estimator       target(options=...)
+    algorithm                      target(parts=Parts, options=...)
+    corpus, metric                 target(options=...)          see ganlm_core.corpora and ganlm_core.metrics
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+PAD, BOS, EOS, UNK = 0, 1, 2, 3
+SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")
+
+State = Any
+"""What an autoregressive generator carries: a tensor, or a tuple, list or dict of states, every tensor batch first."""
+
+Cost = Callable[[Tensor, Tensor], Tensor]
+"""(sequence, mask) -> what the generator pays, (B,) per sequence or (B, T) per position; differentiable in the sequence."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes that a pair of networks shares: ``vocabulary`` V, ``length`` T (``<eos>`` included), ``noise`` Z."""
+
+    vocabulary: int
+    length: int
+    noise: int
+
+
+class Generator(nn.Module):
+    """p(tokens | noise): noise (B, Z) to logits (B, T, V). Emits every position at once unless autoregressive.
+
+    ``prior`` (T, V) is a buffer that subclasses add to their logits: the log frequencies of the training data at each
+    position, the mean of the real data that the generator starts from, or zeros.
+    """
+
+    autoregressive: ClassVar[bool] = False
+    prior: Tensor
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.register_buffer("prior", torch.zeros(shape.length, shape.vocabulary))
+
+    def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
+        raise NotImplementedError
+
+
+class AutoregressiveGenerator(Generator):
+    """p(token t | noise, tokens before t), with the state carried from step to step.
+
+    ``prior`` is (V,): the log frequencies over all positions. ``forward(noise, tokens)`` gives logits (B, T, V) in
+    which position t has seen ``tokens[:, :t]`` only, so ``forward`` of a sequence scores that same sequence.
+    A subclass needs ``start`` and ``step``; a ``forward`` of its own may do all positions at once.
+    """
+
+    autoregressive: ClassVar[bool] = True
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        self.register_buffer("prior", torch.zeros(shape.vocabulary))
+
+    def start(self, noise: Tensor) -> State:
+        """The state before the first token, from noise (B, Z)."""
+        raise NotImplementedError
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """The last tokens, ids (B,) or relaxed one-hots (B, V), to the next logits (B, V) and state. Starts at ``<bos>``."""
+        raise NotImplementedError
+
+    def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
+        if tokens is None:
+            raise ValueError("an autoregressive generator needs the tokens so far; to draw some, use sampling.sample")
+        state, logits = self.start(noise), []
+        for column in shift(tokens).unbind(1):
+            step_logits, state = self.step(column, state)
+            logits.append(step_logits)
+        return torch.stack(logits, dim=1)
+
+
+class Discriminator(nn.Module):
+    """Real-or-generated logits, (B,) per sequence or (B, T) per position; the higher, the more real.
+
+    ``twice_differentiable``: whether penalties on its gradient can be trained. ``per_position``: which shape it gives.
+    """
+
+    twice_differentiable: ClassVar[bool] = True
+    per_position: bool = False
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        """Ids (B, T) or relaxed one-hots (B, T, V): both, and they agree. What the mask hides has no effect."""
+        raise NotImplementedError
+
+    def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        """The representation (B, F) that the logits are computed from."""
+        raise NotImplementedError
+
+
+class Loss(ABC):
+    """An adversarial loss on discriminator logits.
+
+    ``paired``: each generated logit is compared with a real one, so both have one logit per sequence (B,).
+    """
+
+    paired: ClassVar[bool] = False
+
+    @abstractmethod
+    def discriminator(self, real: Tensor, generated: Tensor) -> Tensor:
+        """Logits of real and of generated data, one-dimensional, to the scalar that the discriminator minimises."""
+
+    @abstractmethod
+    def generator(self, generated: Tensor, real: Tensor) -> Tensor:
+        """What the generator pays for each of its logits; the shape of ``generated``."""
+
+
+class Penalty(ABC):
+    """A regulariser of the discriminator, on relaxed one-hots (B, T, V)."""
+
+    needs_gradient: ClassVar[bool] = True
+
+    @abstractmethod
+    def __call__(
+        self, discriminator: Discriminator, real: "Sequences", generated: "Sequences"
+    ) -> Tensor:
+        """The scalar to add to the discriminator's loss."""
+
+
+class Estimator(nn.Module, ABC):
+    """How the generator's gradient passes the sampling of discrete tokens.
+
+    Called with a generator, a batch and a cost f, it gives a scalar whose gradient estimates that of E[f(x)] for
+    x ~ p(x | noise). A cost per position counts as its mean over the positions of the mask. The value of the scalar
+    means nothing by itself; the cost is logged. Whatever it remembers from step to step is a buffer.
+    """
+
+    autoregressive_only: ClassVar[bool] = False
+
+    @abstractmethod
+    def forward(self, generator: Generator, batch: "Batch", cost: Cost) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """A batch of sequences with its mask."""
+
+    sequence: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one phase sees: real ``tokens`` (B, T) with their ``mask``, fresh ``noise`` (B, Z), and when it is.
+
+    ``progress`` runs from 0 at the first step to 1 at the last. ``log`` keeps a scalar tensor for the metrics
+    of this step, without synchronising the device.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    noise: Tensor
+    step: int = 0
+    progress: float = 0.0
+    metrics: dict[str, Tensor] = field(default_factory=dict)
+
+    def log(self, name: str, value: Tensor) -> None:
+        self.metrics[name] = value.detach()
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One optimiser step of one network: ``loss`` maps a fresh batch to the scalar that ``network`` minimises."""
+
+    name: str
+    network: str
+    loss: Callable[[Batch], Tensor]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What an algorithm is built from, and the number of ``steps`` it will be asked for."""
+
+    generator: Generator
+    discriminator: Discriminator
+    loss: Loss
+    penalty: Penalty
+    estimator: Estimator
+    steps: int
+
+
+class Algorithm(nn.Module, ABC):
+    """A training method: its networks and, for each step, its list of phases.
+
+    A module, so that its ``state_dict`` is everything that a checkpoint must keep: the networks, and the buffers
+    of an estimator. ``adversarial_from`` is the first step that trains the networks against each other: what was
+    evaluated there is the "before" of the final table.
+    """
+
+    adversarial_from: int = 0
+
+    @property
+    @abstractmethod
+    def networks(self) -> Mapping[str, nn.Module]:
+        """The networks that are optimised and saved, by name. ``generator`` is always there."""
+
+    @abstractmethod
+    def phases(self, step: int) -> Sequence[Phase]:
+        """The phases of this step, in order."""
+
+
+def mask_of(tokens: Tensor) -> Tensor:
+    """Ids (B, T) to their mask (B, T): true up to and including the first ``<eos>``."""
+    ended = (tokens == EOS).cumsum(dim=1)
+    return (ended == 0) | ((ended == 1) & (tokens == EOS))
+
+
+def shift(tokens: Tensor) -> Tensor:
+    """Ids (B, T) to the inputs (B, T) that predict them: ``<bos>`` first, the last one dropped."""
+    return torch.cat([torch.full_like(tokens[:, :1], BOS), tokens[:, :-1]], dim=1)
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Values (B, T) to their mean (B,) over the positions of the mask."""
+    return (values * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+
+
+def per_sequence(values: Tensor, mask: Tensor) -> Tensor:
+    """Values (B,), or (B, T) by their mean over the mask, as (B,)."""
+    return values if values.dim() == 1 else masked_mean(values, mask)
