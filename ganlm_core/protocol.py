@@ -115,7 +115,7 @@ class Discriminator(nn.Module):
 
 
 class Loss(ABC):
-    """An adversarial loss on discriminator logits.
+    """An adversarial loss on discriminator logits, elementwise: (B,) per sequence or (B, T) per position.
 
     ``paired``: each generated logit is compared with a real one, so both have one logit per sequence (B,).
     """
@@ -123,8 +123,8 @@ class Loss(ABC):
     paired: ClassVar[bool] = False
 
     @abstractmethod
-    def discriminator(self, real: Tensor, generated: Tensor) -> Tensor:
-        """Logits of real and of generated data, one-dimensional, to the scalar that the discriminator minimises."""
+    def discriminator(self, real: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
+        """What each logit of real and each of generated data costs the discriminator, which minimises the sum of means."""
 
     @abstractmethod
     def generator(self, generated: Tensor, real: Tensor) -> Tensor:
@@ -148,13 +148,18 @@ class Estimator(nn.Module, ABC):
 
     Called with a generator, a batch and a cost f, it gives a scalar whose gradient estimates that of E[f(x)] for
     x ~ p(x | noise). A cost per position counts as its mean over the positions of the mask. The value of the scalar
-    means nothing by itself; the cost is logged. Whatever it remembers from step to step is a buffer.
+    means nothing by itself; the cost is logged. The cost may be asked about any multiple of B sequences, of which row i
+    belongs to row i % B of the batch. Whatever an estimator remembers from step to step is a buffer.
     """
 
     autoregressive_only: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, generator: Generator, batch: "Batch", cost: Cost) -> Tensor: ...
+
+    @abstractmethod
+    def draw(self, generator: Generator, batch: "Batch") -> "Sequences":
+        """Sequences in the form in which the cost sees them, for the discriminator to learn from. No gradient."""
 
 
 @dataclass(frozen=True)

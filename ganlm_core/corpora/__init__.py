@@ -19,7 +19,7 @@ class Process(Protocol):
 
 @dataclass(frozen=True)
 class Corpus:
-    """Sentences, tokens separated by spaces where tokens are words. ``notes`` are things to tell the user, a line each."""
+    """Sentences, tokens separated by spaces where tokens are words. ``notes`` are lines to tell the user."""
 
     name: str
     train: Sequence[str]
@@ -40,8 +40,9 @@ def split(name: str, texts: Iterable[str], process: Process | None = None, notes
         bucket = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") % 20
         parts[max(0, bucket - 17)].append(text)
     if not all(parts):
-        total = sum(map(len, parts))
+        different = sum(len(set(part)) for part in parts)
         raise DataError(
-            f"{name} has {total} sentences, too few to set some aside for validation and testing; give at least 100"
+            f"{name} has too few different sentences ({different}) to set some aside for validation and testing;"
+            " give at least 100"
         )
     return Corpus(name, *parts, process=process, notes=notes)

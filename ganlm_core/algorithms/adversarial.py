@@ -1,0 +1,90 @@
+"""Generator against discriminator (Goodfellow et al. 2014, Alg. 1), after a warm-up by maximum likelihood.
+
+Which loss, which penalty and which estimator are parts, so this file is every classic text GAN.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ganlm_core.algorithms.mle import negative_log_likelihood, require_likelihood
+from ganlm_core.penalties import relaxed
+from ganlm_core.protocol import Algorithm, Batch, Parts, Phase, Sequences, per_sequence
+from ganlm_core.standard import AdversarialOptions
+
+
+def discriminator_loss(parts: Parts, batch: Batch) -> Tensor:
+    """The discriminator's loss on real and freshly generated sequences, with its penalty."""
+    real = Sequences(batch.tokens, batch.mask)
+    generated = parts.estimator.draw(parts.generator, batch)
+    real_logits, generated_logits = _logits(parts, real), _logits(parts, generated)
+    real_cost, generated_cost = parts.loss.discriminator(real_logits, generated_logits)
+    _log_accuracy(batch, real_logits, real.mask, generated_logits, generated.mask)
+    loss = per_sequence(real_cost, real.mask).mean() + per_sequence(generated_cost, generated.mask).mean()
+    if not parts.penalty.needs_gradient:
+        return loss
+    vocabulary = parts.discriminator.shape.vocabulary
+    dense = (Sequences(relaxed(each.sequence, vocabulary), each.mask) for each in (real, generated))
+    return loss + parts.penalty(parts.discriminator, *dense)
+
+
+def generator_loss(parts: Parts, batch: Batch) -> Tensor:
+    """The estimator's surrogate for what the discriminator makes the generator pay."""
+    rows = batch.tokens.shape[0]
+    with torch.no_grad():
+        real = _logits(parts, Sequences(batch.tokens, batch.mask)) if parts.loss.paired else batch.noise.new_zeros(rows)
+
+    def cost(sequence: Tensor, mask: Tensor) -> Tensor:
+        logits = _logits(parts, Sequences(sequence, mask))
+        return parts.loss.generator(logits, real.repeat(logits.shape[0] // rows) if parts.loss.paired else real)
+
+    return parts.estimator(parts.generator, batch, cost)
+
+
+def _logits(parts: Parts, sequences: Sequences) -> Tensor:
+    logits = parts.discriminator(sequences.sequence, sequences.mask).float()
+    return per_sequence(logits, sequences.mask) if parts.loss.paired else logits
+
+
+@torch.no_grad()
+def _log_accuracy(batch: Batch, real: Tensor, real_mask: Tensor, generated: Tensor, generated_mask: Tensor) -> None:
+    """The share of sequences on the right side of the midpoint between the mean logits of both kinds.
+
+    The midpoint instead of zero, because the logits of some losses (Wasserstein) have no fixed origin.
+    """
+    real, generated = per_sequence(real, real_mask), per_sequence(generated, generated_mask)
+    midpoint = (real.mean() + generated.mean()) / 2
+    batch.log("accuracy", ((real > midpoint).float().mean() + (generated <= midpoint).float().mean()) / 2)
+
+
+class Adversarial(Algorithm):
+    """Steps of maximum likelihood, then of the discriminator alone, then of both in turn."""
+
+    def __init__(self, parts: Parts, options: AdversarialOptions) -> None:
+        super().__init__()
+        self.parts = parts
+        self.generator = parts.generator
+        self.discriminator = parts.discriminator
+        self.estimator = parts.estimator
+        self.discriminator_from = round(options.warmup * parts.steps)
+        self.adversarial_from = self.discriminator_from + round(options.discriminator_warmup * parts.steps)
+        self._mle = Phase("mle", "generator", lambda batch: negative_log_likelihood(parts.generator, batch))
+        self._discriminator = Phase("discriminator", "discriminator", lambda batch: discriminator_loss(parts, batch))
+        self._round = [
+            *[self._discriminator] * options.discriminator_steps,
+            Phase("generator", "generator", lambda batch: generator_loss(parts, batch)),
+        ]
+        if self.discriminator_from > 0:
+            require_likelihood(parts.generator, "a warm-up by mle")
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"generator": self.generator, "discriminator": self.discriminator}
+
+    def phases(self, step: int) -> Sequence[Phase]:
+        if step < self.discriminator_from:
+            return [self._mle]
+        if step < self.adversarial_from:
+            return [self._discriminator]
+        return self._round

@@ -1,0 +1,37 @@
+"""Where the computation happens, and in what arithmetic."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from ganlm_core.errors import UsageError
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` takes CUDA, then MPS, then the CPU. Raises UsageError for a device that is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"there is no device '{name}'; wanted auto, cpu, cuda, cuda:N or mps") from None
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(device.type, False):
+        raise UsageError(f"this machine or this build of torch has no {device.type}; choose --device auto or cpu")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(f"there is no device '{name}'; this machine has {torch.cuda.device_count()} CUDA devices")
+    return device
+
+
+def arithmetic(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """The context in which losses are computed: bf16 autocast on CUDA when asked for, otherwise nothing.
+
+    ``tf32`` and ``bf16`` also allow TF32 in float32 matrix products. Raises UsageError off CUDA.
+    """
+    if precision == "float32":
+        return nullcontext()
+    if device.type != "cuda":
+        raise UsageError(f"--precision {precision} is for CUDA, and this run is on {device.type}; use float32")
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.allow_tf32 = True
+    return torch.autocast("cuda", dtype=torch.bfloat16) if precision == "bf16" else nullcontext()

@@ -1,0 +1,83 @@
+"""Optimisers by name, each with a learning rate that is a pure function of the step."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ganlm_core.config import Choice
+from ganlm_core.settings import (
+    AdadeltaOptimizer,
+    BetaOptimizer,
+    LBFGSOptimizer,
+    OptimizerOptions,
+    RMSpropOptimizer,
+    SGDOptimizer,
+)
+
+_CLASSES: Mapping[str, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "adagrad": torch.optim.Adagrad,
+    "adadelta": torch.optim.Adadelta,
+    "adamax": torch.optim.Adamax,
+    "nadam": torch.optim.NAdam,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+    "lbfgs": torch.optim.LBFGS,
+}
+_FUSED = ("adam", "adamw")
+
+
+@dataclass(frozen=True)
+class ScheduledOptimizer:
+    """A torch optimiser, and the course of its learning rate. The optimiser alone has state."""
+
+    optimizer: torch.optim.Optimizer
+    options: OptimizerOptions
+
+    def set_learning_rate(self, step: int, steps: int) -> None:
+        """The rate of step ``step`` of ``steps``, counted from 0."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.options.lr * rate_factor(self.options, step, steps)
+
+
+def rate_factor(options: OptimizerOptions, step: int, steps: int) -> float:
+    """The learning rate at ``step`` as a share of ``options.lr``: linear warm-up, then constant, linear or cosine decay.
+
+    Cosine: Loshchilov & Hutter 2017, eq. 5, one cycle.
+    """
+    if step < options.warmup_steps:
+        return (step + 1) / options.warmup_steps
+    passed = (step - options.warmup_steps) / max(1, steps - options.warmup_steps)
+    falling = {"constant": 1.0, "linear": 1 - passed, "cosine": (1 + math.cos(math.pi * passed)) / 2}[options.schedule]
+    return options.final_lr + (1 - options.final_lr) * falling if options.schedule != "constant" else 1.0
+
+
+def build_optimizer(choice: Choice, parameters: Iterable[nn.Parameter]) -> ScheduledOptimizer:
+    """The optimiser that ``choice`` names, over the parameters that are trained."""
+    options = choice.options
+    assert isinstance(options, OptimizerOptions)
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    return ScheduledOptimizer(_CLASSES[choice.name](trained, **_arguments(choice.name, options)), options)
+
+
+def _arguments(name: str, options: OptimizerOptions) -> dict[str, Any]:
+    if isinstance(options, LBFGSOptimizer):
+        return {"lr": options.lr, "max_iter": options.max_iter, "history_size": options.history_size}
+    arguments: dict[str, Any] = {"lr": options.lr, "weight_decay": options.weight_decay}
+    match options:
+        case BetaOptimizer():
+            arguments |= {"betas": (options.beta1, options.beta2), "eps": options.eps}
+        case AdadeltaOptimizer():
+            arguments |= {"rho": options.rho}
+        case RMSpropOptimizer():
+            arguments |= {"alpha": options.alpha, "momentum": options.momentum}
+        case SGDOptimizer():
+            arguments |= {"momentum": options.momentum, "nesterov": options.nesterov and options.momentum > 0}
+    if name in _FUSED:
+        arguments["fused"] = True
+    return arguments

@@ -1,0 +1,189 @@
+"""Drawing token sequences from a generator: one way for every generator, with a policy; relaxed samples; rollouts.
+
+``<pad>`` and ``<bos>`` are never drawn: they have probability zero under every generator, here and in every
+likelihood. After ``<eos>`` a sequence is padded, and the padding has log-probability zero.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ganlm_core.protocol import (
+    BOS,
+    EOS,
+    PAD,
+    AutoregressiveGenerator,
+    Generator,
+    Sequences,
+    State,
+    mask_of,
+)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How tokens are drawn from logits: temperature, then the ``top_k`` likeliest, then the ``top_p`` nucleus.
+
+    ``top_k = 0`` and ``top_p = 1`` leave the distribution whole. Nucleus: Holtzman et al. 2020, section 3.1.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+
+PLAIN = Policy()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Drawn ids (B, T), their mask, and the log-probability of each under the policy, zero on the padding."""
+
+    tokens: Tensor
+    mask: Tensor
+    log_probs: Tensor
+
+
+def log_probabilities(logits: Tensor, policy: Policy = PLAIN) -> Tensor:
+    """Logits (..., V) to normalised log-probabilities (..., V) in float32 under the policy."""
+    logits = _without_specials(logits.float())
+    if policy.temperature != 1.0:
+        logits = logits / policy.temperature
+    if 0 < policy.top_k < logits.shape[-1]:
+        threshold = logits.topk(policy.top_k, dim=-1).values[..., -1:]
+        logits = logits.masked_fill(logits < threshold, float("-inf"))
+    if policy.top_p < 1.0:
+        logits = _nucleus(logits, policy.top_p)
+    return logits.log_softmax(dim=-1)
+
+
+def _without_specials(logits: Tensor) -> Tensor:
+    blocked = torch.zeros(logits.shape[-1], dtype=logits.dtype, device=logits.device)
+    blocked[: BOS + 1] = float("-inf")
+    return logits + blocked
+
+
+def _nucleus(logits: Tensor, top_p: float) -> Tensor:
+    ordered, order = logits.sort(dim=-1, descending=True)
+    probabilities = ordered.softmax(dim=-1)
+    outside = probabilities.cumsum(dim=-1) - probabilities >= top_p
+    return logits.masked_fill(outside.scatter(-1, order, outside), float("-inf"))
+
+
+def draw(log_probs: Tensor, rng: torch.Generator | None = None) -> Tensor:
+    """An id (...,) for each row of log-probabilities (..., V), by inverse-CDF search with one uniform number a row."""
+    cumulative = log_probs.exp().cumsum(dim=-1)
+    total = cumulative[..., -1:]
+    uniform = torch.rand(total.shape, generator=rng, device=log_probs.device)
+    # A product that rounds up to the total would fall behind the last word that has any probability.
+    target = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
+    return torch.searchsorted(cumulative, target, right=True).squeeze(-1)
+
+
+@torch.no_grad()
+def sample(
+    generator: Generator, noise: Tensor, policy: Policy = PLAIN, rng: torch.Generator | None = None
+) -> Sample:
+    """Draw a sequence for each row of noise (B, Z). Without ``rng`` the global random state is used."""
+
+    def choose(logits: Tensor) -> tuple[Tensor, Tensor]:
+        distribution = log_probabilities(logits, policy)
+        drawn = draw(distribution, rng)
+        return drawn, distribution.gather(-1, drawn.unsqueeze(-1)).squeeze(-1)
+
+    tokens, log_probs = unroll(generator, noise, choose)
+    mask = mask_of(tokens)
+    return Sample(tokens.masked_fill(~mask, PAD), mask, log_probs.masked_fill(~mask, 0.0))
+
+
+def unroll(
+    generator: Generator, noise: Tensor, choose: Callable[[Tensor], tuple[Tensor, Tensor]]
+) -> tuple[Tensor, Tensor]:
+    """What ``choose`` makes of the logits of every position: all at once (B, T, V), or one after the other (B, V).
+
+    ``choose`` gives the tokens, ids (...,) or relaxed (..., V), that an autoregressive generator goes on from, and
+    another tensor to keep. Both come back over all positions.
+    """
+    if not isinstance(generator, AutoregressiveGenerator):
+        return choose(generator(noise))
+    state, last = generator.start(noise), torch.full((noise.shape[0],), BOS, device=noise.device)
+    chosen = []
+    for _ in range(generator.shape.length):
+        logits, state = generator.step(last, state)
+        last, kept = choose(logits)
+        chosen.append((last, kept))
+    tokens, others = zip(*chosen, strict=True)
+    return torch.stack(tokens, dim=1), torch.stack(others, dim=1)
+
+
+def relaxed_sample(generator: Generator, noise: Tensor, temperature: float, hard: bool) -> Sequences:
+    """Gumbel-softmax samples (B, T, V), differentiable in the generator (Jang et al. 2017, eq. 2).
+
+    ``hard``: one-hots forward, with the gradient of the softmax (section 2.2). The mask follows the likeliest words of
+    the sample; beyond it the sequence is ``<pad>`` and carries no gradient. An autoregressive generator is fed its
+    relaxed tokens, so that the gradient passes through the whole sequence.
+    """
+
+    def choose(logits: Tensor) -> tuple[Tensor, Tensor]:
+        gumbel = -(-torch.rand_like(logits, dtype=torch.float32).log()).log()
+        soft = ((_without_specials(logits.float()) + gumbel) / temperature).softmax(dim=-1)
+        ids = soft.argmax(dim=-1)
+        return (_straight_through(soft, ids) if hard else soft), ids
+
+    sequence, ids = unroll(generator, noise, choose)
+    mask = mask_of(ids)
+    padding = F.one_hot(torch.tensor(PAD, device=noise.device), sequence.shape[-1])
+    return Sequences(torch.where(mask[..., None], sequence, padding.to(sequence.dtype)), mask)
+
+
+def _straight_through(soft: Tensor, ids: Tensor) -> Tensor:
+    """The one-hots of ids (...,) with the gradient of ``soft`` (..., V)."""
+    return F.one_hot(ids, soft.shape[-1]) + (soft - soft.detach())
+
+
+def log_likelihood(generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+    """log p(token | noise, tokens before it) of ids (B, T) as (B, T), zero where the mask is false. Differentiable."""
+    distribution = log_probabilities(generator(noise, tokens))
+    return torch.where(mask, distribution.gather(-1, tokens.clamp(min=EOS)[..., None]).squeeze(-1), 0.0)
+
+
+@torch.no_grad()
+def rollouts(generator: AutoregressiveGenerator, noise: Tensor, tokens: Tensor, samples: int) -> Tensor:
+    """Monte Carlo completions of every prefix (Yu et al. 2017, eq. 4): ids (B, T) to ids (T - 1, samples, B, T).
+
+    Entry [t] keeps ``tokens[:, :t + 1]`` and draws the rest. All of them ride in one batch that grows by
+    ``samples * B`` rows a position, each starting from the state its prefix reached, so no prefix is run twice.
+    """
+    rows, length = tokens.shape
+    state, last = generator.start(noise), torch.full_like(tokens[:, 0], BOS)
+    done = torch.empty(rows, 0, dtype=tokens.dtype, device=tokens.device)
+    for position in range(length):
+        logits, state = generator.step(last, state)
+        ended = (done == EOS).any(dim=1)
+        drawn = torch.where(ended, PAD, draw(log_probabilities(logits)))
+        last = torch.cat([tokens[:, position], drawn[rows:]])
+        done = torch.cat([done, last[:, None]], dim=1)
+        if position < length - 1:
+            state = map_state(lambda part: torch.cat([part, part[:rows].repeat(samples, *[1] * (part.dim() - 1))]), state)
+            last = torch.cat([last, last[:rows].repeat(samples)])
+            done = torch.cat([done, done[:rows].repeat(samples, 1)])
+    return done[rows:].view(length - 1, samples, rows, length)
+
+
+def map_state(function: Callable[[Tensor], Tensor], state: State) -> State:
+    """The state with ``function`` applied to each of its tensors."""
+    if isinstance(state, Tensor):
+        return function(state)
+    if isinstance(state, dict):
+        return {key: map_state(function, part) for key, part in state.items()}
+    if isinstance(state, tuple | list):
+        return type(state)(map_state(function, part) for part in state)
+    raise TypeError(f"a state holds tensors in tuples, lists and dicts; this one has {type(state).__name__}")
+
+
+def entropy(log_probs: Tensor) -> Tensor:
+    """Log-probabilities (..., V) to the entropy (...) in nats; impossible words count nothing."""
+    return -(log_probs.exp() * log_probs.clamp(min=torch.finfo(log_probs.dtype).min)).sum(dim=-1)

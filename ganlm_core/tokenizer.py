@@ -1,0 +1,165 @@
+"""Text to ids and back: words, characters or byte pairs, through one library and one file format.
+
+The file is the ``tokenizer.json`` of Hugging Face *tokenizers*. It adds no ids of its own: ``<eos>`` and the padding
+are put on here, by :meth:`Tokenizer.encode`.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Self
+
+import tokenizers
+import torch
+from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers
+from torch import Tensor
+
+from ganlm_core.errors import DataError, OptionError, UnknownName, WeightsError
+from ganlm_core.files import FETCH_AGAIN, shown
+from ganlm_core.protocol import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
+from ganlm_core.settings import AUTO, TOKENIZERS
+
+LONGEST = 64
+"""The most tokens in a sequence when its length is taken from the data."""
+
+CHUNK = 10_000
+"""Sentences encoded at once: what the library returns takes far more memory than the ids."""
+
+
+class Tokenizer:
+    """A map between sentences and ids. The special tokens have the ids of :mod:`ganlm_core.protocol`.
+
+    A special token that stands in the text itself is text: spelled out by characters and byte pairs, and ``<unk>``
+    as a word, so that no sentence can end early or pass for padding.
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer) -> None:
+        self._backend = backend
+        backend.encode_special_tokens = True
+        backend.no_truncation()
+        backend.no_padding()
+
+    @classmethod
+    def train(cls, kind: str, texts: Sequence[str], vocabulary: int) -> Self:
+        """The ``word``, ``char`` or ``bpe`` tokenizer of ``texts``, with ``vocabulary`` tokens at most.
+
+        Words are what white space separates, characters are Unicode code points; of both, the most frequent are
+        kept and ties go by alphabet. Byte pairs are those of Sennrich et al. 2016 over the UTF-8 bytes that occur
+        in ``texts``, which gives back every space. Raises UnknownName for another kind, and OptionError where
+        ``vocabulary`` has no room for the bytes.
+        """
+        if kind not in TOKENIZERS:
+            raise UnknownName("tokenizer", kind, TOKENIZERS, hint=f"there are {', '.join(TOKENIZERS)}")
+        return cls(_TRAINERS[kind](texts, vocabulary))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """What :meth:`to_json` gave. Raises WeightsError for anything else."""
+        try:
+            backend = tokenizers.Tokenizer.from_str(text)
+        except Exception as error:  # the library raises nothing narrower
+            reason = shown(str(error))
+            raise WeightsError(f"not a tokenizer in the Hugging Face format ({reason}); {FETCH_AGAIN}") from None
+        ids = [backend.token_to_id(token) for token in SPECIAL_TOKENS]
+        if ids != [PAD, BOS, EOS, UNK]:
+            names = ", ".join(SPECIAL_TOKENS)
+            raise WeightsError(f"the tokenizer has the ids {ids} for {names}; wanted 0, 1, 2, 3; {FETCH_AGAIN}")
+        if sorted(backend.get_vocab().values()) != list(range(size := backend.get_vocab_size())):
+            raise WeightsError(f"the tokenizer has {size} tokens, but not the ids 0 to {size - 1}; {FETCH_AGAIN}")
+        return cls(backend)
+
+    def to_json(self) -> str:
+        """The tokenizer as a ``tokenizer.json``; the same tokenizer gives the same text."""
+        return self._backend.to_str(pretty=True) + "\n"
+
+    @property
+    def vocabulary_size(self) -> int:
+        """V, special tokens included."""
+        return self._backend.get_vocab_size()
+
+    def encode(self, texts: Sequence[str], length: int) -> tuple[Tensor, int]:
+        """Sentences to ids (N, T) with T = ``length``, and how many sentences were cut.
+
+        Each ends with ``<eos>`` and is then padded. One of more than T - 1 tokens keeps its first T, without ``<eos>``.
+        """
+        rows = [ids[:length] + [PAD] * (length - len(ids)) for ids in self._ids(texts)]
+        cut = sum(row[-1] not in (EOS, PAD) for row in rows)
+        return torch.tensor(rows, dtype=torch.int64).reshape(len(rows), length), cut
+
+    def decode(self, ids: Tensor) -> list[str]:
+        """Ids (N, T) to sentences, each up to its ``<eos>``. ``<unk>`` is shown, other special tokens are not."""
+        rows = [row[: row.index(EOS)] if EOS in row else row for row in ids.tolist()]
+        shown = [[token for token in row if token not in (PAD, BOS)] for row in rows]
+        return self._backend.decode_batch(shown, skip_special_tokens=False)
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """The tokens of each sentence, ``<eos>`` included."""
+        return [len(ids) for ids in self._ids(texts)]
+
+    def sequence_length(self, texts: Sequence[str], most: int = AUTO) -> int:
+        """T for training on ``texts``: ``most``, or for 0 the longest of ``texts`` but 64 at most.
+
+        Raises DataError when every sentence would be cut.
+        """
+        lengths = self.lengths(texts)
+        length = min(max(lengths), LONGEST) if most == AUTO else most
+        if min(lengths) > length:
+            raise DataError(
+                f"every sentence has more than the {length} tokens of a sequence, the shortest has {min(lengths)}"
+                " with <eos>; raise --tokenizer.max-length"
+            )
+        return length
+
+    def _ids(self, texts: Sequence[str]) -> Iterable[list[int]]:
+        for start in range(0, len(texts), CHUNK):
+            chunk = list(texts[start : start + CHUNK])
+            for encoding in self._backend.encode_batch_fast(chunk, add_special_tokens=False):
+                yield [*(max(token, UNK) for token in encoding.ids), EOS]
+
+
+def _train_words(texts: Iterable[str], vocabulary: int) -> tokenizers.Tokenizer:
+    backend = _frequent((text.split() for text in texts), vocabulary)
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return backend
+
+
+def _train_characters(texts: Iterable[str], vocabulary: int) -> tokenizers.Tokenizer:
+    backend = _frequent(texts, vocabulary)
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    backend.decoder = decoders.Fuse()
+    return backend
+
+
+def _frequent(sentences: Iterable[Iterable[str]], vocabulary: int) -> tokenizers.Tokenizer:
+    counts: Counter[str] = Counter()
+    for pieces in sentences:
+        counts.update(pieces)
+    by_frequency = sorted(counts.keys() - set(SPECIAL_TOKENS), key=lambda piece: (-counts[piece], piece))
+    kept = [*SPECIAL_TOKENS, *by_frequency][:vocabulary]
+    return _with_special(models.WordLevel({piece: i for i, piece in enumerate(kept)}, unk_token=SPECIAL_TOKENS[UNK]))
+
+
+def _train_byte_pairs(texts: Iterable[str], vocabulary: int) -> tokenizers.Tokenizer:
+    backend = _with_special(models.BPE(unk_token=SPECIAL_TOKENS[UNK]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.train_from_iterator(
+        texts, trainers.BpeTrainer(vocab_size=vocabulary, special_tokens=list(SPECIAL_TOKENS), show_progress=False)
+    )
+    if (size := backend.get_vocab_size()) > vocabulary:
+        raise OptionError(
+            f"tokenizer bpe: vocabulary is {vocabulary}; the special tokens and the bytes of the data take {size}"
+        )
+    return backend
+
+
+def _with_special(model: models.Model) -> tokenizers.Tokenizer:
+    backend = tokenizers.Tokenizer(model)
+    backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
+    return backend
+
+
+_TRAINERS: dict[str, Callable[[Iterable[str], int], tokenizers.Tokenizer]] = {
+    "word": _train_words,
+    "char": _train_characters,
+    "bpe": _train_byte_pairs,
+}

@@ -1,0 +1,137 @@
+"""THE LOOP. It knows phases and nothing else: no method, no architecture, no file.
+
+``train`` is the whole of training. For each step, the algorithm says its phases; each phase gets a fresh batch and
+makes one optimiser step of one network. Everything that changes a parameter is in this file.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ganlm_core.errors import NonFinite, OutOfMemory
+from ganlm_core.optimizers import ScheduledOptimizer
+from ganlm_core.protocol import Algorithm, Batch, Generator, Phase
+
+Metrics = dict[str, Tensor]
+
+
+@dataclass
+class Batches:
+    """Batches of encoded sequences (N, T) with their masks, in an order fixed by the seed.
+
+    Batch k of the whole run is a pure function of the seed and k, so the position in the data is one number:
+    every epoch is a permutation of its own, and a last part that is smaller than a batch is left for another epoch.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    size: int
+    seed: int
+    noise_size: int
+    device: torch.device
+    drawn: int = 0
+    _epoch: int = field(default=-1, repr=False)
+    _order: Tensor = field(default_factory=lambda: torch.empty(0), repr=False)
+
+    def next(self, step: int, steps: int) -> Batch:
+        """The next batch with fresh noise (B, Z) from the global random state, for the given step of the run."""
+        size = min(self.size, len(self.tokens))
+        epoch, index = divmod(self.drawn, len(self.tokens) // size)
+        if epoch != self._epoch:
+            rng = torch.Generator().manual_seed((self.seed << 32) + epoch)
+            self._epoch, self._order = epoch, torch.randperm(len(self.tokens), generator=rng)
+        rows = self._order[index * size : (index + 1) * size]
+        self.drawn += 1
+        return Batch(
+            tokens=self.tokens[rows].to(self.device, non_blocking=True),
+            mask=self.mask[rows].to(self.device, non_blocking=True),
+            noise=torch.randn(size, self.noise_size, device=self.device),
+            step=step,
+            progress=step / max(1, steps - 1),
+        )
+
+
+@dataclass(frozen=True)
+class Average:
+    """The generator's exponential moving average of decay ``decay``: what is evaluated and saved."""
+
+    model: AveragedModel
+
+    @staticmethod
+    def of(generator: Generator, decay: float) -> "Average":
+        averaging = get_ema_multi_avg_fn(decay)
+        return Average(AveragedModel(generator, multi_avg_fn=averaging, use_buffers=True))
+
+    @property
+    def generator(self) -> Generator:
+        return self.model.module  # type: ignore[return-value]
+
+
+def train(
+    algorithm: Algorithm,
+    optimizers: Mapping[str, ScheduledOptimizer],
+    batches: Batches,
+    *,
+    start: int,
+    steps: int,
+    clip: float,
+    after_step: Callable[[int, Metrics], None],
+    average: Average | None = None,
+    arithmetic: AbstractContextManager[object] | None = None,
+) -> None:
+    """Train from step ``start`` to ``steps``; after each, ``after_step(steps done, metrics of the step)`` is called.
+
+    ``clip`` is the largest gradient norm of a network, 0 for none. Raises NonFinite and OutOfMemory, before the
+    parameters have changed, and whatever ``after_step`` raises.
+    """
+    for step in range(start, steps):
+        metrics: Metrics = {}
+        for phase in algorithm.phases(step):
+            scheduled = optimizers[phase.network]
+            scheduled.set_learning_rate(step, steps)
+            batch = batches.next(step, steps)
+            network = algorithm.networks[phase.network]
+            try:
+                _make_step(phase, batch, network, scheduled.optimizer, clip, arithmetic or nullcontext())
+            except torch.OutOfMemoryError as error:
+                raise OutOfMemory(
+                    f"step {step + 1}, phase {phase.name}: {batch.tokens.device} has no memory left "
+                    f"for batches of {len(batch.tokens)} sequences; lower --batch-size"
+                ) from error
+            if average is not None and phase.network == "generator":
+                average.model.update_parameters(network)
+            metrics |= batch.metrics
+        after_step(step + 1, metrics)
+
+
+def _make_step(
+    phase: Phase,
+    batch: Batch,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    clip: float,
+    arithmetic: AbstractContextManager[object],
+) -> None:
+    """One optimiser step. The gradient goes into this phase's network only; L-BFGS asks for it several times."""
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+    def closure() -> Tensor:
+        optimizer.zero_grad(set_to_none=True)
+        with arithmetic:
+            loss = phase.loss(batch)
+        if not torch.isfinite(loss):
+            raise NonFinite(
+                f"step {batch.step + 1}: the loss of phase {phase.name} is {loss.item()}; lower the learning rate of the "
+                f"{phase.network} or its --clip, or add a penalty"
+            )
+        loss.backward(inputs=parameters)
+        norm = nn.utils.clip_grad_norm_(parameters, clip if clip > 0 else float("inf"))
+        batch.log(f"{phase.name}_loss", loss)
+        batch.log(f"{phase.name}_gradient_norm", norm)
+        return loss
+
+    optimizer.step(closure)
