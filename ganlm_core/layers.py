@@ -1,0 +1,59 @@
+"""What several architectures are built from. Shape letters as in :mod:`ganlm_core.protocol`."""
+
+import torch
+from torch import Tensor, nn
+
+from ganlm_core.protocol import AutoregressiveGenerator, State, shift
+
+
+class TokenEmbedding(nn.Embedding):
+    """Ids (...,) or relaxed one-hots (..., V) to vectors (..., H): a row of the weight, or the mean of its rows."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return tokens @ self.weight if tokens.is_floating_point() else super().forward(tokens)
+
+
+class NoiseLinear(nn.Linear):
+    """Noise (B, Z) to (B, H). With Z = 0 only the bias is left, a learned constant that starts at zero."""
+
+    def reset_parameters(self) -> None:
+        if self.in_features:
+            super().reset_parameters()
+        else:
+            nn.init.zeros_(self.bias)
+
+
+def output_layer(size: int, vocabulary: int) -> nn.Linear:
+    """The layer that gives the logits of a generator: small weights, so that its prior rules at the start."""
+    layer = nn.Linear(size, vocabulary)
+    nn.init.normal_(layer.weight, std=0.02)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def hide(states: Tensor, mask: Tensor) -> Tensor:
+    """States (B, T, H) with zeros wherever the mask (B, T) is false."""
+    return states.masked_fill(~mask.unsqueeze(-1), 0)
+
+
+def max_over_time(states: Tensor, mask: Tensor) -> Tensor:
+    """States (B, T, H) to their maximum (B, H) over the mask (B, T); zeros where the mask is empty."""
+    hidden = ~mask.unsqueeze(-1)
+    return states.masked_fill(hidden, -torch.inf).amax(dim=1).masked_fill(hidden.all(dim=1), 0)
+
+
+class StatefulGenerator(AutoregressiveGenerator):
+    """One position or all of them by the same code: a subclass has ``start`` and ``advance``."""
+
+    def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Inputs, ids (B, T) or relaxed one-hots (B, T, V), to logits (B, T, V) and the state after them."""
+        raise NotImplementedError
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        logits, state = self.advance(tokens.unsqueeze(1), state)
+        return logits.squeeze(1), state
+
+    def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
+        if tokens is None:
+            return super().forward(noise)
+        return self.advance(shift(tokens), self.start(noise))[0]

@@ -1,0 +1,37 @@
+"""One-dimensional convolutions for ganlm."""
+
+from collections.abc import Iterator
+
+from ganlm_conv.options import CausalConvOptions, ConvDiscriminatorOptions, ConvGeneratorOptions
+from ganlm_core.components import ComponentSpec
+from ganlm_core.hookspecs import hookimpl
+
+
+@hookimpl
+def ganlm_components() -> Iterator[ComponentSpec]:
+    yield ComponentSpec(
+        "generator",
+        "conv",
+        "ganlm_conv.networks:ConvGenerator",
+        ConvGeneratorOptions,
+        "all positions at once by residual convolutions",
+        "Gulrajani et al. 2017, appendix F",
+        recipe="one-shot",
+    )
+    yield ComponentSpec(
+        "generator",
+        "causal-conv",
+        "ganlm_conv.networks:CausalConvGenerator",
+        CausalConvOptions,
+        "autoregressive gated convolutions, dilated to reach the whole sequence",
+        "Dauphin et al. 2017, eq. 1; dilation, van den Oord et al. 2016, section 2.1",
+        recipe="autoregressive",
+    )
+    yield ComponentSpec(
+        "discriminator",
+        "conv",
+        "ganlm_conv.networks:ConvDiscriminator",
+        ConvDiscriminatorOptions,
+        "convolutions of several widths and their maximum over time",
+        "Kim 2014, section 2; highway layer, Srivastava et al. 2015, eq. 3",
+    )

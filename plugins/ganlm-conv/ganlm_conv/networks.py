@@ -1,0 +1,155 @@
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ganlm_conv.options import CausalConvOptions, ConvDiscriminatorOptions, ConvGeneratorOptions
+from ganlm_core.layers import NoiseLinear, StatefulGenerator, TokenEmbedding, hide, max_over_time, output_layer
+from ganlm_core.protocol import Discriminator, Generator, Shape
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions whose result counts 0.3, on states (B, H, T)."""
+
+    def __init__(self, size: int, kernel: int) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(
+            nn.ReLU(),
+            nn.Conv1d(size, size, kernel, padding="same"),
+            nn.ReLU(),
+            nn.Conv1d(size, size, kernel, padding="same"),
+        )
+
+    def forward(self, states: Tensor) -> Tensor:
+        return states + 0.3 * self.convolutions(states)
+
+
+class ConvGenerator(Generator):
+    """Noise through a linear layer to (H, T), residual blocks, and a layer from each position to its logits.
+
+    The bias of the linear layer, one for each channel and position, is the embedding of the positions.
+    """
+
+    def __init__(self, shape: Shape, options: ConvGeneratorOptions) -> None:
+        super().__init__(shape)
+        size = options.hidden_size
+        self.states = nn.Sequential(
+            NoiseLinear(shape.noise, size * shape.length),
+            nn.Unflatten(1, (size, shape.length)),
+            *(ResidualBlock(size, options.kernel) for _ in range(options.blocks)),
+        )
+        self.output = output_layer(size, shape.vocabulary)
+
+    def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
+        return self.output(self.states(noise).transpose(1, 2)) + self.prior
+
+
+class CausalBlock(nn.Module):
+    """A gated convolution of the normalised states that looks back ``reach`` positions; residual.
+
+    Written as a linear layer on the inputs side by side, which for one position is much faster than a convolution.
+    """
+
+    def __init__(self, size: int, kernel: int, dilation: int, dropout: float) -> None:
+        super().__init__()
+        self.dilation = dilation
+        self.reach = (kernel - 1) * dilation
+        self.norm = nn.LayerNorm(size)
+        self.linear = nn.Linear(kernel * size, 2 * size)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, states: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+        """States (B, T, H) and the inputs before them (B, reach, H) to as many of both."""
+        length = states.shape[1]
+        inputs = torch.cat([before, self.norm(states)], dim=1)
+        taps = [inputs[:, tap : tap + length] for tap in range(0, self.reach + 1, self.dilation)]
+        found = F.glu(self.linear(torch.cat(taps, dim=-1)))
+        return states + self.dropout(found), inputs[:, length:]
+
+
+CausalConvState = tuple[Tensor, list[Tensor]]
+"""The projected noise (B, 1, H) and, for each block, the inputs that it still looks back on (B, reach, H)."""
+
+
+class CausalConvGenerator(StatefulGenerator):
+    """The noise, through a linear layer, is added to the embedding at every position."""
+
+    def __init__(self, shape: Shape, options: CausalConvOptions) -> None:
+        super().__init__(shape)
+        size, kernel = options.hidden_size, options.kernel
+        layers = options.layers or layers_to_reach(shape.length - 1, kernel)
+        self.noise = NoiseLinear(shape.noise, size)
+        self.embedding = TokenEmbedding(shape.vocabulary, size)
+        self.dropout = nn.Dropout(options.dropout)
+        self.blocks = nn.ModuleList(CausalBlock(size, kernel, 2**layer, options.dropout) for layer in range(layers))
+        self.norm = nn.LayerNorm(size)
+        self.output = output_layer(size, shape.vocabulary)
+
+    def start(self, noise: Tensor) -> CausalConvState:
+        projected = self.noise(noise).unsqueeze(1)
+        size = projected.shape[-1]
+        return projected, [projected.new_zeros(len(noise), block.reach, size) for block in self.blocks]
+
+    def advance(self, tokens: Tensor, state: CausalConvState) -> tuple[Tensor, CausalConvState]:
+        noise, befores = state
+        states, kept = self.dropout(self.embedding(tokens) + noise), []
+        for block, before in zip(self.blocks, befores, strict=True):
+            states, before = block(states, before)
+            kept.append(before)
+        return self.output(self.norm(states)) + self.prior, (noise, kept)
+
+
+def layers_to_reach(positions: int, kernel: int) -> int:
+    """The fewest layers, at least one, with dilations 1, 2, 4, ... that look back so many positions."""
+    layers = 1
+    while (kernel - 1) * (2**layers - 1) < positions:
+        layers += 1
+    return layers
+
+
+class Highway(nn.Module):
+    """A gate between a transform of the features and the features themselves, which it prefers at the start."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.transform = nn.Linear(size, size)
+        self.gate = nn.Linear(size, size)
+        nn.init.constant_(self.gate.bias, -2.0)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.lerp(features, F.leaky_relu(self.transform(features), 0.2), self.gate(features).sigmoid())
+
+
+class ConvDiscriminator(Discriminator):
+    """Each filter's strongest answer to any window that touches the sequence, zeros around it.
+
+    Differs from the paper: windows may overlap the ends, so that the network sees where a sentence starts and ends;
+    leaky ReLU, so that the generator's gradient never dies.
+    """
+
+    def __init__(self, shape: Shape, options: ConvDiscriminatorOptions) -> None:
+        super().__init__(shape)
+        self.widths = [int(width) for width in options.widths.split(",")]
+        self.embedding = TokenEmbedding(shape.vocabulary, options.embedding_size)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(options.embedding_size, options.filters, width, padding=width - 1) for width in self.widths
+        )
+        size = options.filters * len(self.widths)
+        self.highway = Highway(size) if options.highway else nn.Identity()
+        self.dropout = nn.Dropout(options.dropout)
+        self.output = nn.Linear(size, 1)
+
+    def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        embedded = hide(self.embedding(sequence), mask).transpose(1, 2)
+        strongest = [
+            max_over_time(convolution(embedded).transpose(1, 2), windows(mask, width))
+            for width, convolution in zip(self.widths, self.convolutions, strict=True)
+        ]
+        return self.highway(F.leaky_relu(torch.cat(strongest, dim=1), 0.2))
+
+    def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        return self.output(self.dropout(self.features(sequence, mask))).squeeze(-1)
+
+
+def windows(mask: Tensor, width: int) -> Tensor:
+    """Mask (B, T) to (B, T + width - 1): which windows, from the first overlap to the last, touch the sequence."""
+    return F.pad(mask, (width - 1, width - 1)).unfold(1, width, 1).any(dim=-1)

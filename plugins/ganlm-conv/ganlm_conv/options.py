@@ -1,0 +1,41 @@
+from dataclasses import dataclass
+
+from ganlm_core.components import Options, option
+from ganlm_core.errors import OptionError
+from ganlm_core.settings import AUTO
+
+
+@dataclass(frozen=True)
+class ConvGeneratorOptions(Options):
+    hidden_size: int = option(128, "channels (H)", min=1)
+    blocks: int = option(3, "residual blocks of two convolutions each", min=1)
+    kernel: int = option(5, "positions that a convolution sees, an odd number", min=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kernel % 2 == 0:
+            raise OptionError(f"kernel is {self.kernel}; wanted an odd number, so that positions keep their place")
+
+
+@dataclass(frozen=True)
+class CausalConvOptions(Options):
+    hidden_size: int = option(128, "channels, and size of the token embeddings (H)", min=1)
+    kernel: int = option(3, "positions that a convolution sees, 1, 2, 4, ... apart in successive layers", min=2)
+    layers: int = option(AUTO, "convolutions; 0: as many as it takes to see the whole sequence", min=0)
+    dropout: float = option(0.0, "dropout of the embeddings and of what each layer adds", min=0, max=0.9)
+
+
+@dataclass(frozen=True)
+class ConvDiscriminatorOptions(Options):
+    embedding_size: int = option(64, "size of the token embeddings", min=1)
+    widths: str = option("2,3,4,5", "widths of the filters in tokens, comma-separated")
+    filters: int = option(100, "filters of each width", min=1)
+    highway: bool = option(False, "a highway layer on the features")
+    dropout: float = option(0.0, "dropout before the logit", min=0, max=0.9)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not all(width.strip().isdecimal() and int(width) > 0 for width in self.widths.split(",")):
+            raise OptionError(
+                f"widths is {self.widths!r}; wanted whole numbers from 1 on with commas between, as in 2,3,4"
+            )

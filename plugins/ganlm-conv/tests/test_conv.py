@@ -1,0 +1,118 @@
+from typing import Any
+
+import pytest
+import torch
+from ganlm_conv import ganlm_components
+from ganlm_conv.networks import (
+    CausalConvGenerator,
+    ConvDiscriminator,
+    ConvGenerator,
+    Highway,
+    layers_to_reach,
+    windows,
+)
+from ganlm_conv.options import CausalConvOptions, ConvDiscriminatorOptions, ConvGeneratorOptions
+from torch.nn import functional as F
+
+from ganlm_core.errors import OptionError
+from ganlm_core.protocol import Shape
+from ganlm_core.testing import check_discriminator, check_generator, check_light
+
+ONE_SHOT, CAUSAL, DISCRIMINATOR = ganlm_components()
+
+
+def test_listing_does_not_import_torch() -> None:
+    check_light("ganlm_conv")
+
+
+@pytest.mark.parametrize("options", [{}, {"kernel": 1, "blocks": 1}])
+def test_one_shot_generator_keeps_the_protocol(options: dict[str, Any]) -> None:
+    check_generator(ONE_SHOT, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"kernel": 2, "layers": 1, "dropout": 0.5}])
+def test_causal_generator_keeps_the_protocol(options: dict[str, Any]) -> None:
+    check_generator(CAUSAL, **options)
+
+
+@pytest.mark.parametrize("options", [{"dropout": 0.5}, {"highway": True}, {"widths": "1, 7"}])
+def test_discriminator_keeps_the_protocol(options: dict[str, Any]) -> None:
+    check_discriminator(DISCRIMINATOR, **options)
+
+
+def test_a_kernel_is_odd() -> None:
+    with pytest.raises(OptionError) as error:
+        ConvGeneratorOptions(kernel=4)
+    assert str(error.value) == "kernel is 4; wanted an odd number, so that positions keep their place"
+
+
+@pytest.mark.parametrize("widths", ["", "0", "2;3", "2,,3", "-1", "2.5"])
+def test_widths_are_whole_numbers(widths: str) -> None:
+    with pytest.raises(OptionError) as error:
+        ConvDiscriminatorOptions(widths=widths)
+    expected = f"widths is {widths!r}; wanted whole numbers from 1 on with commas between, as in 2,3,4"
+    assert str(error.value) == expected
+
+
+@pytest.mark.parametrize(("positions", "kernel", "layers"), [(0, 2, 1), (1, 2, 1), (2, 2, 2), (14, 3, 3), (15, 3, 4)])
+def test_layers_to_reach(positions: int, kernel: int, layers: int) -> None:
+    assert layers_to_reach(positions, kernel) == layers
+
+
+@pytest.mark.parametrize(("layers", "reach"), [(0, 15), (1, 2), (2, 6)])
+def test_a_causal_generator_looks_back_as_far_as_its_dilations_add_up_to(layers: int, reach: int) -> None:
+    torch.manual_seed(0)
+    generator = CausalConvGenerator(Shape(9, 16, 3), CausalConvOptions(hidden_size=8, layers=layers)).double()
+    inputs = F.one_hot(torch.randint(9, (1, 16)), 9).double().requires_grad_()
+    logits, _ = generator.advance(inputs, generator.start(torch.randn(1, 3).double()))
+    (gradient,) = torch.autograd.grad(logits[0, -1].square().sum(), inputs)
+    felt = gradient[0].abs().amax(dim=1).gt(0).tolist()
+    assert felt == [False] * (15 - reach) + [True] * (reach + 1)
+
+
+def test_every_position_of_the_one_shot_generator_hears_the_others() -> None:
+    """The blocks reach across the sequence, so that a choice at one end can be answered at the other."""
+    torch.manual_seed(0)
+    generator = ConvGenerator(Shape(9, 12, 3), ConvGeneratorOptions(hidden_size=8)).double()
+    states = torch.randn(1, 8, 12).double().requires_grad_()
+    answer = generator.states[2:](states)[0, :, -1]
+    (gradient,) = torch.autograd.grad(answer.square().sum(), states)
+    assert gradient.abs().amax(dim=1).gt(0).all()
+
+
+def test_windows_touch_the_sequence() -> None:
+    mask = torch.tensor([[True, True, False, False], [True, True, True, True], [False, False, False, False]])
+    assert windows(mask, 3).int().tolist() == [[1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0]]
+
+
+def test_features_are_the_strongest_answers_of_each_filter() -> None:
+    """By hand: a filter of width 2 on embeddings of size 1, over zeros, the sequence, zeros."""
+    discriminator = ConvDiscriminator(Shape(6, 4, 0), ConvDiscriminatorOptions(embedding_size=1, widths="2", filters=3))
+    with torch.no_grad():
+        discriminator.embedding.weight[4:] = torch.tensor([[1.0], [-3.0]])
+        discriminator.convolutions[0].weight.copy_(torch.tensor([[[1.0, 1.0]], [[1.0, -1.0]], [[0.0, 1.0]]]))
+        discriminator.convolutions[0].bias.copy_(torch.tensor([0.0, 0.0, -2.0]))
+        tokens, mask = torch.tensor([[4, 5, 4, 4]]), torch.tensor([[True, True, False, False]])
+        features = discriminator.features(tokens, mask)
+    # The windows are (0, 1), (1, -3) and (-3, 0): sums 1, -2, -3; differences -1, 4, -3; second minus 2: -1, -5, -2.
+    torch.testing.assert_close(features, torch.tensor([[1.0, 4.0, -0.2]]))
+
+
+def test_a_highway_with_its_gate_shut_changes_nothing() -> None:
+    torch.manual_seed(0)
+    highway = Highway(4)
+    features = torch.randn(3, 4)
+    assert not torch.allclose(highway(features), features)
+    torch.nn.init.constant_(highway.gate.bias, -100.0)
+    torch.testing.assert_close(highway(features), features)
+    torch.nn.init.constant_(highway.gate.bias, 100.0)
+    torch.testing.assert_close(highway(features), F.leaky_relu(highway.transform(features), 0.2))
+
+
+def test_dropout_acts_in_training_only() -> None:
+    torch.manual_seed(0)
+    generator = CausalConvGenerator(Shape(9, 5, 3), CausalConvOptions(hidden_size=8, dropout=0.5))
+    noise, tokens = torch.randn(3, 3), torch.randint(4, 9, (3, 5))
+    assert not torch.equal(generator(noise, tokens), generator(noise, tokens))
+    generator.eval()
+    assert torch.equal(generator(noise, tokens), generator(noise, tokens))

@@ -1,0 +1,28 @@
+"""Recurrent networks for ganlm."""
+
+from collections.abc import Iterator
+
+from ganlm_core.components import ComponentSpec
+from ganlm_core.hookspecs import hookimpl
+from ganlm_lstm.options import LSTMDiscriminatorOptions, LSTMGeneratorOptions
+
+
+@hookimpl
+def ganlm_components() -> Iterator[ComponentSpec]:
+    yield ComponentSpec(
+        "generator",
+        "lstm",
+        "ganlm_lstm.networks:LSTMGenerator",
+        LSTMGeneratorOptions,
+        "autoregressive LSTM that starts from the noise",
+        "Hochreiter & Schmidhuber 1997; as a language model, Zaremba et al. 2014",
+        recipe="autoregressive",
+    )
+    yield ComponentSpec(
+        "discriminator",
+        "lstm",
+        "ganlm_lstm.networks:LSTMDiscriminator",
+        LSTMDiscriminatorOptions,
+        "LSTM in both directions, or causal with a logit per position",
+        "Schuster & Paliwal 1997; max pooling, Conneau et al. 2017, section 3.2.2",
+    )

@@ -1,0 +1,102 @@
+import torch
+from torch import Tensor, nn
+
+from ganlm_core.layers import NoiseLinear, StatefulGenerator, TokenEmbedding, max_over_time, output_layer
+from ganlm_core.protocol import Discriminator, Shape
+from ganlm_lstm.options import LSTMDiscriminatorOptions, LSTMGeneratorOptions
+
+LSTMState = tuple[Tensor, Tensor]
+"""Hidden and cell states of all layers, each (B, L, H)."""
+
+
+def recur(lstm: nn.LSTM, states: Tensor, start: LSTMState, twice: bool = False) -> tuple[Tensor, LSTMState]:
+    """States (B, T, I), after those in ``start``, to states (B, T, H) and the last ones of every layer.
+
+    ``twice``: the result can be differentiated twice. cuDNN's LSTM cannot, PyTorch's own kernels can, on CUDA and on
+    CPU. They want one type throughout, and oneDNN has bf16 on some CPUs only: without cuDNN there is no autocast.
+    """
+    if states.is_cuda and not twice:
+        return _run(lstm, states, start)
+    dtype = next(lstm.parameters()).dtype
+    with torch.autocast(states.device.type, enabled=False), torch.backends.cudnn.flags(enabled=False):
+        return _run(lstm, states.to(dtype), (start[0].to(dtype), start[1].to(dtype)))
+
+
+def _run(lstm: nn.LSTM, states: Tensor, start: LSTMState) -> tuple[Tensor, LSTMState]:
+    output, (hidden, cell) = lstm(states, (_swap(start[0]), _swap(start[1])))
+    return output, (_swap(hidden), _swap(cell))
+
+
+def _swap(states: Tensor) -> Tensor:
+    """(B, L, H) to (L, B, H), which is how ``nn.LSTM`` wants its states, and back."""
+    return states.transpose(0, 1).contiguous()
+
+
+class LSTMGenerator(StatefulGenerator):
+    """The noise, through a linear layer, is the state that every layer starts from."""
+
+    def __init__(self, shape: Shape, options: LSTMGeneratorOptions) -> None:
+        super().__init__(shape)
+        size = options.hidden_size
+        self.initial = NoiseLinear(shape.noise, options.layers * 2 * size)
+        self.embedding = TokenEmbedding(shape.vocabulary, options.embedding_size)
+        between = options.dropout if options.layers > 1 else 0.0
+        self.lstm = nn.LSTM(options.embedding_size, size, options.layers, dropout=between, batch_first=True)
+        self.dropout = nn.Dropout(options.dropout)
+        self.tied = options.tie
+        self.output = output_layer(size, options.embedding_size if options.tie else shape.vocabulary)
+
+    def start(self, noise: Tensor) -> LSTMState:
+        hidden, cell = self.initial(noise).unflatten(1, (self.lstm.num_layers, -1)).chunk(2, dim=-1)
+        return hidden, cell
+
+    def advance(self, tokens: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+        states, state = recur(self.lstm, self.dropout(self.embedding(tokens)), state)
+        logits = self.output(self.dropout(states))
+        if self.tied:
+            logits = logits @ self.embedding.weight.T
+        return logits + self.prior, state
+
+
+class LSTMDiscriminator(Discriminator):
+    """Features are the maximum over time of the states; per position, each state gives its own logit.
+
+    The two directions are separate stacks. The backward one reads each sequence from its own end, by a gather, so
+    that it meets no padding and lengths stay on the device.
+    """
+
+    def __init__(self, shape: Shape, options: LSTMDiscriminatorOptions) -> None:
+        super().__init__(shape)
+        size, inputs, layers = options.hidden_size, options.embedding_size, options.layers
+        both = options.direction == "bidirectional"
+        self.per_position = options.per_position
+        self.embedding = TokenEmbedding(shape.vocabulary, inputs)
+        self.onward = nn.LSTM(inputs, size, layers, batch_first=True)
+        self.homeward = nn.LSTM(inputs, size, layers, batch_first=True) if both else None
+        self.dropout = nn.Dropout(options.dropout)
+        self.output = nn.Linear(2 * size if both else size, 1)
+
+    def states(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, H), or (B, T, 2H) in both directions."""
+        embedded, twice = self.embedding(sequence), sequence.requires_grad
+        zeros = embedded.new_zeros(len(embedded), self.onward.num_layers, self.onward.hidden_size)
+        states, _ = recur(self.onward, embedded, (zeros, zeros), twice)
+        if self.homeward is None:
+            return states
+        reversed_states, _ = recur(self.homeward, reverse(embedded, mask), (zeros, zeros), twice)
+        return torch.cat([states, reverse(reversed_states, mask)], dim=-1)
+
+    def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        return max_over_time(self.states(sequence, mask), mask)
+
+    def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        states = self.states(sequence, mask) if self.per_position else self.features(sequence, mask)
+        return self.output(self.dropout(states)).squeeze(-1)
+
+
+def reverse(states: Tensor, mask: Tensor) -> Tensor:
+    """States (B, T, H) with the positions of the mask in reverse order and the hidden ones where they were."""
+    position = torch.arange(mask.shape[1], device=mask.device)
+    mirrored = mask.sum(dim=1, keepdim=True) - 1 - position
+    index = torch.where(mask, mirrored, position)
+    return states.gather(1, index.unsqueeze(-1).expand_as(states))

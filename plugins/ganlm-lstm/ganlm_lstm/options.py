@@ -1,0 +1,31 @@
+from dataclasses import dataclass
+
+from ganlm_core.components import Options, option
+from ganlm_core.errors import OptionError
+
+
+@dataclass(frozen=True)
+class LSTMGeneratorOptions(Options):
+    embedding_size: int = option(64, "size of the token embeddings", min=1)
+    hidden_size: int = option(128, "units in each layer (H)", min=1)
+    layers: int = option(1, "stacked layers", min=1)
+    dropout: float = option(0.0, "dropout before the first layer, between layers and after the last", min=0, max=0.9)
+    tie: bool = option(False, "use the token embeddings as the output weights too")
+
+
+@dataclass(frozen=True)
+class LSTMDiscriminatorOptions(Options):
+    embedding_size: int = option(64, "size of the token embeddings", min=1)
+    hidden_size: int = option(128, "units in each layer and direction (H)", min=1)
+    layers: int = option(1, "stacked layers in each direction", min=1)
+    direction: str = option("bidirectional", "what a position sees", choices=("bidirectional", "causal"))
+    per_position: bool = option(False, "a logit for every position instead of one per sequence; wants causal")
+    dropout: float = option(0.0, "dropout before the logits", min=0, max=0.9)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.per_position and self.direction != "causal":
+            raise OptionError(
+                f"per-position is true with direction {self.direction!r}, where a position sees the whole sequence; "
+                "set direction to 'causal'"
+            )

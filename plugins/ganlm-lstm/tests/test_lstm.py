@@ -1,0 +1,101 @@
+from typing import Any
+
+import pytest
+import torch
+from ganlm_lstm import ganlm_components
+from ganlm_lstm.networks import LSTMDiscriminator, LSTMGenerator, reverse
+from ganlm_lstm.options import LSTMDiscriminatorOptions, LSTMGeneratorOptions
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from ganlm_core.errors import OptionError
+from ganlm_core.protocol import Shape, mask_of
+from ganlm_core.testing import check_discriminator, check_generator, check_light
+
+GENERATOR, DISCRIMINATOR = ganlm_components()
+SHAPE = Shape(vocabulary=9, length=5, noise=3)
+TOKENS = torch.tensor([[4, 5, 2, 0, 0], [6, 7, 8, 4, 5], [2, 0, 0, 0, 0]])
+
+
+def test_listing_does_not_import_torch() -> None:
+    check_light("ganlm_lstm")
+
+
+@pytest.mark.parametrize("options", [{}, {"layers": 2, "dropout": 0.5}, {"tie": True, "embedding_size": 7}])
+def test_generator_keeps_the_protocol(options: dict[str, Any]) -> None:
+    check_generator(GENERATOR, **options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"dropout": 0.5}, {"layers": 2}, {"direction": "causal"}, {"direction": "causal", "per_position": True}]
+)
+def test_discriminator_keeps_the_protocol(options: dict[str, Any]) -> None:
+    check_discriminator(DISCRIMINATOR, **options)
+
+
+def test_a_logit_per_position_is_for_the_causal_direction() -> None:
+    with pytest.raises(OptionError) as error:
+        LSTMDiscriminatorOptions(per_position=True)
+    assert str(error.value) == (
+        "per-position is true with direction 'bidirectional', where a position sees the whole sequence; "
+        "set direction to 'causal'"
+    )
+
+
+def test_a_logit_per_position_sees_nothing_later() -> None:
+    torch.manual_seed(0)
+    options = LSTMDiscriminatorOptions(direction="causal", per_position=True)
+    discriminator = LSTMDiscriminator(SHAPE, options)
+    full, prefix = TOKENS[1:2], TOKENS[1:2, :3]
+    logits = discriminator(full, mask_of(full))
+    assert logits.shape == (1, 5)
+    torch.testing.assert_close(logits[:, :3], discriminator(prefix, mask_of(prefix)))
+
+
+def test_both_directions_are_those_of_a_packed_bidirectional_lstm() -> None:
+    torch.manual_seed(0)
+    discriminator = LSTMDiscriminator(SHAPE, LSTMDiscriminatorOptions(embedding_size=4, hidden_size=6))
+    reference = nn.LSTM(4, 6, batch_first=True, bidirectional=True)
+    assert discriminator.homeward is not None
+    weights = dict(discriminator.onward.state_dict())
+    weights |= {f"{name}_reverse": weight for name, weight in discriminator.homeward.state_dict().items()}
+    reference.load_state_dict(weights)
+    mask = mask_of(TOKENS)
+    lengths = mask.sum(dim=1)
+    embedded = discriminator.embedding(TOKENS)
+    packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
+    expected, _ = pad_packed_sequence(reference(packed)[0], batch_first=True)
+    states = discriminator.states(TOKENS, mask)
+    torch.testing.assert_close(states[mask], expected[mask])
+
+
+def test_the_noise_gives_every_layer_a_hidden_and_a_cell_state_of_its_own() -> None:
+    torch.manual_seed(0)
+    generator = LSTMGenerator(SHAPE, LSTMGeneratorOptions(hidden_size=4, layers=2))
+    hidden, cell = generator.start(torch.randn(3, SHAPE.noise))
+    assert hidden.shape == cell.shape == (3, 2, 4)
+    assert torch.cat([hidden, cell]).unique().numel() == 48
+
+
+def test_reverse_leaves_hidden_positions_alone() -> None:
+    states = torch.arange(5.0).view(1, 5, 1)
+    mask = torch.tensor([[True, True, True, False, False]])
+    assert reverse(states, mask).flatten().tolist() == [2, 1, 0, 3, 4]
+
+
+def test_tied_weights_are_stored_once() -> None:
+    options = LSTMGeneratorOptions(embedding_size=4, hidden_size=6, tie=True)
+    weights = LSTMGenerator(SHAPE, options).state_dict()
+    assert [name for name, weight in weights.items() if SHAPE.vocabulary in weight.shape] == [
+        "prior",
+        "embedding.weight",
+    ]
+
+
+def test_dropout_acts_in_training_only() -> None:
+    torch.manual_seed(0)
+    generator = LSTMGenerator(SHAPE, LSTMGeneratorOptions(dropout=0.5))
+    noise = torch.randn(3, SHAPE.noise)
+    assert not torch.equal(generator(noise, TOKENS), generator(noise, TOKENS))
+    generator.eval()
+    assert torch.equal(generator(noise, TOKENS), generator(noise, TOKENS))

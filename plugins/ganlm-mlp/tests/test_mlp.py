@@ -1,0 +1,79 @@
+from typing import Any
+
+import pytest
+import torch
+from ganlm_mlp import ganlm_components
+from ganlm_mlp.networks import MLPDiscriminator, NgramGenerator
+from ganlm_mlp.options import MLPDiscriminatorOptions, NgramOptions
+from torch import Tensor
+
+from ganlm_core.protocol import BOS, Shape
+from ganlm_core.testing import check_discriminator, check_generator, check_light
+
+ONE_SHOT, NGRAM, DISCRIMINATOR = ganlm_components()
+SHAPE = Shape(vocabulary=9, length=6, noise=3)
+
+
+def test_listing_does_not_import_torch() -> None:
+    check_light("ganlm_mlp")
+
+
+@pytest.mark.parametrize("options", [{}, {"layers": 1}])
+def test_one_shot_generator_keeps_the_protocol(options: dict[str, Any]) -> None:
+    check_generator(ONE_SHOT, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"context": 1}, {"layers": 2, "dropout": 0.5}])
+def test_ngram_generator_keeps_the_protocol(options: dict[str, Any]) -> None:
+    check_generator(NGRAM, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"layers": 1, "dropout": 0.5}])
+def test_discriminator_keeps_the_protocol(options: dict[str, Any]) -> None:
+    check_discriminator(DISCRIMINATOR, **options)
+
+
+def ngram(context: int) -> NgramGenerator:
+    torch.manual_seed(0)
+    return NgramGenerator(SHAPE, NgramOptions(context=context, embedding_size=4, hidden_size=8))
+
+
+def test_an_ngram_forgets_what_left_its_window() -> None:
+    generator, noise = ngram(context=2), torch.randn(1, SHAPE.noise)
+    one, other = torch.tensor([[4, 5, 6, 7, 8]]), torch.tensor([[4, 4, 6, 7, 8]])
+    changed = (generator(noise, one) - generator(noise, other)).abs().amax(dim=-1) > 1e-6
+    assert changed.tolist() == [[False, False, True, True, False]]
+
+
+def test_an_ngram_starts_from_a_window_of_bos() -> None:
+    """So that its first logits are those after any run of <bos>."""
+    generator, noise = ngram(context=3), torch.randn(1, SHAPE.noise)
+    logits = generator(noise, torch.full((1, 4), BOS))
+    torch.testing.assert_close(logits, logits[:, :1].expand_as(logits))
+
+
+def test_a_sequence_longer_than_the_weights_is_refused() -> None:
+    discriminator = MLPDiscriminator(SHAPE, MLPDiscriminatorOptions())
+    tokens = torch.full((1, 7), 4)
+    with pytest.raises(ValueError) as error:
+        discriminator(tokens, torch.ones_like(tokens, dtype=torch.bool))
+    assert str(error.value) == "a sequence has 7 tokens; this network takes 6 at most"
+
+
+def test_the_order_of_the_words_counts() -> None:
+    torch.manual_seed(0)
+    discriminator = MLPDiscriminator(SHAPE, MLPDiscriminatorOptions())
+
+    def score(*words: int) -> Tensor:
+        return discriminator(torch.tensor([words]), torch.ones(1, len(words), dtype=torch.bool))
+
+    assert (score(4, 5, 6) - score(6, 5, 4)).abs() > 1e-3
+
+
+def test_dropout_acts_in_training_only() -> None:
+    torch.manual_seed(0)
+    generator = NgramGenerator(SHAPE, NgramOptions(dropout=0.5))
+    noise, tokens = torch.randn(3, SHAPE.noise), torch.randint(4, 9, (3, 6))
+    assert not torch.equal(generator(noise, tokens), generator(noise, tokens))
+    generator.eval()
+    assert torch.equal(generator(noise, tokens), generator(noise, tokens))

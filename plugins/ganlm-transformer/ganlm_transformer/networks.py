@@ -1,0 +1,111 @@
+import torch
+from torch import Tensor, nn
+
+from ganlm_core.layers import NoiseLinear, StatefulGenerator, TokenEmbedding, hide, output_layer
+from ganlm_core.protocol import Discriminator, Shape
+from ganlm_transformer.options import TransformerOptions
+
+Cache = tuple[Tensor, Tensor]
+"""Keys and values of the positions so far, each (B, heads, T, H / heads)."""
+
+TransformerState = tuple[Tensor, list[Cache]]
+"""The projected noise (B, 1, H) and the cache of each block."""
+
+
+class Attention(nn.Module):
+    """Scaled dot-product attention (Vaswani et al. 2017, eq. 1), written out: fused kernels have no double backward."""
+
+    def __init__(self, options: TransformerOptions) -> None:
+        super().__init__()
+        self.heads = options.heads
+        # No biases: the softmax is blind to one of the keys, and one of the values is the output layer's.
+        self.inputs = nn.Linear(options.hidden_size, 3 * options.hidden_size, bias=False)
+        self.output = nn.Linear(options.hidden_size, options.hidden_size)
+
+    def forward(self, states: Tensor, visible: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache]:
+        """States (B, T, H) to as many, and the cache with them in it. ``visible``, boolean, broadcasts to
+        (B, heads, T, S): which of the S positions, cached ones first, each position may look at."""
+        heads = self.inputs(states).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        queries, keys, values = heads.chunk(3, dim=-1)
+        if cache is not None:
+            keys, values = torch.cat([cache[0], keys], dim=2), torch.cat([cache[1], values], dim=2)
+        scores = queries @ keys.transpose(-1, -2) * keys.shape[-1] ** -0.5
+        # The lowest number rather than -inf, so that a row that may look at nothing is not NaN.
+        weights = scores.masked_fill(~visible, torch.finfo(scores.dtype).min).softmax(dim=-1)
+        mixed = (weights @ values).transpose(1, 2).flatten(2)
+        return self.output(mixed), (keys, values)
+
+
+class Block(nn.Module):
+    """Attention and a feed-forward layer, each normalising what it reads and adding what it finds."""
+
+    def __init__(self, options: TransformerOptions) -> None:
+        super().__init__()
+        size = options.hidden_size
+        self.norm = nn.LayerNorm(size)
+        self.attention = Attention(options)
+        self.feed_forward = nn.Sequential(
+            nn.LayerNorm(size), nn.Linear(size, 4 * size), nn.GELU(), nn.Linear(4 * size, size)
+        )
+        self.dropout = nn.Dropout(options.dropout)
+
+    def forward(self, states: Tensor, visible: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache]:
+        found, cache = self.attention(self.norm(states), visible, cache)
+        states = states + self.dropout(found)
+        return states + self.dropout(self.feed_forward(states)), cache
+
+
+class TransformerGenerator(StatefulGenerator):
+    """The noise, through a linear layer, is added to the embedding at every position."""
+
+    def __init__(self, shape: Shape, options: TransformerOptions) -> None:
+        super().__init__(shape)
+        size = options.hidden_size
+        self.heads = options.heads
+        self.noise = NoiseLinear(shape.noise, size)
+        self.embedding = TokenEmbedding(shape.vocabulary, size)
+        self.positions = nn.Parameter(torch.randn(shape.length, size))
+        self.dropout = nn.Dropout(options.dropout)
+        self.blocks = nn.ModuleList(Block(options) for _ in range(options.layers))
+        self.norm = nn.LayerNorm(size)
+        self.output = output_layer(size, shape.vocabulary)
+
+    def start(self, noise: Tensor) -> TransformerState:
+        projected = self.noise(noise).unsqueeze(1)
+        empty = projected.new_zeros(len(noise), self.heads, 0, projected.shape[-1] // self.heads)
+        return projected, [(empty, empty)] * len(self.blocks)
+
+    def advance(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
+        noise, caches = state
+        past = caches[0][0].shape[2]
+        total = past + tokens.shape[1]
+        visible = torch.ones(tokens.shape[1], total, dtype=torch.bool, device=tokens.device).tril(past)
+        states = self.dropout(self.embedding(tokens) + self.positions[past:total] + noise)
+        grown = []
+        for block, cache in zip(self.blocks, caches, strict=True):
+            states, cache = block(states, visible, cache)
+            grown.append(cache)
+        return self.output(self.norm(states)) + self.prior, (noise, grown)
+
+
+class TransformerDiscriminator(Discriminator):
+    """Features are the mean of the last states over the positions of the mask."""
+
+    def __init__(self, shape: Shape, options: TransformerOptions) -> None:
+        super().__init__(shape)
+        size = options.hidden_size
+        self.embedding = TokenEmbedding(shape.vocabulary, size)
+        self.positions = nn.Parameter(torch.randn(shape.length, size))
+        self.dropout = nn.Dropout(options.dropout)
+        self.blocks = nn.ModuleList(Block(options) for _ in range(options.layers))
+        self.norm = nn.LayerNorm(size)
+        self.output = nn.Linear(size, 1)
+
+    def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        states = self.dropout(self.embedding(sequence) + self.positions[: mask.shape[1]])
+        for block in self.blocks:
+            states, _ = block(states, mask[:, None, None])
+        return hide(self.norm(states), mask).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
+
+    def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        return self.output(self.features(sequence, mask)).squeeze(-1)

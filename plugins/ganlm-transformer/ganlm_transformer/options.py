@@ -1,0 +1,20 @@
+from dataclasses import dataclass
+
+from ganlm_core.components import Options, option
+from ganlm_core.errors import OptionError
+
+
+@dataclass(frozen=True)
+class TransformerOptions(Options):
+    hidden_size: int = option(128, "size of the states (H), a multiple of heads", min=1)
+    layers: int = option(2, "blocks of attention and feed-forward layer", min=1)
+    heads: int = option(4, "attention heads", min=1)
+    dropout: float = option(0.0, "dropout of the embeddings and of what each layer adds", min=0, max=0.9)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.hidden_size % self.heads:
+            nearest = self.hidden_size // self.heads * self.heads or self.heads
+            raise OptionError(
+                f"hidden-size is {self.hidden_size}, not a multiple of heads, {self.heads}; give {nearest}, for example"
+            )

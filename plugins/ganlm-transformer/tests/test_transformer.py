@@ -1,0 +1,80 @@
+from typing import Any
+
+import pytest
+import torch
+from ganlm_transformer import ganlm_components
+from ganlm_transformer.networks import Attention, TransformerDiscriminator, TransformerGenerator
+from ganlm_transformer.options import TransformerOptions
+from torch.nn import functional as F
+
+from ganlm_core.errors import OptionError
+from ganlm_core.protocol import Shape
+from ganlm_core.testing import check_discriminator, check_generator, check_light
+
+GENERATOR, DISCRIMINATOR = ganlm_components()
+SHAPE = Shape(vocabulary=9, length=5, noise=3)
+OPTIONS = TransformerOptions(hidden_size=8, heads=2)
+
+
+def test_listing_does_not_import_torch() -> None:
+    check_light("ganlm_transformer")
+
+
+@pytest.mark.parametrize("options", [{}, {"layers": 1, "heads": 1, "dropout": 0.5}])
+def test_generator_keeps_the_protocol(options: dict[str, Any]) -> None:
+    check_generator(GENERATOR, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"layers": 1, "heads": 1, "dropout": 0.5}])
+def test_discriminator_keeps_the_protocol(options: dict[str, Any]) -> None:
+    check_discriminator(DISCRIMINATOR, **options)
+
+
+@pytest.mark.parametrize(("size", "heads", "nearest"), [(10, 4, 8), (2, 3, 3)])
+def test_heads_must_divide_the_hidden_size(size: int, heads: int, nearest: int) -> None:
+    with pytest.raises(OptionError) as error:
+        TransformerOptions(hidden_size=size, heads=heads)
+    assert str(error.value) == f"hidden-size is {size}, not a multiple of heads, {heads}; give {nearest}, for example"
+
+
+def test_attention_is_that_of_pytorch() -> None:
+    torch.manual_seed(0)
+    attention = Attention(OPTIONS)
+    states = torch.randn(3, 5, 8)
+    visible = torch.rand(3, 1, 5, 5) < 0.5
+    visible |= torch.eye(5, dtype=torch.bool)
+    heads = attention.inputs(states).view(3, 5, 2, 3, 4).permute(3, 0, 2, 1, 4)
+    expected = F.scaled_dot_product_attention(*heads, attn_mask=visible)
+    found, _ = attention(states, visible)
+    torch.testing.assert_close(found, attention.output(expected.transpose(1, 2).reshape(3, 5, 8)))
+
+
+def test_a_step_adds_its_own_position_to_the_cache_and_changes_no_other() -> None:
+    torch.manual_seed(0)
+    generator = TransformerGenerator(SHAPE, OPTIONS)
+    before = generator.start(torch.randn(3, SHAPE.noise))
+    _, once = generator.step(torch.tensor([1, 1, 1]), before)
+    _, twice = generator.step(torch.tensor([4, 5, 6]), once)
+    for (keys, values), (more_keys, more_values) in zip(once[1], twice[1], strict=True):
+        assert keys.shape == (3, 2, 1, 4)
+        assert more_keys.shape == (3, 2, 2, 4)
+        assert torch.equal(more_keys[:, :, :1], keys)
+        assert torch.equal(more_values[:, :, :1], values)
+
+
+def test_the_order_of_the_words_counts() -> None:
+    """Attention and the mean are blind to it; the positions are not."""
+    torch.manual_seed(0)
+    discriminator = TransformerDiscriminator(SHAPE, OPTIONS)
+    mask = torch.ones(1, 3, dtype=torch.bool)
+    one, other = discriminator(torch.tensor([[4, 5, 6]]), mask), discriminator(torch.tensor([[6, 5, 4]]), mask)
+    assert (one - other).abs() > 1e-3
+
+
+def test_dropout_acts_in_training_only() -> None:
+    torch.manual_seed(0)
+    discriminator = TransformerDiscriminator(SHAPE, TransformerOptions(hidden_size=8, heads=2, dropout=0.5))
+    tokens, mask = torch.tensor([[4, 5, 6]]), torch.ones(1, 3, dtype=torch.bool)
+    assert not torch.equal(discriminator(tokens, mask), discriminator(tokens, mask))
+    discriminator.eval()
+    assert torch.equal(discriminator(tokens, mask), discriminator(tokens, mask))
