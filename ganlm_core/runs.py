@@ -1,0 +1,149 @@
+"""The run folder: what a training leaves behind, and what it needs to go on. Nothing here imports torch.
+
+config.toml      fully resolved; runs again as it is
+run.json         versions, plugins, device, seed, command, shape, status
+tokenizer.json   the tokenizer, fitted to the training data
+metrics.jsonl    a JSON object a line, with its step; no times, so that two runs of one seed leave the same bytes
+samples/         step-00001000.txt, a sentence a line
+checkpoints/     see ganlm_core.checkpoint
+bundle/          see ganlm_core.bundle
+"""
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ganlm_core
+from ganlm_core.errors import RunExists, UsageError, WeightsError
+from ganlm_core.files import read_json, read_text, reading, to_json, write_file, write_json, writing
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run on disk. Everything it writes raises GanlmError, with the path, when the disk refuses."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path | None, name: str, config: str) -> "RunFolder":
+        """A new folder with ``config`` as its config.toml; ``runs/{name}-{n}`` with the next free n without ``path``.
+
+        Raises RunExists when there is something at ``path``.
+        """
+        folder = cls(_make_numbered(RUNS, name) if path is None else _make(path))
+        write_file(folder.path / "config.toml", config.encode())
+        with writing(folder.path):
+            folder.samples.mkdir()
+            folder.checkpoints.mkdir()
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """The run that is at ``path``. Raises UsageError when none is."""
+        if not path.is_dir():
+            raise UsageError(f"there is no run at {path}; give the folder that 'ganlm run' printed")
+        if not (path / "config.toml").is_file():
+            raise UsageError(
+                f"{path} is no run folder, it has no config.toml; give the folder that 'ganlm run' printed"
+            )
+        return cls(path)
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def bundle(self) -> Path:
+        return self.path / "bundle"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    def config(self) -> str:
+        """The text of config.toml. Raises WeightsError when it cannot be read."""
+        return read_text(self.path / "config.toml")
+
+    def tokenizer(self) -> str:
+        """The text of tokenizer.json. Raises WeightsError when it cannot be read."""
+        return read_text(self.path / "tokenizer.json")
+
+    def write_tokenizer(self, text: str) -> None:
+        write_file(self.path / "tokenizer.json", text.encode())
+
+    def info(self) -> dict[str, Any]:
+        """What run.json holds; nothing before the first :meth:`write_info`. Raises WeightsError when it is damaged."""
+        path = self.path / "run.json"
+        return read_json(path) if path.exists() else {}
+
+    def write_info(self, **fields: Any) -> None:
+        """Set ``fields`` of run.json and keep the others. ``status``: started, finished, interrupted or failed."""
+        write_json(self.path / "run.json", self.info() | fields)
+
+    def shape(self) -> dict[str, int]:
+        """``vocabulary``, ``length`` and ``noise``, as ``write_info(shape=...)`` kept them. Raises WeightsError."""
+        shape = self.info().get("shape")
+        if not isinstance(shape, dict) or {type(size) for size in shape.values()} != {int}:
+            raise WeightsError(f"{self.path / 'run.json'} has no shape; start the run anew")
+        return shape
+
+    def append_metrics(self, record: Mapping[str, Any]) -> None:
+        """One line of metrics.jsonl; ``record`` has a ``step``. Write it before the checkpoint of that step."""
+        with writing(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
+            file.write(to_json(record) + "\n")
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The records so far. A last line that a kill cut short is left out. Raises WeightsError for other damage."""
+        with reading(self.metrics):
+            lines = self.metrics.read_bytes().split(b"\n") if self.metrics.exists() else []
+        try:
+            return [json.loads(line) for line in lines[:-1]]
+        except ValueError as error:
+            raise WeightsError(f"{self.metrics} is damaged ({error}); remove that line or start the run anew") from None
+
+    def truncate_metrics(self, step: int) -> None:
+        """Drop the records after ``step``: a run that resumes there writes them again."""
+        kept = [record for record in self.read_metrics() if record["step"] <= step]
+        write_file(self.metrics, "".join(to_json(record) + "\n" for record in kept).encode())
+
+    def write_samples(self, step: int, lines: Sequence[str]) -> None:
+        write_file(self.samples / f"step-{step:08}.txt", "".join(line + "\n" for line in lines).encode())
+
+
+def _make(path: Path) -> Path:
+    with writing(path):
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            raise RunExists(
+                f"{path} is there already; choose another --out, or go on with it: --resume {path}"
+            ) from None
+    return path
+
+
+def _make_numbered(parent: Path, name: str) -> Path:
+    number = 1
+    while True:
+        try:
+            return _make(parent / f"{name.replace('/', '-')}-{number}")
+        except RunExists:
+            number += 1
+
+
+def versions() -> dict[str, str]:
+    """The versions of python, torch and ganlm, without importing torch."""
+    return {
+        "python": platform.python_version(),
+        "torch": importlib.metadata.version("torch"),
+        "ganlm": ganlm_core.__version__,
+    }

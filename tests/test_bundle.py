@@ -1,0 +1,660 @@
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import ganlm_core
+from ganlm_core import bundle, checkpoint, cli
+from ganlm_core.cli.context import Invocation
+from ganlm_core.config import RunConfig
+from ganlm_core.errors import GanlmError, OptionError, PluginError, UsageError, WeightsError
+from ganlm_core.files import write_sums
+from ganlm_core.header import read_header
+from ganlm_core.plugins import Host
+from ganlm_core.protocol import Shape
+from ganlm_core.runs import RunFolder
+from ganlm_core.tokenizer import Tokenizer
+
+TEXTS = ["a cat sees the dog", "the dogs see a cat"]
+ROOT = Path(__file__).parents[1]
+SMALL = """
+[generator.lstm]
+hidden_size = 8
+embedding_size = 4
+
+[discriminator.conv]
+filters = 3
+"""
+
+
+def install(site, name, entry_points):
+    """A distribution as pip would leave it: what discovery finds on the path."""
+    folder = site / f"{name.replace('-', '_')}-0.1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1.0\n")
+    (folder / "entry_points.txt").write_text("[ganlm]\n" + "".join(f"{k} = {v}\n" for k, v in entry_points.items()))
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory):
+    """The core and ``conv`` as the distribution ganlm; then, with ``lstm`` as a stranger's distribution, all three."""
+    site, more = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("more")
+    install(site, "ganlm", {"core": "ganlm_core.standard", "conv": "ganlm_conv"})
+    install(more, "ganlm-lstm", {"lstm": "ganlm_lstm"})
+    with pytest.MonkeyPatch.context() as patch:
+        for folder in (ROOT / "plugins" / "ganlm-lstm", ROOT / "plugins" / "ganlm-conv", site):
+            patch.syspath_prepend(folder)
+        without = Host.discover()
+        patch.syspath_prepend(more)
+        yield without, Host.discover()
+
+
+@pytest.fixture(scope="module")
+def host_without_lstm(hosts):
+    return hosts[0]
+
+
+@pytest.fixture(scope="module")
+def host(hosts):
+    return hosts[1]
+
+
+@pytest.fixture(scope="module")
+def parts(host):
+    """All that :func:`ganlm_core.bundle.save` wants."""
+    config = RunConfig.from_toml(host, SMALL)
+    tokenizer = Tokenizer.train("word", TEXTS, 20)
+    shape = Shape(tokenizer.vocabulary_size, 6, 3)
+    torch.manual_seed(0)
+    networks = {
+        kind: host.build(kind, choice.name, choice.options, shape=shape)
+        for kind, choice in (("generator", config.generator), ("discriminator", config.discriminator))
+    }
+    with torch.no_grad():  # far from uniform, so that two wrong models do not agree by chance
+        for network in networks.values():
+            for parameter in network.parameters():
+                parameter.normal_()
+    evaluation = {"before": {"nll": 12.5, "distinct": 0.5}, "after": {"nll": float("inf")}, "samples": 100, "seed": 0}
+    return {
+        "config": config,
+        "shape": shape,
+        "networks": networks,
+        "tokenizer": tokenizer,
+        "evaluation": evaluation,
+        "host": host,
+    }
+
+
+@pytest.fixture(scope="module")
+def saved(parts, tmp_path_factory):
+    return bundle.save(tmp_path_factory.mktemp("bundles") / "saved", **parts)
+
+
+@pytest.fixture
+def copy(saved, tmp_path):
+    return shutil.copytree(saved, tmp_path / "copy")
+
+
+def seal(folder):
+    """Checksums that agree with what a stranger made of the files."""
+    (folder / "SHA256SUMS").unlink()
+    write_sums(folder)
+
+
+def edit(folder, name, **changes):
+    data = json.loads((folder / name).read_text())
+    (folder / name).write_text(json.dumps(data | changes))
+    seal(folder)
+
+
+def refused(folder, host, error=WeightsError):
+    """The message with which both ``load`` and ``verify`` refuse."""
+    messages = set()
+    for act in (bundle.load, bundle.verify):
+        with pytest.raises(error) as caught:
+            act(folder, host)
+        messages.add(str(caught.value))
+    (message,) = messages
+    assert "\n" not in message
+    return message
+
+
+def files_of(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_what_is_saved_is_what_is_loaded(saved, parts, host):
+    model = bundle.load(saved, host)
+    for kind, network in (("generator", model.generator), ("discriminator", model.discriminator)):
+        wanted = parts["networks"][kind].state_dict()
+        assert all(tensor.equal(wanted[name]) for name, tensor in network.state_dict().items())
+        assert not network.training and not any(p.requires_grad for p in network.parameters())
+    assert model.shape == parts["shape"]
+    assert model.evaluation == parts["evaluation"] | {"after": {"nll": None}}
+    assert model.config.components["generator"].distribution == "ganlm-lstm"
+    assert RunConfig.from_toml(host, (saved / "recipe.toml").read_text()) == parts["config"]
+
+
+def test_the_files_that_the_format_names(saved):
+    assert sorted(files_of(saved)) == [
+        "README.md", "SHA256SUMS", "config.json", "discriminator.safetensors", "evaluation.json",
+        "generator.safetensors", "recipe.toml", "selftest.json", "tokenizer.json",
+    ]  # fmt: skip
+
+
+def test_two_saves_give_the_same_bytes(saved, parts, tmp_path):
+    torch.manual_seed(99)
+    assert files_of(bundle.save(tmp_path / "again", **parts)) == files_of(saved)
+
+
+def test_saving_leaves_the_networks_and_the_random_state_alone(parts, tmp_path):
+    generator = parts["networks"]["generator"].train()
+    before = torch.get_rng_state()
+    bundle.save(tmp_path / "again", **parts)
+    # Fresh networks draw their initial weights; the caller's stream of random numbers must not notice.
+    assert torch.get_rng_state().equal(before)
+    assert generator.training and all(p.requires_grad for p in generator.parameters())
+
+
+def test_sha256sum_agrees(saved):
+    result = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=saved, capture_output=True, text=True)
+    assert result.returncode == 0
+    assert result.stdout.count(": OK\n") == len(files_of(saved)) - 1
+
+
+def test_the_library_reads_the_weights(saved, parts):
+    tensors = load_file(saved / "generator.safetensors")
+    wanted = parts["networks"]["generator"].state_dict()
+    assert tensors.keys() == wanted.keys() and all(tensors[name].equal(wanted[name]) for name in wanted)
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_modes_are_those_of_the_umask(parts, tmp_path, mask):
+    old = os.umask(mask)
+    try:
+        folder = bundle.save(tmp_path / "again", **parts)
+    finally:
+        os.umask(old)
+    assert folder.stat().st_mode & 0o777 == 0o777 & ~mask
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o666 & ~mask}
+
+
+def test_verify_names_every_file_but_the_card(saved, host):
+    details = {check.name: check.detail for check in bundle.verify(saved, host)}
+    assert details.keys() == files_of(saved).keys() - {"README.md"}
+    assert details["SHA256SUMS"] == "8 files are as they were saved"
+    assert details["selftest.json"] == "identical"
+
+
+def test_the_documentation_has_every_key_and_no_other(saved):
+    config = json.loads((saved / "config.json").read_text())
+    written = {key for key in config if key not in ("shape", "components")} | {"shape", "components"}
+    written |= {f"shape.{key}" for key in config["shape"]}
+    written |= {f"components.KIND.{key}" for part in config["components"].values() for key in part}
+    written |= set(json.loads((saved / "selftest.json").read_text()))
+    metadata = read_header(saved / "generator.safetensors").metadata
+    assert list(metadata) == ["ganlm"]
+    written |= set(json.loads(metadata["ganlm"]))
+
+    page = (ROOT / "docs" / "bundle.md").read_text(encoding="utf-8")
+    tables = page[page.index("## config.json") :]
+    documented = {key for row in re.findall(r"^\|([^|]+)\|", tables, re.M) for key in re.findall(r"`([^`]+)`", row)}
+    assert documented == written
+    for name in files_of(saved):
+        assert f"| `{name}` |" in page
+
+
+def test_the_card(saved):
+    card = (saved / "README.md").read_text()
+    assert card.startswith('---\nlibrary_name: ganlm\npipeline_tag: text-generation\nmodel_name: "lstm on grammar"\n')
+    assert (
+        "| | before | after |\n|---|---|---|\n| nll | 12.5 | inf |\n| distinct | 0.5 |  |\n\nsamples 100, seed 0.\n"
+        in card
+    )
+    assert "pip install ganlm ganlm-lstm\n" in card
+    assert "ganlm run --config recipe.toml" in card
+
+
+def test_without_discriminator(parts, tmp_path, host):
+    only = parts | {"networks": {"generator": parts["networks"]["generator"]}}
+    folder = bundle.save(tmp_path / "mle", **only)
+    assert "discriminator.safetensors" not in files_of(folder)
+    assert "scores" not in json.loads((folder / "selftest.json").read_text())
+    bundle.verify(folder, host)
+    with pytest.raises(UsageError, match="this bundle has no discriminator, so it cannot score; train with"):
+        bundle.load(folder, host).score(["a cat"])
+
+
+def test_sampling_depends_on_the_seed_and_not_on_the_number(saved, host):
+    model = bundle.load(saved, host)
+    few, many = model.sample(5, seed=1, batch_size=4), model.sample(10, seed=1, batch_size=4)
+    assert many[:5] == few and len(many) == 10
+    assert model.sample(10, seed=2, batch_size=4) != many
+    assert many[4:8] != many[:4] and model.sample(4, seed=2, batch_size=4) != many[4:8]
+    assert model.sample(0) == []
+    assert len(set(model.sample(20, top_k=1))) <= len(set(model.sample(20)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n": -1}, "n is -1; wanted 0 or more"),
+        ({"temperature": 0.0}, "temperature is 0.0; wanted a number above 0"),
+        ({"temperature": float("nan")}, "temperature is nan; wanted a number above 0"),
+        ({"top_k": -1}, "top_k is -1; wanted 0 or more"),
+        ({"top_p": 1.5}, "top_p is 1.5; wanted a number above 0 and at most 1"),
+        ({"batch_size": 0}, "batch_size is 0; wanted 1 or more"),
+    ],
+)
+def test_a_policy_that_is_none(saved, host, arguments, message):
+    with pytest.raises(OptionError, match=re.escape(message)):
+        bundle.load(saved, host).sample(**{"n": 1} | arguments)
+
+
+def test_scores_are_the_discriminators_logits(saved, parts, host):
+    tokens, _ = parts["tokenizer"].encode(TEXTS, 6)
+    with torch.no_grad():
+        wanted = parts["networks"]["discriminator"].eval()(tokens, tokens != 0)
+    assert bundle.load(saved, host).score(TEXTS) == pytest.approx(wanted.tolist(), abs=1e-6)
+    assert bundle.load(saved, host).score([]) == []
+
+
+def test_a_run_folder_stands_for_its_bundle(saved, host, tmp_path):
+    run = RunFolder.create(tmp_path / "run", "name", "")
+    with pytest.raises(WeightsError, match=f"{run.path} is a run without a bundle; make one: ganlm weights export"):
+        bundle.load(run.path, host)
+    shutil.copytree(saved, run.bundle)
+    assert bundle.load(run.path, host).sample(3) == bundle.load(saved, host).sample(3)
+
+
+def test_no_bundle(tmp_path, host):
+    message = refused(tmp_path / "none", host)
+    assert message == f"there is no bundle at {tmp_path}/none; give a folder that has a config.json, or a run"
+
+
+def test_an_existing_folder_is_kept_unless_forced(saved, parts, copy, host):
+    (copy / "note").write_text("")
+    with pytest.raises(UsageError, match=re.escape(f"{copy} is there already; choose another folder or add --force")):
+        bundle.save(copy, **parts)
+    assert (copy / "note").exists()
+    bundle.save(copy, **parts, force=True)
+    assert files_of(copy) == files_of(saved)
+    assert [path.name for path in copy.parent.iterdir()] == ["copy"]
+
+
+def test_force_replaces_nothing_but_bundles(parts, tmp_path):
+    (tmp_path / "letters").write_text("dear")
+    with pytest.raises(UsageError, match=f"{tmp_path} is there and is no bundle, so --force does not replace it"):
+        bundle.save(tmp_path, **parts, force=True)
+    assert (tmp_path / "letters").exists()
+
+
+def test_a_save_that_fails_leaves_the_old_bundle(saved, parts, copy):
+    broken = parts | {"shape": Shape(99, 6, 3)}
+    with pytest.raises(WeightsError):
+        bundle.save(copy, **broken, force=True)
+    assert files_of(copy) == files_of(saved)
+    assert [path.name for path in copy.parent.iterdir()] == ["copy"]
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "generator.safetensors", "discriminator.safetensors", "tokenizer.json"]
+)
+def test_changed_by_one_bit(copy, host, name):
+    data = bytearray((copy / name).read_bytes())
+    data[-2] ^= 1
+    (copy / name).write_bytes(data)
+    message = refused(copy, host)
+    assert message.startswith(str(copy / name))
+    assert name == "config.json" or message.endswith(
+        "was changed or damaged: its SHA-256 is not the one in SHA256SUMS; fetch or export it again"
+    )
+
+
+@pytest.mark.parametrize("name", ["README.md", "recipe.toml", "selftest.json"])
+def test_verify_also_checks_what_loading_does_not_read(copy, host, name):
+    with (copy / name).open("a") as file:
+        file.write(" ")
+    bundle.load(copy, host)
+    with pytest.raises(WeightsError, match=f"{name} was changed or damaged"):
+        bundle.verify(copy, host)
+
+
+@pytest.mark.parametrize("name", ["generator.safetensors", "tokenizer.json", "evaluation.json", "SHA256SUMS"])
+def test_a_missing_file(copy, host, name):
+    (copy / name).unlink()
+    assert refused(copy, host) == f"{copy / name} is missing; fetch or export it again"
+
+
+def test_a_file_that_is_not_listed(copy, host):
+    (copy / ".gitattributes").write_text("")
+    bundle.verify(copy, host)
+    (copy / "more.bin").write_text("")
+    with pytest.raises(WeightsError, match=r"has 'more\.bin', which SHA256SUMS does not list; remove it or fetch"):
+        bundle.verify(copy, host)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (f"{'0' * 64}  ../../etc/passwd", "lists '../../etc/passwd', which leaves the folder; do not use it"),
+        (f"{'0' * 64}  ..", "lists '..', which leaves the folder; do not use it"),
+        (f"{'0' * 64}  a\\b", "lists 'a\\\\b', which leaves the folder; do not use it"),
+        (f"{'0' * 64}  config.json", "lists 'config.json' twice; fetch or export it again"),
+        ("nonsense", "line 9: wanted a SHA-256 and a file name; fetch or export it again"),
+    ],
+)
+def test_hostile_checksums(copy, host, line, message):
+    with (copy / "SHA256SUMS").open("a") as file:
+        file.write(line + "\n")
+    assert refused(copy, host).endswith(message)
+
+
+def test_an_unlisted_part(copy, host):
+    lines = (copy / "SHA256SUMS").read_text().splitlines(keepends=True)
+    (copy / "SHA256SUMS").write_text("".join(line for line in lines if "tokenizer.json" not in line))
+    assert refused(copy, host) == f"{copy}/SHA256SUMS does not list tokenizer.json; fetch or export it again"
+
+
+def test_symbolic_links(copy, host):
+    (copy / "tokenizer.json").rename(copy.parent / "elsewhere")
+    (copy / "tokenizer.json").symlink_to(copy.parent / "elsewhere")
+    wanted = f"{copy}/tokenizer.json is a symbolic link; a bundle holds plain files only; fetch or export it again"
+    assert refused(copy, host) == wanted
+
+
+def test_json_beyond_64_megabytes(copy, host):
+    with (copy / "config.json").open("a") as file:
+        file.truncate(64 * 2**20 + 1)
+    assert "config.json has 67108865 bytes, more than the 67108864 allowed" in refused(copy, host)
+
+
+def test_a_newer_format(copy, host):
+    edit(copy, "config.json", format_version=2)
+    wanted = f"{copy}/config.json was made by a newer ganlm (format 2); this one reads 1: upgrade ganlm"
+    assert refused(copy, host) == wanted
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": "other"}, "is not the config.json of a bundle: its format is 'other'"),
+        ({"format_version": "1"}, "format_version is '1'; wanted a value of type int"),
+        ({"format_version": True}, "format_version is True; wanted a value of type int"),
+        ({"networks": ["discriminator"]}, "has impossible networks or sizes: ['discriminator']"),
+        ({"networks": ["generator", "../x"]}, "has impossible networks or sizes: ['generator', '../x']"),
+        ({"shape": {"vocabulary": 11, "length": 0, "noise": 3}}, "has impossible networks or sizes"),
+        ({"shape": {"vocabulary": 11, "length": 6}}, "noise is None; wanted a value of type int"),
+        ({"components": {}}, "generator is None; wanted a value of type dict"),
+        ({"ganlm_version": None}, "ganlm_version is None; wanted a value of type str"),
+    ],
+)
+def test_hostile_config(copy, host, changes, message):
+    edit(copy, "config.json", **changes)
+    assert message in refused(copy, host)
+
+
+def change_generator(folder, **changes):
+    components = json.loads((folder / "config.json").read_text())["components"]
+    components["generator"] |= changes
+    edit(folder, "config.json", components=components)
+
+
+def test_a_missing_plugin(copy, host_without_lstm):
+    assert refused(copy, host_without_lstm, PluginError) == (
+        "this bundle needs the generator 'lstm' of ganlm-lstm 0.1.0, which is not installed; "
+        "if you trust it: pip install ganlm-lstm"
+    )
+
+
+def test_a_component_of_the_same_name_is_no_substitute(copy, host):
+    change_generator(copy, distribution="other-lstm", version="3.0")
+    assert refused(copy, host, PluginError).endswith("if you trust it: pip install other-lstm")
+
+
+def test_a_local_plugin_is_asked_for_by_its_file(copy, host):
+    change_generator(copy, name="mine", distribution="mine.py", version="")
+    assert refused(copy, host, PluginError).endswith("if you trust it: load it with --plugin mine.py")
+
+
+def test_the_plugin_contract_of_another_version(copy, host):
+    change_generator(copy, api=2)
+    wanted = "this bundle's generator 'lstm' is made for plugin API 2; this ganlm has 1: upgrade ganlm"
+    assert refused(copy, host, PluginError) == wanted
+
+
+def test_a_name_of_a_module_imports_nothing(copy, host):
+    change_generator(copy, name="os:system")
+    assert "this bundle needs the generator 'os:system' of ganlm-lstm" in refused(copy, host, PluginError)
+
+
+def test_advice_is_never_a_shell_command(copy, host):
+    change_generator(copy, distribution="x; rm -rf ~")
+    assert refused(copy, host).endswith("'x; rm -rf ~' is no name of a distribution; do not use it")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden_size": -1}, "hidden-size is -1; -1 is not in the range x>=1; use ganlm-lstm 0.1.0"),
+        ({"size": 8}, "there is no generator 'lstm' option 'size'"),
+        ({"hidden_size": 9, "embedding_size": 4}, "differs in initial.bias (F32 [16], wanted F32 [18])"),
+        ({"hidden_size": 10**7, "embedding_size": 4}, "differs in initial.bias (F32 [16], wanted F32 [20000000])"),
+        ({"hidden_size": 2**62, "embedding_size": 4}, "the generator cannot be built as it says"),
+    ],
+)
+def test_options_that_do_not_fit_the_weights(copy, host, options, message):
+    change_generator(copy, options=options)
+    assert message in refused(copy, host)
+
+
+def test_tensors_of_another_architecture(copy, host):
+    tensors = load_file(copy / "generator.safetensors")
+    save_file({"output.bias": tensors["output.bias"]}, copy / "generator.safetensors")
+    seal(copy)
+    assert "generator.safetensors lacks embedding.weight, initial.bias, initial.weight and " in refused(copy, host)
+
+
+def test_truncated_weights_with_new_checksums(copy, host):
+    path = copy / "discriminator.safetensors"
+    path.write_bytes(path.read_bytes()[:-4])
+    seal(copy)
+    assert "is no valid safetensors file: it was cut short" in refused(copy, host)
+
+
+def test_a_tokenizer_of_another_size(copy, host):
+    (copy / "tokenizer.json").write_text(Tokenizer.train("word", ["one two"], 20).to_json())
+    seal(copy)
+    assert refused(copy, host) == (f"{copy}/tokenizer.json has 6 tokens, config.json says 11; fetch or export it again")
+
+
+def test_no_tokenizer(copy, host):
+    (copy / "tokenizer.json").write_text("{}")
+    seal(copy)
+    message = refused(copy, host)
+    assert message.startswith(f"{copy}/tokenizer.json: not a tokenizer in the Hugging Face format")
+
+
+def test_values_that_are_not_finite(copy, host):
+    path = copy / "generator.safetensors"
+    tensors = load_file(path)
+    tensors["output.bias"][0] = float("nan")
+    save_file(tensors, path)
+    seal(copy)
+    with pytest.raises(WeightsError, match=r"output\.bias has values that are not finite; train again with a lower"):
+        bundle.verify(copy, host)
+
+
+def test_other_weights_fail_the_selftest(copy, host):
+    path = copy / "generator.safetensors"
+    tensors = load_file(path)
+    tensors["output.bias"] += 0.01
+    save_file(tensors, path)
+    seal(copy)
+    with pytest.raises(
+        WeightsError, match=r"selftest\.json: the networks give .* where they gave .* when saved; use the"
+    ):
+        bundle.verify(copy, host)
+
+
+def test_other_arithmetic_passes_the_selftest(copy, host):
+    recorded = json.loads((copy / "selftest.json").read_text())
+    edit(copy, "selftest.json", logits=[value + 1e-4 for value in recorded["logits"]], logits_sha256="")
+    assert bundle.verify(copy, host)[-1].detail == "within 0.001"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 10**30},
+        {"tokens": [[99] * 6] * 4},
+        {"tokens": [[1]]},
+        {"logits": []},
+        {"seed": "x"},
+        {"seed": None},
+        {"scores": [None] * 4},
+    ],
+)
+def test_hostile_selftest(copy, host, changes):
+    edit(copy, "selftest.json", **changes)
+    with pytest.raises(WeightsError, match=r"selftest\.json does not fit the networks"):
+        bundle.verify(copy, host)
+
+
+def test_a_recipe_that_is_not_toml(copy, host):
+    (copy / "recipe.toml").write_text("[")
+    seal(copy)
+    with pytest.raises(WeightsError, match=r"recipe\.toml is not valid TOML"):
+        bundle.verify(copy, host)
+
+
+@pytest.fixture
+def run(parts, tmp_path):
+    """A run that was stopped at step 7: a checkpoint and no bundle."""
+    run = RunFolder.create(tmp_path / "run", "name", parts["config"].to_toml())
+    run.write_tokenizer(parts["tokenizer"].to_json())
+    run.write_info(shape={"vocabulary": 11, "length": 6, "noise": 3})
+    networks = parts["networks"]
+    checkpoint.save(
+        run.checkpoints, 7, modules={"algorithm": torch.nn.ModuleDict(networks)}, networks=networks, optimizers={}
+    )
+    return run
+
+
+def test_a_bundle_of_a_checkpoint(run, saved, host, tmp_path):
+    folder = bundle.export(run, tmp_path / "out", host)
+    bundle.verify(folder, host)
+    ours, theirs = files_of(folder), files_of(saved)
+    assert ours["evaluation.json"] == b"{}\n" and b"Not evaluated.\n" in ours["README.md"]
+    for name in theirs.keys() - {"evaluation.json", "README.md", "SHA256SUMS"}:
+        assert ours[name] == theirs[name], name
+
+
+def test_a_finished_run_is_exported_as_it_is(run, saved, host, tmp_path):
+    shutil.copytree(saved, run.bundle)
+    assert files_of(bundle.export(run, tmp_path / "out", host)) == files_of(saved)
+    with pytest.raises(UsageError, match="is there already; choose another folder or add --force"):
+        bundle.export(run, tmp_path / "out", host)
+    (run.bundle / "README.md").write_text("")
+    with pytest.raises(WeightsError, match=r"README\.md was changed or damaged"):
+        bundle.export(run, tmp_path / "other", host)
+    assert not (tmp_path / "other").exists()
+
+
+def test_full_disk(parts, tmp_path, monkeypatch):
+    def refuse(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ganlm_core.files.os.fsync", refuse)
+    with pytest.raises(GanlmError, match=r"cannot write .*: No space left on device; free some space"):
+        bundle.save(tmp_path / "out", **parts)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def ganlm(host, monkeypatch, capsys):
+    """Runs a command line: (exit code, standard output, standard error)."""
+    monkeypatch.setattr(Invocation, "host", host)
+
+    def call(*words):
+        code = cli.main([str(word) for word in words])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def test_command_sample(ganlm, saved, host):
+    texts = bundle.load(saved, host).sample(4, seed=3, top_k=2)
+    code, out, err = ganlm("sample", saved, "-n", 4, "--seed", 3, "--top-k", 2)
+    assert (code, out.split("\n"), err) == (0, [*texts, ""], "")
+    code, out, _ = ganlm("sample", saved, "-n", 4, "--seed", 3, "--top-k", 2, "--json")
+    assert [json.loads(line)["text"] for line in out.splitlines()] == texts
+
+
+def test_command_sample_refuses(ganlm, saved, tmp_path):
+    assert ganlm("sample", tmp_path)[0] == 4
+    code, _, err = ganlm("sample", saved, "--top-p", 2)
+    assert code == 2 and "--top-p" in err
+    code, _, err = ganlm("sample", saved, "--device", "abacus")
+    assert code == 2 and "there is no device 'abacus'" in err
+
+
+def test_command_verify(ganlm, copy):
+    code, out, _ = ganlm("weights", "verify", copy)
+    assert code == 0 and out.splitlines()[-1] == "ok  selftest.json: identical"
+    code, out, _ = ganlm("weights", "verify", copy, "--json")
+    assert code == 0 and json.loads(out)["ok"] is True
+    (copy / "README.md").write_text("")
+    code, out, err = ganlm("weights", "verify", copy, "--json")
+    assert code == 4 and json.loads(out)["ok"] is False
+    assert err == f"ganlm: error: {json.loads(out)['error']}\n"
+
+
+def test_command_verify_without_the_plugin(ganlm, saved, host_without_lstm, monkeypatch):
+    monkeypatch.setattr(Invocation, "host", host_without_lstm)
+    code, _, err = ganlm("weights", "verify", saved)
+    assert code == 3 and err.endswith("pip install ganlm-lstm\n")
+
+
+def test_command_inspect(ganlm, saved):
+    code, out, _ = ganlm("weights", "inspect", saved, "--json")
+    generator, discriminator = json.loads(out)
+    assert code == 0 and discriminator["file"].endswith("discriminator.safetensors")
+    assert generator["tensors"]["output.bias"] == {"dtype": "F32", "shape": [11]}
+    assert ganlm("weights", "inspect", saved / "generator.safetensors")[1].splitlines()[0] == (
+        f"{saved}/generator.safetensors: {len(generator['tensors'])} tensors, {generator['elements']:,} values"
+    )
+
+
+def test_inspect_hides_control_characters(ganlm, tmp_path):
+    save_file({"\x1b[2Jname": torch.ones(1)}, tmp_path / "weights.safetensors", {"key": "\x1b[2J"})
+    code, out, _ = ganlm("weights", "inspect", tmp_path / "weights.safetensors")
+    assert code == 0 and "\x1b" not in out and "\\x1b[2Jname" in out
+
+
+def test_inspect_needs_no_torch(saved):
+    code = (
+        "import sys; from pathlib import Path; from ganlm_core.cli.weights import describe; "
+        f"describe(Path({str(saved)!r})); print('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT).stdout == "False\n"
+
+
+def test_command_export(ganlm, run, tmp_path):
+    code, out, _ = ganlm("weights", "export", run.path, "--out", tmp_path / "out")
+    assert (code, out) == (0, f"{tmp_path / 'out'}\n")
+    code, _, err = ganlm("weights", "export", run.path, "--out", tmp_path / "out")
+    assert code == 2 and "add --force" in err
+    assert ganlm("weights", "export", run.path, "--out", tmp_path / "out", "--force")[0] == 0
+    assert ganlm("weights", "export", tmp_path, "--out", tmp_path / "other")[0] == 2
+
+
+def test_load_is_the_packages_own_name():
+    assert ganlm_core.load is bundle.load
