@@ -5,10 +5,10 @@ environment variables and the documentation. All of them are converted by one fu
 """
 
 import dataclasses
+import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal, Self
 
 import click
@@ -42,11 +42,13 @@ class Option:
         """The click type that converts and checks a value: a choice, a range or a plain type."""
         if self.choices:
             return click.Choice(self.choices)
-        if self.type is int and (self.min is not None or self.max is not None):
-            return click.IntRange(self.min, self.max)
-        if self.type is float and (self.min is not None or self.max is not None):
-            return click.FloatRange(self.min, self.max)
-        return _CLICK_TYPES[self.type]
+        plain = _CLICK_TYPES[self.type]
+        if self.min is None and self.max is None:
+            return plain
+        low, high = (bound if bound is None else self.type(bound) for bound in (self.min, self.max))
+        bounded = click.IntRange(low, high) if self.type is int else click.FloatRange(low, high)
+        bounded.name = plain.name  # "'x' is not a valid integer" rather than "integer range"
+        return bounded
 
     def convert(self, value: Any, owner: str) -> Any:
         """``value`` (text, or what TOML and JSON give) as this option's type. Raises OptionError naming ``owner``."""
@@ -55,9 +57,12 @@ class Option:
         if wrong_kind or lossy or isinstance(value, list | dict) or (self.type is str and not isinstance(value, str)):
             raise OptionError(f"{owner}: {self.flag} is {value!r}; wanted a value of type {self.type.__name__}")
         try:
-            return self.click_type.convert(value, None, None)
+            converted = self.click_type.convert(value, None, None)
         except click.BadParameter as error:
             raise OptionError(f"{owner}: {self.flag} is {value!r}; {error.message.rstrip('.')}") from None
+        if self.type is float and not math.isfinite(converted):
+            raise OptionError(f"{owner}: {self.flag} is {value!r}; wanted a finite number")
+        return converted
 
 
 def option(
@@ -83,37 +88,36 @@ class Options:
     @classmethod
     def fields(cls) -> tuple[Option, ...]:
         """The options in the order they were declared. Raises TypeError for a field that is not an option."""
-        return _fields(cls)
+        if "__dataclass_fields__" not in vars(cls):
+            raise TypeError(f"{cls.__name__} is not a dataclass; decorate it with @dataclass(frozen=True)")
+        hints = typing.get_type_hints(cls)
+        specs = []
+        for field in dataclasses.fields(cls):
+            if "help" not in field.metadata:
+                raise TypeError(f"{cls.__name__}.{field.name} has no help; declare it with option(default, help)")
+            if hints[field.name] not in _CLICK_TYPES:
+                wanted = ", ".join(known.__name__ for known in _CLICK_TYPES)
+                raise TypeError(f"{cls.__name__}.{field.name} is {hints[field.name]}; an option is one of {wanted}")
+            specs.append(Option(field.name, hints[field.name], field.default, **field.metadata))
+        return tuple(specs)
+
+    @classmethod
+    def field(cls, name: str, owner: str) -> Option:
+        """The option of this name, in Python's or the command line's spelling. Raises UnknownName, naming ``owner``."""
+        flags = {spec.flag: spec for spec in cls.fields()}
+        flag = name.replace("_", "-")
+        if flag not in flags:
+            raise UnknownName(f"{owner} option", flag, flags, hint=f"it takes {', '.join(flags) or 'no options'}")
+        return flags[flag]
 
     @classmethod
     def of(cls, values: Mapping[str, Any], owner: str) -> Self:
         """An instance from TOML keys or flags. Raises UnknownName or OptionError, naming ``owner``."""
-        known = {spec.name: spec for spec in cls.fields()}
-        converted = {}
-        for name, value in values.items():
-            key = name.replace("-", "_")
-            if key not in known:
-                takes = ", ".join(spec.flag for spec in known.values()) or "no options"
-                raise UnknownName(f"option of {owner}", name, known, hint=f"it takes {takes}")
-            converted[key] = known[key].convert(value, owner)
-        return cls(**converted)
+        specs = [(cls.field(name, owner), value) for name, value in values.items()]
+        return cls(**{spec.name: spec.convert(value, owner) for spec, value in specs})
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
-
-
-@cache
-def _fields(cls: type[Options]) -> tuple[Option, ...]:
-    hints = typing.get_type_hints(cls)
-    specs = []
-    for field in dataclasses.fields(cls):
-        if "help" not in field.metadata:
-            raise TypeError(f"{cls.__name__}.{field.name} has no help; declare it with option(default, help)")
-        if hints[field.name] not in _CLICK_TYPES:
-            wanted = ", ".join(known.__name__ for known in _CLICK_TYPES)
-            raise TypeError(f"{cls.__name__}.{field.name} is {hints[field.name]}; an option is one of {wanted}")
-        specs.append(Option(field.name, hints[field.name], field.default, **field.metadata))
-    return tuple(specs)
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,8 @@ def check_spec(spec: object) -> ComponentSpec:
         raise ValueError(f"{where}: the target {spec.target!r} is not 'package.module:attribute'")
     if not (isinstance(spec.options, type) and issubclass(spec.options, Options)):
         raise TypeError(f"{where}: options is {spec.options!r}; give a dataclass derived from Options")
+    if not all(isinstance(text, str) for text in (spec.summary, spec.source, spec.recipe)):
+        raise TypeError(f"{where}: summary, source and recipe are text")
     spec.options.fields()
     return spec
 
@@ -165,5 +171,3 @@ def check_spec(spec: object) -> ComponentSpec:
 def _is_name(text: str) -> bool:
     plain = text.replace("-", "")
     return plain.isalnum() and plain.isascii() and text == text.lower() and text[0].isalpha() and text[-1] != "-"
-
-

@@ -10,7 +10,7 @@ from ganlm_core.standard import PenaltyOptions
 
 
 class NoPenalty(Penalty):
-    needs_gradient = False
+    interval = 0
 
     def __init__(self, options: Options) -> None:
         pass
@@ -19,11 +19,16 @@ class NoPenalty(Penalty):
         return torch.zeros((), device=real.mask.device)
 
 
-class R1(Penalty):
-    """Half the weighted mean squared gradient on real data (Mescheder et al. 2018, eq. 9)."""
+class GradientPenalty(Penalty):
+    """The options that all of them share."""
 
     def __init__(self, options: PenaltyOptions) -> None:
         self.weight = options.weight
+        self.interval = options.interval
+
+
+class R1(GradientPenalty):
+    """Half the weighted mean squared gradient on real data (Mescheder et al. 2018, eq. 9)."""
 
     def __call__(self, discriminator: Discriminator, real: Sequences, generated: Sequences) -> Tensor:
         return self.weight / 2 * _squared_gradient(discriminator, real).mean()
@@ -36,25 +41,19 @@ class R2(R1):
         return super().__call__(discriminator, generated, real)
 
 
-class R1R2(Penalty):
+class R1R2(GradientPenalty):
     """R1 and R2 with one weight, as R3GAN has them (Huang et al. 2024, section 2.2)."""
-
-    def __init__(self, options: PenaltyOptions) -> None:
-        self.weight = options.weight
 
     def __call__(self, discriminator: Discriminator, real: Sequences, generated: Sequences) -> Tensor:
         squared = _squared_gradient(discriminator, real) + _squared_gradient(discriminator, generated)
         return self.weight / 2 * squared.mean()
 
 
-class WGANGP(Penalty):
+class WGANGP(GradientPenalty):
     """The gradient's norm pulled to one on straight lines between real and generated data (Gulrajani et al. 2017, eq. 3).
 
     Differs: sequences have lengths of their own, so a point on the line is seen wherever either end has a token.
     """
-
-    def __init__(self, options: PenaltyOptions) -> None:
-        self.weight = options.weight
 
     def __call__(self, discriminator: Discriminator, real: Sequences, generated: Sequences) -> Tensor:
         size = discriminator.shape.vocabulary

@@ -132,9 +132,12 @@ class Loss(ABC):
 
 
 class Penalty(ABC):
-    """A regulariser of the discriminator, on relaxed one-hots (B, T, V)."""
+    """A regulariser of the discriminator, on relaxed one-hots (B, T, V).
 
-    needs_gradient: ClassVar[bool] = True
+    ``interval``: it is computed at every so many steps, and counts that much more; 0 for never.
+    """
+
+    interval: int = 1
 
     @abstractmethod
     def __call__(

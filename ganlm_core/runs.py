@@ -10,6 +10,7 @@ bundle/          see ganlm_core.bundle
 """
 
 import importlib.metadata
+import itertools
 import json
 import platform
 from collections.abc import Mapping, Sequence
@@ -36,7 +37,7 @@ class RunFolder:
 
         Raises RunExists when there is something at ``path``.
         """
-        folder = cls(_make_numbered(RUNS, name) if path is None else _make(path))
+        folder = cls(_make_numbered(name) if path is None else _make(path))
         write_file(folder.path / "config.toml", config.encode())
         with writing(folder.path):
             folder.samples.mkdir()
@@ -111,10 +112,15 @@ class RunFolder:
         except ValueError as error:
             raise WeightsError(f"{self.metrics} is damaged ({error}); remove that line or start the run anew") from None
 
-    def truncate_metrics(self, step: int) -> None:
-        """Drop the records after ``step``: a run that resumes there writes them again."""
-        kept = [record for record in self.read_metrics() if record["step"] <= step]
+    def truncate_metrics(self, records: int) -> None:
+        """Keep the first ``records`` records: a run that resumes from an older checkpoint writes the others again."""
+        kept = self.read_metrics()[:records]
         write_file(self.metrics, "".join(to_json(record) + "\n" for record in kept).encode())
+
+    def last_samples(self) -> list[str]:
+        """The sentences of the latest evaluation; none before the first."""
+        files = sorted(self.samples.glob("step-*.txt"))
+        return read_text(files[-1]).splitlines() if files else []
 
     def write_samples(self, step: int, lines: Sequence[str]) -> None:
         write_file(self.samples / f"step-{step:08}.txt", "".join(line + "\n" for line in lines).encode())
@@ -131,13 +137,18 @@ def _make(path: Path) -> Path:
     return path
 
 
-def _make_numbered(parent: Path, name: str) -> Path:
-    number = 1
+def free_path(name: str) -> Path:
+    """``runs/{name}-{n}`` with the next free n."""
+    numbered = (RUNS / f"{name.replace('/', '-')}-{number}" for number in itertools.count(1))
+    return next(path for path in numbered if not path.exists())
+
+
+def _make_numbered(name: str) -> Path:
     while True:
         try:
-            return _make(parent / f"{name.replace('/', '-')}-{number}")
+            return _make(free_path(name))
         except RunExists:
-            number += 1
+            continue
 
 
 def versions() -> dict[str, str]:

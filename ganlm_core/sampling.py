@@ -147,7 +147,7 @@ def _straight_through(soft: Tensor, ids: Tensor) -> Tensor:
 def log_likelihood(generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
     """log p(token | noise, tokens before it) of ids (B, T) as (B, T), zero where the mask is false. Differentiable."""
     distribution = log_probabilities(generator(noise, tokens))
-    return torch.where(mask, distribution.gather(-1, tokens.clamp(min=EOS)[..., None]).squeeze(-1), 0.0)
+    return torch.where(mask, distribution.gather(-1, tokens.masked_fill(~mask, EOS)[..., None]).squeeze(-1), 0.0)
 
 
 @torch.no_grad()

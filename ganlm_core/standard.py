@@ -16,6 +16,7 @@ class NonSaturatingOptions(Options):
 @dataclass(frozen=True)
 class PenaltyOptions(Options):
     weight: float = option(1.0, "factor of the penalty in the discriminator's loss", min=0)
+    interval: int = option(1, "penalise at every so many steps, that much more (Karras et al. 2020, section 3.1)", min=1)
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,10 @@ def _estimator(name: str, target: str, options: type[Options], summary: str, sou
     return ComponentSpec("estimator", name, f"ganlm_core.estimators:{target}", options, summary, source)
 
 
+def _metric(name: str, target: str, summary: str) -> ComponentSpec:
+    return ComponentSpec("metric", name, f"ganlm_core.metrics.basic:{target}", summary=summary)
+
+
 @hookimpl
 def ganlm_components() -> Iterator[ComponentSpec]:
     yield _loss("non-saturating", "NonSaturating", "-E[log D(G(z))] and binary cross-entropy",
@@ -122,6 +127,11 @@ def ganlm_components() -> Iterator[ComponentSpec]:
                         "generator against discriminator, after a warm-up by mle", "Goodfellow et al. 2014, Alg. 1")
     yield ComponentSpec("algorithm", "mle", "ganlm_core.algorithms.mle:MLE",
                         summary="maximum likelihood, no discriminator", source="Bengio et al. 2003, section 2")
+
+    yield _metric("validity", "Validity", "share that the corpus's process can give, and their likelihood under it")
+    yield _metric("distinct", "Distinct", "share of different sentences")
+    yield _metric("copies", "Copies", "share found word for word in the training part")
+    yield _metric("likelihood", "HeldOutLikelihood", "negative log-likelihood of held-out text")
 
     yield ComponentSpec("corpus", "grammar", "ganlm_core.corpora.grammar:grammar_corpus", GrammarOptions,
                         "English sentences with number agreement; exact likelihood")

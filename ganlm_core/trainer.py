@@ -4,6 +4,7 @@
 makes one optimiser step of one network. Everything that changes a parameter is in this file.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ class Batches:
 
     Batch k of the whole run is a pure function of the seed and k, so the position in the data is one number:
     every epoch is a permutation of its own, and a last part that is smaller than a batch is left for another epoch.
+    ``drawn`` counts the batches so far, ``tokens_drawn`` their tokens without the padding.
     """
 
     tokens: Tensor
@@ -34,6 +36,7 @@ class Batches:
     noise_size: int
     device: torch.device
     drawn: int = 0
+    tokens_drawn: int = 0
     _epoch: int = field(default=-1, repr=False)
     _order: Tensor = field(default_factory=lambda: torch.empty(0), repr=False)
 
@@ -42,10 +45,10 @@ class Batches:
         size = min(self.size, len(self.tokens))
         epoch, index = divmod(self.drawn, len(self.tokens) // size)
         if epoch != self._epoch:
-            rng = torch.Generator().manual_seed((self.seed << 32) + epoch)
-            self._epoch, self._order = epoch, torch.randperm(len(self.tokens), generator=rng)
+            self._epoch, self._order = epoch, self._permutation(epoch)
         rows = self._order[index * size : (index + 1) * size]
         self.drawn += 1
+        self.tokens_drawn += int(self.mask[rows].sum())
         return Batch(
             tokens=self.tokens[rows].to(self.device, non_blocking=True),
             mask=self.mask[rows].to(self.device, non_blocking=True),
@@ -53,6 +56,12 @@ class Batches:
             step=step,
             progress=step / max(1, steps - 1),
         )
+
+    def _permutation(self, epoch: int) -> Tensor:
+        # Hashed, because torch's generator on the CPU looks at no more than 32 bits of a seed.
+        digest = hashlib.sha256(f"{self.seed}/{epoch}".encode()).digest()
+        rng = torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
+        return torch.randperm(len(self.tokens), generator=rng)
 
 
 @dataclass(frozen=True)
@@ -123,13 +132,13 @@ def _make_step(
         optimizer.zero_grad(set_to_none=True)
         with arithmetic:
             loss = phase.loss(batch)
-        if not torch.isfinite(loss):
-            raise NonFinite(
-                f"step {batch.step + 1}: the loss of phase {phase.name} is {loss.item()}; lower the learning rate of the "
-                f"{phase.network} or its --clip, or add a penalty"
-            )
         loss.backward(inputs=parameters)
         norm = nn.utils.clip_grad_norm_(parameters, clip if clip > 0 else float("inf"))
+        if not torch.isfinite(loss + norm):
+            raise NonFinite(
+                f"step {batch.step + 1}: the loss of phase {phase.name} is {loss.item()} and its gradient's norm "
+                f"{norm.item()}; lower the learning rate of the {phase.network} or its --clip, or add a penalty"
+            )
         batch.log(f"{phase.name}_loss", loss)
         batch.log(f"{phase.name}_gradient_norm", norm)
         return loss

@@ -5,7 +5,22 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from ganlm_core.protocol import EOS, AutoregressiveGenerator, Discriminator, Generator, Shape, State, mask_of
+from ganlm_core.components import NoOptions
+from ganlm_core.estimators import StraightThrough
+from ganlm_core.losses import NonSaturating
+from ganlm_core.penalties import NoPenalty, relaxed
+from ganlm_core.protocol import (
+    EOS,
+    AutoregressiveGenerator,
+    Batch,
+    Discriminator,
+    Generator,
+    Parts,
+    Shape,
+    State,
+    mask_of,
+)
+from ganlm_core.standard import NonSaturatingOptions, StraightThroughOptions
 
 SHAPE = Shape(vocabulary=6, length=3, noise=2)
 WORDS = (EOS, 3, 4, 5)
@@ -46,8 +61,7 @@ class TinyDiscriminator(Discriminator):
         self.score = nn.Parameter(torch.randn(shape.length, shape.vocabulary))
 
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
-        hot = sequence if sequence.is_floating_point() else nn.functional.one_hot(sequence, self.shape.vocabulary).float()
-        scores = torch.tanh((hot * self.score).sum(-1)) * mask
+        scores = torch.tanh((relaxed(sequence, self.shape.vocabulary) * self.score).sum(-1)) * mask
         return 2 * scores if self.per_position else 2 * scores.sum(dim=1)
 
 
@@ -56,3 +70,51 @@ def every_sequence(length: int = SHAPE.length) -> tuple[Tensor, Tensor]:
     ids = torch.tensor(list(itertools.product(WORDS, repeat=length)))
     tokens = torch.where(mask_of(ids), ids, 0).unique(dim=0)
     return tokens, mask_of(tokens)
+
+
+def likelihoods(log_probs: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+    """The probability (N,) of each of ``tokens`` (N, T) under log-probabilities (N, T, V) of every position."""
+    chosen = log_probs.gather(-1, tokens[..., None]).squeeze(-1)
+    return torch.where(mask, chosen, 0.0).sum(dim=1).exp()
+
+
+def chi_square(counts: Tensor, probabilities: Tensor) -> float:
+    """How probable it is that counts of outcomes that are so probable fit them no better (Pearson's test).
+
+    Outcomes expected fewer than five times count as one. What is impossible must not have happened.
+    """
+    expected = counts.sum() * probabilities
+    assert counts[expected == 0].sum() == 0
+    rare = expected < 5
+    pooled = [torch.cat([part[~rare], part[rare].sum()[None]]) for part in (counts.float(), expected)]
+    found, wanted = (part[pooled[1] > 0].double() for part in pooled)
+    statistic = ((found - wanted).square() / wanted).sum()
+    return torch.special.gammaincc(torch.tensor((len(wanted) - 1) / 2).double(), statistic / 2).item()
+
+
+def count(drawn: Tensor, tokens: Tensor) -> Tensor:
+    """How often each of ``tokens`` (N, T) is among the rows that were drawn (M, T); each of these must be one."""
+    equal = (drawn[:, None] == tokens[None]).all(dim=-1)
+    assert equal.any(dim=1).all()
+    return equal.sum(dim=0)
+
+
+def make_batch(rows: int = 8, seed: int = 0, step: int = 0) -> Batch:
+    """Real sequences of every length, and noise."""
+    rng = torch.Generator().manual_seed(seed)
+    every, _ = every_sequence()
+    tokens = every[torch.randint(len(every), (rows,), generator=rng)]
+    return Batch(tokens, mask_of(tokens), torch.randn(rows, SHAPE.noise, generator=rng), step=step)
+
+
+def make_parts(**others: object) -> Parts:
+    """Tiny networks with straight-through gradients and the non-saturating loss, or the ``others`` by name."""
+    parts = {
+        "generator": TinyGenerator(),
+        "discriminator": TinyDiscriminator(),
+        "loss": NonSaturating(NonSaturatingOptions()),
+        "penalty": NoPenalty(NoOptions()),
+        "estimator": StraightThrough(StraightThroughOptions()),
+        "steps": 10,
+    }
+    return Parts(**parts | others)  # type: ignore[arg-type]

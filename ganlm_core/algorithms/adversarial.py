@@ -22,11 +22,11 @@ def discriminator_loss(parts: Parts, batch: Batch) -> Tensor:
     real_cost, generated_cost = parts.loss.discriminator(real_logits, generated_logits)
     _log_accuracy(batch, real_logits, real.mask, generated_logits, generated.mask)
     loss = per_sequence(real_cost, real.mask).mean() + per_sequence(generated_cost, generated.mask).mean()
-    if not parts.penalty.needs_gradient:
+    if parts.penalty.interval == 0 or batch.step % parts.penalty.interval != 0:
         return loss
     vocabulary = parts.discriminator.shape.vocabulary
     dense = (Sequences(relaxed(each.sequence, vocabulary), each.mask) for each in (real, generated))
-    return loss + parts.penalty(parts.discriminator, *dense)
+    return loss + parts.penalty.interval * parts.penalty(parts.discriminator, *dense)
 
 
 def generator_loss(parts: Parts, batch: Batch) -> Tensor:

@@ -1,0 +1,156 @@
+"""What a run looks like on a terminal: a progress line, samples at each evaluation, and the table at the end."""
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ganlm_core.cli.output import echo_json
+from ganlm_core.config import RunConfig
+from ganlm_core.experiment import Display, Experiment, execute, prepare, run_name
+from ganlm_core.files import read_json
+from ganlm_core.plugins import Host
+from ganlm_core.runs import RunFolder, free_path
+
+SHOWN = 3
+"""Samples shown at each evaluation."""
+
+SHOWN_AT_END = 8
+
+TITLES = {
+    "valid": "valid",
+    "distinct": "distinct",
+    "copied": "copied",
+    "process_nll": "process NLL\n(nats/sentence)",
+    "test_nll": "held-out NLL\n(nats/token)",
+}
+SHARES = ("valid", "distinct", "copied")
+SUBJECTS = {
+    "before": "before adversarial training",
+    "after": "after training",
+    "real": "real held-out text",
+    "unigram": "unigram model",
+}
+
+
+class ProgressDisplay(Display):
+    """Progress and notes on stderr: a bar on a terminal, otherwise a plain line for each evaluation."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[numbers]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.task = self.progress.add_task("training", total=None, numbers="")
+        self.clock = (0.0, 0.0)
+
+    def started(self, experiment: Experiment, folder: RunFolder, step: int) -> None:
+        names = experiment.config
+        for line in experiment.notes:
+            self.note(line)
+        parameters = ", ".join(f"{name} {count:,}" for name, count in experiment.parameters().items())
+        self.note(f"{names.generator.name} against {names.discriminator.name} on {experiment.device}: {parameters} parameters")
+        self.note(f"run folder {folder.path}" + (f", from step {step}" if step else ""))
+        self.progress.update(self.task, total=experiment.config.training.steps, completed=step)
+        self.clock = (time.monotonic(), float(experiment.batches.tokens_drawn))
+        self.progress.start()
+
+    def logged(self, step: int, record: Mapping[str, float]) -> None:
+        now, tokens = time.monotonic(), record["tokens"]
+        speed = (tokens - self.clock[1]) / max(now - self.clock[0], 1e-9)
+        self.clock = (now, tokens)
+        shown = [f"{_short(name)} {value:.2f}" for name, value in record.items() if _is_shown(name)]
+        self.progress.update(self.task, completed=step, numbers="  ".join([*shown, f"{speed:,.0f} tokens/s"]))
+
+    def evaluated(self, step: int, values: Mapping[str, float], samples: list[str]) -> None:
+        titles = {name: TITLES.get(name, name).split("\n")[0] for name in values}
+        numbers = "  ".join(f"{titles[name]} {_cell(name, value)}" for name, value in values.items())
+        self.console.print(f"[bold]step {step}[/]  {numbers}")
+        for text in samples[:SHOWN]:
+            self.console.print(f"  [dim]{escape(text)}[/]")
+
+    def note(self, line: str) -> None:
+        self.console.print(f"[dim]{escape(line)}[/]")
+
+    def ended(self, folder: RunFolder, status: str) -> None:
+        self.progress.stop()
+
+
+def _is_shown(name: str) -> bool:
+    return name in ("accuracy", "entropy") or name.endswith("_loss")
+
+
+def _short(name: str) -> str:
+    return {"generator_loss": "G", "discriminator_loss": "D", "mle_loss": "nats/token"}.get(name, name.removesuffix("_loss"))
+
+
+def _cell(name: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.1%}" if name in SHARES else f"{value:.2f}"
+
+
+def train_and_show(config: RunConfig, *, host: Host, out: Path | None, resume: Path | None, as_json: bool) -> None:
+    """Train, then print the final table, eight samples and the place of the bundle, or all of it as JSON."""
+    folder = execute(config, host=host, out=out, resume=resume, display=ProgressDisplay())
+    evaluation = read_json(folder.bundle / "evaluation.json")
+    samples = folder.last_samples()[:SHOWN_AT_END]
+    if as_json:
+        echo_json({"run": str(folder.path), "bundle": str(folder.bundle), "evaluation": evaluation, "samples": samples})
+        return
+    console = Console(file=sys.stdout, highlight=False)
+    console.print(_results(evaluation))
+    for text in samples:
+        click.echo(f"  {text}")
+    click.echo(f"bundle: {folder.bundle}")
+
+
+def show_plan(config: RunConfig, *, host: Host, out: Path | None, as_json: bool) -> None:
+    """What a run would be: its configuration, sizes and folder. Nothing is written."""
+    experiment = prepare(config, host)
+    plan = {
+        "folder": str(out or free_path(run_name(config))),
+        "device": str(experiment.device),
+        "vocabulary": experiment.shape.vocabulary,
+        "length": experiment.shape.length,
+        "parameters": experiment.parameters(),
+        "notes": list(experiment.notes),
+    }
+    if as_json:
+        echo_json({**plan, "config": config.to_dict()})
+        return
+    click.echo(config.to_toml())
+    for name, value in plan.items():
+        click.echo(f"# {name}: {_plain(value)}")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {count:,}" for name, count in value.items())
+    return "; ".join(value) if isinstance(value, list) else str(value)
+
+
+def _results(evaluation: Mapping[str, Any]) -> Table:
+    subjects = {key: evaluation[key] for key in SUBJECTS if key in evaluation}
+    found = {name for values in subjects.values() for name in values}
+    metrics = [*(name for name in TITLES if name in found), *sorted(found - TITLES.keys())]
+    table = Table(title=f"{evaluation['samples']} sentences at temperature {evaluation['temperature']}", title_justify="left")
+    table.add_column("")
+    for name in metrics:
+        table.add_column(TITLES.get(name, name), justify="right")
+    for key, values in subjects.items():
+        table.add_row(SUBJECTS[key], *(_cell(name, values.get(name)) for name in metrics))
+    return table

@@ -1,0 +1,45 @@
+"""``ganlm list``: every component, tokenizer and optimiser by name."""
+
+from typing import Any
+
+import click
+
+from ganlm_core.cli.context import current_host
+from ganlm_core.cli.output import echo_json, echo_table, json_option
+from ganlm_core.components import KINDS
+from ganlm_core.config import catalog
+from ganlm_core.errors import UnknownName
+from ganlm_core.plugins import Host
+
+CHOOSABLE = (*KINDS, "tokenizer", "optimizer")
+
+
+@click.command("list")
+@click.argument("kind", required=False)
+@json_option
+def list_(kind: str | None, as_json: bool) -> None:
+    """What there is to choose from, of one KIND or of all: generator, discriminator, algorithm, loss, penalty,
+    estimator, corpus, metric, tokenizer, optimizer."""
+    if kind is not None and kind not in CHOOSABLE:
+        raise UnknownName("kind", kind, CHOOSABLE, hint=f"the kinds are {', '.join(CHOOSABLE)}")
+    host = current_host()
+    entries = [summary(host, of, name) for of in CHOOSABLE if kind in (None, of) for name in catalog(host, of)]
+    if as_json:
+        echo_json(entries)
+    else:
+        columns = ("kind", "name", "summary", "source")
+        echo_table(columns, [[entry[column] for column in columns] for entry in entries])
+
+
+def summary(host: Host, kind: str, name: str) -> dict[str, Any]:
+    """One entry, as JSON shows it. Tokenizers and optimisers belong to the core and have a name only."""
+    entry = {"kind": kind, "name": name, "summary": "", "source": ""}
+    if kind not in KINDS:
+        return entry
+    spec, (distribution, version) = host.spec(kind, name), host.origin(kind, name)
+    return entry | {
+        "summary": spec.summary,
+        "source": spec.source,
+        "distribution": distribution,
+        "version": version,
+    }

@@ -1,0 +1,130 @@
+"""Where plugins come from: installed distributions and local files. Finding one does not load it.
+
+Installed ones are found by their ``entry_points.txt`` in the folders of ``sys.path``, as ``importlib.metadata`` finds
+them; importing that module would take a third of the time in which ``ganlm --help`` answers.
+"""
+
+import functools
+import importlib
+import importlib.util
+import os
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ganlm_core.errors import PluginError
+from ganlm_core.hookspecs import ENTRY_POINT_GROUP
+
+BUILT_IN = "ganlm"
+"""The distribution whose plugins are the built-in ones."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The distribution that something comes from, and its version; for a local file, its name and no version."""
+
+    distribution: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version}".rstrip()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A plugin that was found and not loaded yet."""
+
+    name: str
+    origin: Origin
+    load: Callable[[], object]
+
+
+def installed() -> list[Candidate]:
+    """The entry points of the installed distributions: the built-in ones first, the others sorted by name.
+
+    The first distribution of a name on ``sys.path`` hides later ones.
+    """
+    found: dict[str, list[Candidate]] = {}
+    for folder in map(Path, sys.path):
+        for file in sorted(folder.glob("*-info/entry_points.txt")):
+            points = list(_points(file))
+            if points:
+                origin = _origin(file.parent)
+                found.setdefault(
+                    origin.distribution, [Candidate(name, origin, functools.partial(_load, at)) for name, at in points]
+                )
+    built_in = found.pop(BUILT_IN, [])
+    return built_in + [one for name in sorted(found) for one in sorted(found[name], key=lambda one: one.name)]
+
+
+def local(path: Path) -> Candidate:
+    """One Python file as a plugin."""
+    return Candidate(path.stem, Origin(path.name, ""), functools.partial(_load_file, path))
+
+
+def why_disabled(candidate: Candidate, no_plugins: bool) -> str:
+    """Why a candidate is not to be loaded, or nothing."""
+    disabled, only = names_in("GANLM_DISABLE_PLUGINS"), names_in("GANLM_PLUGINS")
+    if candidate.name in disabled:
+        return "GANLM_DISABLE_PLUGINS names it"
+    if candidate.origin.distribution == BUILT_IN:
+        return ""
+    if no_plugins:
+        return "--no-plugins leaves only the built-in ones"
+    if "all" in disabled:
+        return "GANLM_DISABLE_PLUGINS is all"
+    return "GANLM_PLUGINS does not name it" if only and candidate.name not in only else ""
+
+
+def names_in(variable: str) -> list[str]:
+    """The names in an environment variable, between commas."""
+    return [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
+
+
+def describe(error: BaseException) -> str:
+    """An exception in one line; one of ours by its message alone."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}".rstrip(": ")
+
+
+def _points(file: Path) -> Iterator[tuple[str, str]]:
+    """The lines of our group in an ``entry_points.txt``: (name, ``package.module:attribute``)."""
+    section = ""
+    for line in map(str.strip, file.read_text(encoding="utf-8", errors="replace").splitlines()):
+        if line.startswith("["):
+            section = line.strip("[] ")
+        elif section == ENTRY_POINT_GROUP and line and line[0] not in "#;":
+            name, _, target = line.partition("=")
+            yield name.strip(), target.partition("[")[0].strip()
+
+
+def _origin(folder: Path) -> Origin:
+    """Name and version from the first lines of the metadata; without them, the name of the folder."""
+    fields: dict[str, str] = {}
+    for file in (folder / "METADATA", folder / "PKG-INFO"):
+        if file.is_file():
+            head = file.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
+            fields = dict(line.split(": ", 1) for line in head.splitlines() if ": " in line)
+            break
+    return Origin(fields.get("Name", folder.name.partition("-")[0]), fields.get("Version", ""))
+
+
+def _load(target: str) -> object:
+    module, _, attribute = target.partition(":")
+    if not module:
+        raise PluginError("its line in entry_points.txt is not 'name = package.module'")
+    return functools.reduce(getattr, filter(None, attribute.split(".")), importlib.import_module(module))
+
+
+def _load_file(path: Path) -> object:
+    """Import a file under a module name that its full path makes unique, so that ``__name__`` works in its targets."""
+    name = f"ganlm_plugin_{path.stem}_{zlib.crc32(str(path.resolve()).encode()):08x}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise PluginError("there is no such Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,119 @@
+"""One protocol for every subject: the generator, real held-out text, and the unigram model that any method must beat."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ganlm_core import sampling
+from ganlm_core.components import NoOptions
+from ganlm_core.corpora import Corpus
+from ganlm_core.metrics import Metric, Subject
+from ganlm_core.plugins import Host
+from ganlm_core.protocol import AutoregressiveGenerator, Generator, Shape, State, mask_of
+from ganlm_core.tokenizer import Tokenizer
+
+BATCH = 256
+NOISE_DRAWS = 8
+"""Draws of the noise for the bound on the likelihood."""
+
+Values = dict[str, float]
+
+
+class Unigram(AutoregressiveGenerator):
+    """Words drawn one by one from the frequencies of the training part, ``<eos>`` among them: the prior alone."""
+
+    def start(self, noise: Tensor) -> State:
+        return noise.new_zeros(len(noise), 0)
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        return self.prior.expand(len(tokens), -1), state
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What is held fixed while subjects change: the corpus, the tokenizer, the metrics and the random seed."""
+
+    corpus: Corpus
+    tokenizer: Tokenizer
+    shape: Shape
+    metrics: Sequence[Metric]
+    seed: int
+
+    @classmethod
+    def of(cls, host: Host, corpus: Corpus, tokenizer: Tokenizer, shape: Shape, seed: int) -> "Judge":
+        metrics = [host.build("metric", name, NoOptions()) for name in host.specs("metric")]
+        return cls(corpus, tokenizer, shape, metrics, seed)
+
+    def judge(self, subject: Subject) -> Values:
+        values: Values = {}
+        for metric in self.metrics:
+            values |= metric(subject, self.corpus)
+        return values
+
+    def generator(self, generator: Generator, n: int) -> tuple[Values, list[str]]:
+        """The values of ``n`` sentences drawn at temperature 1, and the sentences. The global random state is not used."""
+        was_training = generator.training
+        generator.eval()
+        texts = self._draw(generator, n)
+
+        def nll(held_out: Sequence[str]) -> float:
+            tokens, _ = self.tokenizer.encode(held_out, self.shape.length)
+            return nll_bound(generator, tokens, self.seed)
+
+        values = self.judge(Subject(texts, nll if generator.autoregressive else None))
+        generator.train(was_training)
+        return values, texts
+
+    def real(self, n: int) -> Values:
+        """The same of held-out text, ``n`` sentences at most; the likelihood is that of the process, where there is one."""
+        process = self.corpus.process
+
+        def nll(held_out: Sequence[str]) -> float:
+            assert process is not None
+            tokens, _ = self.tokenizer.encode(held_out, self.shape.length)
+            return -sum(process.log_prob(held_out)) / mask_of(tokens).sum().item()
+
+        return self.judge(Subject(self.corpus.test[:n], nll if process is not None else None))
+
+    def unigram(self, log_frequencies: Tensor, n: int) -> Values:
+        """The same of the unigram model of the given log frequencies (V,)."""
+        model = Unigram(self.shape)
+        model.prior.copy_(log_frequencies)
+        return self.generator(model, n)[0]
+
+    def _draw(self, generator: Generator, n: int) -> list[str]:
+        device = generator.prior.device
+        rng = torch.Generator(device).manual_seed(self.seed)
+        texts: list[str] = []
+        while len(texts) < n:
+            noise = torch.randn(BATCH, self.shape.noise, generator=rng, device=device)
+            texts += self.tokenizer.decode(sampling.sample(generator, noise, rng=rng).tokens)
+        return texts[:n]
+
+
+@torch.no_grad()
+def nll_bound(generator: Generator, tokens: Tensor, seed: int) -> float:
+    """An upper bound on -log p(x) of ids (N, T), in nats per token; exact for generators without noise.
+
+    -log of the mean of p(x | z) over K draws of the noise, which by Jensen's inequality is too high on average, the
+    less so the larger K (Burda et al. 2016, theorem 1, with the prior as the proposal). K is NOISE_DRAWS.
+    """
+    device = generator.prior.device
+    rng = torch.Generator(device).manual_seed(seed)
+    draws = NOISE_DRAWS if generator.shape.noise else 1
+    total, count = 0.0, 0
+    for part in tokens.to(device).split(BATCH):
+        mask = mask_of(part)
+        noise = torch.randn(draws, len(part), generator.shape.noise, generator=rng, device=device)
+        scores = torch.stack([sampling.log_likelihood(generator, z, part, mask).sum(dim=1) for z in noise])
+        total -= (scores.logsumexp(dim=0) - math.log(draws)).sum().item()
+        count += int(mask.sum())
+    return total / count
+
+
+def round_values(values: Mapping[str, float]) -> Values:
+    """Six significant digits: what the last bits of a float say is noise."""
+    return {name: float(f"{value:.6g}") for name, value in values.items()}

@@ -1,0 +1,294 @@
+"""The plugin host: finds plugins, isolates each of them, and knows every component by name.
+
+A plugin is an entry point in the group ``ganlm`` of an installed distribution, or one local file. The distribution
+``ganlm`` itself registers first, so that built-in components keep their names; a newcomer with the same name stays
+reachable as ``distribution/name``. Whatever a plugin does when it is loaded (raise, exit, print) ends in its
+:class:`Health` and nowhere else.
+
+Environment: ``GANLM_DISABLE_PLUGINS`` (entry points by name, with commas; ``all``: everything but the built-in
+ones), ``GANLM_PLUGINS`` (besides the built-in ones, only these), ``GANLM_STRICT_PLUGINS=1`` (bad health is an error).
+"""
+
+import contextlib
+import functools
+import importlib
+import io
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pluggy
+
+from ganlm_core import hookspecs
+from ganlm_core.components import ComponentSpec, Options, check_spec
+from ganlm_core.discovery import BUILT_IN, Candidate, Origin, describe, installed, local, names_in, why_disabled
+from ganlm_core.errors import PluginError, UnknownName
+from ganlm_core.hookspecs import GANLM_PLUGIN_API
+
+OBSERVER_HOOKS = ("ganlm_run_started", "ganlm_step_ended", "ganlm_evaluated", "ganlm_run_ended")
+
+Status = Literal["ok", "broken", "incompatible", "duplicate", "disabled"]
+
+
+@dataclass(frozen=True)
+class Health:
+    """What became of one plugin. ``components`` are ``"kind name"``; of a broken one, those it gave before it broke."""
+
+    name: str
+    distribution: str
+    version: str
+    status: Status
+    reason: str = ""
+    seconds: float = 0.0
+    components: tuple[str, ...] = ()
+
+    @property
+    def usable(self) -> bool:
+        return self.status in ("ok", "duplicate")
+
+    def __str__(self) -> str:
+        owner = f" of {self.distribution}" if self.distribution else ""
+        return f"plugin '{self.name}'{owner} is {self.status}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand from a plugin: the dotted target of a click command, and one line of help."""
+
+    target: str
+    help: str
+    origin: Origin
+
+
+@dataclass
+class _Content:
+    """What the hooks of one plugin gave, checked; complete only if no exception came."""
+
+    manager: pluggy.PluginManager = field(default_factory=lambda: pluggy.PluginManager("ganlm"))
+    components: dict[tuple[str, str], ComponentSpec] = field(default_factory=dict)
+    recipes: dict[str, Path] = field(default_factory=dict)
+    commands: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def read(self, candidate: Candidate) -> None:
+        plugin = candidate.load()
+        _check_api(plugin)
+        self.manager.add_hookspecs(hookspecs)
+        self.manager.register(plugin, candidate.name)
+        self.manager.check_pending()
+        if not self.manager.get_hookcallers(plugin):
+            raise PluginError("it has no hooks; decorate its functions with ganlm_core.hookspecs.hookimpl")
+        for spec in self._items("ganlm_components"):
+            key = check_spec(spec).kind, spec.name
+            if key in self.components:
+                raise ValueError(f"it gives {' '.join(key)} twice")
+            self.components[key] = spec
+        for path in map(Path, self._items("ganlm_recipes")):
+            if path.suffix != ".toml" or not path.is_file():
+                raise ValueError(f"recipe {path} is not a TOML file")
+            self.recipes[path.stem] = path
+        for commands in self.manager.hook.ganlm_commands():
+            for name, (target, help) in commands.items():
+                self.commands[name] = (str(target), str(help))
+
+    def _items(self, hook: str) -> Iterator[Any]:
+        for given in getattr(self.manager.hook, hook)():
+            yield from given
+
+
+class Host:
+    """Everything that the plugins of one process registered. Make one with :meth:`discover`."""
+
+    def __init__(self) -> None:
+        self.health: list[Health] = []
+        self._specs: dict[tuple[str, str], tuple[ComponentSpec, Origin]] = {}
+        self._recipes: dict[str, Path] = {}
+        self._commands: dict[str, Command] = {}
+        self._managers: list[tuple[str, pluggy.PluginManager]] = []
+        self._silenced: set[pluggy.PluginManager] = set()
+
+    @classmethod
+    def discover(
+        cls, files: Iterable[str | Path] = (), *, no_plugins: bool = False, strict: bool | None = None
+    ) -> "Host":
+        """The built-in plugins, the installed ones unless ``no_plugins``, and the local ``files``.
+
+        ``strict`` follows ``GANLM_STRICT_PLUGINS`` by default. Raises PluginError when a file cannot be loaded, and,
+        if strict, when any plugin is broken, incompatible or duplicate.
+        """
+        host = cls()
+        for candidate in installed():
+            host._add(candidate, why_disabled(candidate, no_plugins))
+        host._miss(names_in("GANLM_PLUGINS"))
+        for file in files:
+            health = host._add(local(Path(file)))
+            if not health.usable:
+                raise PluginError(f"--plugin {file}: {health.reason}")
+        if strict if strict is not None else os.environ.get("GANLM_STRICT_PLUGINS") == "1":
+            host._require_health()
+        return host
+
+    def specs(self, kind: str) -> dict[str, ComponentSpec]:
+        """The components of a kind by name, sorted."""
+        return {name: spec for (of, name), (spec, _) in sorted(self._specs.items()) if of == kind}
+
+    def spec(self, kind: str, name: str) -> ComponentSpec:
+        """Raises UnknownName, or PluginError when the plugin that has this name did not load."""
+        return self._find(kind, name)[0]
+
+    def origin(self, kind: str, name: str) -> tuple[str, str]:
+        """The distribution and the version that a component comes from. Raises as :meth:`spec`."""
+        origin = self._find(kind, name)[1]
+        return origin.distribution, origin.version
+
+    def build(self, kind: str, name: str, options: Options, **arguments: Any) -> Any:
+        """The component: ``target(options=options, **arguments)``. Raises PluginError if it cannot be imported."""
+        spec, origin = self._find(kind, name)
+        return load_target(spec.target, f"{kind} '{name}'", origin)(options=options, **arguments)
+
+    def recipes(self) -> dict[str, Path]:
+        """The recipe files by name, sorted."""
+        return dict(sorted(self._recipes.items()))
+
+    def commands(self) -> dict[str, Command]:
+        """The subcommands from plugins by name, sorted."""
+        return dict(sorted(self._commands.items()))
+
+    def observers(self) -> list[tuple[str, Any]]:
+        """The plugins that watch runs: (name, plugin)."""
+        return [(name, plugin) for name, manager in self._observers() for plugin in manager.get_plugins()]
+
+    def notify(self, hook: str, **arguments: Any) -> list[str]:
+        """Call an observer hook; give a line for each observer that raised, which is silent until the next run."""
+        if hook == "ganlm_run_started":
+            self._silenced.clear()
+        warnings = []
+        for name, manager in self._observers():
+            if manager in self._silenced:
+                continue
+            try:
+                getattr(manager.hook, hook)(**arguments)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                self._silenced.add(manager)
+                warnings.append(
+                    f"observer '{name}' failed in {hook} and is switched off for this run: {describe(error)}"
+                )
+        return warnings
+
+    def _observers(self) -> list[tuple[str, pluggy.PluginManager]]:
+        return [
+            (name, manager)
+            for name, manager in self._managers
+            if any(getattr(manager.hook, hook).get_hookimpls() for hook in OBSERVER_HOOKS)
+        ]
+
+    def _find(self, kind: str, name: str) -> tuple[ComponentSpec, Origin]:
+        found = self._specs.get((kind, name))
+        if found is None:
+            self._explain_loss(kind, name)
+            raise UnknownName(kind, name, self.specs(kind), hint=f"'ganlm list {kind}' shows them")
+        return found
+
+    def _explain_loss(self, kind: str, name: str) -> None:
+        """Raises PluginError if ``name`` belongs, as far as can be known, to a plugin that did not load."""
+        if not any(health.distribution == BUILT_IN for health in self.health):
+            raise PluginError(
+                f"{kind} '{name}' cannot be found: the distribution {BUILT_IN} is not installed in this Python; "
+                "install it with pip, from a checkout with 'pip install -e .'"
+            )
+        for health in self.health:
+            names = (health.name, f"{health.distribution}/{health.name}")
+            if not health.usable and (f"{kind} {name}" in health.components or name in names):
+                raise PluginError(f"{kind} '{name}' cannot be used: {health}; 'ganlm plugins' shows all of them")
+
+    def _add(self, candidate: Candidate, why_disabled: str = "") -> Health:
+        started = time.perf_counter()
+        content = _Content()
+        status: Status
+        try:
+            if why_disabled:
+                raise _Refused("disabled", why_disabled)
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                content.read(candidate)
+            taken = self._register(candidate, content)
+            status, reason = ("duplicate", f"already taken: {', '.join(taken)}") if taken else ("ok", "")
+        except _Refused as refusal:
+            status, reason = refusal.status, refusal.reason
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            status, reason = "broken", describe(error)
+        components = tuple(" ".join(key) for key in content.components)
+        origin, seconds = candidate.origin, time.perf_counter() - started
+        self.health.append(
+            Health(candidate.name, origin.distribution, origin.version, status, reason, seconds, components)
+        )
+        return self.health[-1]
+
+    def _register(self, candidate: Candidate, content: _Content) -> list[str]:
+        """Take the content in, what is taken already as ``distribution/name``; give the names that were taken."""
+        origin, taken = candidate.origin, []
+
+        def free(what: str, name: str, is_taken: bool) -> str:
+            if not is_taken:
+                return name
+            taken.append(f"{what} {name} (this one is {origin.distribution}/{name})")
+            return f"{origin.distribution}/{name}"
+
+        for (kind, name), spec in content.components.items():
+            self._specs[kind, free(kind, name, (kind, name) in self._specs)] = spec, origin
+        for name, path in content.recipes.items():
+            self._recipes[free("recipe", name, name in self._recipes)] = path
+        for name, (target, help) in content.commands.items():
+            self._commands[free("command", name, name in self._commands)] = Command(target, help, origin)
+        self._managers.append((candidate.name, content.manager))
+        return taken
+
+    def _miss(self, wanted: Iterable[str]) -> None:
+        """Report the plugins that ``GANLM_PLUGINS`` names and no distribution has."""
+        found = {health.name for health in self.health}
+        for name in sorted(set(wanted) - found):
+            self.health.append(
+                Health(name, "", "", "broken", "GANLM_PLUGINS names it, and no installed distribution has it")
+            )
+
+    def _require_health(self) -> None:
+        for health in self.health:
+            if health.status not in ("ok", "disabled"):
+                raise PluginError(str(health))
+
+
+@functools.cache
+def default_host() -> Host:
+    """The host of the installed plugins, discovered once in a process."""
+    return Host.discover()
+
+
+def load_target(target: str, what: str, origin: Origin) -> Any:
+    """The object that ``package.module:attribute`` names. Raises PluginError naming ``what`` and its origin."""
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise PluginError(f"{what} of {origin} cannot be imported from {target}: {describe(error)}") from error
+
+
+class _Refused(Exception):
+    """A plugin is not taken in, for a reason that is not a failure of its code."""
+
+    def __init__(self, status: Status, reason: str) -> None:
+        self.status, self.reason = status, reason
+
+
+def _check_api(plugin: object) -> None:
+    wanted = getattr(plugin, "GANLM_PLUGIN_API", GANLM_PLUGIN_API)
+    if wanted != GANLM_PLUGIN_API:
+        raise _Refused(
+            "incompatible", f"it is for plugin API {wanted}, this is {GANLM_PLUGIN_API}; install a version that fits"
+        )

@@ -1,0 +1,154 @@
+"""Options and component specs: conversion, bounds, and messages that say what to change."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import pytest
+
+from ganlm_core.components import ComponentSpec, Options, check_spec, option
+from ganlm_core.errors import OptionError, UnknownName
+
+
+@dataclass(frozen=True)
+class Everything(Options):
+    size: int = option(4, "a whole number", min=1, max=9)
+    rate: float = option(0.5, "a number", min=0)
+    free: float = option(0.5, "a number without bounds")
+    bias: bool = option(False, "a switch")
+    kind_of: str = option("a", "a choice", choices=("a", "b"))
+    path: str = option("", "any text")
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "wanted"),
+    [
+        ("size", "7", 7),
+        ("size", 7.0, 7),
+        ("rate", 1, 1.0),
+        ("rate", "1e-3", 0.001),
+        ("bias", "yes", True),
+        ("bias", False, False),
+        ("kind_of", "b", "b"),
+        ("path", "x y", "x y"),
+    ],
+)
+def test_text_and_toml_values_become_the_type_of_the_option(name: str, given: Any, wanted: Any) -> None:
+    value = getattr(Everything.of({name: given}, "x"), name)
+    assert value == wanted
+    assert type(value) is type(wanted)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("size", 0, "thing: size is 0; 0 is not in the range 1<=x<=9"),
+        ("size", "ten", "thing: size is 'ten'; 'ten' is not a valid integer"),
+        ("size", 1.5, "thing: size is 1.5; wanted a value of type int"),
+        ("size", True, "thing: size is True; wanted a value of type int"),
+        ("size", [1], "thing: size is [1]; wanted a value of type int"),
+        ("rate", -1, "thing: rate is -1; -1.0 is not in the range x>=0"),
+        ("rate", float("nan"), "thing: rate is nan; wanted a finite number"),
+        ("free", "inf", "thing: free is 'inf'; wanted a finite number"),
+        ("bias", 1, "thing: bias is 1; wanted a value of type bool"),
+        ("bias", "perhaps", "thing: bias is 'perhaps'; 'perhaps' is not a valid boolean. Recognized values"),
+        ("kind_of", "c", "thing: kind-of is 'c'; 'c' is not one of 'a', 'b'"),
+        ("path", 3, "thing: path is 3; wanted a value of type str"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(name: str, given: Any, message: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        Everything.of({name: given}, "thing")
+    assert str(caught.value).startswith(message)
+
+
+def test_a_value_is_checked_however_the_instance_is_made() -> None:
+    with pytest.raises(OptionError, match=r"^Everything: size is 0; 0 is not in the range 1<=x<=9$"):
+        Everything(size=0)
+
+
+def test_flags_and_python_names_are_the_same_option() -> None:
+    assert Everything.of({"kind-of": "b"}, "x") == Everything.of({"kind_of": "b"}, "x")
+
+
+def test_an_unknown_option_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UnknownName) as caught:
+        Everything.of({"siz": 1}, "thing 'x'")
+    assert str(caught.value) == (
+        "there is no thing 'x' option 'siz'; did you mean 'size'?; it takes size, rate, free, bias, kind-of, path"
+    )
+
+
+def test_every_field_keeps_what_it_was_declared_with() -> None:
+    by_name = {spec.name: spec for spec in Everything.fields()}
+    assert list(by_name) == [field.name for field in fields(Everything)]
+    assert (by_name["size"].type, by_name["size"].default, by_name["size"].min, by_name["size"].max) == (int, 4, 1, 9)
+    assert by_name["kind_of"].choices == ("a", "b")
+    assert by_name["kind_of"].flag == "kind-of"
+
+
+@dataclass(frozen=True)
+class Helpless(Options):
+    size: int = 3
+
+
+@dataclass(frozen=True)
+class Exotic(Options):
+    size: complex = option(1j, "size")
+
+
+class Undecorated(Options):
+    size: int = option(3, "size")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (Helpless, "Helpless.size has no help; declare it with option(default, help)"),
+        (Exotic, "Exotic.size is <class 'complex'>; an option is one of bool, int, float, str"),
+        (Undecorated, "Undecorated is not a dataclass; decorate it with @dataclass(frozen=True)"),
+    ],
+)
+def test_a_badly_declared_option_is_refused(options: type[Options], message: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        check_spec(ComponentSpec("loss", "x", "m:a", options))
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("lstm", "ganlm_components gave 'lstm'; yield ComponentSpec objects"),
+        (
+            ComponentSpec("gan", "x", "m:a"),  # type: ignore[arg-type]
+            "component 'gan' 'x': the kind is none of generator, discriminator, algorithm, loss, penalty, estimator, "
+            "corpus, metric",
+        ),
+        *(
+            (
+                ComponentSpec("loss", name, "m:a"),
+                f"component 'loss' '{name}': a name has lower-case letters, digits and hyphens, and starts with a "
+                "letter",
+            )
+            for name in ("", "Big", "two words", "1st", "a-", "a/b", "ümlaut")
+        ),
+        *(
+            (
+                ComponentSpec("loss", "x", target),
+                f"component 'loss' 'x': the target '{target}' is not 'package.module:attribute'",
+            )
+            for target in ("", "module", "module:", ":a", "module:a.b")
+        ),
+        (
+            ComponentSpec("loss", "x", "m:a", options=dict),  # type: ignore[arg-type]
+            "component 'loss' 'x': options is <class 'dict'>; give a dataclass derived from Options",
+        ),
+        (
+            ComponentSpec("loss", "x", "m:a", summary=None),  # type: ignore[arg-type]
+            "component 'loss' 'x': summary, source and recipe are text",
+        ),
+    ],
+)
+def test_a_malformed_spec_is_refused(spec: object, message: str) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        check_spec(spec)
+    assert str(caught.value) == message

@@ -1,0 +1,60 @@
+import warnings
+
+import pytest
+import torch
+
+from ganlm_core.layers import NoiseLinear, StatefulGenerator, TokenEmbedding, hide, max_over_time, output_layer
+from ganlm_core.protocol import Shape
+
+MASK = torch.tensor([[True, True, False], [False, False, False]])
+STATES = torch.tensor([[[-1.0, 2.0], [-3.0, 1.0], [9.0, 9.0]], [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]])
+
+
+def test_a_relaxed_token_is_the_mean_of_the_embeddings() -> None:
+    embedding = TokenEmbedding(3, 2)
+    mixed = embedding(torch.tensor([[0.25, 0.75, 0.0]]))
+    torch.testing.assert_close(mixed[0], 0.25 * embedding.weight[0] + 0.75 * embedding.weight[1])
+
+
+def test_an_embedding_of_ids_is_that_of_their_one_hots() -> None:
+    embedding, ids = TokenEmbedding(3, 2), torch.tensor([[2, 0]])
+    torch.testing.assert_close(embedding(ids), embedding(torch.nn.functional.one_hot(ids, 3).float()))
+
+
+def test_no_noise_leaves_a_learned_constant() -> None:
+    with warnings.catch_warnings(action="error"):
+        layer = NoiseLinear(0, 4)
+    assert layer(torch.zeros(2, 0)).tolist() == [[0.0] * 4] * 2
+    layer(torch.zeros(2, 0)).sum().backward()
+    assert layer.bias.grad is not None
+    assert layer.bias.grad.tolist() == [2.0] * 4
+
+
+def test_the_prior_rules_at_the_start() -> None:
+    """States of size one in each unit move no logit by more than half a nat or so: 0.02 * sqrt(256) = 0.32."""
+    torch.manual_seed(0)
+    logits = output_layer(256, 1000)(torch.randn(8, 256))
+    assert 0.28 < logits.std() < 0.36
+
+
+def test_hide_puts_zeros_where_the_mask_is_false() -> None:
+    assert hide(STATES, MASK).tolist() == [[[-1, 2], [-3, 1], [0, 0]], [[0, 0], [0, 0], [0, 0]]]
+
+
+def test_max_over_time_is_over_the_mask_and_zero_without_one() -> None:
+    assert max_over_time(STATES, MASK).tolist() == [[-1, 2], [0, 0]]
+
+
+def test_max_over_time_without_a_mask_has_a_finite_gradient() -> None:
+    states = STATES.clone().requires_grad_()
+    max_over_time(states, MASK).sum().backward()
+    assert states.grad is not None
+    assert states.grad.tolist() == [[[1, 1], [0, 0], [0, 0]], [[0, 0], [0, 0], [0, 0]]]
+
+
+def test_a_stateful_generator_says_what_forward_needs() -> None:
+    with pytest.raises(ValueError) as error:
+        StatefulGenerator(Shape(5, 3, 0))(torch.zeros(1, 0))
+    assert str(error.value) == (
+        "an autoregressive generator needs the tokens so far; to draw some, use sampling.sample"
+    )

@@ -1,0 +1,371 @@
+"""The host against plugins of every kind: good ones, colliding ones, and ones that fail in each way they can."""
+
+import importlib.metadata
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from ganlm_core.components import NoOptions
+from ganlm_core.discovery import installed
+from ganlm_core.errors import PluginError, UnknownName
+from ganlm_core.plugins import Host
+
+HEAD = """
+from pathlib import Path
+from ganlm_core.components import ComponentSpec
+from ganlm_core.hookspecs import hookimpl
+"""
+GOOD = """
+def target(options, **arguments):
+    return options, arguments
+
+@hookimpl
+def ganlm_components():
+    yield ComponentSpec("loss", "good", f"{__name__}:target")
+"""
+
+Install = Callable[..., str]
+_serial = itertools.count()
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Write a distribution with one plugin, as pip would leave it; give the name of its module."""
+    for variable in ("GANLM_PLUGINS", "GANLM_DISABLE_PLUGINS", "GANLM_STRICT_PLUGINS"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def install(source: str, name: str = "guest", distribution: str = "some-zoo", version: str = "2.5") -> str:
+        module = f"guest_module_{next(_serial)}"
+        (tmp_path / f"{module}.py").write_text(HEAD + dedent(source))
+        info = tmp_path / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n\nName: no\n")
+        (info / "entry_points.txt").write_text(f"[console_scripts]\nx = y:z\n\n[ganlm]\n{name} = {module}\n")
+        return module
+
+    return install
+
+
+def health_of(host: Host, name: str) -> tuple[str, str]:
+    (health,) = [health for health in host.health if health.name == name]
+    return health.status, health.reason
+
+
+def test_the_built_in_plugins_come_first_and_are_well(install: Install) -> None:
+    install(GOOD, name="aaa", distribution="aaa")
+    health = Host.discover().health
+    assert [one.distribution for one in health[:5]] == ["ganlm"] * 5
+    assert {one.name for one in health[:5]} == {"core", "mlp", "lstm", "conv", "transformer"}
+    assert [one.status for one in health[:5]] == ["ok"] * 5
+
+
+def test_installed_plugins_are_those_that_importlib_metadata_finds(install: Install) -> None:
+    install(GOOD)
+    install(GOOD, name="other", distribution="Other_Zoo", version="0.1rc1")
+    wanted = {
+        (point.name, point.dist.metadata["Name"], point.dist.version)
+        for point in importlib.metadata.entry_points(group="ganlm")
+        if point.dist
+    }
+    found = {(one.name, one.origin.distribution, one.origin.version) for one in installed()}
+    assert found == wanted
+    assert {("guest", "some-zoo", "2.5"), ("other", "Other_Zoo", "0.1rc1")} < found
+
+
+def test_a_good_plugin_is_found_with_its_origin_and_its_component_built(install: Install) -> None:
+    install(GOOD)
+    host = Host.discover()
+    (health,) = [health for health in host.health if health.name == "guest"]
+    assert (health.distribution, health.version, health.status, health.reason) == ("some-zoo", "2.5", "ok", "")
+    assert health.components == ("loss good",)
+    assert health.seconds > 0
+    assert host.origin("loss", "good") == ("some-zoo", "2.5")
+    assert host.build("loss", "good", NoOptions(), shape=3) == (NoOptions(), {"shape": 3})
+
+
+BROKEN = {
+    "an import that is missing": ("import nowhere", "ModuleNotFoundError: No module named 'nowhere'"),
+    "a syntax error": ("def f(:", "SyntaxError: invalid syntax ("),
+    "an exit": ("raise SystemExit(3)", "SystemExit: 3"),
+    "an exception without a message": ("raise BaseException", "BaseException"),
+    "a message of two lines": ("raise ValueError('one\\ntwo')", "ValueError: one two"),
+    "a hook that raises": (
+        "@hookimpl\ndef ganlm_components():\n    yield 1 / 0",
+        "ZeroDivisionError: division by zero",
+    ),
+    "a spec that is none": (
+        "@hookimpl\ndef ganlm_components():\n    yield 'lstm'",
+        "TypeError: ganlm_components gave 'lstm'; yield ComponentSpec objects",
+    ),
+    "no list at all": ("@hookimpl\ndef ganlm_components():\n    return 3", "TypeError: 'int' object is not iterable"),
+    "a name twice, for ever": (
+        "@hookimpl\ndef ganlm_components():\n    while True:\n        yield ComponentSpec('loss', 'x', 'm:a')",
+        "ValueError: it gives loss x twice",
+    ),
+    "a hook nobody knows": (
+        "@hookimpl\ndef ganlm_componets():\n    return []",
+        "PluginValidationError: unknown hook 'ganlm_componets' in plugin <module 'guest_module_",
+    ),
+    "an argument nobody gives": (
+        "@hookimpl\ndef ganlm_run_ended(state):\n    pass",
+        "PluginValidationError: Plugin 'guest' for hook 'ganlm_run_ended' hookimpl definition",
+    ),
+    "no hooks": (
+        "def ganlm_components():\n    return []",
+        "it has no hooks; decorate its functions with ganlm_core.hookspecs.hookimpl",
+    ),
+    "a recipe that is missing": (
+        "@hookimpl\ndef ganlm_recipes():\n    return [Path('nowhere.toml')]",
+        "ValueError: recipe nowhere.toml is not a TOML file",
+    ),
+    "commands that are no pairs": (
+        "@hookimpl\ndef ganlm_commands():\n    return {'x': 'm:a'}",
+        "ValueError: too many values to unpack (expected 2)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "reason"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_plugin_is_named_and_the_rest_keeps_working(install: Install, source: str, reason: str) -> None:
+    install(source)
+    install(GOOD, name="neighbour", distribution="neighbour")
+    host = Host.discover()
+    status, given = health_of(host, "guest")
+    assert status == "broken"
+    assert given.startswith(reason)
+    assert "\n" not in given
+    assert health_of(host, "neighbour") == ("ok", "")
+    assert {"hinge", "good"} <= host.specs("loss").keys()
+
+
+def test_a_plugin_that_breaks_half_way_registers_nothing(install: Install) -> None:
+    install(
+        """
+        @hookimpl
+        def ganlm_components():
+            yield ComponentSpec("loss", "first", "m:a")
+            raise ValueError("late")
+        """
+    )
+    host = Host.discover()
+    assert "first" not in host.specs("loss")
+    with pytest.raises(PluginError) as caught:
+        host.spec("loss", "first")
+    assert str(caught.value) == (
+        "loss 'first' cannot be used: plugin 'guest' of some-zoo is broken: ValueError: late; "
+        "'ganlm plugins' shows all of them"
+    )
+
+
+def test_an_interrupt_while_loading_is_not_swallowed(install: Install) -> None:
+    install("raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        Host.discover()
+
+
+def test_an_entry_point_line_without_a_target_is_broken(install: Install, tmp_path: Path) -> None:
+    install(GOOD)
+    (tmp_path / "some_zoo-2.5.dist-info" / "entry_points.txt").write_text("[ganlm]\nguest\n")
+    assert health_of(Host.discover(), "guest") == (
+        "broken",
+        "its line in entry_points.txt is not 'name = package.module'",
+    )
+
+
+def test_a_plugin_for_another_api_is_refused_before_its_hooks_run(install: Install) -> None:
+    install("GANLM_PLUGIN_API = 2\n@hookimpl\ndef ganlm_components():\n    raise AssertionError")
+    assert health_of(Host.discover(), "guest") == (
+        "incompatible",
+        "it is for plugin API 2, this is 1; install a version that fits",
+    )
+
+
+def test_what_a_plugin_prints_is_kept_from_the_output(install: Install, capfd: pytest.CaptureFixture[str]) -> None:
+    install("import sys\nprint('hello')\nprint('hello', file=sys.stderr)\n" + GOOD)
+    assert health_of(Host.discover(), "guest") == ("ok", "")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_taken_name_stays_with_the_first_and_the_second_gets_a_longer_one(install: Install) -> None:
+    install(
+        """
+        @hookimpl
+        def ganlm_components():
+            yield ComponentSpec("loss", "hinge", "m:a", summary="the newcomer")
+            yield ComponentSpec("loss", "mine", "m:a")
+        """
+    )
+    host = Host.discover()
+    assert health_of(host, "guest") == ("duplicate", "already taken: loss hinge (this one is some-zoo/hinge)")
+    assert host.origin("loss", "hinge")[0] == "ganlm"
+    assert host.spec("loss", "some-zoo/hinge").summary == "the newcomer"
+    assert host.origin("loss", "mine") == ("some-zoo", "2.5")
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UnknownName) as caught:
+        Host.discover(no_plugins=True).spec("loss", "hing")
+    assert str(caught.value) == "there is no loss 'hing'; did you mean 'hinge'?; 'ganlm list loss' shows them"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        ("GANLM_DISABLE_PLUGINS", "other, guest", "GANLM_DISABLE_PLUGINS names it"),
+        ("GANLM_DISABLE_PLUGINS", "all", "GANLM_DISABLE_PLUGINS is all"),
+        ("GANLM_PLUGINS", "neighbour", "GANLM_PLUGINS does not name it"),
+    ],
+)
+def test_a_plugin_can_be_disabled_by_the_environment(
+    install: Install, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, reason: str
+) -> None:
+    install("raise AssertionError('it must not be imported')")
+    install(GOOD, name="neighbour", distribution="neighbour")
+    monkeypatch.setenv(variable, value)
+    host = Host.discover()
+    assert health_of(host, "guest") == ("disabled", reason)
+    assert health_of(host, "core") == ("ok", "")
+    assert ("good" in host.specs("loss")) is (value != "all")
+
+
+def test_no_plugins_leaves_the_built_in_ones(install: Install) -> None:
+    install(GOOD)
+    host = Host.discover(no_plugins=True)
+    assert health_of(host, "guest") == ("disabled", "--no-plugins leaves only the built-in ones")
+    assert "lstm" in host.specs("generator")
+
+
+def test_a_disabled_built_in_is_the_reason_given_for_its_components(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANLM_DISABLE_PLUGINS", "lstm")
+    with pytest.raises(PluginError) as caught:
+        Host.discover().spec("generator", "lstm")
+    assert str(caught.value) == (
+        "generator 'lstm' cannot be used: plugin 'lstm' of ganlm is disabled: GANLM_DISABLE_PLUGINS names it; "
+        "'ganlm plugins' shows all of them"
+    )
+
+
+def test_a_plugin_that_was_asked_for_and_is_not_installed_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANLM_PLUGINS", "nobody")
+    assert health_of(Host.discover(), "nobody") == (
+        "broken",
+        "GANLM_PLUGINS names it, and no installed distribution has it",
+    )
+
+
+def test_strict_mode_makes_bad_health_an_error_but_not_a_disabled_plugin(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("raise ValueError('no')")
+    monkeypatch.setenv("GANLM_STRICT_PLUGINS", "1")
+    with pytest.raises(PluginError, match=r"^plugin 'guest' of some-zoo is broken: ValueError: no$"):
+        Host.discover()
+    assert health_of(Host.discover(strict=False), "guest")[0] == "broken"
+    assert health_of(Host.discover(no_plugins=True), "guest")[0] == "disabled"
+
+
+def test_a_local_file_is_a_plugin_whose_targets_can_use_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "my-plugin.py"
+    file.write_text(HEAD + GOOD)
+    host = Host.discover([file])
+    assert host.origin("loss", "good") == ("my-plugin.py", "")
+    assert host.build("loss", "good", NoOptions()) == (NoOptions(), {})
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (None, "there is no such Python file"),
+        ("raise ValueError('no')", "ValueError: no"),
+        ("GANLM_PLUGIN_API = 0", "it is for plugin API 0, this is 1; install a version that fits"),
+    ],
+)
+def test_a_local_file_that_cannot_be_loaded_is_an_error(tmp_path: Path, source: str | None, message: str) -> None:
+    file = tmp_path / "mine.py"
+    if source is not None:
+        file.write_text(source)
+    with pytest.raises(PluginError) as caught:
+        Host.discover([file])
+    assert str(caught.value) == f"--plugin {file}: {message}"
+
+
+@pytest.mark.parametrize(
+    ("target", "error"),
+    [
+        ("nowhere.at_all:Thing", "ModuleNotFoundError: No module named 'nowhere'"),
+        ("ganlm_core.errors:Thing", "AttributeError: module 'ganlm_core.errors' has no attribute 'Thing'"),
+    ],
+)
+def test_a_target_that_cannot_be_imported_names_its_plugin(install: Install, target: str, error: str) -> None:
+    install(f"@hookimpl\ndef ganlm_components():\n    yield ComponentSpec('loss', 'x', '{target}')")
+    with pytest.raises(PluginError) as caught:
+        Host.discover().build("loss", "x", NoOptions())
+    assert str(caught.value) == f"loss 'x' of some-zoo 2.5 cannot be imported from {target}: {error}"
+
+
+def test_recipes_and_commands_are_named_and_sorted(install: Install, tmp_path: Path) -> None:
+    for name in ("zebra", "ape"):
+        (tmp_path / f"{name}.toml").touch()
+    install(
+        f"""
+        @hookimpl
+        def ganlm_recipes():
+            return [{str(tmp_path / "zebra.toml")!r}, Path({str(tmp_path / "ape.toml")!r})]
+
+        @hookimpl
+        def ganlm_commands():
+            return {{"dance": ("zoo:dance", "make them dance")}}
+        """
+    )
+    host = Host.discover()
+    names = list(host.recipes())
+    assert names == sorted(names)
+    assert host.recipes()["ape"] == tmp_path / "ape.toml"
+    command = host.commands()["dance"]
+    assert (command.target, command.help, str(command.origin)) == ("zoo:dance", "make them dance", "some-zoo 2.5")
+
+
+def test_an_observer_that_raises_is_reported_once_and_silent_until_the_next_run(install: Install) -> None:
+    install(
+        """
+        @hookimpl
+        def ganlm_step_ended(step):
+            raise ValueError(f"step {step}")
+        """
+    )
+    module = install(
+        """
+        steps = []
+
+        @hookimpl
+        def ganlm_step_ended(step, metrics):
+            steps.append((step, metrics))
+        """,
+        name="watcher",
+        distribution="watcher",
+    )
+    host = Host.discover()
+    watchers = dict(host.observers())
+    assert {"guest", "watcher"} <= watchers.keys()
+    assert "core" not in watchers
+    assert watchers["watcher"].__name__ == module
+
+    report = "observer 'guest' failed in ganlm_step_ended and is switched off for this run: ValueError: step {}"
+    assert host.notify("ganlm_step_ended", step=1, metrics={}) == [report.format(1)]
+    assert host.notify("ganlm_step_ended", step=2, metrics={}) == []
+    assert host.notify("ganlm_run_started", folder=Path(), config={}) == []
+    assert host.notify("ganlm_step_ended", step=3, metrics={}) == [report.format(3)]
+    assert [step for step, _ in watchers["watcher"].steps] == [1, 2, 3]
+
+
+def test_without_an_installed_ganlm_the_error_says_so() -> None:
+    with pytest.raises(PluginError) as caught:
+        Host().spec("generator", "lstm")
+    assert str(caught.value) == (
+        "generator 'lstm' cannot be found: the distribution ganlm is not installed in this Python; "
+        "install it with pip, from a checkout with 'pip install -e .'"
+    )

@@ -1,0 +1,390 @@
+"""Drawing, against distributions enumerated over every sequence of a three-word vocabulary."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ganlm_core import sampling
+from ganlm_core.protocol import (
+    BOS,
+    EOS,
+    PAD,
+    AutoregressiveGenerator,
+    Generator,
+    Sequences,
+    Shape,
+    State,
+    mask_of,
+)
+from ganlm_core.sampling import PLAIN, Policy
+
+from .tiny import SHAPE, TinyGenerator, TinyOneShot, chi_square, count, every_sequence, likelihoods
+
+INFINITY = float("inf")
+NOISE = torch.tensor([[0.7, -1.2]])
+DRAWS = 20_000
+UNLIKELY = 0.001
+"""Draws from another distribution are found out by a chi-square test that lets one right seed in a thousand fail."""
+
+POLICIES = {
+    "plain": PLAIN,
+    "cold": Policy(temperature=0.5),
+    "hot": Policy(temperature=3.0),
+    "top-k": Policy(top_k=2),
+    "nucleus": Policy(top_p=0.7),
+    "all three": Policy(temperature=1.5, top_k=3, top_p=0.8),
+}
+
+
+def make(network: type[Generator], seed: int = 0) -> Generator:
+    torch.manual_seed(seed)
+    return network(SHAPE)
+
+
+def exact(generator: Generator, policy: Policy = PLAIN, noise: Tensor = NOISE) -> Tensor:
+    """The probability (N,) of every sequence there is."""
+    tokens, mask = every_sequence()
+    logits = generator(noise.expand(len(tokens), -1), tokens)
+    return likelihoods(sampling.log_probabilities(logits, policy), tokens, mask).detach()
+
+
+def fixed_uniform(monkeypatch: pytest.MonkeyPatch, value: float) -> None:
+    monkeypatch.setattr(torch, "rand", lambda size, **_: torch.full(size, value))
+
+
+def test_words_are_drawn_as_often_as_they_are_probable() -> None:
+    probabilities = torch.tensor([0.0, 0.1, 0.0, 0.6, 0.3, 0.0])
+    drawn = sampling.draw(probabilities.log().expand(DRAWS, -1), torch.Generator().manual_seed(0))
+    assert chi_square(drawn.bincount(minlength=6), probabilities) > UNLIKELY
+
+
+@pytest.mark.parametrize(
+    ("uniform", "word"),
+    [(0.0, 1), (0.2499, 1), (0.25, 3), (0.4999, 3), (0.5, 4), (1 - 2**-24, 4), (1.0, 4)],
+)
+def test_the_edges_of_the_inverse_cdf(monkeypatch: pytest.MonkeyPatch, uniform: float, word: int) -> None:
+    """Intervals are closed below and open above; even a device that gives a one, as some do, draws a possible word."""
+    fixed_uniform(monkeypatch, uniform)
+    assert sampling.draw(torch.tensor([0.0, 0.25, 0.0, 0.25, 0.5, 0.0]).log()).item() == word
+
+
+def test_drawing_needs_no_exact_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probabilities whose sum was rounded away from one are shares of that sum."""
+    fixed_uniform(monkeypatch, 0.5)
+    assert sampling.draw(torch.tensor([0.125, 0.125, 0.125]).log()).item() == 1
+
+
+def test_every_leading_dimension_is_drawn_for() -> None:
+    certain = torch.full((2, 3, 6), -INFINITY)
+    ids = torch.tensor([[2, 3, 4], [5, 2, 3]])
+    certain.scatter_(-1, ids[..., None], 0.0)
+    assert sampling.draw(certain).equal(ids)
+
+
+def probabilities(logits: list[float], **policy: Any) -> list[float]:
+    """The distribution over words whose logits are logarithms of the numbers given; pad and bos come first."""
+    specials = [50.0, 50.0]
+    return sampling.log_probabilities(torch.tensor([*specials, *logits]).log(), Policy(**policy)).exp().tolist()
+
+
+def shares(*weights: float) -> Any:
+    return pytest.approx([0, 0, *(weight / sum(weights) for weight in weights)], abs=1e-6)
+
+
+def test_pad_and_bos_have_no_probability_and_the_rest_sums_to_one() -> None:
+    assert probabilities([4, 2, 1, 1]) == shares(4, 2, 1, 1)
+
+
+def test_a_temperature_divides_the_logits() -> None:
+    assert probabilities([4, 2, 1, 1], temperature=0.5) == shares(16, 4, 1, 1)
+    assert probabilities([9, 4, 1], temperature=2.0) == shares(3, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("weights", "top_k", "left"),
+    [
+        ([4, 2, 1, 1], 1, [4, 0, 0, 0]),
+        ([1, 4, 1, 2], 2, [0, 4, 0, 2]),
+        ([4, 2, 1, 1], 3, [4, 2, 1, 1]),
+        ([3, 3, 3, 1], 2, [3, 3, 3, 0]),
+        ([4, 2, 1, 1], 4, [4, 2, 1, 1]),
+        ([4, 2, 1, 1], 0, [4, 2, 1, 1]),
+        ([4, 2, 1, 1], 99, [4, 2, 1, 1]),
+    ],
+)
+def test_top_k_keeps_the_likeliest_and_whatever_ties_with_the_last(
+    weights: list[float], top_k: int, left: list[float]
+) -> None:
+    assert probabilities(weights, top_k=top_k) == shares(*left)
+
+
+@pytest.mark.parametrize(
+    ("weights", "top_p", "left"),
+    [
+        ([4, 2, 1, 1], 0.01, [4, 0, 0, 0]),
+        ([4, 2, 1, 1], 0.5, [4, 0, 0, 0]),
+        ([4, 2, 1, 1], 0.51, [4, 2, 0, 0]),
+        ([1, 4, 1, 2], 0.75, [0, 4, 0, 2]),
+        ([4, 2, 1, 1], 0.9, [4, 2, 1, 1]),
+        ([4, 2, 1, 1], 1.0, [4, 2, 1, 1]),
+    ],
+)
+def test_a_nucleus_is_the_smallest_set_of_likeliest_words_with_that_much(
+    weights: list[float], top_p: float, left: list[float]
+) -> None:
+    assert probabilities(weights, top_p=top_p) == shares(*left)
+
+
+def test_a_nucleus_takes_no_more_of_equal_words_than_it_needs() -> None:
+    assert sorted(probabilities([1, 1, 1, 1], top_p=0.5)) == pytest.approx([0, 0, 0, 0, 0.5, 0.5])
+
+
+def test_temperature_comes_before_top_k_and_top_k_before_the_nucleus() -> None:
+    assert probabilities([16, 4, 1, 1], temperature=2.0, top_p=0.55) == shares(4, 2, 0, 0)
+    assert probabilities([6, 3, 2, 1], top_k=2, top_p=0.6) == shares(6, 0, 0, 0)
+
+
+def test_half_precision_logits_become_float32() -> None:
+    log_probs = sampling.log_probabilities(torch.zeros(4, 1000, dtype=torch.bfloat16))
+    assert log_probs.dtype == torch.float32
+    torch.testing.assert_close(log_probs.exp().sum(dim=-1), torch.ones(4))
+
+
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
+@pytest.mark.parametrize("network", [TinyGenerator, TinyOneShot])
+def test_the_probabilities_of_all_sequences_sum_to_one(network: type[Generator], policy: Policy) -> None:
+    assert exact(make(network), policy).sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_entropy_is_that_of_the_possible_words() -> None:
+    log_probs = sampling.log_probabilities(torch.tensor([9.0, 9.0, 0.0, 0.0, 0.0, -INFINITY])).requires_grad_()
+    entropy = sampling.entropy(log_probs)
+    entropy.backward()
+    assert entropy.item() == pytest.approx(torch.tensor(3.0).log().item())
+    assert log_probs.grad is not None
+    assert log_probs.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
+@pytest.mark.parametrize("network", [TinyGenerator, TinyOneShot])
+def test_sequences_are_drawn_as_often_as_they_are_probable(network: type[Generator], policy: Policy) -> None:
+    generator = make(network)
+    rng = torch.Generator().manual_seed(1)
+    drawn = sampling.sample(generator, NOISE.expand(5 * DRAWS, -1), policy, rng).tokens
+    assert chi_square(count(drawn, every_sequence()[0]), exact(generator, policy)) > UNLIKELY
+
+
+@pytest.mark.parametrize("network", [TinyGenerator, TinyOneShot])
+def test_a_sample_says_how_probable_each_of_its_tokens_was(network: type[Generator]) -> None:
+    generator, noise = make(network), torch.randn(500, SHAPE.noise)
+    drawn = sampling.sample(generator, noise)
+    scored = sampling.log_likelihood(generator, noise, drawn.tokens, drawn.mask)
+    torch.testing.assert_close(drawn.log_probs, scored)
+    assert (drawn.log_probs[drawn.mask] < 0).all()
+
+
+def test_the_log_probabilities_of_a_sample_are_those_of_the_policy() -> None:
+    generator, policy, noise = make(TinyGenerator), Policy(top_k=2), NOISE.expand(100, -1)
+    drawn = sampling.sample(generator, noise, policy)
+    log_probs = sampling.log_probabilities(generator(noise, drawn.tokens), policy)
+    expected = likelihoods(log_probs, drawn.tokens, drawn.mask)
+    torch.testing.assert_close(drawn.log_probs.sum(dim=1).exp(), expected)
+
+
+@pytest.mark.parametrize("network", [TinyGenerator, TinyOneShot])
+def test_after_eos_there_is_nothing_but_padding(network: type[Generator]) -> None:
+    drawn = sampling.sample(make(network), torch.randn(500, SHAPE.noise))
+    assert drawn.mask.equal(mask_of(drawn.tokens))
+    assert set(drawn.mask.sum(dim=1).tolist()) == {1, 2, 3}
+    assert (drawn.tokens[~drawn.mask] == PAD).all()
+    assert (drawn.log_probs[~drawn.mask] == 0).all()
+
+
+@pytest.mark.parametrize("network", [TinyGenerator, TinyOneShot])
+def test_pad_and_bos_are_never_drawn_however_likely_the_network_finds_them(network: type[Generator]) -> None:
+    generator = make(network)
+    generator.prior[..., [PAD, BOS]] = 50.0
+    noise = torch.randn(500, SHAPE.noise)
+    drawn, relaxed = sampling.sample(generator, noise), sampling.relaxed_sample(generator, noise, 1.0, hard=False)
+    assert (drawn.tokens[drawn.mask] >= EOS).all()
+    assert (relaxed.sequence[relaxed.mask][:, [PAD, BOS]] == 0).all()
+
+
+def test_a_seeded_sample_is_reproducible_and_leaves_the_global_random_state_alone() -> None:
+    generator, noise = make(TinyGenerator), torch.randn(50, SHAPE.noise)
+    before = torch.get_rng_state()
+    one, same, other = (
+        sampling.sample(generator, noise, rng=torch.Generator().manual_seed(seed)).tokens for seed in (7, 7, 8)
+    )
+    assert one.equal(same)
+    assert not one.equal(other)
+    assert torch.get_rng_state().equal(before)
+
+
+def test_without_an_rng_the_global_random_state_decides() -> None:
+    generator, noise = make(TinyGenerator), torch.randn(50, SHAPE.noise)
+    torch.manual_seed(3)
+    one = sampling.sample(generator, noise).tokens
+    other = sampling.sample(generator, noise).tokens
+    torch.manual_seed(3)
+    assert sampling.sample(generator, noise).tokens.equal(one)
+    assert not one.equal(other)
+
+
+def test_a_likelihood_counts_the_mask_only() -> None:
+    tokens = torch.tensor([[3, EOS, PAD]])
+    scored = sampling.log_likelihood(make(TinyGenerator), NOISE, tokens, mask_of(tokens))
+    assert (scored[0, :2] < 0).all()
+    assert scored[0, 2] == 0
+
+
+@pytest.mark.parametrize("special", [PAD, BOS])
+def test_a_sequence_with_pad_or_bos_inside_is_impossible(special: int) -> None:
+    tokens = torch.tensor([[3, special, EOS]])
+    scored = sampling.log_likelihood(make(TinyGenerator), NOISE, tokens, mask_of(tokens))
+    assert scored.isinf().tolist() == [[False, True, False]]
+
+
+def test_the_gradient_of_a_likelihood_is_finite_even_of_impossible_logits() -> None:
+    generator = make(TinyGenerator)
+    generator.prior[5] = -INFINITY
+    tokens = torch.tensor([[3, EOS, PAD], [4, 4, 4]])
+    sampling.log_likelihood(generator, NOISE.expand(2, -1), tokens, mask_of(tokens)).sum().backward()
+    gradients = [parameter.grad for parameter in generator.parameters()]
+    assert all(gradient is not None and gradient.isfinite().all() and gradient.any() for gradient in gradients)
+
+
+class Bigram(AutoregressiveGenerator):
+    """The next logits depend on the last token and on nothing else."""
+
+    def __init__(self, shape: Shape = SHAPE) -> None:
+        super().__init__(shape)
+        self.table = nn.Parameter(torch.randn(shape.vocabulary, shape.vocabulary))
+
+    def start(self, noise: Tensor) -> State:
+        return ()
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        return (tokens @ self.table if tokens.is_floating_point() else self.table[tokens]), state
+
+
+@pytest.mark.parametrize("network", [TinyGenerator, TinyOneShot])
+def test_hard_relaxed_samples_are_one_hots_as_frequent_as_their_sequences(network: type[Generator]) -> None:
+    generator = make(network)
+    drawn = sampling.relaxed_sample(generator, NOISE.expand(DRAWS, -1), temperature=0.7, hard=True)
+    ids = drawn.sequence.argmax(dim=-1)
+    assert drawn.sequence.equal(nn.functional.one_hot(ids, SHAPE.vocabulary).float())
+    assert drawn.mask.equal(mask_of(ids))
+    assert chi_square(count(ids, every_sequence()[0]), exact(generator)) > UNLIKELY
+
+
+@pytest.mark.parametrize("network", [TinyGenerator, TinyOneShot])
+def test_soft_relaxed_samples_are_distributions_and_padding(network: type[Generator]) -> None:
+    soft = sampling.relaxed_sample(make(network), NOISE.expand(500, -1), temperature=1.0, hard=False)
+    torch.testing.assert_close(soft.sequence.sum(dim=-1), torch.ones(500, SHAPE.length))
+    assert 0.4 < soft.sequence[soft.mask].max(dim=-1).values.mean() < 0.95
+    assert soft.mask.equal(mask_of(soft.sequence.argmax(dim=-1)))
+    padding = torch.eye(SHAPE.vocabulary)[PAD]
+    assert (soft.sequence[~soft.mask] == padding).all()
+    assert (~soft.mask).any()
+
+
+def test_the_colder_the_softmax_the_closer_to_one_hots() -> None:
+    generator, distances = make(TinyOneShot), []
+    for temperature in (1.0, 0.1, 0.01):
+        torch.manual_seed(0)
+        soft = sampling.relaxed_sample(generator, NOISE.expand(500, -1), temperature, hard=False)
+        distances.append(1 - soft.sequence.max(dim=-1).values.mean().item())
+    assert distances[0] > 5 * distances[1] > 25 * distances[2] > 0
+
+
+def relaxed_gradients(generator: Generator, cost: Any, hard: bool, rows: int = 200) -> list[Tensor]:
+    torch.manual_seed(0)
+    drawn = sampling.relaxed_sample(generator, NOISE.expand(rows, -1), temperature=0.7, hard=hard)
+    return list(torch.autograd.grad(cost(drawn), list(generator.parameters())))
+
+
+@pytest.mark.parametrize("hard", [True, False])
+@pytest.mark.parametrize("network", [TinyGenerator, TinyOneShot])
+def test_a_gradient_reaches_every_parameter(network: type[Generator], hard: bool) -> None:
+    weights = torch.randn(SHAPE.length, SHAPE.vocabulary, generator=torch.Generator().manual_seed(0))
+
+    def cost(drawn: Sequences) -> Tensor:
+        return (drawn.sequence * weights).sum()
+
+    gradients = relaxed_gradients(make(network), cost, hard)
+    assert all(gradient.isfinite().all() and gradient.any() for gradient in gradients)
+
+
+def test_hard_samples_have_the_gradient_of_the_softmax() -> None:
+    weights = torch.randn(SHAPE.length, SHAPE.vocabulary, generator=torch.Generator().manual_seed(0))
+
+    def cost(drawn: Sequences) -> Tensor:
+        return (drawn.sequence * weights).sum()
+
+    soft, hard = (relaxed_gradients(make(TinyOneShot), cost, hard) for hard in (False, True))
+    torch.testing.assert_close(hard, soft)
+
+
+@pytest.mark.parametrize("hard", [True, False])
+def test_there_is_no_gradient_beyond_the_mask(hard: bool) -> None:
+    def cost(drawn: Sequences) -> Tensor:
+        return (drawn.sequence * ~drawn.mask[..., None]).square().sum()
+
+    assert all((gradient == 0).all() for gradient in relaxed_gradients(make(TinyOneShot), cost, hard))
+
+
+@pytest.mark.parametrize("hard", [True, False])
+def test_the_gradient_passes_through_the_tokens_that_are_fed_back(hard: bool) -> None:
+    """The row of <bos> has a say in the first token alone, so the last one moves it through the tokens in between."""
+    (gradient,) = relaxed_gradients(make(Bigram), lambda drawn: drawn.sequence[:, -1, 3].sum(), hard)
+    assert gradient[BOS, EOS:].abs().min() > 0.01
+
+
+@pytest.mark.parametrize("tokens", [[3, 4, 5], [5, 3, EOS]])
+def test_completions_are_as_frequent_as_the_conditional_probabilities_say(tokens: list[int]) -> None:
+    """Two rows whose noise differs: each prefix goes on from its own state."""
+    torch.manual_seed(0)
+    generator, rows = TinyGenerator(), torch.tensor([tokens, tokens])
+    noise = torch.tensor([[0.7, -1.2], [-2.0, 1.5]])
+    completed = sampling.rollouts(generator, noise, rows, DRAWS)
+    assert completed.shape == (SHAPE.length - 1, DRAWS, 2, SHAPE.length)
+    every, _ = every_sequence()
+    for row in range(2):
+        joint = exact(generator, noise=noise[row : row + 1])
+        for kept in (1, 2):
+            assert (completed[kept - 1, :, row, :kept] == rows[row, :kept]).all()
+            begins = (every[:, :kept] == rows[row, :kept]).all(dim=1)
+            conditional = torch.where(begins, joint, 0) / joint[begins].sum()
+            assert chi_square(count(completed[kept - 1, :, row], every), conditional) > UNLIKELY
+
+
+def test_what_has_ended_is_not_completed() -> None:
+    ended = torch.tensor([[EOS, PAD, PAD], [3, EOS, PAD]])
+    completed = sampling.rollouts(make(TinyGenerator), torch.randn(2, SHAPE.noise), ended, 50)  # type: ignore[arg-type]
+    assert (completed[:, :, 0] == ended[0]).all()
+    assert (completed[1, :, 1] == ended[1]).all()
+    assert (completed[0, :, 1, 1] != EOS).any()
+
+
+def test_a_sequence_of_one_token_has_no_prefix_to_complete() -> None:
+    generator = TinyGenerator(Shape(SHAPE.vocabulary, 1, SHAPE.noise))
+    assert sampling.rollouts(generator, NOISE, torch.tensor([[3]]), 4).shape == (0, 4, 1, 1)
+
+
+def test_map_state_reaches_every_tensor_and_keeps_the_containers() -> None:
+    state = {"cell": (torch.ones(2), [torch.zeros(1)]), "none": ()}
+    doubled = sampling.map_state(lambda tensor: tensor + 1, state)
+    assert isinstance(doubled["cell"], tuple)
+    assert isinstance(doubled["cell"][1], list)
+    assert doubled["cell"][0].tolist() == [2, 2]
+    assert doubled["cell"][1][0].tolist() == [1]
+    assert doubled["none"] == ()
+
+
+def test_map_state_names_what_it_does_not_know() -> None:
+    with pytest.raises(TypeError) as caught:
+        sampling.map_state(lambda tensor: tensor, [torch.ones(1), {"length": 3}])
+    assert str(caught.value) == "a state holds tensors in tuples, lists and dicts; this one has int"
