@@ -87,7 +87,7 @@ class _ScoreFunction(_DrawsIds):
 
     @torch.no_grad()
     def _expected(self, returns: Tensor, mask: Tensor) -> Tensor:
-        """The baseline of every position: zero, a moving average of past batches, or the mean of the other sequences."""
+        """The baseline of every position: zero, a moving average of past batches, or the mean of the others."""
         if self.baseline == "moving-average":
             expected = self.average / (1 - self.decay**self.updates).clamp(min=1e-8)
             self.average.lerp_((returns * mask).sum() / mask.sum(), 1 - self.decay)
@@ -102,8 +102,8 @@ class _ScoreFunction(_DrawsIds):
 class Reinforce(_ScoreFunction):
     """The score function (Williams 1992) with a moving-average or leave-one-out baseline (Kool et al. 2019).
 
-    ``reward="sequence"`` pays every token what its sequence earned, and is unbiased. ``"position"`` pays a token its own
-    and the discounted later rewards (de Masson d'Autume et al. 2019, eq. 3): less variance; exact only for a
+    ``reward="sequence"`` pays every token what its sequence earned, and is unbiased. ``"position"`` pays a token its
+    own and the discounted later rewards (de Masson d'Autume et al. 2019, eq. 3): less variance; exact only for a
     discriminator whose logits see no later token, sequences of one length, and a discount of one.
     ``entropy`` adds -weight * log p(x) to the reward, whose expectation is the entropy.
     """
@@ -161,9 +161,7 @@ class Rollout(_ScoreFunction):
         return self.surrogate(log_probs, values, drawn.mask)
 
     @torch.no_grad()
-    def _values(
-        self, generator: AutoregressiveGenerator, noise: Tensor, drawn: sampling.Sample, cost: Cost
-    ) -> Tensor:
+    def _values(self, generator: AutoregressiveGenerator, noise: Tensor, drawn: sampling.Sample, cost: Cost) -> Tensor:
         """The mean reward of the completions of each prefix, (B, T); that of a whole sequence is its own."""
         rows, length = drawn.tokens.shape
         own = -per_sequence(cost(drawn.tokens, drawn.mask), drawn.mask)

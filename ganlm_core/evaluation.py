@@ -1,4 +1,4 @@
-"""One protocol for every subject: the generator, real held-out text, and the unigram model that any method must beat."""
+"""One protocol for every subject: the generator, real held-out text, and the unigram model that all must beat."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ class Judge:
         return values
 
     def generator(self, generator: Generator, n: int) -> tuple[Values, list[str]]:
-        """The values of ``n`` sentences drawn at temperature 1, and the sentences. The global random state is not used."""
+        """The values of ``n`` sentences drawn at temperature 1, and the sentences. Leaves the global random state."""
         was_training = generator.training
         generator.eval()
         texts = self._draw(generator, n)
@@ -68,7 +68,7 @@ class Judge:
         return values, texts
 
     def real(self, n: int) -> Values:
-        """The same of held-out text, ``n`` sentences at most; the likelihood is that of the process, where there is one."""
+        """The same of held-out text, ``n`` sentences at most; its likelihood is the process's, where there is one."""
         process = self.corpus.process
 
         def nll(held_out: Sequence[str]) -> float:

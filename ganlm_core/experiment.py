@@ -160,7 +160,9 @@ def _optimizers(config: RunConfig, algorithm: Algorithm) -> dict[str, ScheduledO
             f"the network '{name}' of algorithm '{config.algorithm.name}' has no optimiser; "
             f"add a table [optimizer.{name}.adam] to the configuration"
         )
-    return {name: build_optimizer(config.optimizers[name], net.parameters()) for name, net in algorithm.networks.items()}
+    return {
+        name: build_optimizer(config.optimizers[name], net.parameters()) for name, net in algorithm.networks.items()
+    }
 
 
 def _notes(corpus: Corpus, tokenizer: Tokenizer, shape: Shape, cut: int) -> Iterator[str]:
@@ -168,7 +170,7 @@ def _notes(corpus: Corpus, tokenizer: Tokenizer, shape: Shape, cut: int) -> Iter
     yield f"{corpus.name}: {parts}; {shape.vocabulary:,} words, sequences of {shape.length} tokens at most"
     if cut:
         share = cut / len(corpus.train)
-        yield f"{cut:,} training sentences ({share:.1%}) have more tokens and were cut; --tokenizer.max-length takes more"
+        yield f"{cut:,} training sentences ({share:.1%}) were longer and were cut; --tokenizer.max-length takes more"
 
 
 def token_counts(tokens: Tensor, shape: Shape) -> Tensor:
@@ -247,7 +249,7 @@ def _signals() -> Iterator[list[int]]:
 
     def catch(number: int, frame: FrameType | None) -> None:
         caught.append(number)
-        signal.signal(number, previous[number])
+        signal.signal(number, previous[signal.Signals(number)])
 
     try:
         previous = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -283,8 +285,10 @@ class _Run:
             seed=experiment.config.training.seed,
             versions=versions(),
             shape=asdict(experiment.shape),
-            plugins={kind: experiment.host.origin(kind, getattr(experiment.config, kind).name)
-                     for kind in ("generator", "discriminator", "algorithm")},
+            plugins={
+                kind: experiment.host.origin(kind, getattr(experiment.config, kind).name)
+                for kind in ("generator", "discriminator", "algorithm")
+            },
         )
         self._milestone(0)
         self._save(0)
@@ -348,13 +352,16 @@ class _Run:
         if self.signals:
             self._save(step)
             raise Interrupted(
-                f"interrupted after step {step}; a checkpoint is saved, go on with: ganlm run --resume {self.folder.path}"
+                f"interrupted after step {step}; a checkpoint is saved, "
+                f"go on with: ganlm run --resume {self.folder.path}"
             )
         if step % options.checkpoint_every == 0 or last:
             self._save(step)
 
     def _log(self, step: int, metrics: Metrics) -> None:
-        record = {name: value.item() for name, value in metrics.items()} | {"tokens": self.experiment.batches.tokens_drawn}
+        record = {name: value.item() for name, value in metrics.items()} | {
+            "tokens": self.experiment.batches.tokens_drawn
+        }
         self._record({"step": step, **record})
         self.display.logged(step, record)
         self._notify("ganlm_step_ended", step=step, metrics=record)

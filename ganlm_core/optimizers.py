@@ -46,7 +46,7 @@ class ScheduledOptimizer:
 
 
 def rate_factor(options: OptimizerOptions, step: int, steps: int) -> float:
-    """The learning rate at ``step`` as a share of ``options.lr``: linear warm-up, then constant, linear or cosine decay.
+    """The learning rate at ``step`` as a share of ``options.lr``: linear warm-up, then constant, linear or cosine.
 
     Cosine: Loshchilov & Hutter 2017, eq. 5, one cycle.
     """

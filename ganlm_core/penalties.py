@@ -50,7 +50,7 @@ class R1R2(GradientPenalty):
 
 
 class WGANGP(GradientPenalty):
-    """The gradient's norm pulled to one on straight lines between real and generated data (Gulrajani et al. 2017, eq. 3).
+    """The gradient's norm pulled to one on lines between real and generated data (Gulrajani et al. 2017, eq. 3).
 
     Differs: sequences have lengths of their own, so a point on the line is seen wherever either end has a token.
     """

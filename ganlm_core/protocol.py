@@ -1,6 +1,7 @@
 """The GAN training protocol: what generators, discriminators, losses, estimators and algorithms promise.
 
-Shape letters: ``B`` sequences, ``T`` positions, ``V`` words in the vocabulary, ``Z`` noise, ``H`` hidden, ``F`` features.
+Shape letters: ``B`` sequences, ``T`` positions, ``V`` words in the vocabulary, ``Z`` noise, ``H`` hidden,
+``F`` features.
 
 A *sequence* is either ids (B, T) of type int64, or relaxed one-hots (B, T, V) of a floating type. It ends with
 ``<eos>`` and is then padded; its mask (B, T), boolean, is true up to and including ``<eos>``. A sequence that
@@ -29,7 +30,7 @@ State = Any
 """What an autoregressive generator carries: a tensor, or a tuple, list or dict of states, every tensor batch first."""
 
 Cost = Callable[[Tensor, Tensor], Tensor]
-"""(sequence, mask) -> what the generator pays, (B,) per sequence or (B, T) per position; differentiable in the sequence."""
+"""(sequence, mask) -> what the generator pays, (B,) per sequence or (B, T) per position."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class AutoregressiveGenerator(Generator):
         raise NotImplementedError
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """The last tokens, ids (B,) or relaxed one-hots (B, V), to the next logits (B, V) and state. Starts at ``<bos>``."""
+        """The last tokens, at first ``<bos>``, as ids (B,) or relaxed (B, V), to the next logits (B, V) and state."""
         raise NotImplementedError
 
     def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
@@ -124,7 +125,7 @@ class Loss(ABC):
 
     @abstractmethod
     def discriminator(self, real: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
-        """What each logit of real and each of generated data costs the discriminator, which minimises the sum of means."""
+        """What each real and each generated logit costs the discriminator, which minimises the sum of the means."""
 
     @abstractmethod
     def generator(self, generated: Tensor, real: Tensor) -> Tensor:
@@ -140,9 +141,7 @@ class Penalty(ABC):
     interval: int = 1
 
     @abstractmethod
-    def __call__(
-        self, discriminator: Discriminator, real: "Sequences", generated: "Sequences"
-    ) -> Tensor:
+    def __call__(self, discriminator: Discriminator, real: "Sequences", generated: "Sequences") -> Tensor:
         """The scalar to add to the discriminator's loss."""
 
 

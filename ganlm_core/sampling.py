@@ -84,9 +84,7 @@ def draw(log_probs: Tensor, rng: torch.Generator | None = None) -> Tensor:
 
 
 @torch.no_grad()
-def sample(
-    generator: Generator, noise: Tensor, policy: Policy = PLAIN, rng: torch.Generator | None = None
-) -> Sample:
+def sample(generator: Generator, noise: Tensor, policy: Policy = PLAIN, rng: torch.Generator | None = None) -> Sample:
     """Draw a sequence for each row of noise (B, Z). Without ``rng`` the global random state is used."""
 
     def choose(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -167,7 +165,9 @@ def rollouts(generator: AutoregressiveGenerator, noise: Tensor, tokens: Tensor, 
         last = torch.cat([tokens[:, position], drawn[rows:]])
         done = torch.cat([done, last[:, None]], dim=1)
         if position < length - 1:
-            state = map_state(lambda part: torch.cat([part, part[:rows].repeat(samples, *[1] * (part.dim() - 1))]), state)
+            state = map_state(
+                lambda part: torch.cat([part, part[:rows].repeat(samples, *[1] * (part.dim() - 1))]), state
+            )
             last = torch.cat([last, last[:rows].repeat(samples)])
             done = torch.cat([done, done[:rows].repeat(samples, 1)])
     return done[rows:].view(length - 1, samples, rows, length)

@@ -17,10 +17,14 @@ class TrainingOptions(Options):
     noise_size: int = option(32, "length of the noise vector (Z); 0 for none", min=0)
     seed: int = option(0, "seed of everything random", min=0)
     clip: float = option(5.0, "largest gradient norm of a network; 0 for no clipping", min=0)
-    ema: float = option(0.0, "decay of the generator's moving average, which is what gets saved; 0 for none", min=0, max=1)
+    ema: float = option(
+        0.0, "decay of the generator's moving average, which is what gets saved; 0 for none", min=0, max=1
+    )
     prior: bool = option(True, "add the training data's log token frequencies to the generator's logits")
     device: str = option("auto", "auto, cpu, cuda, cuda:N or mps")
-    precision: str = option("float32", "arithmetic on CUDA; tf32 and bf16 trade digits for speed", choices=("float32", "tf32", "bf16"))
+    precision: str = option(
+        "float32", "arithmetic on CUDA; tf32 and bf16 trade digits for speed", choices=("float32", "tf32", "bf16")
+    )
     log_every: int = option(20, "steps between lines of metrics.jsonl", min=1)
     evaluate_every: int = option(500, "steps between evaluations", min=1)
     checkpoint_every: int = option(500, "steps between checkpoints", min=1)
@@ -30,19 +34,25 @@ class TrainingOptions(Options):
 @dataclass(frozen=True)
 class WordTokenizer(Options):
     vocabulary: int = option(10_000, "most words kept, special ones included; the rest become <unk>", min=5)
-    max_length: int = option(AUTO, "most tokens in a sequence (T), <eos> included; 0: the longest in the data, 64 at most", min=0)
+    max_length: int = option(
+        AUTO, "most tokens in a sequence (T), <eos> included; 0: the longest in the data, 64 at most", min=0
+    )
 
 
 @dataclass(frozen=True)
 class CharTokenizer(Options):
     vocabulary: int = option(512, "most characters kept, special tokens included; the rest become <unk>", min=5)
-    max_length: int = option(AUTO, "most characters in a sequence (T), <eos> included; 0: the longest in the data, 64 at most", min=0)
+    max_length: int = option(
+        AUTO, "most characters in a sequence (T), <eos> included; 0: the longest in the data, 64 at most", min=0
+    )
 
 
 @dataclass(frozen=True)
 class BPETokenizer(Options):
     vocabulary: int = option(2000, "size of the vocabulary, special tokens included", min=5)
-    max_length: int = option(AUTO, "most tokens in a sequence (T), <eos> included; 0: the longest in the data, 64 at most", min=0)
+    max_length: int = option(
+        AUTO, "most tokens in a sequence (T), <eos> included; 0: the longest in the data, 64 at most", min=0
+    )
 
 
 TOKENIZERS: dict[str, type[Options]] = {"word": WordTokenizer, "char": CharTokenizer, "bpe": BPETokenizer}
@@ -53,8 +63,14 @@ class OptimizerOptions(Options):
     """What every optimiser takes: the learning rate and its course over the run."""
 
     lr: float = option(0.001, "learning rate", min=0)
-    schedule: str = option("constant", "course of the learning rate over the run, after its warm-up", choices=("constant", "linear", "cosine"))
-    final_lr: float = option(0.0, "share of the learning rate left at the end of a linear or cosine schedule", min=0, max=1)
+    schedule: str = option(
+        "constant",
+        "course of the learning rate over the run, after its warm-up",
+        choices=("constant", "linear", "cosine"),
+    )
+    final_lr: float = option(
+        0.0, "share of the learning rate left at the end of a linear or cosine schedule", min=0, max=1
+    )
     warmup_steps: int = option(0, "steps in which the learning rate rises from nothing", min=0)
     weight_decay: float = option(0.0, "weight decay, as the optimiser defines it", min=0)
 

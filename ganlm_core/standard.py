@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganlm_core.components import ComponentSpec, Options, option
+from ganlm_core.components import ComponentSpec, NoOptions, Options, option
 from ganlm_core.hookspecs import hookimpl
 
 
@@ -16,7 +16,9 @@ class NonSaturatingOptions(Options):
 @dataclass(frozen=True)
 class PenaltyOptions(Options):
     weight: float = option(1.0, "factor of the penalty in the discriminator's loss", min=0)
-    interval: int = option(1, "penalise at every so many steps, that much more (Karras et al. 2020, section 3.1)", min=1)
+    interval: int = option(
+        1, "penalise at every so many steps, that much more (Karras et al. 2020, section 3.1)", min=1
+    )
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,15 @@ class StraightThroughOptions(Options):
 
 @dataclass(frozen=True)
 class ReinforceOptions(Options):
-    reward: str = option("sequence", "what a token is paid: its sequence's reward, or its own and the discounted later ones",
-                         choices=("sequence", "position"))
+    reward: str = option(
+        "sequence",
+        "what a token is paid: its sequence's reward, or its own and the discounted later ones",
+        choices=("sequence", "position"),
+    )
     discount: float = option(1.0, "factor by which a later position counts less", min=0, max=1)
-    baseline: str = option("leave-one-out", "what is taken from the reward", choices=("none", "moving-average", "leave-one-out"))
+    baseline: str = option(
+        "leave-one-out", "what is taken from the reward", choices=("none", "moving-average", "leave-one-out")
+    )
     decay: float = option(0.9, "decay of the moving average", min=0, max=1)
     entropy: float = option(0.0, "weight of the generator's entropy, added to its reward", min=0)
 
@@ -48,7 +55,9 @@ class ReinforceOptions(Options):
 @dataclass(frozen=True)
 class RolloutOptions(Options):
     samples: int = option(16, "completions drawn for each prefix", min=1)
-    baseline: str = option("leave-one-out", "what is taken from the reward", choices=("none", "moving-average", "leave-one-out"))
+    baseline: str = option(
+        "leave-one-out", "what is taken from the reward", choices=("none", "moving-average", "leave-one-out")
+    )
     decay: float = option(0.9, "decay of the moving average", min=0, max=1)
     chunk: int = option(4096, "most rollouts drawn and scored at once; bounds the memory", min=1)
 
@@ -56,7 +65,9 @@ class RolloutOptions(Options):
 @dataclass(frozen=True)
 class AdversarialOptions(Options):
     warmup: float = option(0.0, "share of the steps that train the generator by maximum likelihood first", min=0, max=1)
-    discriminator_warmup: float = option(0.0, "share of the steps, after that, that train only the discriminator", min=0, max=1)
+    discriminator_warmup: float = option(
+        0.0, "share of the steps, after that, that train only the discriminator", min=0, max=1
+    )
     discriminator_steps: int = option(1, "steps of the discriminator for each of the generator", min=1)
 
 
@@ -81,12 +92,12 @@ class FileOptions(Options):
     column: str = option("text", "column of a CSV file, key of a JSONL file")
 
 
-def _loss(name: str, target: str, summary: str, source: str, **more: type[Options]) -> ComponentSpec:
-    return ComponentSpec("loss", name, f"ganlm_core.losses:{target}", summary=summary, source=source, **more)
+def _loss(name: str, target: str, summary: str, source: str, options: type[Options] = NoOptions) -> ComponentSpec:
+    return ComponentSpec("loss", name, f"ganlm_core.losses:{target}", options, summary, source)
 
 
-def _penalty(name: str, target: str, summary: str, source: str, **more: type[Options]) -> ComponentSpec:
-    return ComponentSpec("penalty", name, f"ganlm_core.penalties:{target}", summary=summary, source=source, **more)
+def _penalty(name: str, target: str, summary: str, source: str, options: type[Options] = NoOptions) -> ComponentSpec:
+    return ComponentSpec("penalty", name, f"ganlm_core.penalties:{target}", options, summary, source)
 
 
 def _estimator(name: str, target: str, options: type[Options], summary: str, source: str) -> ComponentSpec:
@@ -99,45 +110,99 @@ def _metric(name: str, target: str, summary: str) -> ComponentSpec:
 
 @hookimpl
 def ganlm_components() -> Iterator[ComponentSpec]:
-    yield _loss("non-saturating", "NonSaturating", "-E[log D(G(z))] and binary cross-entropy",
-                "Goodfellow et al. 2014, section 3", options=NonSaturatingOptions)
+    yield _loss(
+        "non-saturating",
+        "NonSaturating",
+        "-E[log D(G(z))] and binary cross-entropy",
+        "Goodfellow et al. 2014, section 3",
+        options=NonSaturatingOptions,
+    )
     yield _loss("hinge", "Hinge", "margins of one", "Lim & Ye 2017; Miyato et al. 2018, eq. 16-17")
     yield _loss("least-squares", "LeastSquares", "squared distance to the labels", "Mao et al. 2017, eq. 9")
     yield _loss("wasserstein", "Wasserstein", "difference of means; wants a penalty", "Arjovsky et al. 2017, eq. 2")
-    yield _loss("relativistic", "Relativistic", "is the real one more real than the generated one",
-                "Jolicoeur-Martineau 2019, eq. 8-9")
+    yield _loss(
+        "relativistic",
+        "Relativistic",
+        "is the real one more real than the generated one",
+        "Jolicoeur-Martineau 2019, eq. 8-9",
+    )
 
     yield _penalty("none", "NoPenalty", "no regulariser", "")
-    yield _penalty("wgan-gp", "WGANGP", "gradient norm of one between real and generated",
-                   "Gulrajani et al. 2017, eq. 3", options=WGANGPOptions)
+    yield _penalty(
+        "wgan-gp",
+        "WGANGP",
+        "gradient norm of one between real and generated",
+        "Gulrajani et al. 2017, eq. 3",
+        options=WGANGPOptions,
+    )
     yield _penalty("r1", "R1", "squared gradient on real data", "Mescheder et al. 2018, eq. 9", options=PenaltyOptions)
-    yield _penalty("r2", "R2", "squared gradient on generated data", "Mescheder et al. 2018, eq. 10", options=PenaltyOptions)
-    yield _penalty("r1-r2", "R1R2", "squared gradient on both", "Huang et al. 2024, section 2.2", options=PenaltyOptions)
+    yield _penalty(
+        "r2", "R2", "squared gradient on generated data", "Mescheder et al. 2018, eq. 10", options=PenaltyOptions
+    )
+    yield _penalty(
+        "r1-r2", "R1R2", "squared gradient on both", "Huang et al. 2024, section 2.2", options=PenaltyOptions
+    )
 
-    yield _estimator("gumbel", "Gumbel", GumbelOptions, "Gumbel-softmax, annealed",
-                     "Jang et al. 2017, eq. 2; Maddison et al. 2017")
-    yield _estimator("straight-through", "StraightThrough", StraightThroughOptions, "hard samples forward, softmax backward",
-                     "Bengio et al. 2013; Jang et al. 2017, section 2.2")
-    yield _estimator("reinforce", "Reinforce", ReinforceOptions, "score function with a baseline",
-                     "Williams 1992; Kool et al. 2019 (leave-one-out)")
-    yield _estimator("rollout", "Rollout", RolloutOptions, "score function with Monte Carlo action values",
-                     "Yu et al. 2017, eq. 4-6")
+    yield _estimator(
+        "gumbel", "Gumbel", GumbelOptions, "Gumbel-softmax, annealed", "Jang et al. 2017, eq. 2; Maddison et al. 2017"
+    )
+    yield _estimator(
+        "straight-through",
+        "StraightThrough",
+        StraightThroughOptions,
+        "hard samples forward, softmax backward",
+        "Bengio et al. 2013; Jang et al. 2017, section 2.2",
+    )
+    yield _estimator(
+        "reinforce",
+        "Reinforce",
+        ReinforceOptions,
+        "score function with a baseline",
+        "Williams 1992; Kool et al. 2019 (leave-one-out)",
+    )
+    yield _estimator(
+        "rollout", "Rollout", RolloutOptions, "score function with Monte Carlo action values", "Yu et al. 2017, eq. 4-6"
+    )
 
-    yield ComponentSpec("algorithm", "adversarial", "ganlm_core.algorithms.adversarial:Adversarial", AdversarialOptions,
-                        "generator against discriminator, after a warm-up by mle", "Goodfellow et al. 2014, Alg. 1")
-    yield ComponentSpec("algorithm", "mle", "ganlm_core.algorithms.mle:MLE",
-                        summary="maximum likelihood, no discriminator", source="Bengio et al. 2003, section 2")
+    yield ComponentSpec(
+        "algorithm",
+        "adversarial",
+        "ganlm_core.algorithms.adversarial:Adversarial",
+        AdversarialOptions,
+        "generator against discriminator, after a warm-up by mle",
+        "Goodfellow et al. 2014, Alg. 1",
+    )
+    yield ComponentSpec(
+        "algorithm",
+        "mle",
+        "ganlm_core.algorithms.mle:MLE",
+        summary="maximum likelihood, no discriminator",
+        source="Bengio et al. 2003, section 2",
+    )
 
     yield _metric("validity", "Validity", "share that the corpus's process can give, and their likelihood under it")
     yield _metric("distinct", "Distinct", "share of different sentences")
     yield _metric("copies", "Copies", "share found word for word in the training part")
     yield _metric("likelihood", "HeldOutLikelihood", "negative log-likelihood of held-out text")
 
-    yield ComponentSpec("corpus", "grammar", "ganlm_core.corpora.grammar:grammar_corpus", GrammarOptions,
-                        "English sentences with number agreement; exact likelihood")
-    yield ComponentSpec("corpus", "oracle", "ganlm_core.corpora.oracle:oracle_corpus", OracleOptions,
-                        "random LSTM; exact likelihood", "Yu et al. 2017, section 4.1")
-    yield ComponentSpec("corpus", "file", "ganlm_core.corpora.files:file_corpus", FileOptions, "your own text, CSV or JSONL")
+    yield ComponentSpec(
+        "corpus",
+        "grammar",
+        "ganlm_core.corpora.grammar:grammar_corpus",
+        GrammarOptions,
+        "English sentences with number agreement; exact likelihood",
+    )
+    yield ComponentSpec(
+        "corpus",
+        "oracle",
+        "ganlm_core.corpora.oracle:oracle_corpus",
+        OracleOptions,
+        "random LSTM; exact likelihood",
+        "Yu et al. 2017, section 4.1",
+    )
+    yield ComponentSpec(
+        "corpus", "file", "ganlm_core.corpora.files:file_corpus", FileOptions, "your own text, CSV or JSONL"
+    )
 
 
 @hookimpl

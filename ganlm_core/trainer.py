@@ -143,4 +143,4 @@ def _make_step(
         batch.log(f"{phase.name}_gradient_norm", norm)
         return loss
 
-    optimizer.step(closure)
+    optimizer.step(closure)  # type: ignore[arg-type]  # torch types the loss as a float and takes tensors

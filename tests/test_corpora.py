@@ -75,7 +75,10 @@ AGREEMENT = [
     ("the cats that chase a mouse sleep .", "the cats that chase a mouse sleeps ."),
     ("the cats that chase a mouse sleep .", "the cats that chases a mouse sleep ."),
     ("the girl who feeds the geese is happy .", "the girl who feeds the geese are happy ."),
-    ("in the winter the trains near the mill stop near the road .", "in the winter the trains near the mill stops near the road ."),
+    (
+        "in the winter the trains near the mill stop near the road .",
+        "in the winter the trains near the mill stops near the road .",
+    ),
 ]
 
 

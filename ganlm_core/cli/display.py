@@ -28,14 +28,14 @@ TITLES = {
     "valid": "valid",
     "distinct": "distinct",
     "copied": "copied",
-    "process_nll": "process NLL\n(nats/sentence)",
-    "test_nll": "held-out NLL\n(nats/token)",
+    "process_nll": "process NLL",
+    "test_nll": "held-out NLL",
 }
 SHARES = ("valid", "distinct", "copied")
 SUBJECTS = {
-    "before": "before adversarial training",
+    "before": "before GAN training",
     "after": "after training",
-    "real": "real held-out text",
+    "real": "real held-out",
     "unigram": "unigram model",
 }
 
@@ -62,7 +62,9 @@ class ProgressDisplay(Display):
         for line in experiment.notes:
             self.note(line)
         parameters = ", ".join(f"{name} {count:,}" for name, count in experiment.parameters().items())
-        self.note(f"{names.generator.name} against {names.discriminator.name} on {experiment.device}: {parameters} parameters")
+        self.note(
+            f"{names.generator.name} against {names.discriminator.name} on {experiment.device}: {parameters} parameters"
+        )
         self.note(f"run folder {folder.path}" + (f", from step {step}" if step else ""))
         self.progress.update(self.task, total=experiment.config.training.steps, completed=step)
         self.clock = (time.monotonic(), float(experiment.batches.tokens_drawn))
@@ -94,12 +96,14 @@ def _is_shown(name: str) -> bool:
 
 
 def _short(name: str) -> str:
-    return {"generator_loss": "G", "discriminator_loss": "D", "mle_loss": "nats/token"}.get(name, name.removesuffix("_loss"))
+    return {"generator_loss": "G", "discriminator_loss": "D", "mle_loss": "nats/token"}.get(
+        name, name.removesuffix("_loss")
+    )
 
 
 def _cell(name: str, value: float | None) -> str:
     if value is None:
-        return "–"
+        return "-"
     return f"{value:.1%}" if name in SHARES else f"{value:.2f}"
 
 
@@ -147,7 +151,9 @@ def _results(evaluation: Mapping[str, Any]) -> Table:
     subjects = {key: evaluation[key] for key in SUBJECTS if key in evaluation}
     found = {name for values in subjects.values() for name in values}
     metrics = [*(name for name in TITLES if name in found), *sorted(found - TITLES.keys())]
-    table = Table(title=f"{evaluation['samples']} sentences at temperature {evaluation['temperature']}", title_justify="left")
+    table = Table(
+        title=f"{evaluation['samples']} sentences at temperature {evaluation['temperature']}", title_justify="left"
+    )
     table.add_column("")
     for name in metrics:
         table.add_column(TITLES.get(name, name), justify="right")

@@ -57,7 +57,13 @@ class Cell:
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF RUN]...")
 def matrix(
-    gens: str | None, discs: str | None, jobs: int, out: Path, page: Path | None, as_json: bool, options: tuple[str, ...]
+    gens: str | None,
+    discs: str | None,
+    jobs: int,
+    out: Path,
+    page: Path | None,
+    as_json: bool,
+    options: tuple[str, ...],
 ) -> None:
     """Train every generator against every discriminator and print one table.
 
@@ -73,18 +79,25 @@ def matrix(
     common = [argument for file in invocation().files for argument in ("--plugin", file)] + ["run", "--json"]
     environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))}
     with ThreadPoolExecutor(jobs) as pool:
-        cells = list(pool.map(lambda pair: _train(*pair, out, common, options, environment), pairs))
+        cells = list(pool.map(lambda pair: _train(pair, out, common, options, environment), pairs))
     rows = list(_rows(cells))
     if page is not None:
         write_file(page, _page(cells, rows, out, options).encode())
     if as_json:
-        echo_json([{"generator": c.generator, "discriminator": c.discriminator, "failure": c.failure, **c.evaluation} for c in cells])
+        echo_json(
+            [
+                {"generator": c.generator, "discriminator": c.discriminator, "failure": c.failure, **c.evaluation}
+                for c in cells
+            ]
+        )
     else:
         echo_table(_header(), rows)
     failed = [cell for cell in cells if cell.failure]
     if failed:
-        raise GanlmError(f"{len(failed)} of {len(cells)} pairs failed; the first, {failed[0].generator} against "
-                         f"{failed[0].discriminator}: {failed[0].failure}")
+        raise GanlmError(
+            f"{len(failed)} of {len(cells)} pairs failed; the first, {failed[0].generator} against "
+            f"{failed[0].discriminator}: {failed[0].failure}"
+        )
 
 
 def _names(given: str | None, known: Mapping[str, object]) -> Sequence[str]:
@@ -92,9 +105,10 @@ def _names(given: str | None, known: Mapping[str, object]) -> Sequence[str]:
 
 
 def _train(
-    generator: str, discriminator: str, out: Path, common: Sequence[str], options: Sequence[str], environment: Mapping[str, str]
+    pair: tuple[str, str], out: Path, common: Sequence[str], options: Sequence[str], environment: Mapping[str, str]
 ) -> Cell:
     """One run in a process of its own."""
+    generator, discriminator = pair
     run = out / f"{generator}-{discriminator}"
     if (run / "bundle").is_dir():
         return Cell(generator, discriminator, run)
@@ -124,7 +138,7 @@ def _rows(cells: Sequence[Cell]) -> Iterator[list[str]]:
 
 def _cells(values: Mapping[str, float]) -> list[str]:
     shown = {name: f"{value:.1%}" if name in SHARES else f"{value:.2f}" for name, value in values.items()}
-    return [shown.get(name, "–") for name in COLUMNS]
+    return [shown.get(name, "-") for name in COLUMNS]
 
 
 def _page(cells: Sequence[Cell], rows: Sequence[Sequence[str]], out: Path, options: Sequence[str]) -> str:
@@ -132,13 +146,17 @@ def _page(cells: Sequence[Cell], rows: Sequence[Sequence[str]], out: Path, optio
 
     done = [cell for cell in cells if not cell.failure]
     template = Path(__file__).parent.parent / "templates" / "matrix.md.j2"
-    return jinja2.Environment(trim_blocks=True, keep_trailing_newline=True).from_string(template.read_text()).render(
-        command=shlex.join(["ganlm", "matrix", "--out", str(out), *options]),
-        header=_header(),
-        rows=rows,
-        evaluation=done[0].evaluation if done else {},
-        failures=[cell for cell in cells if cell.failure],
-        samples={f"{cell.generator} against {cell.discriminator}": _samples(cell) for cell in done},
+    return (
+        jinja2.Environment(trim_blocks=True, keep_trailing_newline=True)
+        .from_string(template.read_text())
+        .render(
+            command=shlex.join(["ganlm", "matrix", "--out", str(out), *options]),
+            header=_header(),
+            rows=rows,
+            evaluation=done[0].evaluation if done else {},
+            failures=[cell for cell in cells if cell.failure],
+            samples={f"{cell.generator} against {cell.discriminator}": _samples(cell) for cell in done},
+        )
     )
 
 
