@@ -52,6 +52,7 @@ class _DrawsIds(Estimator):
 
     def draw(self, generator: Generator, batch: Batch) -> Sequences:
         drawn = sampling.sample(generator, batch.noise)
+        batch.log("entropy", -drawn.log_probs.sum() / drawn.mask.sum())
         return Sequences(drawn.tokens, drawn.mask)
 
 
@@ -118,7 +119,6 @@ class Reinforce(_ScoreFunction):
             reward = -cost(drawn.tokens, drawn.mask)
         log_probs = sampling.log_likelihood(generator, batch.noise, drawn.tokens, drawn.mask)
         batch.log("reward", per_sequence(reward, drawn.mask).mean())
-        batch.log("entropy", -log_probs.sum() / drawn.mask.sum())
         return self.surrogate(log_probs, self._returns(reward, log_probs.detach(), drawn.mask), drawn.mask)
 
     def _returns(self, reward: Tensor, log_probs: Tensor, mask: Tensor) -> Tensor:
@@ -157,7 +157,6 @@ class Rollout(_ScoreFunction):
         values = self._values(generator, batch.noise, drawn, cost)
         log_probs = sampling.log_likelihood(generator, batch.noise, drawn.tokens, drawn.mask)
         batch.log("reward", values[:, -1].mean())
-        batch.log("entropy", -log_probs.sum() / drawn.mask.sum())
         return self.surrogate(log_probs, values, drawn.mask)
 
     @torch.no_grad()

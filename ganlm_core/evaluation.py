@@ -73,8 +73,7 @@ class Judge:
 
         def nll(held_out: Sequence[str]) -> float:
             assert process is not None
-            tokens, _ = self.tokenizer.encode(held_out, self.shape.length)
-            return -sum(process.log_prob(held_out)) / mask_of(tokens).sum().item()
+            return -sum(process.log_prob(held_out)) / sum(self.tokenizer.lengths(held_out))
 
         return self.judge(Subject(self.corpus.test[:n], nll if process is not None else None))
 

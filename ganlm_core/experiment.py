@@ -5,11 +5,14 @@ checkpoints, the final evaluation and the bundle.
 """
 
 import hashlib
+import shlex
+import shutil
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType
@@ -22,7 +25,8 @@ from ganlm_core import bundle, checkpoint, trainer
 from ganlm_core.config import RunConfig
 from ganlm_core.corpora import Corpus
 from ganlm_core.devices import arithmetic, pick_device
-from ganlm_core.errors import DataError, Interrupted, TrainingError, UsageError
+from ganlm_core.discovery import describe
+from ganlm_core.errors import DataError, GanlmError, Interrupted, TrainingError, UsageError
 from ganlm_core.evaluation import Judge, Values, round_values
 from ganlm_core.files import write_file
 from ganlm_core.model import Model
@@ -125,6 +129,7 @@ def prepare(config: RunConfig, host: Host | None = None) -> Experiment:
         estimator=_build(host, config, "estimator"),
         steps=options.steps,
     )
+    _check_fit(config, parts)
     algorithm: Algorithm = _build(host, config, "algorithm", parts=parts).to(device)
     return Experiment(
         config=config,
@@ -146,6 +151,20 @@ def prepare(config: RunConfig, host: Host | None = None) -> Experiment:
 def _build(host: Host, config: RunConfig, kind: str, **arguments: Any) -> Any:
     choice = getattr(config, kind)
     return host.build(kind, choice.name, choice.options, **arguments)
+
+
+def _check_fit(config: RunConfig, parts: Parts) -> None:
+    """Raises UsageError for parts that cannot work together."""
+    if parts.estimator.autoregressive_only and not parts.generator.autoregressive:
+        raise UsageError(
+            f"estimator '{config.estimator.name}' needs an autoregressive generator, and '{config.generator.name}' "
+            "writes all positions at once; choose another --gen or another --estimator"
+        )
+    if parts.penalty.interval > 0 and not parts.discriminator.twice_differentiable:
+        raise UsageError(
+            f"penalty '{config.penalty.name}' needs a discriminator that can be differentiated twice, and "
+            f"'{config.discriminator.name}' cannot; choose another --disc or --penalty none"
+        )
 
 
 def _size(config: RunConfig, name: str) -> int:
@@ -213,12 +232,25 @@ def execute(
     experiment = prepare(config, host)
     if resume is None:
         folder = RunFolder.create(out, run_name(config), config.to_toml())
-        folder.write_tokenizer(experiment.tokenizer.to_json())
-        experiment = _keep_standard_input(experiment, folder)
-    run = _Run(experiment, folder, display)
-    run.begin() if resume is None else run.restore()
+        with _removed_on_failure(folder.path):
+            folder.write_tokenizer(experiment.tokenizer.to_json())
+            run = _Run(_keep_standard_input(experiment, folder), folder, display)
+            run.begin()
+    else:
+        run = _Run(experiment, folder, display)
+        run.restore()
     run.train()
     return folder
+
+
+@contextmanager
+def _removed_on_failure(path: Path) -> Iterator[None]:
+    """A folder in which nothing was trained yet is not worth keeping."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
 
 
 def run_name(config: RunConfig) -> str:
@@ -273,6 +305,7 @@ class _Run:
     display: Display
     evaluations: dict[str, Values] = field(default_factory=dict)
     start: int = 0
+    step: int = 0
     records: int = 0
     signals: list[int] = field(default_factory=list)
 
@@ -290,7 +323,12 @@ class _Run:
                 for kind in ("generator", "discriminator", "algorithm")
             },
         )
-        self._milestone(0)
+        try:
+            self._milestone(0)
+        except GanlmError:
+            raise
+        except Exception as error:
+            raise TrainingError(self._blame(error)) from error
         self._save(0)
 
     def restore(self) -> None:
@@ -303,7 +341,7 @@ class _Run:
             )
         if found.note:
             self.display.note(found.note)
-        self.start = found.step
+        self.start = self.step = found.step
         self.experiment.batches.drawn, self.experiment.batches.tokens_drawn = found.extra["batches"]
         self.evaluations = found.extra["evaluations"]
         self.records = found.extra["records"]
@@ -314,7 +352,7 @@ class _Run:
         experiment, options = self.experiment, self.experiment.config.training
         self.display.started(experiment, self.folder, self.start)
         self._notify("ganlm_run_started", folder=self.folder.path, config=experiment.config.to_dict())
-        status, began = "failed", time.monotonic()
+        status, began, earlier = "failed", time.monotonic(), self.folder.info().get("seconds", 0)
         try:
             with _signals() as self.signals:
                 trainer.train(
@@ -330,19 +368,50 @@ class _Run:
                 )
                 self._finish()
             status = "finished"
-        except Interrupted:
+        except KeyboardInterrupt:
             status = "interrupted"
+            raise Interrupted(f"interrupted after step {self.step}; {self._kept()}, {self._go_on()}") from None
+        except UsageError:
             raise
-        except TrainingError as error:
-            step = checkpoint.latest(self.folder.checkpoints).step
-            raise type(error)(f"{error}; the checkpoint of step {step} is kept in {self.folder.path}") from error
+        except Exception as error:
+            raise self._explained(error) from error
         finally:
-            self.folder.write_info(status=status, seconds=round(time.monotonic() - began, 1))
+            with suppress(GanlmError):  # a disk that refuses this too has a better error on its way
+                self.folder.write_info(status=status, seconds=round(earlier + time.monotonic() - began, 1))
             self.display.ended(self.folder, status)
             self._notify("ganlm_run_ended", status=status)
 
+    def _kept(self) -> str:
+        return f"the checkpoint of step {checkpoint.latest(self.folder.checkpoints).step} is kept"
+
+    def _go_on(self) -> str:
+        return f"go on with: ganlm run --resume {shlex.quote(str(self.folder.path))}"
+
+    def _explained(self, error: Exception) -> GanlmError:
+        """An error with what is left of the run. What is not ours, a bug in a plugin, becomes a TrainingError."""
+        if isinstance(error, TrainingError):
+            return type(error)(f"{error}; {self._kept()} in {self.folder.path}")
+        if isinstance(error, GanlmError):
+            return type(error)(f"{error}; {self._kept()}, {self._go_on()}")
+        return TrainingError(f"{self._blame(error)}; {self._kept()} in {self.folder.path}")
+
+    def _blame(self, error: Exception) -> str:
+        return f"after step {self.step}, {self._culprit(error)} failed with {describe(error)}; --debug shows where"
+
+    def _culprit(self, error: Exception) -> str:
+        """The network whose method was running, innermost first, or else the algorithm, and the plugin it is from."""
+        networks, culprit = self.experiment.algorithm.networks, "algorithm"
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            caller = frame.f_locals.get("self")
+            for kind in ("generator", "discriminator"):
+                # By type, because what is evaluated may be the generator's moving average.
+                if kind in networks and isinstance(caller, type(networks[kind])):
+                    culprit = kind
+        name = getattr(self.experiment.config, culprit).name
+        return f"{culprit} '{name}' of {' '.join(self.experiment.host.origin(culprit, name)).rstrip()}"
+
     def after_step(self, step: int, metrics: Metrics) -> None:
-        options = self.experiment.config.training
+        self.step, options = step, self.experiment.config.training
         last = step == options.steps
         if step % options.log_every == 0 or last:
             self._log(step, metrics)
@@ -351,10 +420,7 @@ class _Run:
         self._milestone(step)
         if self.signals:
             self._save(step)
-            raise Interrupted(
-                f"interrupted after step {step}; a checkpoint is saved, "
-                f"go on with: ganlm run --resume {self.folder.path}"
-            )
+            raise KeyboardInterrupt
         if step % options.checkpoint_every == 0 or last:
             self._save(step)
 

@@ -12,6 +12,7 @@ from ganlm_core.config import Choice
 from ganlm_core.settings import (
     AdadeltaOptimizer,
     BetaOptimizer,
+    DecayingOptimizer,
     LBFGSOptimizer,
     OptimizerOptions,
     RMSpropOptimizer,
@@ -66,10 +67,12 @@ def build_optimizer(choice: Choice, parameters: Iterable[nn.Parameter]) -> Sched
 
 
 def _arguments(name: str, options: OptimizerOptions) -> dict[str, Any]:
-    if isinstance(options, LBFGSOptimizer):
-        return {"lr": options.lr, "max_iter": options.max_iter, "history_size": options.history_size}
-    arguments: dict[str, Any] = {"lr": options.lr, "weight_decay": options.weight_decay}
+    arguments: dict[str, Any] = {"lr": options.lr}
+    if isinstance(options, DecayingOptimizer):
+        arguments["weight_decay"] = options.weight_decay
     match options:
+        case LBFGSOptimizer():
+            arguments |= {"max_iter": options.max_iter, "history_size": options.history_size}
         case BetaOptimizer():
             arguments |= {"betas": (options.beta1, options.beta2), "eps": options.eps}
         case AdadeltaOptimizer():

@@ -182,8 +182,3 @@ def map_state(function: Callable[[Tensor], Tensor], state: State) -> State:
     if isinstance(state, tuple | list):
         return type(state)(map_state(function, part) for part in state)
     raise TypeError(f"a state holds tensors in tuples, lists and dicts; this one has {type(state).__name__}")
-
-
-def entropy(log_probs: Tensor) -> Tensor:
-    """Log-probabilities (..., V) to the entropy (...) in nats; impossible words count nothing."""
-    return -(log_probs.exp() * log_probs.clamp(min=torch.finfo(log_probs.dtype).min)).sum(dim=-1)

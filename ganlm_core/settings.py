@@ -15,7 +15,7 @@ class TrainingOptions(Options):
     steps: int = option(2000, "steps of training, warm-up included", min=1)
     batch_size: int = option(64, "sequences in a batch (B)", min=1)
     noise_size: int = option(32, "length of the noise vector (Z); 0 for none", min=0)
-    seed: int = option(0, "seed of everything random", min=0)
+    seed: int = option(0, "seed of everything random", min=0, max=2**63 - 1)
     clip: float = option(5.0, "largest gradient norm of a network; 0 for no clipping", min=0)
     ema: float = option(
         0.0, "decay of the generator's moving average, which is what gets saved; 0 for none", min=0, max=1
@@ -72,35 +72,39 @@ class OptimizerOptions(Options):
         0.0, "share of the learning rate left at the end of a linear or cosine schedule", min=0, max=1
     )
     warmup_steps: int = option(0, "steps in which the learning rate rises from nothing", min=0)
+
+
+@dataclass(frozen=True)
+class DecayingOptimizer(OptimizerOptions):
     weight_decay: float = option(0.0, "weight decay, as the optimiser defines it", min=0)
 
 
 @dataclass(frozen=True)
-class BetaOptimizer(OptimizerOptions):
-    beta1: float = option(0.9, "decay of the first moment", min=0, max=1)
-    beta2: float = option(0.999, "decay of the second moment", min=0, max=1)
+class BetaOptimizer(DecayingOptimizer):
+    beta1: float = option(0.9, "decay of the first moment", min=0, max=0.9999)
+    beta2: float = option(0.999, "decay of the second moment", min=0, max=0.9999)
     eps: float = option(1e-8, "added to the denominator", min=0)
 
 
 @dataclass(frozen=True)
-class AdagradOptimizer(OptimizerOptions):
+class AdagradOptimizer(DecayingOptimizer):
     lr: float = option(0.01, "learning rate", min=0)
 
 
 @dataclass(frozen=True)
-class AdadeltaOptimizer(OptimizerOptions):
+class AdadeltaOptimizer(DecayingOptimizer):
     lr: float = option(1.0, "learning rate", min=0)
     rho: float = option(0.9, "decay of the running average of squared gradients", min=0, max=1)
 
 
 @dataclass(frozen=True)
-class RMSpropOptimizer(OptimizerOptions):
+class RMSpropOptimizer(DecayingOptimizer):
     alpha: float = option(0.99, "decay of the running average of squared gradients", min=0, max=1)
     momentum: float = option(0.0, "momentum", min=0, max=1)
 
 
 @dataclass(frozen=True)
-class SGDOptimizer(OptimizerOptions):
+class SGDOptimizer(DecayingOptimizer):
     lr: float = option(0.1, "learning rate", min=0)
     momentum: float = option(0.9, "momentum", min=0, max=1)
     nesterov: bool = option(True, "Nesterov's form of the momentum (Nesterov 1983)")

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from ganlm_core.cli.output import echo_json
 from ganlm_core.config import RunConfig
@@ -46,11 +47,10 @@ class ProgressDisplay(Display):
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[numbers]}"),
+            BarColumn(bar_width=None, table_column=Column(min_width=6, max_width=20, ratio=1)),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[numbers]}", table_column=Column(no_wrap=True)),
             console=self.console,
             disable=not self.console.is_terminal,
         )
@@ -75,7 +75,7 @@ class ProgressDisplay(Display):
         speed = (tokens - self.clock[1]) / max(now - self.clock[0], 1e-9)
         self.clock = (now, tokens)
         shown = [f"{_short(name)} {value:.2f}" for name, value in record.items() if _is_shown(name)]
-        self.progress.update(self.task, completed=step, numbers="  ".join([*shown, f"{speed:,.0f} tokens/s"]))
+        self.progress.update(self.task, completed=step, numbers="  ".join([*shown, f"{_rounded(speed)} tok/s"]))
 
     def evaluated(self, step: int, values: Mapping[str, float], samples: list[str]) -> None:
         titles = {name: TITLES.get(name, name).split("\n")[0] for name in values}
@@ -101,6 +101,10 @@ def _short(name: str) -> str:
     )
 
 
+def _rounded(speed: float) -> str:
+    return f"{speed / 1000:,.0f}k" if speed >= 10_000 else f"{speed:,.0f}"
+
+
 def _cell(name: str, value: float | None) -> str:
     if value is None:
         return "-"
@@ -116,6 +120,7 @@ def train_and_show(config: RunConfig, *, host: Host, out: Path | None, resume: P
         echo_json({"run": str(folder.path), "bundle": str(folder.bundle), "evaluation": evaluation, "samples": samples})
         return
     console = Console(file=sys.stdout, highlight=False)
+    click.echo(f"{evaluation['samples']:,} sentences at temperature {evaluation['temperature']}")
     console.print(_results(evaluation))
     for text in samples:
         click.echo(f"  {text}")
@@ -151,10 +156,8 @@ def _results(evaluation: Mapping[str, Any]) -> Table:
     subjects = {key: evaluation[key] for key in SUBJECTS if key in evaluation}
     found = {name for values in subjects.values() for name in values}
     metrics = [*(name for name in TITLES if name in found), *sorted(found - TITLES.keys())]
-    table = Table(
-        title=f"{evaluation['samples']} sentences at temperature {evaluation['temperature']}", title_justify="left"
-    )
-    table.add_column("")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", no_wrap=True)
     for name in metrics:
         table.add_column(TITLES.get(name, name), justify="right")
     for key, values in subjects.items():

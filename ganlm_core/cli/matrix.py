@@ -82,7 +82,8 @@ def matrix(
         cells = list(pool.map(lambda pair: _train(pair, out, common, options, environment), pairs))
     rows = list(_rows(cells))
     if page is not None:
-        write_file(page, _page(cells, rows, out, options).encode())
+        chosen = [word for flag, names in (("--gens", gens), ("--discs", discs)) if names for word in (flag, names)]
+        write_file(page, _page(cells, rows, shlex.join(["ganlm", "matrix", *chosen, *options])).encode())
     if as_json:
         echo_json(
             [
@@ -141,7 +142,7 @@ def _cells(values: Mapping[str, float]) -> list[str]:
     return [shown.get(name, "-") for name in COLUMNS]
 
 
-def _page(cells: Sequence[Cell], rows: Sequence[Sequence[str]], out: Path, options: Sequence[str]) -> str:
+def _page(cells: Sequence[Cell], rows: Sequence[Sequence[str]], command: str) -> str:
     import jinja2
 
     done = [cell for cell in cells if not cell.failure]
@@ -150,7 +151,7 @@ def _page(cells: Sequence[Cell], rows: Sequence[Sequence[str]], out: Path, optio
         jinja2.Environment(trim_blocks=True, keep_trailing_newline=True)
         .from_string(template.read_text())
         .render(
-            command=shlex.join(["ganlm", "matrix", "--out", str(out), *options]),
+            command=command,
             header=_header(),
             rows=rows,
             evaluation=done[0].evaluation if done else {},

@@ -1,0 +1,85 @@
+"""What the end-to-end tests share: tiny runs, and the command line in an empty folder."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+# Before anything imports torch: tiny networks are slower on several threads, and the processes that a test starts
+# must add in the order in which this one does.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import pytest
+
+from ganlm_core.cli import main
+from ganlm_core.components import Options
+from ganlm_core.config import RunConfig, make_config
+from ganlm_core.plugins import default_host
+
+if TYPE_CHECKING:
+    from ganlm_core.runs import RunFolder
+
+Ganlm = Callable[..., tuple[int, str, str]]
+
+TINY = {"hidden_size": 8, "embedding_size": 8, "position_size": 8, "filters": 4, "heads": 2}
+"""Sizes for every architecture that has an option of the name."""
+
+SETTINGS: dict[str, Any] = {
+    "steps": 6,
+    "batch_size": 8,
+    "noise_size": 4,
+    "device": "cpu",
+    "log_every": 1,
+    "evaluate_every": 100,
+    "checkpoint_every": 4,
+    "evaluation_samples": 20,
+    "corpus_options": {"size": 300},
+}
+WARM = {"warmup": 1 / 3, "discriminator_warmup": 1 / 6}
+"""Two steps of maximum likelihood, one of the discriminator, and the rest of SETTINGS' steps against each other."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_from_the_environment() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in [name for name in os.environ if name.startswith("GANLM_")]:
+            patch.delenv(variable)
+        yield
+
+
+@pytest.fixture
+def ganlm(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ganlm:
+    """Call the command line in an empty folder; give code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    default_host.cache_clear()
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        code = main([str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def tiny_config(generator: str, discriminator: str, **settings: Any) -> RunConfig:
+    """A run of a second, whatever the defaults and recipes say; ``settings`` are those of ``make_config``."""
+    host = default_host()
+    sizes = {
+        f"{kind}_options": _tiny(host.spec(kind, name).options) | settings.pop(f"{kind}_options", {})
+        for kind, name in (("generator", generator), ("discriminator", discriminator))
+    }
+    return make_config(generator, discriminator, **SETTINGS | sizes | settings)
+
+
+def _tiny(options: type[Options]) -> dict[str, int]:
+    return {option.name: TINY[option.name] for option in options.fields() if option.name in TINY}
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder by its path, but for run.json, which tells when and where the run was."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "run.json")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def training_metrics(run: "RunFolder") -> list[dict[str, float]]:
+    """The records of metrics.jsonl that are about steps and not about evaluations."""
+    return [record for record in run.read_metrics() if "evaluation" not in record]

@@ -1,0 +1,248 @@
+"""The numbers of the final table: each metric by hand, and the likelihoods against enumeration and quadrature."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ganlm_core import evaluation, sampling
+from ganlm_core.components import NoOptions
+from ganlm_core.corpora import Corpus
+from ganlm_core.evaluation import Judge, nll_bound, round_values
+from ganlm_core.metrics import Metric, Subject
+from ganlm_core.metrics.basic import Copies, Distinct, HeldOutLikelihood, Validity
+from ganlm_core.protocol import EOS, Generator, Shape
+from ganlm_core.tokenizer import Tokenizer
+
+from .tiny import TinyGenerator, TinyOneShot, every_sequence, likelihoods
+
+LOG2 = math.log(2)
+
+
+class Known:
+    """A process that gives "a b" with 1/2 and "b" and "b b" with 1/4 each."""
+
+    name = "known"
+
+    def log_prob(self, texts: Sequence[str]) -> list[float]:
+        bits = {"a b": 1, "b": 2, "b b": 2}
+        return [-bits[text] * LOG2 if text in bits else -math.inf for text in texts]
+
+
+CORPUS = Corpus("known", ["a b", "b"], ["b"], ["a b", "b", "b b"], process=Known())
+NAMELESS = replace(CORPUS, process=None)
+TEXTS = ["a b", "b", "a a", "a b"]
+METRICS: list[Metric] = [kind(NoOptions()) for kind in (Validity, Distinct, Copies, HeldOutLikelihood)]
+
+TOKENIZER = Tokenizer.train("word", CORPUS.train, 10)
+A, B = (TOKENIZER.encode([word], 2)[0][0, 0].item() for word in "ab")
+SHAPE = Shape(TOKENIZER.vocabulary_size, 3, 2)
+JUDGE = Judge(CORPUS, TOKENIZER, SHAPE, METRICS, seed=0)
+
+
+def measure(kind: type[Metric], texts: list[str], corpus: Corpus = CORPUS) -> dict[str, float]:
+    return dict(kind(NoOptions())(Subject(texts), corpus))
+
+
+def test_validity_is_a_share_and_the_likelihood_is_that_of_the_valid_ones() -> None:
+    assert measure(Validity, TEXTS) == pytest.approx({"valid": 3 / 4, "process_nll": (1 + 2 + 1) * LOG2 / 3})
+
+
+def test_where_nothing_is_valid_there_is_no_likelihood() -> None:
+    assert measure(Validity, ["a", "a a"]) == {"valid": 0}
+
+
+def test_without_a_process_nothing_is_said_of_validity() -> None:
+    assert measure(Validity, TEXTS, NAMELESS) == {}
+
+
+def test_distinct_is_the_share_of_different_sentences() -> None:
+    assert measure(Distinct, TEXTS) == {"distinct": 3 / 4}
+    assert measure(Distinct, ["a"] * 5) == {"distinct": 1 / 5}
+
+
+def test_copied_is_the_share_found_in_the_training_part() -> None:
+    assert measure(Copies, [*TEXTS, "b b"]) == {"copied": 3 / 5}
+
+
+def test_held_out_likelihood_is_asked_of_the_test_part_and_of_nobody_without_one() -> None:
+    asked = []
+    subject = Subject(TEXTS, lambda texts: asked.append(texts) or 1.5)  # type: ignore[func-returns-value]
+    assert HeldOutLikelihood(NoOptions())(subject, CORPUS) == {"test_nll": 1.5}
+    assert asked == [CORPUS.test]
+    assert measure(HeldOutLikelihood, TEXTS) == {}
+
+
+def noisy(size: int) -> TinyGenerator:
+    """A generator whose probabilities depend much on its noise."""
+    torch.manual_seed(0)
+    generator = TinyGenerator(Shape(6, 3, size))
+    with torch.no_grad():
+        generator.noise.mul_(10)
+    return generator
+
+
+def conditional(generator: Generator, noise: Tensor) -> Tensor:
+    """p(x | z) of every sequence (N,) for noise (Z,)."""
+    tokens, mask = every_sequence()
+    logits = generator(noise.expand(len(tokens), -1), tokens)
+    return likelihoods(sampling.log_probabilities(logits), tokens, mask).detach()
+
+
+def per_token(probabilities: Tensor) -> float:
+    return (-probabilities.log().sum() / every_sequence()[1].sum()).item()
+
+
+def test_without_noise_the_bound_is_the_likelihood_whatever_the_seed() -> None:
+    generator, (tokens, _) = noisy(0), every_sequence()
+    exact = per_token(conditional(generator, torch.zeros(0)))
+    assert nll_bound(generator, tokens, seed=0) == pytest.approx(exact, rel=1e-5)
+    assert nll_bound(generator, tokens, seed=1) == pytest.approx(exact, rel=1e-5)
+
+
+def test_more_sequences_than_fit_a_batch_are_weighed_by_their_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator, (tokens, _) = noisy(0), every_sequence()
+    whole = nll_bound(generator, tokens, seed=0)
+    monkeypatch.setattr(evaluation, "BATCH", 7)
+    assert nll_bound(generator, tokens, seed=0) == pytest.approx(whole, rel=1e-5)
+
+
+def test_with_noise_it_is_a_bound_that_more_draws_tighten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against the marginal by quadrature: one noise dimension from -8 to 8 standard deviations."""
+    generator, (tokens, _) = noisy(1), every_sequence()
+    grid = torch.linspace(-8, 8, 401)
+    density = torch.exp(-grid.square() / 2) / math.sqrt(2 * math.pi)
+    inside = torch.stack([conditional(generator, point[None]) for point in grid], dim=1)
+    marginal = torch.trapezoid(inside * density, grid)
+    assert marginal.sum().item() == pytest.approx(1, abs=1e-4)
+
+    def bound(draws: int) -> float:
+        monkeypatch.setattr(evaluation, "NOISE_DRAWS", draws)
+        return nll_bound(generator, tokens.repeat(25, 1), seed=0)
+
+    # Above the exact value by 0.193 nats at one draw and 0.015 at eight. A thousand sequences leave a Monte Carlo error
+    # of 0.003 nats at eight draws, and of less than 0.001 at 512.
+    exact = per_token(marginal)
+    assert bound(1) > bound(8) + 0.1
+    assert bound(8) > exact + 0.005
+    assert bound(512) == pytest.approx(exact, abs=0.003)
+
+
+def test_a_bound_is_fixed_by_its_seed_and_leaves_the_global_random_state_alone() -> None:
+    generator, (tokens, _) = noisy(2), every_sequence()
+    before = torch.get_rng_state()
+    one, same, other = (nll_bound(generator, tokens, seed) for seed in (0, 0, 1))
+    assert one == same != other
+    assert torch.get_rng_state().equal(before)
+
+
+def log_frequencies(eos: float, a: float, b: float) -> Tensor:
+    frequencies = torch.zeros(SHAPE.vocabulary)
+    frequencies[[EOS, A, B]] = torch.tensor([eos, a, b])
+    return frequencies.log()
+
+
+def test_the_unigram_model_gives_each_token_its_frequency() -> None:
+    """The test part is "a b", "b" and "b b", each with an end: eight tokens."""
+    values = JUDGE.unigram(log_frequencies(eos=1 / 4, a=1 / 4, b=1 / 2), 100)
+    bits = [2, 1, 2, 1, 2, 1, 1, 2]
+    assert values["test_nll"] == pytest.approx(sum(bits) * LOG2 / len(bits), rel=1e-5)
+
+
+def test_the_unigram_model_writes_words_as_often_as_they_are() -> None:
+    judge = replace(JUDGE, metrics=[], shape=Shape(SHAPE.vocabulary, 2, 2))
+    model = evaluation.Unigram(judge.shape)
+    model.prior.copy_(log_frequencies(eos=0.0, a=1 / 4, b=3 / 4))
+    _, texts = judge.generator(model, 4000)
+    words = " ".join(texts).split()
+    assert len(words) == 8000
+    # The share of 8000 draws is within 4.5 standard errors, sqrt(3/16/8000), of a quarter.
+    assert words.count("a") / len(words) == pytest.approx(0.25, abs=0.022)
+
+
+class Watched(TinyGenerator):
+    """Keeps the mode in which it was called."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        self.modes: set[bool] = set()
+
+    def start(self, noise: Tensor) -> Any:
+        self.modes.add(self.training)
+        return super().start(noise)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_judging_a_generator_changes_neither_its_mode_nor_the_global_random_state(training: bool) -> None:
+    generator = Watched(SHAPE).train(training)
+    before = torch.get_rng_state()
+    JUDGE.generator(generator, 10)
+    assert torch.get_rng_state().equal(before)
+    assert generator.training is training
+    assert generator.modes == {False}
+
+
+def test_a_generator_is_judged_by_as_many_sentences_as_were_asked_for() -> None:
+    torch.manual_seed(0)
+    generator = TinyGenerator(SHAPE)
+    values, texts = JUDGE.generator(generator, 300)
+    assert len(texts) == 300
+    assert values["distinct"] == len(set(texts)) / 300
+    assert values["copied"] == sum(text in CORPUS.train for text in texts) / 300
+    assert values["test_nll"] == nll_bound(generator, TOKENIZER.encode(CORPUS.test, SHAPE.length)[0], JUDGE.seed)
+    assert texts[256:] != texts[:44]
+
+
+def test_the_seed_of_the_judge_fixes_the_sentences() -> None:
+    generator = TinyGenerator(SHAPE)
+    one, same, other = (replace(JUDGE, seed=seed).generator(generator, 50) for seed in (0, 0, 1))
+    assert one == same
+    assert one[1] != other[1]
+
+
+def test_a_generator_without_likelihood_has_no_such_value() -> None:
+    assert JUDGE.generator(TinyOneShot(SHAPE), 10)[0].keys() >= {"valid", "distinct", "copied"}
+    assert "test_nll" not in JUDGE.generator(TinyOneShot(SHAPE), 10)[0]
+
+
+def test_real_text_is_judged_by_the_process_it_comes_from() -> None:
+    """Five bits for "a b", "b" and "b b", which are eight tokens with their ends."""
+    assert JUDGE.real(100) == pytest.approx(
+        {"valid": 1, "process_nll": 5 * LOG2 / 3, "distinct": 1, "copied": 2 / 3, "test_nll": 5 * LOG2 / 8}
+    )
+
+
+def test_real_text_counts_all_its_tokens_even_where_the_networks_see_fewer() -> None:
+    short = replace(JUDGE, shape=replace(SHAPE, length=2))
+    assert short.real(100)["test_nll"] == pytest.approx(5 * LOG2 / 8)
+
+
+def test_real_text_is_no_more_than_was_asked_for() -> None:
+    values = JUDGE.real(2)
+    assert values["copied"] == 1
+    assert values["test_nll"] == pytest.approx(5 * LOG2 / 8)
+
+
+def test_real_text_without_a_process_has_no_likelihood() -> None:
+    assert replace(JUDGE, corpus=NAMELESS).real(100) == pytest.approx({"distinct": 1, "copied": 2 / 3})
+
+
+def test_a_judge_has_every_metric_that_is_registered() -> None:
+    host: Any = SimpleNamespace(
+        specs=lambda kind: {"one": kind, "two": kind}, build=lambda kind, name, options: (kind, name, options)
+    )
+    judge = Judge.of(host, CORPUS, TOKENIZER, SHAPE, seed=3)
+    assert judge.metrics == [("metric", "one", NoOptions()), ("metric", "two", NoOptions())]
+    assert judge.seed == 3
+
+
+def test_values_are_rounded_to_six_digits() -> None:
+    values = {"long": 1.23456789, "small": 0.0000123456789, "large": 123456789.0, "short": 0.5, "none": math.inf}
+    assert round_values(values) == {
+        "long": 1.23457, "small": 1.23457e-05, "large": 123457000.0, "short": 0.5, "none": math.inf
+    }  # fmt: skip

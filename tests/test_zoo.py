@@ -1,0 +1,129 @@
+"""Every pair and every part by name, through the same code: trained, saved, loaded, verified and resumed.
+
+The names come from the plugin host, so what a new plugin registers is tested without a line here.
+"""
+
+import itertools
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import ganlm_core
+from ganlm_core import bundle, checkpoint
+from ganlm_core.experiment import execute
+from ganlm_core.plugins import default_host
+from ganlm_core.protocol import Shape
+from ganlm_core.runs import RunFolder
+from ganlm_core.settings import OPTIMIZERS, TOKENIZERS
+from tests.conftest import WARM, files_of, tiny_config, training_metrics
+
+HOST = default_host()
+PAIRS = list(itertools.product(HOST.specs("generator"), HOST.specs("discriminator")))
+KEPT, LAST = "step-00000004", "step-00000006"
+
+
+def warmup(generator: str) -> dict[str, float]:
+    """A warm-up by maximum likelihood where there is a likelihood; an adversarial round in any case."""
+    options = HOST.spec("generator", generator).options()
+    built = HOST.build("generator", generator, options, shape=Shape(vocabulary=8, length=4, noise=2))
+    return WARM if built.autoregressive else {"warmup": 0, "discriminator_warmup": 0}
+
+
+@pytest.mark.parametrize(("generator", "discriminator"), PAIRS)
+def test_a_pair_trains_saves_loads_and_resumes(generator: str, discriminator: str, tmp_path: Path) -> None:
+    config = tiny_config(generator, discriminator, algorithm_options=warmup(generator))
+    run = execute(config, out=tmp_path / "run")
+    saved = files_of(run.bundle)
+    last = training_metrics(run)[-1]
+    assert {"generator_loss", "discriminator_loss"} <= last.keys()
+    assert None not in last.values(), "a number that is not finite"
+
+    model = ganlm_core.load(run.path)
+    assert model.discriminator is not None
+    assert len(model.sample(5)) == 5
+    assert all(map(math.isfinite, model.score(["the dog sleeps .", "dog the the"])))
+    assert bundle.verify(run.bundle)[-1].detail == "identical"
+
+    shutil.rmtree(run.bundle)
+    shutil.rmtree(run.checkpoints / LAST)
+    middle = checkpoint.latest(run.checkpoints)
+    assert middle.path.name == KEPT
+    for name, network in (("generator", model.generator), ("discriminator", model.discriminator)):
+        old, new = middle.network(name), network.state_dict()
+        assert any(not torch.equal(old[key], new[key]) for key in new), f"the {name} has learned nothing"
+    execute(config, resume=run.path)
+    assert files_of(run.bundle) == saved
+
+
+def trained(folder: Path, **settings: Any) -> RunFolder:
+    """A run of an LSTM against a Conv1D, all of whose numbers are finite."""
+    run = execute(tiny_config("lstm", "conv", algorithm_options=WARM, **settings), out=folder)
+    assert all(None not in record.values() for record in training_metrics(run))
+    assert bundle.verify(run.bundle)[-1].detail == "identical"
+    return run
+
+
+@pytest.mark.parametrize("kind", ["loss", "penalty", "estimator"])
+def test_every_part_trains_in_a_way_of_its_own(kind: str, tmp_path: Path) -> None:
+    runs = {name: trained(tmp_path / name, **{kind: name}) for name in HOST.specs(kind)}
+    metrics = {name: run.metrics.read_text() for name, run in runs.items()}
+    assert len(set(metrics.values())) == len(metrics) > 1
+
+
+@pytest.mark.parametrize("discriminator", HOST.specs("discriminator"))
+def test_every_discriminator_takes_a_penalty_on_its_gradient(discriminator: str, tmp_path: Path) -> None:
+    """The first step of both runs is the same but for the penalty, which is positive."""
+    losses = []
+    for penalty in ("none", "wgan-gp"):
+        config = tiny_config("mlp", discriminator, penalty=penalty, algorithm_options=warmup("mlp"), steps=1)
+        losses.append(training_metrics(execute(config, out=tmp_path / penalty))[-1]["discriminator_loss"])
+    assert losses[1] > losses[0]
+
+
+def test_every_optimiser_trains_both_networks_in_a_way_of_its_own(tmp_path: Path) -> None:
+    weights = {}
+    for name in OPTIMIZERS:
+        options = {"weight_decay": 0.1} if name != "lbfgs" else {}  # without it, adamw would be adam
+        run = trained(
+            tmp_path / name,
+            generator_optimizer=name,
+            generator_optimizer_options=options,
+            discriminator_optimizer=name,
+            discriminator_optimizer_options=options,
+        )
+        files = files_of(run.bundle)
+        weights[name] = files["generator.safetensors"], files["discriminator.safetensors"]
+    for network in zip(*weights.values(), strict=True):
+        assert len(set(network)) == len(OPTIMIZERS)
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_every_tokenizer_gives_text_back(name: str, tmp_path: Path) -> None:
+    model = ganlm_core.load(trained(tmp_path / "run", tokenizer=name, tokenizer_options={"max_length": 16}).path)
+    tokens, _ = model.tokenizer.encode(["a dog ."], model.shape.length)
+    assert model.tokenizer.decode(tokens) == ["a dog ."]
+    assert model.shape.length == 16
+    assert any(model.sample(5))
+
+
+def test_a_discriminator_by_position_pays_by_position(tmp_path: Path) -> None:
+    runs = {}
+    for reward in ("position", "sequence"):
+        config = tiny_config(
+            "lstm",
+            "lstm",
+            algorithm_options=WARM,
+            discriminator_options={"per_position": True, "direction": "causal"},
+            estimator="reinforce",
+            estimator_options={"reward": reward},
+        )
+        runs[reward] = execute(config, out=tmp_path / reward)
+    model = ganlm_core.load(runs["position"].path)
+    assert model.discriminator is not None
+    assert model.discriminator.per_position
+    assert all(map(math.isfinite, model.score(["the dog sleeps ."])))
+    assert runs["position"].metrics.read_text() != runs["sequence"].metrics.read_text()
