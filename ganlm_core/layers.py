@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ganlm_core.protocol import AutoregressiveGenerator, State, shift
+from ganlm_core.protocol import UNK, AutoregressiveGenerator, State, shift
 
 
 class TokenEmbedding(nn.Embedding):
@@ -11,6 +11,27 @@ class TokenEmbedding(nn.Embedding):
 
     def forward(self, tokens: Tensor) -> Tensor:
         return tokens @ self.weight if tokens.is_floating_point() else super().forward(tokens)
+
+
+class NoisyEmbedding(TokenEmbedding):
+    """In training, each vector is moved towards that of a random word by a random share of the way, ``blur`` at most.
+
+    Instance noise (Sonderby et al. 2017, section 3.3) for the tokens that a discriminator sees. Differs: the paper adds
+    Gaussian noise to images. On the lines between words it also teaches what lies between them, which is where the
+    gradient of a relaxation points. Where no gradient is computed, as for a reward, the vectors are exact.
+    """
+
+    def __init__(self, vocabulary: int, size: int, blur: float) -> None:
+        super().__init__(vocabulary, size)
+        self.blur = blur
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        embedded = super().forward(tokens)
+        if self.blur == 0 or not self.training or not torch.is_grad_enabled():
+            return embedded
+        share = self.blur * torch.rand(*embedded.shape[:-1], 1, device=embedded.device)
+        words = torch.randint(UNK, self.num_embeddings, embedded.shape[:-1], device=embedded.device)
+        return embedded + share * (super().forward(words) - embedded)
 
 
 class NoiseLinear(nn.Linear):

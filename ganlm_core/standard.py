@@ -69,9 +69,6 @@ class AdversarialOptions(Options):
         0.0, "share of the steps, after that, that train only the discriminator", min=0, max=1
     )
     discriminator_steps: int = option(1, "steps of the discriminator for each of the generator", min=1)
-    instance_noise: float = option(
-        0.0, "how far, at most, what the discriminator sees is moved towards random words; falls to 0", min=0, max=1
-    )
 
 
 @dataclass(frozen=True)

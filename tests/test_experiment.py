@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 import ganlm_core
 from ganlm_core import checkpoint
 from ganlm_core.cli import main
+from ganlm_core.cli.display import ProgressDisplay
 from ganlm_core.config import RunConfig
 from ganlm_core.errors import UsageError
 from ganlm_core.plugins import default_host
@@ -220,6 +223,17 @@ def test_the_end_of_a_run_is_a_table_eight_samples_and_the_bundle(ganlm: Ganlm, 
         assert title in rows
     samples = (finished / "samples" / "step-00000006.txt").read_text().splitlines()
     assert lines[-9:] == [*(f"  {text}" for text in samples[:8]), f"bundle: {finished / 'bundle'}"]
+
+
+def test_the_progress_line_fits_a_terminal_of_80_columns() -> None:
+    display, text = ProgressDisplay(), io.StringIO()
+    display.progress.update(display.task, total=3000)
+    record = {"accuracy": 0.5, "discriminator_loss": 1.25, "entropy": 2.5, "generator_loss": 0.75, "tokens": 9.0}
+    display.logged(2400, record)
+    Console(file=text, width=80).print(display.progress.get_renderable())
+    (line,) = text.getvalue().splitlines()
+    assert "2400/3000" in line
+    assert re.search(r"accuracy 0\.50  D 1\.25  entropy 2\.50  G 0\.75  \d+ tok/s *$", line)
 
 
 def test_json_is_all_there_is_on_stdout(ganlm: Ganlm, tmp_path: Path) -> None:

@@ -3,7 +3,15 @@ import warnings
 import pytest
 import torch
 
-from ganlm_core.layers import NoiseLinear, StatefulGenerator, TokenEmbedding, hide, max_over_time, output_layer
+from ganlm_core.layers import (
+    NoiseLinear,
+    NoisyEmbedding,
+    StatefulGenerator,
+    TokenEmbedding,
+    hide,
+    max_over_time,
+    output_layer,
+)
 from ganlm_core.protocol import Shape
 
 MASK = torch.tensor([[True, True, False], [False, False, False]])
@@ -19,6 +27,23 @@ def test_a_relaxed_token_is_the_mean_of_the_embeddings() -> None:
 def test_an_embedding_of_ids_is_that_of_their_one_hots() -> None:
     embedding, ids = TokenEmbedding(3, 2), torch.tensor([[2, 0]])
     torch.testing.assert_close(embedding(ids), embedding(torch.nn.functional.one_hot(ids, 3).float()))
+
+
+def test_blurred_vectors_lie_between_a_word_and_another_and_only_where_something_is_learned() -> None:
+    torch.manual_seed(0)
+    embedding = NoisyEmbedding(6, 6, blur=0.5)
+    torch.nn.init.eye_(embedding.weight)
+    ids = torch.full((400, 5), 4)
+    blurred = embedding(ids)
+    torch.testing.assert_close(blurred.sum(dim=-1), torch.ones(400, 5))
+    assert 0.5 <= blurred[..., 4].min() < 0.52
+    assert (blurred[..., 3:] > 0).flatten(0, 1).any(dim=0).all()
+    assert not blurred[..., :3].any(), "nobody moves towards <pad>, <bos> or <eos>"
+    assert not torch.equal(embedding(ids), blurred)
+    exact = TokenEmbedding.forward(embedding, ids)
+    with torch.no_grad():
+        assert torch.equal(embedding(ids), exact)
+    assert torch.equal(embedding.eval()(ids), exact)
 
 
 def test_no_noise_leaves_a_learned_constant() -> None:

@@ -19,7 +19,7 @@ from ganlm_core.plugins import default_host
 from ganlm_core.protocol import Shape
 from ganlm_core.runs import RunFolder
 from ganlm_core.settings import OPTIMIZERS, TOKENIZERS
-from tests.conftest import WARM, files_of, tiny_config, training_metrics
+from tests.conftest import WARM, Ganlm, files_of, tiny_config, training_metrics
 
 HOST = default_host()
 PAIRS = list(itertools.product(HOST.specs("generator"), HOST.specs("discriminator")))
@@ -127,3 +127,27 @@ def test_a_discriminator_by_position_pays_by_position(tmp_path: Path) -> None:
     assert model.discriminator.per_position
     assert all(map(math.isfinite, model.score(["the dog sleeps ."])))
     assert runs["position"].metrics.read_text() != runs["sequence"].metrics.read_text()
+
+
+@pytest.mark.slow
+def test_the_matrix_is_one_table_and_trains_no_pair_twice(ganlm: Ganlm, tmp_path: Path) -> None:
+    """One of the two pairs fails, which is said and costs the other nothing."""
+    sizes = ["--steps", 2, "--batch-size", 8, "--corpus.size", 300, "--evaluation-samples", 20, "--device", "cpu"]
+    pairs = ["--gens", "ngram-mlp,mlp", "--discs", "mlp"]
+    command = ["matrix", *pairs, "--out", "runs", "--page", "zoo.md", *sizes, "--estimator", "rollout"]
+    code, out, err = ganlm(*command)
+    assert code == 1
+    header, trained, failed, real, unigram = out.splitlines()
+    assert header.split()[:3] == ["generator", "discriminator", "valid"]
+    assert trained.split()[:2] == ["ngram-mlp", "mlp"] and trained.split()[-1].isdecimal()
+    assert failed.split()[:2] == ["mlp", "mlp"] and failed.endswith("failed")
+    assert real.startswith("real held-out text") and unigram.startswith("unigram model")
+    assert err.splitlines()[-1].startswith(
+        "ganlm: error: 1 of 2 pairs failed; the first, mlp against mlp: estimator 'rollout' needs an autoregressive"
+    )
+    page = (tmp_path / "zoo.md").read_text()
+    assert "Written by `ganlm matrix --gens ngram-mlp,mlp --discs mlp --steps 2 " in page
+    assert "| ngram-mlp | mlp | " in page and "mlp against mlp failed: estimator 'rollout' needs" in page
+    code, again, err = ganlm(*command[:2], "ngram-mlp", *command[3:])
+    assert (code, err) == (0, "")
+    assert again.splitlines()[:2] == [header, trained]

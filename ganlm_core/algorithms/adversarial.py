@@ -10,15 +10,15 @@ from torch import Tensor, nn
 
 from ganlm_core.algorithms.mle import negative_log_likelihood, require_likelihood
 from ganlm_core.penalties import relaxed
-from ganlm_core.protocol import UNK, Algorithm, Batch, Parts, Phase, Sequences, per_sequence
+from ganlm_core.protocol import Algorithm, Batch, Parts, Phase, Sequences, per_sequence
 from ganlm_core.standard import AdversarialOptions
 
 
-def discriminator_loss(parts: Parts, batch: Batch, noise: float = 0.0) -> Tensor:
-    """The discriminator's loss on real and freshly generated sequences, with its penalty; ``noise`` as in blur."""
+def discriminator_loss(parts: Parts, batch: Batch) -> Tensor:
+    """The discriminator's loss on real and freshly generated sequences, with its penalty."""
     real = Sequences(batch.tokens, batch.mask)
     generated = parts.estimator.draw(parts.generator, batch)
-    real_logits, generated_logits = (_logits(parts, each, noise) for each in (real, generated))
+    real_logits, generated_logits = (_logits(parts, each) for each in (real, generated))
     real_cost, generated_cost = parts.loss.discriminator(real_logits, generated_logits)
     _log_accuracy(batch, real_logits, real.mask, generated_logits, generated.mask)
     loss = per_sequence(real_cost, real.mask).mean() + per_sequence(generated_cost, generated.mask).mean()
@@ -29,39 +29,24 @@ def discriminator_loss(parts: Parts, batch: Batch, noise: float = 0.0) -> Tensor
     return loss + parts.penalty.interval * parts.penalty(parts.discriminator, *dense)
 
 
-def generator_loss(parts: Parts, batch: Batch, noise: float = 0.0) -> Tensor:
-    """The estimator's surrogate for what the discriminator makes the generator pay; ``noise`` as in blur."""
+def generator_loss(parts: Parts, batch: Batch) -> Tensor:
+    """The estimator's surrogate for what the discriminator makes the generator pay."""
     rows = batch.tokens.shape[0]
     real = batch.noise.new_zeros(rows)
     if parts.loss.paired:
         with torch.no_grad():
-            real = _logits(parts, Sequences(batch.tokens, batch.mask), noise)
+            real = _logits(parts, Sequences(batch.tokens, batch.mask))
 
     def cost(sequence: Tensor, mask: Tensor) -> Tensor:
-        logits = _logits(parts, Sequences(sequence, mask), noise)
+        logits = _logits(parts, Sequences(sequence, mask))
         return parts.loss.generator(logits, real.repeat(logits.shape[0] // rows) if parts.loss.paired else real)
 
     return parts.estimator(parts.generator, batch, cost)
 
 
-def _logits(parts: Parts, sequences: Sequences, noise: float) -> Tensor:
-    seen = blur(sequences.sequence, noise, parts.discriminator.shape.vocabulary)
-    logits = parts.discriminator(seen, sequences.mask).float()
+def _logits(parts: Parts, sequences: Sequences) -> Tensor:
+    logits = parts.discriminator(sequences.sequence, sequences.mask).float()
     return per_sequence(logits, sequences.mask) if parts.loss.paired else logits
-
-
-def blur(sequence: Tensor, noise: float, vocabulary: int) -> Tensor:
-    """Instance noise (Sonderby et al. 2017, section 3.3) on tokens: each position of a sequence, ids or relaxed, is
-    moved towards a random word by a random share of the way, ``noise`` at most.
-
-    Differs: the paper adds Gaussian noise to images. On the line between two words it also teaches the discriminator
-    what lies between them, where the gradient of a relaxation points and where it would otherwise never have been.
-    """
-    if noise == 0:
-        return sequence
-    share = noise * torch.rand(*sequence.shape[:2], 1, device=sequence.device)
-    words = torch.randint(UNK, vocabulary, share.shape, device=sequence.device)
-    return (relaxed(sequence, vocabulary) * (1 - share)).scatter_add(2, words, share)
 
 
 @torch.no_grad()
@@ -84,22 +69,14 @@ class Adversarial(Algorithm):
         self.generator = parts.generator
         self.discriminator = parts.discriminator
         self.estimator = parts.estimator
-        self.instance_noise = options.instance_noise
         self.discriminator_from = round(options.warmup * parts.steps)
         self.adversarial_from = self.discriminator_from + round(options.discriminator_warmup * parts.steps)
         self._mle = Phase("mle", "generator", lambda batch: negative_log_likelihood(parts.generator, batch))
-        self._discriminator = Phase(
-            "discriminator", "discriminator", lambda batch: discriminator_loss(parts, batch, self._noise(batch))
-        )
-        self._generator = Phase(
-            "generator", "generator", lambda batch: generator_loss(parts, batch, self._noise(batch))
-        )
+        self._discriminator = Phase("discriminator", "discriminator", lambda batch: discriminator_loss(parts, batch))
+        self._generator = Phase("generator", "generator", lambda batch: generator_loss(parts, batch))
         self._round = [*[self._discriminator] * options.discriminator_steps, self._generator]
         if self.discriminator_from > 0:
             require_likelihood(parts.generator, "a warm-up by mle")
-
-    def _noise(self, batch: Batch) -> float:
-        return self.instance_noise * (1 - batch.progress)
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:

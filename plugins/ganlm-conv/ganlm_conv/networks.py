@@ -3,7 +3,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganlm_conv.options import CausalConvOptions, ConvDiscriminatorOptions, ConvGeneratorOptions
-from ganlm_core.layers import NoiseLinear, StatefulGenerator, TokenEmbedding, hide, max_over_time, output_layer
+from ganlm_core.layers import (
+    NoiseLinear,
+    NoisyEmbedding,
+    StatefulGenerator,
+    TokenEmbedding,
+    hide,
+    max_over_time,
+    output_layer,
+)
 from ganlm_core.protocol import Discriminator, Generator, Shape
 
 
@@ -129,7 +137,7 @@ class ConvDiscriminator(Discriminator):
     def __init__(self, shape: Shape, options: ConvDiscriminatorOptions) -> None:
         super().__init__(shape)
         self.widths = [int(width) for width in options.widths.split(",")]
-        self.embedding = TokenEmbedding(shape.vocabulary, options.embedding_size)
+        self.embedding = NoisyEmbedding(shape.vocabulary, options.embedding_size, options.blur)
         self.convolutions = nn.ModuleList(
             nn.Conv1d(options.embedding_size, options.filters, width, padding=width - 1) for width in self.widths
         )

@@ -27,11 +27,12 @@ class CausalConvOptions(Options):
 
 @dataclass(frozen=True)
 class ConvDiscriminatorOptions(Options):
-    embedding_size: int = option(64, "size of the token embeddings", min=1)
+    embedding_size: int = option(32, "size of the token embeddings", min=1)
     widths: str = option("2,3,4,5", "widths of the filters in tokens, comma-separated")
-    filters: int = option(100, "filters of each width", min=1)
+    filters: int = option(64, "filters of each width", min=1)
     highway: bool = option(False, "a highway layer on the features")
     dropout: float = option(0.0, "dropout before the logit", min=0, max=0.9)
+    blur: float = option(0.5, "instance noise: how far, at most, tokens are moved towards random words", min=0, max=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,7 +1,14 @@
 import torch
 from torch import Tensor, nn
 
-from ganlm_core.layers import NoiseLinear, StatefulGenerator, TokenEmbedding, max_over_time, output_layer
+from ganlm_core.layers import (
+    NoiseLinear,
+    NoisyEmbedding,
+    StatefulGenerator,
+    TokenEmbedding,
+    max_over_time,
+    output_layer,
+)
 from ganlm_core.protocol import Discriminator, Shape
 from ganlm_lstm.options import LSTMDiscriminatorOptions, LSTMGeneratorOptions
 
@@ -70,7 +77,7 @@ class LSTMDiscriminator(Discriminator):
         size, inputs, layers = options.hidden_size, options.embedding_size, options.layers
         both = options.direction == "bidirectional"
         self.per_position = options.per_position
-        self.embedding = TokenEmbedding(shape.vocabulary, inputs)
+        self.embedding = NoisyEmbedding(shape.vocabulary, inputs, options.blur)
         self.onward = nn.LSTM(inputs, size, layers, batch_first=True)
         self.homeward = nn.LSTM(inputs, size, layers, batch_first=True) if both else None
         self.dropout = nn.Dropout(options.dropout)

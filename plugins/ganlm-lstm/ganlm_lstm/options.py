@@ -15,12 +15,13 @@ class LSTMGeneratorOptions(Options):
 
 @dataclass(frozen=True)
 class LSTMDiscriminatorOptions(Options):
-    embedding_size: int = option(64, "size of the token embeddings", min=1)
-    hidden_size: int = option(128, "units in each layer and direction (H)", min=1)
+    embedding_size: int = option(32, "size of the token embeddings", min=1)
+    hidden_size: int = option(64, "units in each layer and direction (H)", min=1)
     layers: int = option(1, "stacked layers in each direction", min=1)
     direction: str = option("bidirectional", "what a position sees", choices=("bidirectional", "causal"))
     per_position: bool = option(False, "a logit for every position instead of one per sequence; wants causal")
     dropout: float = option(0.0, "dropout before the logits", min=0, max=0.9)
+    blur: float = option(0.8, "instance noise: how far, at most, tokens are moved towards random words", min=0, max=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -45,7 +45,7 @@ def test_a_logit_per_position_is_for_the_causal_direction() -> None:
 def test_a_logit_per_position_sees_nothing_later() -> None:
     torch.manual_seed(0)
     options = LSTMDiscriminatorOptions(direction="causal", per_position=True)
-    discriminator = LSTMDiscriminator(SHAPE, options)
+    discriminator = LSTMDiscriminator(SHAPE, options).eval()
     full, prefix = TOKENS[1:2], TOKENS[1:2, :3]
     logits = discriminator(full, mask_of(full))
     assert logits.shape == (1, 5)
@@ -54,7 +54,7 @@ def test_a_logit_per_position_sees_nothing_later() -> None:
 
 def test_both_directions_are_those_of_a_packed_bidirectional_lstm() -> None:
     torch.manual_seed(0)
-    discriminator = LSTMDiscriminator(SHAPE, LSTMDiscriminatorOptions(embedding_size=4, hidden_size=6))
+    discriminator = LSTMDiscriminator(SHAPE, LSTMDiscriminatorOptions(embedding_size=4, hidden_size=6)).eval()
     reference = nn.LSTM(4, 6, batch_first=True, bidirectional=True)
     assert discriminator.homeward is not None
     weights = dict(discriminator.onward.state_dict())

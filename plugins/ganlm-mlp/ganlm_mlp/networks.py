@@ -2,7 +2,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlm_core.layers import NoiseLinear, StatefulGenerator, TokenEmbedding, hide, output_layer
+from ganlm_core.layers import NoiseLinear, NoisyEmbedding, StatefulGenerator, TokenEmbedding, hide, output_layer
 from ganlm_core.protocol import BOS, Discriminator, Generator, Shape
 from ganlm_mlp.options import MLPDiscriminatorOptions, MLPGeneratorOptions, NgramOptions
 
@@ -73,7 +73,7 @@ class MLPDiscriminator(Discriminator):
     def __init__(self, shape: Shape, options: MLPDiscriminatorOptions) -> None:
         super().__init__(shape)
         width = options.hidden_size
-        self.embedding = TokenEmbedding(shape.vocabulary, options.embedding_size)
+        self.embedding = NoisyEmbedding(shape.vocabulary, options.embedding_size, options.blur)
         self.hidden = nn.Sequential(nn.Linear(shape.length * options.embedding_size, width), nn.LeakyReLU(0.2))
         for _ in range(options.layers - 1):
             self.hidden.extend([nn.Linear(width, width), nn.LeakyReLU(0.2)])

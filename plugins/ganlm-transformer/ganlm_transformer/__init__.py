@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ganlm_core.components import ComponentSpec
 from ganlm_core.hookspecs import hookimpl
-from ganlm_transformer.options import TransformerOptions
+from ganlm_transformer.options import TransformerDiscriminatorOptions, TransformerOptions
 
 
 @hookimpl
@@ -22,7 +22,7 @@ def ganlm_components() -> Iterator[ComponentSpec]:
         "discriminator",
         "transformer",
         "ganlm_transformer.networks:TransformerDiscriminator",
-        TransformerOptions,
+        TransformerDiscriminatorOptions,
         "transformer encoder with mean pooling",
         "Vaswani et al. 2017, section 3.1",
     )

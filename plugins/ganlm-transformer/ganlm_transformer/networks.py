@@ -1,9 +1,9 @@
 import torch
 from torch import Tensor, nn
 
-from ganlm_core.layers import NoiseLinear, StatefulGenerator, TokenEmbedding, hide, output_layer
+from ganlm_core.layers import NoiseLinear, NoisyEmbedding, StatefulGenerator, TokenEmbedding, hide, output_layer
 from ganlm_core.protocol import Discriminator, Shape
-from ganlm_transformer.options import TransformerOptions
+from ganlm_transformer.options import TransformerDiscriminatorOptions, TransformerOptions
 
 Cache = tuple[Tensor, Tensor]
 """Keys and values of the positions so far, each (B, heads, T, H / heads)."""
@@ -91,10 +91,10 @@ class TransformerGenerator(StatefulGenerator):
 class TransformerDiscriminator(Discriminator):
     """Features are the mean of the last states over the positions of the mask."""
 
-    def __init__(self, shape: Shape, options: TransformerOptions) -> None:
+    def __init__(self, shape: Shape, options: TransformerDiscriminatorOptions) -> None:
         super().__init__(shape)
         size = options.hidden_size
-        self.embedding = TokenEmbedding(shape.vocabulary, size)
+        self.embedding = NoisyEmbedding(shape.vocabulary, size, options.blur)
         self.positions = nn.Parameter(torch.randn(shape.length, size))
         self.dropout = nn.Dropout(options.dropout)
         self.blocks = nn.ModuleList(Block(options) for _ in range(options.layers))

@@ -18,3 +18,10 @@ class TransformerOptions(Options):
             raise OptionError(
                 f"hidden-size is {self.hidden_size}, not a multiple of heads, {self.heads}; give {nearest}, for example"
             )
+
+
+@dataclass(frozen=True)
+class TransformerDiscriminatorOptions(TransformerOptions):
+    hidden_size: int = option(64, "size of the states (H), a multiple of heads", min=1)
+    layers: int = option(1, "blocks of attention and feed-forward layer", min=1)
+    blur: float = option(0.8, "instance noise: how far, at most, tokens are moved towards random words", min=0, max=1)

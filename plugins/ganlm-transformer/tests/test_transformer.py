@@ -4,7 +4,7 @@ import pytest
 import torch
 from ganlm_transformer import ganlm_components
 from ganlm_transformer.networks import Attention, TransformerDiscriminator, TransformerGenerator
-from ganlm_transformer.options import TransformerOptions
+from ganlm_transformer.options import TransformerDiscriminatorOptions, TransformerOptions
 from torch.nn import functional as F
 
 from ganlm_core.errors import OptionError
@@ -65,7 +65,7 @@ def test_a_step_adds_its_own_position_to_the_cache_and_changes_no_other() -> Non
 def test_the_order_of_the_words_counts() -> None:
     """Attention and the mean are blind to it; the positions are not."""
     torch.manual_seed(0)
-    discriminator = TransformerDiscriminator(SHAPE, OPTIONS)
+    discriminator = TransformerDiscriminator(SHAPE, TransformerDiscriminatorOptions(hidden_size=8, heads=2)).eval()
     mask = torch.ones(1, 3, dtype=torch.bool)
     one, other = discriminator(torch.tensor([[4, 5, 6]]), mask), discriminator(torch.tensor([[6, 5, 4]]), mask)
     assert (one - other).abs() > 1e-3
@@ -73,7 +73,9 @@ def test_the_order_of_the_words_counts() -> None:
 
 def test_dropout_acts_in_training_only() -> None:
     torch.manual_seed(0)
-    discriminator = TransformerDiscriminator(SHAPE, TransformerOptions(hidden_size=8, heads=2, dropout=0.5))
+    discriminator = TransformerDiscriminator(
+        SHAPE, TransformerDiscriminatorOptions(hidden_size=8, heads=2, dropout=0.5, blur=0.0)
+    )
     tokens, mask = torch.tensor([[4, 5, 6]]), torch.ones(1, 3, dtype=torch.bool)
     assert not torch.equal(discriminator(tokens, mask), discriminator(tokens, mask))
     discriminator.eval()
