@@ -19,6 +19,9 @@ BATCH = 256
 NOISE_DRAWS = 8
 """Draws of the noise for the bound on the likelihood."""
 
+FRESH_SEED = 2**32
+"""Far from the seeds that people choose for their corpora: fresh sentences must not be the training ones again."""
+
 Values = dict[str, float]
 
 
@@ -76,6 +79,14 @@ class Judge:
             return -sum(process.log_prob(held_out)) / sum(self.tokenizer.lengths(held_out))
 
         return self.judge(Subject(self.corpus.test[:n], nll if process is not None else None))
+
+    def process(self, n: int) -> Values:
+        """The same of ``n`` fresh sentences from the corpus's process: what a perfect generator would get.
+
+        Unlike held-out text they may be in the training part, by as much as chance has it. Empty without a process.
+        """
+        process = self.corpus.process
+        return self.judge(Subject(process.sample(n, FRESH_SEED + self.seed))) if process is not None else {}
 
     def unigram(self, log_frequencies: Tensor, n: int) -> Values:
         """The same of the unigram model of the given log frequencies (V,)."""

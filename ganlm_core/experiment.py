@@ -477,6 +477,7 @@ class _Run:
         self.evaluations |= {
             "after": round_values(values),
             "real": round_values(judge.real(n)),
+            **({"process": round_values(judge.process(n))} if experiment.corpus.process is not None else {}),
             "unigram": round_values(judge.unigram(experiment.log_frequencies, n)),
         }
         bundle.save(

@@ -236,6 +236,35 @@ def test_a_disk_that_gets_full_ends_the_run_which_can_go_on_later(ganlm: Ganlm, 
     assert ganlm("run", "--resume", run)[0] == 0
 
 
+FULL_FOR_ALL = """
+import errno, os
+from ganlm_core.hookspecs import hookimpl
+
+def refuse(descriptor):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+@hookimpl
+def ganlm_run_started(folder, config):
+    os.fsync = refuse
+"""
+
+
+def test_a_disk_that_takes_no_status_either(ganlm: Ganlm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is told is the first file that could not be written, and not the last."""
+    monkeypatch.setattr(os, "fsync", os.fsync)  # puts it back afterwards
+    (tmp_path / "full.py").write_text(FULL_FOR_ALL)
+    run = tmp_path / "run"
+    code, _, err = ganlm(*TINY, *GRAMMAR, "--out", run, "--plugin", tmp_path / "full.py")
+    assert code == 1
+    partial = run / "checkpoints" / ".step-00000002.partial"
+    assert err.splitlines()[-1] == (
+        f"ganlm: error: cannot write {partial / 'tensors.safetensors'}: No space left on device; free some space; "
+        f"the checkpoint of step 0 is kept, go on with: ganlm run --resume {run}"
+    )
+    monkeypatch.undo()
+    assert ganlm("run", "--resume", run)[0] == 0
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("finished") / "run"

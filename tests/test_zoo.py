@@ -78,8 +78,15 @@ def test_every_part_trains_in_a_way_of_its_own(kind: str, tmp_path: Path) -> Non
 def test_every_discriminator_takes_a_penalty_on_its_gradient(discriminator: str, tmp_path: Path) -> None:
     """The first step of both runs is the same but for the penalty, which is positive."""
     losses = []
-    for penalty in ("none", "wgan-gp"):
-        config = tiny_config("mlp", discriminator, penalty=penalty, algorithm_options=warmup("mlp"), steps=1)
+    for penalty, options in (("none", {}), ("r1", {"weight": 1000.0})):
+        config = tiny_config(
+            "mlp",
+            discriminator,
+            penalty=penalty,
+            penalty_options=options,
+            algorithm_options=warmup("mlp"),
+            steps=1,
+        )
         losses.append(training_metrics(execute(config, out=tmp_path / penalty))[-1]["discriminator_loss"])
     assert losses[1] > losses[0]
 

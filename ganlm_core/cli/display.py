@@ -37,6 +37,7 @@ SUBJECTS = {
     "before": "before GAN training",
     "after": "after training",
     "real": "real held-out",
+    "process": "perfect generator",
     "unigram": "unigram model",
 }
 

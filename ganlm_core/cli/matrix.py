@@ -26,6 +26,7 @@ COLUMNS = {
     "test_nll": "held-out NLL",
 }
 SHARES = ("valid", "distinct", "copied")
+SUBJECTS = {"real": "real held-out text", "process": "perfect generator", "unigram": "unigram model"}
 SAMPLES = 3
 """Sentences that the page shows of each pair."""
 
@@ -131,8 +132,8 @@ def _rows(cells: Sequence[Cell]) -> Iterator[list[str]]:
         values = cell.evaluation.get("after", {})
         seconds = "failed" if cell.failure else f"{cell.info['seconds']:.0f}"
         yield [cell.generator, cell.discriminator, *_cells(values), seconds]
-    for key, title in (("real", "real held-out text"), ("unigram", "unigram model")):
-        found = next((cell.evaluation[key] for cell in cells if cell.evaluation), None)
+    for key, title in SUBJECTS.items():
+        found = next((cell.evaluation.get(key) for cell in cells if not cell.failure), None)
         if found is not None:
             yield [title, "", *_cells(found), ""]
 

@@ -16,6 +16,9 @@ class Process(Protocol):
     def log_prob(self, texts: Sequence[str]) -> list[float]:
         """The log-probability of each sentence in nats; ``-inf`` where the process cannot give it."""
 
+    def sample(self, n: int, seed: int) -> list[str]:
+        """``n`` independent sentences."""
+
 
 @dataclass(frozen=True)
 class Corpus:

@@ -114,8 +114,9 @@ class Grammar:
         """The log-probability of each sentence in nats; ``-inf`` if the grammar cannot give it."""
         return [self._log_prob(text.split()) for text in texts]
 
-    def sample(self, n: int, rng: random.Random) -> list[str]:
-        """``n`` sentences, drawn with ``rng.random()`` alone, so that a seed means the same on every Python."""
+    def sample(self, n: int, seed: int) -> list[str]:
+        """``n`` sentences, drawn with ``random.random()`` alone, so that a seed means the same on every Python."""
+        rng = random.Random(seed)
         return [" ".join(self._sentence(rng)) for _ in range(n)]
 
     def entropy(self) -> float:
@@ -200,4 +201,4 @@ def _inflect(item: str, number: int) -> str:
 def grammar_corpus(options: GrammarOptions) -> Corpus:
     """``options.size`` sentences; the process gives their exact probabilities."""
     grammar = Grammar()
-    return split("grammar", grammar.sample(options.size, random.Random(options.seed)), process=grammar)
+    return split("grammar", grammar.sample(options.size, options.seed), process=grammar)

@@ -85,9 +85,9 @@ class Oracle:
         return scores
 
     @torch.no_grad()
-    def sample(self, n: int, generator: torch.Generator) -> list[str]:
-        """``n`` sentences by inverse transform sampling; the uniform numbers come from ``generator`` (on the CPU)."""
-        uniform = torch.rand(n, self.length, generator=generator)
+    def sample(self, n: int, seed: int) -> list[str]:
+        """``n`` sentences by inverse transform sampling, the uniform numbers drawn on the CPU."""
+        uniform = torch.rand(n, self.length, generator=torch.Generator().manual_seed(seed))
         return [
             " ".join(f"w{i}" for i in row) for chunk in uniform.split(BATCH) for row in self._invert(chunk).tolist()
         ]
@@ -177,9 +177,10 @@ def _is_finite(tensor: Tensor) -> bool:
 
 def oracle_corpus(options: OracleOptions) -> Corpus:
     """``options.size`` sequences; the process gives their exact probabilities."""
-    generator = torch.Generator().manual_seed(options.seed)
     if options.weights:
         oracle = Oracle.load(Path(options.weights), options.length)
     else:
-        oracle = Oracle.draw(generator, options.vocabulary, options.length)
-    return split("oracle", oracle.sample(options.size, generator), process=oracle)
+        rng = torch.Generator().manual_seed(options.seed)
+        oracle = Oracle.draw(rng, options.vocabulary, options.length)
+    # Not the seed of the weights, whose random numbers would come again.
+    return split("oracle", oracle.sample(options.size, options.seed + 1), process=oracle)
