@@ -16,7 +16,6 @@ GanlmError                     1  anything below
 A message says what came, what was wanted, and what to do, in one line.
 """
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -33,13 +32,11 @@ class UnknownName(UsageError):
 
     def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.name = name
+        import difflib
+
         nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-        parts = [f"there is no {what} '{name}'"]
-        if nearest:
-            parts.append(f"did you mean '{nearest[0]}'?")
-        if hint:
-            parts.append(hint)
-        super().__init__("; ".join(parts))
+        suggestion = f"; did you mean '{nearest[0]}'?" if nearest else ";" if hint else ""
+        super().__init__(f"there is no {what} '{name}'{suggestion}{' ' * bool(hint)}{hint}")
 
 
 class OptionError(UsageError):

@@ -112,7 +112,7 @@ def test_names_and_help_never_import_torch(arguments: list[str]) -> None:
 def test_the_module_is_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "ganlm_core", "lst"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "ganlm: error: there is no command 'lst'; did you mean 'list'?; 'ganlm --help' shows them\n"
+    assert done.stderr == "ganlm: error: there is no command 'lst'; did you mean 'list'? 'ganlm --help' shows them\n"
 
 
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
@@ -161,7 +161,7 @@ def test_list_as_json_has_every_kind(ganlm: Ganlm) -> None:
 
 def test_list_of_an_unknown_kind(ganlm: Ganlm) -> None:
     assert refused(ganlm, "list", "generators").startswith(
-        "there is no kind 'generators'; did you mean 'generator'?; the kinds are generator, discriminator, "
+        "there is no kind 'generators'; did you mean 'generator'? the kinds are generator, discriminator, "
     )
 
 
@@ -184,7 +184,7 @@ def test_show_an_optimiser_and_a_recipe(ganlm: Ganlm) -> None:
 
 def test_show_of_an_unknown_name(ganlm: Ganlm) -> None:
     assert refused(ganlm, "show", "lstmm") == (
-        "there is no component or recipe 'lstmm'; did you mean 'lstm'?; 'ganlm list' and 'ganlm recipes list' show them"
+        "there is no component or recipe 'lstmm'; did you mean 'lstm'? 'ganlm list' and 'ganlm recipes list' show them"
     )
 
 
@@ -203,7 +203,7 @@ def test_validate_names_what_is_wrong(ganlm: Ganlm, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("[loss.hing]\n")
     assert ganlm("recipes", "validate", "one-shot", "mine.toml") == (
         2,
-        "one-shot: ok\nmine.toml: there is no loss 'hing'; did you mean 'hinge'?; 'ganlm list loss' shows them\n",
+        "one-shot: ok\nmine.toml: there is no loss 'hing'; did you mean 'hinge'? 'ganlm list loss' shows them\n",
         "ganlm: error: 1 of 2 recipes cannot be run\n",
     )
 
@@ -333,7 +333,7 @@ def test_the_printed_configuration_runs_again_as_it_is(ganlm: Ganlm, tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--gen lsmt", "there is no generator 'lsmt'; did you mean 'lstm'?; 'ganlm list generator' shows them"),
+        ("--gen lsmt", "there is no generator 'lsmt'; did you mean 'lstm'? 'ganlm list generator' shows them"),
         (
             "--gen.heads 3",
             "--gen.heads is not an option of generator 'lstm'; it belongs to 'transformer': "
@@ -341,7 +341,7 @@ def test_the_printed_configuration_runs_again_as_it_is(ganlm: Ganlm, tmp_path: P
         ),
         (
             "--gen.hiden-size 3",
-            "there is no generator 'lstm' option 'hiden-size'; did you mean 'hidden-size'?; it takes ",
+            "there is no generator 'lstm' option 'hiden-size'; did you mean 'hidden-size'? it takes ",
         ),
         (
             "--gen.hidden-size",
@@ -355,7 +355,7 @@ def test_the_printed_configuration_runs_again_as_it_is(ganlm: Ganlm, tmp_path: P
         ("--stepz 3", "No such option '--stepz'"),
         (
             "--data gramar",
-            "there is no corpus 'gramar'; did you mean 'grammar'?; the corpora are file, grammar, oracle, "
+            "there is no corpus 'gramar'; did you mean 'grammar'? the corpora are file, grammar, oracle, "
             "and there is no such file",
         ),
         (

@@ -74,7 +74,7 @@ def test_an_unknown_option_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownName) as caught:
         Everything.of({"siz": 1}, "thing 'x'")
     assert str(caught.value) == (
-        "there is no thing 'x' option 'siz'; did you mean 'size'?; it takes size, rate, free, bias, kind-of, path"
+        "there is no thing 'x' option 'siz'; did you mean 'size'? it takes size, rate, free, bias, kind-of, path"
     )
 
 

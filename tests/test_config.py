@@ -129,32 +129,32 @@ WRONG: dict[str, tuple[dict[str, Any], type[GanlmError], str]] = {
     "section": (
         {"genrator": {}},
         UnknownName,
-        "there is no section of a configuration 'genrator'; did you mean 'generator'?; the sections are ",
+        "there is no section of a configuration 'genrator'; did you mean 'generator'? the sections are ",
     ),
     "component": (
         {"generator": {"lsmt": {}}},
         UnknownName,
-        "there is no generator 'lsmt'; did you mean 'lstm'?; 'ganlm list generator' shows them",
+        "there is no generator 'lsmt'; did you mean 'lstm'? 'ganlm list generator' shows them",
     ),
     "tokenizer": (
         {"tokenizer": {"chars": {}}},
         UnknownName,
-        "there is no tokenizer 'chars'; did you mean 'char'?; 'ganlm list tokenizer' shows them",
+        "there is no tokenizer 'chars'; did you mean 'char'? 'ganlm list tokenizer' shows them",
     ),
     "optimiser": (
         {"optimizer": {"generator": {"adm": {}}}},
         UnknownName,
-        "there is no optimizer 'adm'; did you mean 'adam'?; 'ganlm list optimizer' shows them",
+        "there is no optimizer 'adm'; did you mean 'adam'? 'ganlm list optimizer' shows them",
     ),
     "recipe": (
         {"recipe": "tower"},
         UnknownName,
-        "there is no recipe 'tower'; did you mean 'towers'?; 'ganlm recipes list' shows them, --config takes a file",
+        "there is no recipe 'tower'; did you mean 'towers'? 'ganlm recipes list' shows them, --config takes a file",
     ),
     "option": (
         {"generator": {"tall": {"hight": 2}}},
         UnknownName,
-        "there is no generator 'tall' option 'hight'; did you mean 'height'?; it takes height, shade",
+        "there is no generator 'tall' option 'hight'; did you mean 'height'? it takes height, shade",
     ),
     "option of another": (
         {"generator": {"tall": {"width": 2}}},
@@ -170,7 +170,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[GanlmError], str]] = {
     "training option": (
         {"training": {"step": 2}},
         UnknownName,
-        "there is no training option 'step'; did you mean 'steps'?; it takes steps, batch-size, ",
+        "there is no training option 'step'; did you mean 'steps'? it takes steps, batch-size, ",
     ),
     "value": (
         {"generator": {"tall": {"height": 0}}},
@@ -284,7 +284,7 @@ def test_make_config_answers_an_unknown_setting_with_the_nearest(host: Host) -> 
     with pytest.raises(UnknownName) as caught:
         make_config(host=host, generator_option={})
     assert str(caught.value) == (
-        "there is no setting 'generator_option'; did you mean 'generator_options'?; "
+        "there is no setting 'generator_option'; did you mean 'generator_options'? "
         "help(ganlm_core.make_config) shows them"
     )
 
@@ -298,7 +298,7 @@ def test_data_is_a_corpus_a_file_or_standard_input(host: Host, tmp_path: Path, m
     with pytest.raises(UnknownName) as caught:
         data_layer(host, "gramar")
     assert str(caught.value) == (
-        "there is no corpus 'gramar'; did you mean 'grammar'?; "
+        "there is no corpus 'gramar'; did you mean 'grammar'? "
         "the corpora are file, grammar, oracle, and there is no such file"
     )
 

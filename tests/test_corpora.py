@@ -297,7 +297,7 @@ REFUSALS = [
     (
         "a.csv",
         b"id,txt\n1,hello\n",
-        "there is no column of {} 'text'; did you mean 'txt'?; it has id, txt; name one with --corpus.column",
+        "there is no column of {} 'text'; did you mean 'txt'? it has id, txt; name one with --corpus.column",
     ),
     (
         "a.csv",

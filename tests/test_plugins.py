@@ -209,7 +209,7 @@ def test_a_taken_name_stays_with_the_first_and_the_second_gets_a_longer_one(inst
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownName) as caught:
         Host.discover(no_plugins=True).spec("loss", "hing")
-    assert str(caught.value) == "there is no loss 'hing'; did you mean 'hinge'?; 'ganlm list loss' shows them"
+    assert str(caught.value) == "there is no loss 'hing'; did you mean 'hinge'? 'ganlm list loss' shows them"
 
 
 @pytest.mark.parametrize(

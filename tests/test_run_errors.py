@@ -43,32 +43,32 @@ Refused = Callable[..., str]
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--gen lsmt", "there is no generator 'lsmt'; did you mean 'lstm'?; 'ganlm list generator' shows them"),
-        ("--disc con", "there is no discriminator 'con'; did you mean 'conv'?; 'ganlm list discriminator' shows them"),
-        ("--algorithm ml", "there is no algorithm 'ml'; did you mean 'mle'?; 'ganlm list algorithm' shows them"),
-        ("--loss hing", "there is no loss 'hing'; did you mean 'hinge'?; 'ganlm list loss' shows them"),
-        ("--penalty wgangp", "there is no penalty 'wgangp'; did you mean 'wgan-gp'?; 'ganlm list penalty' shows them"),
+        ("--gen lsmt", "there is no generator 'lsmt'; did you mean 'lstm'? 'ganlm list generator' shows them"),
+        ("--disc con", "there is no discriminator 'con'; did you mean 'conv'? 'ganlm list discriminator' shows them"),
+        ("--algorithm ml", "there is no algorithm 'ml'; did you mean 'mle'? 'ganlm list algorithm' shows them"),
+        ("--loss hing", "there is no loss 'hing'; did you mean 'hinge'? 'ganlm list loss' shows them"),
+        ("--penalty wgangp", "there is no penalty 'wgangp'; did you mean 'wgan-gp'? 'ganlm list penalty' shows them"),
         (
             "--estimator reinforced",
-            "there is no estimator 'reinforced'; did you mean 'reinforce'?; 'ganlm list estimator' shows them",
+            "there is no estimator 'reinforced'; did you mean 'reinforce'? 'ganlm list estimator' shows them",
         ),
-        ("--tokenizer words", "there is no tokenizer 'words'; did you mean 'word'?; 'ganlm list tokenizer' shows them"),
+        ("--tokenizer words", "there is no tokenizer 'words'; did you mean 'word'? 'ganlm list tokenizer' shows them"),
         (
             "--gen-optimizer adan",
-            "there is no optimizer 'adan'; did you mean 'adam'?; 'ganlm list optimizer' shows them",
+            "there is no optimizer 'adan'; did you mean 'adam'? 'ganlm list optimizer' shows them",
         ),
         (
             "--disc-optimizer sdg",
-            "there is no optimizer 'sdg'; did you mean 'sgd'?; 'ganlm list optimizer' shows them",
+            "there is no optimizer 'sdg'; did you mean 'sgd'? 'ganlm list optimizer' shows them",
         ),
         (
             "--recipe oneshot",
-            "there is no recipe 'oneshot'; did you mean 'one-shot'?; 'ganlm recipes list' shows them, "
+            "there is no recipe 'oneshot'; did you mean 'one-shot'? 'ganlm recipes list' shows them, "
             "--config takes a file",
         ),
         (
             "--data gramar",
-            "there is no corpus 'gramar'; did you mean 'grammar'?; the corpora are file, grammar, oracle, "
+            "there is no corpus 'gramar'; did you mean 'grammar'? the corpora are file, grammar, oracle, "
             "and there is no such file",
         ),
         (
@@ -157,7 +157,7 @@ def test_a_column_that_is_not_there(refused: Refused, tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("id,sentence\n1,hello\n")
     assert refused(2, *TINY, "--data", path, "--corpus.column", "sentences") == (
-        f"there is no column of {path} 'sentences'; did you mean 'sentence'?; it has id, sentence; "
+        f"there is no column of {path} 'sentences'; did you mean 'sentence'? it has id, sentence; "
         "name one with --corpus.column"
     )
 

@@ -163,7 +163,7 @@ def test_a_tokenizer_with_other_ids_is_refused() -> None:
 def test_an_unknown_kind_and_too_small_a_vocabulary_are_refused() -> None:
     with pytest.raises(UnknownName) as unknown:
         Tokenizer.train("words", TEXTS, 100)
-    assert str(unknown.value) == "there is no tokenizer 'words'; did you mean 'word'?; there are word, char, bpe"
+    assert str(unknown.value) == "there is no tokenizer 'words'; did you mean 'word'? there are word, char, bpe"
     with pytest.raises(OptionError) as small:
         Tokenizer.train("bpe", ["abc", "abcd"], 7)
     assert str(small.value) == ("tokenizer bpe: vocabulary is 7; the special tokens and the bytes of the data take 8")
