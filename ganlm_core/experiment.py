@@ -38,6 +38,7 @@ from ganlm_core.standard import FileOptions
 from ganlm_core.tokenizer import Tokenizer
 from ganlm_core.trainer import Average, Batches, Metrics
 
+SMOOTHING = 0.1
 GLANCE = 256
 """Sentences drawn for an evaluation in the course of training; the final one draws ``evaluation_samples``."""
 
@@ -195,9 +196,9 @@ def _notes(corpus: Corpus, tokenizer: Tokenizer, shape: Shape, cut: int) -> Iter
 def token_counts(tokens: Tensor, shape: Shape) -> Tensor:
     """How often each word stands at each position of ids (N, T), as (T, V); padding does not count.
 
-    One occurrence more than there is, spread evenly over the words, so that nothing is impossible.
+    SMOOTHING is added to every count, so that no word is out of a generator's reach from the start.
     """
-    counts = torch.full((shape.length, shape.vocabulary), 1 / shape.vocabulary, dtype=torch.float64)
+    counts = torch.full((shape.length, shape.vocabulary), SMOOTHING, dtype=torch.float64)
     return counts.scatter_add_(1, tokens.T, mask_of(tokens).T.double())
 
 

@@ -209,7 +209,7 @@ def test_run_json_says_what_ran(finished: Path) -> None:
 
 def test_the_evaluation_is_before_after_and_beside_real_text_and_the_unigram_model(finished: Path) -> None:
     evaluation = ganlm_core.load(finished).evaluation
-    assert evaluation.keys() == {"samples", "temperature", "seed", "before", "after", "real", "unigram"}
+    assert evaluation.keys() == {"samples", "temperature", "seed", "before", "after", "real", "process", "unigram"}
     assert (evaluation["real"]["valid"], evaluation["real"]["copied"]) == (1.0, 0.0)
     assert evaluation["real"]["test_nll"] < evaluation["after"]["test_nll"] < evaluation["unigram"]["test_nll"] + 1
     assert evaluation["before"]["test_nll"] != evaluation["after"]["test_nll"]
@@ -219,7 +219,7 @@ def test_the_end_of_a_run_is_a_table_eight_samples_and_the_bundle(ganlm: Ganlm, 
     lines = ganlm("run", "--resume", finished)[1].splitlines()
     assert lines[0] == "20 sentences at temperature 1.0"
     rows = [line.split("  ")[0].strip() for line in lines]
-    for title in ("before GAN training", "after training", "real held-out", "unigram model"):
+    for title in ("before GAN training", "after training", "real held-out", "perfect generator", "unigram model"):
         assert title in rows
     samples = (finished / "samples" / "step-00000006.txt").read_text().splitlines()
     assert lines[-9:] == [*(f"  {text}" for text in samples[:8]), f"bundle: {finished / 'bundle'}"]
