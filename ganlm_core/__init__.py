@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ganlm_core.bundle import load
     from ganlm_core.config import RunConfig, make_config
-    from ganlm_core.experiment import train
+    from ganlm_core.execution import train
 
 __version__ = "0.1.0"
 __all__ = ["RunConfig", "__version__", "load", "make_config", "train"]
 
-_HOMES = {"RunConfig": "config", "load": "bundle", "make_config": "config", "train": "experiment"}
+_HOMES = {"RunConfig": "config", "load": "bundle", "make_config": "config", "train": "execution"}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,7 @@ only what the host knows by name; what a stranger's bundle says is checked befor
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,8 @@ from ganlm_core.model import Model
 from ganlm_core.plugins import Host, default_host
 from ganlm_core.protocol import Shape
 from ganlm_core.runs import RunFolder
-from ganlm_core.tensors import check_header, check_state, read_into, write_tensors
+from ganlm_core.standard import FileOptions
+from ganlm_core.tensors import check_header, check_state, read_into, without_memory, write_tensors
 from ganlm_core.tokenizer import Tokenizer
 
 TOKENIZER, RECIPE, EVALUATION = "tokenizer.json", "recipe.toml", "evaluation.json"
@@ -99,6 +100,14 @@ def save(
     return folder
 
 
+def shared_config(config: RunConfig, run: RunFolder) -> RunConfig:
+    """The configuration of a run as its bundle has it: data that the run folder keeps go by their name alone."""
+    options = config.corpus.options
+    if not isinstance(options, FileOptions) or not run.data.exists():
+        return config
+    return replace(config, corpus=replace(config.corpus, options=replace(options, path=run.data.name)))
+
+
 def check_free(folder: Path, force: bool) -> None:
     """Raises UsageError unless ``folder`` may be written: nothing is there, or a bundle that ``force`` replaces."""
     if not folder.exists():
@@ -143,7 +152,7 @@ def _read(folder: Path, host: Host, device: torch.device) -> Model:
 def _network(folder: Path, host: Host, manifest: Manifest, kind: str) -> Any:
     path, shape = weights_file(folder, kind), Shape(**manifest.shape)
     # First without memory: sizes that a stranger wrote cost nothing until the file is seen to have them.
-    with torch.device("meta"):
+    with without_memory():
         check_header(path, read_header(path), build(host, folder / CONFIG, manifest, kind, shape))
     with torch.random.fork_rng(devices=[]):  # its initial weights are nobody's random numbers
         network = build(host, folder / CONFIG, manifest, kind, shape)
@@ -226,7 +235,7 @@ def export(run: RunFolder, folder: Path, host: Host, force: bool = False) -> Pat
             for name in (*read_sums(run.bundle), SUMS):
                 write_file(beside / name, (run.bundle / name).read_bytes())
         return folder
-    config, checkpoint = RunConfig.from_toml(host, run.config()), latest(run.checkpoints)
+    config, checkpoint = shared_config(run.load_config(host), run), latest(run.checkpoints)
     shape = run.shape()
     names = tuple(kind for kind in NETWORKS if kind in checkpoint.networks)
     manifest = describe(config, shape, names, host)

@@ -246,7 +246,7 @@ def check_option(host: Host, section: str, name: str, key: str, said: str) -> No
     if owners and section in PREFIXES:
         raise UsageError(
             f"{said} is not an option of {title} '{name}'; it belongs to {' and '.join(map(repr, owners))}: "
-            f"choose it with --{PREFIXES[section]} {owners[0]}"
+            f"choose it with {_selector(section)} {owners[0]}"
         )
     options_of(host, section, name).field(key, f"{title} '{name}'")
 
@@ -336,6 +336,10 @@ def _fields(options: type[Options]) -> set[str]:
 def _keyword(section: str) -> str:
     """The keyword of :func:`make_config` for a section: ``optimizer.generator`` is ``generator_optimizer``."""
     return "_".join(reversed(section.split(".")))
+
+
+def _selector(section: str) -> str:
+    return "--data" if section == "corpus" else f"--{PREFIXES[section]}"
 
 
 def _title(section: str) -> str:

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ganlm_core.errors import PluginError
 from ganlm_core.hookspecs import ENTRY_POINT_GROUP
@@ -87,6 +88,17 @@ def describe(error: BaseException) -> str:
     """An exception in one line; one of ours by its message alone."""
     text = " ".join(str(error).split())
     return text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}".rstrip(": ")
+
+
+def load_target(target: str, what: str, origin: Origin) -> Any:
+    """The object that ``package.module:attribute`` names. Raises PluginError naming ``what`` and its origin."""
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise PluginError(f"{what} of {origin} cannot be imported from {target}: {describe(error)}") from error
 
 
 def _points(file: Path) -> Iterator[tuple[str, str]]:

@@ -30,6 +30,7 @@ _ADVICE = {
     errno.EACCES: "; choose a place that you may write to",
     errno.EPERM: "; choose a place that you may write to",
     errno.EROFS: "; choose a place that you may write to",
+    errno.ENOTDIR: "; a part of the path is a file, choose another place",
 }
 _SUM_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 _REPR = reprlib.Repr()

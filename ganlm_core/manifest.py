@@ -12,6 +12,7 @@ from typing import Any
 import ganlm_core
 from ganlm_core.components import KINDS
 from ganlm_core.config import RunConfig
+from ganlm_core.discovery import Origin
 from ganlm_core.errors import GanlmError, PluginError, UnknownName, UsageError, WeightsError
 from ganlm_core.files import FETCH_AGAIN, read_json, shown
 from ganlm_core.hookspecs import GANLM_PLUGIN_API
@@ -32,6 +33,10 @@ class Component:
     distribution: str
     version: str
     api: int
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(self.distribution, self.version)
 
 
 @dataclass(frozen=True)
@@ -129,9 +134,9 @@ def build(host: Host, path: Path, manifest: Manifest, kind: str, shape: object) 
     name = _name_here(host, kind, component)
     try:
         options = host.spec(kind, name).options.of(component.options, f"{kind} '{name}'")
-        return host.build(kind, name, options, shape=shape)
+        return host.target(kind, name)(options=options, shape=shape)
     except UsageError as error:
-        raise WeightsError(f"{path}: {error}; use {component.distribution} {component.version}") from error
+        raise WeightsError(f"{path}: {error}; use {component.origin}") from error
     except GanlmError:
         raise
     except Exception as error:  # impossible sizes break a constructor in any way
@@ -152,6 +157,6 @@ def _name_here(host: Host, kind: str, component: Component) -> str:
     if component.distribution.endswith(".py"):
         remedy = f"load it with --plugin {component.distribution}"
     raise PluginError(
-        f"this bundle needs the {kind} '{short}' of {component.distribution} {component.version}, "
-        f"which is not installed; if you trust it: {remedy}"
+        f"this bundle needs the {kind} '{short}' of {component.origin}, which is not installed; "
+        f"if you trust it: {remedy}"
     )

@@ -11,7 +11,6 @@ ones), ``GANLM_PLUGINS`` (besides the built-in ones, only these), ``GANLM_STRICT
 
 import contextlib
 import functools
-import importlib
 import io
 import os
 import time
@@ -24,8 +23,18 @@ import pluggy
 
 from ganlm_core import hookspecs
 from ganlm_core.components import ComponentSpec, Options, check_spec
-from ganlm_core.discovery import BUILT_IN, Candidate, Origin, describe, installed, local, names_in, why_disabled
-from ganlm_core.errors import PluginError, UnknownName
+from ganlm_core.discovery import (
+    BUILT_IN,
+    Candidate,
+    Origin,
+    describe,
+    installed,
+    load_target,
+    local,
+    names_in,
+    why_disabled,
+)
+from ganlm_core.errors import GanlmError, PluginError, UnknownName
 from ganlm_core.hookspecs import GANLM_PLUGIN_API
 
 OBSERVER_HOOKS = ("ganlm_run_started", "ganlm_step_ended", "ganlm_evaluated", "ganlm_run_ended")
@@ -99,9 +108,10 @@ class _Content:
 
 
 class Host:
-    """Everything that the plugins of one process registered. Make one with :meth:`discover`."""
+    """Everything that the plugins of one process registered. ``files`` are the local ones. Made by :meth:`discover`."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: Iterable[str | Path] = ()) -> None:
+        self.files = tuple(map(str, files))
         self.health: list[Health] = []
         self._specs: dict[tuple[str, str], tuple[ComponentSpec, Origin]] = {}
         self._recipes: dict[str, Path] = {}
@@ -118,11 +128,11 @@ class Host:
         ``strict`` follows ``GANLM_STRICT_PLUGINS`` by default. Raises PluginError when a file cannot be loaded, and,
         if strict, when any plugin is broken, incompatible or duplicate.
         """
-        host = cls()
+        host = cls(files)
         for candidate in installed():
             host._add(candidate, why_disabled(candidate, no_plugins))
         host._miss(names_in("GANLM_PLUGINS"))
-        for file in files:
+        for file in host.files:
             health = host._add(local(Path(file)))
             if not health.usable:
                 raise PluginError(f"--plugin {file}: {health.reason}")
@@ -143,10 +153,22 @@ class Host:
         origin = self._find(kind, name)[1]
         return origin.distribution, origin.version
 
-    def build(self, kind: str, name: str, options: Options, **arguments: Any) -> Any:
-        """The component: ``target(options=options, **arguments)``. Raises PluginError if it cannot be imported."""
+    def target(self, kind: str, name: str) -> Any:
+        """What a component is made by. Raises PluginError if it cannot be imported."""
         spec, origin = self._find(kind, name)
-        return load_target(spec.target, f"{kind} '{name}'", origin)(options=options, **arguments)
+        return load_target(spec.target, f"{kind} '{name}'", origin)
+
+    def build(self, kind: str, name: str, options: Options, **arguments: Any) -> Any:
+        """The component: ``target(options=options, **arguments)``. Raises PluginError, or a GanlmError of its own."""
+        target, origin = self.target(kind, name), self._find(kind, name)[1]
+        try:
+            return target(options=options, **arguments)
+        except GanlmError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"{kind} '{name}' of {origin} cannot be built: {describe(error)}; --debug shows where"
+            ) from error
 
     def recipes(self) -> dict[str, Path]:
         """The recipe files by name, sorted."""
@@ -266,17 +288,6 @@ class Host:
 def default_host() -> Host:
     """The host of the installed plugins, discovered once in a process."""
     return Host.discover()
-
-
-def load_target(target: str, what: str, origin: Origin) -> Any:
-    """The object that ``package.module:attribute`` names. Raises PluginError naming ``what`` and its origin."""
-    module, _, attribute = target.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise PluginError(f"{what} of {origin} cannot be imported from {target}: {describe(error)}") from error
 
 
 class _Refused(Exception):

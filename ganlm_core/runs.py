@@ -2,6 +2,7 @@
 
 config.toml      fully resolved; runs again as it is
 run.json         versions, plugins, device, seed, command, shape, status
+data.txt         what came through standard input, if that was the data
 tokenizer.json   the tokenizer, fitted to the training data
 metrics.jsonl    a JSON object a line, with its step; no times, so that two runs of one seed leave the same bytes
 samples/         step-00001000.txt, a sentence a line
@@ -13,14 +14,19 @@ import importlib.metadata
 import itertools
 import json
 import platform
-from collections.abc import Mapping, Sequence
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ganlm_core
-from ganlm_core.errors import RunExists, UsageError, WeightsError
+from ganlm_core.config import RunConfig
+from ganlm_core.errors import PluginError, RunExists, UnknownName, UsageError, WeightsError
 from ganlm_core.files import read_json, read_text, reading, to_json, write_file, write_json, writing
+from ganlm_core.plugins import Host
 
 RUNS = Path("runs")
 
@@ -38,8 +44,8 @@ class RunFolder:
         Raises RunExists when there is something at ``path``.
         """
         folder = cls(_make_numbered(name) if path is None else _make(path))
-        write_file(folder.path / "config.toml", config.encode())
-        with writing(folder.path):
+        with removed_on_failure(folder.path), writing(folder.path):
+            folder.write_config(config)
             folder.samples.mkdir()
             folder.checkpoints.mkdir()
         return folder
@@ -71,9 +77,27 @@ class RunFolder:
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
 
+    @property
+    def data(self) -> Path:
+        return self.path / "data.txt"
+
     def config(self) -> str:
         """The text of config.toml. Raises WeightsError when it cannot be read."""
         return read_text(self.path / "config.toml")
+
+    def load_config(self, host: Host) -> RunConfig:
+        """What config.toml says. Raises PluginError naming the plugin files that the run had and ``host`` lacks."""
+        try:
+            return RunConfig.from_toml(host, self.config())
+        except (PluginError, UnknownName):
+            missing = [file for file in self.info().get("plugin_files", []) if file not in host.files]
+            if not missing:
+                raise
+            flags = shlex.join(word for file in missing for word in ("--plugin", file))
+            raise PluginError(f"{self.path} was started with a plugin that is not loaded; add {flags}") from None
+
+    def write_config(self, text: str) -> None:
+        write_file(self.path / "config.toml", text.encode())
 
     def tokenizer(self) -> str:
         """The text of tokenizer.json. Raises WeightsError when it cannot be read."""
@@ -131,10 +155,19 @@ def _make(path: Path) -> Path:
         try:
             path.mkdir(parents=True)
         except FileExistsError:
-            raise RunExists(
-                f"{path} is there already; choose another --out, or go on with it: --resume {path}"
-            ) from None
+            go_on = f", or go on with it: --resume {path}" if (path / "config.toml").is_file() else ""
+            raise RunExists(f"{path} is there already; choose another --out{go_on}") from None
     return path
+
+
+@contextmanager
+def removed_on_failure(path: Path) -> Iterator[None]:
+    """A folder in which nothing was trained yet is not worth keeping."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
 
 
 def free_path(name: str) -> Path:

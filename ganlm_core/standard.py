@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganlm_core.components import ComponentSpec, NoOptions, Options, option
+from ganlm_core.errors import OptionError
 from ganlm_core.hookspecs import hookimpl
 
 
@@ -69,6 +70,15 @@ class AdversarialOptions(Options):
         0.0, "share of the steps, after that, that train only the discriminator", min=0, max=1
     )
     discriminator_steps: int = option(1, "steps of the discriminator for each of the generator", min=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.warmup + self.discriminator_warmup >= 1:
+            raise OptionError(
+                f"algorithm 'adversarial': warmup {self.warmup} and discriminator-warmup {self.discriminator_warmup} "
+                "leave no step in which the networks train against each other; wanted a sum below 1: lower one of "
+                "them, or choose --algorithm mle"
+            )
 
 
 @dataclass(frozen=True)

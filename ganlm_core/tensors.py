@@ -1,6 +1,7 @@
 """Tensors to and from safetensors: the same tensors always give the same bytes, and reading is strict."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ganlm_core.errors import WeightsError
 from ganlm_core.files import FETCH_AGAIN, reading, to_json, write_file
@@ -47,6 +49,25 @@ def read_into(path: Path, module: nn.Module) -> None:
     """Load a file into ``module``: its names, shapes and dtypes, no more and no less. Raises WeightsError."""
     check_header(path, read_header(path), module)
     module.load_state_dict(read_tensors(path))
+
+
+@contextmanager
+def without_memory() -> Iterator[None]:
+    """What is built inside has shapes and no values: the meta device."""
+    with torch.device("meta"), _NoNormal():
+        yield
+
+
+class _NoNormal(TorchFunctionMode):
+    """Leaves out normal initialisation, for which torch would import its compiler on the meta device: two seconds."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in (nn.init.normal_, Tensor.normal_):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def check_header(path: Path, header: Header, module: nn.Module) -> None:

@@ -12,7 +12,7 @@ from ganlm_core import sampling
 from ganlm_core.algorithms.adversarial import Adversarial, discriminator_loss, generator_loss
 from ganlm_core.algorithms.mle import MLE, negative_log_likelihood
 from ganlm_core.components import NoOptions
-from ganlm_core.errors import UsageError
+from ganlm_core.errors import OptionError, UsageError
 from ganlm_core.estimators import Gumbel, Reinforce, Rollout, StraightThrough
 from ganlm_core.losses import Relativistic, Wasserstein
 from ganlm_core.protocol import (
@@ -89,7 +89,7 @@ def plan(algorithm: Algorithm, steps: int = 10) -> list[str]:
             ["m"] * 3 + ["d"] * 2 + ["ddg"] * 5,
             5,
         ),
-        ({"warmup": 1.0}, ["m"] * 10, 10),
+        ({"warmup": 0.96}, ["m"] * 10, 10),
         ({"warmup": 0.04}, ["dg"] * 10, 0),
     ],
 )
@@ -99,6 +99,16 @@ def test_warmups_come_first_and_rounds_follow(
     algorithm = Adversarial(make_parts(), AdversarialOptions(**options))
     assert plan(algorithm) == expected
     assert algorithm.adversarial_from == adversarial_from
+
+
+@pytest.mark.parametrize("discriminator_warmup", [0.2, 0.5])
+def test_warmups_that_leave_nothing_are_refused(discriminator_warmup: float) -> None:
+    with pytest.raises(OptionError) as caught:
+        AdversarialOptions(warmup=0.8, discriminator_warmup=discriminator_warmup)
+    assert str(caught.value) == (
+        f"algorithm 'adversarial': warmup 0.8 and discriminator-warmup {discriminator_warmup} leave no step in which "
+        "the networks train against each other; wanted a sum below 1: lower one of them, or choose --algorithm mle"
+    )
 
 
 def test_maximum_likelihood_is_one_phase_and_is_never_adversarial() -> None:

@@ -421,7 +421,10 @@ def test_a_component_of_the_same_name_is_no_substitute(copy, host):
 
 def test_a_local_plugin_is_asked_for_by_its_file(copy, host):
     change_generator(copy, name="mine", distribution="mine.py", version="")
-    assert refused(copy, host, PluginError).endswith("if you trust it: load it with --plugin mine.py")
+    assert refused(copy, host, PluginError) == (
+        "this bundle needs the generator 'mine' of mine.py, which is not installed; "
+        "if you trust it: load it with --plugin mine.py"
+    )
 
 
 def test_the_plugin_contract_of_another_version(copy, host):

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,7 @@ import click
 import pytest
 
 from ganlm_core import __version__
-from ganlm_core.cli import main
-from ganlm_core.plugins import default_host
+from tests.conftest import Ganlm
 
 PLUGIN = """
 import click
@@ -49,23 +47,6 @@ def dance():
 def stumble(how):
     raise {"interrupt": KeyboardInterrupt(), "bug": ValueError("a\\nb"), "disk": OSError(28, "No space left", "x")}[how]
 """
-
-Ganlm = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def ganlm(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ganlm:
-    """Call the command line in an empty folder, without what the environment may say; give code, stdout and stderr."""
-    for variable in [name for name in os.environ if name.startswith("GANLM_")]:
-        monkeypatch.delenv(variable)
-    monkeypatch.chdir(tmp_path)
-    default_host.cache_clear()
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        code = main([str(argument) for argument in arguments])
-        return code, *capsys.readouterr()
-
-    return call
 
 
 @pytest.fixture
@@ -338,6 +319,11 @@ def test_the_printed_configuration_runs_again_as_it_is(ganlm: Ganlm, tmp_path: P
             "--gen.heads 3",
             "--gen.heads is not an option of generator 'lstm'; it belongs to 'transformer': "
             "choose it with --gen transformer",
+        ),
+        (
+            "--data my.txt --corpus.size 3",
+            "--corpus.size is not an option of corpus 'file'; it belongs to 'grammar' and 'oracle': "
+            "choose it with --data grammar",
         ),
         (
             "--gen.hiden-size 3",

@@ -284,6 +284,14 @@ def test_blank_lines_and_repeats_are_told(tmp_path: Path) -> None:
     )
 
 
+def test_large_numbers_have_separators(tmp_path: Path) -> None:
+    corpus = load(path := tmp_path / "a.txt", "\n\n".join(SENTENCES * 10))
+    assert corpus.notes == (
+        f"{path}: 1,999 blank lines skipped",
+        f"{path}: 1,800 of 2,000 sentences (90.0%) repeat another",
+    )
+
+
 REFUSALS = [
     ("a.txt", b"", "{} is empty; give a file with one sentence a line"),
     ("a.txt", b"\n \n\t\n", "{} has only blank lines; give a file with one sentence a line"),

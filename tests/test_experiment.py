@@ -8,6 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -19,10 +22,11 @@ from ganlm_core import checkpoint
 from ganlm_core.cli import main
 from ganlm_core.cli.display import ProgressDisplay
 from ganlm_core.config import RunConfig
-from ganlm_core.errors import UsageError
+from ganlm_core.errors import Interrupted, UsageError
+from ganlm_core.execution import Display, execute
 from ganlm_core.plugins import default_host
 from ganlm_core.runs import RunFolder
-from tests.conftest import Ganlm, files_of, training_metrics
+from tests.conftest import Ganlm, files_of, tiny_config, training_metrics
 
 TINY = ["run", "--gen", "lstm", "--gen.hidden-size", "8", "--gen.embedding-size", "8",
         "--disc", "conv", "--disc.filters", "4", "--disc.embedding-size", "8",
@@ -145,13 +149,46 @@ def test_an_interrupted_run_says_how_to_go_on(
     assert (code, out) == (130, "")
     assert err.splitlines()[-1] == (
         f"ganlm: error: interrupted after step 3; the checkpoint of step {kept} is kept, "
-        f"go on with: ganlm run --resume '{run}'"
+        f"go on with: ganlm run --resume '{run}' --plugin {plugin}"
     )
     assert RunFolder(run).info()["status"] == "interrupted"
     assert checkpoint.latest(run / "checkpoints").step == kept
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert ganlm("run", "--resume", run)[0] == 0
     expect_same(run, finished)
+
+
+class Witness(Display):
+    """Remembers when it was told that the run stops."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def evaluated(self, step: int, values: Mapping[str, float], samples: list[str]) -> None:
+        self.events.append(f"evaluated {step}")
+        signal.raise_signal(signal.SIGINT)
+
+    def stopping(self) -> None:
+        self.events.append("stopping")
+
+    def ended(self, folder: RunFolder, status: str) -> None:
+        self.events.append(status)
+
+
+@pytest.mark.parametrize(
+    ("every", "events"),
+    [
+        (3, ["evaluated 3", "stopping", "interrupted"]),
+        (6, ["evaluated 6", "stopping", "finished"]),
+    ],
+    ids=["in a step", "in the final evaluation"],
+)
+def test_whoever_watches_is_told_at_once_that_a_signal_was_heard(tmp_path: Path, every: int, events: list[str]) -> None:
+    witness = Witness()
+    config = tiny_config("lstm", "conv", evaluate_every=every)
+    with pytest.raises(Interrupted) if events[-1] == "interrupted" else nullcontext():
+        execute(config, out=tmp_path / "run", display=witness)
+    assert witness.events == events
 
 
 def test_a_finished_run_is_shown_again_and_left_as_it_is(ganlm: Ganlm, finished: Path) -> None:
@@ -199,9 +236,26 @@ def test_metrics_tell_every_phase(finished: Path) -> None:
     assert {"accuracy", "entropy", "reward"} <= records[-1].keys()
 
 
+def test_a_step_for_nothing_but_the_warm_up_is_told(ganlm: Ganlm) -> None:
+    warning = "the warm-up takes every step, so the networks never train against each other; raise --steps"
+    for steps, told in ((1, True), (6, False)):
+        plan = json.loads(ganlm(*ARGUMENTS, "--algorithm.warmup", 0.6, "--steps", steps, "--dry-run", "--json")[1])
+        assert (warning in plan["notes"]) is told
+
+
+def test_sampling_does_not_import_the_compiler(finished: Path) -> None:
+    """Two seconds; normal initialisation on the meta device would."""
+    program = (
+        "import sys\nfrom ganlm_core.cli import main\n"
+        "sys.exit(main(['sample', sys.argv[1], '-n', '1']) or 'torch._dynamo' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(finished)], check=True, capture_output=True)
+
+
 def test_run_json_says_what_ran(finished: Path) -> None:
     info, version = RunFolder(finished).info(), ganlm_core.__version__
-    assert info.keys() == {"command", "device", "plugins", "seconds", "seed", "shape", "status", "versions"}
+    kept = {"command", "device", "plugin_files", "plugins", "seconds", "seed", "shape", "status", "versions"}
+    assert info.keys() == kept
     assert (info["status"], info["device"], info["seed"], info["shape"]["noise"]) == ("finished", "cpu", 0, 4)
     assert info["versions"].keys() == {"python", "torch", "ganlm"}
     assert info["plugins"] == {kind: ["ganlm", version] for kind in ("generator", "discriminator", "algorithm")}
@@ -234,6 +288,9 @@ def test_the_progress_line_fits_a_terminal_of_80_columns() -> None:
     (line,) = text.getvalue().splitlines()
     assert "2400/3000" in line
     assert re.search(r"accuracy 0\.50  D 1\.25  entropy 2\.50  G 0\.75  \d+ tok/s *$", line)
+    display.stopping()
+    Console(file=text, width=80).print(display.progress.get_renderable())
+    assert text.getvalue().splitlines()[1].endswith(" stopping after this; Ctrl-C again: at once")
 
 
 def test_json_is_all_there_is_on_stdout(ganlm: Ganlm, tmp_path: Path) -> None:
@@ -374,8 +431,14 @@ def test_standard_input_is_kept_for_resuming(ganlm: Ganlm, tmp_path: Path, monke
     saved = files_of(run)
     shutil.rmtree(run / "bundle")
     shutil.rmtree(run / "checkpoints" / "step-00000006")
+    assert ganlm("weights", "export", run, "--out", tmp_path / "copy")[0] == 0
     assert ganlm("run", "--resume", run)[0] == 0
     assert files_of(run) == saved
+    # A bundle says nothing of where its run was.
+    for recipe in (run / "bundle" / "recipe.toml", tmp_path / "copy" / "recipe.toml"):
+        assert tomllib.loads(recipe.read_text())["corpus"]["file"]["path"] == "data.txt"
+    for file in (path for folder in (run / "bundle", tmp_path / "copy") for path in folder.iterdir()):
+        assert str(run).encode() not in file.read_bytes()
 
 
 ONCE = """

@@ -13,13 +13,13 @@ CORE = ROOT / "ganlm_core"
 LEVELS = (
     ("errors",),
     ("components", "hookspecs", "settings"),
-    ("files", "discovery", "plugins", "config", "runs", "header", "standard", "manifest"),
+    ("files", "signals", "discovery", "plugins", "config", "runs", "header", "standard", "manifest"),
     ("protocol",),
     ("tensors", "sampling", "losses", "penalties", "estimators", "layers", "corpora", "tokenizer"),
     ("algorithms",),
     ("devices", "optimizers", "distributed", "trainer"),
     ("checkpoint", "model", "selftest", "card", "bundle", "metrics"),
-    ("evaluation", "testing", "experiment", "zoo"),
+    ("evaluation", "testing", "experiment", "execution", "zoo"),
     ("cli", "__main__"),
 )
 """A module imports from the rows above its own, and in its own row from what stands to its left."""

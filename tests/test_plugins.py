@@ -10,7 +10,7 @@ import pytest
 
 from ganlm_core.components import NoOptions
 from ganlm_core.discovery import installed
-from ganlm_core.errors import PluginError, UnknownName
+from ganlm_core.errors import DataError, PluginError, UnknownName
 from ganlm_core.plugins import Host
 
 HEAD = """
@@ -291,6 +291,36 @@ def test_a_local_file_that_cannot_be_loaded_is_an_error(tmp_path: Path, source: 
     with pytest.raises(PluginError) as caught:
         Host.discover([file])
     assert str(caught.value) == f"--plugin {file}: {message}"
+
+
+def test_a_host_knows_the_files_that_it_was_given(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(HEAD + GOOD)
+    assert (Host.discover([file]).files, Host.discover().files) == ((str(file),), ())
+
+
+def test_a_constructor_that_raises_is_named_with_its_plugin(install: Install) -> None:
+    install(
+        """
+        from ganlm_core.errors import DataError
+
+        def target(options, error):
+            raise error
+
+        @hookimpl
+        def ganlm_components():
+            yield ComponentSpec("loss", "bad", f"{__name__}:target")
+        """
+    )
+    host = Host.discover()
+    with pytest.raises(PluginError) as caught:
+        host.build("loss", "bad", NoOptions(), error=ValueError("of two\nlines"))
+    assert str(caught.value) == (
+        "loss 'bad' of some-zoo 2.5 cannot be built: ValueError: of two lines; --debug shows where"
+    )
+    assert isinstance(caught.value.__cause__, ValueError)
+    with pytest.raises(DataError, match=r"^it knows better$"):
+        host.build("loss", "bad", NoOptions(), error=DataError("it knows better"))
 
 
 @pytest.mark.parametrize(

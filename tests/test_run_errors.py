@@ -18,7 +18,7 @@ from tests.conftest import Ganlm
 
 TINY = ["run", "--steps", "2", "--batch-size", "8", "--device", "cpu", "--evaluation-samples", "20", "--log-every", "1",
         "--gen.hidden-size", "8", "--gen.embedding-size", "8", "--disc.filters", "4",
-        "--algorithm.warmup", "1", "--algorithm.discriminator-warmup", "0"]  # fmt: skip
+        "--algorithm.warmup", "0.5", "--algorithm.discriminator-warmup", "0"]  # fmt: skip
 GRAMMAR = ["--corpus.size", "300"]
 
 
@@ -107,6 +107,11 @@ Refused = Callable[..., str]
             "mle needs an autoregressive generator, and ConvGenerator writes all positions at once; choose another "
             "with --gen, or train it with --algorithm adversarial --algorithm.warmup 0",
         ),
+        (
+            "--algorithm.warmup 0.9 --algorithm.discriminator-warmup 0.25",
+            "algorithm 'adversarial': warmup 0.9 and discriminator-warmup 0.25 leave no step in which the networks "
+            "train against each other; wanted a sum below 1: lower one of them, or choose --algorithm mle",
+        ),
         ("--resume runs/none", "there is no run at runs/none; give the folder that 'ganlm run' printed"),
     ],
 )
@@ -130,7 +135,7 @@ LONG = "\n".join(f"word{number} a b c d e f" for number in range(200)).encode()
         ),
         (
             LONG,
-            "every sentence has more than the 4 tokens of a sequence, the shortest has 8 with <eos>; "
+            "{}: every sentence has more than the 4 tokens of a sequence, the shortest has 8 with <eos>; "
             "raise --tokenizer.max-length",
         ),
     ],
@@ -165,6 +170,10 @@ def test_a_column_that_is_not_there(refused: Refused, tmp_path: Path) -> None:
 def test_a_folder_that_is_there(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     assert refused(2, *TINY, *GRAMMAR, "--out", tmp_path / "run") == (
+        f"{tmp_path / 'run'} is there already; choose another --out"
+    )
+    (tmp_path / "run" / "config.toml").write_text("")
+    assert refused(2, *TINY, *GRAMMAR, "--out", tmp_path / "run") == (
         f"{tmp_path / 'run'} is there already; choose another --out, or go on with it: --resume {tmp_path / 'run'}"
     )
 
@@ -178,7 +187,7 @@ def test_a_folder_that_is_no_run(refused: Refused, tmp_path: Path) -> None:
 def test_a_file_where_a_folder_should_be(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert refused(1, *TINY, *GRAMMAR, "--out", tmp_path / "file" / "run") == (
-        f"cannot write {tmp_path / 'file' / 'run'}: Not a directory"
+        f"cannot write {tmp_path / 'file' / 'run'}: Not a directory; a part of the path is a file, choose another place"
     )
     assert refused(2, *TINY, *GRAMMAR, "--out", tmp_path / "file") == (
         f"Invalid value for '--out': Directory '{tmp_path / 'file'}' is a file; 'ganlm run --help' shows what it takes"
@@ -195,20 +204,23 @@ def test_a_folder_that_may_not_be_written(refused: Refused, tmp_path: Path) -> N
     )
 
 
-def test_a_disk_that_is_full_at_the_start(refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is room for config.toml, written with two calls, and for nothing more."""
+@pytest.mark.parametrize(("calls", "file"), [(0, "config.toml"), (2, "tokenizer.json")])
+def test_a_disk_that_is_full_at_the_start(
+    refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int, file: str
+) -> None:
+    """A file is written with two calls; after so many, there is room for nothing more."""
     done: list[int] = []
     fsync = os.fsync
 
     def refuse(descriptor: int) -> None:
         done.append(descriptor)
-        if len(done) > 2:
+        if len(done) > calls:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         fsync(descriptor)
 
     monkeypatch.setattr(files.os, "fsync", refuse)
     assert refused(1, *TINY, *GRAMMAR, "--out", tmp_path / "run") == (
-        f"cannot write {tmp_path / 'run' / 'tokenizer.json'}: No space left on device; free some space"
+        f"cannot write {tmp_path / 'run' / file}: No space left on device; free some space"
     )
 
 
@@ -229,7 +241,7 @@ def test_a_disk_that_gets_full_ends_the_run_which_can_go_on_later(ganlm: Ganlm, 
     assert (code, out) == (1, "")
     assert err.splitlines()[-1] == (
         f"ganlm: error: cannot write {run / 'metrics.jsonl'}: No space left on device; free some space; "
-        f"the checkpoint of step 0 is kept, go on with: ganlm run --resume {run}"
+        f"the checkpoint of step 0 is kept, go on with: ganlm run --resume {run} --plugin {tmp_path / 'full.py'}"
     )
     assert json.loads((run / "run.json").read_text())["status"] == "failed"
     (run / "metrics.jsonl").unlink()
@@ -259,7 +271,7 @@ def test_a_disk_that_takes_no_status_either(ganlm: Ganlm, tmp_path: Path, monkey
     partial = run / "checkpoints" / ".step-00000002.partial"
     assert err.splitlines()[-1] == (
         f"ganlm: error: cannot write {partial / 'tensors.safetensors'}: No space left on device; free some space; "
-        f"the checkpoint of step 0 is kept, go on with: ganlm run --resume {run}"
+        f"the checkpoint of step 0 is kept, go on with: ganlm run --resume {run} --plugin {tmp_path / 'full.py'}"
     )
     monkeypatch.undo()
     assert ganlm("run", "--resume", run)[0] == 0
@@ -318,10 +330,44 @@ def test_a_plugin_that_is_missing(ganlm: Ganlm, refused: Refused, tmp_path: Path
     plugin.write_text(PLUGIN)
     assert ganlm(*TINY, *GRAMMAR, "--gen", "mine", "--plugin", plugin, "--out", run)[0] == 0
     assert ganlm("sample", run, "-n", 1, "--plugin", plugin)[0] == 0
-    message = refused(3, "sample", run)
-    assert message.startswith("this bundle needs the generator 'mine' of mine.py")
-    assert message.endswith("which is not installed; if you trust it: load it with --plugin mine.py")
-    assert refused(2, "run", "--resume", run).startswith("there is no generator 'mine'")
+    assert refused(3, "sample", run) == (
+        "this bundle needs the generator 'mine' of mine.py, which is not installed; "
+        "if you trust it: load it with --plugin mine.py"
+    )
+    shutil.rmtree(run / "bundle")
+    lost = f"{run} was started with a plugin that is not loaded; add --plugin {plugin}"
+    assert refused(3, "run", "--resume", run) == lost
+    assert refused(3, "weights", "export", run, "--out", tmp_path / "copy") == lost
+    assert ganlm("run", "--resume", run, "--plugin", plugin)[0] == 0
+
+
+BROKEN = """
+from ganlm_core.components import ComponentSpec
+from ganlm_core.hookspecs import hookimpl
+
+@hookimpl
+def ganlm_components():
+    yield ComponentSpec("discriminator", "broken", f"{__name__}:Broken")
+
+class Broken:
+    def __init__(self, shape, options):
+        raise ZeroDivisionError("division by zero")
+"""
+
+
+def test_a_constructor_that_raises(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(BROKEN)
+    assert refused(3, "run", *GRAMMAR, "--disc", "broken", "--plugin", tmp_path / "mine.py") == (
+        "discriminator 'broken' of mine.py cannot be built: ZeroDivisionError: division by zero; --debug shows where"
+    )
+
+
+def test_an_optimiser_of_a_network_that_there_is_not(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("[optimizer.generatr.adam]\nlr = 0.1\n")
+    assert refused(2, "run", *GRAMMAR, "--config", tmp_path / "mine.toml") == (
+        "there is no network 'generatr'; did you mean 'generator'? "
+        "[optimizer.generatr] is for one of generator, discriminator"
+    )
 
 
 def test_a_run_without_a_checkpoint_that_is_whole(refused: Refused, run: Path) -> None:

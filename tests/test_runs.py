@@ -39,6 +39,28 @@ def test_an_existing_folder_is_left_alone(run):
     assert run.config() == "x = 1\n"
 
 
+def test_a_folder_that_is_no_run_cannot_be_gone_on_with(tmp_path):
+    (tmp_path / "notes").mkdir()
+    with pytest.raises(RunExists) as caught:
+        RunFolder.create(tmp_path / "notes", "name", "")
+    assert str(caught.value) == f"{tmp_path / 'notes'} is there already; choose another --out"
+
+
+@pytest.mark.parametrize("path", ["run", None])
+def test_a_folder_whose_configuration_cannot_be_written_is_not_left(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "fsync", refuse)
+    place = Path(path or "runs/name-1")
+    with pytest.raises(GanlmError) as caught:
+        RunFolder.create(path and place, "name", "x = 1\n")
+    assert str(caught.value) == f"cannot write {place / 'config.toml'}: No space left on device; free some space"
+    assert not place.exists()
+
+
 def test_open_wants_a_run(tmp_path):
     with pytest.raises(UsageError, match=re.escape(f"there is no run at {tmp_path}/none; give the folder")):
         RunFolder.open(tmp_path / "none")
@@ -131,5 +153,7 @@ def test_a_refused_write_changes_nothing(run, monkeypatch, code, message):
 
 def test_a_place_below_a_file_cannot_be_made(run):
     path = run.path / "config.toml" / "below"
-    with pytest.raises(GanlmError, match=re.escape(f"cannot write {path}: Not a directory")):
+    with pytest.raises(GanlmError) as caught:
         RunFolder.create(path, "name", "")
+    advice = "a part of the path is a file, choose another place"
+    assert str(caught.value) == f"cannot write {path}: Not a directory; {advice}"

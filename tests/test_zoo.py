@@ -14,7 +14,7 @@ import torch
 
 import ganlm_core
 from ganlm_core import bundle, checkpoint
-from ganlm_core.experiment import execute
+from ganlm_core.execution import execute
 from ganlm_core.plugins import default_host
 from ganlm_core.protocol import Shape
 from ganlm_core.runs import RunFolder

@@ -7,9 +7,9 @@ import click
 
 from ganlm_core import __version__
 from ganlm_core.cli.context import Invocation, current_host, shared_options
-from ganlm_core.discovery import BUILT_IN, Origin
+from ganlm_core.discovery import BUILT_IN, Origin, load_target
 from ganlm_core.errors import GanlmError, Interrupted, UnknownName
-from ganlm_core.plugins import Command, load_target
+from ganlm_core.plugins import Command
 
 COMMANDS = {
     "run": ("ganlm_core.cli.run:run", "train a generator against a discriminator"),

@@ -15,7 +15,8 @@ from rich.table import Column, Table
 
 from ganlm_core.cli.output import echo_json
 from ganlm_core.config import RunConfig
-from ganlm_core.experiment import Display, Experiment, execute, prepare, run_name
+from ganlm_core.execution import Display, execute
+from ganlm_core.experiment import Experiment, prepare, run_name
 from ganlm_core.files import read_json
 from ganlm_core.plugins import Host
 from ganlm_core.runs import RunFolder, free_path
@@ -87,6 +88,9 @@ class ProgressDisplay(Display):
 
     def note(self, line: str) -> None:
         self.console.print(f"[dim]{escape(line)}[/]")
+
+    def stopping(self) -> None:
+        self.progress.update(self.task, numbers="stopping after this; Ctrl-C again: at once")
 
     def ended(self, folder: RunFolder, status: str) -> None:
         self.progress.stop()

@@ -177,10 +177,10 @@ def configure(host: Host, chosen: Mapping[str, Any], options: Layer | None = Non
 
 
 def _saved(host: Host, run: Path) -> RunConfig:
-    """The configuration that a run started with. Raises UsageError when it is no run folder."""
+    """The configuration that a run started with. Raises UsageError for no run folder, PluginError for lost plugins."""
     from ganlm_core.runs import RunFolder
 
-    return RunConfig.from_toml(host, RunFolder.open(run).config())
+    return RunFolder.open(run).load_config(host)
 
 
 def _refuse_changes(run: Path, saved: RunConfig, config: RunConfig) -> None:

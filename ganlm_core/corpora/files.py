@@ -118,7 +118,8 @@ _READERS: dict[str, Callable[[str, str, str], Iterator[str]]] = {
 def _notes(name: str, sentences: list[str], blank: int) -> tuple[str, ...]:
     notes = []
     if blank:
-        notes.append(f"{name}: {blank} blank lines skipped")
+        notes.append(f"{name}: {blank:,} blank lines skipped")
     if repeats := len(sentences) - len(set(sentences)):
-        notes.append(f"{name}: {repeats} of {len(sentences)} sentences ({repeats / len(sentences):.1%}) repeat another")
+        share = f"{repeats:,} of {len(sentences):,} sentences ({repeats / len(sentences):.1%})"
+        notes.append(f"{name}: {share} repeat another")
     return tuple(notes)
