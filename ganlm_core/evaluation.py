@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -90,7 +90,7 @@ class Judge:
 
     def unigram(self, log_frequencies: Tensor, n: int) -> Values:
         """The same of the unigram model of the given log frequencies (V,)."""
-        model = Unigram(self.shape)
+        model = Unigram(replace(self.shape, noise=0))
         model.prior.copy_(log_frequencies)
         return self.generator(model, n)[0]
 
