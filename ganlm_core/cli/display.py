@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from ganlm_core.cli.output import echo_json
+from ganlm_core.cli.output import REFERENCES, TITLES, echo_json, metric_cell
 from ganlm_core.config import RunConfig
 from ganlm_core.execution import Display, execute
 from ganlm_core.experiment import Experiment, prepare, run_name
@@ -26,21 +26,7 @@ SHOWN = 3
 
 SHOWN_AT_END = 8
 
-TITLES = {
-    "valid": "valid",
-    "distinct": "distinct",
-    "copied": "copied",
-    "process_nll": "process NLL",
-    "test_nll": "held-out NLL",
-}
-SHARES = ("valid", "distinct", "copied")
-SUBJECTS = {
-    "before": "before GAN training",
-    "after": "after training",
-    "real": "real held-out",
-    "process": "perfect generator",
-    "unigram": "unigram model",
-}
+SUBJECTS = {"before": "before GAN training", "after": "after training", **REFERENCES}
 
 
 class ProgressDisplay(Display):
@@ -80,8 +66,8 @@ class ProgressDisplay(Display):
         self.progress.update(self.task, completed=step, numbers="  ".join([*shown, f"{_rounded(speed)} tok/s"]))
 
     def evaluated(self, step: int, values: Mapping[str, float], samples: list[str]) -> None:
-        titles = {name: TITLES.get(name, name).split("\n")[0] for name in values}
-        numbers = "  ".join(f"{titles[name]} {_cell(name, value)}" for name, value in values.items())
+        titles = {name: TITLES.get(name, name) for name in values}
+        numbers = "  ".join(f"{titles[name]} {metric_cell(name, value)}" for name, value in values.items())
         self.console.print(f"[bold]step {step}[/]  {numbers}")
         for text in samples[:SHOWN]:
             self.console.print(f"  [dim]{escape(text)}[/]")
@@ -108,12 +94,6 @@ def _short(name: str) -> str:
 
 def _rounded(speed: float) -> str:
     return f"{speed / 1000:,.0f}k" if speed >= 10_000 else f"{speed:,.0f}"
-
-
-def _cell(name: str, value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.1%}" if name in SHARES else f"{value:.2f}"
 
 
 def train_and_show(config: RunConfig, *, host: Host, out: Path | None, resume: Path | None, as_json: bool) -> None:
@@ -166,5 +146,5 @@ def _results(evaluation: Mapping[str, Any]) -> Table:
     for name in metrics:
         table.add_column(TITLES.get(name, name), justify="right")
     for key, values in subjects.items():
-        table.add_row(SUBJECTS[key], *(_cell(name, values.get(name)) for name in metrics))
+        table.add_row(SUBJECTS[key], *(metric_cell(name, values.get(name)) for name in metrics))
     return table

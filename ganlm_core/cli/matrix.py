@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,20 +14,11 @@ from typing import Any
 import click
 
 from ganlm_core.cli.context import current_host, invocation
-from ganlm_core.cli.output import echo_json, echo_table
+from ganlm_core.cli.output import REFERENCES, TITLES, echo_json, echo_table, metric_cell
 from ganlm_core.errors import GanlmError
 from ganlm_core.files import read_json, write_file
 from ganlm_core.runs import RunFolder
 
-COLUMNS = {
-    "valid": "valid",
-    "distinct": "distinct",
-    "copied": "copied",
-    "process_nll": "process NLL",
-    "test_nll": "held-out NLL",
-}
-SHARES = ("valid", "distinct", "copied")
-SUBJECTS = {"real": "real held-out text", "process": "perfect generator", "unigram": "unigram model"}
 SAMPLES = 3
 """Sentences that the page shows of each pair."""
 
@@ -123,7 +115,7 @@ def _train(
 
 
 def _header() -> list[str]:
-    return ["generator", "discriminator", *COLUMNS.values(), "seconds"]
+    return ["generator", "discriminator", *TITLES.values(), "seconds"]
 
 
 def _rows(cells: Sequence[Cell]) -> Iterator[list[str]]:
@@ -132,15 +124,14 @@ def _rows(cells: Sequence[Cell]) -> Iterator[list[str]]:
         values = cell.evaluation.get("after", {})
         seconds = "failed" if cell.failure else f"{cell.info['seconds']:.0f}"
         yield [cell.generator, cell.discriminator, *_cells(values), seconds]
-    for key, title in SUBJECTS.items():
+    for key, title in REFERENCES.items():
         found = next((cell.evaluation.get(key) for cell in cells if not cell.failure), None)
         if found is not None:
             yield [title, "", *_cells(found), ""]
 
 
 def _cells(values: Mapping[str, float]) -> list[str]:
-    shown = {name: f"{value:.1%}" if name in SHARES else f"{value:.2f}" for name, value in values.items()}
-    return [shown.get(name, "-") for name in COLUMNS]
+    return [metric_cell(name, values.get(name)) for name in TITLES]
 
 
 def _page(cells: Sequence[Cell], rows: Sequence[Sequence[str]], command: str) -> str:
@@ -157,9 +148,20 @@ def _page(cells: Sequence[Cell], rows: Sequence[Sequence[str]], command: str) ->
             rows=rows,
             evaluation=done[0].evaluation if done else {},
             failures=[cell for cell in cells if cell.failure],
+            settings=_settings(done),
             samples={f"{cell.generator} against {cell.discriminator}": _samples(cell) for cell in done},
         )
     )
+
+
+def _settings(cells: Sequence[Cell]) -> dict[str, str]:
+    """The configuration of the first pair of each recipe; the others differ in their networks alone."""
+    found: dict[str, tuple[str, str]] = {}
+    for cell in cells:
+        toml = RunFolder(cell.run).config()
+        title = f"as for {cell.generator} against {cell.discriminator}"
+        found.setdefault(tomllib.loads(toml)["recipe"], (title, toml))
+    return {f"Recipe `{recipe}`, {title}": toml for recipe, (title, toml) in found.items()}
 
 
 def _samples(cell: Cell) -> list[str]:

@@ -5,6 +5,27 @@ from typing import Any
 
 import click
 
+TITLES = {
+    "valid": "valid",
+    "distinct": "distinct",
+    "copied": "copied",
+    "process_nll": "process NLL",
+    "test_nll": "held-out NLL",
+}
+"""The metrics that every run ends with, in the order of the tables; a plugin's come after them."""
+
+REFERENCES = {"real": "real held-out", "process": "perfect generator", "unigram": "unigram model"}
+"""The rows that every table has beside the models: a ceiling, what chance would have, and the floor."""
+
+_SHARES = ("valid", "distinct", "copied")
+
+
+def metric_cell(name: str, value: float | None) -> str:
+    """A metric as text: shares in per cent, a dash for what does not exist."""
+    if value is None:
+        return "-"
+    return f"{value:.1%}" if name in _SHARES else f"{value:.2f}"
+
 
 def echo_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns as wide as their widest cell; the last one ends where its text ends."""
