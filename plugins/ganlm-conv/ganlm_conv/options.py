@@ -9,7 +9,7 @@ from ganlm_core.settings import AUTO
 class ConvGeneratorOptions(Options):
     hidden_size: int = option(64, "channels (H)", min=1)
     blocks: int = option(3, "residual blocks of two convolutions each", min=1)
-    kernel: int = option(3, "positions that a convolution sees, an odd number", min=1)
+    kernel: int = option(5, "positions that a convolution sees, an odd number", min=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
