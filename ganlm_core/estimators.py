@@ -112,6 +112,7 @@ class Reinforce(_ScoreFunction):
     def __init__(self, options: ReinforceOptions) -> None:
         super().__init__(options.baseline, options.decay)
         self.options = options
+        self.per_position_only = options.reward == "position"
 
     def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
         drawn = sampling.sample(generator, batch.noise)

@@ -156,6 +156,11 @@ def _check_fit(config: RunConfig, parts: Parts) -> None:
             f"estimator '{config.estimator.name}' needs an autoregressive generator, and '{config.generator.name}' "
             "writes all positions at once; choose another --gen or another --estimator"
         )
+    if parts.estimator.per_position_only and not parts.discriminator.per_position:
+        raise UsageError(
+            f"estimator '{config.estimator.name}' wants a logit for every position, and '{config.discriminator.name}' "
+            "gives one per sequence; choose a discriminator that gives them, or another reward"
+        )
     if parts.penalty.interval > 0 and not parts.discriminator.twice_differentiable:
         raise UsageError(
             f"penalty '{config.penalty.name}' needs a discriminator that can be differentiated twice, and "

@@ -152,9 +152,12 @@ class Estimator(nn.Module, ABC):
     x ~ p(x | noise). A cost per position counts as its mean over the positions of the mask. The value of the scalar
     means nothing by itself; the cost is logged. The cost may be asked about any multiple of B sequences, of which row i
     belongs to row i % B of the batch. Whatever an estimator remembers from step to step is a buffer.
+
+    ``autoregressive_only``, ``per_position_only``: what it needs of the generator and of the discriminator.
     """
 
     autoregressive_only: ClassVar[bool] = False
+    per_position_only: bool = False
 
     @abstractmethod
     def forward(self, generator: Generator, batch: "Batch", cost: Cost) -> Tensor: ...

@@ -103,6 +103,11 @@ Refused = Callable[..., str]
             "--precision tf32 is for CUDA, and this run is on cpu; use float32",
         ),
         (
+            "--estimator.reward position",
+            "estimator 'reinforce' wants a logit for every position, and 'conv' gives one per sequence; "
+            "choose a discriminator that gives them, or another reward",
+        ),
+        (
             "--gen conv --algorithm mle",
             "mle needs an autoregressive generator, and ConvGenerator writes all positions at once; choose another "
             "with --gen, or train it with --algorithm adversarial --algorithm.warmup 0",
