@@ -15,7 +15,7 @@ In TOML, one table per section names the choice and holds its options::
 
 A layer is such a mapping with anything left out; later layers win. A layer that chooses another name in a section
 drops the options that earlier layers gave to the old one. The name ``*``, from Python only, stands for whichever
-is chosen. A recipe is a layer in a file of its own, with an optional ``[about]`` table (``summary``, ``paper``).
+is chosen. A recipe is a layer in a file of its own, with an optional ``[about]`` table (:mod:`ganlm_core.about`).
 """
 
 import os
@@ -127,7 +127,7 @@ def override(host: Host, config: RunConfig, layers: Sequence[Layer]) -> RunConfi
 def difference(old: RunConfig, new: RunConfig) -> list[str]:
     """What differs, a line each: ``generator.lstm.hidden_size: 128 -> 256`` or ``generator: lstm -> conv``."""
     names = [{"recipe": config.recipe, **_names(config)} for config in (old, new)]
-    options = [_flat(config) for config in (old, new)]
+    options = [settings_of(config) for config in (old, new)]
     changed = {key: tuple(each.get(key, "nothing") for each in names) for key in names[0] | names[1]}
     changed |= {key: (options[0][key], options[1][key]) for key in options[0] if key in options[1]}
     return [f"{key}: {before} -> {after}" for key, (before, after) in changed.items() if before != after]
@@ -234,6 +234,26 @@ def options_of(host: Host, section: str, name: str) -> type[Options]:
     return known[name]
 
 
+def sections(layer: Layer) -> Iterator[tuple[str, Mapping[str, Mapping[str, Any]]]]:
+    """The tables of a layer that choose something, by section. Raises UnknownName for any other key."""
+    known = (*KIND_SECTIONS, "tokenizer", "optimizer", "training", "recipe", "about")
+    for key, value in layer.items():
+        if key not in known:
+            raise UnknownName("section of a configuration", key, known, hint=f"the sections are {', '.join(known)}")
+        if key == "optimizer":
+            for network, table in _table(key, value).items():
+                yield f"{key}.{network}", _tables(f"{key}.{network}", table)
+        elif key not in ("training", "recipe", "about"):
+            yield key, _tables(key, value)
+
+
+def settings_of(config: RunConfig) -> dict[str, Any]:
+    """Every option by its place in the file: ``training.steps``, ``generator.lstm.hidden_size``, ..."""
+    tables = {f"{section}.{choice.name}": choice.options for section, choice in config.choices().items()}
+    tables["training"] = config.training
+    return {f"{table}.{key}": value for table, options in tables.items() for key, value in options.as_dict().items()}
+
+
 def check_option(host: Host, section: str, name: str, key: str, said: str) -> None:
     """Raises UsageError unless the choice ``name`` has the option ``key``, which the user wrote as ``said``.
 
@@ -259,7 +279,7 @@ def _build(host: Host, layers: Sequence[Layer]) -> RunConfig:
     for layer in layers:
         recipe = layer.get("recipe", recipe)
         training |= _table("training", layer.get("training", {}))
-        for section, table in _sections(layer):
+        for section, table in sections(layer):
             old, options = chosen.get(section, ("adam", {}))
             new = _name_in(section, table) or old
             kept = options if new == old else {}
@@ -280,23 +300,10 @@ def _recipe_of(host: Host, layers: Sequence[Layer]) -> str:
     if named:
         return str(named[-1])
     generators = [
-        _name_in(section, table) for layer in layers for section, table in _sections(layer) if section == "generator"
+        _name_in(section, table) for layer in layers for section, table in sections(layer) if section == "generator"
     ]
     name = next((name for name in reversed(generators) if name), DEFAULTS["generator"])
     return host.spec("generator", name).recipe or DEFAULT_RECIPE
-
-
-def _sections(layer: Layer) -> Iterator[tuple[str, Mapping[str, Mapping[str, Any]]]]:
-    """The tables of a layer that choose something, by section. Raises UnknownName for any other key."""
-    known = (*KIND_SECTIONS, "tokenizer", "optimizer", "training", "recipe", "about")
-    for key, value in layer.items():
-        if key not in known:
-            raise UnknownName("section of a configuration", key, known, hint=f"the sections are {', '.join(known)}")
-        if key == "optimizer":
-            for network, table in _table(key, value).items():
-                yield f"{key}.{network}", _tables(f"{key}.{network}", table)
-        elif key not in ("training", "recipe", "about"):
-            yield key, _tables(key, value)
 
 
 def _name_in(section: str, table: Mapping[str, Any]) -> str | None:
@@ -321,12 +328,6 @@ def _table(key: str, value: Any) -> Mapping[str, Any]:
 
 def _names(config: RunConfig) -> dict[str, str]:
     return {section: choice.name for section, choice in config.choices().items()}
-
-
-def _flat(config: RunConfig) -> dict[str, Any]:
-    tables = {f"{section}.{choice.name}": choice.options for section, choice in config.choices().items()}
-    tables["training"] = config.training
-    return {f"{table}.{key}": value for table, options in tables.items() for key, value in options.as_dict().items()}
 
 
 def _fields(options: type[Options]) -> set[str]:

@@ -160,7 +160,7 @@ def test_show_has_every_option_of_every_kind_of_the_name(ganlm: Ganlm) -> None:
 
 def test_show_an_optimiser_and_a_recipe(ganlm: Ganlm) -> None:
     assert "--gen-optimizer.momentum --disc-optimizer.momentum" in ganlm("show", "sgd")[1]
-    assert 'summary = "' in ganlm("show", "autoregressive")[1]
+    assert "\ntraining.steps " in ganlm("show", "autoregressive")[1]
 
 
 def test_show_of_an_unknown_name(ganlm: Ganlm) -> None:

@@ -13,7 +13,7 @@ CORE = ROOT / "ganlm_core"
 LEVELS = (
     ("errors",),
     ("components", "hookspecs", "settings"),
-    ("files", "signals", "discovery", "plugins", "config", "runs", "header", "standard", "manifest"),
+    ("files", "signals", "discovery", "plugins", "config", "about", "runs", "header", "standard", "manifest"),
     ("protocol",),
     ("tensors", "sampling", "losses", "penalties", "estimators", "layers", "corpora", "tokenizer"),
     ("algorithms",),

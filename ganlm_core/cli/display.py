@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from ganlm_core.cli.output import REFERENCES, TITLES, echo_json, metric_cell
+from ganlm_core.cli.output import REFERENCES, TITLES, echo_json, metric_cell, ordered
 from ganlm_core.config import RunConfig
 from ganlm_core.execution import Display, execute
 from ganlm_core.experiment import Experiment, prepare, run_name
@@ -139,8 +139,7 @@ def _plain(value: Any) -> str:
 
 def _results(evaluation: Mapping[str, Any]) -> Table:
     subjects = {key: evaluation[key] for key in SUBJECTS if key in evaluation}
-    found = {name for values in subjects.values() for name in values}
-    metrics = [*(name for name in TITLES if name in found), *sorted(found - TITLES.keys())]
+    metrics = ordered(name for values in subjects.values() for name in values)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", no_wrap=True)
     for name in metrics:

@@ -1,6 +1,6 @@
 """Listings: aligned plain text for people, JSON for programs. Without colours, so that they start at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
@@ -18,6 +18,12 @@ REFERENCES = {"real": "real held-out", "process": "perfect generator", "unigram"
 """The rows that every table has beside the models: a ceiling, what chance would have, and the floor."""
 
 _SHARES = ("valid", "distinct", "copied")
+
+
+def ordered(metrics: Iterable[str]) -> list[str]:
+    """Metrics in the order of the tables: those of TITLES, then the others by name."""
+    found = set(metrics)
+    return [*(name for name in TITLES if name in found), *sorted(found - TITLES.keys())]
 
 
 def metric_cell(name: str, value: float | None) -> str:

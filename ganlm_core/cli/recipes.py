@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from ganlm_core.about import About, check_about
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.output import echo_json, echo_table, json_option
 from ganlm_core.config import read_layer, read_recipe, resolve
@@ -19,12 +20,12 @@ def recipes() -> None:
 @recipes.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """Every recipe with its summary."""
+    """Every recipe: what it does, whose it is, and what it needs of its parts."""
     entries = [{"name": name, "path": str(path), **_about(path)} for name, path in current_host().recipes().items()]
     if as_json:
         echo_json(entries)
     else:
-        columns = ("name", "summary", "paper")
+        columns = ("name", "summary", "paper", "needs")
         echo_table(columns, [[entry[column] for column in columns] for entry in entries])
 
 
@@ -75,13 +76,15 @@ def validate(recipes: tuple[str, ...]) -> None:
 
 
 def _validate(host: Host, recipe: str) -> None:
-    layer = read_layer(Path(recipe)) if Path(recipe).suffix == ".toml" else {"recipe": recipe}
-    resolve(host, [layer])
+    named = Path(recipe).suffix != ".toml"
+    layer = read_recipe(host, recipe) if named else read_layer(Path(recipe))
+    check_about(host, layer)
+    resolve(host, [{"recipe": recipe}] if named else [layer])
 
 
 def _about(path: Path) -> dict[str, str]:
     try:
-        about = read_layer(path).get("about", {})
+        about = About.of(read_layer(path))
     except UsageError as error:
-        return {"summary": str(error), "paper": ""}
-    return {key: str(about.get(key, "")) for key in ("summary", "paper")}
+        about = About(summary=str(error))
+    return {"summary": about.summary, "paper": about.paper, "needs": about.needs}

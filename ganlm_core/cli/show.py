@@ -1,16 +1,22 @@
 """``ganlm show``: one name with everything that is declared about it."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import click
 
+from ganlm_core.about import About, beside_paper, measured, parts_of
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.list import CHOOSABLE, summary
-from ganlm_core.cli.output import echo_json, echo_table, json_option
+from ganlm_core.cli.output import TITLES, echo_json, echo_table, json_option, metric_cell, ordered
 from ganlm_core.components import Option
-from ganlm_core.config import PREFIXES, catalog
+from ganlm_core.config import PREFIXES, catalog, read_recipe
 from ganlm_core.errors import UnknownName
 from ganlm_core.plugins import Host
+
+MOMENTS = ("before", "after")
+"""Where a run is measured: before adversarial training and after it."""
 
 
 @click.command()
@@ -20,24 +26,38 @@ def show(name: str, as_json: bool) -> None:
     """A component, tokenizer or optimiser with its options, or a recipe. A NAME that several kinds have shows all."""
     host = current_host()
     found = [describe(host, kind, name) for kind in CHOOSABLE if name in catalog(host, kind)]
-    recipe = host.recipes().get(name)
-    if not found and recipe is None:
+    if not found and name not in host.recipes():
         known = [*host.recipes(), *(other for kind in CHOOSABLE for other in catalog(host, kind))]
         raise UnknownName("component or recipe", name, known, hint="'ganlm list' and 'ganlm recipes list' show them")
+    if name in host.recipes():
+        found.append(describe_recipe(host, name))
     if as_json:
-        recipes = [{"kind": "recipe", "name": name, "path": str(recipe)}] if recipe else []
-        echo_json(found + recipes)
+        echo_json(found)
         return
     for entry in found:
-        _echo_entry(entry)
-    if recipe:
-        click.echo(f"recipe {name} ({recipe})\n\n{recipe.read_text(encoding='utf-8')}")
+        (_echo_recipe if entry["kind"] == "recipe" else _echo_entry)(entry)
 
 
 def describe(host: Host, kind: str, name: str) -> dict[str, Any]:
     """The entry of ``ganlm list`` with the options."""
     options = catalog(host, kind)[name].fields()
     return summary(host, kind, name) | {"options": [_option(kind, option) for option in options]}
+
+
+def describe_recipe(host: Host, name: str) -> dict[str, Any]:
+    """The entry of ``ganlm recipes list`` with what it chooses, its settings beside the paper's, and its results."""
+    about, path = About.of(read_recipe(host, name)), host.recipes()[name]
+    return {
+        "kind": "recipe",
+        "name": name,
+        "path": str(path),
+        "summary": about.summary,
+        "paper": about.paper,
+        "needs": about.needs,
+        "parts": parts_of(host, name),
+        "settings": [asdict(setting) for setting in beside_paper(host, name)],
+        "measured": measured(path),
+    }
 
 
 def _option(kind: str, option: Option) -> dict[str, Any]:
@@ -70,5 +90,37 @@ def _echo_entry(entry: dict[str, Any]) -> None:
         click.echo()
 
 
+def _echo_recipe(entry: dict[str, Any]) -> None:
+    click.echo(f"recipe {entry['name']} ({entry['path']})")
+    needs = f"needs {entry['needs']}" if entry["needs"] else ""
+    for text in (entry["summary"], entry["paper"], needs):
+        if text:
+            click.echo(text)
+    _echo_part(("part", "choice"), [list(part) for part in entry["parts"].items()])
+    settings = [[one["name"], _text(one["here"]), _text(one["paper"])] for one in entry["settings"]]
+    _echo_part(("setting", "here", "paper"), settings)
+    _echo_measured(entry["measured"])
+
+
+def _echo_measured(results: Mapping[str, Mapping[str, Any]]) -> None:
+    """A row for each corpus and moment, and below them the commands that gave them."""
+    rows = [(corpus, when, found[when]) for corpus, found in results.items() for when in MOMENTS if when in found]
+    metrics = ordered(name for _, _, values in rows for name in values)
+    header = ("measured on", "training", *(TITLES.get(name, name) for name in metrics))
+    cells = [[metric_cell(name, values.get(name)) for name in metrics] for _, _, values in rows]
+    _echo_part(header, [[corpus, when, *line] for (corpus, when, _), line in zip(rows, cells, strict=True)])
+    for found in results.values():
+        click.echo(f"{found['command']}  # seed {found['seed']}, {found['seconds']:.0f} seconds")
+
+
+def _echo_part(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    if rows:
+        click.echo()
+        echo_table(header, rows)
+
+
 def _text(value: Any) -> str:
+    """A value as it is written, and a dash for none."""
+    if value is None:
+        return "-"
     return str(value).lower() if isinstance(value, bool) else str(value)
