@@ -1,44 +1,23 @@
 """``ganlm matrix``: every generator against every discriminator under one protocol, as one table."""
 
-import os
 import shlex
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
 from ganlm_core.cli.context import current_host, invocation
-from ganlm_core.cli.output import REFERENCES, TITLES, echo_json, echo_table, metric_cell
+from ganlm_core.cli.output import REFERENCES, TITLES, echo_json, echo_table, metric_cells
+from ganlm_core.cli.sweep import Trained, train_all
 from ganlm_core.errors import GanlmError
-from ganlm_core.files import read_json, write_file
-from ganlm_core.runs import RunFolder
+from ganlm_core.files import write_file
 
 SAMPLES = 3
 """Sentences that the page shows of each pair."""
 
-
-@dataclass(frozen=True)
-class Cell:
-    """One pair: where its run is, and what became of it. ``failure`` is the error line of a run that failed."""
-
-    generator: str
-    discriminator: str
-    run: Path
-    failure: str = ""
-
-    @property
-    def evaluation(self) -> dict[str, Any]:
-        return {} if self.failure else read_json(self.run / "bundle" / "evaluation.json")
-
-    @property
-    def info(self) -> dict[str, Any]:
-        return {} if self.failure else read_json(self.run / "run.json")
+Cells = Mapping[tuple[str, str], Trained]
+"""The runs by generator and discriminator."""
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "show_default": True})
@@ -69,10 +48,9 @@ def matrix(
         for gen in _names(gens, host.specs("generator"))
         for disc in _names(discs, host.specs("discriminator"))
     ]
-    common = [argument for file in invocation().files for argument in ("--plugin", file)] + ["run", "--json"]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))}
-    with ThreadPoolExecutor(jobs) as pool:
-        cells = list(pool.map(lambda pair: _train(pair, out, common, options, environment), pairs))
+    folders = {out / f"{gen}-{disc}": ["--gen", gen, "--disc", disc, *options] for gen, disc in pairs}
+    plugins = [argument for file in invocation().files for argument in ("--plugin", file)]
+    cells = dict(zip(pairs, train_all(folders, jobs, plugins), strict=True))
     rows = list(_rows(cells))
     if page is not None:
         chosen = [word for flag, names in (("--gens", gens), ("--discs", discs)) if names for word in (flag, names)]
@@ -80,64 +58,41 @@ def matrix(
     if as_json:
         echo_json(
             [
-                {"generator": c.generator, "discriminator": c.discriminator, "failure": c.failure, **c.evaluation}
-                for c in cells
+                {"generator": gen, "discriminator": disc, "failure": cell.failure, **cell.evaluation}
+                for (gen, disc), cell in cells.items()
             ]
         )
     else:
         echo_table(_header(), rows)
-    failed = [cell for cell in cells if cell.failure]
+    failed = {pair: cell.failure for pair, cell in cells.items() if cell.failure}
     if failed:
-        raise GanlmError(
-            f"{len(failed)} of {len(cells)} pairs failed; the first, {failed[0].generator} against "
-            f"{failed[0].discriminator}: {failed[0].failure}"
-        )
+        (gen, disc), failure = next(iter(failed.items()))
+        raise GanlmError(f"{len(failed)} of {len(cells)} pairs failed; the first, {gen} against {disc}: {failure}")
 
 
 def _names(given: str | None, known: Mapping[str, object]) -> Sequence[str]:
     return [name.strip() for name in given.split(",")] if given else list(known)
 
 
-def _train(
-    pair: tuple[str, str], out: Path, common: Sequence[str], options: Sequence[str], environment: Mapping[str, str]
-) -> Cell:
-    """One run in a process of its own."""
-    generator, discriminator = pair
-    run = out / f"{generator}-{discriminator}"
-    if (run / "bundle").is_dir():
-        return Cell(generator, discriminator, run)
-    new = ["--gen", generator, "--disc", discriminator, "--out", str(run), *options]
-    command = [sys.executable, "-m", "ganlm_core", *common, *(["--resume", str(run)] if run.is_dir() else new)]
-    click.echo(f"training {generator} against {discriminator}", err=True)
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-    return Cell(generator, discriminator, run, "" if done.returncode == 0 else lines[-1].removeprefix("ganlm: error: "))
-
-
 def _header() -> list[str]:
     return ["generator", "discriminator", *TITLES.values(), "seconds"]
 
 
-def _rows(cells: Sequence[Cell]) -> Iterator[list[str]]:
+def _rows(cells: Cells) -> Iterator[list[str]]:
     """A row for each pair, then real text and the unigram model, which are the same for all."""
-    for cell in cells:
-        values = cell.evaluation.get("after", {})
-        seconds = "failed" if cell.failure else f"{cell.info['seconds']:.0f}"
-        yield [cell.generator, cell.discriminator, *_cells(values), seconds]
+    for pair, cell in cells.items():
+        seconds = "failed" if cell.failure else f"{cell.seconds:.0f}"
+        yield [*pair, *metric_cells(cell.evaluation.get("after", {})), seconds]
     for key, title in REFERENCES.items():
-        found = next((cell.evaluation.get(key) for cell in cells if not cell.failure), None)
+        found = next((cell.evaluation.get(key) for cell in cells.values() if not cell.failure), None)
         if found is not None:
-            yield [title, "", *_cells(found), ""]
+            yield [title, "", *metric_cells(found), ""]
 
 
-def _cells(values: Mapping[str, float]) -> list[str]:
-    return [metric_cell(name, values.get(name)) for name in TITLES]
-
-
-def _page(cells: Sequence[Cell], rows: Sequence[Sequence[str]], command: str) -> str:
+def _page(cells: Cells, rows: Sequence[Sequence[str]], command: str) -> str:
     import jinja2
 
-    done = [cell for cell in cells if not cell.failure]
+    done = {" against ".join(pair): cell for pair, cell in cells.items() if not cell.failure}
     template = Path(__file__).parent.parent / "templates" / "matrix.md.j2"
     return (
         jinja2.Environment(trim_blocks=True, keep_trailing_newline=True)
@@ -146,23 +101,17 @@ def _page(cells: Sequence[Cell], rows: Sequence[Sequence[str]], command: str) ->
             command=command,
             header=_header(),
             rows=rows,
-            evaluation=done[0].evaluation if done else {},
-            failures=[cell for cell in cells if cell.failure],
+            evaluation=next((cell.evaluation for cell in done.values()), {}),
+            failures={" against ".join(pair): cell.failure for pair, cell in cells.items() if cell.failure},
             settings=_settings(done),
-            samples={f"{cell.generator} against {cell.discriminator}": _samples(cell) for cell in done},
+            samples={title: cell.samples[:SAMPLES] for title, cell in done.items()},
         )
     )
 
 
-def _settings(cells: Sequence[Cell]) -> dict[str, str]:
+def _settings(done: Mapping[str, Trained]) -> dict[str, str]:
     """The configuration of the first pair of each recipe; the others differ in their networks alone."""
     found: dict[str, tuple[str, str]] = {}
-    for cell in cells:
-        toml = RunFolder(cell.run).config()
-        title = f"as for {cell.generator} against {cell.discriminator}"
-        found.setdefault(tomllib.loads(toml)["recipe"], (title, toml))
-    return {f"Recipe `{recipe}`, {title}": toml for recipe, (title, toml) in found.items()}
-
-
-def _samples(cell: Cell) -> list[str]:
-    return RunFolder(cell.run).last_samples()[:SAMPLES]
+    for title, cell in done.items():
+        found.setdefault(tomllib.loads(cell.config)["recipe"], (title, cell.config))
+    return {f"Recipe `{recipe}`, as for {title}": toml for recipe, (title, toml) in found.items()}

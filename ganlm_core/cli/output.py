@@ -1,6 +1,6 @@
 """Listings: aligned plain text for people, JSON for programs. Without colours, so that they start at once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -31,6 +31,11 @@ def metric_cell(name: str, value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.1%}" if name in _SHARES else f"{value:.2f}"
+
+
+def metric_cells(values: Mapping[str, float]) -> list[str]:
+    """The metrics of TITLES in their order."""
+    return [metric_cell(name, values.get(name)) for name in TITLES]
 
 
 def echo_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -1,0 +1,64 @@
+"""Several runs, each in a process of its own: what ``ganlm matrix`` and the benchmarks share."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ganlm_core.files import read_json
+from ganlm_core.runs import RunFolder
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Where a run is, and what became of it. ``failure`` is the error line of a run that failed."""
+
+    run: Path
+    failure: str = ""
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        return {} if self.failure else read_json(self.run / "bundle" / "evaluation.json")
+
+    @property
+    def seconds(self) -> float:
+        """Of training and evaluation. Raises KeyError for a run that failed."""
+        return float(RunFolder(self.run).info()["seconds"])
+
+    @property
+    def config(self) -> str:
+        """The text of its config.toml."""
+        return RunFolder(self.run).config()
+
+    @property
+    def samples(self) -> list[str]:
+        """The sentences of its last evaluation."""
+        return RunFolder(self.run).last_samples()
+
+
+def train_all(runs: Mapping[Path, Sequence[str]], jobs: int, before: Sequence[str] = ()) -> list[Trained]:
+    """Train what is not trained yet: the arguments of ``ganlm run`` by run folder, ``jobs`` at once on all cores.
+
+    A run that is finished in its folder is not trained again, and one that was interrupted goes on. ``before`` are
+    arguments that stand before ``run``, as ``--plugin FILE``.
+    """
+    environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))}
+    with ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(lambda run: _train(run, [*before, "run", "--json"], runs[run], environment), runs))
+
+
+def _train(run: Path, command: Sequence[str], arguments: Sequence[str], environment: Mapping[str, str]) -> Trained:
+    if (run / "bundle").is_dir():
+        return Trained(run)
+    rest = ["--resume", str(run)] if run.is_dir() else ["--out", str(run), *arguments]
+    click.echo(f"training {run}", err=True)
+    words = [sys.executable, "-m", "ganlm_core", *command, *rest]
+    done = subprocess.run(words, env=dict(environment), capture_output=True, text=True)
+    lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+    return Trained(run, "" if done.returncode == 0 else lines[-1].removeprefix("ganlm: error: "))
