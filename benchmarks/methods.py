@@ -2,7 +2,7 @@
 
     python benchmarks/methods.py --jobs 2
 
-writes ``ganlm_core/recipes/measured.json``, which ``ganlm show RECIPE`` prints from, and the page. What is finished in
+writes the page and, beside the recipes, ``measured.json``, which ``ganlm show RECIPE`` prints from. What is finished in
 the folder of runs is not trained again.
 """
 
@@ -15,13 +15,14 @@ from typing import Any
 import click
 import jinja2
 
+from ganlm_core.about import MEASURED, About, measured
 from ganlm_core.cli.output import REFERENCES, TITLES, metric_cells
+from ganlm_core.cli.show import MOMENTS
 from ganlm_core.cli.sweep import Trained, train_all
 from ganlm_core.config import read_layer
 from ganlm_core.plugins import Host
 
 ROOT = Path(__file__).parent.parent
-MEASURED = ROOT / "ganlm_core" / "recipes" / "measured.json"
 PAGE = ROOT / "docs" / "methods.md"
 
 GENERIC = {"autoregressive", "one-shot"}
@@ -50,49 +51,54 @@ def main(names: str | None, corpora: str, jobs: int, out: Path) -> None:
     }
     folders = {out / f"{recipe}-{corpus}": command for (recipe, corpus), command in commands.items()}
     runs = dict(zip(commands, train_all(folders, jobs), strict=True))
-    measured = json.loads(MEASURED.read_text()) if MEASURED.exists() else {"columns": TITLES, "recipes": {}, "real": {}}
     for (recipe, corpus), run in runs.items():
         if run.failure:
             click.echo(f"{recipe} on {corpus} failed: {run.failure}", err=True)
-            continue
-        measured["recipes"].setdefault(recipe, {})[corpus] = _entry(run, commands[recipe, corpus])
-        measured["real"][corpus] = {key: run.evaluation[key] for key in REFERENCES if key in run.evaluation}
-    MEASURED.write_text(json.dumps(measured, indent=1, sort_keys=True) + "\n")
-    PAGE.write_text(_page(measured, {name: read_layer(path).get("about", {}) for name, path in recipes.items()}))
+        else:
+            _keep(recipes[recipe], corpus, _entry(run, commands[recipe, corpus]))
+    PAGE.write_text(_page({name: path for name, path in recipes.items() if measured(path)}))
 
 
 def _entry(run: Trained, command: list[str]) -> dict[str, Any]:
-    evaluation = run.evaluation
     return {
-        **{key: evaluation[key] for key in ("before", "after", "seed", "samples") if key in evaluation},
+        **run.evaluation,
         "seconds": round(run.seconds),
         "command": shlex.join(["ganlm", "run", *command]),
         "text": run.samples[:3],
     }
 
 
-def _page(measured: Mapping[str, Any], about: Mapping[str, Mapping[str, Any]]) -> str:
+def _keep(recipe: Path, corpus: str, entry: dict[str, Any]) -> None:
+    """Set one entry of the file that is beside the recipe."""
+    file = recipe.with_name(MEASURED)
+    found = json.loads(file.read_text()) if file.exists() else {"recipes": {}}
+    found["recipes"].setdefault(recipe.stem, {})[corpus] = entry
+    file.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+
+
+def _page(recipes: Mapping[str, Path]) -> str:
     environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
+    results = {name: measured(path) for name, path in recipes.items()}
     return environment.from_string(Path(__file__).with_suffix(".md.j2").read_text()).render(
-        recipes=measured["recipes"],
-        about=about,
-        tables={corpus: list(_table(measured, corpus)) for corpus in CORPORA},
+        results=results,
+        about={name: About.of(read_layer(path)) for name, path in recipes.items()},
+        tables={corpus: list(_table(results, corpus)) for corpus in CORPORA},
         header=["recipe", "", *TITLES.values(), "seconds"],
         options={corpus: " ".join(["--data", corpus, *options]) for corpus, options in CORPORA.items()},
     )
 
 
-def _table(measured: Mapping[str, Any], corpus: str) -> Iterator[list[str]]:
+def _table(results: Mapping[str, Mapping[str, Any]], corpus: str) -> Iterator[list[str]]:
     """Two rows for each recipe, before and after; then the rows that hold for all."""
-    for recipe, entries in sorted(measured["recipes"].items()):
-        if corpus in entries:
-            entry = entries[corpus]
-            for when in ("before", "after"):
-                if when in entry:
-                    seconds = str(entry["seconds"]) if when == "after" else ""
-                    yield [f"`{recipe}`", when, *metric_cells(entry[when]), seconds]
-    for key, values in measured["real"].get(corpus, {}).items():
-        yield [REFERENCES[key], "", *metric_cells(values), ""]
+    entries = {name: result[corpus] for name, result in results.items() if corpus in result}
+    for name, entry in entries.items():
+        for when in MOMENTS:
+            if when in entry:
+                yield [f"`{name}`", when, *metric_cells(entry[when]), str(entry["seconds"]) if when == "after" else ""]
+    for key, title in REFERENCES.items():
+        for entry in list(entries.values())[:1]:
+            if key in entry:
+                yield [title, "", *metric_cells(entry[key]), ""]
 
 
 if __name__ == "__main__":
