@@ -1,11 +1,14 @@
 """How the generator's gradient passes the sampling of discrete tokens.
 
-Two families. *Relaxations* (``gumbel``, ``straight-through``) make the sample differentiable and let the gradient of
-the cost through it: low variance, biased. *Score functions* (``reinforce``, ``rollout``) weigh the gradient of
-log p(x) by what x cost: unbiased for any cost, of high variance, which the baseline lowers.
+Three families. *Relaxations* (``gumbel``, ``straight-through``, ``softmax``) make the sample differentiable and let
+the gradient of the cost through it: low variance, biased. *Score functions* (``reinforce``, ``rollout``) weigh the
+gradient of log p(x) by what x cost: unbiased for any cost, of high variance, which the baseline lowers. *Importance
+weights* (``importance``) make the generator's own samples likelier by their share of what all of them earned.
 
 Bias, measured on a three-word vocabulary against the enumerated gradient, is in ``tests/test_estimators.py``.
 """
+
+from abc import abstractmethod
 
 import torch
 from torch import Tensor
@@ -21,13 +24,39 @@ from ganlm_core.protocol import (
     Sequences,
     per_sequence,
 )
-from ganlm_core.standard import GumbelOptions, ReinforceOptions, RolloutOptions, StraightThroughOptions
+from ganlm_core.standard import (
+    GumbelOptions,
+    ImportanceOptions,
+    ReinforceOptions,
+    RolloutOptions,
+    SoftmaxOptions,
+    StraightThroughOptions,
+)
 
 
-class Gumbel(Estimator):
+class _Relaxation(Estimator):
+    """What estimators share that pass the gradient of the cost through a relaxed sample.
+
+    The discriminator is shown relaxed samples too.
+    """
+
+    @abstractmethod
+    def relax(self, generator: Generator, batch: Batch) -> Sequences:
+        """Relaxed samples (B, T, V), differentiable in the generator."""
+
+    def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
+        relaxed = self.relax(generator, batch)
+        return per_sequence(cost(relaxed.sequence, relaxed.mask), relaxed.mask).mean()
+
+    @torch.no_grad()
+    def draw(self, generator: Generator, batch: Batch) -> Sequences:
+        return self.relax(generator, batch)
+
+
+class Gumbel(_Relaxation):
     """Gumbel-softmax (Jang et al. 2017, eq. 2; Maddison et al. 2017), its temperature annealed geometrically.
 
-    The discriminator is shown soft samples too. Biased, the less so the lower the temperature.
+    Biased, the less so the lower the temperature.
     """
 
     def __init__(self, options: GumbelOptions) -> None:
@@ -38,13 +67,23 @@ class Gumbel(Estimator):
         start, end = self.options.temperature, self.options.final_temperature
         return start * (end / start) ** progress
 
-    def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
-        soft = sampling.relaxed_sample(generator, batch.noise, self.temperature(batch.progress), hard=False)
-        return per_sequence(cost(soft.sequence, soft.mask), soft.mask).mean()
+    def relax(self, generator: Generator, batch: Batch) -> Sequences:
+        return sampling.relaxed_sample(generator, batch.noise, self.temperature(batch.progress))
 
-    @torch.no_grad()
-    def draw(self, generator: Generator, batch: Batch) -> Sequences:
-        return sampling.relaxed_sample(generator, batch.noise, self.temperature(batch.progress), hard=False)
+
+class Softmax(_Relaxation):
+    """The generator's distributions themselves in place of words: no sampling at all (Gulrajani et al. 2017, sec. 5.4).
+
+    Given the noise they are deterministic, so all variety must come from the noise. Biased: words are drawn from the
+    distributions afterwards, each by itself. Differs: a text has a length, and ends where ``<eos>`` is likeliest.
+    """
+
+    def __init__(self, options: SoftmaxOptions) -> None:
+        super().__init__()
+        self.options = options
+
+    def relax(self, generator: Generator, batch: Batch) -> Sequences:
+        return sampling.relaxed_sample(generator, batch.noise, self.options.temperature, gumbel=False)
 
 
 class _DrawsIds(Estimator):
@@ -56,16 +95,15 @@ class _DrawsIds(Estimator):
         return Sequences(drawn.tokens, drawn.mask)
 
 
-class StraightThrough(_DrawsIds):
+class StraightThrough(_DrawsIds, _Relaxation):
     """One-hot samples forward, the gradient of the Gumbel-softmax backward (Jang et al. 2017, section 2.2). Biased."""
 
     def __init__(self, options: StraightThroughOptions) -> None:
         super().__init__()
         self.options = options
 
-    def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
-        hard = sampling.relaxed_sample(generator, batch.noise, self.options.temperature, hard=True)
-        return per_sequence(cost(hard.sequence, hard.mask), hard.mask).mean()
+    def relax(self, generator: Generator, batch: Batch) -> Sequences:
+        return sampling.relaxed_sample(generator, batch.noise, self.options.temperature, hard=True)
 
 
 class _ScoreFunction(_DrawsIds):
@@ -178,3 +216,40 @@ class Rollout(_ScoreFunction):
         values = total / self.options.samples
         values[-1] = own
         return values.T
+
+
+class Importance(_DrawsIds):
+    """Maximum likelihood on the generator's own samples, weighted towards a target (Che et al. 2017, Alg. 1).
+
+    The weights w are the softmax of -cost over the batch: self-normalised importance weights of the target
+    p(x) exp(-cost(x)). With the cost -log D the target is p D (Lamprier et al. 2022; Scialom et al. 2021); with
+    log((1 - D)/D) it is p D/(1 - D), which at the best discriminator is the data (Che et al. 2017). The surrogate is
+    -sum_i (w_i - b/B) log p(x_i), with the ``baseline`` b. Samples may come from the generator at another
+    ``temperature``, from q: then p/q is a factor of the weights, and of the baseline's.
+
+    Its gradient is that of the target's cross-entropy and not of E[cost], with the bias of a ratio of two means, of
+    order 1/B; for small differences in cost, both are the same.
+    """
+
+    def __init__(self, options: ImportanceOptions) -> None:
+        super().__init__()
+        self.policy = sampling.Policy(temperature=options.temperature)
+        self.baseline = options.baseline
+
+    def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
+        drawn = sampling.sample(generator, batch.noise, self.policy)
+        log_p, log_q = self._log_probs(generator, batch.noise, drawn)
+        with torch.no_grad():
+            reward = -per_sequence(cost(drawn.tokens, drawn.mask), drawn.mask)
+            weights = (log_p - log_q + reward).softmax(dim=0)
+            expected = self.baseline * (log_p - log_q).softmax(dim=0)
+        batch.log("reward", reward.mean())
+        batch.log("effective_samples", 1 / weights.square().sum())
+        return -((weights - expected) * log_p).sum()
+
+    def _log_probs(self, generator: Generator, noise: Tensor, drawn: sampling.Sample) -> tuple[Tensor, Tensor]:
+        """log p and log q of each sequence, (B,), from the same logits: without a temperature they are equal."""
+        logits = generator(noise, drawn.tokens)
+        p, q = (sampling.log_probabilities(logits, policy) for policy in (sampling.PLAIN, self.policy))
+        log_p, log_q = (sampling.of_tokens(each, drawn.tokens, drawn.mask) for each in (p, q))
+        return log_p.sum(dim=1), log_q.sum(dim=1)

@@ -27,6 +27,27 @@ class NonSaturating(Loss):
         return F.softplus(-generated)
 
 
+class Probability(NonSaturating):
+    """The same discriminator; the generator is paid D(x), the probability that its text is real (Yu et al. 2017).
+
+    Its cost is -D(x). The reward 2 D(x) - 1 of de Masson d'Autume et al. 2019 is twice that and a constant.
+    """
+
+    def generator(self, generated: Tensor, real: Tensor) -> Tensor:
+        return -generated.sigmoid()
+
+
+class ReverseKL(NonSaturating):
+    """The same discriminator; the generator pays log((1 - D)/D), its negative logit (Sonderby et al. 2017).
+
+    At the best discriminator for what the generator writes, that is log(p_generator/p_data) at each text, and its mean
+    over the generator's texts is KL(p_generator || p_data).
+    """
+
+    def generator(self, generated: Tensor, real: Tensor) -> Tensor:
+        return -generated
+
+
 class Hinge(Loss):
     """Margins of one (Lim & Ye 2017; Miyato et al. 2018, eq. 16-17)."""
 

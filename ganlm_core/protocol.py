@@ -149,9 +149,10 @@ class Estimator(nn.Module, ABC):
     """How the generator's gradient passes the sampling of discrete tokens.
 
     Called with a generator, a batch and a cost f, it gives a scalar whose gradient estimates that of E[f(x)] for
-    x ~ p(x | noise). A cost per position counts as its mean over the positions of the mask. The value of the scalar
-    means nothing by itself; the cost is logged. The cost may be asked about any multiple of B sequences, of which row i
-    belongs to row i % B of the batch. Whatever an estimator remembers from step to step is a buffer.
+    x ~ p(x | noise), or of another objective that its docstring states. A cost per position counts as its mean over
+    the positions of the mask. The value of the scalar means nothing by itself; the cost is logged. The cost may be
+    asked about any multiple of B sequences, of which row i belongs to row i % B of the batch. Whatever an estimator
+    remembers from step to step is a buffer.
 
     ``autoregressive_only``, ``per_position_only``: what it needs of the generator and of the discriminator.
     """

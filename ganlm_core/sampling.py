@@ -117,17 +117,22 @@ def unroll(
     return torch.stack(tokens, dim=1), torch.stack(others, dim=1)
 
 
-def relaxed_sample(generator: Generator, noise: Tensor, temperature: float, hard: bool) -> Sequences:
+def relaxed_sample(
+    generator: Generator, noise: Tensor, temperature: float, *, hard: bool = False, gumbel: bool = True
+) -> Sequences:
     """Gumbel-softmax samples (B, T, V), differentiable in the generator (Jang et al. 2017, eq. 2).
 
-    ``hard``: one-hots forward, with the gradient of the softmax (section 2.2). The mask follows the likeliest words of
-    the sample; beyond it the sequence is ``<pad>`` and carries no gradient. An autoregressive generator is fed its
-    relaxed tokens, so that the gradient passes through the whole sequence.
+    ``hard``: one-hots forward, with the gradient of the softmax (section 2.2). Without ``gumbel`` noise it is the
+    softmax itself. The mask follows the likeliest words of the sample; beyond it the sequence is ``<pad>`` and carries
+    no gradient. An autoregressive generator is fed its relaxed tokens, so that the gradient passes through the whole
+    sequence.
     """
 
     def choose(logits: Tensor) -> tuple[Tensor, Tensor]:
-        gumbel = -(-torch.rand_like(logits, dtype=torch.float32).log()).log()
-        soft = ((_without_specials(logits.float()) + gumbel) / temperature).softmax(dim=-1)
+        scores = _without_specials(logits.float())
+        if gumbel:
+            scores = scores - (-torch.rand_like(scores).log()).log()
+        soft = (scores / temperature).softmax(dim=-1)
         ids = soft.argmax(dim=-1)
         return (_straight_through(soft, ids) if hard else soft), ids
 
@@ -144,7 +149,11 @@ def _straight_through(soft: Tensor, ids: Tensor) -> Tensor:
 
 def log_likelihood(generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
     """log p(token | noise, tokens before it) of ids (B, T) as (B, T), zero where the mask is false. Differentiable."""
-    distribution = log_probabilities(generator(noise, tokens))
+    return of_tokens(log_probabilities(generator(noise, tokens)), tokens, mask)
+
+
+def of_tokens(distribution: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+    """What log-probabilities (B, T, V) say of ids (B, T): (B, T), zero where the mask is false."""
     return torch.where(mask, distribution.gather(-1, tokens.masked_fill(~mask, EOS)[..., None]).squeeze(-1), 0.0)
 
 

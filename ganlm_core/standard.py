@@ -39,6 +39,11 @@ class StraightThroughOptions(Options):
 
 
 @dataclass(frozen=True)
+class SoftmaxOptions(Options):
+    temperature: float = option(1.0, "temperature of the softmax that the discriminator is shown", min=0.001)
+
+
+@dataclass(frozen=True)
 class ReinforceOptions(Options):
     reward: str = option(
         "sequence",
@@ -64,18 +69,27 @@ class RolloutOptions(Options):
 
 
 @dataclass(frozen=True)
+class ImportanceOptions(Options):
+    baseline: float = option(
+        0.0, "what is taken from each weight, as a share of the mean weight; 1 makes them sum to zero", min=0
+    )
+    temperature: float = option(1.0, "temperature at which the generator proposes samples", min=0.001)
+
+
+@dataclass(frozen=True)
 class AdversarialOptions(Options):
     warmup: float = option(0.0, "share of the steps that train the generator by maximum likelihood first", min=0, max=1)
     discriminator_warmup: float = option(
         0.0, "share of the steps, after that, that train only the discriminator", min=0, max=1
     )
     discriminator_steps: int = option(1, "steps of the discriminator for each of the generator", min=1)
+    interleave: int = option(0, "rounds between two steps of maximum likelihood amid them; 0 for none", min=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.warmup + self.discriminator_warmup >= 1:
             raise OptionError(
-                f"algorithm 'adversarial': warmup {self.warmup} and discriminator-warmup {self.discriminator_warmup} "
+                f"warmup {self.warmup} and discriminator-warmup {self.discriminator_warmup} "
                 "leave no step in which the networks train against each other; wanted a sum below 1: lower one of "
                 "them, or choose --algorithm mle"
             )
@@ -127,6 +141,20 @@ def ganlm_components() -> Iterator[ComponentSpec]:
         "Goodfellow et al. 2014, section 3",
         options=NonSaturatingOptions,
     )
+    yield _loss(
+        "probability",
+        "Probability",
+        "the generator is paid D(x); binary cross-entropy",
+        "Yu et al. 2017, Alg. 1",
+        options=NonSaturatingOptions,
+    )
+    yield _loss(
+        "reverse-kl",
+        "ReverseKL",
+        "KL(p_generator || p_data) at the best discriminator; binary cross-entropy",
+        "Sonderby et al. 2017",
+        options=NonSaturatingOptions,
+    )
     yield _loss("hinge", "Hinge", "margins of one", "Lim & Ye 2017; Miyato et al. 2018, eq. 16-17")
     yield _loss("least-squares", "LeastSquares", "squared distance to the labels", "Mao et al. 2017, eq. 9")
     yield _loss("wasserstein", "Wasserstein", "difference of means; wants a penalty", "Arjovsky et al. 2017, eq. 2")
@@ -172,6 +200,17 @@ def ganlm_components() -> Iterator[ComponentSpec]:
     )
     yield _estimator(
         "rollout", "Rollout", RolloutOptions, "score function with Monte Carlo action values", "Yu et al. 2017, eq. 4-6"
+    )
+
+    yield _estimator(
+        "softmax", "Softmax", SoftmaxOptions, "the softmax itself, no sampling", "Gulrajani et al. 2017, section 5.4"
+    )
+    yield _estimator(
+        "importance",
+        "Importance",
+        ImportanceOptions,
+        "likelihood of own samples, weighted by exp(-cost)",
+        "Che et al. 2017, Alg. 1; Lamprier et al. 2022",
     )
 
     yield ComponentSpec(

@@ -90,6 +90,8 @@ def plan(algorithm: Algorithm, steps: int = 10) -> list[str]:
             5,
         ),
         ({"warmup": 0.96}, ["m"] * 10, 10),
+        ({"interleave": 1}, ["dgm"] * 10, 0),
+        ({"warmup": 0.3, "interleave": 2}, ["m"] * 3 + ["dg", "dgm"] * 3 + ["dg"], 3),
         ({"warmup": 0.04}, ["dg"] * 10, 0),
     ],
 )
@@ -106,7 +108,7 @@ def test_warmups_that_leave_nothing_are_refused(discriminator_warmup: float) -> 
     with pytest.raises(OptionError) as caught:
         AdversarialOptions(warmup=0.8, discriminator_warmup=discriminator_warmup)
     assert str(caught.value) == (
-        f"algorithm 'adversarial': warmup 0.8 and discriminator-warmup {discriminator_warmup} leave no step in which "
+        f"warmup 0.8 and discriminator-warmup {discriminator_warmup} leave no step in which "
         "the networks train against each other; wanted a sum below 1: lower one of them, or choose --algorithm mle"
     )
 
@@ -149,11 +151,14 @@ def test_a_generator_without_likelihood_is_refused_where_one_is_needed() -> None
     parts = make_parts(generator=TinyOneShot())
     rest = (
         "needs an autoregressive generator, and TinyOneShot writes all positions at once; "
-        "choose another with --gen, or train it with --algorithm adversarial --algorithm.warmup 0"
+        "choose another with --gen, or train it with --recipe one-shot"
     )
     with pytest.raises(UsageError) as caught:
         Adversarial(parts, AdversarialOptions(warmup=0.5))
     assert str(caught.value) == f"a warm-up by mle {rest}"
+    with pytest.raises(UsageError) as caught:
+        Adversarial(parts, AdversarialOptions(interleave=5))
+    assert str(caught.value) == f"interleaved mle {rest}"
     with pytest.raises(UsageError) as caught:
         MLE(parts, NoOptions())
     assert str(caught.value) == f"mle {rest}"

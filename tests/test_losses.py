@@ -8,13 +8,23 @@ import torch
 from torch import Tensor
 
 from ganlm_core.components import NoOptions
-from ganlm_core.losses import Hinge, LeastSquares, NonSaturating, Relativistic, Wasserstein
+from ganlm_core.losses import (
+    Hinge,
+    LeastSquares,
+    NonSaturating,
+    Probability,
+    Relativistic,
+    ReverseKL,
+    Wasserstein,
+)
 from ganlm_core.protocol import Loss
 from ganlm_core.standard import NonSaturatingOptions
 
 LOSSES: dict[str, Loss] = {
     "non-saturating": NonSaturating(NonSaturatingOptions()),
     "smoothed": NonSaturating(NonSaturatingOptions(smoothing=0.1)),
+    "probability": Probability(NonSaturatingOptions()),
+    "reverse-kl": ReverseKL(NonSaturatingOptions()),
     "hinge": Hinge(NoOptions()),
     "least-squares": LeastSquares(NoOptions()),
     "wasserstein": Wasserstein(NoOptions()),
@@ -43,6 +53,16 @@ WORKED: dict[str, tuple[list[float], list[float], list[float]]] = {
         [0.9 * cross_entropy(sigmoid(logit)) + 0.1 * cross_entropy(1 - sigmoid(logit)) for logit in REAL],
         [cross_entropy(1 - sigmoid(logit)) for logit in GENERATED],
         [cross_entropy(sigmoid(logit)) for logit in GENERATED],
+    ),
+    "probability": (
+        [cross_entropy(sigmoid(logit)) for logit in REAL],
+        [cross_entropy(1 - sigmoid(logit)) for logit in GENERATED],
+        [-sigmoid(logit) for logit in GENERATED],
+    ),
+    "reverse-kl": (
+        [cross_entropy(sigmoid(logit)) for logit in REAL],
+        [cross_entropy(1 - sigmoid(logit)) for logit in GENERATED],
+        [math.log((1 - sigmoid(logit)) / sigmoid(logit)) for logit in GENERATED],
     ),
     "hinge": ([1.0, 0.0, 2.0], [1.0, 0.0, 1.5], [0.0, 3.0, -0.5]),
     "least-squares": ([0.5, 0.5, 2.0], [0.0, 4.5, 0.125], [0.5, 8.0, 0.125]),
@@ -120,6 +140,8 @@ def test_a_discriminator_that_knows_nothing(name: str, value: float) -> None:
     ("name", "optimum"),
     [
         ("non-saturating", math.log(0.6 / 0.2)),
+        ("probability", math.log(0.6 / 0.2)),
+        ("reverse-kl", math.log(0.6 / 0.2)),
         ("smoothed", math.log(0.9 * 0.6 / (0.2 + 0.1 * 0.6))),
         ("least-squares", 0.6 / (0.6 + 0.2)),
         ("hinge", 1.0),
@@ -131,6 +153,21 @@ def test_the_best_logit_where_real_data_are_three_times_as_frequent(name: str, o
     real, generated = LOSSES[name].discriminator(logits, logits)
     best = logits[(0.6 * real + 0.2 * generated).argmin()].item()
     assert best == pytest.approx(optimum, abs=1e-3)
+
+
+def test_reverse_kl_is_named_after_what_the_generator_pays_at_the_best_discriminator() -> None:
+    real, generated = torch.tensor([0.7, 0.2, 0.1]), torch.tensor([0.3, 0.3, 0.4])
+    cost = LOSSES["reverse-kl"].generator((real / generated).log(), real)
+    divergence = 0.3 * math.log(0.3 / 0.7) + 0.3 * math.log(0.3 / 0.2) + 0.4 * math.log(0.4 / 0.1)
+    assert (generated * cost).sum().item() == pytest.approx(divergence)
+
+
+def test_twice_the_probability_less_one_is_the_other_reward_in_use() -> None:
+    """2 D(x) - 1 (de Masson d'Autume et al. 2019): the same gradient, twice."""
+    logits = torch.tensor(GENERATED, requires_grad=True)
+    cost = LOSSES["probability"].generator(logits, logits)
+    other = 1 - 2 * logits.sigmoid()
+    assert (2 * cost + 1).tolist() == pytest.approx(other.tolist())
 
 
 def test_hinge_leaves_alone_what_is_beyond_the_margins() -> None:

@@ -110,11 +110,11 @@ Refused = Callable[..., str]
         (
             "--gen conv --algorithm mle",
             "mle needs an autoregressive generator, and ConvGenerator writes all positions at once; choose another "
-            "with --gen, or train it with --algorithm adversarial --algorithm.warmup 0",
+            "with --gen, or train it with --recipe one-shot",
         ),
         (
             "--algorithm.warmup 0.9 --algorithm.discriminator-warmup 0.25",
-            "algorithm 'adversarial': warmup 0.9 and discriminator-warmup 0.25 leave no step in which the networks "
+            "warmup 0.9 and discriminator-warmup 0.25 leave no step in which the networks "
             "train against each other; wanted a sum below 1: lower one of them, or choose --algorithm mle",
         ),
         ("--resume runs/none", "there is no run at runs/none; give the folder that 'ganlm run' printed"),

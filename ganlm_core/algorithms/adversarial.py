@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from ganlm_core.algorithms.mle import negative_log_likelihood, require_likelihood
+from ganlm_core.algorithms.mle import negative_log_likelihood
+from ganlm_core.algorithms.schedule import Schedule
 from ganlm_core.penalties import relaxed
 from ganlm_core.protocol import Algorithm, Batch, Parts, Phase, Sequences, per_sequence
 from ganlm_core.standard import AdversarialOptions
@@ -61,7 +62,7 @@ def _log_accuracy(batch: Batch, real: Tensor, real_mask: Tensor, generated: Tens
 
 
 class Adversarial(Algorithm):
-    """Steps of maximum likelihood, then of the discriminator alone, then of both in turn."""
+    """One loss of the discriminator and one of the generator, in the course of :class:`Schedule`."""
 
     def __init__(self, parts: Parts, options: AdversarialOptions) -> None:
         super().__init__()
@@ -69,22 +70,19 @@ class Adversarial(Algorithm):
         self.generator = parts.generator
         self.discriminator = parts.discriminator
         self.estimator = parts.estimator
-        self.discriminator_from = round(options.warmup * parts.steps)
-        self.adversarial_from = self.discriminator_from + round(options.discriminator_warmup * parts.steps)
-        self._mle = Phase("mle", "generator", lambda batch: negative_log_likelihood(parts.generator, batch))
-        self._discriminator = Phase("discriminator", "discriminator", lambda batch: discriminator_loss(parts, batch))
-        self._generator = Phase("generator", "generator", lambda batch: generator_loss(parts, batch))
-        self._round = [*[self._discriminator] * options.discriminator_steps, self._generator]
-        if self.discriminator_from > 0:
-            require_likelihood(parts.generator, "a warm-up by mle")
+        self.schedule = Schedule(
+            options,
+            parts.steps,
+            likelihood=[Phase("mle", "generator", lambda batch: negative_log_likelihood(parts.generator, batch))],
+            discriminator=Phase("discriminator", "discriminator", lambda batch: discriminator_loss(parts, batch)),
+            generator=[Phase("generator", "generator", lambda batch: generator_loss(parts, batch))],
+        )
+        self.schedule.check(parts)
+        self.adversarial_from = self.schedule.adversarial_from
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
         return {"generator": self.generator, "discriminator": self.discriminator}
 
     def phases(self, step: int) -> Sequence[Phase]:
-        if step < self.discriminator_from:
-            return [self._mle]
-        if step < self.adversarial_from:
-            return [self._discriminator]
-        return self._round
+        return self.schedule.phases(step)

@@ -24,7 +24,7 @@ def require_likelihood(generator: Generator, method: str) -> None:
     if not generator.autoregressive:
         raise UsageError(
             f"{method} needs an autoregressive generator, and {type(generator).__name__} writes all positions at once; "
-            "choose another with --gen, or train it with --algorithm adversarial --algorithm.warmup 0"
+            "choose another with --gen, or train it with --recipe one-shot"
         )
 
 
