@@ -161,25 +161,37 @@ def of_tokens(distribution: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
 def rollouts(generator: AutoregressiveGenerator, noise: Tensor, tokens: Tensor, samples: int) -> Tensor:
     """Monte Carlo completions of every prefix (Yu et al. 2017, eq. 4): ids (B, T) to ids (T - 1, samples, B, T).
 
-    Entry [t] keeps ``tokens[:, :t + 1]`` and draws the rest. All of them ride in one batch that grows by
-    ``samples * B`` rows a position, each starting from the state its prefix reached, so no prefix is run twice.
+    Entry [t] keeps ``tokens[:, :t + 1]`` and draws the rest. All of them ride in one batch behind the sequences
+    themselves: each starts from the state that its prefix reached, so no prefix is run twice, and leaves at ``<eos>``.
     """
     rows, length = tokens.shape
+    device = tokens.device
+    kept = torch.ones(length - 1, length, dtype=torch.bool, device=device).tril()
+    completed = torch.where(kept[:, None, None], tokens, PAD).repeat(1, samples, 1, 1)
+    entries = completed.view(-1, length)
+    prefixes = torch.arange(rows, device=device)  # the rows of tokens that have not ended
+    open_entries = prefixes[:0]  # the rows of entries that have not ended
     state, last = generator.start(noise), torch.full_like(tokens[:, 0], BOS)
-    done = torch.empty(rows, 0, dtype=tokens.dtype, device=tokens.device)
     for position in range(length):
         logits, state = generator.step(last, state)
-        ended = (done == EOS).any(dim=1)
-        drawn = torch.where(ended, PAD, draw(log_probabilities(logits)))
-        last = torch.cat([tokens[:, position], drawn[rows:]])
-        done = torch.cat([done, last[:, None]], dim=1)
-        if position < length - 1:
-            state = map_state(
-                lambda part: torch.cat([part, part[:rows].repeat(samples, *[1] * (part.dim() - 1))]), state
-            )
-            last = torch.cat([last, last[:rows].repeat(samples)])
-            done = torch.cat([done, done[:rows].repeat(samples, 1)])
-    return done[rows:].view(length - 1, samples, rows, length)
+        drawn = draw(log_probabilities(logits[len(prefixes) :]))
+        entries[open_entries, position] = drawn
+        last = torch.cat([tokens[prefixes, position], drawn])
+        goes_on = last != EOS
+        if position == length - 1 or not goes_on.any():
+            break
+        prefix_goes_on, entry_goes_on = goes_on.tensor_split([len(prefixes)])
+        batch = torch.cat([goes_on.nonzero().squeeze(1), prefix_goes_on.nonzero().squeeze(1).repeat(samples)])
+        prefixes = prefixes[prefix_goes_on]
+        first = (position * samples + torch.arange(samples, device=device)) * rows
+        open_entries = torch.cat([open_entries[entry_goes_on], (first[:, None] + prefixes).flatten()])
+        state, last = select_rows(state, batch), last[batch]
+    return completed
+
+
+def select_rows(state: State, rows: Tensor) -> State:
+    """The state of these rows of the batch, in this order."""
+    return map_state(lambda part: part[rows], state)
 
 
 def map_state(function: Callable[[Tensor], Tensor], state: State) -> State:
