@@ -15,7 +15,6 @@
 A key of ``paper_values`` is an option by its place in a configuration, or a section for what is chosen in it.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -97,6 +96,8 @@ def measured(recipe: Path) -> dict[str, Any]:
     Each has the metrics ``before`` adversarial training and ``after`` it, the ``seed``, the ``seconds`` and the
     ``command`` that gave them.
     """
+    import json
+
     try:
         found = json.loads(recipe.with_name(MEASURED).read_text(encoding="utf-8"))
         return dict(found["recipes"][recipe.stem])

@@ -5,6 +5,7 @@ environment variables and the documentation. All of them are converted by one fu
 """
 
 import dataclasses
+import functools
 import math
 import typing
 from collections.abc import Mapping
@@ -17,6 +18,9 @@ from ganlm_core.errors import OptionError, UnknownName
 
 KINDS = ("generator", "discriminator", "algorithm", "loss", "penalty", "estimator", "corpus", "metric")
 Kind = Literal["generator", "discriminator", "algorithm", "loss", "penalty", "estimator", "corpus", "metric"]
+
+AUTO = 0
+"""A size of 0 means: take it from the data."""
 
 _CLICK_TYPES: dict[type, click.ParamType] = {bool: click.BOOL, int: click.INT, float: click.FLOAT, str: click.STRING}
 
@@ -86,6 +90,7 @@ class Options:
             object.__setattr__(self, spec.name, value)
 
     @classmethod
+    @functools.cache
     def fields(cls) -> tuple[Option, ...]:
         """The options in the order they were declared. Raises TypeError for a field that is not an option."""
         if "__dataclass_fields__" not in vars(cls):

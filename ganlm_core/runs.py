@@ -10,7 +10,6 @@ checkpoints/     see ganlm_core.checkpoint
 bundle/          see ganlm_core.bundle
 """
 
-import importlib.metadata
 import itertools
 import json
 import platform
@@ -186,6 +185,8 @@ def _make_numbered(name: str) -> Path:
 
 def versions() -> dict[str, str]:
     """The versions of python, torch and ganlm, without importing torch."""
+    import importlib.metadata  # which brings email, zipfile and more into commands that never ask
+
     return {
         "python": platform.python_version(),
         "torch": importlib.metadata.version("torch"),

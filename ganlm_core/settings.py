@@ -2,10 +2,7 @@
 
 from dataclasses import dataclass
 
-from ganlm_core.components import Options, option
-
-AUTO = 0
-"""A size of 0 means: take it from the data."""
+from ganlm_core.components import AUTO, Options, option
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ import torch
 from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
+from ganlm_core.components import AUTO
 from ganlm_core.errors import DataError, OptionError, UnknownName, WeightsError
 from ganlm_core.files import FETCH_AGAIN, shown
 from ganlm_core.protocol import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
-from ganlm_core.settings import AUTO, TOKENIZERS
+from ganlm_core.settings import TOKENIZERS
 
 LONGEST = 64
 """The most tokens in a sequence when its length is taken from the data."""

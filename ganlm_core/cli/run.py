@@ -68,7 +68,8 @@ class RunCommand(click.Command):
     """A command with the options of the components that its own line chooses."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        first = click.Command("run", params=self.params, add_help_option=False)
+        help_flag = click.Option(["--help"], is_flag=True)  # unknown, it would send click to look for near names
+        first = click.Command("run", params=[*self.params, help_flag], add_help_option=False)
         first.context_settings = {"ignore_unknown_options": True, "allow_extra_args": True}
         chosen = first.make_context(ctx.info_name, list(args), parent=ctx.parent).params
         host = current_host()

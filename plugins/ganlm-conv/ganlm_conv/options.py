@@ -1,8 +1,7 @@
 from dataclasses import dataclass
 
-from ganlm_core.components import Options, option
+from ganlm_core.components import AUTO, Options, option
 from ganlm_core.errors import OptionError
-from ganlm_core.settings import AUTO
 
 
 @dataclass(frozen=True)
