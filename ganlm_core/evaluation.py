@@ -1,11 +1,12 @@
 """One protocol for every subject: the generator, real held-out text, and the unigram model that all must beat."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganlm_core import sampling
 from ganlm_core.components import NoOptions
@@ -17,7 +18,7 @@ from ganlm_core.tokenizer import Tokenizer
 
 BATCH = 256
 NOISE_DRAWS = 8
-"""Draws of the noise for the bound on the likelihood."""
+"""Draws of the noise for the bound on the likelihood that is reported."""
 
 FRESH_SEED = 2**32
 """Far from the seeds that people choose for their corpora: fresh sentences must not be the training ones again."""
@@ -58,17 +59,14 @@ class Judge:
 
     def generator(self, generator: Generator, n: int) -> tuple[Values, list[str]]:
         """The values of ``n`` sentences drawn at temperature 1, and the sentences. Leaves the global random state."""
-        was_training = generator.training
-        generator.eval()
-        texts = self._draw(generator, n)
 
         def nll(held_out: Sequence[str]) -> float:
             tokens, _ = self.tokenizer.encode(held_out, self.shape.length)
             return nll_bound(generator, tokens, self.seed)
 
-        values = self.judge(Subject(texts, nll if generator.autoregressive else None))
-        generator.train(was_training)
-        return values, texts
+        with evaluating(generator):
+            texts = self._draw(generator, n)
+            return self.judge(Subject(texts, nll if generator.autoregressive else None)), texts
 
     def real(self, n: int) -> Values:
         """The same of held-out text, ``n`` sentences at most; its likelihood is the process's, where there is one."""
@@ -104,16 +102,27 @@ class Judge:
         return texts[:n]
 
 
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Puts a network in evaluation mode, and back in the mode in which it was."""
+    was_training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(was_training)
+
+
 @torch.no_grad()
-def nll_bound(generator: Generator, tokens: Tensor, seed: int) -> float:
+def nll_bound(generator: Generator, tokens: Tensor, seed: int, draws: int = NOISE_DRAWS) -> float:
     """An upper bound on -log p(x) of ids (N, T), in nats per token; exact for generators without noise.
 
     -log of the mean of p(x | z) over K draws of the noise, which by Jensen's inequality is too high on average, the
-    less so the larger K (Burda et al. 2016, theorem 1, with the prior as the proposal). K is NOISE_DRAWS.
+    less so the larger K (Burda et al. 2016, theorem 1, with the prior as the proposal). K is ``draws``.
     """
     device = generator.prior.device
     rng = torch.Generator(device).manual_seed(seed)
-    draws = NOISE_DRAWS if generator.shape.noise else 1
+    draws = draws if generator.shape.noise else 1
     total, count = 0.0, 0
     for part in tokens.to(device).split(BATCH):
         mask = mask_of(part)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ganlm_core import bundle, checkpoint, trainer
+from ganlm_core import bundle, checkpoint, telemetry, trainer
 from ganlm_core.config import RunConfig
 from ganlm_core.devices import arithmetic
 from ganlm_core.discovery import describe
@@ -24,12 +24,9 @@ from ganlm_core.files import write_file
 from ganlm_core.model import Model
 from ganlm_core.plugins import Host, default_host
 from ganlm_core.runs import RunFolder, removed_on_failure, versions
-from ganlm_core.signals import caught_signals
+from ganlm_core.signals import caught_signals, interrupting_signals
 from ganlm_core.standard import FileOptions
 from ganlm_core.trainer import Metrics
-
-GLANCE = 256
-"""Sentences drawn for an evaluation in the course of training; the final one draws ``evaluation_samples``."""
 
 
 class Display:
@@ -39,7 +36,11 @@ class Display:
 
     def logged(self, step: int, record: Mapping[str, float]) -> None: ...
 
-    def evaluated(self, step: int, values: Values, samples: list[str]) -> None: ...
+    def evaluated(self, step: int, values: Values, samples: list[str]) -> None:
+        """A glance during training; the final evaluation is in the bundle."""
+
+    def finishing(self, weights_step: int) -> None:
+        """The final evaluation begins, of the weights of that step."""
 
     def note(self, line: str) -> None: ...
 
@@ -111,6 +112,7 @@ class _Run:
     evaluations: dict[str, Values] = field(default_factory=dict)
     start: int = 0
     step: int = 0
+    finishing: bool = False
     records: int = 0
     signals: list[int] = field(default_factory=list)
 
@@ -172,11 +174,15 @@ class _Run:
                     average=experiment.average,
                     arithmetic=arithmetic(experiment.device, options.precision),
                 )
+            self.finishing = True
+            with interrupting_signals():
+                if self.signals:  # one that came while the last checkpoint was written
+                    raise KeyboardInterrupt
                 self._finish()
             status = "finished"
         except KeyboardInterrupt:
             status = "interrupted"
-            raise Interrupted(f"interrupted after step {self.step}; {self._kept()}, {self._go_on()}") from None
+            raise Interrupted(f"interrupted {self._when()}; {self._kept()}, {self._go_on()}") from None
         except UsageError:
             raise
         except Exception as error:
@@ -186,6 +192,9 @@ class _Run:
                 self.folder.write_info(status=status, seconds=round(earlier + time.monotonic() - began, 1))
             self.display.ended(self.folder, status)
             self._notify("ganlm_run_ended", status=status)
+
+    def _when(self) -> str:
+        return "in the final evaluation" if self.finishing else f"after step {self.step}"
 
     def _kept(self) -> str:
         return f"the checkpoint of step {checkpoint.latest(self.folder.checkpoints).step} is kept"
@@ -204,14 +213,14 @@ class _Run:
 
     def _blame(self, error: Exception) -> str:
         culprit = self.experiment.culprit(error)
-        return f"after step {self.step}, {culprit} failed with {describe(error)}; --debug shows where"
+        return f"{self._when()}, {culprit} failed with {describe(error)}; --debug shows where"
 
     def after_step(self, step: int, metrics: Metrics) -> None:
         self.step, options = step, self.experiment.config.training
         last = step == options.steps
         if step % options.log_every == 0 or last:
             self._log(step, metrics)
-        if step % options.evaluate_every == 0 and not last:
+        if step % options.evaluate_every == 0 or last:
             self._glance(step)
         self._milestone(step)
         if self.signals:
@@ -233,11 +242,8 @@ class _Run:
         self.records += 1
 
     def _glance(self, step: int) -> None:
-        values, samples = self.experiment.judge.generator(self.experiment.generator, GLANCE)
-        self._evaluated(step, values, samples)
-
-    def _evaluated(self, step: int, values: Values, samples: list[str]) -> None:
-        self._record({"step": step, "evaluation": round_values(values)})
+        values, samples = telemetry.glance(self.experiment, step)
+        self._record({"step": step, "evaluation": values})
         self.folder.write_samples(step, samples)
         self.display.evaluated(step, values, samples)
         self._notify("ganlm_evaluated", step=step, evaluation=values, samples=samples)
@@ -268,10 +274,14 @@ class _Run:
     def _finish(self) -> None:
         experiment, options = self.experiment, self.experiment.config.training
         judge, n = experiment.judge, options.evaluation_samples
-        values, samples = judge.generator(experiment.generator, n)
-        self._evaluated(options.steps, values, samples)
+        self.display.finishing(self.step)
+        found, samples = judge.generator(experiment.generator, n)
+        values = round_values(found)
+        self._record({"step": self.step, "weights_step": self.step, "evaluation": values})
+        self.folder.write_samples(None, samples)
+        self._notify("ganlm_evaluated", step=self.step, evaluation=values, samples=samples)
         self.evaluations |= {
-            "after": round_values(values),
+            "after": values,
             "real": round_values(judge.real(n)),
             **({"process": round_values(judge.process(n))} if experiment.corpus.process is not None else {}),
             "unigram": round_values(judge.unigram(experiment.log_frequencies, n)),
@@ -282,7 +292,13 @@ class _Run:
             shape=experiment.shape,
             networks=experiment.shared_networks,
             tokenizer=experiment.tokenizer,
-            evaluation={"samples": n, "temperature": 1.0, "seed": options.seed, **self.evaluations},
+            evaluation={
+                "samples": n,
+                "temperature": 1.0,
+                "seed": options.seed,
+                "weights_step": self.step,
+                **self.evaluations,
+            },
             host=experiment.host,
         )
 

@@ -34,6 +34,7 @@ class Experiment:
     tokenizer: Tokenizer
     shape: Shape
     device: torch.device
+    parts: Parts
     algorithm: Algorithm
     optimizers: Mapping[str, ScheduledOptimizer]
     batches: Batches
@@ -123,6 +124,7 @@ def prepare(config: RunConfig, host: Host | None = None) -> Experiment:
         tokenizer=tokenizer,
         shape=shape,
         device=device,
+        parts=parts,
         algorithm=algorithm,
         optimizers=_optimizers(config, algorithm),
         batches=Batches(tokens, mask_of(tokens), options.batch_size, options.seed, options.noise_size, device),

@@ -51,7 +51,10 @@ def ganlm_step_ended(step: int, metrics: Mapping[str, float]) -> None:
 
 @hookspec
 def ganlm_evaluated(step: int, evaluation: Mapping[str, Any], samples: list[str]) -> None:
-    """An evaluation during or after training, with the sentences it was made from."""
+    """An evaluation during training, or after it the final one, with the sentences it was made from.
+
+    Both have the last step; only the final one has seen the test part.
+    """
 
 
 @hookspec

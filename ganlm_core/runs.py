@@ -5,7 +5,7 @@ run.json         versions, plugins, device, seed, command, shape, status
 data.txt         what came through standard input, if that was the data
 tokenizer.json   the tokenizer, fitted to the training data
 metrics.jsonl    a JSON object a line, with its step; no times, so that two runs of one seed leave the same bytes
-samples/         step-00001000.txt, a sentence a line
+samples/         step-00001000.txt and final.txt, a sentence a line
 checkpoints/     see ganlm_core.checkpoint
 bundle/          see ganlm_core.bundle
 """
@@ -141,12 +141,15 @@ class RunFolder:
         write_file(self.metrics, "".join(to_json(record) + "\n" for record in kept).encode())
 
     def last_samples(self) -> list[str]:
-        """The sentences of the latest evaluation; none before the first."""
-        files = sorted(self.samples.glob("step-*.txt"))
+        """The sentences of the final evaluation, else of the latest one; none before the first."""
+        final = self.samples / "final.txt"
+        files = [final] if final.exists() else sorted(self.samples.glob("step-*.txt"))
         return read_text(files[-1]).splitlines() if files else []
 
-    def write_samples(self, step: int, lines: Sequence[str]) -> None:
-        write_file(self.samples / f"step-{step:08}.txt", "".join(line + "\n" for line in lines).encode())
+    def write_samples(self, step: int | None, lines: Sequence[str]) -> None:
+        """The sentences of the evaluation at ``step``, or of the final one."""
+        name = "final.txt" if step is None else f"step-{step:08}.txt"
+        write_file(self.samples / name, "".join(line + "\n" for line in lines).encode())
 
 
 def _make(path: Path) -> Path:

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -85,7 +84,7 @@ MOMENTS = {
     "after a checkpoint": at("ganlm_step_ended", 5, KILL),
     "writing a checkpoint": at("ganlm_step_ended", 4, WHILE_WRITING.format("checkpoint")),
     "evaluating": at("ganlm_evaluated", 3, KILL),
-    "evaluating for the last time": at("ganlm_evaluated", 6, KILL),
+    "in the final evaluation": at("ganlm_evaluated", 6, f"if 'test_nll' in evaluation: {KILL}"),
     "writing the bundle": at("ganlm_evaluated", 6, WHILE_WRITING.format("bundle")),
 }
 FORKS = """
@@ -159,14 +158,17 @@ def test_an_interrupted_run_says_how_to_go_on(
 
 
 class Witness(Display):
-    """Remembers when it was told that the run stops."""
+    """Sends itself a signal at one event, and remembers when it was told that the run stops."""
 
-    def __init__(self) -> None:
+    def __init__(self, moment: str) -> None:
+        self.moment = moment
         self.events: list[str] = []
 
     def evaluated(self, step: int, values: Mapping[str, float], samples: list[str]) -> None:
-        self.events.append(f"evaluated {step}")
-        signal.raise_signal(signal.SIGINT)
+        self._happened(f"evaluated {step}")
+
+    def finishing(self, weights_step: int) -> None:
+        self._happened("finishing")
 
     def stopping(self) -> None:
         self.events.append("stopping")
@@ -174,21 +176,49 @@ class Witness(Display):
     def ended(self, folder: RunFolder, status: str) -> None:
         self.events.append(status)
 
+    def _happened(self, event: str) -> None:
+        self.events.append(event)
+        if event == self.moment:
+            signal.raise_signal(signal.SIGINT)
+
 
 @pytest.mark.parametrize(
-    ("every", "events"),
+    ("moment", "events"),
     [
-        (3, ["evaluated 3", "stopping", "interrupted"]),
-        (6, ["evaluated 6", "stopping", "finished"]),
+        ("evaluated 3", ["evaluated 3", "stopping", "interrupted"]),
+        ("evaluated 6", ["evaluated 3", "evaluated 6", "stopping", "interrupted"]),
+        ("finishing", ["evaluated 3", "evaluated 6", "finishing", "interrupted"]),
     ],
-    ids=["in a step", "in the final evaluation"],
+    ids=["in a step", "in the last step", "in the final evaluation"],
 )
-def test_whoever_watches_is_told_at_once_that_a_signal_was_heard(tmp_path: Path, every: int, events: list[str]) -> None:
-    witness = Witness()
-    config = tiny_config("lstm", "conv", evaluate_every=every)
-    with pytest.raises(Interrupted) if events[-1] == "interrupted" else nullcontext():
-        execute(config, out=tmp_path / "run", display=witness)
+def test_whoever_watches_is_told_at_once_that_a_signal_was_heard(
+    tmp_path: Path, moment: str, events: list[str]
+) -> None:
+    witness = Witness(moment)
+    with pytest.raises(Interrupted):
+        execute(tiny_config("lstm", "conv", evaluate_every=3), out=tmp_path / "run", display=witness)
     assert witness.events == events
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_the_final_evaluation_is_interrupted_at_once_and_is_all_that_resuming_does(
+    ganlm: Ganlm, finished: Path, tmp_path: Path, name: str
+) -> None:
+    action = f"'test_nll' in evaluation and signal.raise_signal(signal.{name})"
+    plugin = write_plugin(tmp_path / "plugin.py", at("ganlm_evaluated", 6, action))
+    run = tmp_path / "run"
+    code, out, err = ganlm(*ARGUMENTS, "--out", run, "--plugin", plugin)
+    assert (code, out) == (130, "")
+    assert err.splitlines()[-1] == (
+        "ganlm: error: interrupted in the final evaluation; the checkpoint of step 6 is kept, "
+        f"go on with: ganlm run --resume {run} --plugin {plugin}"
+    )
+    assert RunFolder(run).info()["status"] == "interrupted"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    display = Witness("never")
+    execute(RunFolder(run).load_config(default_host()), resume=run, display=display)
+    assert display.events == ["finishing", "finished"]
+    expect_same(run, finished)
 
 
 def test_a_finished_run_is_shown_again_and_left_as_it_is(ganlm: Ganlm, finished: Path) -> None:
@@ -209,7 +239,7 @@ def test_a_run_from_python_leaves_the_same_bytes(finished: Path, tmp_path: Path)
 def test_looking_more_often_changes_no_weight(ganlm: Ganlm, finished: Path, tmp_path: Path) -> None:
     often = ["--evaluate-every", 1, "--checkpoint-every", 1, "--log-every", 2]
     assert ganlm(*ARGUMENTS, *often, "--out", tmp_path / "run")[0] == 0
-    assert len(list((tmp_path / "run" / "samples").iterdir())) == 6
+    assert len(list((tmp_path / "run" / "samples").glob("step-*.txt"))) == 6
     for name in NETWORKS:
         assert (tmp_path / "run" / "bundle" / name).read_bytes() == (finished / "bundle" / name).read_bytes()
 
@@ -263,7 +293,17 @@ def test_run_json_says_what_ran(finished: Path) -> None:
 
 def test_the_evaluation_is_before_after_and_beside_real_text_and_the_unigram_model(finished: Path) -> None:
     evaluation = ganlm_core.load(finished).evaluation
-    assert evaluation.keys() == {"samples", "temperature", "seed", "before", "after", "real", "process", "unigram"}
+    assert evaluation["weights_step"] == 6
+    assert evaluation.keys() - {"weights_step"} == {
+        "samples",
+        "temperature",
+        "seed",
+        "before",
+        "after",
+        "real",
+        "process",
+        "unigram",
+    }
     assert (evaluation["real"]["valid"], evaluation["real"]["copied"]) == (1.0, 0.0)
     assert evaluation["real"]["test_nll"] < evaluation["after"]["test_nll"] < evaluation["unigram"]["test_nll"] + 1
     assert evaluation["before"]["test_nll"] != evaluation["after"]["test_nll"]
@@ -271,11 +311,11 @@ def test_the_evaluation_is_before_after_and_beside_real_text_and_the_unigram_mod
 
 def test_the_end_of_a_run_is_a_table_eight_samples_and_the_bundle(ganlm: Ganlm, finished: Path) -> None:
     lines = ganlm("run", "--resume", finished)[1].splitlines()
-    assert lines[0] == "20 sentences at temperature 1.0"
+    assert lines[0] == "20 sentences at temperature 1.0, of the weights of step 6"
     rows = [line.split("  ")[0].strip() for line in lines]
     for title in ("before GAN training", "after training", "real held-out", "perfect generator", "unigram model"):
         assert title in rows
-    samples = (finished / "samples" / "step-00000006.txt").read_text().splitlines()
+    samples = (finished / "samples" / "final.txt").read_text().splitlines()
     assert lines[-9:] == [*(f"  {text}" for text in samples[:8]), f"bundle: {finished / 'bundle'}"]
 
 

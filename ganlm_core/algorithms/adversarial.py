@@ -21,7 +21,9 @@ def discriminator_loss(parts: Parts, batch: Batch) -> Tensor:
     generated = parts.estimator.draw(parts.generator, batch)
     real_logits, generated_logits = (_logits(parts, each) for each in (real, generated))
     real_cost, generated_cost = parts.loss.discriminator(real_logits, generated_logits)
-    _log_accuracy(batch, real_logits, real.mask, generated_logits, generated.mask)
+    batch.log(
+        "accuracy", accuracy(per_sequence(real_logits, real.mask), per_sequence(generated_logits, generated.mask))
+    )
     loss = per_sequence(real_cost, real.mask).mean() + per_sequence(generated_cost, generated.mask).mean()
     if parts.penalty.interval == 0 or batch.step % parts.penalty.interval != 0:
         return loss
@@ -51,14 +53,13 @@ def _logits(parts: Parts, sequences: Sequences) -> Tensor:
 
 
 @torch.no_grad()
-def _log_accuracy(batch: Batch, real: Tensor, real_mask: Tensor, generated: Tensor, generated_mask: Tensor) -> None:
-    """The share of sequences on the right side of the midpoint between the mean logits of both kinds.
+def accuracy(real: Tensor, generated: Tensor) -> Tensor:
+    """The share of sequences, by their logits (B,), on the right side of the midpoint between the means of both kinds.
 
     The midpoint instead of zero, because the logits of some losses (Wasserstein) have no fixed origin.
     """
-    real, generated = per_sequence(real, real_mask), per_sequence(generated, generated_mask)
     midpoint = (real.mean() + generated.mean()) / 2
-    batch.log("accuracy", ((real > midpoint).float().mean() + (generated <= midpoint).float().mean()) / 2)
+    return ((real > midpoint).float().mean() + (generated <= midpoint).float().mean()) / 2
 
 
 class Adversarial(Algorithm):

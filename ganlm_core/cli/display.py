@@ -26,6 +26,16 @@ SHOWN = 3
 
 SHOWN_AT_END = 8
 
+GLANCED = {
+    "valid": "valid",
+    "distinct": "distinct",
+    "copied": "copied",
+    "validation_nll": "validation NLL",
+    "entropy": "entropy",
+    "discriminator_accuracy": "D accuracy",
+}
+"""What is shown of a glance; all of it is in metrics.jsonl."""
+
 SUBJECTS = {"before": "before GAN training", "after": "after training", **REFERENCES}
 
 
@@ -66,11 +76,13 @@ class ProgressDisplay(Display):
         self.progress.update(self.task, completed=step, numbers="  ".join([*shown, f"{_rounded(speed)} tok/s"]))
 
     def evaluated(self, step: int, values: Mapping[str, float], samples: list[str]) -> None:
-        titles = {name: TITLES.get(name, name) for name in values}
-        numbers = "  ".join(f"{titles[name]} {metric_cell(name, value)}" for name, value in values.items())
-        self.console.print(f"[bold]step {step}[/]  {numbers}")
+        shown = (f"{title} {metric_cell(name, values[name])}" for name, title in GLANCED.items() if name in values)
+        self.console.print(f"[bold]step {step}[/]  {'  '.join(shown)}")
         for text in samples[:SHOWN]:
             self.console.print(f"  [dim]{escape(text)}[/]")
+
+    def finishing(self, weights_step: int) -> None:
+        self.note(f"final evaluation, of the weights of step {weights_step}")
 
     def note(self, line: str) -> None:
         self.console.print(f"[dim]{escape(line)}[/]")
@@ -105,7 +117,10 @@ def train_and_show(config: RunConfig, *, host: Host, out: Path | None, resume: P
         echo_json({"run": str(folder.path), "bundle": str(folder.bundle), "evaluation": evaluation, "samples": samples})
         return
     console = Console(file=sys.stdout, highlight=False)
-    click.echo(f"{evaluation['samples']:,} sentences at temperature {evaluation['temperature']}")
+    click.echo(
+        f"{evaluation['samples']:,} sentences at temperature {evaluation['temperature']}, "
+        f"of the weights of step {evaluation['weights_step']}"
+    )
     console.print(_results(evaluation))
     for text in samples:
         click.echo(f"  {text}")

@@ -17,7 +17,7 @@ TITLES = {
 REFERENCES = {"real": "real held-out", "process": "perfect generator", "unigram": "unigram model"}
 """The rows that every table has beside the models: a ceiling, what chance would have, and the floor."""
 
-_SHARES = ("valid", "distinct", "copied")
+_SHARES = ("valid", "distinct", "copied", "discriminator_accuracy")
 
 
 def ordered(metrics: Iterable[str]) -> list[str]:

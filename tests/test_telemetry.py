@@ -1,0 +1,128 @@
+"""A glance at a run: each number against one worked by hand, and that it costs the run nothing but time."""
+
+import math
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+
+from ganlm_core import sampling, telemetry
+from ganlm_core.evaluation import nll_bound
+from ganlm_core.experiment import Experiment, prepare
+from tests.conftest import WARM, tiny_config
+
+LOG2 = math.log(2)
+
+
+def experiment(generator: str = "lstm", **settings: Any) -> Experiment:
+    return prepare(tiny_config(generator, "conv", **settings))
+
+
+@pytest.fixture(scope="module")
+def lstm() -> Experiment:
+    return experiment(algorithm_options=WARM)
+
+
+def test_bigrams_are_counted_from_the_first_word_to_the_end() -> None:
+    """7 <eos> <pad> and 7 8 9: <bos> 7 twice, 7 <eos>, 7 8, 8 9."""
+    tokens = torch.tensor([[7, 2, 0], [7, 8, 9]])
+    found = telemetry.bigrams(tokens, vocabulary=10)
+    assert sorted(found.tolist()) == [17, 17, 72, 78, 89]
+    assert telemetry.distinct(found) == 4 / 5
+
+
+def test_the_divergence_of_two_frequencies() -> None:
+    """(1/2, 1/2, 0) and (0, 1/2, 1/2) have the mean (1/4, 1/2, 1/4): half of log 2 each."""
+    one, other = torch.tensor([5, 5, 6, 6]), torch.tensor([6, 7])
+    assert telemetry.divergence(one, other) == pytest.approx(LOG2 / 2)
+    assert telemetry.divergence(other, one) == pytest.approx(LOG2 / 2)
+    assert telemetry.divergence(one, torch.tensor([6, 5])) == 0
+    assert telemetry.divergence(one, torch.tensor([7])) == pytest.approx(LOG2)
+
+
+def test_a_glance_is_of_the_generator_and_of_the_validation_part(lstm: Experiment) -> None:
+    values, texts = telemetry.glance(lstm, 1)
+    corpus, generator = lstm.corpus, lstm.generator.eval()
+    assert len(texts) == telemetry.SENTENCES
+    assert values["distinct"] == pytest.approx(len(set(texts)) / len(texts), rel=1e-5)
+    assert "test_nll" not in values
+    held_out, _ = lstm.tokenizer.encode(corpus.validation, lstm.shape.length)
+    assert values["validation_nll"] == pytest.approx(nll_bound(generator, held_out, 0, telemetry.NOISE_DRAWS), rel=1e-5)
+    pairs = Counter(pair for text in texts for pair in pairwise(["<bos>", *text.split(), "<eos>"]))
+    assert values["distinct_bigrams"] == pytest.approx(len(pairs) / pairs.total(), rel=0.02)  # a cut one has no <eos>
+    rng = torch.Generator().manual_seed(0)
+    sample = sampling.sample(generator, torch.randn(telemetry.SENTENCES, 4, generator=rng), rng=rng)
+    assert texts == lstm.tokenizer.decode(sample.tokens)
+    assert values["entropy"] == pytest.approx((-sample.log_probs.sum() / sample.mask.sum()).item(), rel=1e-5)
+
+
+def test_the_test_part_is_not_looked_at(lstm: Experiment) -> None:
+    """Not by a metric either, which finds the validation part in its place."""
+    seen = []
+
+    def metric(subject: Any, corpus: Any) -> dict[str, float]:
+        seen.append((subject.nll_per_token, corpus.test))
+        return {}
+
+    judge = replace(lstm.judge, metrics=[metric])  # type: ignore[list-item]
+    telemetry.glance(replace(lstm, judge=judge), 1)
+    assert seen == [(None, lstm.corpus.validation)]
+
+
+def test_a_glance_leaves_the_random_state_and_the_modes(lstm: Experiment) -> None:
+    lstm.parts.generator.train()
+    lstm.parts.discriminator.train()
+    before = torch.get_rng_state()
+    once, again = (telemetry.glance(lstm, 6) for _ in range(2))
+    assert once == again
+    assert torch.get_rng_state().equal(before)
+    assert lstm.parts.generator.training and lstm.parts.discriminator.training
+
+
+def test_the_discriminator_is_told_of_in_steps_that_train_it(lstm: Experiment) -> None:
+    """Steps 1 and 2 are of maximum likelihood."""
+    told = [step for step in range(1, 7) if "discriminator_accuracy" in telemetry.glance(lstm, step)[0]]
+    assert told == [3, 4, 5, 6]
+
+
+def test_a_discriminator_that_knows_a_word_of_real_text_is_always_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every sentence of the grammar ends with a full stop; a generator that never writes one is always found out."""
+    mine = experiment(algorithm_options={"warmup": 0, "discriminator_warmup": 0})
+    stop = mine.tokenizer.encode(["."], 2)[0][0, 0]
+    assert all(text.endswith(".") for text in mine.corpus.validation)
+    mine.generator.prior[stop] = -torch.inf
+
+    def has_stop(sequence: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return (sequence == stop).any(dim=1).float()
+
+    monkeypatch.setattr(mine.parts.discriminator, "forward", has_stop)
+    assert telemetry.glance(mine, 1)[0]["discriminator_accuracy"] == 1
+    monkeypatch.setattr(mine.parts.discriminator, "forward", lambda sequence, mask: torch.zeros(len(sequence)))
+    assert telemetry.glance(mine, 1)[0]["discriminator_accuracy"] == 0.5
+
+
+def test_a_generator_that_writes_all_positions_at_once_has_a_divergence_and_no_likelihood() -> None:
+    values, _ = telemetry.glance(experiment("mlp"), 1)
+    assert "validation_nll" not in values
+    assert 0 < values["bigram_divergence"] < LOG2
+
+
+def test_real_variety_is_that_of_training_sentences(lstm: Experiment) -> None:
+    texts = lstm.corpus.train[::1]
+    assert len(texts) > telemetry.SENTENCES
+    found = telemetry.real_variety(lstm)
+    assert 0.5 < found["distinct"] <= 1
+    few = replace(lstm, corpus=replace(lstm.corpus, train=["the dog sleeps .", "the dog sleeps ."]))
+    assert telemetry.real_variety(few) == {"distinct": 0.5, "distinct_bigrams": 0.5}
+
+
+def test_sentences_are_taken_evenly_from_all_there_are() -> None:
+    texts = [str(number) for number in range(1000)]
+    taken = telemetry._spread(texts)
+    assert len(taken) == telemetry.SENTENCES
+    gaps = {int(after) - int(before) for before, after in pairwise(taken)}
+    assert gaps == {3, 4}
+    assert telemetry._spread(texts[:10]) == texts[:10]
