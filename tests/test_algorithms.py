@@ -139,6 +139,27 @@ def test_phases_compute_the_losses_they_are_named_after() -> None:
     assert MLE(parts, NoOptions()).phases(0)[0].loss(make_batch()) == mle.loss(make_batch())
 
 
+def test_what_is_annealed_starts_with_the_first_adversarial_step() -> None:
+    """Of ten steps, the last four: the warm-ups before them take nothing from the course of the temperature."""
+    seen: list[float] = []
+
+    class Annealed(Fixed):
+        def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
+            seen.append(batch.progress)
+            return batch.noise.sum()
+
+        def draw(self, generator: Generator, batch: Batch) -> Sequences:
+            seen.append(batch.progress)
+            return self.sequences
+
+    parts = make_parts(estimator=Annealed(torch.tensor(GENERATED)), steps=10)
+    algorithm = Adversarial(parts, AdversarialOptions(warmup=0.5, discriminator_warmup=0.1))
+    for step in range(5, 10):
+        for phase in algorithm.phases(step):
+            phase.loss(batch_of(REAL, step=step))
+    assert seen == pytest.approx([0, 0, 0, 1 / 3, 1 / 3, 2 / 3, 2 / 3, 1, 1])
+
+
 def test_a_checkpoint_gets_the_networks_and_what_the_estimator_remembers() -> None:
     parts = make_parts(estimator=Reinforce(ReinforceOptions()))
     algorithm = Adversarial(parts, AdversarialOptions())

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = [ROOT / "ganlm_core", *sorted(ROOT.glob("plugins/ganlm-*/ganlm_*"))]
-BUILT_IN = {"core", "mlp", "lstm", "conv", "transformer"}
+BUILT_IN = {"core", "mlp", "lstm", "conv", "transformer", "relational"}
 
 pytestmark = [
     pytest.mark.slow,

@@ -1,10 +1,10 @@
 """When which network learns: the course of every adversarial method, whatever its losses are."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ganlm_core.algorithms.mle import require_likelihood
-from ganlm_core.protocol import Parts, Phase
+from ganlm_core.protocol import Batch, Parts, Phase
 from ganlm_core.standard import AdversarialOptions
 
 
@@ -38,6 +38,11 @@ class Schedule:
         rounds, interleave = step + 1 - self.adversarial_from, self.options.interleave
         closing = self.likelihood if interleave and rounds % interleave == 0 else []
         return [*[self.discriminator] * self.options.discriminator_steps, *self.generator, *closing]
+
+    def annealed(self, batch: Batch) -> Batch:
+        """The batch with its progress counted from the first adversarial step: what is annealed starts there."""
+        rounds = max(1, self.steps - 1 - self.adversarial_from)
+        return replace(batch, progress=max(0, batch.step - self.adversarial_from) / rounds)
 
     def check(self, parts: Parts) -> None:
         """Raises UsageError if the schedule has steps of maximum likelihood and the generator has none."""

@@ -147,9 +147,13 @@ class ConvDiscriminator(Discriminator):
         self.output = nn.Linear(size, 1)
 
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
-        embedded = hide(self.embedding(sequence), mask).transpose(1, 2)
+        return self.read(self.embedding(sequence), mask)
+
+    def read(self, embedded: Tensor, mask: Tensor) -> Tensor:
+        """Embedded tokens (B, T, E) with their mask (B, T) to features (B, F)."""
+        inputs = hide(embedded, mask).transpose(1, 2)
         strongest = [
-            max_over_time(convolution(embedded).transpose(1, 2), windows(mask, width))
+            max_over_time(convolution(inputs).transpose(1, 2), windows(mask, width))
             for width, convolution in zip(self.widths, self.convolutions, strict=True)
         ]
         return self.highway(F.leaky_relu(torch.cat(strongest, dim=1), 0.2))

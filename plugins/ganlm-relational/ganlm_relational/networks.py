@@ -1,0 +1,94 @@
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ganlm_conv.networks import ConvDiscriminator
+from ganlm_core.layers import NoiseLinear, NoisyEmbedding, StatefulGenerator, TokenEmbedding, output_layer
+from ganlm_core.protocol import Shape
+from ganlm_relational.options import MultiEmbeddingOptions, RelationalMemoryOptions
+
+
+class RelationalMemory(nn.Module):
+    """One step of a relational memory core: M slots (B, M, H) and an input (B, H) to the next slots.
+
+    Santoro et al. 2018, sections 3.1 to 3.3. The slots attend to themselves and to the input; an MLP follows; both add
+    to what they read and are normalised. Gates for every unit, which see the input and the old slots, mix old and new.
+    Differs: the queries, keys and values are not normalised, which the authors' code does, and the gates have biases.
+    """
+
+    def __init__(self, heads: int, head_size: int) -> None:
+        super().__init__()
+        size = heads * head_size
+        self.heads = heads
+        # No biases: the softmax is blind to one of the keys, and the MLP and the gates have their own.
+        self.attention = nn.Linear(size, 3 * size, bias=False)
+        self.attended_norm = nn.LayerNorm(size)
+        self.mlp = nn.Sequential(nn.Linear(size, size), nn.ReLU(), nn.Linear(size, size))
+        self.norm = nn.LayerNorm(size)
+        self.input_gates = nn.Linear(size, 2 * size)
+        self.slot_gates = nn.Linear(size, 2 * size, bias=False)
+        nn.init.zeros_(self.input_gates.bias)
+        nn.init.ones_(self.input_gates.bias[:size])
+
+    def forward(self, slots: Tensor, inputs: Tensor) -> Tensor:
+        rows = torch.cat([slots, inputs.unsqueeze(1)], dim=1)
+        attended = self.attended_norm(slots + self.attend(rows)[:, :-1])
+        found = self.norm(attended + self.mlp(attended))
+        gates = self.input_gates(inputs).unsqueeze(1) + self.slot_gates(slots.tanh())
+        keep, take = gates.sigmoid().chunk(2, dim=-1)
+        return keep * slots + take * found.tanh()
+
+    def attend(self, rows: Tensor) -> Tensor:
+        """Multi-head attention of rows (B, N, H) to each other (Vaswani et al. 2017, section 3.2.2), without a mask."""
+        heads = self.attention(rows).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return F.scaled_dot_product_attention(*heads.chunk(3, dim=-1)).transpose(1, 2).flatten(2)
+
+
+class RelationalMemoryGenerator(StatefulGenerator):
+    """The state is the slots (B, M, H); at first they are the noise, through a linear layer.
+
+    Differs from the paper: it starts from the identity matrix, one different row for each slot, and draws no noise; the
+    identity is the bias that the linear layer has at first.
+    """
+
+    def __init__(self, shape: Shape, options: RelationalMemoryOptions) -> None:
+        super().__init__(shape)
+        size, slots = options.heads * options.head_size, options.slots
+        self.initial = NoiseLinear(shape.noise, slots * size)
+        self.initial.bias.data.copy_(torch.eye(slots, size).flatten())
+        self.slots = slots
+        self.embedding = TokenEmbedding(shape.vocabulary, options.embedding_size)
+        self.inputs = nn.Linear(options.embedding_size, size)
+        self.memory = RelationalMemory(options.heads, options.head_size)
+        self.dropout = nn.Dropout(options.dropout)
+        self.output = output_layer(slots * size, shape.vocabulary)
+
+    def start(self, noise: Tensor) -> Tensor:
+        return self.initial(noise).unflatten(1, (self.slots, -1))
+
+    def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        outputs = []
+        for inputs in self.inputs(self.dropout(self.embedding(tokens))).unbind(dim=1):
+            state = self.memory(state, inputs)
+            outputs.append(state.flatten(1))
+        return self.output(self.dropout(torch.stack(outputs, dim=1))) + self.prior, state
+
+
+class MultiEmbeddingDiscriminator(ConvDiscriminator):
+    """Several embeddings of the sentence, each read by the same text CNN; features are the mean over them.
+
+    Differs: the last layer is linear, so the logit is the mean of the S logits that the embeddings would give one by
+    one. The paper (Nie et al. 2019) averages their S losses. By Jensen's inequality the loss of the mean is at most the
+    mean of the losses, with equality where the embeddings agree. As in ``conv``, one layer gives the logit; the paper
+    has a linear one of 100 units before it.
+    """
+
+    def __init__(self, shape: Shape, options: MultiEmbeddingOptions) -> None:
+        super().__init__(shape, options)
+        self.embeddings = options.embeddings
+        self.embedding = NoisyEmbedding(shape.vocabulary, options.embeddings * options.embedding_size, options.blur)
+
+    def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        each = self.embedding(sequence).unflatten(-1, (self.embeddings, -1)).movedim(2, 0)
+        read = self.read(each.flatten(0, 1), mask.repeat(self.embeddings, 1))
+        return read.unflatten(0, (self.embeddings, -1)).mean(dim=0)

@@ -1,0 +1,124 @@
+from typing import Any
+
+import pytest
+import torch
+from ganlm_conv.networks import ConvDiscriminator
+from ganlm_relational import ganlm_components
+from ganlm_relational.networks import MultiEmbeddingDiscriminator, RelationalMemory, RelationalMemoryGenerator
+from ganlm_relational.options import MultiEmbeddingOptions, RelationalMemoryOptions
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ganlm_core.protocol import Shape, mask_of
+from ganlm_core.testing import check_discriminator, check_generator, check_light
+
+GENERATOR, DISCRIMINATOR = ganlm_components()
+SHAPE = Shape(vocabulary=9, length=5, noise=3)
+TOKENS = torch.tensor([[4, 5, 2, 0, 0], [6, 7, 8, 4, 5], [2, 0, 0, 0, 0]])
+
+
+def test_listing_does_not_import_torch() -> None:
+    check_light("ganlm_relational")
+
+
+@pytest.mark.parametrize("options", [{}, {"slots": 3, "heads": 4, "head_size": 8, "dropout": 0.5}])
+def test_generator_keeps_the_protocol(options: dict[str, Any]) -> None:
+    check_generator(GENERATOR, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"embeddings": 3, "highway": False, "widths": "1,3", "dropout": 0.5}])
+def test_discriminator_keeps_the_protocol(options: dict[str, Any]) -> None:
+    check_discriminator(DISCRIMINATOR, **options)
+
+
+def test_slots_attend_to_each_other_and_to_the_input() -> None:
+    """Against PyTorch's own multi-head attention."""
+    torch.manual_seed(0)
+    memory, rows = RelationalMemory(heads=2, head_size=3), torch.randn(4, 5, 6)
+    reference = nn.MultiheadAttention(6, 2, bias=False, batch_first=True)
+    with torch.no_grad():
+        # Ours has queries, keys and values of one head side by side, the reference all queries first.
+        weight = memory.attention.weight.unflatten(0, (2, 3, 3)).transpose(0, 1).flatten(0, 2)
+        reference.in_proj_weight.copy_(weight)
+        reference.out_proj.weight.copy_(torch.eye(6))
+        torch.testing.assert_close(memory.attend(rows), reference(rows, rows, rows)[0])
+
+
+def gated(keep: float, take: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The slots before and after a step whose gates stand at these logits, and what the attention and MLP found."""
+    torch.manual_seed(0)
+    memory = RelationalMemory(heads=2, head_size=3)
+    slots, inputs = torch.randn(4, 2, 6), torch.randn(4, 6)
+    with torch.no_grad():
+        for gates in (memory.input_gates.weight, memory.slot_gates.weight):
+            gates.zero_()
+        memory.input_gates.bias.copy_(torch.tensor([keep] * 6 + [take] * 6))
+        rows = torch.cat([slots, inputs[:, None]], dim=1)
+        attended = F.layer_norm(slots + memory.attend(rows)[:, :2], (6,))
+        found = F.layer_norm(attended + memory.mlp(attended), (6,))
+        return slots, memory(slots, inputs), found
+
+
+def test_a_memory_whose_input_gate_is_shut_keeps_its_slots() -> None:
+    slots, after, _ = gated(keep=100.0, take=-100.0)
+    torch.testing.assert_close(after, slots)
+
+
+def test_a_memory_whose_forget_gate_is_shut_holds_only_what_is_new() -> None:
+    _, after, found = gated(keep=-100.0, take=100.0)
+    torch.testing.assert_close(after, found.tanh())
+
+
+def test_half_open_gates_add_half_of_each() -> None:
+    slots, after, found = gated(keep=0.0, take=0.0)
+    torch.testing.assert_close(after, slots / 2 + found.tanh() / 2)
+
+
+def test_gates_forget_little_at_first() -> None:
+    assert RelationalMemory(heads=1, head_size=3).input_gates.bias.tolist() == [1, 1, 1, 0, 0, 0]
+
+
+def test_slots_start_different_and_move_with_the_noise() -> None:
+    torch.manual_seed(0)
+    generator = RelationalMemoryGenerator(SHAPE, RelationalMemoryOptions(slots=3, heads=2, head_size=2))
+    still = generator.start(torch.zeros(1, SHAPE.noise))
+    torch.testing.assert_close(still, torch.eye(3, 4)[None])
+    moved = generator.start(torch.randn(5, SHAPE.noise))
+    assert (moved - still).unique().numel() == 5 * 3 * 4
+    silent = RelationalMemoryGenerator(Shape(9, 5, noise=0), RelationalMemoryOptions(slots=3, heads=2, head_size=2))
+    torch.testing.assert_close(silent.start(torch.zeros(1, 0)), torch.eye(3, 4)[None])
+
+
+def discriminator(embeddings: int) -> MultiEmbeddingDiscriminator:
+    options = MultiEmbeddingOptions(embeddings=embeddings, embedding_size=2, filters=3, dropout=0.5)
+    return MultiEmbeddingDiscriminator(SHAPE, options).eval()
+
+
+def test_a_logit_is_the_mean_of_those_that_one_cnn_gives_for_each_embedding() -> None:
+    torch.manual_seed(0)
+    three, mask = discriminator(embeddings=3), mask_of(TOKENS)
+    single = ConvDiscriminator(SHAPE, MultiEmbeddingOptions(embedding_size=2, filters=3)).eval()
+    weights = {name: weight for name, weight in three.state_dict().items() if name != "embedding.weight"}
+    logits = []
+    for embedding in three.embedding.weight.detach().split(2, dim=1):
+        single.load_state_dict({**weights, "embedding.weight": embedding})
+        logits.append(single(TOKENS, mask))
+    assert not torch.allclose(logits[0], logits[1])
+    torch.testing.assert_close(three(TOKENS, mask), torch.stack(logits).mean(dim=0))
+
+
+def test_one_embedding_is_the_text_cnn() -> None:
+    torch.manual_seed(0)
+    one, mask = discriminator(embeddings=1), mask_of(TOKENS)
+    cnn = ConvDiscriminator(SHAPE, MultiEmbeddingOptions(embedding_size=2, filters=3)).eval()
+    cnn.load_state_dict(one.state_dict())
+    torch.testing.assert_close(one(TOKENS, mask), cnn(TOKENS, mask))
+
+
+def test_dropout_acts_in_training_only() -> None:
+    torch.manual_seed(0)
+    generator = RelationalMemoryGenerator(SHAPE, RelationalMemoryOptions(dropout=0.5))
+    noise = torch.randn(3, SHAPE.noise)
+    assert not torch.equal(generator(noise, TOKENS), generator(noise, TOKENS))
+    generator.eval()
+    assert torch.equal(generator(noise, TOKENS), generator(noise, TOKENS))
