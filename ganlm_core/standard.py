@@ -29,7 +29,7 @@ class WGANGPOptions(PenaltyOptions):
 
 @dataclass(frozen=True)
 class GumbelOptions(Options):
-    temperature: float = option(1.0, "temperature of the softmax at the first step", min=0.001)
+    temperature: float = option(1.0, "temperature of the softmax at the first adversarial step", min=0.001)
     final_temperature: float = option(0.2, "temperature at the last step; geometric in between", min=0.001)
 
 

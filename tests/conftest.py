@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
 Ganlm = Callable[..., tuple[int, str, str]]
 
-TINY = {"hidden_size": 8, "embedding_size": 8, "position_size": 8, "filters": 4, "heads": 2}
+TINY = {
+    "hidden_size": 8,
+    "embedding_size": 8,
+    "position_size": 8,
+    "filters": 4,
+    "heads": 2,
+    "head_size": 4,
+    "embeddings": 2,
+}
 """Sizes for every architecture that has an option of the name."""
 
 SETTINGS: dict[str, Any] = {

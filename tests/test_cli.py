@@ -153,7 +153,15 @@ def test_list_is_a_table_with_a_source_for_each_network(ganlm: Ganlm) -> None:
     code, out, _ = ganlm("list", "generator")
     header, *rows = out.splitlines()
     assert (code, header.split()) == (0, ["kind", "name", "summary", "source"])
-    assert {row.split()[1] for row in rows} == {"lstm", "conv", "causal-conv", "mlp", "ngram-mlp", "transformer"}
+    assert {row.split()[1] for row in rows} == {
+        "lstm",
+        "conv",
+        "causal-conv",
+        "mlp",
+        "ngram-mlp",
+        "transformer",
+        "relational-memory",
+    }
     assert all(row.startswith("generator  ") for row in rows)
 
 
@@ -343,8 +351,8 @@ def test_the_printed_configuration_runs_again_as_it_is(ganlm: Ganlm, tmp_path: P
         ("--gen lsmt", "there is no generator 'lsmt'; did you mean 'lstm'? 'ganlm list generator' shows them"),
         (
             "--gen.heads 3",
-            "--gen.heads is not an option of generator 'lstm'; it belongs to 'transformer': "
-            "choose it with --gen transformer",
+            "--gen.heads is not an option of generator 'lstm'; it belongs to 'relational-memory' and "
+            "'transformer': choose it with --gen relational-memory",
         ),
         (
             "--data my.txt --corpus.size 3",
@@ -371,8 +379,8 @@ def test_the_printed_configuration_runs_again_as_it_is(ganlm: Ganlm, tmp_path: P
             "and there is no such file",
         ),
         (
-            "--recipe segan",
-            "there is no recipe 'segan'; 'ganlm recipes list' shows them, --config takes a file",
+            "--recipe nothing",
+            "there is no recipe 'nothing'; 'ganlm recipes list' shows them, --config takes a file",
         ),
         ("--config none.toml", "none.toml cannot be read: No such file or directory; give a TOML file"),
         ("--resume runs/x", "there is no run at runs/x; give the folder that 'ganlm run' printed"),

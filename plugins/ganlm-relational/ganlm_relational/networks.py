@@ -1,8 +1,8 @@
 import torch
+from ganlm_conv.networks import ConvDiscriminator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlm_conv.networks import ConvDiscriminator
 from ganlm_core.layers import NoiseLinear, NoisyEmbedding, StatefulGenerator, TokenEmbedding, output_layer
 from ganlm_core.protocol import Shape
 from ganlm_relational.options import MultiEmbeddingOptions, RelationalMemoryOptions

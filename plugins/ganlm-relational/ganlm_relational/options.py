@@ -1,6 +1,7 @@
 from dataclasses import dataclass
 
 from ganlm_conv.options import ConvDiscriminatorOptions
+
 from ganlm_core.components import Options, option
 
 

@@ -1,3 +1,5 @@
+import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,12 @@ from ganlm_relational.options import MultiEmbeddingOptions, RelationalMemoryOpti
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganlm_core.config import RunConfig, make_config
+from ganlm_core.errors import UsageError
+from ganlm_core.estimators import Gumbel
+from ganlm_core.execution import execute
 from ganlm_core.protocol import Shape, mask_of
+from ganlm_core.standard import GumbelOptions
 from ganlm_core.testing import check_discriminator, check_generator, check_light
 
 GENERATOR, DISCRIMINATOR = ganlm_components()
@@ -122,3 +129,52 @@ def test_dropout_acts_in_training_only() -> None:
     assert not torch.equal(generator(noise, TOKENS), generator(noise, TOKENS))
     generator.eval()
     assert torch.equal(generator(noise, TOKENS), generator(noise, TOKENS))
+
+
+def recipe(generator: str, discriminator: str) -> RunConfig:
+    return make_config(
+        generator,
+        discriminator,
+        recipe="relgan",
+        steps=6,
+        batch_size=8,
+        evaluation_samples=20,
+        log_every=1,
+        device="cpu",
+        corpus_options={"size": 300},
+    )
+
+
+@pytest.mark.parametrize(
+    ("generator", "discriminator"),
+    [
+        ("relational-memory", "multi-embedding"),
+        ("lstm", "multi-embedding"),
+        ("transformer", "multi-embedding"),
+        ("relational-memory", "conv"),
+        ("relational-memory", "mlp"),
+    ],
+)
+def test_the_recipe_trains_other_networks_too(generator: str, discriminator: str, tmp_path: Path) -> None:
+    run = execute(recipe(generator, discriminator), out=tmp_path / "run")
+    last = [record for record in run.read_metrics() if "evaluation" not in record][-1]
+    assert {"generator_loss", "discriminator_loss", "accuracy"} <= last.keys()
+    assert all(math.isfinite(value) for value in last.values())
+
+
+def test_the_recipe_says_why_it_does_not_train_a_one_shot_generator(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as error:
+        execute(recipe("mlp", "multi-embedding"), out=tmp_path / "run")
+    assert str(error.value) == (
+        "a warm-up by mle needs an autoregressive generator, and MLPGenerator writes all positions at once; "
+        "choose another with --gen, or train it with --algorithm adversarial --algorithm.warmup 0"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_temperature_falls_as_beta_max_to_the_share_of_the_rounds() -> None:
+    """Nie et al. 2019: beta = beta_max ** (n / N), and the softmax is taken of beta times the logits."""
+    options = recipe("relational-memory", "multi-embedding").estimator.options
+    assert isinstance(options, GumbelOptions)
+    for share in (0.0, 0.25, 0.5, 1.0):
+        assert 1 / Gumbel(options).temperature(share) == pytest.approx(100**share)
