@@ -37,21 +37,25 @@ class Model:
         top_k: int = 0,
         top_p: float = 1.0,
         batch_size: int = 256,
+        prompt: str = "",
     ) -> list[str]:
-        """``n`` sentences. Raises OptionError for a policy that is none.
+        """``n`` sentences, each of which begins with the ``prompt``.
 
-        The same seed, policy, batch size and kind of device give the same sentences, and the first of many are those
-        of few: every batch is drawn whole, with a random generator of its own.
+        The same seed, policy, batch size, prompt and kind of device give the same sentences, and the first of many are
+        those of few: every batch is drawn whole, with a random generator of its own. Raises OptionError for a policy
+        that is none, and UsageError for a prompt that has unknown words, that leaves no room, or that is for a
+        generator that is not autoregressive.
         """
-        return list(self.stream(n, seed, Policy(temperature, top_k, top_p), batch_size))
+        return list(self.stream(n, seed, Policy(temperature, top_k, top_p), batch_size, prompt))
 
-    def stream(self, n: int, seed: int, policy: Policy, batch_size: int = 256) -> Iterator[str]:
+    def stream(self, n: int, seed: int, policy: Policy, batch_size: int = 256, prompt: str = "") -> Iterator[str]:
         """As :meth:`sample`, giving each batch as soon as it is drawn."""
         _check(n, policy, batch_size)
+        forced = self.tokenizer.prompt(prompt)
         for start in range(0, n, batch_size):
             rng = torch.Generator(self.device).manual_seed(_batch_seed(seed, start // batch_size))
             noise = torch.randn(batch_size, self.shape.noise, generator=rng, device=self.device)
-            tokens = sample(self.generator, noise, policy, rng).tokens
+            tokens = sample(self.generator, noise, policy, rng, forced).tokens
             yield from self.tokenizer.decode(tokens[: n - start])
 
     @torch.no_grad()

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ganlm_core.errors import UsageError
 from ganlm_core.protocol import (
     BOS,
     EOS,
@@ -40,7 +41,10 @@ PLAIN = Policy()
 
 @dataclass(frozen=True)
 class Sample:
-    """Drawn ids (B, T), their mask, and the log-probability of each under the policy, zero on the padding."""
+    """Drawn ids (B, T), their mask, and the log-probability of each under the policy.
+
+    That of the padding and of a prompt, which nobody drew, is zero.
+    """
 
     tokens: Tensor
     mask: Tensor
@@ -84,37 +88,75 @@ def draw(log_probs: Tensor, rng: torch.Generator | None = None) -> Tensor:
 
 
 @torch.no_grad()
-def sample(generator: Generator, noise: Tensor, policy: Policy = PLAIN, rng: torch.Generator | None = None) -> Sample:
-    """Draw a sequence for each row of noise (B, Z). Without ``rng`` the global random state is used."""
+def sample(
+    generator: Generator,
+    noise: Tensor,
+    policy: Policy = PLAIN,
+    rng: torch.Generator | None = None,
+    prompt: Tensor | None = None,
+) -> Sample:
+    """Draw a sequence for each row of noise (B, Z). Without ``rng`` the global random state is used.
+
+    The sequences begin with the ids of ``prompt``, (P,) for all of them or (B, P), and the rest is drawn from what the
+    generator makes of these; a row whose prompt has ``<eos>`` is finished. Raises UsageError for a prompt that leaves
+    nothing to draw, and for a generator that is not autoregressive.
+    """
+    forced = _forced(generator, noise, prompt)
 
     def choose(logits: Tensor) -> tuple[Tensor, Tensor]:
         distribution = log_probabilities(logits, policy)
         drawn = draw(distribution, rng)
         return drawn, distribution.gather(-1, drawn.unsqueeze(-1)).squeeze(-1)
 
-    tokens, log_probs = unroll(generator, noise, choose)
+    tokens, log_probs = unroll(generator, noise, choose, forced)
+    tokens, log_probs = torch.cat([forced, tokens], dim=1), F.pad(log_probs, (forced.shape[1], 0))
     mask = mask_of(tokens)
     return Sample(tokens.masked_fill(~mask, PAD), mask, log_probs.masked_fill(~mask, 0.0))
 
 
+def _forced(generator: Generator, noise: Tensor, prompt: Tensor | None) -> Tensor:
+    """The prompt for every row: ids (B, P), with P = 0 for none."""
+    if prompt is None or prompt.shape[-1] == 0:
+        return torch.empty(len(noise), 0, dtype=torch.int64, device=noise.device)
+    if not generator.autoregressive:
+        raise UsageError(
+            "this generator writes all positions at once, so it cannot go on from a prompt; "
+            "an autoregressive one, which writes word by word, can"
+        )
+    if prompt.shape[-1] >= generator.shape.length:
+        raise UsageError(
+            f"the prompt has {prompt.shape[-1]} tokens, and a sequence of this generator has {generator.shape.length} "
+            "at most; give a shorter one"
+        )
+    return prompt.to(noise.device).expand(len(noise), -1)
+
+
 def unroll(
-    generator: Generator, noise: Tensor, choose: Callable[[Tensor], tuple[Tensor, Tensor]]
+    generator: Generator,
+    noise: Tensor,
+    choose: Callable[[Tensor], tuple[Tensor, Tensor]],
+    forced: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """What ``choose`` makes of the logits of every position: all at once (B, T, V), or one after the other (B, V).
 
     ``choose`` gives the tokens, ids (...,) or relaxed (..., V), that an autoregressive generator goes on from, and
-    another tensor to keep. Both come back over all positions.
+    another tensor to keep. Both come back over all positions but those of the ``forced`` ids (B, P), which an
+    autoregressive generator is fed first.
     """
     if not isinstance(generator, AutoregressiveGenerator):
         return choose(generator(noise))
     state, last = generator.start(noise), torch.full((noise.shape[0],), BOS, device=noise.device)
+    following = () if forced is None else forced.unbind(dim=1)
+    for tokens in following:
+        _, state = generator.step(last, state)
+        last = tokens
     chosen = []
-    for _ in range(generator.shape.length):
+    for _ in range(generator.shape.length - len(following)):
         logits, state = generator.step(last, state)
         last, kept = choose(logits)
         chosen.append((last, kept))
-    tokens, others = zip(*chosen, strict=True)
-    return torch.stack(tokens, dim=1), torch.stack(others, dim=1)
+    sequence, others = zip(*chosen, strict=True)
+    return torch.stack(sequence, dim=1), torch.stack(others, dim=1)
 
 
 def relaxed_sample(

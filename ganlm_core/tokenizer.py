@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trai
 from torch import Tensor
 
 from ganlm_core.components import AUTO
-from ganlm_core.errors import DataError, OptionError, UnknownName, WeightsError
+from ganlm_core.errors import DataError, OptionError, UnknownName, UsageError, WeightsError
 from ganlm_core.files import FETCH_AGAIN, shown
 from ganlm_core.protocol import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 from ganlm_core.settings import TOKENIZERS
@@ -85,6 +85,19 @@ class Tokenizer:
         rows = [ids[:length] + [PAD] * (length - len(ids)) for ids in self._ids(texts)]
         cut = sum(row[-1] not in (EOS, PAD) for row in rows)
         return torch.tensor(rows, dtype=torch.int64).reshape(len(rows), length), cut
+
+    def prompt(self, text: str) -> Tensor:
+        """The beginning of a sentence as ids (P,), none for an empty one, and without an end.
+
+        Byte pairs merge within it alone: one that ends in the middle of a word goes on with other pairs than those of
+        the whole word. Raises UsageError naming what the vocabulary does not have.
+        """
+        encoding = self._backend.encode(text, add_special_tokens=False)
+        pairs = zip(encoding.ids, encoding.offsets, strict=True)
+        if unknown := dict.fromkeys(text[start:end] for token, (start, end) in pairs if token <= UNK):
+            names = ", ".join(map(repr, unknown))
+            raise UsageError(f"the vocabulary has no {names}; take other words for the prompt")
+        return torch.tensor(encoding.ids, dtype=torch.int64)
 
     def decode(self, ids: Tensor) -> list[str]:
         """Ids (N, T) to sentences, each up to its ``<eos>``. ``<unk>`` is shown, other special tokens are not."""

@@ -242,6 +242,15 @@ def test_sampling_depends_on_the_seed_and_not_on_the_number(saved, host):
     assert len(set(model.sample(20, top_k=1))) <= len(set(model.sample(20)))
 
 
+def test_sentences_go_on_from_a_prompt(saved, host):
+    model = bundle.load(saved, host)
+    few, many = (model.sample(n, seed=1, prompt=" the  cat", batch_size=4) for n in (3, 10))
+    assert all(text == "the cat" or text.startswith("the cat ") for text in many)
+    assert len(set(many)) > 1 and few == many[:3]
+    assert model.sample(10, seed=2, prompt="the cat", batch_size=4) != many
+    assert model.sample(10, prompt=" ") == model.sample(10)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -597,7 +606,9 @@ def test_command_sample(ganlm, saved, host):
     texts = bundle.load(saved, host).sample(4, seed=3, top_k=2)
     code, out, err = ganlm("sample", saved, "-n", 4, "--seed", 3, "--top-k", 2)
     assert (code, out.split("\n"), err) == (0, [*texts, ""], "")
-    code, out, _ = ganlm("sample", saved, "-n", 4, "--seed", 3, "--top-k", 2, "--json")
+    texts = bundle.load(saved, host).sample(4, prompt="the")
+    assert ganlm("sample", saved, "-n", 4, "--prompt", "the") == (0, "".join(f"{text}\n" for text in texts), "")
+    code, out, _ = ganlm("sample", saved, "-n", 4, "--prompt", "the", "--json")
     assert [json.loads(line)["text"] for line in out.splitlines()] == texts
 
 
@@ -607,6 +618,20 @@ def test_command_sample_refuses(ganlm, saved, tmp_path):
     assert code == 2 and "--top-p" in err
     code, _, err = ganlm("sample", saved, "--device", "abacus")
     assert code == 2 and "there is no device 'abacus'" in err
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ("the yak", "the vocabulary has no 'yak'; take other words for the prompt"),
+        (
+            "the cat the cat the cat",
+            "the prompt has 6 tokens, and a sequence of this generator has 6 at most; give a shorter one",
+        ),
+    ],
+)
+def test_command_sample_refuses_a_prompt(ganlm, saved, prompt, message):
+    assert ganlm("sample", saved, "--prompt", prompt) == (2, "", f"ganlm: error: {message}\n")
 
 
 def test_command_verify(ganlm, copy):

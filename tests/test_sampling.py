@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlm_core import sampling
+from ganlm_core.errors import UsageError
 from ganlm_core.protocol import (
     BOS,
     EOS,
@@ -245,6 +246,75 @@ def test_the_gradient_of_a_likelihood_is_finite_even_of_impossible_logits() -> N
     sampling.log_likelihood(generator, NOISE.expand(2, -1), tokens, mask_of(tokens)).sum().backward()
     gradients = [parameter.grad for parameter in generator.parameters()]
     assert all(gradient is not None and gradient.isfinite().all() and gradient.any() for gradient in gradients)
+
+
+@pytest.mark.parametrize("policy", [PLAIN, Policy(temperature=0.5, top_k=2)], ids=["plain", "cold"])
+@pytest.mark.parametrize("prompt", [[3], [5], [4, 4]], ids=str)
+def test_what_follows_a_prompt_is_as_frequent_as_the_conditional_probabilities_say(
+    prompt: list[int], policy: Policy
+) -> None:
+    """p(rest | prompt, noise) is p(prompt, rest | noise) by its sum over the rests.
+
+    Under a policy that cannot draw the prompt itself the rest is still drawn, so the sum is over what it makes of them.
+    """
+    generator, (every, mask) = make(TinyGenerator), every_sequence()
+    begins = (every[:, : len(prompt)] == torch.tensor(prompt)).all(dim=1)
+    log_probs = sampling.log_probabilities(generator(NOISE.expand(len(every), -1), every), policy)
+    log_probs[:, : len(prompt)] = 0
+    conditional = torch.where(begins, likelihoods(log_probs, every, mask), 0).detach()
+    assert conditional.sum().item() == pytest.approx(1, abs=1e-5)
+
+    rng = torch.Generator().manual_seed(1)
+    drawn = sampling.sample(generator, NOISE.expand(DRAWS, -1), policy, rng, torch.tensor(prompt))
+    assert chi_square(count(drawn.tokens, every), conditional) > UNLIKELY
+    assert (drawn.log_probs[:, : len(prompt)] == 0).all()
+    torch.testing.assert_close(
+        drawn.log_probs.sum(dim=1).exp(), conditional[(drawn.tokens[:, None] == every).all(dim=-1).int().argmax(dim=1)]
+    )
+
+
+def test_each_row_goes_on_from_a_prompt_of_its_own_and_one_that_has_ended_stays_so() -> None:
+    generator, noise = make(TinyGenerator), torch.randn(3, SHAPE.noise).repeat(200, 1)
+    prompts = torch.tensor([[3, 4], [5, 5], [3, EOS]]).repeat(200, 1)
+    drawn = sampling.sample(generator, noise, prompt=prompts)
+    assert drawn.tokens[:, :2].equal(prompts)
+    assert {row[2] for row in drawn.tokens[2::3].tolist()} == {PAD}
+    assert len({tuple(row) for row in drawn.tokens[0::3].tolist()}) > 1
+    scored = sampling.log_likelihood(generator, noise, drawn.tokens, drawn.mask)
+    torch.testing.assert_close(drawn.log_probs[:, 2], scored[:, 2])
+
+
+@pytest.mark.parametrize("network", [TinyGenerator, TinyOneShot])
+def test_an_empty_prompt_is_none(network: type[Generator]) -> None:
+    generator, noise, nothing = make(network), torch.randn(50, SHAPE.noise), torch.empty(0, dtype=torch.int64)
+    one, other = (
+        sampling.sample(generator, noise, rng=torch.Generator().manual_seed(7), prompt=prompt)
+        for prompt in (None, nothing)
+    )
+    assert one.tokens.equal(other.tokens)
+    assert one.log_probs.equal(other.log_probs)
+
+
+@pytest.mark.parametrize(
+    ("network", "prompt", "message"),
+    [
+        (
+            TinyOneShot,
+            [3],
+            "this generator writes all positions at once, so it cannot go on from a prompt; "
+            "an autoregressive one, which writes word by word, can",
+        ),
+        (
+            TinyGenerator,
+            [3, 4, 5],
+            "the prompt has 3 tokens, and a sequence of this generator has 3 at most; give a shorter one",
+        ),
+    ],
+)
+def test_a_prompt_that_cannot_be(network: type[Generator], prompt: list[int], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        sampling.sample(make(network), NOISE, prompt=torch.tensor(prompt))
+    assert str(caught.value) == message
 
 
 class Bigram(AutoregressiveGenerator):

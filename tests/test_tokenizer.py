@@ -4,7 +4,7 @@ import pytest
 import tokenizers
 import torch
 
-from ganlm_core.errors import DataError, OptionError, UnknownName, WeightsError
+from ganlm_core.errors import DataError, OptionError, UnknownName, UsageError, WeightsError
 from ganlm_core.protocol import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 from ganlm_core.settings import TOKENIZERS
 from ganlm_core.tokenizer import CHUNK, LONGEST, Tokenizer
@@ -72,6 +72,38 @@ def test_unknown_words_are_shown_and_other_special_tokens_are_not() -> None:
         "a b",
         "",
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "prompts"),
+    [
+        ("word", ["the dog", "the", " the   dog "]),
+        ("char", ["the do", "the ", "日本"]),
+        ("bpe", ["the do", "the ", "naïv"]),
+    ],
+)
+def test_a_prompt_is_the_beginning_of_a_sentence(kind: str, prompts: list[str]) -> None:
+    tokenizer = Tokenizer.train(kind, TEXTS, 300)
+    for prompt in prompts:
+        ids = tokenizer.prompt(prompt)
+        assert EOS not in ids
+        assert tokenizer.decode(ids[None]) == [" ".join(prompt.split()) if kind == "word" else prompt]
+    assert tokenizer.prompt("").shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "prompt", "unknown"),
+    [
+        ("word", "the zebra sees a zebra", "'zebra', 'a'"),
+        ("word", "the <eos> <unk>", "'<eos>', '<unk>'"),
+        ("char", "the yak", "'y', 'k'"),
+        ("bpe", "the yak!", "'y', 'k', '!'"),
+    ],
+)
+def test_a_prompt_names_what_it_does_not_know(kind: str, prompt: str, unknown: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Tokenizer.train(kind, TEXTS, 300).prompt(prompt)
+    assert str(caught.value) == f"the vocabulary has no {unknown}; take other words for the prompt"
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
