@@ -8,6 +8,7 @@ metrics.jsonl    a JSON object a line, with its step; no times, so that two runs
 samples/         step-00001000.txt and final.txt, a sentence a line
 checkpoints/     see ganlm_core.checkpoint
 bundle/          see ganlm_core.bundle
+report.html      see ganlm_core.report
 """
 
 import itertools
@@ -71,6 +72,10 @@ class RunFolder:
     @property
     def bundle(self) -> Path:
         return self.path / "bundle"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
 
     @property
     def metrics(self) -> Path:

@@ -20,7 +20,7 @@ LEVELS = (
     ("algorithms",),
     ("devices", "optimizers", "distributed", "trainer"),
     ("checkpoint", "model", "selftest", "card", "bundle", "metrics"),
-    ("evaluation", "testing", "experiment", "telemetry", "execution", "zoo"),
+    ("evaluation", "testing", "experiment", "telemetry", "execution", "figures", "report", "zoo"),
     ("cli", "__main__"),
 )
 """A module imports from the rows above its own, and in its own row from what stands to its left."""

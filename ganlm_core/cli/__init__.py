@@ -15,6 +15,7 @@ COMMANDS = {
     "run": ("ganlm_core.cli.run:run", "train a generator against a discriminator"),
     "sample": ("ganlm_core.cli.sample:sample", "draw sentences from trained weights"),
     "matrix": ("ganlm_core.cli.matrix:matrix", "train every generator against every discriminator"),
+    "report": ("ganlm_core.cli.report:report", "a run as one page: curves, samples and settings"),
     "weights": ("ganlm_core.cli.weights:weights", "inspect, verify and export trained weights"),
     "list": ("ganlm_core.cli.list:list_", "what there is to choose from"),
     "show": ("ganlm_core.cli.show:show", "a component with its options, or a recipe"),

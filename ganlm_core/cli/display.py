@@ -13,8 +13,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from ganlm_core.cli.output import REFERENCES, TITLES, echo_json, metric_cell, ordered
+from ganlm_core import report
+from ganlm_core.cli.output import TITLES, echo_json, metric_cell, results
 from ganlm_core.config import RunConfig
+from ganlm_core.errors import GanlmError
 from ganlm_core.execution import Display, execute
 from ganlm_core.experiment import Experiment, prepare, run_name
 from ganlm_core.files import read_json
@@ -35,8 +37,6 @@ GLANCED = {
     "discriminator_accuracy": "D accuracy",
 }
 """What is shown of a glance; all of it is in metrics.jsonl."""
-
-SUBJECTS = {"before": "before GAN training", "after": "after training", **REFERENCES}
 
 
 class ProgressDisplay(Display):
@@ -109,7 +109,10 @@ def _rounded(speed: float) -> str:
 
 
 def train_and_show(config: RunConfig, *, host: Host, out: Path | None, resume: Path | None, as_json: bool) -> None:
-    """Train, then print the final table, eight samples and the place of the bundle, or all of it as JSON."""
+    """Train, then print the final table, eight samples and where everything is, or all of it as JSON.
+
+    For people there is a report too; that it cannot be written is no failure of the run.
+    """
     folder = execute(config, host=host, out=out, resume=resume, display=ProgressDisplay())
     evaluation = read_json(folder.bundle / "evaluation.json")
     samples = folder.last_samples()[:SHOWN_AT_END]
@@ -125,6 +128,10 @@ def train_and_show(config: RunConfig, *, host: Host, out: Path | None, resume: P
     for text in samples:
         click.echo(f"  {text}")
     click.echo(f"bundle: {folder.bundle}")
+    try:
+        click.echo(f"report: {report.write(folder, host, results(evaluation))}")
+    except GanlmError as error:
+        click.echo(f"there is no report: {error}", err=True)
 
 
 def show_plan(config: RunConfig, *, host: Host, out: Path | None, as_json: bool) -> None:
@@ -153,12 +160,11 @@ def _plain(value: Any) -> str:
 
 
 def _results(evaluation: Mapping[str, Any]) -> Table:
-    subjects = {key: evaluation[key] for key in SUBJECTS if key in evaluation}
-    metrics = ordered(name for values in subjects.values() for name in values)
+    header, *rows = results(evaluation)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", no_wrap=True)
-    for name in metrics:
-        table.add_column(TITLES.get(name, name), justify="right")
-    for key, values in subjects.items():
-        table.add_row(SUBJECTS[key], *(metric_cell(name, values.get(name)) for name in metrics))
+    table.add_column(header[0], no_wrap=True)
+    for title in header[1:]:
+        table.add_column(title, justify="right")
+    for row in rows:
+        table.add_row(*row)
     return table

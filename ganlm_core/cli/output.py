@@ -17,6 +17,9 @@ TITLES = {
 REFERENCES = {"real": "real held-out", "process": "perfect generator", "unigram": "unigram model"}
 """The rows that every table has beside the models: a ceiling, what chance would have, and the floor."""
 
+SUBJECTS = {"before": "before GAN training", "after": "after training", **REFERENCES}
+"""The rows of one run."""
+
 _SHARES = ("valid", "distinct", "copied", "discriminator_accuracy")
 
 
@@ -36,6 +39,16 @@ def metric_cell(name: str, value: float | None) -> str:
 def metric_cells(values: Mapping[str, float]) -> list[str]:
     """The metrics of TITLES in their order."""
     return [metric_cell(name, values.get(name)) for name in TITLES]
+
+
+def results(evaluation: Mapping[str, Any]) -> list[list[str]]:
+    """What a run ends with: the line of titles, and a row for each subject of evaluation.json."""
+    subjects = {key: evaluation[key] for key in SUBJECTS if key in evaluation}
+    metrics = ordered(name for values in subjects.values() for name in values)
+    rows = [
+        [SUBJECTS[key], *(metric_cell(name, values.get(name)) for name in metrics)] for key, values in subjects.items()
+    ]
+    return [["", *(TITLES.get(name, name) for name in metrics)], *rows]
 
 
 def echo_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -1,0 +1,19 @@
+"""``ganlm report``: a run as one page, report.html."""
+
+from pathlib import Path
+
+import click
+
+from ganlm_core.cli.context import current_host
+from ganlm_core.cli.output import results
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+def report(run: Path) -> None:
+    """Write report.html of a RUN, finished or not, into its folder: curves, samples and settings on one page."""
+    from ganlm_core import report as page
+    from ganlm_core.runs import RunFolder
+
+    folder = RunFolder.open(run)
+    click.echo(page.write(folder, current_host(), results(page.evaluation_of(folder))))

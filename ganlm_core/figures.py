@@ -1,0 +1,90 @@
+"""Figures as SVG text that fits into any page: no background, the page's own colour for lines and letters, no dates."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+_INK = "#010203"
+"""Stands for the page's own colour until the SVG is written."""
+
+COLOURS = ("#3b82f6", "#f97316", "#10b981", "#a855f7", "#ef4444", "#eab308", "#06b6d4", "#84868c")
+"""Told apart on white and on black."""
+
+_STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "ganlm",
+    "font.family": "sans-serif",
+    "font.size": 11,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "figure.figsize": (5.2, 3.1),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
+    "grid.color": _INK,
+}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points in the order in which a line joins them, or alone if not ``joined``, with ``labels`` beside them."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    joined: bool = True
+    labels: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What a figure shows. ``levels`` are horizontal lines by name: what to compare the curves with."""
+
+    title: str
+    x: str
+    y: str
+    curves: Sequence[Curve]
+    levels: Mapping[str, float] = field(default_factory=dict)
+
+
+def svg(figure: Figure) -> str:
+    """The figure as an ``<svg>`` element. The same figure gives the same text."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure as Canvas
+
+    with matplotlib.rc_context(_STYLE):  # type: ignore[arg-type]  # its type lists every key
+        canvas = Canvas(layout="constrained")
+        axes = canvas.add_subplot(xlabel=figure.x, ylabel=figure.y)
+        for curve, colour in zip(figure.curves, COLOURS * len(figure.curves), strict=False):
+            _draw(axes, curve, colour)
+        for (name, value), style in zip(figure.levels.items(), ("--", ":", "-.") * len(figure.levels), strict=False):
+            axes.axhline(value, color=_INK, linestyle=style, linewidth=1, alpha=0.6, label=name)
+        if len(figure.curves) + len(figure.levels) > 1:
+            axes.legend()
+        text = io.StringIO()
+        FigureCanvasSVG(canvas).print_svg(text, metadata={"Date": None, "Title": figure.title})
+    whole = text.getvalue()
+    return whole[whole.index("<svg") :].replace(_INK, "currentColor")
+
+
+def _draw(axes: Any, curve: Curve, colour: str) -> None:
+    few = len(curve.x) < 40
+    axes.plot(
+        curve.x,
+        curve.y,
+        color=colour,
+        label=curve.name,
+        linestyle="-" if curve.joined else "",
+        linewidth=1.4,
+        marker="o" if few else None,
+        markersize=4 if curve.joined else 7,
+    )
+    for x, y, label in zip(curve.x, curve.y, curve.labels, strict=False):
+        axes.annotate(label, (x, y), textcoords="offset points", xytext=(5, 4), fontsize=8)
