@@ -4,7 +4,7 @@ import itertools
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,9 +129,10 @@ class Neighbour:
 def nearest(samples: Sequence[str], training: Sequence[str]) -> list[Neighbour]:
     """The nearest training sentence of each sample by Dice's coefficient of their words and pairs of words.
 
-    Text without spaces goes by characters. Of several, the first. Sorensen 1948; Dice 1945.
+    Where no training sentence has a space, by its characters. Of several, the first. Dice 1945.
     """
-    known = {text: _grams(text) for text in dict.fromkeys(training)}
+    split: Callable[[str], list[str]] = str.split if any(" " in text for text in training) else list
+    known = {text: _grams(split(text)) for text in dict.fromkeys(training)}
     sizes = {text: grams.total() for text, grams in known.items()}
     index: dict[str, list[str]] = {}
     for text, grams in known.items():
@@ -139,7 +140,7 @@ def nearest(samples: Sequence[str], training: Sequence[str]) -> list[Neighbour]:
             index.setdefault(gram, []).append(text)
     found = []
     for sample in samples:
-        grams, shared = _grams(sample), Counter[str]()
+        grams, shared = _grams(split(sample)), Counter[str]()
         for gram, count in grams.items():
             for text in index.get(gram, ()):
                 shared[text] += min(count, known[text][gram])
@@ -149,14 +150,12 @@ def nearest(samples: Sequence[str], training: Sequence[str]) -> list[Neighbour]:
     return found
 
 
-def _grams(text: str) -> Counter[str]:
-    words = text.split() if " " in text else list(text)
-    pairs = [f"{one} {other}" for one, other in itertools.pairwise(words)]
-    return Counter([*words, *pairs])
+def _grams(words: Sequence[str]) -> Counter[str]:
+    return Counter([*words, *map(" ".join, itertools.pairwise(words))])
 
 
 def _neighbours(samples: Sequence[str], config: RunConfig, host: Host) -> list[Neighbour]:
-    """None where the training data are no longer there."""
+    """Empty where the training data are no longer there."""
     try:
         corpus = host.build("corpus", config.corpus.name, config.corpus.options)
     except GanlmError:

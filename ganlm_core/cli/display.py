@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from ganlm_core import report
-from ganlm_core.cli.output import TITLES, echo_json, metric_cell, results
+from ganlm_core.cli.output import echo_json, metric_cell, results
 from ganlm_core.config import RunConfig
 from ganlm_core.errors import GanlmError
 from ganlm_core.execution import Display, execute
