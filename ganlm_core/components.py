@@ -131,6 +131,28 @@ class NoOptions(Options):
 
 
 @dataclass(frozen=True)
+class Measure:
+    """One of the numbers that a metric gives, as tables and comparisons need to know it.
+
+    name    its key in ``evaluation.json``
+    title   the head of its column
+    better  which way is better; empty where neither is
+    sees    what it is a measure of: the quality of the sentences one by one, their diversity together, or both. Where a
+            model has better quality than real text, it keeps to a mode of it.
+    share   a number from 0 to 1, shown in per cent
+    """
+
+    name: str
+    title: str
+    better: Literal["higher", "lower", ""] = ""
+    sees: Literal["quality", "diversity", "both", ""] = ""
+    share: bool = False
+
+
+WHEN = ("run", "eval", "asked")
+
+
+@dataclass(frozen=True)
 class ComponentSpec:
     """One component as data. The target is imported when the component is built, not before.
 
@@ -142,6 +164,9 @@ class ComponentSpec:
     summary  one line for ``ganlm list``
     source   the paper, with the equation or algorithm
     recipe   generators only: the recipe that trains it when the user names none
+    measures metrics only: the numbers it gives; what is not declared is shown under its own name
+    when     metrics only: ``run``, at the end of every run and in ``ganlm eval``; ``eval``, in ``ganlm eval`` alone;
+             ``asked``, only where its name is given
     """
 
     kind: Kind
@@ -151,6 +176,8 @@ class ComponentSpec:
     summary: str = ""
     source: str = ""
     recipe: str = ""
+    measures: tuple[Measure, ...] = ()
+    when: Literal["run", "eval", "asked"] = "run"
 
 
 def check_spec(spec: object) -> ComponentSpec:
@@ -169,6 +196,10 @@ def check_spec(spec: object) -> ComponentSpec:
         raise TypeError(f"{where}: options is {spec.options!r}; give a dataclass derived from Options")
     if not all(isinstance(text, str) for text in (spec.summary, spec.source, spec.recipe)):
         raise TypeError(f"{where}: summary, source and recipe are text")
+    if not all(isinstance(measure, Measure) for measure in spec.measures):
+        raise TypeError(f"{where}: measures are Measure objects")
+    if spec.when not in WHEN:
+        raise ValueError(f"{where}: when is {spec.when!r}; it is one of {', '.join(WHEN)}")
     spec.options.fields()
     return spec
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ganlm_core import sampling
 from ganlm_core.components import NoOptions
 from ganlm_core.corpora import Corpus
-from ganlm_core.metrics import Metric, Subject
+from ganlm_core.metrics import Conditions, Likelihood, Measured, Metric, Subject
 from ganlm_core.plugins import Host
 from ganlm_core.protocol import AutoregressiveGenerator, Generator, Shape, State, mask_of
 from ganlm_core.tokenizer import Tokenizer
@@ -38,45 +38,52 @@ class Unigram(AutoregressiveGenerator):
 
 @dataclass(frozen=True)
 class Judge:
-    """What is held fixed while subjects change: the corpus, the tokenizer, the metrics and the random seed."""
+    """What is held fixed while subjects change: the corpus, the tokenizer, the metrics by name and the random seed."""
 
     corpus: Corpus
     tokenizer: Tokenizer
     shape: Shape
-    metrics: Sequence[Metric]
+    metrics: Mapping[str, Metric]
     seed: int
 
     @classmethod
     def of(cls, host: Host, corpus: Corpus, tokenizer: Tokenizer, shape: Shape, seed: int) -> "Judge":
-        metrics = [host.build("metric", name, NoOptions()) for name in host.specs("metric")]
+        """With the metrics that every run ends with."""
+        names = [name for name, spec in host.specs("metric").items() if spec.when == "run"]
+        metrics = {name: host.build("metric", name, NoOptions()) for name in names}
         return cls(corpus, tokenizer, shape, metrics, seed)
 
+    def measure(self, subject: Subject) -> dict[str, Measured]:
+        """What each metric has to say of the subject, by the metric's name."""
+        conditions = Conditions(self.corpus, self.seed)
+        return {name: metric(subject, conditions) for name, metric in self.metrics.items()}
+
     def judge(self, subject: Subject) -> Values:
-        values: Values = {}
-        for metric in self.metrics:
-            values |= metric(subject, self.corpus)
-        return values
+        """The numbers alone, by the names of the measures."""
+        return {name: value for measured in self.measure(subject).values() for name, value in measured.values.items()}
 
     def generator(self, generator: Generator, n: int) -> tuple[Values, list[str]]:
         """The values of ``n`` sentences drawn at temperature 1, and the sentences. Leaves the global random state."""
 
-        def nll(held_out: Sequence[str]) -> float:
+        def likelihood(held_out: Sequence[str]) -> Likelihood:
             tokens, _ = self.tokenizer.encode(held_out, self.shape.length)
-            return nll_bound(generator, tokens, self.seed)
+            count, draws = int(mask_of(tokens).sum()), NOISE_DRAWS if self.shape.noise else 0
+            return Likelihood(nll_bound(generator, tokens, self.seed), count, len(tokens), draws)
 
         with evaluating(generator):
             texts = self._draw(generator, n)
-            return self.judge(Subject(texts, nll if generator.autoregressive else None)), texts
+            return self.judge(Subject(texts, likelihood if generator.autoregressive else None)), texts
 
     def real(self, n: int) -> Values:
         """The same of held-out text, ``n`` sentences at most; its likelihood is the process's, where there is one."""
         process = self.corpus.process
 
-        def nll(held_out: Sequence[str]) -> float:
+        def likelihood(held_out: Sequence[str]) -> Likelihood:
             assert process is not None
-            return -sum(process.log_prob(held_out)) / sum(self.tokenizer.lengths(held_out))
+            tokens = sum(self.tokenizer.lengths(held_out))
+            return Likelihood(-sum(process.log_prob(held_out)) / tokens, tokens, len(held_out))
 
-        return self.judge(Subject(self.corpus.test[:n], nll if process is not None else None))
+        return self.judge(Subject(self.corpus.test[:n], likelihood if process is not None else None))
 
     def process(self, n: int) -> Values:
         """The same of ``n`` fresh sentences from the corpus's process: what a perfect generator would get.

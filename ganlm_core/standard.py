@@ -7,6 +7,7 @@ from pathlib import Path
 from ganlm_core.components import ComponentSpec, NoOptions, Options, option
 from ganlm_core.errors import OptionError
 from ganlm_core.hookspecs import hookimpl
+from ganlm_core.measures import METRICS
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,6 @@ def _estimator(name: str, target: str, options: type[Options], summary: str, sou
     return ComponentSpec("estimator", name, f"ganlm_core.estimators:{target}", options, summary, source)
 
 
-def _metric(name: str, target: str, summary: str) -> ComponentSpec:
-    return ComponentSpec("metric", name, f"ganlm_core.metrics.basic:{target}", summary=summary)
-
-
 @hookimpl
 def ganlm_components() -> Iterator[ComponentSpec]:
     yield _loss(
@@ -229,10 +226,7 @@ def ganlm_components() -> Iterator[ComponentSpec]:
         source="Bengio et al. 2003, section 2",
     )
 
-    yield _metric("validity", "Validity", "share that the corpus's process can give, and their likelihood under it")
-    yield _metric("distinct", "Distinct", "share of different sentences")
-    yield _metric("copies", "Copies", "share found word for word in the training part")
-    yield _metric("likelihood", "HeldOutLikelihood", "negative log-likelihood of held-out text")
+    yield from METRICS
 
     yield ComponentSpec(
         "corpus",

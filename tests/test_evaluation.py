@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from ganlm_core import evaluation, sampling
-from ganlm_core.components import NoOptions
+from ganlm_core.components import ComponentSpec, NoOptions
 from ganlm_core.corpora import Corpus
 from ganlm_core.evaluation import Judge, nll_bound, round_values
-from ganlm_core.metrics import Metric, Subject
+from ganlm_core.metrics import Conditions, Likelihood, Metric, Subject
 from ganlm_core.metrics.basic import Copies, Distinct, HeldOutLikelihood, Validity
 from ganlm_core.protocol import EOS, Generator, Shape
 from ganlm_core.tokenizer import Tokenizer
@@ -37,7 +37,9 @@ class Known:
 CORPUS = Corpus("known", ["a b", "b"], ["b"], ["a b", "b", "b b"], process=Known())
 NAMELESS = replace(CORPUS, process=None)
 TEXTS = ["a b", "b", "a a", "a b"]
-METRICS: list[Metric] = [kind(NoOptions()) for kind in (Validity, Distinct, Copies, HeldOutLikelihood)]
+METRICS: dict[str, Metric] = {
+    kind.__name__: kind(NoOptions()) for kind in (Validity, Distinct, Copies, HeldOutLikelihood)
+}
 
 TOKENIZER = Tokenizer.train("word", CORPUS.train, 10)
 A, B = (TOKENIZER.encode([word], 2)[0][0, 0].item() for word in "ab")
@@ -46,7 +48,7 @@ JUDGE = Judge(CORPUS, TOKENIZER, SHAPE, METRICS, seed=0)
 
 
 def measure(kind: type[Metric], texts: list[str], corpus: Corpus = CORPUS) -> dict[str, float]:
-    return dict(kind(NoOptions())(Subject(texts), corpus))
+    return dict(kind(NoOptions())(Subject(texts), Conditions(corpus)).values)
 
 
 def test_validity_is_a_share_and_the_likelihood_is_that_of_the_valid_ones() -> None:
@@ -72,8 +74,14 @@ def test_copied_is_the_share_found_in_the_training_part() -> None:
 
 def test_held_out_likelihood_is_asked_of_the_test_part_and_of_nobody_without_one() -> None:
     asked = []
-    subject = Subject(TEXTS, lambda texts: asked.append(texts) or 1.5)  # type: ignore[func-returns-value]
-    assert HeldOutLikelihood(NoOptions())(subject, CORPUS) == {"test_nll": 1.5}
+
+    def likelihood(texts: Sequence[str]) -> Likelihood:
+        asked.append(texts)
+        return Likelihood(1.5, tokens=8, sentences=3, draws=4)
+
+    found = HeldOutLikelihood(NoOptions())(Subject(TEXTS, likelihood), Conditions(CORPUS))
+    assert found.values == {"test_nll": 1.5}
+    assert found.protocol == "3 sentences of the test part, 8 tokens; upper bound from 4 draws of the noise"
     assert asked == [CORPUS.test]
     assert measure(HeldOutLikelihood, TEXTS) == {}
 
@@ -154,7 +162,7 @@ def test_the_unigram_model_gives_each_token_its_frequency() -> None:
 
 
 def test_the_unigram_model_writes_words_as_often_as_they_are() -> None:
-    judge = replace(JUDGE, metrics=[], shape=Shape(SHAPE.vocabulary, 2, 2))
+    judge = replace(JUDGE, metrics={}, shape=Shape(SHAPE.vocabulary, 2, 2))
     model = evaluation.Unigram(judge.shape)
     model.prior.copy_(log_frequencies(eos=0.0, a=1 / 4, b=3 / 4))
     _, texts = judge.generator(model, 4000)
@@ -231,12 +239,13 @@ def test_real_text_without_a_process_has_no_likelihood() -> None:
     assert replace(JUDGE, corpus=NAMELESS).real(100) == pytest.approx({"distinct": 1, "copied": 2 / 3})
 
 
-def test_a_judge_has_every_metric_that_is_registered() -> None:
+def test_a_judge_has_the_metrics_that_every_run_ends_with() -> None:
+    specs = {name: ComponentSpec("metric", name, "m:a", when=when) for name, when in {"a": "run", "b": "eval"}.items()}
     host: Any = SimpleNamespace(
-        specs=lambda kind: {"one": kind, "two": kind}, build=lambda kind, name, options: (kind, name, options)
+        specs=lambda kind: specs if kind == "metric" else {}, build=lambda kind, name, options: (kind, name, options)
     )
     judge = Judge.of(host, CORPUS, TOKENIZER, SHAPE, seed=3)
-    assert judge.metrics == [("metric", "one", NoOptions()), ("metric", "two", NoOptions())]
+    assert judge.metrics == {"a": ("metric", "a", NoOptions())}
     assert judge.seed == 3
 
 

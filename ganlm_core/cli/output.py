@@ -5,13 +5,11 @@ from typing import Any
 
 import click
 
-TITLES = {
-    "valid": "valid",
-    "distinct": "distinct",
-    "copied": "copied",
-    "process_nll": "process NLL",
-    "test_nll": "held-out NLL",
-}
+from ganlm_core.measures import METRICS
+
+MEASURES = {measure.name: measure for metric in METRICS for measure in metric.measures}
+
+TITLES = {name: MEASURES[name].title for name in ("valid", "distinct", "copied", "process_nll", "test_nll")}
 """The metrics that every run ends with, in the order of the tables; a plugin's come after them."""
 
 REFERENCES = {"real": "real held-out", "process": "perfect generator", "unigram": "unigram model"}
@@ -20,7 +18,7 @@ REFERENCES = {"real": "real held-out", "process": "perfect generator", "unigram"
 SUBJECTS = {"before": "before GAN training", "after": "after training", **REFERENCES}
 """The rows of one run."""
 
-_SHARES = ("valid", "distinct", "copied", "discriminator_accuracy")
+_SHARES = {name for name, measure in MEASURES.items() if measure.share} | {"discriminator_accuracy"}
 
 
 def ordered(metrics: Iterable[str]) -> list[str]:

@@ -1,30 +1,90 @@
-"""What a metric is: a number, or a few, about sentences, measured in the same way for a model and for real text."""
+"""What a metric is: a number, or a few, about sentences, measured in the same way for a model and for real text.
+
+``docs/metrics.md`` defines each with its protocol and its known traps.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
 
 from ganlm_core.components import Options
 from ganlm_core.corpora import Corpus
 
 
 @dataclass(frozen=True)
-class Subject:
-    """Whoever wrote the ``texts``: a generator, or the people behind held-out text.
+class Likelihood:
+    """The negative log-likelihood of some sentences, ``nll_per_token`` in nats, the ``<eos>`` of each among the tokens.
 
-    ``nll_per_token`` gives the negative log-likelihood of other texts in nats per token, ``<eos>`` included;
-    it is None where there is no likelihood to speak of.
+    ``draws`` of the noise make it an upper bound; 0 says that it is exact.
+    """
+
+    nll_per_token: float
+    tokens: int
+    sentences: int
+    draws: int = 0
+
+    @property
+    def nll_per_sentence(self) -> float:
+        return self.nll_per_token * self.tokens / self.sentences
+
+    def __str__(self) -> str:
+        kind = f"upper bound from {self.draws} draws of the noise" if self.draws else "exact"
+        return f"{self.sentences:,} sentences of the test part, {self.tokens:,} tokens; {kind}"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whoever wrote the ``texts``: a generator, or the people behind real text.
+
+    ``likelihood`` gives that of other texts under the subject; it is None where there is none to speak of.
+    ``references`` are the real sentences that the texts are compared with.
     """
 
     texts: Sequence[str]
-    nll_per_token: Callable[[Sequence[str]], float] | None = None
+    likelihood: Callable[[Sequence[str]], Likelihood] | None = None
+    references: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What is the same for every subject: the corpus, and the ``seed`` of whatever a metric draws."""
+
+    corpus: Corpus
+    seed: int = 0
+
+    @cached_property
+    def unit(self) -> Literal["word", "character"]:
+        """What n-grams are made of: characters where real sentences have fewer than two words on average."""
+        texts = self.corpus.test or self.corpus.train
+        return "word" if sum(len(text.split()) for text in texts) >= 2 * len(texts) else "character"
+
+    @property
+    def split(self) -> Callable[[str], Sequence[str]]:
+        """A sentence to its units."""
+        return str.split if self.unit == "word" else list
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Numbers by the name of their measure, and in words what they were measured with: how many against how many.
+
+    Without numbers, ``protocol`` may say why there are none.
+    """
+
+    values: Mapping[str, float] = field(default_factory=dict)
+    protocol: str = ""
 
 
 class Metric(ABC):
-    """Called with a subject and the corpus; a value that does not exist there is left out, never made up."""
+    """Called with a subject and the conditions; a value that does not exist there is left out, never made up.
+
+    The component that registers it declares what it measures: :class:`ganlm_core.components.Measure`.
+    """
 
     def __init__(self, options: Options) -> None:
         self.options = options
 
     @abstractmethod
-    def __call__(self, subject: Subject, corpus: Corpus) -> Mapping[str, float]: ...
+    def __call__(self, subject: Subject, conditions: Conditions) -> Measured: ...

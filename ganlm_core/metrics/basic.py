@@ -1,10 +1,8 @@
 """The numbers that every run ends with: validity, likelihoods, variety, copying."""
 
 import math
-from collections.abc import Mapping
 
-from ganlm_core.corpora import Corpus
-from ganlm_core.metrics import Metric, Subject
+from ganlm_core.metrics import Conditions, Measured, Metric, Subject
 
 
 class Validity(Metric):
@@ -14,27 +12,33 @@ class Validity(Metric):
     of real text, the sentences are too likely: the generator keeps to the frequent ones.
     """
 
-    def __call__(self, subject: Subject, corpus: Corpus) -> Mapping[str, float]:
-        if corpus.process is None:
-            return {}
-        possible = [score for score in corpus.process.log_prob(subject.texts) if score > -math.inf]
+    def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
+        process = conditions.corpus.process
+        if process is None:
+            return Measured()
+        possible = [score for score in process.log_prob(subject.texts) if score > -math.inf]
         found = {"valid": len(possible) / len(subject.texts)}
-        return found | ({"process_nll": -sum(possible) / len(possible)} if possible else {})
+        if possible:
+            found["process_nll"] = -sum(possible) / len(possible)
+        return Measured(found, f"{len(subject.texts):,} sentences; the likelihood of the {len(possible):,} valid ones")
 
 
 class Distinct(Metric):
     """``distinct``: different sentences as a share of all. It falls as more are drawn; compare equal numbers."""
 
-    def __call__(self, subject: Subject, corpus: Corpus) -> Mapping[str, float]:
-        return {"distinct": len(set(subject.texts)) / len(subject.texts)}
+    def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
+        return Measured({"distinct": len(set(subject.texts)) / len(subject.texts)}, f"{len(subject.texts):,} sentences")
 
 
 class Copies(Metric):
     """``copied``: the share of sentences that stand word for word in the training part."""
 
-    def __call__(self, subject: Subject, corpus: Corpus) -> Mapping[str, float]:
-        known = set(corpus.train)
-        return {"copied": sum(text in known for text in subject.texts) / len(subject.texts)}
+    def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
+        known = set(conditions.corpus.train)
+        copied = sum(text in known for text in subject.texts) / len(subject.texts)
+        return Measured(
+            {"copied": copied}, f"{len(subject.texts):,} sentences, {len(conditions.corpus.train):,} to copy"
+        )
 
 
 class HeldOutLikelihood(Metric):
@@ -43,5 +47,8 @@ class HeldOutLikelihood(Metric):
     For a generator that is driven by noise it is an upper bound, see :func:`ganlm_core.evaluation.nll_bound`.
     """
 
-    def __call__(self, subject: Subject, corpus: Corpus) -> Mapping[str, float]:
-        return {"test_nll": subject.nll_per_token(corpus.test)} if subject.nll_per_token is not None else {}
+    def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
+        if subject.likelihood is None:
+            return Measured()
+        found = subject.likelihood(conditions.corpus.test)
+        return Measured({"test_nll": found.nll_per_token}, str(found))

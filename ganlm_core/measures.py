@@ -1,0 +1,82 @@
+"""The metrics that come with the core, as data; ``docs/metrics.md`` defines them."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from ganlm_core.components import ComponentSpec, Measure
+
+
+def _metric(
+    name: str,
+    target: str,
+    summary: str,
+    measures: Iterable[Measure],
+    source: str = "",
+    when: Literal["run", "eval", "asked"] = "eval",
+) -> ComponentSpec:
+    target = f"ganlm_core.metrics.{target}"
+    return ComponentSpec("metric", name, target, summary=summary, source=source, measures=tuple(measures), when=when)
+
+
+def _by_order(
+    name: str, title: str, better: Literal["higher", "lower"], sees: Literal["quality", "diversity"]
+) -> Iterable[Measure]:
+    """BLEU of the orders that the literature has."""
+    return (Measure(f"{name}{n}", f"{title}-{n}", better, sees) for n in (2, 3, 4, 5))
+
+
+METRICS = (
+    _metric(
+        "validity",
+        "basic:Validity",
+        "share that the corpus's process can give, and their likelihood under it",
+        [
+            Measure("valid", "valid", "higher", "quality", share=True),
+            Measure("process_nll", "process NLL", "lower", "quality"),
+        ],
+        source="Yu et al. 2017, section 4.1",
+        when="run",
+    ),
+    _metric(
+        "distinct",
+        "basic:Distinct",
+        "share of different sentences",
+        [Measure("distinct", "distinct", "higher", "diversity", share=True)],
+        when="run",
+    ),
+    _metric(
+        "copies",
+        "basic:Copies",
+        "share found word for word in the training part",
+        [Measure("copied", "copied", share=True)],
+        when="run",
+    ),
+    _metric(
+        "likelihood",
+        "basic:HeldOutLikelihood",
+        "negative log-likelihood of held-out text",
+        [Measure("test_nll", "held-out NLL", "lower", "both")],
+        when="run",
+    ),
+    _metric(
+        "bleu",
+        "bleu:Bleu",
+        "BLEU of each sentence against all references at once",
+        _by_order("bleu", "BLEU", "higher", "quality"),
+        source="Papineni et al. 2002, section 2.3; Chen & Cherry 2014, method 1",
+    ),
+    _metric(
+        "self-bleu",
+        "bleu:SelfBleu",
+        "BLEU of each sentence against all the others: low is diverse",
+        _by_order("self_bleu", "Self-BLEU", "lower", "diversity"),
+        source="Zhu et al. 2018",
+    ),
+    _metric(
+        "backward-bleu",
+        "bleu:BackwardBleu",
+        "BLEU of real sentences against the generated ones: low leaves something out",
+        _by_order("backward_bleu", "backward BLEU", "higher", "diversity"),
+        source="Shi et al. 2018",
+    ),
+)
