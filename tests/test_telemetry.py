@@ -12,6 +12,7 @@ import torch
 from ganlm_core import sampling, telemetry
 from ganlm_core.evaluation import nll_bound
 from ganlm_core.experiment import Experiment, prepare
+from ganlm_core.metrics import Conditions, Measured, Subject
 from tests.conftest import WARM, tiny_config
 
 LOG2 = math.log(2)
@@ -63,11 +64,11 @@ def test_the_test_part_is_not_looked_at(lstm: Experiment) -> None:
     """Not by a metric either, which finds the validation part in its place."""
     seen = []
 
-    def metric(subject: Any, corpus: Any) -> dict[str, float]:
-        seen.append((subject.nll_per_token, corpus.test))
-        return {}
+    def metric(subject: Subject, conditions: Conditions) -> Measured:
+        seen.append((subject.likelihood, conditions.corpus.test))
+        return Measured()
 
-    judge = replace(lstm.judge, metrics=[metric])  # type: ignore[list-item]
+    judge = replace(lstm.judge, metrics={"spy": metric})  # type: ignore[dict-item]
     telemetry.glance(replace(lstm, judge=judge), 1)
     assert seen == [(None, lstm.corpus.validation)]
 
