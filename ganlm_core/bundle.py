@@ -157,7 +157,14 @@ def _network(folder: Path, host: Host, manifest: Manifest, kind: str) -> Any:
     with torch.random.fork_rng(devices=[]):  # its initial weights are nobody's random numbers
         network = build(host, folder / CONFIG, manifest, kind, shape)
     read_into(path, network)
+    _check_finite(path, network)
     return network.eval().requires_grad_(False)
+
+
+def _check_finite(path: Path, network: nn.Module) -> None:
+    for name, tensor in network.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise WeightsError(f"{path}: {name} has values that are not finite; train again with a lower learning rate")
 
 
 def _tokenizer(path: Path, shape: Shape) -> Tokenizer:
@@ -180,43 +187,39 @@ def verify(path: Path | str, host: Host | None = None) -> list[Check]:
 
 def checks(path: Path, host: Host) -> Iterator[Check]:
     """As :func:`verify`, each check as soon as it is done."""
-    folder = find_bundle(path)
-    refuse_links(folder)
-    manifest = read_manifest(folder / CONFIG)
-    yield Check(SUMS, f"{_check_sums(folder, manifest)} files are as they were saved")
+    folder, manifest = open_bundle(path)
+    yield Check(SUMS, f"{len(read_sums(folder))} files are as they were saved")
     yield Check(CONFIG, f"format {FORMAT_VERSION}, made by ganlm {manifest.ganlm_version}")
     model = _read(folder, host, torch.device("cpu"))
-    for kind, network in (("generator", model.generator), ("discriminator", model.discriminator)):
-        if network is not None:
-            yield Check(weights_file(folder, kind).name, _check_finite(weights_file(folder, kind), network))
+    for kind in manifest.networks:
+        header = read_header(file := weights_file(folder, kind))
+        yield Check(file.name, f"{len(header.tensors)} tensors, {header.elements:,} finite values")
     yield Check(TOKENIZER, f"{model.tokenizer.vocabulary_size} tokens, as {CONFIG} says")
-    yield Check(RECIPE, f"{len(_read_toml(folder / RECIPE))} tables")
+    yield Check(RECIPE, f"{len(read_toml(folder / RECIPE))} tables")
     yield Check(EVALUATION, f"{len(model.evaluation)} entries")
     yield Check(SELFTEST, selftest.compare(folder / SELFTEST, read_json(folder / SELFTEST), model))
 
 
-def _check_sums(folder: Path, manifest: Manifest) -> int:
-    """The number of files. Hidden ones, which tools that fetch bundles leave, are nobody's business."""
-    sums = read_sums(folder)
+def open_bundle(path: Path) -> tuple[Path, Manifest]:
+    """A bundle's folder, in which every file is the one that was saved and no other is there, and its manifest.
+
+    Hidden files, which tools that fetch bundles leave, are nobody's business. Raises WeightsError.
+    """
+    folder = find_bundle(path)
+    refuse_links(folder)
+    manifest, sums = read_manifest(folder / CONFIG), read_sums(folder)
     wanted = {CONFIG, TOKENIZER, RECIPE, EVALUATION, SELFTEST, CARD}
     wanted |= {weights_file(folder, kind).name for kind in manifest.networks}
     for name in sorted(wanted | sums.keys()):
         check_sum(folder, name, sums)
-    found = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    found = {file.name for file in folder.iterdir() if not file.name.startswith(".")}
     if extra := sorted(found - sums.keys() - {SUMS}):
         raise WeightsError(f"{folder} has {extra[0]!r}, which {SUMS} does not list; remove it or {FETCH_AGAIN}")
-    return len(sums)
+    return folder, manifest
 
 
-def _check_finite(path: Path, network: nn.Module) -> str:
-    for name, tensor in network.state_dict().items():
-        if not torch.isfinite(tensor).all():
-            raise WeightsError(f"{path}: {name} has values that are not finite; train again with a lower learning rate")
-    header = read_header(path)
-    return f"{len(header.tensors)} tensors, {header.elements:,} finite values"
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises WeightsError."""
     try:
         return tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:

@@ -13,6 +13,7 @@ import re
 import reprlib
 import shutil
 import stat
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,10 @@ from typing import Any
 
 from ganlm_core.errors import GanlmError, WeightsError
 
-LARGEST_JSON = 64 * 2**20
+LARGEST_TEXT = 64 * 2**20
+LARGEST_JSON = 8 * 2**20
+"""Smaller, because as Python objects a JSON text can take thirty times its size."""
+
 SUMS = "SHA256SUMS"
 FETCH_AGAIN = "fetch or export it again"
 
@@ -145,12 +149,12 @@ def plain_size(path: Path) -> int:
     return status.st_size
 
 
-def read_text(path: Path) -> str:
-    """UTF-8 text of at most 64 MB from a plain file. Raises WeightsError."""
+def read_text(path: Path, largest: int = LARGEST_TEXT) -> str:
+    """UTF-8 text of at most ``largest`` bytes from a plain file. Raises WeightsError."""
     with reading(path):
         size = plain_size(path)
-        if size > LARGEST_JSON:
-            raise WeightsError(f"{path} has {size} bytes, more than the {LARGEST_JSON} allowed; {FETCH_AGAIN}")
+        if size > largest:
+            raise WeightsError(f"{path} has {size} bytes, more than the {largest} allowed; {FETCH_AGAIN}")
         data = path.read_bytes()
     try:
         return data.decode()
@@ -159,8 +163,8 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file of at most 64 MB. Raises WeightsError."""
-    return parse_object(read_text(path), path)
+    """The JSON object in a file of at most LARGEST_JSON bytes. Raises WeightsError."""
+    return parse_object(read_text(path, LARGEST_JSON), path)
 
 
 def parse_object(text: str, path: Path) -> dict[str, Any]:
@@ -177,8 +181,7 @@ def parse_object(text: str, path: Path) -> dict[str, Any]:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        [(twice, _)] = Counter(key for key, _ in pairs).most_common(1)
         raise ValueError(f"the key {shown(twice)} is there twice")
     return values
 
@@ -188,9 +191,11 @@ def _refuse_constant(name: str) -> None:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal. Raises WeightsError."""
-    with reading(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """The SHA-256 of a plain file, in hexadecimal. Raises WeightsError."""
+    with reading(path):
+        plain_size(path)  # opening a pipe would wait for ever
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_sums(folder: Path) -> None:

@@ -1,7 +1,8 @@
 """The header of a safetensors file, read and checked without torch and without reading the tensors.
 
 The format: eight bytes with the header's length (little endian), the header as JSON, the tensors' bytes without gaps.
-https://huggingface.co/docs/safetensors states it; the 100 MB bound on the header is the reference reader's.
+https://huggingface.co/docs/safetensors states it. The reference reader takes headers of up to 100 MB, this one the
+size of any other JSON: room for eighty thousand tensors.
 """
 
 import math
@@ -10,9 +11,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ganlm_core.errors import WeightsError
-from ganlm_core.files import FETCH_AGAIN, parse_object, plain_size, reading, shown
+from ganlm_core.files import FETCH_AGAIN, LARGEST_JSON, parse_object, plain_size, reading, shown
 
-LARGEST_HEADER = 100_000_000
 MOST_DIMENSIONS = 64
 METADATA_KEY = "ganlm"
 """All our metadata is JSON under this one key of a file's ``__metadata__``."""
@@ -51,7 +51,7 @@ def read_header(path: Path) -> Header:
         size = plain_size(path)
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            if 8 + length > size or length > LARGEST_HEADER:
+            if 8 + length > size or length > LARGEST_JSON:
                 _refuse(path, f"it has {size} bytes and wants a header of {length}")
             data = file.read(length)
     try:

@@ -7,20 +7,24 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ganlm_core
 from ganlm_core.components import KINDS
-from ganlm_core.config import RunConfig
 from ganlm_core.discovery import Origin
 from ganlm_core.errors import GanlmError, PluginError, UnknownName, UsageError, WeightsError
 from ganlm_core.files import FETCH_AGAIN, read_json, shown
 from ganlm_core.hookspecs import GANLM_PLUGIN_API
-from ganlm_core.plugins import Host
+
+if TYPE_CHECKING:
+    from ganlm_core.config import RunConfig
+    from ganlm_core.plugins import Host
 
 FORMAT, FORMAT_VERSION = "ganlm-bundle", 1
 CONFIG = "config.json"
 NETWORKS = ("generator", "discriminator")
+LARGEST = 2**16
+"""Most positions and longest noise: the weights of some networks do not bound them, and a batch must fit the memory."""
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -55,7 +59,7 @@ class Manifest:
         return {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
 
 
-def describe(config: RunConfig, shape: Mapping[str, int], networks: tuple[str, ...], host: Host) -> Manifest:
+def describe(config: "RunConfig", shape: Mapping[str, int], networks: tuple[str, ...], host: "Host") -> Manifest:
     """The manifest of a run's networks. Raises PluginError or UnknownName for a component that the host lacks."""
     components = {}
     for kind in KINDS:
@@ -94,10 +98,8 @@ def read_manifest(path: Path) -> Manifest:
     networks = _get(path, data, "networks", list)
     shape = _get(path, data, "shape", dict)
     sizes = {name: _get(path, shape, name, int) for name in ("vocabulary", "length", "noise")}
-    if (
-        networks not in (["generator"], list(NETWORKS))
-        or min(sizes["vocabulary"], sizes["length"], sizes["noise"] + 1) < 1
-    ):
+    possible = sizes["vocabulary"] >= 1 and 1 <= sizes["length"] <= LARGEST and 0 <= sizes["noise"] <= LARGEST
+    if networks not in (["generator"], list(NETWORKS)) or not possible:
         raise WeightsError(f"{path} has impossible networks or sizes: {shown(networks)}, {shown(sizes)}; {FETCH_AGAIN}")
     entries = _get(path, data, "components", dict)
     components = {kind: _component(path, kind, _get(path, entries, kind, dict)) for kind in entries}
@@ -120,7 +122,7 @@ def _get(path: Path, data: Mapping[str, Any], key: str, kind: type) -> Any:
     return value
 
 
-def build(host: Host, path: Path, manifest: Manifest, kind: str, shape: object) -> Any:
+def build(host: "Host", path: Path, manifest: Manifest, kind: str, shape: object) -> Any:
     """The network that config.json at ``path`` describes, with fresh weights.
 
     Raises PluginError when its plugin is missing, WeightsError when it cannot be built with these options and sizes.
@@ -128,10 +130,10 @@ def build(host: Host, path: Path, manifest: Manifest, kind: str, shape: object) 
     component = manifest.components[kind]
     if component.api != GANLM_PLUGIN_API:
         raise PluginError(
-            f"this bundle's {kind} '{component.name}' is made for plugin API {component.api}; "
+            f"{path}: the {kind} '{component.name}' is made for plugin API {component.api}; "
             f"this ganlm has {GANLM_PLUGIN_API}: upgrade ganlm"
         )
-    name = _name_here(host, kind, component)
+    name = _name_here(host, path, kind, component)
     try:
         options = host.spec(kind, name).options.of(component.options, f"{kind} '{name}'")
         return host.target(kind, name)(options=options, shape=shape)
@@ -144,7 +146,7 @@ def build(host: Host, path: Path, manifest: Manifest, kind: str, shape: object) 
         raise WeightsError(f"{path}: the {kind} cannot be built as it says: {shown(reason)}; {FETCH_AGAIN}") from error
 
 
-def _name_here(host: Host, kind: str, component: Component) -> str:
+def _name_here(host: "Host", path: Path, kind: str, component: Component) -> str:
     """The name that this host has for a component; ``distribution/name`` where the short one is another's."""
     short = component.name.rpartition("/")[2]
     for name in (short, f"{component.distribution}/{short}"):
@@ -157,6 +159,5 @@ def _name_here(host: Host, kind: str, component: Component) -> str:
     if component.distribution.endswith(".py"):
         remedy = f"load it with --plugin {component.distribution}"
     raise PluginError(
-        f"this bundle needs the {kind} '{short}' of {component.origin}, which is not installed; "
-        f"if you trust it: {remedy}"
+        f"{path}: the {kind} '{short}' is of {component.origin}, which is not installed; if you trust it: {remedy}"
     )

@@ -1,6 +1,7 @@
 """What the end-to-end tests share: tiny runs, and the command line in an empty folder."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,14 +12,17 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 
+from ganlm_core import bundle
 from ganlm_core.cli import main
 from ganlm_core.components import Options
 from ganlm_core.config import RunConfig, make_config
-from ganlm_core.plugins import default_host
+from ganlm_core.plugins import Host, default_host
+from tests.bundles import bundle_parts, install_distribution
 
 if TYPE_CHECKING:
     from ganlm_core.runs import RunFolder
 
+ROOT = Path(__file__).parents[1]
 Ganlm = Callable[..., tuple[int, str, str]]
 
 TINY = {
@@ -91,3 +95,43 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def training_metrics(run: "RunFolder") -> list[dict[str, float]]:
     """The records of metrics.jsonl that are about steps and not about evaluations."""
     return [record for record in run.read_metrics() if "evaluation" not in record]
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, Host]]:
+    """The core and ``conv`` as the distribution ganlm; then, with ``lstm`` as a stranger's distribution, all three."""
+    site, more = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("more")
+    install_distribution(site, "ganlm", {"core": "ganlm_core.standard", "conv": "ganlm_conv"})
+    install_distribution(more, "ganlm-lstm", {"lstm": "ganlm_lstm"})
+    with pytest.MonkeyPatch.context() as patch:
+        for folder in (ROOT / "plugins" / "ganlm-lstm", ROOT / "plugins" / "ganlm-conv", site):
+            patch.syspath_prepend(folder)
+        without = Host.discover()
+        patch.syspath_prepend(more)
+        yield without, Host.discover()
+
+
+@pytest.fixture(scope="module")
+def host_without_lstm(hosts: tuple[Host, Host]) -> Host:
+    return hosts[0]
+
+
+@pytest.fixture(scope="module")
+def host(hosts: tuple[Host, Host]) -> Host:
+    return hosts[1]
+
+
+@pytest.fixture(scope="module")
+def parts(host: Host) -> dict[str, Any]:
+    """All that :func:`ganlm_core.bundle.save` wants."""
+    return bundle_parts(host)
+
+
+@pytest.fixture(scope="module")
+def saved(parts: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return bundle.save(tmp_path_factory.mktemp("bundles") / "saved", **parts)
+
+
+@pytest.fixture
+def copy(saved: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(saved, tmp_path / "copy")

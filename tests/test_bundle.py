@@ -4,6 +4,8 @@ import re
 import shutil
 import subprocess
 import sys
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,120 +16,13 @@ import ganlm_core
 from ganlm_core import bundle, checkpoint, cli
 from ganlm_core.cli.context import Invocation
 from ganlm_core.config import RunConfig
-from ganlm_core.errors import GanlmError, OptionError, PluginError, UsageError, WeightsError
-from ganlm_core.files import write_sums
+from ganlm_core.errors import GanlmError, OptionError, UsageError, WeightsError
 from ganlm_core.header import read_header
-from ganlm_core.plugins import Host
 from ganlm_core.protocol import Shape
 from ganlm_core.runs import RunFolder
-from ganlm_core.tokenizer import Tokenizer
+from tests.bundles import TEXTS, edit, files_of, refused
 
-TEXTS = ["a cat sees the dog", "the dogs see a cat"]
 ROOT = Path(__file__).parents[1]
-SMALL = """
-[generator.lstm]
-hidden_size = 8
-embedding_size = 4
-
-[discriminator.conv]
-filters = 3
-"""
-
-
-def install(site, name, entry_points):
-    """A distribution as pip would leave it: what discovery finds on the path."""
-    folder = site / f"{name.replace('-', '_')}-0.1.0.dist-info"
-    folder.mkdir()
-    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1.0\n")
-    (folder / "entry_points.txt").write_text("[ganlm]\n" + "".join(f"{k} = {v}\n" for k, v in entry_points.items()))
-
-
-@pytest.fixture(scope="module")
-def hosts(tmp_path_factory):
-    """The core and ``conv`` as the distribution ganlm; then, with ``lstm`` as a stranger's distribution, all three."""
-    site, more = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("more")
-    install(site, "ganlm", {"core": "ganlm_core.standard", "conv": "ganlm_conv"})
-    install(more, "ganlm-lstm", {"lstm": "ganlm_lstm"})
-    with pytest.MonkeyPatch.context() as patch:
-        for folder in (ROOT / "plugins" / "ganlm-lstm", ROOT / "plugins" / "ganlm-conv", site):
-            patch.syspath_prepend(folder)
-        without = Host.discover()
-        patch.syspath_prepend(more)
-        yield without, Host.discover()
-
-
-@pytest.fixture(scope="module")
-def host_without_lstm(hosts):
-    return hosts[0]
-
-
-@pytest.fixture(scope="module")
-def host(hosts):
-    return hosts[1]
-
-
-@pytest.fixture(scope="module")
-def parts(host):
-    """All that :func:`ganlm_core.bundle.save` wants."""
-    config = RunConfig.from_toml(host, SMALL)
-    tokenizer = Tokenizer.train("word", TEXTS, 20)
-    shape = Shape(tokenizer.vocabulary_size, 6, 3)
-    torch.manual_seed(0)
-    networks = {
-        kind: host.build(kind, choice.name, choice.options, shape=shape)
-        for kind, choice in (("generator", config.generator), ("discriminator", config.discriminator))
-    }
-    with torch.no_grad():  # far from uniform, so that two wrong models do not agree by chance
-        for network in networks.values():
-            for parameter in network.parameters():
-                parameter.normal_()
-    evaluation = {"before": {"nll": 12.5, "distinct": 0.5}, "after": {"nll": float("inf")}, "samples": 100, "seed": 0}
-    return {
-        "config": config,
-        "shape": shape,
-        "networks": networks,
-        "tokenizer": tokenizer,
-        "evaluation": evaluation,
-        "host": host,
-    }
-
-
-@pytest.fixture(scope="module")
-def saved(parts, tmp_path_factory):
-    return bundle.save(tmp_path_factory.mktemp("bundles") / "saved", **parts)
-
-
-@pytest.fixture
-def copy(saved, tmp_path):
-    return shutil.copytree(saved, tmp_path / "copy")
-
-
-def seal(folder):
-    """Checksums that agree with what a stranger made of the files."""
-    (folder / "SHA256SUMS").unlink()
-    write_sums(folder)
-
-
-def edit(folder, name, **changes):
-    data = json.loads((folder / name).read_text())
-    (folder / name).write_text(json.dumps(data | changes))
-    seal(folder)
-
-
-def refused(folder, host, error=WeightsError):
-    """The message with which both ``load`` and ``verify`` refuse."""
-    messages = set()
-    for act in (bundle.load, bundle.verify):
-        with pytest.raises(error) as caught:
-            act(folder, host)
-        messages.add(str(caught.value))
-    (message,) = messages
-    assert "\n" not in message
-    return message
-
-
-def files_of(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_what_is_saved_is_what_is_loaded(saved, parts, host):
@@ -336,215 +231,10 @@ def test_verify_also_checks_what_loading_does_not_read(copy, host, name):
         bundle.verify(copy, host)
 
 
-@pytest.mark.parametrize("name", ["generator.safetensors", "tokenizer.json", "evaluation.json", "SHA256SUMS"])
-def test_a_missing_file(copy, host, name):
-    (copy / name).unlink()
-    assert refused(copy, host) == f"{copy / name} is missing; fetch or export it again"
-
-
-def test_a_file_that_is_not_listed(copy, host):
-    (copy / ".gitattributes").write_text("")
-    bundle.verify(copy, host)
-    (copy / "more.bin").write_text("")
-    with pytest.raises(WeightsError, match=r"has 'more\.bin', which SHA256SUMS does not list; remove it or fetch"):
-        bundle.verify(copy, host)
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        (f"{'0' * 64}  ../../etc/passwd", "lists '../../etc/passwd', which leaves the folder; do not use it"),
-        (f"{'0' * 64}  ..", "lists '..', which leaves the folder; do not use it"),
-        (f"{'0' * 64}  a\\b", "lists 'a\\\\b', which leaves the folder; do not use it"),
-        (f"{'0' * 64}  config.json", "lists 'config.json' twice; fetch or export it again"),
-        ("nonsense", "line 9: wanted a SHA-256 and a file name; fetch or export it again"),
-    ],
-)
-def test_hostile_checksums(copy, host, line, message):
-    with (copy / "SHA256SUMS").open("a") as file:
-        file.write(line + "\n")
-    assert refused(copy, host).endswith(message)
-
-
-def test_an_unlisted_part(copy, host):
-    lines = (copy / "SHA256SUMS").read_text().splitlines(keepends=True)
-    (copy / "SHA256SUMS").write_text("".join(line for line in lines if "tokenizer.json" not in line))
-    assert refused(copy, host) == f"{copy}/SHA256SUMS does not list tokenizer.json; fetch or export it again"
-
-
-def test_symbolic_links(copy, host):
-    (copy / "tokenizer.json").rename(copy.parent / "elsewhere")
-    (copy / "tokenizer.json").symlink_to(copy.parent / "elsewhere")
-    wanted = f"{copy}/tokenizer.json is a symbolic link; a bundle holds plain files only; fetch or export it again"
-    assert refused(copy, host) == wanted
-
-
-def test_json_beyond_64_megabytes(copy, host):
-    with (copy / "config.json").open("a") as file:
-        file.truncate(64 * 2**20 + 1)
-    assert "config.json has 67108865 bytes, more than the 67108864 allowed" in refused(copy, host)
-
-
-def test_a_newer_format(copy, host):
-    edit(copy, "config.json", format_version=2)
-    wanted = f"{copy}/config.json was made by a newer ganlm (format 2); this one reads 1: upgrade ganlm"
-    assert refused(copy, host) == wanted
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"format": "other"}, "is not the config.json of a bundle: its format is 'other'"),
-        ({"format_version": "1"}, "format_version is '1'; wanted a value of type int"),
-        ({"format_version": True}, "format_version is True; wanted a value of type int"),
-        ({"networks": ["discriminator"]}, "has impossible networks or sizes: ['discriminator']"),
-        ({"networks": ["generator", "../x"]}, "has impossible networks or sizes: ['generator', '../x']"),
-        ({"shape": {"vocabulary": 11, "length": 0, "noise": 3}}, "has impossible networks or sizes"),
-        ({"shape": {"vocabulary": 11, "length": 6}}, "noise is None; wanted a value of type int"),
-        ({"components": {}}, "generator is None; wanted a value of type dict"),
-        ({"ganlm_version": None}, "ganlm_version is None; wanted a value of type str"),
-    ],
-)
-def test_hostile_config(copy, host, changes, message):
-    edit(copy, "config.json", **changes)
-    assert message in refused(copy, host)
-
-
-def change_generator(folder, **changes):
-    components = json.loads((folder / "config.json").read_text())["components"]
-    components["generator"] |= changes
-    edit(folder, "config.json", components=components)
-
-
-def test_a_missing_plugin(copy, host_without_lstm):
-    assert refused(copy, host_without_lstm, PluginError) == (
-        "this bundle needs the generator 'lstm' of ganlm-lstm 0.1.0, which is not installed; "
-        "if you trust it: pip install ganlm-lstm"
-    )
-
-
-def test_a_component_of_the_same_name_is_no_substitute(copy, host):
-    change_generator(copy, distribution="other-lstm", version="3.0")
-    assert refused(copy, host, PluginError).endswith("if you trust it: pip install other-lstm")
-
-
-def test_a_local_plugin_is_asked_for_by_its_file(copy, host):
-    change_generator(copy, name="mine", distribution="mine.py", version="")
-    assert refused(copy, host, PluginError) == (
-        "this bundle needs the generator 'mine' of mine.py, which is not installed; "
-        "if you trust it: load it with --plugin mine.py"
-    )
-
-
-def test_the_plugin_contract_of_another_version(copy, host):
-    change_generator(copy, api=2)
-    wanted = "this bundle's generator 'lstm' is made for plugin API 2; this ganlm has 1: upgrade ganlm"
-    assert refused(copy, host, PluginError) == wanted
-
-
-def test_a_name_of_a_module_imports_nothing(copy, host):
-    change_generator(copy, name="os:system")
-    assert "this bundle needs the generator 'os:system' of ganlm-lstm" in refused(copy, host, PluginError)
-
-
-def test_advice_is_never_a_shell_command(copy, host):
-    change_generator(copy, distribution="x; rm -rf ~")
-    assert refused(copy, host).endswith("'x; rm -rf ~' is no name of a distribution; do not use it")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"hidden_size": -1}, "hidden-size is -1; -1 is not in the range x>=1; use ganlm-lstm 0.1.0"),
-        ({"size": 8}, "there is no generator 'lstm' option 'size'"),
-        ({"hidden_size": 9, "embedding_size": 4}, "differs in initial.bias (F32 [16], wanted F32 [18])"),
-        ({"hidden_size": 10**7, "embedding_size": 4}, "differs in initial.bias (F32 [16], wanted F32 [20000000])"),
-        ({"hidden_size": 2**62, "embedding_size": 4}, "the generator cannot be built as it says"),
-    ],
-)
-def test_options_that_do_not_fit_the_weights(copy, host, options, message):
-    change_generator(copy, options=options)
-    assert message in refused(copy, host)
-
-
-def test_tensors_of_another_architecture(copy, host):
-    tensors = load_file(copy / "generator.safetensors")
-    save_file({"output.bias": tensors["output.bias"]}, copy / "generator.safetensors")
-    seal(copy)
-    assert "generator.safetensors lacks embedding.weight, initial.bias, initial.weight and " in refused(copy, host)
-
-
-def test_truncated_weights_with_new_checksums(copy, host):
-    path = copy / "discriminator.safetensors"
-    path.write_bytes(path.read_bytes()[:-4])
-    seal(copy)
-    assert "is no valid safetensors file: it was cut short" in refused(copy, host)
-
-
-def test_a_tokenizer_of_another_size(copy, host):
-    (copy / "tokenizer.json").write_text(Tokenizer.train("word", ["one two"], 20).to_json())
-    seal(copy)
-    assert refused(copy, host) == (f"{copy}/tokenizer.json has 6 tokens, config.json says 11; fetch or export it again")
-
-
-def test_no_tokenizer(copy, host):
-    (copy / "tokenizer.json").write_text("{}")
-    seal(copy)
-    message = refused(copy, host)
-    assert message.startswith(f"{copy}/tokenizer.json: not a tokenizer in the Hugging Face format")
-
-
-def test_values_that_are_not_finite(copy, host):
-    path = copy / "generator.safetensors"
-    tensors = load_file(path)
-    tensors["output.bias"][0] = float("nan")
-    save_file(tensors, path)
-    seal(copy)
-    with pytest.raises(WeightsError, match=r"output\.bias has values that are not finite; train again with a lower"):
-        bundle.verify(copy, host)
-
-
-def test_other_weights_fail_the_selftest(copy, host):
-    path = copy / "generator.safetensors"
-    tensors = load_file(path)
-    tensors["output.bias"] += 0.01
-    save_file(tensors, path)
-    seal(copy)
-    with pytest.raises(
-        WeightsError, match=r"selftest\.json: the networks give .* where they gave .* when saved; use the"
-    ):
-        bundle.verify(copy, host)
-
-
 def test_other_arithmetic_passes_the_selftest(copy, host):
     recorded = json.loads((copy / "selftest.json").read_text())
     edit(copy, "selftest.json", logits=[value + 1e-4 for value in recorded["logits"]], logits_sha256="")
     assert bundle.verify(copy, host)[-1].detail == "within 0.001"
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"seed": 10**30},
-        {"tokens": [[99] * 6] * 4},
-        {"tokens": [[1]]},
-        {"logits": []},
-        {"seed": "x"},
-        {"seed": None},
-        {"scores": [None] * 4},
-    ],
-)
-def test_hostile_selftest(copy, host, changes):
-    edit(copy, "selftest.json", **changes)
-    with pytest.raises(WeightsError, match=r"selftest\.json does not fit the networks"):
-        bundle.verify(copy, host)
-
-
-def test_a_recipe_that_is_not_toml(copy, host):
-    (copy / "recipe.toml").write_text("[")
-    seal(copy)
-    with pytest.raises(WeightsError, match=r"recipe\.toml is not valid TOML"):
-        bundle.verify(copy, host)
 
 
 @pytest.fixture
@@ -653,12 +343,56 @@ def test_command_verify_without_the_plugin(ganlm, saved, host_without_lstm, monk
 
 def test_command_inspect(ganlm, saved):
     code, out, _ = ganlm("weights", "inspect", saved, "--json")
-    generator, discriminator = json.loads(out)
+    found = json.loads(out)
+    generator, discriminator = found["files"]
     assert code == 0 and discriminator["file"].endswith("discriminator.safetensors")
+    assert found["config"] == json.loads((saved / "config.json").read_text())
     assert generator["tensors"]["output.bias"] == {"dtype": "F32", "shape": [11]}
-    assert ganlm("weights", "inspect", saved / "generator.safetensors")[1].splitlines()[0] == (
-        f"{saved}/generator.safetensors: {len(generator['tensors'])} tensors, {generator['elements']:,} values"
+    assert generator["bytes"] == (saved / "generator.safetensors").stat().st_size
+    sizes = f"10 tensors, {generator['elements']:,} values, {generator['bytes']:,} bytes"
+    code, out, _ = ganlm("weights", "inspect", saved / "generator.safetensors")
+    assert code == 0 and out.splitlines()[0] == f"{saved}/generator.safetensors: {sizes}"
+    lines = ganlm("weights", "inspect", saved)[1].splitlines()
+    assert lines[0] == "bundle of format 1, made by ganlm 0.1.0: vocabulary 11, length 6, noise 3"
+    assert any(
+        line.split() == ["generator", "lstm", "ganlm-lstm", "0.1.0", "dropout=0.0", "embedding_size=4",
+                         "hidden_size=8", "layers=1", "tie=False"]
+        for line in lines
+    )  # fmt: skip
+
+
+def test_two_bundles_that_differ(ganlm, parts, saved, host, tmp_path):
+    assert ganlm("weights", "diff", saved, saved)[:2] == (0, "no difference\n")
+    config = replace(parts["config"], training=replace(parts["config"].training, seed=7))
+    generator = deepcopy(parts["networks"]["generator"])
+    with torch.no_grad():
+        generator.output.bias[:2] += torch.tensor([3.0, 4.0])
+    evaluation = parts["evaluation"] | {"before": {"nll": 12.25}}
+    other = bundle.save(
+        tmp_path / "other",
+        **parts | {"config": config, "networks": {"generator": generator}, "evaluation": evaluation},
     )
+    found = json.loads(ganlm("weights", "diff", saved, other, "--json")[1])
+    assert found["configuration"] == {"training.seed": [0, 7]}
+    assert found["evaluation"] == {"before.distinct": [0.5, None], "before.nll": [12.5, 12.25]}
+    assert not found["tokenizer"]
+    norm = parts["networks"]["generator"].output.bias.norm().item()
+    assert found["tensors"].pop("generator.output.bias") == {
+        "norm": pytest.approx(5), "relative": pytest.approx(5 / norm)
+    }  # fmt: skip
+    assert found["tensors"]["discriminator.output.bias"] == {"shapes": [[1], None]}
+    assert all(name.startswith("discriminator.") for name in found["tensors"])
+    rows = [line.split() for line in ganlm("weights", "diff", saved, other)[1].splitlines()]
+    assert ["training.seed", "0", "7"] in rows and ["before.distinct", "0.5", "nothing"] in rows
+    assert ["generator.output.bias", "5", f"{5 / norm:.2%}"] in rows
+
+
+def test_diff_of_bundles_whose_plugin_is_missing(ganlm, saved, copy, host_without_lstm, monkeypatch):
+    monkeypatch.setattr(Invocation, "host", host_without_lstm)
+    assert ganlm("weights", "diff", saved, copy)[:2] == (0, "no difference\n")
+    (copy / "recipe.toml").write_text("")
+    code, _, err = ganlm("weights", "diff", saved, copy)
+    assert code == 4 and "recipe.toml was changed or damaged" in err
 
 
 def test_inspect_hides_control_characters(ganlm, tmp_path):

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from ganlm_core.errors import WeightsError
-from ganlm_core.header import LARGEST_HEADER, TensorInfo, read_header
+from ganlm_core.files import LARGEST_JSON
+from ganlm_core.header import TensorInfo, read_header
 
 
 @pytest.fixture
@@ -73,18 +74,18 @@ def test_every_truncation_is_refused(path):
             read_header(path)
 
 
-@pytest.mark.parametrize("length", [99, LARGEST_HEADER + 1, 2**63])
+@pytest.mark.parametrize("length", [99, LARGEST_JSON + 1, 2**63])
 def test_header_length_beyond_the_file(path, length):
     craft(path, {"a": entry()}, b"8 bytes.", length=length)
     with pytest.raises(WeightsError, match=f"it has .* bytes and wants a header of {length}; fetch or export it again"):
         read_header(path)
 
 
-def test_header_beyond_100_megabytes(path):
+def test_header_beyond_8_megabytes(path):
     with path.open("wb") as file:
-        file.write(struct.pack("<Q", LARGEST_HEADER + 1))
-        file.truncate(LARGEST_HEADER + 100)
-    with pytest.raises(WeightsError, match="wants a header of 100000001"):
+        file.write(struct.pack("<Q", LARGEST_JSON + 1))
+        file.truncate(LARGEST_JSON + 100)
+    with pytest.raises(WeightsError, match="wants a header of 8388609"):
         read_header(path)
 
 

@@ -336,7 +336,7 @@ def test_a_plugin_that_is_missing(ganlm: Ganlm, refused: Refused, tmp_path: Path
     assert ganlm(*TINY, *GRAMMAR, "--gen", "mine", "--plugin", plugin, "--out", run)[0] == 0
     assert ganlm("sample", run, "-n", 1, "--plugin", plugin)[0] == 0
     assert refused(3, "sample", run) == (
-        "this bundle needs the generator 'mine' of mine.py, which is not installed; "
+        f"{run}/bundle/config.json: the generator 'mine' is of mine.py, which is not installed; "
         "if you trust it: load it with --plugin mine.py"
     )
     shutil.rmtree(run / "bundle")

@@ -1,4 +1,4 @@
-"""``ganlm weights``: look into weights, check them, and make a bundle of a run."""
+"""``ganlm weights``: look into weights, check and compare them, and make a bundle of a run."""
 
 from pathlib import Path
 from typing import Any
@@ -6,54 +6,72 @@ from typing import Any
 import click
 
 from ganlm_core.cli.context import current_host
-from ganlm_core.cli.output import echo_json, json_option
+from ganlm_core.cli.output import echo_json, echo_table, json_option
 from ganlm_core.errors import GanlmError
 from ganlm_core.files import shown
 from ganlm_core.header import read_header
 from ganlm_core.manifest import CONFIG, find_bundle, read_manifest, weights_file
-from ganlm_core.runs import RunFolder
 
 
 @click.group()
 def weights() -> None:
-    """Inspect, verify and export trained weights."""
+    """Inspect, verify, compare and export trained weights."""
 
 
 @weights.command()
 @click.argument("path", metavar="FILE|BUNDLE", type=click.Path(path_type=Path))
 @json_option
 def inspect(path: Path, as_json: bool) -> None:
-    """The tensors of a safetensors file, or of every network of a bundle, from their headers alone."""
-    files = describe(path)
+    """The tensors of a safetensors file, or the parts and the tensors of a bundle. Torch and plugins are not needed."""
+    found = describe(path)
     if as_json:
-        echo_json(files)
+        echo_json(found)
         return
-    for file in files:
-        click.echo(f"{file['file']}: {len(file['tensors'])} tensors, {file['elements']:,} values")
+    if found["config"]:
+        _echo_config(found["config"])
+    for file in found["files"]:
+        sizes = f"{len(file['tensors'])} tensors, {file['elements']:,} values, {file['bytes']:,} bytes"
+        click.echo(f"{file['file']}: {sizes}")
         for name, tensor in file["tensors"].items():
             click.echo(f"  {_plain(name):<40} {tensor['dtype']:<5} {tensor['shape']}")
         for key, value in file["metadata"].items():
             click.echo(f"  {_plain(key)}: {_plain(value)}")
 
 
-def describe(path: Path) -> list[dict[str, Any]]:
-    """What the headers say, an entry for each file. Raises WeightsError."""
-    paths = [path]
+def describe(path: Path) -> dict[str, Any]:
+    """What config.json says, None for a lone file, and what the header of each file says. Raises WeightsError."""
+    manifest, paths = None, [path]
     if path.is_dir():
         folder = find_bundle(path)
-        paths = [weights_file(folder, kind) for kind in read_manifest(folder / CONFIG).networks]
-    headers = {str(each): read_header(each) for each in paths}
-    return [
-        {
-            "file": file,
-            "elements": header.elements,
-            "tensors": {
-                name: {"dtype": info.dtype, "shape": list(info.shape)} for name, info in header.tensors.items()
-            },
-            "metadata": header.metadata,
-        }
-        for file, header in headers.items()
+        manifest = read_manifest(folder / CONFIG)
+        paths = [weights_file(folder, kind) for kind in manifest.networks]
+    return {"config": manifest.to_dict() if manifest else None, "files": [_describe_file(each) for each in paths]}
+
+
+def _describe_file(path: Path) -> dict[str, Any]:
+    header = read_header(path)
+    return {
+        "file": str(path),
+        "bytes": path.stat().st_size,
+        "elements": header.elements,
+        "tensors": {name: {"dtype": info.dtype, "shape": list(info.shape)} for name, info in header.tensors.items()},
+        "metadata": header.metadata,
+    }
+
+
+def _echo_config(config: dict[str, Any]) -> None:
+    sizes = ", ".join(f"{name} {size}" for name, size in config["shape"].items())
+    click.echo(f"bundle of format {config['format_version']}, made by ganlm {_plain(config['ganlm_version'])}: {sizes}")
+    rows = [
+        [
+            _plain(kind),
+            _plain(part["name"]),
+            _plain(f"{part['distribution']} {part['version']}"),
+            _plain(" ".join(f"{key}={value}" for key, value in part["options"].items())),
+        ]
+        for kind, part in config["components"].items()
     ]
+    echo_table(("part", "name", "from", "options"), rows)
 
 
 def _plain(text: str) -> str:
@@ -83,11 +101,50 @@ def verify(bundle: Path, as_json: bool) -> None:
 
 
 @weights.command()
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@json_option
+def diff(a: Path, b: Path, as_json: bool) -> None:
+    """What differs between two bundles: configuration, tokenizer, tensors and evaluation."""
+    from ganlm_core.differences import compare
+
+    found = compare(a, b)
+    if as_json:
+        echo_json(found)
+        return
+    pairs = {title: found[title].items() for title in ("configuration", "evaluation")}
+    tables = {
+        (title, "in A", "in B"): [[_plain(key), _text(was), _text(now)] for key, (was, now) in items]
+        for title, items in pairs.items()
+    }
+    tensors = [[_plain(name), *_tensor_cells(tensor)] for name, tensor in found["tensors"].items()]
+    tables[("tensor", "norm of the difference", "share of the norm in A")] = tensors
+    for header, rows in tables.items():
+        if rows:
+            echo_table(header, rows)
+    if found["tokenizer"]:
+        click.echo("the tokenizers differ")
+    if not any(found.values()):
+        click.echo("no difference")
+
+
+def _tensor_cells(found: dict[str, Any]) -> list[str]:
+    if "shapes" in found:
+        return [f"shapes {_text(found['shapes'][0])} and {_text(found['shapes'][1])}", ""]
+    return [f"{found['norm']:.4g}", "" if found["relative"] is None else f"{found['relative']:.2%}"]
+
+
+def _text(value: Any) -> str:
+    return "nothing" if value is None else _plain(str(value))
+
+
+@weights.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FOLDER", help="the folder to make")
 @click.option("--force", is_flag=True, help="replace a bundle that is there")
 def export(run: Path, out: Path, force: bool) -> None:
     """The bundle of a run at another place: a copy, or one of its latest checkpoint where the run has not finished."""
     from ganlm_core.bundle import export as export_bundle
+    from ganlm_core.runs import RunFolder
 
     click.echo(export_bundle(RunFolder.open(run), out, current_host(), force))
