@@ -89,9 +89,14 @@ class Softmax(_Relaxation):
 class _DrawsIds(Estimator):
     """What estimators share that show the discriminator what a reader will see: ids drawn from the generator."""
 
+    def prompt(self, batch: Batch) -> Tensor:
+        """The ids (B, P) that samples go on from: none."""
+        return batch.tokens[:, :0]
+
     def draw(self, generator: Generator, batch: Batch) -> Sequences:
-        drawn = sampling.sample(generator, batch.noise)
-        batch.log("entropy", -drawn.log_probs.sum() / drawn.mask.sum())
+        prompt = self.prompt(batch)
+        drawn = sampling.sample(generator, batch.noise, prompt=prompt)
+        batch.log("entropy", -drawn.log_probs.sum() / drawn.mask[:, prompt.shape[1] :].sum().clamp(min=1))
         return Sequences(drawn.tokens, drawn.mask)
 
 
@@ -227,29 +232,41 @@ class Importance(_DrawsIds):
     -sum_i (w_i - b/B) log p(x_i), with the ``baseline`` b. Samples may come from the generator at another
     ``temperature``, from q: then p/q is a factor of the weights, and of the baseline's.
 
+    With a ``prefix``, samples go on from the first N tokens of real sequences, which are learned by maximum likelihood;
+    N falls from that share of them to none (Che et al. 2017, Alg. 2). The discriminator sees such samples too.
+    Differs: one sample goes on from each prefix, and weights are normalised over the batch instead of over all samples
+    of a prefix. At the best discriminator their mean is one for every prefix.
+
     Its gradient is that of the target's cross-entropy and not of E[cost], with the bias of a ratio of two means, of
     order 1/B; for small differences in cost, both are the same.
     """
 
     def __init__(self, options: ImportanceOptions) -> None:
         super().__init__()
+        self.options = options
         self.policy = sampling.Policy(temperature=options.temperature)
-        self.baseline = options.baseline
+        self.autoregressive_only = options.prefix > 0
+
+    def prompt(self, batch: Batch) -> Tensor:
+        length = batch.tokens.shape[1]
+        return batch.tokens[:, : round(self.options.prefix * (1 - batch.progress) * (length - 1))]
 
     def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
-        drawn = sampling.sample(generator, batch.noise, self.policy)
-        log_p, log_q = self._log_probs(generator, batch.noise, drawn)
+        prompt = self.prompt(batch)
+        drawn = sampling.sample(generator, batch.noise, self.policy, prompt=prompt)
+        real, (log_p, log_q) = prompt.shape[1], self._log_probs(generator, batch.noise, drawn)
+        own = log_p[:, real:].sum(dim=1)
         with torch.no_grad():
             reward = -per_sequence(cost(drawn.tokens, drawn.mask), drawn.mask)
-            weights = (log_p - log_q + reward).softmax(dim=0)
-            expected = self.baseline * (log_p - log_q).softmax(dim=0)
+            proposal = own - log_q[:, real:].sum(dim=1)
+            weights = (proposal + reward).softmax(dim=0)
+            expected = self.options.baseline * proposal.softmax(dim=0)
         batch.log("reward", reward.mean())
         batch.log("effective_samples", 1 / weights.square().sum())
-        return -((weights - expected) * log_p).sum()
+        return -((weights - expected) * own).sum() - log_p[:, :real].sum(dim=1).mean()
 
     def _log_probs(self, generator: Generator, noise: Tensor, drawn: sampling.Sample) -> tuple[Tensor, Tensor]:
-        """log p and log q of each sequence, (B,), from the same logits: without a temperature they are equal."""
+        """log p and log q of each token, (B, T), from the same logits: without a temperature they are equal."""
         logits = generator(noise, drawn.tokens)
         p, q = (sampling.log_probabilities(logits, policy) for policy in (sampling.PLAIN, self.policy))
-        log_p, log_q = (sampling.of_tokens(each, drawn.tokens, drawn.mask) for each in (p, q))
-        return log_p.sum(dim=1), log_q.sum(dim=1)
+        return sampling.of_tokens(p, drawn.tokens, drawn.mask), sampling.of_tokens(q, drawn.tokens, drawn.mask)

@@ -157,7 +157,7 @@ class Estimator(nn.Module, ABC):
     ``autoregressive_only``, ``per_position_only``: what it needs of the generator and of the discriminator.
     """
 
-    autoregressive_only: ClassVar[bool] = False
+    autoregressive_only: bool = False
     per_position_only: bool = False
 
     @abstractmethod

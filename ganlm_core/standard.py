@@ -75,6 +75,12 @@ class ImportanceOptions(Options):
         0.0, "what is taken from each weight, as a share of the mean weight; 1 makes them sum to zero", min=0
     )
     temperature: float = option(1.0, "temperature at which the generator proposes samples", min=0.001)
+    prefix: float = option(
+        0.0,
+        "share of a real sequence that samples go on from at the first adversarial step, falling to none",
+        min=0,
+        max=1,
+    )
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,16 @@ class AdversarialOptions(Options):
                 "leave no step in which the networks train against each other; wanted a sum below 1: lower one of "
                 "them, or choose --algorithm mle"
             )
+
+
+@dataclass(frozen=True)
+class RankGANOptions(AdversarialOptions):
+    gamma: float = option(1.0, "factor of the relevance in the softmax that ranks", min=0)
+
+
+@dataclass(frozen=True)
+class CoTOptions(Options):
+    mediator_steps: int = option(1, "steps of the mediator for each of the generator", min=1)
 
 
 @dataclass(frozen=True)
@@ -224,6 +240,23 @@ def ganlm_components() -> Iterator[ComponentSpec]:
         "ganlm_core.algorithms.mle:MLE",
         summary="maximum likelihood, no discriminator",
         source="Bengio et al. 2003, section 2",
+    )
+
+    yield ComponentSpec(
+        "algorithm",
+        "rankgan",
+        "ganlm_core.algorithms.rankgan:RankGAN",
+        RankGANOptions,
+        "a ranker compares texts by their features; neither loss nor penalty",
+        "Lin et al. 2017, eq. 1-7",
+    )
+    yield ComponentSpec(
+        "algorithm",
+        "cot",
+        "ganlm_core.algorithms.cot:CoT",
+        CoTOptions,
+        "a mediator learns the mixture, the generator follows it; no discriminator",
+        "Lu et al. 2019, Alg. 1",
     )
 
     yield from METRICS

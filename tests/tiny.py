@@ -24,6 +24,7 @@ from ganlm_core.standard import NonSaturatingOptions, StraightThroughOptions
 
 SHAPE = Shape(vocabulary=6, length=3, noise=2)
 WORDS = (EOS, 3, 4, 5)
+NOISE = torch.tensor([[0.7, -1.2]])
 
 
 class TinyGenerator(AutoregressiveGenerator):
@@ -76,6 +77,16 @@ def likelihoods(log_probs: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
     """The probability (N,) of each of ``tokens`` (N, T) under log-probabilities (N, T, V) of every position."""
     chosen = log_probs.gather(-1, tokens[..., None]).squeeze(-1)
     return torch.where(mask, chosen, 0.0).sum(dim=1).exp()
+
+
+def gradient(scalar: Tensor, generator: Generator) -> Tensor:
+    return torch.cat([part.flatten() for part in torch.autograd.grad(scalar, list(generator.parameters()))])
+
+
+def z_scores(found: Tensor, exact: Tensor) -> Tensor:
+    """How far the mean of estimates (N, P) is from what they estimate (P,), in standard errors."""
+    spread = found.std(dim=0) / len(found) ** 0.5
+    return (found.mean(dim=0) - exact) / spread.clamp(min=1e-5)
 
 
 def chi_square(counts: Tensor, probabilities: Tensor) -> float:

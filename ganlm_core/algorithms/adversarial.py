@@ -75,17 +75,11 @@ class Adversarial(Algorithm):
             options,
             parts.steps,
             likelihood=[Phase("mle", "generator", lambda batch: negative_log_likelihood(parts.generator, batch))],
-            discriminator=Phase("discriminator", "discriminator", self._discriminator_loss),
-            generator=[Phase("generator", "generator", self._generator_loss)],
+            discriminator=Phase("discriminator", "discriminator", lambda batch: discriminator_loss(parts, batch)),
+            generator=[Phase("generator", "generator", lambda batch: generator_loss(parts, batch))],
         )
         self.schedule.check(parts)
         self.adversarial_from = self.schedule.adversarial_from
-
-    def _discriminator_loss(self, batch: Batch) -> Tensor:
-        return discriminator_loss(self.parts, self.schedule.annealed(batch))
-
-    def _generator_loss(self, batch: Batch) -> Tensor:
-        return generator_loss(self.parts, self.schedule.annealed(batch))
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:

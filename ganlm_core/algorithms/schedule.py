@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from torch import Tensor
+
 from ganlm_core.algorithms.mle import require_likelihood
 from ganlm_core.protocol import Batch, Parts, Phase
 from ganlm_core.standard import AdversarialOptions
@@ -34,15 +36,20 @@ class Schedule:
         if step < self.discriminator_from:
             return self.likelihood
         if step < self.adversarial_from:
-            return [self.discriminator]
+            return [self._annealed(self.discriminator)]
         rounds, interleave = step + 1 - self.adversarial_from, self.options.interleave
         closing = self.likelihood if interleave and rounds % interleave == 0 else []
-        return [*[self.discriminator] * self.options.discriminator_steps, *self.generator, *closing]
+        adversarial = [*[self.discriminator] * self.options.discriminator_steps, *self.generator]
+        return [*map(self._annealed, adversarial), *closing]
 
-    def annealed(self, batch: Batch) -> Batch:
-        """The batch with its progress counted from the first adversarial step: what is annealed starts there."""
+    def _annealed(self, phase: Phase) -> Phase:
+        """The phase with its progress counted from the first adversarial step: what is annealed starts there."""
         rounds = max(1, self.steps - 1 - self.adversarial_from)
-        return replace(batch, progress=max(0, batch.step - self.adversarial_from) / rounds)
+
+        def loss(batch: Batch) -> Tensor:
+            return phase.loss(replace(batch, progress=max(0, batch.step - self.adversarial_from) / rounds))
+
+        return replace(phase, loss=loss)
 
     def check(self, parts: Parts) -> None:
         """Raises UsageError if the schedule has steps of maximum likelihood and the generator has none."""

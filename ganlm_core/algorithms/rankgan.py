@@ -1,0 +1,88 @@
+"""RankGAN (Lin et al. 2017): a ranker, which compares texts with each other, takes the place of the discriminator."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ganlm_core.algorithms.mle import negative_log_likelihood
+from ganlm_core.algorithms.schedule import Schedule
+from ganlm_core.protocol import Algorithm, Batch, Parts, Phase
+from ganlm_core.standard import RankGANOptions
+
+SMALLEST = 1e-6
+"""1 - R is not taken for less, so that the loss stays finite for a text that ranks first beyond doubt."""
+
+
+def log_ranks(texts: Tensor, references: Tensor, others: Tensor, gamma: float) -> Tensor:
+    """log R of texts (N, F), each by itself among others (M, F), by references (K, F): (N,) (Lin et al. 2017, eq. 2-4).
+
+    The relevance of a text to a reference is the cosine of their features, its rank the softmax of gamma times the
+    relevance over that text and the others, and log R the mean of the log rank over the references.
+    """
+    texts, references, others = (F.normalize(each, dim=1) for each in (texts, references, others))
+    own = gamma * texts @ references.T
+    rivals = (gamma * others @ references.T).logsumexp(dim=0)
+    return (own - torch.logaddexp(own, rivals)).mean(dim=1)
+
+
+def ranker_loss(parts: Parts, gamma: float, batch: Batch) -> Tensor:
+    """-log R of real texts among generated ones, and -log(1 - R) of generated ones among real ones (eq. 1)."""
+    drawn = parts.estimator.draw(parts.generator, batch)
+    generated = parts.discriminator.features(drawn.sequence, drawn.mask)
+    real, references = _real(parts, batch)
+    of_real = log_ranks(real, references, generated[: len(real)], gamma)
+    of_generated = log_ranks(generated, references, real, gamma)
+    batch.log("rank_of_real", of_real.exp().mean())
+    batch.log("rank_of_generated", of_generated.exp().mean())
+    return -of_real.mean() - (-of_generated.expm1()).clamp(min=SMALLEST).log().mean()
+
+
+def generator_loss(parts: Parts, gamma: float, batch: Batch) -> Tensor:
+    """The estimator's surrogate for -log R of generated texts among real ones (eq. 5-7)."""
+    with torch.no_grad():
+        real, references = _real(parts, batch)
+
+    def cost(sequence: Tensor, mask: Tensor) -> Tensor:
+        return -log_ranks(parts.discriminator.features(sequence, mask), references, real, gamma)
+
+    return parts.estimator(parts.generator, batch, cost)
+
+
+def _real(parts: Parts, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The features of real texts to rank and of references, each half of the batch; a batch of one text is both."""
+    features = parts.discriminator.features(batch.tokens, batch.mask)
+    half = (len(features) + 1) // 2
+    return features[:half], features[-half:]
+
+
+class RankGAN(Algorithm):
+    """The course of adversarial training with the features of a discriminator as the ranker; its logit is not used.
+
+    The network goes by the name ``ranker``: a bundle holds no discriminator, since a logit that was never trained would
+    have nothing to say. Differs: references and comparison sets are halves of the batch instead of samples of the data.
+    """
+
+    def __init__(self, parts: Parts, options: RankGANOptions) -> None:
+        super().__init__()
+        self.generator = parts.generator
+        self.ranker = parts.discriminator
+        self.estimator = parts.estimator
+        gamma = options.gamma
+        self.schedule = Schedule(
+            options,
+            parts.steps,
+            likelihood=[Phase("mle", "generator", lambda batch: negative_log_likelihood(parts.generator, batch))],
+            discriminator=Phase("ranker", "ranker", lambda batch: ranker_loss(parts, gamma, batch)),
+            generator=[Phase("generator", "generator", lambda batch: generator_loss(parts, gamma, batch))],
+        )
+        self.schedule.check(parts)
+        self.adversarial_from = self.schedule.adversarial_from
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"generator": self.generator, "ranker": self.ranker}
+
+    def phases(self, step: int) -> Sequence[Phase]:
+        return self.schedule.phases(step)
