@@ -167,6 +167,7 @@ class ComponentSpec:
     measures metrics only: the numbers it gives; what is not declared is shown under its own name
     when     metrics only: ``run``, at the end of every run and in ``ganlm eval``; ``eval``, in ``ganlm eval`` alone;
              ``asked``, only where its name is given
+    exceptions  checks of :mod:`ganlm_core.testing` that it cannot pass, by name, each with the reason
     """
 
     kind: Kind
@@ -178,6 +179,7 @@ class ComponentSpec:
     recipe: str = ""
     measures: tuple[Measure, ...] = ()
     when: Literal["run", "eval", "asked"] = "run"
+    exceptions: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
 
 
 def check_spec(spec: object) -> ComponentSpec:

@@ -63,6 +63,7 @@ def test_the_readme_names_every_command_and_no_other() -> None:
 
 def test_the_plugin_of_the_readme_passes_the_conformance_checks(tmp_path: Path) -> None:
     from ganlm_core.plugins import Host
-    from ganlm_core.testing import check_generator
+    from ganlm_core.testing import Case, run_checks
 
-    check_generator(Host.discover([plugin_file(tmp_path)]).spec("generator", "my-gru"))
+    spec = Host.discover([plugin_file(tmp_path)]).spec("generator", "my-gru")
+    assert [result for result in run_checks(Case(spec)) if result.status == "failed"] == []

@@ -1,202 +1,124 @@
-"""The conformance kit on networks that break the protocol, one promise each. The built-in plugins' tests show that it
-passes those that keep it."""
+"""The conformance kit: for every check there is a component that it catches, and a message that says what to change."""
 
+import re
 from typing import Any
 
 import pytest
-import torch
-from torch import Tensor, nn
 
-from ganlm_core.components import ComponentSpec, NoOptions
-from ganlm_core.layers import NoiseLinear, StatefulGenerator, TokenEmbedding, hide, output_layer
-from ganlm_core.protocol import BOS, Discriminator, Shape
-from ganlm_core.testing import check_discriminator, check_generator, check_light
+from ganlm_core.components import ComponentSpec, Kind
+from ganlm_core.testing import CHECKS, Case, Check, Skipped, checks_of, parametrize_with_checks, run_checks
+from tests import mutants
+from tests.mutants import MUTANTS, Mutant, mutant
 
 
-class Bigram(StatefulGenerator):
-    """Keeps the protocol; the subclasses do not."""
-
-    def __init__(self, shape: Shape, options: NoOptions) -> None:
-        super().__init__(shape)
-        self.noise = NoiseLinear(shape.noise, 8)
-        self.embedding = TokenEmbedding(shape.vocabulary, 8)
-        self.output = output_layer(8, shape.vocabulary)
-
-    def start(self, noise: Tensor) -> Tensor:
-        return self.noise(noise).unsqueeze(1)
-
-    def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        return self.output(self.embedding(tokens) + state) + self.prior, state
+def place(check: Check) -> str:
+    return f"{check.function.__module__.rpartition('.')[2]}.{check.name}"
 
 
-class MixesRows(Bigram):
-    def start(self, noise: Tensor) -> Tensor:
-        return super().start(noise).cumsum(dim=0)
+EVERY = {place(check): check for checks in CHECKS.values() for check in checks}
 
 
-class Deaf(Bigram):
-    def start(self, noise: Tensor) -> Tensor:
-        return super().start(noise * 0)
+def test_every_check_has_a_mutant() -> None:
+    """A check without one might pass whatever it is given."""
+    assert {one.check for one in MUTANTS} == EVERY.keys()
 
 
-class Priorless(Bigram):
-    def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        return self.output(self.embedding(tokens) + state), state
+@pytest.mark.parametrize("wrong", MUTANTS, ids=lambda wrong: f"{wrong.check}-{wrong.spec.target.partition(':')[2]}")
+def test_a_component_that_breaks_a_promise_is_told_which(wrong: Mutant) -> None:
+    try:
+        with pytest.raises(AssertionError) as error:
+            EVERY[wrong.check](Case(wrong.spec))
+    except Skipped as reason:
+        pytest.skip(str(reason))
+    message = f"{wrong.spec.kind} 'wrong'{' ' * (wrong.message[0] != ':')}{wrong.message}"
+    pattern = re.escape(message).replace(re.escape("..."), ".*")
+    assert re.fullmatch(pattern, str(error.value), flags=re.DOTALL)
 
 
-class Unused(Bigram):
-    def __init__(self, shape: Shape, options: NoOptions) -> None:
-        super().__init__(shape, options)
-        self.spare = nn.Parameter(torch.zeros(2))
+def test_every_function_called_check_is_among_the_checks() -> None:
+    modules = {check.function.__module__: check.function.__globals__ for check in EVERY.values()}
+    written = {
+        f"{module.rpartition('.')[2]}.{name}"
+        for module, names in modules.items()
+        for name, value in names.items()
+        if name.startswith("check_") and value.__module__ == module
+    }
+    assert written == EVERY.keys()
+    assert all(check.promise.endswith(".") for check in EVERY.values())
 
 
-class Forgetful(Bigram):
-    """Its forward adds up what its steps do not."""
-
-    def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
-        return (super().forward(noise, tokens) - self.prior).cumsum(dim=1) + self.prior
-
-
-class Peeks(Bigram):
-    """Its forward sees the token that it predicts."""
-
-    def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
-        assert tokens is not None
-        return self.advance(tokens, self.start(noise))[0]
-
-
-class Late(Bigram):
-    """Sees the token before the last one only."""
-
-    def start(self, noise: Tensor) -> Any:
-        return super().start(noise), self.embedding(torch.full((len(noise), 1), BOS))
-
-    def advance(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        embedded = torch.cat([state[1], self.embedding(tokens)], dim=1)
-        return self.output(embedded[:, :-1] + state[0]) + self.prior, (state[0], embedded[:, -1:])
-
-
-class WrongShape(Bigram):
-    def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
-        return super().forward(noise, tokens)[:, :-1]
-
-
-class Bag(Discriminator):
-    """The sum of the embeddings, squashed: keeps the protocol."""
-
-    def __init__(self, shape: Shape, options: NoOptions) -> None:
-        super().__init__(shape)
-        self.embedding = TokenEmbedding(shape.vocabulary, 8)
-        self.hidden = nn.Sequential(nn.Linear(8, 8), nn.Tanh())
-        self.output = nn.Linear(8, 1)
-
-    def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
-        return self.hidden(hide(self.embedding(sequence), mask).sum(dim=1))
-
-    def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
-        return self.output(self.features(sequence, mask)).squeeze(-1)
-
-
-class SeesPadding(Bag):
-    def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
-        return super().features(sequence, torch.ones_like(mask))
-
-
-class MeanWithoutMask(Bag):
-    def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
-        return super().features(sequence, mask) / mask.shape[1]
-
-
-class DividesByLength(Bag):
-    def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
-        return super().features(sequence, mask) / mask.sum(dim=1, keepdim=True)
-
-
-class HardensTokens(Bag):
-    def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
-        scale = 2 if sequence.is_floating_point() else 1
-        return super().features(sequence, mask) * scale
-
-
-class CentresTheBatch(Bag):
-    def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
-        return super().forward(sequence, mask).cumsum(dim=0)
-
-
-class Column(Bag):
-    def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
-        return super().forward(sequence, mask).unsqueeze(-1)
-
-
-class OnceOnly(torch.autograd.Function):
-    @staticmethod
-    def forward(context: Any, values: Tensor) -> Tensor:
-        context.save_for_backward(values)
-        return values.square()
-
-    @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> Tensor:
-        (values,) = context.saved_tensors
-        return gradients[0] * 2 * values.detach()
-
-
-class WrongTwice(Bag):
-    def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
-        return OnceOnly.apply(super().features(sequence, mask))
-
-
-def spec(network: type[nn.Module]) -> ComponentSpec:
-    kind = "generator" if issubclass(network, StatefulGenerator) else "discriminator"
-    return ComponentSpec(kind, "broken", f"{__name__}:{network.__name__}")  # type: ignore[arg-type]
-
-
-def test_networks_that_keep_the_protocol_pass() -> None:
-    check_generator(spec(Bigram))
-    check_discriminator(spec(Bag))
+def statuses(spec: ComponentSpec, **options: Any) -> dict[str, tuple[str, str]]:
+    return {result.check: (result.status, result.message) for result in run_checks(Case(spec, options))}
 
 
 @pytest.mark.parametrize(
-    ("network", "message"),
+    ("kind", "name"),
     [
-        (MixesRows, "generator 'broken' mixes the rows of a batch"),
-        (Deaf, "generator 'broken' does not use its noise"),
-        (Priorless, "generator 'broken' must add self.prior to its logits, once"),
-        (Unused, "generator 'broken' no gradient reaches its parameter spare; use it or leave it out"),
-        (Forgetful, "generator 'broken' step and forward differ at position 1"),
-        (Peeks, "generator 'broken' step and forward differ at position 0"),
-        (Late, "generator 'broken' does not see the token before"),
-        (WrongShape, "generator 'broken' gives logits (1, 0, 11); (B, T, V) is (1, 1, 11)"),
+        ("generator", "Recurrent"),
+        ("generator", "OneShot"),
+        ("discriminator", "Bag"),
+        ("discriminator", "BagByPosition"),
     ],
 )
-def test_a_generator_that_breaks_the_protocol(network: type[nn.Module], message: str) -> None:
-    with pytest.raises(AssertionError) as error:
-        check_generator(spec(network))
-    assert str(error.value) == message
+def test_the_references_keep_what_is_asked_of_others(kind: Kind, name: str) -> None:
+    exceptions = {"check_light_import": "the kit is imported when something is checked, and never listed"}
+    found = statuses(mutant(kind, f"ganlm_core.testing.references:{name}", exceptions=exceptions))
+    assert {check: told for check, told in found.items() if told[0] == "failed"} == {}
 
 
-@pytest.mark.parametrize(
-    ("network", "message"),
-    [
-        (SeesPadding, "lets padding change its logits or features; hide what the mask hides"),
-        (MeanWithoutMask, "lets padding change its logits or features; hide what the mask hides"),
-        (DividesByLength, "gives NaN or infinity for a sequence whose mask is false everywhere"),
-        (HardensTokens, "scores one-hots (B, T, V) otherwise than their ids (B, T)"),
-        (CentresTheBatch, "mixes the rows of a batch"),
-        (Column, "gives logits (1, 1); wanted (1,)"),
-    ],
-)
-def test_a_discriminator_that_breaks_the_protocol(network: type[nn.Module], message: str) -> None:
-    with pytest.raises(AssertionError) as error:
-        check_discriminator(spec(network))
-    assert str(error.value) == f"discriminator 'broken' {message}"
+def unused(name: str = "wrong", **exceptions: str) -> ComponentSpec:
+    """A network with a parameter that nothing uses."""
+    target = f"{mutants.networks.__name__}:Unused"
+    return ComponentSpec("discriminator", name, target, mutants.components.Size, "?", exceptions=exceptions)
 
 
-def test_a_discriminator_whose_second_derivative_is_wrong() -> None:
-    with pytest.raises(AssertionError, match=r"^discriminator 'broken' has a gradient penalty of slope .*; write out"):
-        check_discriminator(spec(WrongTwice))
+def test_an_exception_is_expected_to_fail_and_gives_its_reason() -> None:
+    found = statuses(unused(check_gradients="the spare one is for later"))
+    assert found["check_gradients"] == ("excepted", "the spare one is for later")
+    assert found["check_padding"] == ("passed", "")
 
 
-def test_a_package_that_imports_torch_is_not_light() -> None:
-    with pytest.raises(AssertionError) as error:
-        check_light("ganlm_core.layers")
-    assert "ganlm_core.layers does not import" in str(error.value)
+def test_an_exception_that_passes_has_failed() -> None:
+    found = statuses(unused(check_padding="it once did"))
+    assert found["check_padding"] == (
+        "failed",
+        "discriminator 'wrong' passes it; take it off the exceptions of its ComponentSpec",
+    )
+    assert found["check_gradients"][0] == "failed"
+
+
+def test_an_exception_to_no_check_is_refused() -> None:
+    with pytest.raises(ValueError) as error:
+        checks_of(mutant("metric", "math:pi", exceptions={"check_gradients": "it has none"}))
+    assert str(error.value) == (
+        "metric 'wrong' is excepted from check_gradients, and a metric has no such check; it has check_declaration, "
+        "check_light_import, check_options, check_defaults, check_smallest, check_values, check_missing, "
+        "check_same_again"
+    )
+
+
+def test_what_cannot_be_built_without_options_is_checked_with_them() -> None:
+    target = f"{mutants.components.__name__}:NotSmall"
+    exceptions = {"check_defaults": "nobody knows the size"}
+    wanting = mutant("loss", target, mutants.components.OneIsTooFew, exceptions=exceptions)
+    assert statuses(wanting)["check_shapes"] == ("skipped", "it cannot be built without options")
+    assert statuses(wanting)["check_options"] == ("passed", "")
+    assert statuses(wanting, size=2)["check_shapes"] == ("passed", "")
+    assert statuses(wanting, size=2)["check_defaults"] == ("excepted", "nobody knows the size")
+
+
+def test_pytest_is_told_of_names_of_strict_exceptions_and_of_skips() -> None:
+    mark = parametrize_with_checks([unused("one", check_gradients="for later"), (unused("two"), {"size": 2})])
+    names, parameters = mark.args
+    assert names == ("component", "check")
+    by_id = {parameter.id: parameter for parameter in parameters}
+    assert len(by_id) == 2 * len(CHECKS["discriminator"])
+    (excepted,) = by_id["discriminator-one-check_gradients"].marks
+    assert (excepted.name, excepted.kwargs["strict"], excepted.kwargs["reason"]) == ("xfail", True, "for later")
+    assert not by_id["discriminator-two-size=2-check_gradients"].marks
+    case, check = by_id["discriminator-two-size=2-check_gradients"].values
+    with pytest.raises(AssertionError, match=r"^discriminator 'two' with size=2 has a parameter, spare, "):
+        check(case)
+    case, check = by_id["discriminator-one-check_dropout"].values
+    with pytest.raises(pytest.skip.Exception, match=r"^it has no option called dropout$"):
+        check(case)

@@ -1,4 +1,4 @@
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -16,28 +16,22 @@ from torch.nn import functional as F
 
 from ganlm_core.errors import OptionError
 from ganlm_core.protocol import Shape
-from ganlm_core.testing import check_discriminator, check_generator, check_light
+from ganlm_core.testing import Case, parametrize_with_checks
 
 ONE_SHOT, CAUSAL, DISCRIMINATOR = ganlm_components()
 
-
-def test_listing_does_not_import_torch() -> None:
-    check_light("ganlm_conv")
-
-
-@pytest.mark.parametrize("options", [{}, {"kernel": 1, "blocks": 1}])
-def test_one_shot_generator_keeps_the_protocol(options: dict[str, Any]) -> None:
-    check_generator(ONE_SHOT, **options)
-
-
-@pytest.mark.parametrize("options", [{}, {"kernel": 2, "layers": 1, "dropout": 0.5}])
-def test_causal_generator_keeps_the_protocol(options: dict[str, Any]) -> None:
-    check_generator(CAUSAL, **options)
+VARIANTS = [
+    (ONE_SHOT, {"kernel": 1, "blocks": 1}),
+    (CAUSAL, {"kernel": 2, "layers": 1, "dropout": 0.5}),
+    (DISCRIMINATOR, {"highway": True}),
+    (DISCRIMINATOR, {"widths": "1, 7"}),
+]
+"""Options that change what is computed; the defaults are tested with all other components."""
 
 
-@pytest.mark.parametrize("options", [{"dropout": 0.5}, {"highway": True}, {"widths": "1, 7"}])
-def test_discriminator_keeps_the_protocol(options: dict[str, Any]) -> None:
-    check_discriminator(DISCRIMINATOR, **options)
+@parametrize_with_checks(VARIANTS)
+def test_conformance(component: Case, check: Callable[[Case], None]) -> None:
+    check(component)
 
 
 def test_a_kernel_is_odd() -> None:
@@ -107,12 +101,3 @@ def test_a_highway_with_its_gate_shut_changes_nothing() -> None:
     torch.testing.assert_close(highway(features), features)
     torch.nn.init.constant_(highway.gate.bias, 100.0)
     torch.testing.assert_close(highway(features), F.leaky_relu(highway.transform(features), 0.2))
-
-
-def test_dropout_acts_in_training_only() -> None:
-    torch.manual_seed(0)
-    generator = CausalConvGenerator(Shape(9, 5, 3), CausalConvOptions(hidden_size=8, dropout=0.5))
-    noise, tokens = torch.randn(3, 3), torch.randint(4, 9, (3, 5))
-    assert not torch.equal(generator(noise, tokens), generator(noise, tokens))
-    generator.eval()
-    assert torch.equal(generator(noise, tokens), generator(noise, tokens))

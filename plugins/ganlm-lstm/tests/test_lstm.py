@@ -1,4 +1,4 @@
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -10,27 +10,25 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ganlm_core.errors import OptionError
 from ganlm_core.protocol import Shape, mask_of
-from ganlm_core.testing import check_discriminator, check_generator, check_light
+from ganlm_core.testing import Case, parametrize_with_checks
 
 GENERATOR, DISCRIMINATOR = ganlm_components()
 SHAPE = Shape(vocabulary=9, length=5, noise=3)
 TOKENS = torch.tensor([[4, 5, 2, 0, 0], [6, 7, 8, 4, 5], [2, 0, 0, 0, 0]])
 
+VARIANTS = [
+    (GENERATOR, {"layers": 2, "dropout": 0.5}),
+    (GENERATOR, {"tie": True, "embedding_size": 7}),
+    (DISCRIMINATOR, {"layers": 2}),
+    (DISCRIMINATOR, {"direction": "causal"}),
+    (DISCRIMINATOR, {"direction": "causal", "per_position": True}),
+]
+"""Options that change what is computed; the defaults are tested with all other components."""
 
-def test_listing_does_not_import_torch() -> None:
-    check_light("ganlm_lstm")
 
-
-@pytest.mark.parametrize("options", [{}, {"layers": 2, "dropout": 0.5}, {"tie": True, "embedding_size": 7}])
-def test_generator_keeps_the_protocol(options: dict[str, Any]) -> None:
-    check_generator(GENERATOR, **options)
-
-
-@pytest.mark.parametrize(
-    "options", [{"dropout": 0.5}, {"layers": 2}, {"direction": "causal"}, {"direction": "causal", "per_position": True}]
-)
-def test_discriminator_keeps_the_protocol(options: dict[str, Any]) -> None:
-    check_discriminator(DISCRIMINATOR, **options)
+@parametrize_with_checks(VARIANTS)
+def test_conformance(component: Case, check: Callable[[Case], None]) -> None:
+    check(component)
 
 
 def test_a_logit_per_position_is_for_the_causal_direction() -> None:
@@ -90,12 +88,3 @@ def test_tied_weights_are_stored_once() -> None:
         "prior",
         "embedding.weight",
     ]
-
-
-def test_dropout_acts_in_training_only() -> None:
-    torch.manual_seed(0)
-    generator = LSTMGenerator(SHAPE, LSTMGeneratorOptions(dropout=0.5))
-    noise = torch.randn(3, SHAPE.noise)
-    assert not torch.equal(generator(noise, TOKENS), generator(noise, TOKENS))
-    generator.eval()
-    assert torch.equal(generator(noise, TOKENS), generator(noise, TOKENS))

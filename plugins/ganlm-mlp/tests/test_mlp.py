@@ -1,4 +1,4 @@
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -8,29 +8,23 @@ from ganlm_mlp.options import MLPDiscriminatorOptions, NgramOptions
 from torch import Tensor
 
 from ganlm_core.protocol import BOS, Shape
-from ganlm_core.testing import check_discriminator, check_generator, check_light
+from ganlm_core.testing import Case, parametrize_with_checks
 
 ONE_SHOT, NGRAM, DISCRIMINATOR = ganlm_components()
 SHAPE = Shape(vocabulary=9, length=6, noise=3)
 
-
-def test_listing_does_not_import_torch() -> None:
-    check_light("ganlm_mlp")
-
-
-@pytest.mark.parametrize("options", [{}, {"layers": 1}])
-def test_one_shot_generator_keeps_the_protocol(options: dict[str, Any]) -> None:
-    check_generator(ONE_SHOT, **options)
-
-
-@pytest.mark.parametrize("options", [{}, {"context": 1}, {"layers": 2, "dropout": 0.5}])
-def test_ngram_generator_keeps_the_protocol(options: dict[str, Any]) -> None:
-    check_generator(NGRAM, **options)
+VARIANTS = [
+    (ONE_SHOT, {"layers": 1}),
+    (NGRAM, {"context": 1}),
+    (NGRAM, {"layers": 2, "dropout": 0.5}),
+    (DISCRIMINATOR, {"layers": 1}),
+]
+"""Options that change what is computed; the defaults are tested with all other components."""
 
 
-@pytest.mark.parametrize("options", [{}, {"layers": 1, "dropout": 0.5}])
-def test_discriminator_keeps_the_protocol(options: dict[str, Any]) -> None:
-    check_discriminator(DISCRIMINATOR, **options)
+@parametrize_with_checks(VARIANTS)
+def test_conformance(component: Case, check: Callable[[Case], None]) -> None:
+    check(component)
 
 
 def ngram(context: int) -> NgramGenerator:
@@ -68,12 +62,3 @@ def test_the_order_of_the_words_counts() -> None:
         return discriminator(torch.tensor([words]), torch.ones(1, len(words), dtype=torch.bool))
 
     assert (score(4, 5, 6) - score(6, 5, 4)).abs() > 1e-3
-
-
-def test_dropout_acts_in_training_only() -> None:
-    torch.manual_seed(0)
-    generator = NgramGenerator(SHAPE, NgramOptions(dropout=0.5))
-    noise, tokens = torch.randn(3, SHAPE.noise), torch.randint(4, 9, (3, 6))
-    assert not torch.equal(generator(noise, tokens), generator(noise, tokens))
-    generator.eval()
-    assert torch.equal(generator(noise, tokens), generator(noise, tokens))

@@ -1,4 +1,4 @@
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -9,25 +9,22 @@ from torch.nn import functional as F
 
 from ganlm_core.errors import OptionError
 from ganlm_core.protocol import Shape
-from ganlm_core.testing import check_discriminator, check_generator, check_light
+from ganlm_core.testing import Case, parametrize_with_checks
 
 GENERATOR, DISCRIMINATOR = ganlm_components()
 SHAPE = Shape(vocabulary=9, length=5, noise=3)
 OPTIONS = TransformerOptions(hidden_size=8, heads=2)
 
-
-def test_listing_does_not_import_torch() -> None:
-    check_light("ganlm_transformer")
-
-
-@pytest.mark.parametrize("options", [{}, {"layers": 1, "heads": 1, "dropout": 0.5}])
-def test_generator_keeps_the_protocol(options: dict[str, Any]) -> None:
-    check_generator(GENERATOR, **options)
+VARIANTS = [
+    (GENERATOR, {"layers": 1, "heads": 1, "dropout": 0.5}),
+    (DISCRIMINATOR, {"layers": 1, "heads": 1}),
+]
+"""Options that change what is computed; the defaults are tested with all other components."""
 
 
-@pytest.mark.parametrize("options", [{}, {"layers": 1, "heads": 1, "dropout": 0.5}])
-def test_discriminator_keeps_the_protocol(options: dict[str, Any]) -> None:
-    check_discriminator(DISCRIMINATOR, **options)
+@parametrize_with_checks(VARIANTS)
+def test_conformance(component: Case, check: Callable[[Case], None]) -> None:
+    check(component)
 
 
 @pytest.mark.parametrize(("size", "heads", "nearest"), [(10, 4, 8), (2, 3, 3)])
@@ -69,14 +66,3 @@ def test_the_order_of_the_words_counts() -> None:
     mask = torch.ones(1, 3, dtype=torch.bool)
     one, other = discriminator(torch.tensor([[4, 5, 6]]), mask), discriminator(torch.tensor([[6, 5, 4]]), mask)
     assert (one - other).abs() > 1e-3
-
-
-def test_dropout_acts_in_training_only() -> None:
-    torch.manual_seed(0)
-    discriminator = TransformerDiscriminator(
-        SHAPE, TransformerDiscriminatorOptions(hidden_size=8, heads=2, dropout=0.5, blur=0.0)
-    )
-    tokens, mask = torch.tensor([[4, 5, 6]]), torch.ones(1, 3, dtype=torch.bool)
-    assert not torch.equal(discriminator(tokens, mask), discriminator(tokens, mask))
-    discriminator.eval()
-    assert torch.equal(discriminator(tokens, mask), discriminator(tokens, mask))

@@ -1,0 +1,184 @@
+"""What is promised of training methods: through the loop that trains them, one phase at a time."""
+
+import copy
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ganlm_core.config import Choice
+from ganlm_core.errors import GanlmError, UsageError
+from ganlm_core.optimizers import build_optimizer
+from ganlm_core.protocol import Algorithm, Generator, Phase, mask_of
+from ganlm_core.settings import SGDOptimizer
+from ganlm_core.testing import references
+from ganlm_core.testing.case import Case
+from ganlm_core.testing.kinds import STEPS, build
+from ganlm_core.testing.references import SHAPE, batch
+from ganlm_core.trainer import Batches, train
+
+ROWS = 8
+LEARNING_RATE = 0.1
+State = dict[str, dict[str, Tensor]]
+
+
+class OnePhase(Algorithm):
+    """One phase of another algorithm, for the loop to make alone."""
+
+    def __init__(self, whole: Algorithm, phase: Phase) -> None:
+        super().__init__()
+        self.whole, self.phase = whole, phase
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        return self.whole.networks
+
+    def phases(self, step: int) -> Sequence[Phase]:
+        return [self.phase]
+
+
+def check_networks(case: Case) -> None:
+    """Its networks are modules of its own by name, ``generator`` among them, and all in its state_dict."""
+    algorithm: Algorithm = build(case)
+    networks = algorithm.networks
+    case.expect(isinstance(networks.get("generator"), Generator), "has no 'generator' among its networks; name it so")
+    held = {id(parameter) for parameter in algorithm.parameters()}
+    for name, network in networks.items():
+        kept = all(id(parameter) in held for parameter in network.parameters())
+        case.expect(kept, f"does not hold its network '{name}'; make it an attribute, so that state_dict has it")
+
+
+def check_phases(case: Case) -> None:
+    """Every step has phases, of networks that it names, and asking for them changes nothing."""
+    algorithm: Algorithm = build(case)
+    for step in range(STEPS):
+        phases = algorithm.phases(step)
+        case.expect(phases, f"has no phase at step {step} of {STEPS}; give at least one")
+        again = [phase.name for phase in algorithm.phases(step)]
+        case.expect(
+            [phase.name for phase in phases] == again,
+            "has other phases when asked twice; derive them from the step",
+        )
+        for phase in phases:
+            known = algorithm.networks
+            case.expect(
+                phase.network in known, f"has a phase of '{phase.network}'; its networks are {', '.join(known)}"
+            )
+    start = algorithm.adversarial_from
+    case.expect(0 <= start <= STEPS, f"has adversarial_from = {start} in a run of {STEPS} steps; keep it within them")
+
+
+def check_losses(case: Case) -> None:
+    """The loss of a phase is a finite scalar with a gradient for its network, and changes no parameter."""
+    algorithm: Algorithm = build(case)
+    for step, phase in _phases(algorithm):
+        before = _parameters(algorithm)
+        value = phase.loss(batch(ROWS, step=step, progress=step / (STEPS - 1)))
+        case.expect(
+            value.dim() == 0, f"has a loss of shape {tuple(value.shape)} in phase '{phase.name}'; take the mean"
+        )
+        case.expect(value.isfinite(), f"has a loss of {value.item()} in phase '{phase.name}'")
+        parameters = [one for one in algorithm.networks[phase.network].parameters() if one.requires_grad]
+        found = torch.autograd.grad(value, parameters, allow_unused=True) if value.requires_grad else [None]
+        reached = any(gradient is not None and gradient.any() for gradient in found)
+        case.expect(reached, f"gives its {phase.network} no gradient in phase '{phase.name}'; detach less")
+        case.expect(
+            not _moved(before, _parameters(algorithm)),
+            f"changes parameters itself in phase '{phase.name}'; losses compute, the loop steps",
+        )
+
+
+def check_phases_move_their_network(case: Case) -> None:
+    """A step of a phase changes the parameters of its network and of no other."""
+    algorithm: Algorithm = build(case)
+    for step, phase in _phases(algorithm):
+        before = _parameters(algorithm)
+        _step(algorithm, phase, step)
+        moved = _moved(before, _parameters(algorithm))
+        others = sorted(moved - {phase.network})
+        case.expect(not others, f"moves {', '.join(others)} in phase '{phase.name}' of {phase.network}; share nothing")
+        case.expect(moved, f"does not move its {phase.network} in phase '{phase.name}'; let the loss depend on it")
+
+
+def check_resume(case: Case) -> None:
+    """Its state_dict is all it remembers: one that loads it goes on with the same steps."""
+    first, second = build(case), build(case, seed=1)
+    _train(first, 0, STEPS // 2)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    states = []
+    for algorithm in (first, second):
+        _train(algorithm, STEPS // 2, STEPS)
+        states.append(_parameters(algorithm))
+    case.expect(not _moved(*states), "goes on otherwise after a resume; keep what it remembers in buffers")
+
+
+def check_refusals(case: Case) -> None:
+    """Networks that it cannot train are refused when it is built, in one line."""
+    for generator, discriminator in references.pairs():
+        try:
+            algorithm: Algorithm = case.build(parts=references.parts(generator, discriminator, STEPS))
+        except GanlmError as error:
+            case.expect(isinstance(error, UsageError), f"refuses networks with {error!r}; raise UsageError")
+            case.expect("\n" not in str(error), f"refuses networks in several lines: {error}")
+            continue
+        for step, phase in _phases(algorithm):
+            try:
+                phase.loss(batch(ROWS, step=step, progress=step / (STEPS - 1)))
+            except Exception as error:
+                pair = f"{type(generator).__name__} and {type(discriminator).__name__}"
+                raise AssertionError(
+                    f"{case} takes {pair} and fails in phase '{phase.name}' ({error!r}); "
+                    "raise UsageError in the constructor"
+                ) from error
+
+
+def _phases(algorithm: Algorithm) -> list[tuple[int, Phase]]:
+    """Each phase that a run has, by name and network, at the first step that has it."""
+    found: dict[tuple[str, str], tuple[int, Phase]] = {}
+    for step in range(STEPS):
+        for phase in algorithm.phases(step):
+            found.setdefault((phase.name, phase.network), (step, phase))
+    return list(found.values())
+
+
+def _step(algorithm: Algorithm, phase: Phase, step: int) -> None:
+    _train(OnePhase(algorithm, phase), step, step + 1)
+
+
+def _train(algorithm: Algorithm, start: int, stop: int) -> None:
+    """Steps of plain gradient descent, by the loop itself."""
+    sgd = Choice("sgd", SGDOptimizer(lr=LEARNING_RATE, momentum=0.0))
+    torch.manual_seed(11 + start)
+    tokens = references.tokens(ROWS)
+    batches = Batches(tokens, mask_of(tokens), ROWS, 0, SHAPE.noise, torch.device("cpu"))
+    train(
+        algorithm,
+        {name: build_optimizer(sgd, network.parameters()) for name, network in algorithm.networks.items()},
+        batches,
+        start=start,
+        steps=stop,
+        clip=1.0,
+        after_step=lambda step, metrics: None,
+    )
+
+
+def _parameters(algorithm: Algorithm) -> State:
+    return {
+        name: {key: parameter.detach().clone() for key, parameter in network.named_parameters()}
+        for name, network in algorithm.networks.items()
+    }
+
+
+def _moved(before: State, after: State) -> set[str]:
+    """The networks of which a parameter changed."""
+    return {name for name, old in before.items() if any(not torch.equal(old[key], after[name][key]) for key in old)}
+
+
+CHECKS = (
+    check_networks,
+    check_phases,
+    check_losses,
+    check_phases_move_their_network,
+    check_resume,
+    check_refusals,
+)

@@ -1,0 +1,96 @@
+"""What is promised of a component of any kind."""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from ganlm_core.components import Option, check_spec
+from ganlm_core.errors import GanlmError
+from ganlm_core.testing.case import Case, Skipped
+from ganlm_core.testing.kinds import build
+
+HEAVY = ("torch", "numpy", "scipy", "pandas", "tokenizers", "transformers", "tensorflow", "jax")
+"""Libraries whose import a user would feel in every command."""
+
+
+def check_declaration(case: Case) -> None:
+    """Its spec is well formed, has a summary of one line, and its target is there to be called."""
+    try:
+        check_spec(case.spec)
+    except (TypeError, ValueError) as error:
+        raise AssertionError(f"{case} is not well formed: {error}") from error
+    summary = case.spec.summary
+    case.expect(summary.strip() and "\n" not in summary, "has no summary of one line; 'ganlm list' shows it")
+    case.expect(callable(case.target), f"has a target, {case.spec.target}, that cannot be called; name a class")
+
+
+def check_light_import(case: Case) -> None:
+    """The package that holds it, and the module of its options, import nothing heavy."""
+    module = case.spec.target.partition(":")[0].split(".")
+    parents = {".".join(module[:depth]) for depth in range(1, len(module))}
+    names = {*parents, case.spec.options.__module__}
+    if any(name.startswith("ganlm_plugin_") for name in names):
+        raise Skipped("a local file is loaded only when --plugin names it")
+    heavy = heavy_import(tuple(sorted(names)))
+    case.expect(not heavy, f"imports {heavy} when it is listed; import it only in the module that its target names")
+
+
+def check_options(case: Case) -> None:
+    """Its options have help and bounds, and come back from JSON as they were."""
+    for option in case.spec.options.fields():
+        help, flag = option.help, option.flag
+        case.expect(help.strip() and "\n" not in help, f"has an option, {flag}, without help of one line")
+        bounded = option.type in (bool, str) or (option.min, option.max) != (None, None)
+        case.expect(bounded, f"has an option, {flag}, without bounds; give option() a min or a max")
+        _check_bounds(case, option)
+    case.expect(
+        case.spec.options.of(json.loads(json.dumps(case.options.as_dict())), str(case)) == case.options,
+        "has options that are others after a round trip through JSON; let __post_init__ check values and change none",
+    )
+
+
+def check_defaults(case: Case) -> None:
+    """It can be built from its default options, and is of its kind."""
+    try:
+        build(case, options=case.spec.options())
+    except GanlmError as error:
+        raise AssertionError(f"{case} cannot be built from its defaults: {error}; choose defaults that work") from error
+
+
+def check_smallest(case: Case) -> None:
+    """It can be built with every whole number at its minimum: what an option allows, it must take."""
+    fields = case.spec.options.fields()
+    smallest = {field.name: int(field.min) for field in fields if field.type is int and field.min is not None}
+    if not smallest:
+        raise Skipped("it has no whole number among its options")
+    try:
+        build(case, options=case.spec.options.of({**case.changes, **smallest}, str(case)))
+    except GanlmError as error:
+        sizes = ", ".join(f"{name}={value}" for name, value in smallest.items())
+        raise AssertionError(f"{case} cannot be built with {sizes}: {error}; raise the min of these options") from error
+
+
+def _check_bounds(case: Case, option: Option) -> None:
+    for value in (option.default, option.min, option.max, *option.choices):
+        if value is not None:
+            try:
+                option.convert(option.type(value), str(case))
+            except GanlmError as error:
+                raise AssertionError(f"{error}; let the option's default, bounds and choices agree") from error
+
+
+@functools.cache
+def heavy_import(modules: Sequence[str]) -> str:
+    """The first heavy library that importing these modules brings in, asked of a new interpreter."""
+    code = f"import sys, {', '.join(modules)}; print(*sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, f"{', '.join(modules)} cannot be imported on its own: {found.stderr}"
+    loaded = found.stdout.split()
+    return next((name for name in HEAVY if name in loaded), "")
+
+
+CHECKS = (check_declaration, check_light_import, check_options, check_defaults, check_smallest)

@@ -1,0 +1,130 @@
+"""What is promised of discriminators."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ganlm_core.protocol import Discriminator, Shape, mask_of
+from ganlm_core.testing import references
+from ganlm_core.testing.case import Case, Skipped
+from ganlm_core.testing.differences import same, slopes
+from ganlm_core.testing.networks import close, network
+from ganlm_core.testing.references import SHAPE, one_hot
+
+SHAPES = (SHAPE, Shape(vocabulary=5, length=SHAPE.length, noise=0))
+ONCE = "write out what has no double backward, or set twice_differentiable = False"
+
+
+def check_shapes(case: Case) -> None:
+    """Logits (B,), or (B, T) if per position, and features (B, F), for sequences of every length."""
+    for shape in SHAPES:
+        built = network(case, shape)
+        for rows in (1, 3):
+            for length in (1, 2, shape.length):
+                tokens = references.tokens(rows, shape)[:, :length]
+                logits, features = built(tokens, mask_of(tokens)), built.features(tokens, mask_of(tokens))
+                wanted = (rows, length) if built.per_position else (rows,)
+                case.expect(logits.shape == wanted, f"gives logits {tuple(logits.shape)}; wanted {wanted}")
+                good = features.dim() == 2 and len(features) == rows
+                case.expect(good, f"gives features {tuple(features.shape)}; wanted (B, F) with B = {rows}")
+                kept = logits.dtype == features.dtype == torch.float64
+                case.expect(kept, f"gives logits of type {logits.dtype}; keep to its parameters'")
+
+
+def check_ids_and_one_hots(case: Case) -> None:
+    """Ids (B, T) and their one-hots (B, T, V) give the same logits and features."""
+    built, tokens = network(case), references.tokens(4)
+    mask = mask_of(tokens)
+    agree = close(_scores(built, one_hot(tokens), mask), _scores(built, tokens, mask))
+    case.expect(agree, "scores one-hots (B, T, V) otherwise than their ids (B, T); embed both by the same weights")
+
+
+def check_soft_inputs(case: Case) -> None:
+    """Soft sequences (B, T, V) are scored as what they are and not as their likeliest words."""
+    built, soft = network(case), references.soft(4)
+    mask = torch.ones(soft.shape[:2], dtype=torch.bool)
+    scores, hardened = _scores(built, soft, mask), _scores(built, one_hot(soft.argmax(dim=-1)), mask)
+    case.expect(scores.isfinite().all(), "gives NaN or infinity for soft sequences (B, T, V)")
+    case.expect(not close(scores, hardened), "scores soft sequences as their likeliest words; use their weights")
+
+
+def check_input_gradients(case: Case) -> None:
+    """The gradient of the logits reaches the sequence at every visible position and at no hidden one."""
+    built, tokens = network(case), references.tokens(4)
+    mask, relaxed = mask_of(tokens), one_hot(tokens).requires_grad_()
+    logits = built(relaxed, mask)
+    logits = logits.masked_fill(~mask, 0) if built.per_position else logits
+    found = torch.autograd.grad(logits.square().sum(), relaxed, allow_unused=True)[0] if logits.requires_grad else None
+    case.expect(found is not None, "passes no gradient to its sequence; compute with it without argmax or detach")
+    assert found is not None
+    felt = found.abs().amax(dim=-1) > 0
+    lost = [position for position in range(SHAPE.length) if not felt[:, position].any()]
+    case.expect(not lost, f"passes no gradient to positions {lost} of its sequence; let every position count")
+    case.expect(not felt[~mask].any(), "passes a gradient to what the mask hides; hide it before it is mixed")
+
+
+def check_padding(case: Case) -> None:
+    """The same sequences score the same with anything behind their ends, and with less padding."""
+    built, tokens = network(case), references.tokens(4)
+    mask = mask_of(tokens)
+    scores = _scores(built, tokens, mask)
+    others = torch.where(mask, tokens, torch.randint_like(tokens, SHAPE.vocabulary))
+    relaxed = torch.where(mask[..., None], one_hot(tokens), references.soft(4))
+    longest = int(mask[1:].sum(dim=1).max())
+    equal = close(_scores(built, others, mask), scores)
+    equal &= close(_scores(built, relaxed, mask), scores)
+    equal &= close(_scores(built, tokens[1:, :longest], mask[1:, :longest]), scores[1:])
+    case.expect(equal, "lets padding change its logits or features; hide what the mask hides")
+
+
+def check_empty_mask(case: Case) -> None:
+    """A sequence of which nothing is visible has finite logits, features and gradients."""
+    built, tokens = network(case), references.tokens(2)
+    empty = torch.zeros_like(tokens, dtype=torch.bool)
+    logits, features = built(tokens, empty), built.features(tokens, empty)
+    found = torch.autograd.grad(logits.sum(), list(built.parameters()), allow_unused=True)
+    finite = all(tensor.isfinite().all() for tensor in (logits, features, *found) if tensor is not None)
+    case.expect(finite, "gives NaN or infinity for a mask that is false everywhere; clamp what it divides by")
+
+
+def check_twice_differentiable(case: Case) -> None:
+    """The gradient of a penalty on the input's gradient is right, in one direction, by central differences."""
+    built, tokens = network(case), references.tokens(4)
+    if not built.twice_differentiable:
+        raise Skipped("it says twice_differentiable = False")
+    relaxed, mask = one_hot(tokens), mask_of(tokens)
+    parameters = [parameter for parameter in built.parameters() if parameter.requires_grad]
+    try:
+        slope, expected = slopes(lambda: _penalty(built, relaxed, mask), parameters)
+    except RuntimeError as error:
+        raise AssertionError(f"{case} cannot be differentiated twice ({error}); {ONCE}") from error
+    case.expect(
+        same(slope, expected),
+        f"has a gradient penalty of slope {slope:.6g}, by finite differences {expected:.6g}; {ONCE}",
+    )
+
+
+def _scores(built: Discriminator, sequence: Tensor, mask: Tensor) -> Tensor:
+    """Features and logits side by side; of logits per position, those that the mask shows."""
+    logits = built(sequence, mask)
+    if built.per_position:
+        logits = F.pad(logits.masked_fill(~mask, 0), (0, SHAPE.length - mask.shape[1]))
+    return torch.cat([built.features(sequence, mask), logits.view(len(mask), -1)], dim=1)
+
+
+def _penalty(built: Discriminator, relaxed: Tensor, mask: Tensor) -> Tensor:
+    leaf = relaxed.clone().requires_grad_()
+    # Squared, so that the input's gradient depends on the parameters even where the network is linear.
+    (gradient,) = torch.autograd.grad(built(leaf, mask).square().sum(), leaf, create_graph=True)
+    return gradient.square().sum()
+
+
+CHECKS = (
+    check_shapes,
+    check_ids_and_one_hots,
+    check_soft_inputs,
+    check_input_gradients,
+    check_padding,
+    check_empty_mask,
+    check_twice_differentiable,
+)

@@ -1,0 +1,141 @@
+"""What is promised of estimators."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ganlm_core import sampling
+from ganlm_core.protocol import Cost, Discriminator, Estimator, Generator, mask_of, per_sequence
+from ganlm_core.testing import references
+from ganlm_core.testing.case import Case
+from ganlm_core.testing.kinds import build
+from ganlm_core.testing.references import SHAPE, SMALL, batch
+
+ROWS = 32
+MANY = 2048
+"""Sequences enough for a mean gradient that points where the exact one does."""
+
+
+def check_surrogate(case: Case) -> None:
+    """A finite scalar whose gradient reaches every parameter of the generator, for every pair that it takes."""
+    estimator: Estimator = build(case)
+    for generator, discriminator in _pairs(estimator):
+        value = estimator(generator, batch(ROWS), _cost(discriminator, ROWS, case))
+        case.expect(value.dim() == 0, f"gives a tensor of shape {tuple(value.shape)}; take the mean over the batch")
+        case.expect(value.isfinite(), "gives NaN or infinity; keep away from the logarithm of zero")
+        case.expect(value.requires_grad, "gives the generator no gradient; draw with torch.no_grad, score without it")
+        named = dict(generator.named_parameters())
+        found = torch.autograd.grad(value, list(named.values()), allow_unused=True)
+        for name, gradient in zip(named, found, strict=True):
+            case.expect(
+                gradient is not None and gradient.any(),
+                f"gives no gradient to {name} of {type(generator).__name__}; let it pass through all logits",
+            )
+
+
+def check_draw(case: Case) -> None:
+    """``draw`` gives well-formed sequences, without a gradient."""
+    estimator: Estimator = build(case)
+    for generator, _ in _pairs(estimator):
+        drawn = estimator.draw(generator, batch(ROWS))
+        wanted = (ROWS, SHAPE.length)
+        relaxed = drawn.sequence.is_floating_point()
+        shape = tuple(drawn.sequence.shape)
+        case.expect(
+            shape == ((*wanted, SHAPE.vocabulary) if relaxed else wanted),
+            f"draws sequences {shape}; ids are (B, T), {wanted}, and relaxed one-hots (B, T, V)",
+        )
+        case.expect(not drawn.sequence.requires_grad, "draws with a gradient; decorate draw with torch.no_grad()")
+        ids = drawn.sequence.argmax(dim=-1) if relaxed else drawn.sequence
+        case.expect(
+            torch.equal(drawn.mask, mask_of(ids)), "draws with a mask that does not end at <eos>; use protocol.mask_of"
+        )
+
+
+def check_seeded(case: Case) -> None:
+    """The same seed gives the same draws and the same gradient."""
+    results = []
+    for _ in range(2):
+        estimator: Estimator = build(case)
+        for generator, discriminator in _pairs(estimator):
+            torch.manual_seed(5)
+            drawn = estimator.draw(generator, batch(ROWS)).sequence.double()
+            results.append(torch.cat([drawn.flatten(), _gradient(estimator, generator, discriminator)]))
+    half = len(results) // 2
+    same = all(torch.equal(one, other) for one, other in zip(results[:half], results[half:], strict=True))
+    case.expect(same, "gives other draws or gradients with the same seed; draw from torch alone")
+
+
+def check_descent(case: Case) -> None:
+    """On a vocabulary of four words its mean gradient points where the enumerated one does: the cost falls."""
+    estimator: Estimator = build(case)
+    for generator, discriminator in _pairs(estimator, small=True):
+        noise = references.noise(1, SMALL, torch.float32)
+        exact = _exact_gradient(generator, discriminator, noise)
+        many = batch(MANY, SMALL)
+        many.noise.copy_(noise.expand(MANY, -1))
+        value = estimator(generator, many, _cost(discriminator, MANY, case))
+        found = _flat(value, generator)
+        cosine = F.cosine_similarity(found, exact, dim=0).item()
+        # Biased ones are far from parallel; what is wrong in sign or drawn from noise is at zero or below.
+        case.expect(
+            cosine > 0.2,
+            f"has a gradient at a cosine of {cosine:.2f} to the exact one; lower the expected cost, not raise it",
+        )
+
+
+def check_memory(case: Case) -> None:
+    """What it remembers from step to step is in its state_dict, which a checkpoint keeps."""
+    estimator, resumed = (build(case) for _ in range(2))
+    generator, discriminator = next(_pairs(estimator))
+    for _ in range(2):
+        estimator(generator, batch(ROWS), _cost(discriminator, ROWS, case))
+    resumed.load_state_dict(estimator.state_dict())
+    results = []
+    for one in (estimator, resumed):
+        torch.manual_seed(5)
+        results.append(_gradient(one, generator, discriminator))
+    case.expect(torch.equal(*results), "remembers what its state_dict does not keep; use register_buffer")
+
+
+def _pairs(estimator: Estimator, small: bool = False) -> Iterator[tuple[Generator, Discriminator]]:
+    """The reference networks that it says it takes."""
+    for generator, discriminator in references.pairs(SMALL if small else SHAPE):
+        fits = generator.autoregressive or not estimator.autoregressive_only
+        if fits and (discriminator.per_position or not estimator.per_position_only):
+            yield generator, discriminator
+
+
+def _cost(discriminator: Discriminator, rows: int, case: Case | None = None) -> Cost:
+    """What generated sequences cost under the non-saturating loss, strict in what it is asked."""
+
+    def cost(sequence: Tensor, mask: Tensor) -> Tensor:
+        if case is not None:
+            whole = len(sequence) % rows == 0 and mask.shape == sequence.shape[:2]
+            case.expect(whole, "asks the cost of part of a batch; ask of whole multiples of B, row i % B beside row i")
+        return F.softplus(-discriminator(sequence, mask))
+
+    return cost
+
+
+def _gradient(estimator: Estimator, generator: Generator, discriminator: Discriminator) -> Tensor:
+    return _flat(estimator(generator, batch(ROWS), _cost(discriminator, ROWS)), generator).double()
+
+
+def _exact_gradient(generator: Generator, discriminator: Discriminator, noise: Tensor) -> Tensor:
+    """The gradient of the expected cost, summed over every sequence there is."""
+    tokens = references.every_sequence()
+    mask = mask_of(tokens)
+    scores = sampling.log_likelihood(generator, noise.expand(len(tokens), -1), tokens, mask).sum(dim=1)
+    cost = per_sequence(_cost(discriminator, len(tokens))(tokens, mask), mask)
+    return _flat((scores.exp() * cost.detach()).sum(), generator)
+
+
+def _flat(scalar: Tensor, generator: Generator) -> Tensor:
+    found = torch.autograd.grad(scalar, list(generator.parameters()), allow_unused=True)
+    return torch.cat([part.flatten() for part in found if part is not None])
+
+
+CHECKS: tuple[Callable[[Case], None], ...] = (check_surrogate, check_draw, check_seeded, check_descent, check_memory)

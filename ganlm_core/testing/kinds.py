@@ -1,0 +1,87 @@
+"""How a component of each kind is built at the sizes of the checks, and what it must be."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ganlm_core.components import Options
+from ganlm_core.config import RunConfig, make_config
+from ganlm_core.corpora import Corpus
+from ganlm_core.errors import UsageError
+from ganlm_core.metrics import Metric
+from ganlm_core.plugins import Host, default_host
+from ganlm_core.protocol import Algorithm, Discriminator, Estimator, Generator, Loss, Parts, Penalty
+from ganlm_core.testing import references
+from ganlm_core.testing.case import Case
+from ganlm_core.testing.references import SHAPE
+
+BASES: dict[str, type] = {
+    "generator": Generator,
+    "discriminator": Discriminator,
+    "algorithm": Algorithm,
+    "loss": Loss,
+    "penalty": Penalty,
+    "estimator": Estimator,
+    "corpus": Corpus,
+    "metric": Metric,
+}
+STEPS = 8
+"""Of training, for an algorithm whose phases change in its course."""
+
+
+def build(case: Case, options: Options | None = None, seed: int = 0) -> Any:
+    """The component with what its kind is given: a shape for networks, parts for an algorithm."""
+    arguments: dict[str, Any] = {}
+    if case.spec.kind in ("generator", "discriminator"):
+        arguments = {"shape": SHAPE}
+    elif case.spec.kind == "algorithm":
+        arguments = {"parts": fitting_parts(case)}
+    built = case.build(options, seed, **arguments)
+    base = BASES[case.spec.kind]
+    case.expect(isinstance(built, base), f"must be a {base.__module__}.{base.__name__}; derive it from that")
+    return built
+
+
+def fitting_parts(case: Case) -> Parts:
+    """New parts that an algorithm takes: those of a recipe that chooses it, or else the references.
+
+    The recipe comes first because it may have networks besides the usual two, and because it is what users run.
+    """
+    host = default_host()
+    for config in _recipes_of(host, case.spec.name):
+        return _parts(host, config)
+    refusals = []
+    for generator, discriminator in references.pairs():
+        parts = references.parts(generator, discriminator, STEPS)
+        try:
+            case.build(parts=parts)
+        except UsageError as error:
+            refusals.append(str(error))
+        else:
+            return parts
+    raise AssertionError(
+        f"{case} takes none of the reference networks ({refusals[0]}) and no recipe chooses it; "
+        "add a recipe that names the parts it takes"
+    )
+
+
+def _recipes_of(host: Host, algorithm: str) -> Iterator[RunConfig]:
+    """The configurations of the recipes that choose an algorithm."""
+    for recipe in host.recipes():
+        config = make_config(recipe=recipe, host=host)
+        if config.algorithm.name == algorithm:
+            yield config
+
+
+def _parts(host: Host, config: RunConfig) -> Parts:
+    def part(kind: str, **arguments: Any) -> Any:
+        choice = getattr(config, kind)
+        return host.build(kind, choice.name, choice.options, **arguments)
+
+    return Parts(
+        generator=part("generator", shape=SHAPE),
+        discriminator=part("discriminator", shape=SHAPE),
+        loss=part("loss"),
+        penalty=part("penalty"),
+        estimator=part("estimator"),
+        steps=STEPS,
+    )

@@ -1,0 +1,129 @@
+"""Specs and options that break what is promised of every component."""
+
+from dataclasses import dataclass
+
+from ganlm_core.components import Options, option
+from ganlm_core.errors import OptionError
+from ganlm_core.losses import NonSaturating
+from ganlm_core.standard import NonSaturatingOptions
+from tests.mutants.breaking import MUTANTS, Mutant, breaks, mutant
+
+
+@dataclass(frozen=True)
+class NoHelp(Options):
+    size: int = option(1, "", min=1)
+
+
+@dataclass(frozen=True)
+class NoBounds(Options):
+    size: int = option(1, "how large")
+
+
+@dataclass(frozen=True)
+class DefaultOutside(Options):
+    """Options check themselves when they are made; the bound of this one is read later."""
+
+    kind: str = option("red", "which", choices=("green", "blue"))
+
+    def __post_init__(self) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Grows(Options):
+    size: int = option(1, "how large", min=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "size", self.size + 1)
+
+
+@dataclass(frozen=True)
+class Size(Options):
+    size: int = option(4, "how large", min=1)
+
+
+@dataclass(frozen=True)
+class OneIsTooFew(Options):
+    size: int = option(1, "how large", max=9)
+
+
+@breaks("loss", "component.check_defaults", "must be a ganlm_core.protocol.Loss; derive it from that")
+class NoLoss:
+    def __init__(self, options: Options) -> None:
+        pass
+
+
+@breaks(
+    "loss",
+    "component.check_defaults",
+    "cannot be built from its defaults: size is 0; wanted more; choose defaults that work",
+)
+class BreaksAtDefaults(NonSaturating):
+    def __init__(self, options: Options) -> None:
+        raise OptionError("size is 0; wanted more")
+
+
+@breaks(
+    "loss",
+    "component.check_smallest",
+    "cannot be built with size=1: size is 1; wanted at least 2; raise the min of these options",
+    options=Size,
+)
+class NotSmall(NonSaturating):
+    def __init__(self, options: Size) -> None:
+        super().__init__(NonSaturatingOptions())
+        if options.size < 2:
+            raise OptionError(f"size is {options.size}; wanted at least 2")
+
+
+HINGE = "ganlm_core.losses:Hinge"
+
+MUTANTS += [
+    Mutant(
+        mutant("loss", HINGE, summary=""),
+        "component.check_declaration",
+        "has no summary of one line; 'ganlm list' shows it",
+    ),
+    Mutant(
+        mutant("loss", HINGE, recipe=3),
+        "component.check_declaration",
+        "is not well formed: component 'loss' 'wrong': summary, source and recipe are text",
+    ),
+    Mutant(
+        mutant("loss", "math:pi"),
+        "component.check_declaration",
+        "has a target, math:pi, that cannot be called; name a class",
+    ),
+    Mutant(
+        mutant("loss", "math:tau_and_pi"),
+        "component.check_declaration",
+        "raised AttributeError: module 'math' has no attribute 'tau_and_pi', case.py, line ..., where this was "
+        "promised: Its spec is well formed, has a summary of one line, and its target is there to be called.",
+    ),
+    Mutant(
+        mutant("loss", "numpy.random:default_rng"),
+        "component.check_light_import",
+        "imports numpy when it is listed; import it only in the module that its target names",
+    ),
+    Mutant(
+        mutant("loss", HINGE, NoHelp),
+        "component.check_options",
+        "has an option, size, without help of one line",
+    ),
+    Mutant(
+        mutant("loss", HINGE, NoBounds),
+        "component.check_options",
+        "has an option, size, without bounds; give option() a min or a max",
+    ),
+    Mutant(
+        mutant("loss", HINGE, DefaultOutside),
+        "component.check_options",
+        ": kind is 'red'; 'red' is not one of 'green', 'blue'; let the option's default, bounds and choices agree",
+    ),
+    Mutant(
+        mutant("loss", HINGE, Grows),
+        "component.check_options",
+        "has options that are others after a round trip through JSON; let __post_init__ check values and change none",
+    ),
+]

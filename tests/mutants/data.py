@@ -1,0 +1,69 @@
+"""Corpora and metrics that break the protocol, one promise each."""
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+
+from ganlm_core.components import Options
+from ganlm_core.corpora import Corpus, split
+from ganlm_core.corpora.grammar import Grammar
+from ganlm_core.metrics import Metric, Subject
+from tests.mutants.breaking import breaks
+
+
+@breaks("corpus", "corpora.check_parts", "has 10 sentences in more than one part; use ganlm_core.corpora.split")
+def overlapping(options: Options) -> Corpus:
+    texts = Grammar().sample(300, 0)
+    return Corpus("overlapping", texts, texts[:10], texts[:10])
+
+
+@breaks(
+    "corpus", "corpora.check_seeded", "has other sentences when it is built again; draw with a seed that is an option"
+)
+def drawn_anew(options: Options) -> Corpus:
+    return split("anew", Grammar().sample(300, random.randrange(2**32)))
+
+
+class Sceptic(Grammar):
+    def log_prob(self, texts: Sequence[str]) -> list[float]:
+        return [-math.inf for _ in texts]
+
+
+class Believer(Grammar):
+    def log_prob(self, texts: Sequence[str]) -> list[float]:
+        return [-1.0 for _ in texts]
+
+
+@breaks(
+    "corpus",
+    "corpora.check_process",
+    "has a process that draws sentences to which it gives no probability; give log p in nats",
+)
+def doubted(options: Options) -> Corpus:
+    return split("doubted", Grammar().sample(300, 0), process=Sceptic())
+
+
+@breaks("corpus", "corpora.check_process", "has a process that finds nonsense possible, at -1.0; give -inf")
+def believed(options: Options) -> Corpus:
+    return split("believed", Grammar().sample(300, 0), process=Believer())
+
+
+@breaks("metric", "metrics.check_values", "gives nan for words; leave out a value that does not exist")
+class NotANumber(Metric):
+    def __call__(self, subject: Subject, corpus: Corpus) -> Mapping[str, float]:
+        return {"words": math.nan}
+
+
+@breaks(
+    "metric", "metrics.check_missing", "fails on 40 sentences (AssertionError()); leave out a value that does not exist"
+)
+class NeedsALikelihood(Metric):
+    def __call__(self, subject: Subject, corpus: Corpus) -> Mapping[str, float]:
+        assert subject.nll_per_token is not None
+        return {"nll": subject.nll_per_token(corpus.test)}
+
+
+@breaks("metric", "metrics.check_same_again", "gives other values for the same texts; fix the seed of what it draws")
+class Picks(Metric):
+    def __call__(self, subject: Subject, corpus: Corpus) -> Mapping[str, float]:
+        return {"one": len(random.choice(subject.texts)) + random.random()}

@@ -1,0 +1,127 @@
+"""Autoregressive generators that break the protocol, one promise each."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganlm_core.protocol import BOS
+from ganlm_core.testing.references import Recurrent
+from tests.mutants.breaking import breaks
+
+
+@breaks("generator", "generators.check_shapes", "gives logits (1, 0, 11); (B, T, V) is (1, 1, 11)")
+class WrongShape(Recurrent):
+    def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
+        return super().forward(noise, tokens)[:, :-1]
+
+
+@breaks("generator", "generators.check_noise", "does not use its noise")
+class Deaf(Recurrent):
+    def start(self, noise: Tensor) -> Tensor:
+        return super().start(noise * 0)
+
+
+@breaks("generator", "generators.check_prior", "must add self.prior to its logits, once")
+class Priorless(Recurrent):
+    def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        logits, state = super().advance(tokens, state)
+        return logits - self.prior, state
+
+
+@breaks(
+    "generator",
+    "generators.check_sampling",
+    "samples other sequences with the same seed; draw nothing in forward or step",
+)
+class Trembles(Recurrent):
+    def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        logits, state = super().advance(tokens, state)
+        return logits + torch.randn_like(logits), state
+
+
+@breaks(
+    "generator",
+    "generators.check_relaxation",
+    "has a parameter, noise.weight, that no gradient reaches through relaxed samples; compute with tokens (B, V) as "
+    "they are, without argmax or detach",
+)
+class StepsWithoutGradient(Recurrent):
+    @torch.no_grad()
+    def step(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        return super().step(tokens, state)
+
+
+@breaks(
+    "generator",
+    "generators.check_probabilities",
+    "gives all sequences a probability of ... in sum; let no position see its own token or later ones",
+)
+@breaks(
+    "generator",
+    "generators.check_causal",
+    "sees the token at position 0 before it is drawn; shift the input, mask attention",
+)
+class Peeks(Recurrent):
+    """Its forward sees the token that it predicts."""
+
+    def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
+        assert tokens is not None
+        return self.advance(tokens, self.start(noise))[0]
+
+
+@breaks("generator", "generators.check_memory", "does not see the token before; feed the last token into step")
+class Late(Recurrent):
+    """Sees the token before the last one only."""
+
+    def start(self, noise: Tensor) -> Any:
+        return super().start(noise), torch.full((len(noise), 1), BOS)
+
+    def advance(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        tokens = torch.cat([state[1], tokens], dim=1)
+        logits, last = super().advance(tokens[:, :-1], state[0])
+        return logits, (last, tokens[:, -1:])
+
+
+@breaks(
+    "generator",
+    "generators.check_steps",
+    "has a step and a forward that differ at position 1; run both by the same code",
+)
+class Forgetful(Recurrent):
+    """Its forward adds up what its steps do not."""
+
+    def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
+        return (super().forward(noise, tokens) - self.prior).cumsum(dim=1) + self.prior
+
+
+@breaks(
+    "generator",
+    "generators.check_relaxed_steps",
+    "has a step that gives other logits for one-hots (B, V) than for their ids (B,)",
+)
+class StepsTwice(Recurrent):
+    def step(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        return super().step(2 * tokens if tokens.is_floating_point() else tokens, state)
+
+
+@breaks(
+    "generator",
+    "generators.check_relaxed_steps",
+    "has a step through which no gradient passes to soft tokens; use them without argmax or detach",
+)
+class StepsHard(Recurrent):
+    def step(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        return super().step(tokens.argmax(dim=-1) if tokens.is_floating_point() else tokens, state)
+
+
+@breaks("generator", "generators.check_state", "has a state that cannot be repeated: ...; put the batch first")
+class HiddenFirst(Recurrent):
+    """Its state is (H, B)."""
+
+    def start(self, noise: Tensor) -> Tensor:
+        return super().start(noise).T
+
+    def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        logits, state = super().advance(tokens, state.T)
+        return logits, state.T

@@ -1,0 +1,184 @@
+"""Networks that break what is promised of generators and discriminators alike."""
+
+import random
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ganlm_core.components import NoOptions, Options, option
+from ganlm_core.protocol import Shape
+from ganlm_core.testing.references import Bag
+from tests.mutants.breaking import breaks
+
+
+@dataclass(frozen=True)
+class Dropout(Options):
+    dropout: float = option(0.0, "dropout before the logits", min=0, max=0.9)
+
+
+@breaks(
+    "discriminator",
+    "networks.check_seeded_build",
+    "has the same weights whatever the seed; leave torch's random state alone",
+)
+class SeedsItself(Bag):
+    def __init__(self, shape: Shape, options: NoOptions) -> None:
+        torch.manual_seed(0)
+        super().__init__(shape, options)
+
+
+@breaks(
+    "discriminator",
+    "networks.check_seeded_build",
+    "has other weights when it is built again with one seed; draw them from torch",
+)
+class DrawsFromElsewhere(Bag):
+    def __init__(self, shape: Shape, options: NoOptions) -> None:
+        super().__init__(shape, options)
+        nn.init.constant_(self.places, random.random())
+
+
+@breaks(
+    "discriminator",
+    "networks.check_without_values",
+    "reads values of tensors while it is built (...); compute them with plain numbers",
+)
+class ReadsItsWeights(Bag):
+    def __init__(self, shape: Shape, options: NoOptions) -> None:
+        super().__init__(shape, options)
+        self.scale = self.places.std().item()
+
+
+@breaks("discriminator", "networks.check_without_values", "gives ones a device of its own; leave out device=")
+class PlacesABuffer(Bag):
+    def __init__(self, shape: Shape, options: NoOptions) -> None:
+        super().__init__(shape, options)
+        self.register_buffer("ones", torch.ones(2, device="cpu"))
+
+
+@breaks("discriminator", "networks.check_batch_order", "mixes the rows of a batch; keep to one row at a time")
+class MixesRows(Bag):
+    def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        return super().forward(sequence, mask).cumsum(dim=0)
+
+
+@breaks(
+    "discriminator",
+    "networks.check_gradients",
+    "has a parameter, spare, that no gradient reaches; use it or leave it out",
+)
+class Unused(Bag):
+    def __init__(self, shape: Shape, options: NoOptions) -> None:
+        super().__init__(shape, options)
+        self.spare = nn.Parameter(torch.zeros(2))
+
+
+@breaks(
+    "discriminator", "networks.check_modes", "draws at random in evaluation mode; ask self.training, or use nn.Dropout"
+)
+class AlwaysRandom(Bag):
+    def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        return nn.functional.dropout(super().features(sequence, mask), 0.5)
+
+
+@breaks("discriminator", "networks.check_modes", "changes its buffers in evaluation mode; ask self.training")
+class Counts(Bag):
+    def __init__(self, shape: Shape, options: NoOptions) -> None:
+        super().__init__(shape, options)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        self.calls += 1
+        return super().features(sequence, mask)
+
+
+@breaks("discriminator", "networks.check_modes", "changes its mode itself; leave it to train()")
+class KeepsTraining(Bag):
+    def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        self.train()
+        return super().features(sequence, mask)
+
+
+@breaks(
+    "discriminator", "networks.check_dropout", "has an option, dropout, that does nothing in training", options=Dropout
+)
+class IgnoresDropout(Bag):
+    pass
+
+
+@breaks(
+    "discriminator",
+    "networks.check_scale",
+    "gives NaN or infinity at ten times its initial scale; normalise, or use log-softmax and clamp",
+)
+class Explodes(Bag):
+    def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        return super().forward(sequence, mask).square().exp()
+
+
+@breaks(
+    "discriminator",
+    "networks.check_bfloat16",
+    "does not run under bfloat16 autocast (...); let new tensors take the type of those beside them",
+)
+class LeavesAutocast(Bag):
+    def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        features = self.hidden(self.features(sequence, mask))
+        with torch.autocast("cpu", enabled=False):
+            return (features @ self.output.weight.T).squeeze(-1)
+
+
+@breaks(
+    "discriminator", "networks.check_bfloat16", "gives other logits under bfloat16 autocast; compute sums in float32"
+)
+class CountsInHalves(Bag):
+    """Adds a large number and takes it away again, which float32 can and bfloat16 cannot."""
+
+    def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        return (self.output(self.features(sequence, mask)) + 1000 - 1000).squeeze(-1)
+
+
+@breaks(
+    "discriminator",
+    "networks.check_cuda",
+    "does not run on CUDA (...); register buffers, and make tensors on the device of their input",
+)
+class StaysBehind(Bag):
+    """Leaves a tensor on the device that it was built on."""
+
+    def __init__(self, shape: Shape, options: NoOptions) -> None:
+        super().__init__(shape, options)
+        self.ones = torch.ones(8, dtype=torch.float64)
+
+    def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        return super().features(sequence, mask) * self.ones
+
+
+@breaks(
+    "discriminator",
+    "networks.check_safetensors",
+    "is not whole in its state_dict; make every tensor a parameter or register_buffer it",
+)
+class HidesAWeight(Bag):
+    def __init__(self, shape: Shape, options: NoOptions) -> None:
+        super().__init__(shape, options)
+        self.scale = 1 + torch.rand(8)
+
+    def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        return super().features(sequence, mask) * self.scale
+
+
+@breaks(
+    "discriminator",
+    "networks.check_deepcopy",
+    "shares parameters with its copy; keep modules as attributes, not in functions",
+)
+class Encloses(Bag):
+    def __init__(self, shape: Shape, options: NoOptions) -> None:
+        super().__init__(shape, options)
+        last = self.output
+        self.read = lambda features: last(features).squeeze(-1)
+
+    def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        return self.read(self.features(sequence, mask))

@@ -1,0 +1,159 @@
+"""Losses, penalties and estimators that break the protocol, one promise each."""
+
+import random
+
+import torch
+from torch import Tensor
+
+from ganlm_core.estimators import Reinforce
+from ganlm_core.losses import NonSaturating
+from ganlm_core.penalties import R1
+from ganlm_core.protocol import Batch, Cost, Discriminator, Generator, Sequences
+from ganlm_core.standard import PenaltyOptions
+from tests.mutants.breaking import breaks
+
+
+@breaks("loss", "losses.check_shapes", "gives costs () for logits (4,); take no mean")
+class MeanCost(NonSaturating):
+    def generator(self, generated: Tensor, real: Tensor) -> Tensor:
+        return super().generator(generated, real).mean()
+
+
+@breaks("loss", "losses.check_elementwise", "mixes the logits of a batch; keep costs elementwise, one for each")
+class ComparesWithTheMean(NonSaturating):
+    def discriminator(self, real: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
+        return super().discriminator(real - real.mean(), generated)
+
+
+@breaks(
+    "loss",
+    "losses.check_direction",
+    "lets the discriminator pay more for telling real from generated; the higher a logit, the more real",
+)
+class Backwards(NonSaturating):
+    def discriminator(self, real: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
+        return super().discriminator(-real, -generated)
+
+
+@breaks(
+    "loss",
+    "losses.check_direction",
+    "lets the generator pay more for a higher logit; the higher a logit, the more real",
+)
+class PleasesNobody(NonSaturating):
+    def generator(self, generated: Tensor, real: Tensor) -> Tensor:
+        return -super().generator(generated, real)
+
+
+@breaks(
+    "loss", "losses.check_finite", "gives NaN or infinity for logits of 10000; write it with softplus or logsigmoid"
+)
+class Overflows(NonSaturating):
+    def generator(self, generated: Tensor, real: Tensor) -> Tensor:
+        return (1 + (-generated).exp()).log()
+
+
+@breaks(
+    "loss",
+    "losses.check_finite_differences",
+    "has gradients that are not those of its costs (...); mend its backward, detach nothing",
+)
+class DetachesACost(NonSaturating):
+    def generator(self, generated: Tensor, real: Tensor) -> Tensor:
+        return super().generator(generated, real) * (1 + generated.detach() ** 2)
+
+
+@breaks("penalty", "penalties.check_scalar", "gives a tensor of shape (4,); take the mean over the batch")
+class PerSequence(R1):
+    def __call__(self, discriminator: Discriminator, real: Sequences, generated: Sequences) -> Tensor:
+        return super().__call__(discriminator, real, generated) * torch.ones(4)
+
+
+@breaks("penalty", "penalties.check_scalar", "is -...; wanted a finite number from 0 on")
+class Negative(R1):
+    def __call__(self, discriminator: Discriminator, real: Sequences, generated: Sequences) -> Tensor:
+        return -super().__call__(discriminator, real, generated)
+
+
+@breaks(
+    "penalty",
+    "penalties.check_interval",
+    "is never computed, with an interval of 0, and is not zero; give it an interval",
+)
+class NeverButSomething(R1):
+    def __init__(self, options: PenaltyOptions) -> None:
+        super().__init__(options)
+        self.interval = 0
+
+
+@breaks("penalty", "penalties.check_interval", "has an interval of 0.5; wanted a whole number of steps, or 0 for never")
+class HalfAStep(R1):
+    def __init__(self, options: PenaltyOptions) -> None:
+        super().__init__(options)
+        self.interval = 0.5  # type: ignore[assignment]
+
+
+@breaks(
+    "penalty",
+    "penalties.check_slope",
+    "has a slope of ..., by finite differences ...; use create_graph=True and detach nothing",
+)
+class LosesTheGraph(R1):
+    def __call__(self, discriminator: Discriminator, real: Sequences, generated: Sequences) -> Tensor:
+        return super().__call__(discriminator, real, generated).detach() * discriminator.output.weight.square().sum()
+
+
+@breaks("penalty", "penalties.check_padding", "lets padding change it; hide what the mask hides")
+class PenalisesPadding(R1):
+    def __call__(self, discriminator: Discriminator, real: Sequences, generated: Sequences) -> Tensor:
+        return super().__call__(discriminator, Sequences(real.sequence, torch.ones_like(real.mask)), generated)
+
+
+@breaks("estimator", "estimators.check_surrogate", "gives a tensor of shape (2,); take the mean over the batch")
+class Several(Reinforce):
+    def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
+        return super().forward(generator, batch, cost) * torch.ones(2)
+
+
+@breaks(
+    "estimator",
+    "estimators.check_surrogate",
+    "gives the generator no gradient; draw with torch.no_grad, score without it",
+)
+class Blind(Reinforce):
+    def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
+        return super().forward(generator, batch, cost).detach()
+
+
+@breaks("estimator", "estimators.check_draw", "draws with a mask that does not end at <eos>; use protocol.mask_of")
+class DrawsPastTheEnd(Reinforce):
+    def draw(self, generator: Generator, batch: Batch) -> Sequences:
+        drawn = super().draw(generator, batch)
+        return Sequences(drawn.sequence, torch.ones_like(drawn.mask))
+
+
+@breaks(
+    "estimator", "estimators.check_seeded", "gives other draws or gradients with the same seed; draw from torch alone"
+)
+class DrawsFromPython(Reinforce):
+    def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
+        return super().forward(generator, batch, cost) * (1 + random.random())
+
+
+@breaks(
+    "estimator",
+    "estimators.check_descent",
+    "has a gradient at a cosine of -1.00 to the exact one; lower the expected cost, not raise it",
+)
+class Climbs(Reinforce):
+    def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
+        return -super().forward(generator, batch, cost)
+
+
+@breaks("estimator", "estimators.check_memory", "remembers what its state_dict does not keep; use register_buffer")
+class Remembers(Reinforce):
+    calls = 0
+
+    def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
+        self.calls += 1
+        return super().forward(generator, batch, cost) * self.calls
