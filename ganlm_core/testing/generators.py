@@ -64,7 +64,7 @@ def check_relaxation(case: Case) -> None:
     for discriminator in DISCRIMINATORS:
         for hard in (False, True):
             built = network(case, dtype=torch.float32)
-            relaxed = sampling.relaxed_sample(built, references.noise(32, dtype=torch.float32), 1.0, hard)
+            relaxed = sampling.relaxed_sample(built, references.noise(32, dtype=torch.float32), 1.0, hard=hard)
             logits = discriminator(SHAPE)(relaxed.sequence, relaxed.mask)
             parameters = {name: one for name, one in built.named_parameters() if one.numel() and one.requires_grad}
             found = torch.autograd.grad(logits.sum(), list(parameters.values()), allow_unused=True)
