@@ -1,62 +1,76 @@
 """What is promised of metrics."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from ganlm_core.corpora import Corpus
 from ganlm_core.corpora.grammar import Grammar
-from ganlm_core.metrics import Metric, Subject
+from ganlm_core.metrics import Conditions, Likelihood, Measured, Metric, Subject
 from ganlm_core.testing.case import Case
 from ganlm_core.testing.kinds import build
 
 GRAMMAR = Grammar()
 SENTENCES = GRAMMAR.sample(240, seed=0)
-WITH_PROCESS = Corpus("grammar", SENTENCES[:120], SENTENCES[120:160], SENTENCES[160:200], process=GRAMMAR)
-WITHOUT = Corpus("plain", SENTENCES[:120], SENTENCES[120:160], SENTENCES[160:200])
+REAL = tuple(SENTENCES[160:200])
 TEXTS = tuple(SENTENCES[200:])
+WITH_PROCESS = Conditions(Corpus("grammar", SENTENCES[:120], SENTENCES[120:160], REAL, process=GRAMMAR))
+WITHOUT = Conditions(Corpus("plain", SENTENCES[:120], SENTENCES[120:160], REAL))
 
 
-def _nll(texts: Sequence[str]) -> float:
-    return 2.0
+def _likelihood(texts: Sequence[str]) -> Likelihood:
+    return Likelihood(nll_per_token=2.0, tokens=sum(len(text.split()) + 1 for text in texts), sentences=len(texts))
+
+
+WHOLE = Subject(TEXTS, _likelihood, REAL)
+"""All that there is to be known of somebody."""
 
 
 def check_values(case: Case) -> None:
-    """Finite numbers by name, at least one where everything is there to be measured."""
-    metric: Metric = build(case)
-    values = metric(Subject(TEXTS, _nll), WITH_PROCESS)
-    case.expect(isinstance(values, Mapping) and values, f"gives {values!r}; wanted a mapping from names to numbers")
-    for name, value in values.items():
-        number = isinstance(value, float | int) and not isinstance(value, bool) and math.isfinite(value)
-        case.expect(number, f"gives {value!r} for {name}; leave out a value that does not exist")
+    """Finite numbers by name, those that it declares, and in words what they were measured with."""
+    found = _measure(case, WHOLE, WITH_PROCESS)
+    case.expect(found.values, "gives no numbers where everything is there to be measured")
+    case.expect(found.protocol.strip(), "gives numbers without a protocol; say how many sentences they are of")
+    missing = [measure.name for measure in case.spec.measures if measure.name not in found.values]
+    case.expect(not missing, f"declares {', '.join(missing)} and gives {', '.join(found.values)}; let both agree")
 
 
 def check_missing(case: Case) -> None:
-    """Where a value does not exist (no likelihood, no process, one sentence, repeats) it is left out."""
-    metric: Metric = build(case)
+    """Where a value does not exist (no likelihood, no process, nothing real, one sentence, repeats) it is left out."""
     subjects = (
-        Subject(TEXTS, None),
-        Subject(TEXTS[:1], _nll),
-        Subject((TEXTS[0],) * 5, _nll),
-        Subject(("", "x"), None),
+        Subject(TEXTS),
+        Subject(TEXTS[:1], _likelihood, REAL),
+        Subject((TEXTS[0],) * 5, _likelihood, REAL),
+        Subject(("", "x"), None, REAL),
     )
     for subject in subjects:
-        for corpus in (WITH_PROCESS, WITHOUT):
+        for conditions in (WITH_PROCESS, WITHOUT):
             try:
-                values = metric(subject, corpus)
+                _measure(case, subject, conditions)
+            except AssertionError:
+                raise
             except Exception as error:
                 raise AssertionError(
                     f"{case} fails on {len(subject.texts)} sentences ({error!r}); leave out a value that does not exist"
                 ) from error
-            finite = all(math.isfinite(value) for value in values.values())
-            case.expect(finite, "gives NaN or infinity; leave out a value that does not exist")
 
 
 def check_same_again(case: Case) -> None:
     """The same texts give the same values, and the texts stay as they are."""
     texts = list(TEXTS)
-    results = [dict(build(case, seed=seed)(Subject(texts, _nll), WITH_PROCESS)) for seed in (0, 1)]
-    case.expect(results[0] == results[1], "gives other values for the same texts; fix the seed of what it draws")
+    one, other = (_measure(case, Subject(texts, _likelihood, REAL), WITH_PROCESS, seed) for seed in (0, 1))
+    case.expect(one == other, "gives other values for the same texts; draw with the seed of its Conditions")
     case.expect(texts == list(TEXTS), "changes the texts that it is given; copy them before sorting")
 
 
-CHECKS: tuple[Callable[[Case], None], ...] = (check_values, check_missing, check_same_again)
+def _measure(case: Case, subject: Subject, conditions: Conditions, seed: int = 0) -> Measured:
+    """What it measures; every number must be one."""
+    metric: Metric = build(case, seed=seed)
+    found = metric(subject, conditions)
+    case.expect(isinstance(found, Measured), f"gives {found!r}; wanted a ganlm_core.metrics.Measured")
+    for name, value in found.values.items():
+        number = isinstance(value, float | int) and not isinstance(value, bool) and math.isfinite(value)
+        case.expect(number, f"gives {value!r} for {name}; leave out a value that does not exist")
+    return found
+
+
+CHECKS = (check_values, check_missing, check_same_again)

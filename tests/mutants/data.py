@@ -2,13 +2,13 @@
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from ganlm_core.components import Options
+from ganlm_core.components import Measure, Options
 from ganlm_core.corpora import Corpus, split
 from ganlm_core.corpora.grammar import Grammar
-from ganlm_core.metrics import Metric, Subject
-from tests.mutants.breaking import breaks
+from ganlm_core.metrics import Conditions, Measured, Metric, Subject
+from tests.mutants.breaking import MUTANTS, Mutant, breaks, mutant
 
 
 @breaks("corpus", "corpora.check_parts", "has 10 sentences in more than one part; use ganlm_core.corpora.split")
@@ -50,20 +50,52 @@ def believed(options: Options) -> Corpus:
 
 @breaks("metric", "metrics.check_values", "gives nan for words; leave out a value that does not exist")
 class NotANumber(Metric):
-    def __call__(self, subject: Subject, corpus: Corpus) -> Mapping[str, float]:
-        return {"words": math.nan}
+    def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
+        return Measured({"words": math.nan}, "none")
+
+
+@breaks("metric", "metrics.check_values", "gives no numbers where everything is there to be measured")
+class Silent(Metric):
+    def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
+        return Measured()
 
 
 @breaks(
-    "metric", "metrics.check_missing", "fails on 40 sentences (AssertionError()); leave out a value that does not exist"
+    "metric",
+    "metrics.check_values",
+    "gives numbers without a protocol; say how many sentences they are of",
+)
+class Curt(Metric):
+    def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
+        return Measured({"words": 1.0})
+
+
+@breaks(
+    "metric",
+    "metrics.check_missing",
+    "fails on 40 sentences (ValueError()); leave out a value that does not exist",
 )
 class NeedsALikelihood(Metric):
-    def __call__(self, subject: Subject, corpus: Corpus) -> Mapping[str, float]:
-        assert subject.nll_per_token is not None
-        return {"nll": subject.nll_per_token(corpus.test)}
+    def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
+        if subject.likelihood is None:
+            raise ValueError
+        return Measured({"nll": subject.likelihood(conditions.corpus.test).nll_per_token}, "the test part")
 
 
-@breaks("metric", "metrics.check_same_again", "gives other values for the same texts; fix the seed of what it draws")
+@breaks(
+    "metric",
+    "metrics.check_same_again",
+    "gives other values for the same texts; draw with the seed of its Conditions",
+)
 class Picks(Metric):
-    def __call__(self, subject: Subject, corpus: Corpus) -> Mapping[str, float]:
-        return {"one": len(random.choice(subject.texts)) + random.random()}
+    def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
+        return Measured({"one": random.random()}, "none")
+
+
+MUTANTS.append(
+    Mutant(
+        mutant("metric", f"{__name__}:Picks", measures=(Measure("words", "words"),)),
+        "metrics.check_values",
+        "declares words and gives one; let both agree",
+    )
+)
