@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from ganlm_core.algorithms.adversarial import Adversarial
 from ganlm_core.protocol import Batch, Parts, Phase
 from ganlm_core.standard import AdversarialOptions
-from ganlm_core.testing.references import OneShot
 from tests.mutants.breaking import breaks
 
 
@@ -81,7 +80,10 @@ class CountsItsSteps(Adversarial):
     "takes OneShot and Bag and fails in phase 'late' (...); raise UsageError in the constructor",
 )
 class FailsLate(Adversarial):
-    def __init__(self, parts: Parts, options: AdversarialOptions) -> None:
-        super().__init__(parts, options)
-        if isinstance(parts.generator, OneShot):
-            self._round = [Phase("late", "generator", lambda batch: parts.generator.start(batch.noise))]
+    """Finds out that it needs a state when it is too late to say so."""
+
+    def phases(self, step: int) -> Sequence[Phase]:
+        return [Phase("late", "generator", self._score)]
+
+    def _score(self, batch: Batch) -> Tensor:
+        return self.generator.start(batch.noise).square().sum()
