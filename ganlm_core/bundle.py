@@ -4,8 +4,10 @@ Everything in it is JSON, TOML, text or safetensors, and nothing depends on the 
 only what the host knows by name; what a stranger's bundle says is checked before it costs memory.
 """
 
+import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,11 @@ import torch
 from torch import nn
 
 from ganlm_core import card, selftest
+from ganlm_core.calibration import Calibration
 from ganlm_core.checkpoint import latest
 from ganlm_core.config import RunConfig
 from ganlm_core.devices import pick_device
-from ganlm_core.errors import UsageError, WeightsError
+from ganlm_core.errors import DataError, UsageError, WeightsError
 from ganlm_core.files import (
     FETCH_AGAIN,
     SUMS,
@@ -27,6 +30,7 @@ from ganlm_core.files import (
     read_sums,
     read_text,
     refuse_links,
+    shown,
     write_file,
     write_json,
     write_sums,
@@ -52,7 +56,7 @@ from ganlm_core.tensors import check_header, check_state, read_into, without_mem
 from ganlm_core.tokenizer import Tokenizer
 
 TOKENIZER, RECIPE, EVALUATION = "tokenizer.json", "recipe.toml", "evaluation.json"
-SELFTEST, CARD = "selftest.json", "README.md"
+SELFTEST, CARD, CALIBRATION = "selftest.json", "README.md", "calibration.json"
 CARD_SAMPLES = 8
 
 
@@ -73,13 +77,15 @@ def save(
     tokenizer: Tokenizer,
     evaluation: Mapping[str, Any],
     host: Host,
+    held_out: Sequence[str] = (),
     force: bool = False,
 ) -> Path:
     """Write a bundle. The same arguments give the same bytes on one machine.
 
-    ``networks``: the generator and, if one was trained, the discriminator. The folder appears when it is complete, and
-    what was written has been loaded once. Raises UsageError when there is something at ``folder`` that ``force`` does
-    not let go, GanlmError when the disk refuses, and what :func:`load` raises.
+    ``networks``: the generator and, if one was trained, the discriminator. ``held_out``: real sentences that nobody was
+    trained on, for the calibration of the discriminator; without them the bundle has none. The folder appears when it
+    is complete, and what was written has been loaded once. Raises UsageError when there is something at ``folder``
+    that ``force`` does not let go, GanlmError when the disk refuses, and what :func:`load` raises.
     """
     check_free(folder, force)
     names = tuple(kind for kind in NETWORKS if kind in networks)
@@ -93,6 +99,9 @@ def save(
         write_file(beside / RECIPE, config.to_toml().encode())
         write_json(beside / EVALUATION, evaluation)
         model = _read(beside, host, torch.device("cpu"))
+        if model.discriminator is not None:
+            with suppress(DataError):  # too few sentences, or logits without end: a bundle without is better than none
+                write_json(beside / CALIBRATION, asdict(model.calibrate(held_out)))
         write_json(beside / SELFTEST, selftest.record(model))
         counts = {kind: sum(p.numel() for p in networks[kind].parameters()) for kind in names}
         write_file(beside / CARD, card.render(manifest, evaluation, model.sample(CARD_SAMPLES), counts).encode())
@@ -128,7 +137,10 @@ def load(path: Path | str, host: Host | None = None, device: str = "cpu") -> Mod
     refuse_links(folder)
     manifest = read_manifest(folder / CONFIG)
     sums = read_sums(folder)
-    for name in (CONFIG, TOKENIZER, EVALUATION, *(weights_file(folder, kind).name for kind in manifest.networks)):
+    wanted = [CONFIG, TOKENIZER, EVALUATION, *(weights_file(folder, kind).name for kind in manifest.networks)]
+    if CALIBRATION in sums or (folder / CALIBRATION).exists():
+        wanted.append(CALIBRATION)
+    for name in wanted:
         check_sum(folder, name, sums)
     return _read(folder, host or default_host(), pick_device(device))
 
@@ -144,6 +156,7 @@ def _read(folder: Path, host: Host, device: torch.device) -> Model:
         tokenizer=tokenizer,
         config=manifest,
         evaluation=read_json(folder / EVALUATION),
+        calibration=_calibration(folder / CALIBRATION),
         shape=shape,
         device=device,
     )
@@ -180,6 +193,20 @@ def _tokenizer(path: Path, shape: Shape) -> Tokenizer:
     return tokenizer
 
 
+def _calibration(path: Path) -> Calibration | None:
+    """What calibration.json says, where there is one. Raises WeightsError for what cannot be."""
+    if not path.exists():
+        return None
+    found = read_json(path)
+    try:
+        calibration = Calibration(**found)
+        if not all(isinstance(value, float | int) and math.isfinite(value) for value in found.values()):
+            raise ValueError("a value that is no number")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise WeightsError(f"{path} is no calibration ({shown(str(error))}); {FETCH_AGAIN}") from None
+    return calibration
+
+
 def verify(path: Path | str, host: Host | None = None) -> list[Check]:
     """Everything that can be checked about a bundle. Raises WeightsError or PluginError for the first fault."""
     return list(checks(Path(path), host or default_host()))
@@ -197,6 +224,8 @@ def checks(path: Path, host: Host) -> Iterator[Check]:
     yield Check(TOKENIZER, f"{model.tokenizer.vocabulary_size} tokens, as {CONFIG} says")
     yield Check(RECIPE, f"{len(read_toml(folder / RECIPE))} tables")
     yield Check(EVALUATION, f"{len(model.evaluation)} entries")
+    if (fitted := model.calibration) is not None:
+        yield Check(CALIBRATION, f"from {fitted.real:,} real and {fitted.generated:,} generated sentences")
     yield Check(SELFTEST, selftest.compare(folder / SELFTEST, read_json(folder / SELFTEST), model))
 
 

@@ -300,6 +300,7 @@ class _Run:
                 **self.evaluations,
             },
             host=experiment.host,
+            held_out=experiment.corpus.validation[:n],
         )
 
     def _notify(self, hook: str, **arguments: Any) -> None:

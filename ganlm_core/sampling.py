@@ -4,6 +4,7 @@
 likelihood. After ``<eos>`` a sequence is padded, and the padding has log-probability zero.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -192,6 +193,17 @@ def _straight_through(soft: Tensor, ids: Tensor) -> Tensor:
 def log_likelihood(generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
     """log p(token | noise, tokens before it) of ids (B, T) as (B, T), zero where the mask is false. Differentiable."""
     return of_tokens(log_probabilities(generator(noise, tokens)), tokens, mask)
+
+
+@torch.no_grad()
+def log_marginal(generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+    """log of the mean of p(tokens | noise) over K draws of the noise (K, B, Z), for ids (B, T): (B,).
+
+    Exact for generators without noise. Otherwise by Jensen's inequality too low on average as log p(tokens), the less
+    so the larger K (Burda et al. 2016, theorem 1, with the prior as the proposal).
+    """
+    scores = torch.stack([log_likelihood(generator, each, tokens, mask).sum(dim=1) for each in noise])
+    return scores.logsumexp(dim=0) - math.log(len(noise))
 
 
 def of_tokens(distribution: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:

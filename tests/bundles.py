@@ -54,6 +54,7 @@ def bundle_parts(host):
         "networks": networks,
         "tokenizer": tokenizer,
         "evaluation": evaluation,
+        "held_out": TEXTS * 5,
         "host": host,
     }
 

@@ -14,6 +14,7 @@ import pytest
 
 from ganlm_core import bundle
 from ganlm_core.cli import main
+from ganlm_core.cli.context import Invocation
 from ganlm_core.components import Options
 from ganlm_core.config import RunConfig, make_config
 from ganlm_core.plugins import Host, default_host
@@ -135,3 +136,15 @@ def saved(parts: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture
 def copy(saved: Path, tmp_path: Path) -> Path:
     return shutil.copytree(saved, tmp_path / "copy")
+
+
+@pytest.fixture
+def command(host: Host, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ganlm:
+    """The command line with the plugins of ``host``: (exit code, standard output, standard error)."""
+    monkeypatch.setattr(Invocation, "host", host)
+
+    def call(*words: object) -> tuple[int, str, str]:
+        code = main([str(word) for word in words])
+        return code, *capsys.readouterr()
+
+    return call

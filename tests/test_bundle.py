@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import ganlm_core
-from ganlm_core import bundle, checkpoint, cli
+from ganlm_core import bundle, checkpoint
 from ganlm_core.cli.context import Invocation
 from ganlm_core.config import RunConfig
 from ganlm_core.errors import GanlmError, OptionError, UsageError, WeightsError
@@ -39,7 +39,7 @@ def test_what_is_saved_is_what_is_loaded(saved, parts, host):
 
 def test_the_files_that_the_format_names(saved):
     assert sorted(files_of(saved)) == [
-        "README.md", "SHA256SUMS", "config.json", "discriminator.safetensors", "evaluation.json",
+        "README.md", "SHA256SUMS", "calibration.json", "config.json", "discriminator.safetensors", "evaluation.json",
         "generator.safetensors", "recipe.toml", "selftest.json", "tokenizer.json",
     ]  # fmt: skip
 
@@ -84,7 +84,7 @@ def test_modes_are_those_of_the_umask(parts, tmp_path, mask):
 def test_verify_names_every_file_but_the_card(saved, host):
     details = {check.name: check.detail for check in bundle.verify(saved, host)}
     assert details.keys() == files_of(saved).keys() - {"README.md"}
-    assert details["SHA256SUMS"] == "8 files are as they were saved"
+    assert details["SHA256SUMS"] == "9 files are as they were saved"
     assert details["selftest.json"] == "identical"
 
 
@@ -94,6 +94,7 @@ def test_the_documentation_has_every_key_and_no_other(saved):
     written |= {f"shape.{key}" for key in config["shape"]}
     written |= {f"components.KIND.{key}" for part in config["components"].values() for key in part}
     written |= set(json.loads((saved / "selftest.json").read_text()))
+    written |= set(json.loads((saved / "calibration.json").read_text()))
     metadata = read_header(saved / "generator.safetensors").metadata
     assert list(metadata) == ["ganlm"]
     written |= set(json.loads(metadata["ganlm"]))
@@ -255,7 +256,8 @@ def test_a_bundle_of_a_checkpoint(run, saved, host, tmp_path):
     bundle.verify(folder, host)
     ours, theirs = files_of(folder), files_of(saved)
     assert ours["evaluation.json"] == b"{}\n" and b"Not evaluated.\n" in ours["README.md"]
-    for name in theirs.keys() - {"evaluation.json", "README.md", "SHA256SUMS"}:
+    assert "calibration.json" not in ours  # nothing was held out
+    for name in theirs.keys() - {"calibration.json", "evaluation.json", "README.md", "SHA256SUMS"}:
         assert ours[name] == theirs[name], name
 
 
@@ -281,15 +283,8 @@ def test_full_disk(parts, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def ganlm(host, monkeypatch, capsys):
-    """Runs a command line: (exit code, standard output, standard error)."""
-    monkeypatch.setattr(Invocation, "host", host)
-
-    def call(*words):
-        code = cli.main([str(word) for word in words])
-        return code, *capsys.readouterr()
-
-    return call
+def ganlm(command):
+    return command
 
 
 def test_command_sample(ganlm, saved, host):

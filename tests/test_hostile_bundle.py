@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 BY_LOADING = {
     "a file that is missing": [
         (lambda folder, name=name: (folder / name).unlink(), f"{name} is missing; fetch or export it again")
-        for name in ("generator.safetensors", "tokenizer.json", "evaluation.json", "SHA256SUMS")
+        for name in ("generator.safetensors", "tokenizer.json", "evaluation.json", "calibration.json", "SHA256SUMS")
     ],
     "a file that was changed or cut short": [
         (
@@ -75,6 +75,7 @@ BY_LOADING = {
         (lambda folder: write(folder, "config.json", '{"a": 1, "a": 1}'), "the key 'a' is there twice"),
         (lambda folder: write(folder, "evaluation.json", '{"a": NaN}'), "evaluation.json is not valid JSON (NaN is no"),
         (lambda folder: write(folder, "evaluation.json", "[" * 10**5), "evaluation.json is not valid JSON"),
+        (lambda folder: write(folder, "calibration.json", "{"), "calibration.json is not valid JSON"),
     ],
     "a format that is newer, or none of ours": [
         (
@@ -95,6 +96,20 @@ BY_LOADING = {
             lambda folder: edit(folder, "config.json", shape={"vocabulary": 11, "length": 2**16 + 1, "noise": 3}),
             "config.json has impossible networks or sizes",
         )
+    ],
+    "a calibration that is none": [
+        (
+            lambda folder: edit(folder, "calibration.json", slope="1"),
+            "calibration.json is no calibration ('a value that is no number'); fetch or export it again",
+        ),
+        (
+            lambda folder: edit(folder, "calibration.json", slope=10**400),
+            "calibration.json is no calibration (",
+        ),
+        (
+            lambda folder: edit(folder, "calibration.json", more=1),
+            "calibration.json is no calibration (\"Calibration.__init__() got an unexpected keyword argument 'more'\")",
+        ),
     ],
     "options that the component does not take": [
         (
@@ -240,7 +255,7 @@ def test_the_documentation_lists_what_is_refused_and_no_more():
         (f"{'0' * 64}  ..", "lists '..', which leaves the folder; do not use it"),
         (f"{'0' * 64}  a\\b", "lists 'a\\\\b', which leaves the folder; do not use it"),
         (f"{'0' * 64}  config.json", "lists 'config.json' twice; fetch or export it again"),
-        ("nonsense", "line 9: wanted a SHA-256 and a file name; fetch or export it again"),
+        ("nonsense", "line 10: wanted a SHA-256 and a file name; fetch or export it again"),
     ],
 )
 def test_hostile_checksums(copy, host, line, message):

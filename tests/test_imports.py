@@ -35,6 +35,7 @@ LEVELS = (
     ("devices", "optimizers", "distributed", "trainer"),
     (
         "checkpoint",
+        "attribution",
         "calibration",
         "model",
         "selection",

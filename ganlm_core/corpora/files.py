@@ -17,22 +17,33 @@ STANDARD_INPUT = "-"
 
 
 def file_corpus(options: FileOptions) -> Corpus:
-    """The sentences of ``options.path``; its ending says how they are read, and ``-`` is standard input as text.
-
-    ``.csv`` and ``.jsonl`` or ``.ndjson`` give the values under ``options.column``, anything else a sentence a line;
-    a further ``.gz`` is unpacked. Line breaks inside a value become spaces, surrounding white space is dropped.
-    Raises DataError for what cannot be read, naming the line, and UnknownName for a column that is not there.
-    """
+    """The sentences of :func:`read_sentences` in their parts. Raises as that does, and as :func:`split`."""
     if not options.path:
         raise OptionError("the corpus 'file' has no path; name a file with --data FILE")
-    name = "standard input" if options.path == STANDARD_INPUT else options.path
-    text = _text(name, _bytes(options.path))
-    read = _READERS.get(Path(options.path.removesuffix(".gz")).suffix.lower(), _lines)
-    values = [" ".join(value.split("\n")).strip() for value in read(name, text, options.column)]
+    name, (sentences, blank) = _name(options.path), read_sentences(options.path, options.column)
+    return split(name, sentences, notes=_notes(name, sentences, blank))
+
+
+def read_sentences(path: str, column: str = "text") -> tuple[list[str], int]:
+    """The sentences of a file and how many blank ones were left out. Its ending says how it is read.
+
+    ``.csv`` and ``.jsonl`` or ``.ndjson`` give the values under ``column``, anything else a sentence a line; a further
+    ``.gz`` is unpacked; ``-`` is standard input as text. Line breaks inside a value become spaces, surrounding white
+    space is dropped. Raises DataError for what cannot be read, naming the line, and UnknownName for a column that is
+    not there.
+    """
+    name = _name(path)
+    text = _text(name, _bytes(path))
+    read = _READERS.get(Path(path.removesuffix(".gz")).suffix.lower(), _lines)
+    values = [" ".join(value.split("\n")).strip() for value in read(name, text, column)]
     sentences = [value for value in values if value]
     if not sentences:
         raise DataError(f"{name} has only blank lines; give a file with one sentence a line")
-    return split(name, sentences, notes=_notes(name, sentences, len(values) - len(sentences)))
+    return sentences, len(values) - len(sentences)
+
+
+def _name(path: str) -> str:
+    return "standard input" if path == STANDARD_INPUT else path
 
 
 def _bytes(path: str) -> bytes:

@@ -1,0 +1,29 @@
+"""Which tokens make a discriminator take a sentence for real or for generated."""
+
+import torch
+from torch import Tensor
+
+from ganlm_core.protocol import EOS, PAD, Discriminator, mask_of, per_sequence
+
+
+@torch.no_grad()
+def leave_one_out(discriminator: Discriminator, tokens: Tensor) -> Tensor:
+    """For each of the n tokens before ``<eos>`` of ids (T,), the logit with it minus the logit without it: (n,).
+
+    Erasure (Li et al. 2016, section 3). Differs: the token is taken out and the later ones move up, where the paper
+    sets its embedding to zero, which no discriminator has seen in training.
+    """
+    length = int(mask_of(tokens[None]).sum())
+    n = length - int(tokens[length - 1] == EOS)
+    padded = torch.cat([tokens, tokens.new_full((1,), PAD)])
+    places = torch.arange(len(tokens), device=tokens.device)
+    left = torch.arange(n, device=tokens.device)[:, None]
+    without = padded[places + (places >= left)]
+    rows = torch.cat([tokens[None], without])
+    logits = _logits(discriminator, rows)
+    return logits[0] - logits[1:]
+
+
+def _logits(discriminator: Discriminator, tokens: Tensor) -> Tensor:
+    mask = mask_of(tokens) & (tokens != PAD)
+    return per_sequence(discriminator(tokens, mask), mask)
