@@ -120,6 +120,16 @@ def test_more_sequences_than_fit_a_batch_are_weighed_by_their_tokens(monkeypatch
     assert nll_bound(generator, tokens, seed=0) == pytest.approx(whole, rel=1e-5)
 
 
+@pytest.mark.parametrize("logits", [1, 100])
+def test_each_sequence_keeps_its_noise_however_many_are_scored_at_once(
+    monkeypatch: pytest.MonkeyPatch, logits: int
+) -> None:
+    generator, (tokens, _) = noisy(2), every_sequence()
+    whole = nll_bound(generator, tokens, seed=0)
+    monkeypatch.setattr(sampling, "LOGITS", logits)
+    assert nll_bound(generator, tokens, seed=0) == pytest.approx(whole, rel=1e-6)
+
+
 def test_with_noise_it_is_a_bound_that_more_draws_tighten() -> None:
     """Against the marginal by quadrature: one noise dimension from -8 to 8 standard deviations."""
     generator, (tokens, _) = noisy(1), every_sequence()
