@@ -74,7 +74,7 @@ class Model:
         """Ids (B, T) without end, from batch number ``first`` on. Each batch has a random generator of its own."""
         forced = self.tokenizer.prompt(prompt)
         for index in itertools.count(first):
-            rng = torch.Generator(self.device).manual_seed(_batch_seed(seed, index))
+            rng = torch.Generator(self.device).manual_seed(batch_seed(seed, index))
             noise = torch.randn(batch_size, self.shape.noise, generator=rng, device=self.device)
             yield sample(self.generator, noise, policy, rng, forced).tokens
 
@@ -164,9 +164,9 @@ class Model:
             yield tokens.to(self.device)
 
 
-def _batch_seed(seed: int, index: int) -> int:
-    """A seed for each batch, such that the batches of neighbouring seeds do not meet."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{index}".encode()).digest()[:8], "big") >> 1
+def batch_seed(*parts: object) -> int:
+    """A seed for each batch, from a seed and its number, such that the batches of neighbouring seeds do not meet."""
+    return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:8], "big") >> 1
 
 
 def _check(n: int, policy: Policy, batch_size: int) -> None:
