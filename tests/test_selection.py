@@ -14,7 +14,7 @@ UNLIKELY = 0.001
 
 @pytest.fixture(scope="module")
 def known() -> tuple[Tensor, Tensor]:
-    """q (N,) of a generator over every sequence, and a discriminator's logits (N,): log p - log q but for a constant."""
+    """q (N,) of a generator over every sequence, and a discriminator's logits (N,): log p - log q plus a constant."""
     torch.manual_seed(0)
     tokens, mask = every_sequence()
     noise = torch.randn(1, SHAPE.noise).expand(len(tokens), -1)
