@@ -119,6 +119,12 @@ class GrammarOptions(Options):
 
 
 @dataclass(frozen=True)
+class PasswordsOptions(Options):
+    size: int = option(20_000, "passwords drawn; nine tenths train, the rest validate and test", min=100)
+    seed: int = option(0, "seed of the drawing", min=0)
+
+
+@dataclass(frozen=True)
 class OracleOptions(Options):
     size: int = option(10_000, "sequences drawn; nine tenths train, the rest validate and test", min=100)
     seed: int = option(0, "seed of the weights and of the drawing", min=0)
@@ -267,6 +273,13 @@ def ganlm_components() -> Iterator[ComponentSpec]:
         "ganlm_core.corpora.grammar:grammar_corpus",
         GrammarOptions,
         "English sentences with number agreement; exact likelihood",
+    )
+    yield ComponentSpec(
+        "corpus",
+        "passwords",
+        "ganlm_core.corpora.passwords:passwords_corpus",
+        PasswordsOptions,
+        "a word and what people put behind it, for --tokenizer char; exact likelihood",
     )
     yield ComponentSpec(
         "corpus",

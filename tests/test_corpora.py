@@ -16,8 +16,9 @@ from ganlm_core.corpora import Corpus
 from ganlm_core.corpora.files import file_corpus
 from ganlm_core.corpora.grammar import LONGEST, Grammar, grammar_corpus
 from ganlm_core.corpora.oracle import Oracle, oracle_corpus
+from ganlm_core.corpora.passwords import TAILS, WORDS, Passwords, passwords_corpus
 from ganlm_core.errors import DataError, GanlmError, OptionError, UnknownName
-from ganlm_core.standard import FileOptions, GrammarOptions, OracleOptions
+from ganlm_core.standard import FileOptions, GrammarOptions, OracleOptions, PasswordsOptions
 
 # One sentence in two ways: a b is 2/4 as a pair, and 1/4 as the letters, with b 2/3 of the second ones.
 SMALL = {"Sentence": "2 a b | 1 Letter Second | 1 Number# Count#", "Letter": "1 a | 1 c", "Second": "2 b | 1 d"}
@@ -143,6 +144,39 @@ def test_the_grammar_corpus_has_its_size_and_process() -> None:
 
 def tiny_oracle() -> Oracle:
     return Oracle.draw(torch.Generator().manual_seed(0), vocabulary=3, length=3)
+
+
+def test_a_password_is_a_head_and_a_tail() -> None:
+    """By hand: a word of so many with or without a capital, times its tail's kind and its share of that kind."""
+    n = len(WORDS.split())
+    by_hand = {
+        "dragon": 0.8 / n * 0.25,
+        "Dragon7": 0.2 / n * 0.15 / 10,
+        "moon1984": 0.8 / n * 0.15 / 60,
+        "sky!": 0.8 / n * 0.08,
+    }
+    assert Passwords().log_prob(list(by_hand)) == pytest.approx([math.log(p) for p in by_hand.values()])
+
+
+def test_the_probabilities_of_all_passwords_sum_to_one() -> None:
+    process = Passwords()
+    every = [head + tail for head in process.heads for tail in process.tails]
+    assert len(set(every)) == len(every) == 2 * len(WORDS.split()) * sum(len(kind) for _, kind in TAILS)
+    assert math.fsum(math.exp(each) for each in process.log_prob(every)) == pytest.approx(1)
+    assert max(map(len, every)) == 10
+
+
+@pytest.mark.parametrize("text", ["", "7", "dragon1234", "dragon 7", "DRAGON", "dragonfly", "sky!!", "moon1959"])
+def test_what_nobody_puts_together_has_no_probability(text: str) -> None:
+    assert Passwords().log_prob([text]) == [-math.inf]
+
+
+def test_the_passwords_corpus_has_its_size_and_seed() -> None:
+    corpus = passwords_corpus(PasswordsOptions(size=500, seed=3))
+    texts = [*corpus.train, *corpus.validation, *corpus.test]
+    assert sorted(texts) == sorted(Passwords().sample(500, 3)) != sorted(Passwords().sample(500, 4))
+    assert corpus.process is not None
+    assert all(map(math.isfinite, corpus.process.log_prob(texts)))
 
 
 def test_the_oracle_computes_what_an_lstm_cell_does() -> None:

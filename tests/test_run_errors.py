@@ -68,7 +68,7 @@ Refused = Callable[..., str]
         ),
         (
             "--data gramar",
-            "there is no corpus 'gramar'; did you mean 'grammar'? the corpora are file, grammar, oracle, "
+            "there is no corpus 'gramar'; did you mean 'grammar'? the corpora are file, grammar, oracle, passwords, "
             "and there is no such file",
         ),
         (
