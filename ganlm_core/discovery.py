@@ -15,11 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pluggy
+
 from ganlm_core.errors import PluginError
 from ganlm_core.hookspecs import ENTRY_POINT_GROUP
 
 BUILT_IN = "ganlm"
 """The distribution whose plugins are the built-in ones."""
+
+_NOT_A_PLUGIN = {Path(module.__file__ or "").parent for module in (functools, importlib, pluggy)} | {
+    Path(__file__).parent
+}
+"""The folders of the code through which a plugin is loaded."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,17 @@ def describe(error: BaseException) -> str:
     return text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
+def place_of(error: BaseException) -> str:
+    """The file and line of a plugin where an exception was raised: the innermost that is neither Python's nor ours."""
+    found, trace = "", error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith("<") and Path(file).parent not in _NOT_A_PLUGIN:
+            found = f"{file}, line {trace.tb_lineno}"
+        trace = trace.tb_next
+    return found
+
+
 def load_target(target: str, what: str, origin: Origin) -> Any:
     """The object that ``package.module:attribute`` names. Raises PluginError naming ``what`` and its origin."""
     module, _, attribute = target.partition(":")
@@ -138,5 +156,9 @@ def _load_file(path: Path) -> object:
         raise PluginError("there is no such Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module

@@ -2,18 +2,16 @@
 
 A plugin is an entry point in the group ``ganlm`` of an installed distribution, or one local file. The distribution
 ``ganlm`` itself registers first, so that built-in components keep their names; a newcomer with the same name stays
-reachable as ``distribution/name``. Whatever a plugin does when it is loaded (raise, exit, print) ends in its
-:class:`Health` and nowhere else.
+reachable as ``distribution/name``. Whatever a plugin does when it is loaded (raise, exit, print, hang) ends in its
+:class:`Health` and nowhere else, as far as :mod:`ganlm_core.isolation` can see to it.
 
 Environment: ``GANLM_DISABLE_PLUGINS`` (entry points by name, with commas; ``all``: everything but the built-in
-ones), ``GANLM_PLUGINS`` (besides the built-in ones, only these), ``GANLM_STRICT_PLUGINS=1`` (bad health is an error).
+ones), ``GANLM_PLUGINS`` (besides the built-in ones, only these), ``GANLM_STRICT_PLUGINS=1`` (bad health is an error),
+``GANLM_PLUGIN_TIMEOUT`` (seconds that one may take to be loaded).
 """
 
-import contextlib
 import functools
-import io
 import os
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,10 +30,12 @@ from ganlm_core.discovery import (
     load_target,
     local,
     names_in,
+    place_of,
     why_disabled,
 )
 from ganlm_core.errors import GanlmError, PluginError, UnknownName
 from ganlm_core.hookspecs import GANLM_PLUGIN_API
+from ganlm_core.isolation import TookTooLong, Watched, time_limit, watched
 
 OBSERVER_HOOKS = ("ganlm_run_started", "ganlm_step_ended", "ganlm_evaluated", "ganlm_run_ended")
 
@@ -44,7 +44,10 @@ Status = Literal["ok", "broken", "incompatible", "duplicate", "disabled"]
 
 @dataclass(frozen=True)
 class Health:
-    """What became of one plugin. ``components`` are ``"kind name"``; of a broken one, those it gave before it broke."""
+    """What became of one plugin. ``components`` are ``"kind name"``; of a broken one, those it gave before it broke.
+
+    ``reason`` is what its author should change, also where the status is ``ok``.
+    """
 
     name: str
     distribution: str
@@ -228,13 +231,13 @@ class Host:
                 raise PluginError(f"{kind} '{name}' cannot be used: {health}; 'ganlm plugins' shows all of them")
 
     def _add(self, candidate: Candidate, why_disabled: str = "") -> Health:
-        started = time.perf_counter()
-        content = _Content()
+        content, origin, watch = _Content(), candidate.origin, Watched()
+        limit = time_limit() if origin.distribution != BUILT_IN else 0
         status: Status
         try:
             if why_disabled:
                 raise _Refused("disabled", why_disabled)
-            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            with watched(limit) as watch:
                 content.read(candidate)
             taken = self._register(candidate, content)
             status, reason = ("duplicate", f"already taken: {', '.join(taken)}") if taken else ("ok", "")
@@ -242,12 +245,14 @@ class Host:
             status, reason = refusal.status, refusal.reason
         except KeyboardInterrupt:
             raise
+        except TookTooLong as stop:
+            status, reason = "broken", f"{_with_place(str(stop), stop)}; GANLM_PLUGIN_TIMEOUT allows more"
         except BaseException as error:
-            status, reason = "broken", describe(error)
+            status, reason = "broken", _with_place(describe(error), error)
         components = tuple(" ".join(key) for key in content.components)
-        origin, seconds = candidate.origin, time.perf_counter() - started
+        reason = "; ".join(filter(None, (reason, *watch.remarks)))
         self.health.append(
-            Health(candidate.name, origin.distribution, origin.version, status, reason, seconds, components)
+            Health(candidate.name, origin.distribution, origin.version, status, reason, watch.seconds, components)
         )
         return self.health[-1]
 
@@ -295,6 +300,11 @@ class _Refused(Exception):
 
     def __init__(self, status: Status, reason: str) -> None:
         self.status, self.reason = status, reason
+
+
+def _with_place(reason: str, error: BaseException) -> str:
+    place = "" if isinstance(error, PluginError | SyntaxError) else place_of(error)
+    return f"{reason} ({place})" if place else reason
 
 
 def _check_api(plugin: object) -> None:

@@ -17,6 +17,7 @@ LEVELS = (
     (
         "files",
         "signals",
+        "isolation",
         "discovery",
         "plugins",
         "config",

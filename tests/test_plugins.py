@@ -1,16 +1,20 @@
 """The host against plugins of every kind: good ones, colliding ones, and ones that fail in each way they can."""
 
 import importlib.metadata
+import importlib.util
 import itertools
+import re
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from textwrap import dedent
+from textwrap import dedent, indent
 
 import pytest
 
 from ganlm_core.components import NoOptions
 from ganlm_core.discovery import installed
-from ganlm_core.errors import DataError, PluginError, UnknownName
+from ganlm_core.errors import DataError, PluginError, UnknownName, UsageError
 from ganlm_core.plugins import Host
 
 HEAD = """
@@ -48,6 +52,10 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         return module
 
     return install
+
+
+def place(module: str, line: int) -> str:
+    return f"{importlib.util.find_spec(module).origin}, line {line}"  # type: ignore[union-attr]
 
 
 def health_of(host: Host, name: str) -> tuple[str, str]:
@@ -144,7 +152,7 @@ def test_a_broken_plugin_is_named_and_the_rest_keeps_working(install: Install, s
 
 
 def test_a_plugin_that_breaks_half_way_registers_nothing(install: Install) -> None:
-    install(
+    module = install(
         """
         @hookimpl
         def ganlm_components():
@@ -157,7 +165,7 @@ def test_a_plugin_that_breaks_half_way_registers_nothing(install: Install) -> No
     with pytest.raises(PluginError) as caught:
         host.spec("loss", "first")
     assert str(caught.value) == (
-        "loss 'first' cannot be used: plugin 'guest' of some-zoo is broken: ValueError: late; "
+        f"loss 'first' cannot be used: plugin 'guest' of some-zoo is broken: ValueError: late ({place(module, 9)}); "
         "'ganlm plugins' shows all of them"
     )
 
@@ -187,8 +195,84 @@ def test_a_plugin_for_another_api_is_refused_before_its_hooks_run(install: Insta
 
 def test_what_a_plugin_prints_is_kept_from_the_output(install: Install, capfd: pytest.CaptureFixture[str]) -> None:
     install("import sys\nprint('hello')\nprint('hello', file=sys.stderr)\n" + GOOD)
-    assert health_of(Host.discover(), "guest") == ("ok", "")
+    assert health_of(Host.discover(), "guest") == ("ok", "it printed 'hello hello' while it was loaded")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_library_that_a_plugin_imports_too_early_is_told(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "jax.py").touch()
+    monkeypatch.delitem(sys.modules, "jax", raising=False)
+    install("import jax\n" + GOOD)
+    assert health_of(Host.discover(), "guest") == (
+        "ok",
+        "it imports jax when it is loaded, which slows every command; let its targets do that",
+    )
+    monkeypatch.delitem(sys.modules, "jax", raising=False)
+
+
+HANGS = {
+    "in a loop": "while True: pass",
+    "asleep": "import time; time.sleep(60)",
+    "in a lock": "import threading; lock = threading.Lock(); lock.acquire(); lock.acquire()",
+    "that expects failures": "while True:\n    try:\n        while True: pass\n    except Exception: pass",
+    "that expects everything": "for _ in range(3):\n    try:\n        while True: pass\n    except BaseException: pass\n"
+    "while True: pass",
+}
+
+
+@pytest.mark.parametrize("source", HANGS.values(), ids=HANGS)
+def test_a_plugin_that_hangs_is_stopped_and_told(
+    install: Install, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.setenv("GANLM_PLUGIN_TIMEOUT", "0.05")
+    before = signal.getsignal(signal.SIGALRM)
+    module = install(source)
+    install("@hookimpl\ndef ganlm_components():\n" + indent(source, "    "), name="hook", distribution="hook")
+    install(GOOD, name="neighbour", distribution="neighbour")
+    host = Host.discover()
+    for name in ("guest", "hook"):
+        status, reason = health_of(host, name)
+        assert status == "broken"
+        assert re.fullmatch(r"it took longer than 0\.05 s \(.*, line \d+\); GANLM_PLUGIN_TIMEOUT allows more", reason)
+    assert module in health_of(host, "guest")[1]
+    assert health_of(host, "neighbour") == ("ok", "")
+    assert (signal.getitimer(signal.ITIMER_REAL), signal.getsignal(signal.SIGALRM)) == ((0, 0), before)
+
+
+def test_a_library_is_not_left_half_imported(install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What took its time was an import that others need; the plugin's own code is stopped after it."""
+    (tmp_path / "jax.py").write_text("import time\nend = time.monotonic() + 0.2\nwhile time.monotonic() < end: pass\n")
+    monkeypatch.delitem(sys.modules, "jax", raising=False)
+    monkeypatch.setenv("GANLM_PLUGIN_TIMEOUT", "0.05")
+    module = install("import jax\nwhile True: pass")
+    assert health_of(Host.discover(), "guest") == (
+        "broken",
+        f"it took longer than 0.05 s ({place(module, 6)}); GANLM_PLUGIN_TIMEOUT allows more; it imports jax when it is "
+        "loaded, which slows every command; let its targets do that",
+    )
+    assert sys.modules.pop("jax").end > 0
+
+
+def test_somebody_elses_alarm_is_left_alone(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANLM_PLUGIN_TIMEOUT", "0.01")
+    install("import time\ntime.sleep(0.05)\n" + GOOD)
+    signal.setitimer(signal.ITIMER_REAL, 60)
+    try:
+        assert health_of(Host.discover(), "guest") == ("ok", "")
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 50
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf"])
+def test_a_time_limit_is_a_number(install: Install, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    install(GOOD)
+    monkeypatch.setenv("GANLM_PLUGIN_TIMEOUT", text)
+    with pytest.raises(UsageError) as caught:
+        Host.discover()
+    assert str(caught.value) == (f"GANLM_PLUGIN_TIMEOUT is {text!r}; wanted a number of seconds, or 0 for no limit")
 
 
 def test_a_taken_name_stays_with_the_first_and_the_second_gets_a_longer_one(install: Install) -> None:
@@ -263,7 +347,7 @@ def test_strict_mode_makes_bad_health_an_error_but_not_a_disabled_plugin(
 ) -> None:
     install("raise ValueError('no')")
     monkeypatch.setenv("GANLM_STRICT_PLUGINS", "1")
-    with pytest.raises(PluginError, match=r"^plugin 'guest' of some-zoo is broken: ValueError: no$"):
+    with pytest.raises(PluginError, match=r"^plugin 'guest' of some-zoo is broken: ValueError: no \(.*, line 5\)$"):
         Host.discover()
     assert health_of(Host.discover(strict=False), "guest")[0] == "broken"
     assert health_of(Host.discover(no_plugins=True), "guest")[0] == "disabled"
@@ -281,7 +365,7 @@ def test_a_local_file_is_a_plugin_whose_targets_can_use_its_name(tmp_path: Path)
     ("source", "message"),
     [
         (None, "there is no such Python file"),
-        ("raise ValueError('no')", "ValueError: no"),
+        ("raise ValueError('no')", "ValueError: no ({file}, line 1)"),
         ("GANLM_PLUGIN_API = 0", "it is for plugin API 0, this is 1; install a version that fits"),
     ],
 )
@@ -291,7 +375,7 @@ def test_a_local_file_that_cannot_be_loaded_is_an_error(tmp_path: Path, source: 
         file.write_text(source)
     with pytest.raises(PluginError) as caught:
         Host.discover([file])
-    assert str(caught.value) == f"--plugin {file}: {message}"
+    assert str(caught.value) == f"--plugin {file}: {message.format(file=file)}"
 
 
 def test_a_host_knows_the_files_that_it_was_given(tmp_path: Path) -> None:

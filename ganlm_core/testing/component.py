@@ -9,11 +9,9 @@ from collections.abc import Sequence
 
 from ganlm_core.components import Option, check_spec
 from ganlm_core.errors import GanlmError
+from ganlm_core.isolation import HEAVY
 from ganlm_core.testing.case import Case, Skipped
 from ganlm_core.testing.kinds import build
-
-HEAVY = ("torch", "numpy", "scipy", "pandas", "tokenizers", "transformers", "tensorflow", "jax")
-"""Libraries whose import a user would feel in every command."""
 
 
 def check_declaration(case: Case) -> None:

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
 from ganlm_core.components import ComponentSpec
-from ganlm_core.discovery import describe
+from ganlm_core.discovery import describe, place_of
 from ganlm_core.testing import (
     algorithms,
     component,
@@ -55,7 +54,7 @@ class Check:
             raise
         except Exception as error:
             raise AssertionError(
-                f"{case} raised {describe(error)}, {_place(error)}, where this was promised: {self.promise}"
+                f"{case} raised {describe(error)}, {place_of(error)}, where this was promised: {self.promise}"
             ) from error
 
 
@@ -162,11 +161,3 @@ def _skipping(check: Check) -> Callable[[Case], None]:
             pytest.skip(str(reason))
 
     return run
-
-
-def _place(error: BaseException) -> str:
-    """The file and line where an exception was raised."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno}" if trace else "somewhere"
