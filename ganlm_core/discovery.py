@@ -119,6 +119,36 @@ def load_target(target: str, what: str, origin: Origin) -> Any:
         raise PluginError(f"{what} of {origin} cannot be imported from {target}: {describe(error)}") from error
 
 
+def missing_target(target: str) -> str:
+    """Why a target cannot be there, as far as its source tells without being run; nothing if it may be there."""
+    import ast
+
+    module, _, attribute = target.partition(":")
+    try:
+        spec = importlib.util.find_spec(module)
+        if spec is None:
+            return f"there is no module {module}"
+        if not spec.origin or not spec.origin.endswith(".py"):
+            return ""
+        tree = ast.parse(Path(spec.origin).read_bytes(), spec.origin)
+    except (ImportError, SyntaxError, ValueError) as error:
+        return describe(error)
+    names = {name for node in ast.walk(tree) for name in _names_bound(node)}
+    return "" if names & {attribute, "*", "__getattr__"} else f"{spec.origin} has no {attribute}"
+
+
+def _names_bound(node: Any) -> list[str]:
+    """The names that a node of a syntax tree gives something to."""
+    match type(node).__name__:
+        case "Import" | "ImportFrom":
+            return [alias.asname or alias.name for alias in node.names]
+        case "FunctionDef" | "ClassDef":
+            return [node.name]
+        case "Name":
+            return [node.id]
+    return []
+
+
 def _points(file: Path) -> Iterator[tuple[str, str]]:
     """The lines of our group in an ``entry_points.txt``: (name, ``package.module:attribute``)."""
     section = ""

@@ -117,6 +117,7 @@ class Host:
         self.files = tuple(map(str, files))
         self.health: list[Health] = []
         self._specs: dict[tuple[str, str], tuple[ComponentSpec, Origin]] = {}
+        self._given: dict[tuple[str, str], tuple[ComponentSpec, ...]] = {}
         self._recipes: dict[str, Path] = {}
         self._commands: dict[str, Command] = {}
         self._managers: list[tuple[str, pluggy.PluginManager]] = []
@@ -146,6 +147,10 @@ class Host:
     def specs(self, kind: str) -> dict[str, ComponentSpec]:
         """The components of a kind by name, sorted."""
         return {name: spec for (of, name), (spec, _) in sorted(self._specs.items()) if of == kind}
+
+    def specs_of(self, health: Health) -> tuple[ComponentSpec, ...]:
+        """The components that one plugin registered, in its order; none if it is not usable."""
+        return self._given.get((health.distribution, health.name), ())
 
     def spec(self, kind: str, name: str) -> ComponentSpec:
         """Raises UnknownName, or PluginError when the plugin that has this name did not load."""
@@ -272,6 +277,7 @@ class Host:
             self._recipes[free("recipe", name, name in self._recipes)] = path
         for name, (target, help) in content.commands.items():
             self._commands[free("command", name, name in self._commands)] = Command(target, help, origin)
+        self._given[origin.distribution, candidate.name] = tuple(content.components.values())
         self._managers.append((candidate.name, content.manager))
         return taken
 

@@ -56,7 +56,7 @@ LEVELS = (
 TORCH_FROM = 3
 HEAVY = {"torch", "numpy", "tokenizers", "safetensors", "rich"}
 COMMAND_LINE = 9
-IN_COMMAND_BODIES = {"cli.display"}
+IN_COMMAND_BODIES = {"cli.display", "cli.doctor"}
 """Modules of the command line that are themselves imported only in the bodies of commands."""
 
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}

@@ -217,8 +217,8 @@ HANGS = {
     "asleep": "import time; time.sleep(60)",
     "in a lock": "import threading; lock = threading.Lock(); lock.acquire(); lock.acquire()",
     "that expects failures": "while True:\n    try:\n        while True: pass\n    except Exception: pass",
-    "that expects everything": "for _ in range(3):\n    try:\n        while True: pass\n    except BaseException: pass\n"
-    "while True: pass",
+    "that expects everything": "while (n := globals().get('n', 0) + 1) < 4:\n    try:\n        while True: pass\n"
+    "    except BaseException: pass\nwhile True: pass",
 }
 
 

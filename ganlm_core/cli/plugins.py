@@ -1,12 +1,17 @@
-"""``ganlm plugins``: the health of every plugin that was found."""
+"""``ganlm plugins``: the health of every plugin that was found, and what there is for the authors of new ones."""
 
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from typing import Any
 
 import click
 
 from ganlm_core.cli.context import invocation
 from ganlm_core.cli.output import echo_json, echo_table, json_option
-from ganlm_core.plugins import Host
+from ganlm_core.components import KINDS, ComponentSpec
+from ganlm_core.discovery import BUILT_IN, missing_target
+from ganlm_core.errors import PluginError, UnknownName, UsageError
+from ganlm_core.plugins import Health, Host
 
 
 @click.group(invoke_without_command=True)
@@ -25,22 +30,110 @@ def list_(as_json: bool) -> None:
     _list(as_json)
 
 
-def _list(as_json: bool) -> None:
-    """The table is shown in strict mode too: there it is needed most."""
+@plugins.command()
+@click.argument("name")
+@click.option("--set", "settings", multiple=True, metavar="OPTION=VALUE", help="an option other than its default")
+@json_option
+def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
+    """Whether the components of a plugin, or the component NAME, keep the protocol: each promise is tried."""
+    from ganlm_core.testing import run_checks
+
+    cases = [_case(spec, settings) for spec in components_of(_host(), name)]
+    results = [result for case in cases for result in _told(case, run_checks(case), as_json)]
+    if as_json:
+        echo_json([asdict(result) for result in results])
+    failed = sum(result.status == "failed" for result in results)
+    if failed:
+        raise PluginError(f"{failed} of {len(results)} checks of '{name}' failed; each says what to change")
+    click.echo(f"{len(results)} checks of '{name}', none failed", err=True)
+
+
+@plugins.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """Versions, device and health, and what to do about each problem."""
+    from ganlm_core.cli.doctor import examine
+
+    report = examine(_host())
+    if as_json:
+        echo_json(asdict(report))
+    else:
+        echo_table(("what", "which"), [[name, value] for name, value in report.facts.items()])
+        for problem in report.problems:
+            click.echo(f"\n{problem.what}\n  {problem.advice}")
+        click.echo("" if report.problems else "\nno problems")
+    if report.failed:
+        raise PluginError(f"plugins that cannot be used: {', '.join(report.failed)}")
+
+
+def health_with_targets(host: Host) -> list[Health]:
+    """The health of all plugins, and of those from elsewhere also the targets that are not where they should be."""
+    return [replace(one, reason="; ".join(filter(None, (one.reason, *_lost(host, one))))) for one in host.health]
+
+
+def components_of(host: Host, name: str) -> list[ComponentSpec]:
+    """Those of the plugin of this name, or else the components. Raises UnknownName, or PluginError for a broken one."""
+    named = [one for one in host.health if name in (one.name, f"{one.distribution}/{one.name}")]
+    for health in named:
+        if not health.usable:
+            raise PluginError(f"{health}; 'ganlm plugins' shows all of them")
+    found = [spec for health in named for spec in host.specs_of(health)]
+    found = found or [specs[name] for specs in map(host.specs, KINDS) if name in specs]
+    if not found:
+        known = [*(one.name for one in host.health), *(spec for kind in KINDS for spec in host.specs(kind))]
+        raise UnknownName("plugin or component", name, known, hint="'ganlm plugins' and 'ganlm list' show them")
+    return found
+
+
+def _host() -> Host:
+    """The plugins of this call; in strict mode too, for it is there that their health is asked about."""
     asked = invocation()
-    health = Host.discover(asked.files, no_plugins=asked.no_plugins, strict=False).health
+    return Host.discover(asked.files, no_plugins=asked.no_plugins, strict=False)
+
+
+def _list(as_json: bool) -> None:
+    health = health_with_targets(_host())
     if as_json:
         echo_json([asdict(one) for one in health])
         return
     rows = [
-        [
-            one.name,
-            one.distribution,
-            one.version,
-            one.status,
-            f"{1000 * one.seconds:.0f} ms",
-            one.reason or f"{len(one.components)} components",
-        ]
+        [one.name, one.distribution, one.version, one.status, f"{1000 * one.seconds:.0f} ms", _contents(one)]
         for one in health
     ]
     echo_table(("plugin", "distribution", "version", "status", "load time", "reason or contents"), rows)
+
+
+def _contents(health: Health) -> str:
+    given = f"{len(health.components)} components" if health.status == "ok" else ""
+    return "; ".join(filter(None, (given, health.reason)))
+
+
+def _lost(host: Host, health: Health) -> Iterator[str]:
+    if health.distribution != BUILT_IN:
+        for spec in host.specs_of(health):
+            if reason := missing_target(spec.target):
+                yield f"{spec.kind} '{spec.name}' cannot be built: {reason}"
+
+
+def _case(spec: ComponentSpec, settings: tuple[str, ...]) -> Any:
+    """The component with the settings, of which it may have only some; a wrong value is an error."""
+    from ganlm_core.testing import Case
+
+    owner, changes = f"{spec.kind} '{spec.name}'", {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise UsageError(f"--set {setting} has no value; write --set OPTION=VALUE")
+        field = spec.options.field(name, owner)
+        changes[field.name] = field.convert(value, owner)
+    return Case(spec, changes)
+
+
+def _told(case: Any, results: Iterator[Any], as_json: bool) -> Iterator[Any]:
+    """The results, shown as they come."""
+    if not as_json:
+        click.echo(str(case))
+    for result in results:
+        if not as_json:
+            click.echo(f"  {result.status:8}  {result.check:26}  {result.message}".rstrip())
+        yield result

@@ -1,0 +1,79 @@
+"""What ``ganlm plugins doctor`` finds: facts about this machine, and problems with what to do about each."""
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from ganlm_core.cli.plugins import health_with_targets
+from ganlm_core.devices import pick_device
+from ganlm_core.discovery import BUILT_IN
+from ganlm_core.hookspecs import GANLM_PLUGIN_API
+from ganlm_core.plugins import Health, Host
+from ganlm_core.runs import versions
+
+LIBRARIES = ("torch", "numpy", "pluggy", "click", "safetensors", "tokenizers", "rich")
+SLOW = 0.5
+"""Seconds of loading that a user notices in every command."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    what: str
+    advice: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """``failed`` are the plugins that cannot be used; problems also tell of what is only slow or unclean."""
+
+    facts: dict[str, str]
+    problems: tuple[Problem, ...]
+    failed: tuple[str, ...]
+
+
+def examine(host: Host) -> Report:
+    health = health_with_targets(host)
+    failed = [one.name for one in health if not one.usable and one.status != "disabled"]
+    return Report(dict(_facts(health)), tuple(problem for one in health for problem in _problems(one)), tuple(failed))
+
+
+def _facts(health: list[Health]) -> Iterator[tuple[str, str]]:
+    yield "ganlm", f"{versions()['ganlm']}, plugin API {GANLM_PLUGIN_API}"
+    yield "python", f"{platform.python_version()} on {platform.platform()}"
+    for library in LIBRARIES:
+        yield library, importlib.metadata.version(library)
+    yield "device", _device()
+    for name in sorted(os.environ):
+        if name.startswith("GANLM_"):
+            yield name, os.environ[name]
+    for one in health:
+        if one.distribution not in (BUILT_IN, ""):
+            yield f"plugin {one.name}", f"{one.distribution} {one.version}".rstrip() + f", {one.status}"
+
+
+def _device() -> str:
+    device = pick_device("auto")
+    if device.type == "cuda":
+        return f"cuda, {torch.cuda.device_count()} x {torch.cuda.get_device_name(device)}"
+    return f"{device.type}, {torch.get_num_threads()} threads"
+
+
+def _problems(health: Health) -> Iterator[Problem]:
+    name, where = health.name, f"plugin '{health.name}'" + (f" of {health.distribution}" * bool(health.distribution))
+    leave_out = f"GANLM_DISABLE_PLUGINS={name} leaves it out"
+    if health.status == "broken" and not health.distribution:
+        yield Problem(str(health), "install it, or take its name out of GANLM_PLUGINS")
+    elif health.status == "broken":
+        yield Problem(str(health), f"mend it, upgrade it or 'pip uninstall {health.distribution}'; {leave_out}")
+    elif health.status == "incompatible":
+        yield Problem(str(health), f"'pip install --upgrade {health.distribution} {BUILT_IN}'; {leave_out}")
+    elif health.status == "duplicate":
+        yield Problem(str(health), f"choose what it has by its long name; {leave_out}")
+    elif health.status == "ok" and health.reason:
+        yield Problem(f"{where}: {health.reason}", "tell its author")
+    if health.usable and health.distribution != BUILT_IN and health.seconds > SLOW:
+        yield Problem(f"{where} takes {health.seconds:.1f} s to be loaded, in every command", "tell its author")

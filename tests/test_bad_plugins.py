@@ -1,0 +1,171 @@
+"""A bad plugin is harmless: each is installed, and whoever does not use it notices nothing but what he is told."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from ganlm_core.plugins import default_host
+from tests.installed import ganlm, install
+
+LIMIT = {"GANLM_PLUGIN_TIMEOUT": "0.2"}
+TINY = ["--steps", 3, "--batch-size", 8, "--corpus.size", 300, "--evaluation-samples", 20, "--device", "cpu"]
+TINY += ["--log-every", 1, "--checkpoint-every", 2, "--gen.hidden-size", 8, "--gen.embedding-size", 8]
+
+GENERATOR = """
+@hookimpl
+def ganlm_components():
+    yield ComponentSpec("generator", "{name}", "{target}", LSTMOptions)
+"""
+OPTIONS = "from ganlm_lstm.options import LSTMGeneratorOptions as LSTMOptions\n"
+
+TIRES = (
+    OPTIONS
+    + GENERATOR.format(name="tires", target="ganlm_bad_tires:make")
+    + """
+def make(shape, options):
+    from ganlm_lstm.networks import LSTMGenerator
+
+    class Tires(LSTMGenerator):
+        calls = 0
+
+        def advance(self, tokens, state):
+            Tires.calls += self.training
+            if Tires.calls > 3:
+                raise ValueError("too tired")
+            return super().advance(tokens, state)
+
+    return Tires(shape, options)
+"""
+)
+WATCHES = """
+@hookimpl
+def ganlm_step_ended(step, metrics):
+    raise ValueError("not this step")
+"""
+
+BAD: dict[str, tuple[str, str, str]] = {
+    "missing": ("import nowhere", "broken", r"ModuleNotFoundError: No module named 'nowhere' \(.*missing.py, line 5\)"),
+    "unparsed": ("def f(:", "broken", r"SyntaxError: invalid syntax \(ganlm_bad_unparsed.py, line 5\)"),
+    "raising": (
+        "@hookimpl\ndef ganlm_components():\n    yield 1 / 0",
+        "broken",
+        r"ZeroDivisionError: division by zero \(.*raising.py, line 7\)",
+    ),
+    "hanging": (
+        "@hookimpl\ndef ganlm_components():\n    while True: pass",
+        "broken",
+        r"it took longer than 0.2 s \(.*hanging.py, line 7\); GANLM_PLUGIN_TIMEOUT allows more",
+    ),
+    "printing": (
+        "print('hello')\n@hookimpl\ndef ganlm_components():\n    return []",
+        "ok",
+        "it printed 'hello' while it was loaded",
+    ),
+    "leaving": ("import sys\nsys.exit('goodbye')", "broken", r"SystemExit: goodbye \(.*leaving.py, line 6\)"),
+    "heavy": (
+        "import torch\n@hookimpl\ndef ganlm_components():\n    return []",
+        "ok",
+        "it imports torch(?: and numpy)? when it is loaded, which slows every command; let its targets do that",
+    ),
+    "futuristic": (
+        "GANLM_PLUGIN_API = 2",
+        "incompatible",
+        "it is for plugin API 2, this is 1; install a version that fits",
+    ),
+    "second": (
+        "@hookimpl\ndef ganlm_components():\n    yield ComponentSpec('generator', 'lstm', 'm:a')",
+        "duplicate",
+        r"already taken: generator lstm \(this one is ganlm-bad-second/lstm\); generator 'lstm' cannot be built: "
+        "there is no module m",
+    ),
+    "shouting": (
+        "@hookimpl\ndef ganlm_components():\n    yield ComponentSpec('loss', 'LOUD', 'm:a')",
+        "broken",
+        "ValueError: component 'loss' 'LOUD': a name has lower-case letters, digits and hyphens, and starts with "
+        "a letter",
+    ),
+    "listing": (
+        "@dataclass(frozen=True)\nclass Sizes(Options):\n    sizes: list = option((1,), 'sizes')\n"
+        "@hookimpl\ndef ganlm_components():\n    yield ComponentSpec('loss', 'sizes', 'm:a', Sizes)",
+        "broken",
+        r"TypeError: Sizes.sizes is <class 'list'>; an option is one of bool, int, float, str.*",
+    ),
+    "promising": (
+        OPTIONS + GENERATOR.format(name="promised", target="ganlm_bad_promising:Nothing"),
+        "ok",
+        r"generator 'promised' cannot be built: .*ganlm_bad_promising.py has no Nothing",
+    ),
+    "tires": (TIRES, "ok", ""),
+    "watches": (WATCHES, "ok", ""),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_plugin_is_told_and_leaves_names_and_help_alone(name: str, tmp_path: Path) -> None:
+    source, status, reason = BAD[name]
+    install(tmp_path, f"ganlm-bad-{name}", source)
+    plugins, help, listing = ganlm(tmp_path, ["plugins", "--json"], ["--help"], ["list", "--json"], **LIMIT)
+    assert (help.code, listing.code, plugins.code) == (0, 0, 0)
+    assert (help.err, listing.err, plugins.err) == ("", "", "")
+    assert "train a generator against a discriminator" in help.out
+    listed = {(one["kind"], one["name"]) for one in json.loads(listing.out)}
+    assert listed >= {("generator", one) for one in default_host().specs("generator")}
+    (found,) = [one for one in json.loads(plugins.out) if one["name"] == f"ganlm-bad-{name}"]
+    assert (found["distribution"], found["version"], found["status"]) == (f"ganlm-bad-{name}", "2.5", status)
+    assert re.fullmatch(reason, found["reason"])
+
+
+@pytest.mark.slow
+def test_a_run_beside_all_bad_plugins_finishes_and_those_that_use_one_are_told(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    for name, (source, _, _) in BAD.items():
+        install(site, f"ganlm-bad-{name}", source)
+    used, without, tired, promised, broken, doctor = ganlm(
+        site,
+        ["run", *TINY, "--out", "run"],
+        ["--no-plugins", "run", *TINY, "--out", "without"],
+        ["run", *TINY, "--out", "tired", "--gen", "tires", "--algorithm.discriminator-warmup", 0],
+        ["run", *TINY, "--out", "promised", "--gen", "promised"],
+        ["run", *TINY, "--out", "broken", "--gen", "ganlm-bad-leaving"],
+        ["plugins", "doctor"],
+        cwd=tmp_path,
+        **LIMIT,
+    )
+    assert used.code == 0 and "bundle: run/bundle" in used.out
+    warning = "observer 'ganlm-bad-watches' failed in ganlm_step_ended and is switched off for this run: ValueError"
+    assert used.err.count(warning) == 1
+    assert without.code == 0 and warning not in without.err
+    weights = [(tmp_path / run / "bundle" / "generator.safetensors").read_bytes() for run in ("run", "without")]
+    assert weights[0] == weights[1]
+
+    assert tired.code == 1
+    assert tired.err.splitlines()[-1] == (
+        "ganlm: error: after step 2, generator 'tires' of ganlm-bad-tires 2.5 failed with ValueError: too tired; "
+        "--debug shows where; the checkpoint of step 2 is kept in tired"
+    )
+    assert (tmp_path / "tired" / "checkpoints").is_dir()
+
+    assert (promised.code, (tmp_path / "promised").exists()) == (3, False)
+    assert promised.err.splitlines()[-1] == (
+        "ganlm: error: generator 'promised' of ganlm-bad-promising 2.5 cannot be imported from "
+        "ganlm_bad_promising:Nothing: AttributeError: module 'ganlm_bad_promising' has no attribute 'Nothing'"
+    )
+    assert broken.code == 3
+    assert re.fullmatch(
+        r"ganlm: error: generator 'ganlm-bad-leaving' cannot be used: plugin 'ganlm-bad-leaving' of ganlm-bad-leaving "
+        r"is broken: SystemExit: goodbye \(.*, line 6\); 'ganlm plugins' shows all of them",
+        broken.err.splitlines()[-1],
+    )
+
+    assert doctor.code == 3
+    for name, (_, status, _) in BAD.items():
+        if status == "broken":
+            advice = f"mend it, upgrade it or 'pip uninstall ganlm-bad-{name}'; GANLM_DISABLE_PLUGINS=ganlm-bad-{name}"
+            assert advice in doctor.out
+    assert "'pip install --upgrade ganlm-bad-futuristic ganlm'" in doctor.out
+    assert doctor.err == (
+        "ganlm: error: plugins that cannot be used: ganlm-bad-futuristic, ganlm-bad-hanging, ganlm-bad-leaving, "
+        "ganlm-bad-listing, ganlm-bad-missing, ganlm-bad-raising, ganlm-bad-shouting, ganlm-bad-unparsed\n"
+    )
