@@ -80,14 +80,16 @@ def parts_of(host: Host, recipe: str) -> dict[str, str]:
 
 
 def beside_paper(host: Host, recipe: str) -> list[Setting]:
-    """Every option that a recipe sets, then what its paper has besides."""
+    """Every option that a recipe or its paper sets, in the order of a configuration; last, what this one cannot set."""
     layer, config = read_recipe(host, recipe), resolve(host, [{"recipe": recipe}])
     here = settings_of(config) | {section: choice.name for section, choice in config.choices().items()}
     tables = {f"{section}.{name}": table for section, named in sections(layer) for name, table in named.items()}
     tables["training"] = layer.get("training", {})
     names = [f"{table}.{key.replace('-', '_')}" for table, values in tables.items() for key in values]
     papers = About.of(layer).paper_values
-    return [Setting(name, here.get(name), papers.get(name)) for name in dict.fromkeys([*names, *papers])]
+    found = {*names, *papers}
+    ordered = [name for name in here if name in found] + [name for name in papers if name not in here]
+    return [Setting(name, here.get(name), papers.get(name)) for name in ordered]
 
 
 def measured(recipe: Path) -> dict[str, Any]:

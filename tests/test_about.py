@@ -84,15 +84,15 @@ def test_the_parts_are_those_that_the_recipe_chooses(host: Host) -> None:
     }
 
 
-def test_settings_of_the_recipe_stand_beside_the_papers_and_the_papers_others_follow(host: Host) -> None:
+def test_settings_of_the_recipe_stand_beside_the_papers_in_the_order_of_a_configuration(host: Host) -> None:
     assert beside_paper(host, "rolling") == [
         Setting("estimator.rollout.samples", 4, "16"),
         Setting("optimizer.generator.adam.schedule", "cosine", None),
         Setting("training.batch_size", 32, "64"),
-        Setting("training.prior", False, None),
         Setting("training.clip", 5.0, "none"),
-        Setting("optimizer.generator.sgd.lr", None, "0.01"),
+        Setting("training.prior", False, None),
         Setting("discriminator", "conv", "a CNN with highway layers"),
+        Setting("optimizer.generator.sgd.lr", None, "0.01"),
     ]
 
 
@@ -198,10 +198,10 @@ def test_show_tells_all_of_a_recipe(ganlm: Ganlm, plugin: Path) -> None:
         estimator.rollout.samples          4       16
         optimizer.generator.adam.schedule  cosine  -
         training.batch_size                32      64
-        training.prior                     false   -
         training.clip                      5.0     none
-        optimizer.generator.sgd.lr         -       0.01
+        training.prior                     false   -
         discriminator                      conv    a CNN with highway layers
+        optimizer.generator.sgd.lr         -       0.01
         """
     )
     assert out == start
