@@ -1,5 +1,6 @@
-"""One protocol for every subject: the generator, real held-out text, and the unigram model that all must beat."""
+"""One protocol for every subject: the generator, real held-out text, and the floors that all must beat."""
 
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -9,10 +10,11 @@ from torch import Tensor, nn
 
 from ganlm_core import sampling
 from ganlm_core.components import NoOptions
-from ganlm_core.corpora import Corpus
+from ganlm_core.corpora import Corpus, spread
 from ganlm_core.metrics import Conditions, Likelihood, Measured, Metric, Subject
 from ganlm_core.plugins import Host
 from ganlm_core.protocol import AutoregressiveGenerator, Generator, Shape, State, mask_of
+from ganlm_core.sampling import PLAIN, Policy
 from ganlm_core.tokenizer import Tokenizer
 
 BATCH = 256
@@ -63,18 +65,39 @@ class Judge:
 
     def generator(self, generator: Generator, n: int) -> tuple[Values, list[str]]:
         """The values of ``n`` sentences drawn at temperature 1, and the sentences. Leaves the global random state."""
+        subject = self.written(generator, n)
+        return self.judge(subject), list(subject.texts)
+
+    def written(self, generator: Generator, n: int, policy: Policy = PLAIN) -> Subject:
+        """``n`` sentences drawn from a generator. Its likelihood is that of the distribution they are drawn from."""
 
         def likelihood(held_out: Sequence[str]) -> Likelihood:
             tokens, _ = self.tokenizer.encode(held_out, self.shape.length)
             count, draws = int(mask_of(tokens).sum()), NOISE_DRAWS if self.shape.noise else 0
-            return Likelihood(nll_bound(generator, tokens, self.seed), count, len(tokens), draws)
+            with evaluating(generator):
+                return Likelihood(nll_bound(generator, tokens, self.seed, policy=policy), count, len(tokens), draws)
 
         with evaluating(generator):
-            texts = self._draw(generator, n)
-            return self.judge(Subject(texts, likelihood if generator.autoregressive else None)), texts
+            texts = self._draw(generator, n, policy)
+        return Subject(texts, likelihood if generator.autoregressive else None, self.corpus.test)
 
-    def real(self, n: int) -> Values:
-        """The same of held-out text, ``n`` sentences at most; its likelihood is the process's, where there is one."""
+    def references(self, n: int, log_frequencies: Tensor) -> dict[str, Subject]:
+        """The rows that every table has beside the models: a ceiling, what chance would have, and two floors.
+
+        ``real`` is real text, ``process`` a perfect generator (only of a corpus that has a process), ``shuffled``
+        real sentences with their words in random order, ``unigram`` words of the given log frequencies (V,).
+        """
+        found = {"real": self.real(n)}
+        if self.corpus.process is not None:
+            # Fresh sentences may be in the training part, by as much as chance has it.
+            fresh = self.corpus.process.sample(n, FRESH_SEED + self.seed)
+            found["process"] = Subject(fresh, references=self.corpus.test)
+        model = Unigram(replace(self.shape, noise=0))
+        model.prior.copy_(log_frequencies)
+        return found | {"shuffled": self.shuffled(n), "unigram": self.written(model, n)}
+
+    def real(self, n: int) -> Subject:
+        """Real text, ``n`` sentences at most; its likelihood is the process's, where there is one."""
         process = self.corpus.process
 
         def likelihood(held_out: Sequence[str]) -> Likelihood:
@@ -82,29 +105,26 @@ class Judge:
             tokens = sum(self.tokenizer.lengths(held_out))
             return Likelihood(-sum(process.log_prob(held_out)) / tokens, tokens, len(held_out))
 
-        return self.judge(Subject(self.corpus.test[:n], likelihood if process is not None else None))
+        return Subject(
+            spread(self.corpus.train, n),
+            likelihood if process is not None else None,
+            self.corpus.test,
+            held_out=spread(self.corpus.test, n),
+        )
 
-    def process(self, n: int) -> Values:
-        """The same of ``n`` fresh sentences from the corpus's process: what a perfect generator would get.
+    def shuffled(self, n: int) -> Subject:
+        """Training sentences with their words in random order."""
+        rng, unit = random.Random(self.seed), Conditions(self.corpus)
+        rows = [unit.split(text) for text in spread(self.corpus.train, n)]
+        return Subject([unit.join(rng.sample(row, len(row))) for row in rows], references=self.corpus.test)
 
-        Unlike held-out text they may be in the training part, by as much as chance has it. Empty without a process.
-        """
-        process = self.corpus.process
-        return self.judge(Subject(process.sample(n, FRESH_SEED + self.seed))) if process is not None else {}
-
-    def unigram(self, log_frequencies: Tensor, n: int) -> Values:
-        """The same of the unigram model of the given log frequencies (V,)."""
-        model = Unigram(replace(self.shape, noise=0))
-        model.prior.copy_(log_frequencies)
-        return self.generator(model, n)[0]
-
-    def _draw(self, generator: Generator, n: int) -> list[str]:
+    def _draw(self, generator: Generator, n: int, policy: Policy) -> list[str]:
         device = generator.prior.device
         rng = torch.Generator(device).manual_seed(self.seed)
         texts: list[str] = []
         while len(texts) < n:
             noise = torch.randn(BATCH, self.shape.noise, generator=rng, device=device)
-            texts += self.tokenizer.decode(sampling.sample(generator, noise, rng=rng).tokens)
+            texts += self.tokenizer.decode(sampling.sample(generator, noise, policy, rng).tokens)
         return texts[:n]
 
 
@@ -120,19 +140,24 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
-def nll_bound(generator: Generator, tokens: Tensor, seed: int, draws: int = NOISE_DRAWS) -> float:
+def nll_bound(
+    generator: Generator, tokens: Tensor, seed: int, draws: int = NOISE_DRAWS, policy: Policy = PLAIN
+) -> float:
     """An upper bound on -log p(x) of ids (N, T), in nats per token; exact for generators without noise.
 
-    The mean of minus :func:`ganlm_core.sampling.log_marginal`, with ``draws`` draws of the noise.
+    The mean of minus :func:`ganlm_core.sampling.log_marginal`, with ``draws`` draws of the noise. p is that of
+    sampling under the ``policy``.
     """
     device = generator.prior.device
     rng = torch.Generator(device).manual_seed(seed)
     draws = draws if generator.shape.noise else 1
     total, count = 0.0, 0
-    for part in tokens.to(device).split(BATCH):
+    lengths = mask_of(tokens).sum(dim=1)
+    for rows in lengths.argsort(stable=True).split(BATCH):  # sentences of about one length: little padding to compute
+        part = tokens[rows, : lengths[rows].max()].to(device)
         mask = mask_of(part)
         noise = torch.randn(draws, len(part), generator.shape.noise, generator=rng, device=device)
-        total -= sampling.log_marginal(generator, noise, part, mask).sum().item()
+        total -= sampling.log_marginal(generator, noise, part, mask, policy).sum().item()
         count += int(mask.sum())
     return total / count
 

@@ -280,12 +280,9 @@ class _Run:
         self._record({"step": self.step, "weights_step": self.step, "evaluation": values})
         self.folder.write_samples(None, samples)
         self._notify("ganlm_evaluated", step=self.step, evaluation=values, samples=samples)
-        self.evaluations |= {
-            "after": values,
-            "real": round_values(judge.real(n)),
-            **({"process": round_values(judge.process(n))} if experiment.corpus.process is not None else {}),
-            "unigram": round_values(judge.unigram(experiment.log_frequencies, n)),
-        }
+        references = judge.references(n, experiment.log_frequencies)
+        self.evaluations |= {"after": values}
+        self.evaluations |= {key: round_values(judge.judge(subject)) for key, subject in references.items()}
         bundle.save(
             self.folder.bundle,
             config=bundle.shared_config(experiment.config, self.folder),

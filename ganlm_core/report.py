@@ -90,7 +90,7 @@ def evaluation_figures(records: Sequence[Mapping[str, Any]], evaluation: Mapping
     for name in names:
         levels = {
             title: evaluation[key][name]
-            for key, title in (("real", "real held-out"), ("unigram", "unigram model"))
+            for key, title in (("real", "real text"), ("unigram", "unigram model"))
             if name in evaluation.get(key, {})
         }
         title = name.replace("_", " ")

@@ -113,10 +113,42 @@ def sample(
         drawn = draw(distribution, rng)
         return drawn, distribution.gather(-1, drawn.unsqueeze(-1)).squeeze(-1)
 
-    tokens, log_probs = unroll(generator, noise, choose, forced)
-    tokens, log_probs = torch.cat([forced, tokens], dim=1), F.pad(log_probs, (forced.shape[1], 0))
+    if isinstance(generator, AutoregressiveGenerator):
+        tokens, log_probs = _one_by_one(generator, noise, choose, forced)
+    else:
+        tokens, log_probs = choose(generator(noise))
     mask = mask_of(tokens)
     return Sample(tokens.masked_fill(~mask, PAD), mask, log_probs.masked_fill(~mask, 0.0))
+
+
+def _one_by_one(
+    generator: AutoregressiveGenerator,
+    noise: Tensor,
+    choose: Callable[[Tensor], tuple[Tensor, Tensor]],
+    forced: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Tokens and what is kept of each, (B, T), from the logits (B', V) of the rows that go on; they leave at ``<eos>``.
+
+    Half of the positions of a batch and more are often behind an ``<eos>``, and a large vocabulary makes each dear.
+    """
+    tokens = F.pad(forced, (0, generator.shape.length - forced.shape[1]), value=PAD)
+    kept = torch.zeros(tokens.shape, device=noise.device)
+    state, last = generator.start(noise), torch.full((noise.shape[0],), BOS, device=noise.device)
+    for column in forced.unbind(dim=1):
+        _, state = generator.step(last, state)
+        last = column
+    rows = torch.arange(len(noise), device=noise.device)
+    goes_on = ~(forced == EOS).any(dim=1)
+    for position in range(forced.shape[1], generator.shape.length):
+        if not goes_on.all():
+            rows, last, state = rows[goes_on], last[goes_on], select_rows(state, goes_on)
+        if len(rows) == 0:
+            break
+        logits, state = generator.step(last, state)
+        last, kept[rows, position] = choose(logits)
+        tokens[rows, position] = last
+        goes_on = last != EOS
+    return tokens, kept
 
 
 def _forced(generator: Generator, noise: Tensor, prompt: Tensor | None) -> Tensor:
@@ -137,26 +169,18 @@ def _forced(generator: Generator, noise: Tensor, prompt: Tensor | None) -> Tenso
 
 
 def unroll(
-    generator: Generator,
-    noise: Tensor,
-    choose: Callable[[Tensor], tuple[Tensor, Tensor]],
-    forced: Tensor | None = None,
+    generator: Generator, noise: Tensor, choose: Callable[[Tensor], tuple[Tensor, Tensor]]
 ) -> tuple[Tensor, Tensor]:
     """What ``choose`` makes of the logits of every position: all at once (B, T, V), or one after the other (B, V).
 
     ``choose`` gives the tokens, ids (...,) or relaxed (..., V), that an autoregressive generator goes on from, and
-    another tensor to keep. Both come back over all positions but those of the ``forced`` ids (B, P), which an
-    autoregressive generator is fed first.
+    another tensor to keep. Both come back over all positions.
     """
     if not isinstance(generator, AutoregressiveGenerator):
         return choose(generator(noise))
     state, last = generator.start(noise), torch.full((noise.shape[0],), BOS, device=noise.device)
-    following = () if forced is None else forced.unbind(dim=1)
-    for tokens in following:
-        _, state = generator.step(last, state)
-        last = tokens
     chosen = []
-    for _ in range(generator.shape.length - len(following)):
+    for _ in range(generator.shape.length):
         logits, state = generator.step(last, state)
         last, kept = choose(logits)
         chosen.append((last, kept))
@@ -194,13 +218,16 @@ def _straight_through(soft: Tensor, ids: Tensor) -> Tensor:
     return F.one_hot(ids, soft.shape[-1]) + (soft - soft.detach())
 
 
-def log_likelihood(generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
-    """log p(token | noise, tokens before it) of ids (B, T) as (B, T), zero where the mask is false. Differentiable."""
-    return of_tokens(log_probabilities(generator(noise, tokens)), tokens, mask)
+def log_likelihood(generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor, policy: Policy = PLAIN) -> Tensor:
+    """log p(token | noise, tokens before it) of ids (B, T) as (B, T), zero where the mask is false. Differentiable.
+
+    p is the distribution that is drawn from under the policy.
+    """
+    return of_tokens(log_probabilities(generator(noise, tokens), policy), tokens, mask)
 
 
 @torch.no_grad()
-def log_marginal(generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+def log_marginal(generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor, policy: Policy = PLAIN) -> Tensor:
     """log of the mean of p(tokens | noise) over K draws of the noise (K, B, Z), for ids (B, T): (B,).
 
     Exact for generators without noise. Otherwise by Jensen's inequality too low on average as log p(tokens), the less
@@ -210,7 +237,7 @@ def log_marginal(generator: Generator, noise: Tensor, tokens: Tensor, mask: Tens
 
     def scores(noise: Tensor) -> Tensor:
         parts = zip(noise.split(rows), tokens.split(rows), mask.split(rows), strict=True)
-        return torch.cat([log_likelihood(generator, *part).sum(dim=1) for part in parts])
+        return torch.cat([log_likelihood(generator, *part, policy).sum(dim=1) for part in parts])
 
     return torch.stack([scores(each) for each in noise]).logsumexp(dim=0) - math.log(len(noise))
 
@@ -253,7 +280,7 @@ def rollouts(generator: AutoregressiveGenerator, noise: Tensor, tokens: Tensor, 
 
 
 def select_rows(state: State, rows: Tensor) -> State:
-    """The state of these rows of the batch, in this order."""
+    """The state of these rows of the batch, in this order, or of those where a mask is true."""
     return map_state(lambda part: part[rows], state)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ganlm_core import sampling
 from ganlm_core.algorithms.adversarial import accuracy
+from ganlm_core.corpora import spread
 from ganlm_core.evaluation import Values, evaluating, nll_bound, round_values
 from ganlm_core.experiment import Experiment
 from ganlm_core.metrics import Subject
@@ -31,7 +32,7 @@ def glance(experiment: Experiment, step: int) -> tuple[Values, list[str]]:
     """
     generator, judge = experiment.generator, experiment.judge
     device, seed = experiment.device, judge.seed
-    held_out = _encode(experiment, _spread(judge.corpus.validation)).to(device)
+    held_out = _encode(experiment, spread(judge.corpus.validation, SENTENCES)).to(device)
     rng = torch.Generator(device).manual_seed(seed)
     with evaluating(generator):
         noise = torch.randn(SENTENCES, experiment.shape.noise, generator=rng, device=device)
@@ -51,14 +52,9 @@ def glance(experiment: Experiment, step: int) -> tuple[Values, list[str]]:
 
 def real_variety(experiment: Experiment) -> Values:
     """``distinct`` and ``distinct_bigrams`` of as many training sentences: what varied text has here."""
-    texts = _spread(experiment.corpus.train)
+    texts = spread(experiment.corpus.train, SENTENCES)
     pairs = bigrams(_encode(experiment, texts), experiment.shape.vocabulary)
     return round_values({"distinct": len(set(texts)) / len(texts), "distinct_bigrams": distinct(pairs)})
-
-
-def _spread(texts: Sequence[str]) -> Sequence[str]:
-    """SENTENCES of them or all there are, evenly spaced, because neighbours in a file are often alike."""
-    return [texts[index * len(texts) // SENTENCES] for index in range(SENTENCES)] if len(texts) > SENTENCES else texts
 
 
 def _encode(experiment: Experiment, texts: Sequence[str]) -> Tensor:

@@ -45,6 +45,7 @@ TOKENIZER = Tokenizer.train("word", CORPUS.train, 10)
 A, B = (TOKENIZER.encode([word], 2)[0][0, 0].item() for word in "ab")
 SHAPE = Shape(TOKENIZER.vocabulary_size, 3, 2)
 JUDGE = Judge(CORPUS, TOKENIZER, SHAPE, METRICS, seed=0)
+JUDGE_NAMELESS = replace(JUDGE, corpus=NAMELESS)
 
 
 def measure(kind: type[Metric], texts: list[str], corpus: Corpus = CORPUS) -> dict[str, float]:
@@ -166,7 +167,8 @@ def log_frequencies(eos: float, a: float, b: float) -> Tensor:
 
 def test_the_unigram_model_gives_each_token_its_frequency() -> None:
     """The test part is "a b", "b" and "b b", each with an end: eight tokens."""
-    values = JUDGE.unigram(log_frequencies(eos=1 / 4, a=1 / 4, b=1 / 2), 100)
+    references = JUDGE_NAMELESS.references(100, log_frequencies(eos=1 / 4, a=1 / 4, b=1 / 2))
+    values = JUDGE_NAMELESS.judge(references["unigram"])
     bits = [2, 1, 2, 1, 2, 1, 1, 2]
     assert values["test_nll"] == pytest.approx(sum(bits) * LOG2 / len(bits), rel=1e-5)
 
@@ -227,26 +229,29 @@ def test_a_generator_without_likelihood_has_no_such_value() -> None:
     assert "test_nll" not in JUDGE.generator(TinyOneShot(SHAPE), 10)[0]
 
 
-def test_real_text_is_judged_by_the_process_it_comes_from() -> None:
-    """Five bits for "a b", "b" and "b b", which are eight tokens with their ends."""
-    assert JUDGE.real(100) == pytest.approx(
-        {"valid": 1, "process_nll": 5 * LOG2 / 3, "distinct": 1, "copied": 2 / 3, "test_nll": 5 * LOG2 / 8}
+def test_real_text_is_training_text_where_it_does_not_matter_that_it_was_trained_on() -> None:
+    """Its sentences are "a b" and "b", three bits. What is copied, and what is likely, is the test part: five bits for
+    "a b", "b" and "b b", which are eight tokens with their ends."""
+    assert JUDGE.judge(JUDGE.real(100)) == pytest.approx(
+        {"valid": 1, "process_nll": 3 * LOG2 / 2, "distinct": 1, "copied": 2 / 3, "test_nll": 5 * LOG2 / 8}
     )
 
 
 def test_real_text_counts_all_its_tokens_even_where_the_networks_see_fewer() -> None:
     short = replace(JUDGE, shape=replace(SHAPE, length=2))
-    assert short.real(100)["test_nll"] == pytest.approx(5 * LOG2 / 8)
+    assert short.judge(short.real(100))["test_nll"] == pytest.approx(5 * LOG2 / 8)
 
 
 def test_real_text_is_no_more_than_was_asked_for() -> None:
-    values = JUDGE.real(2)
+    subject = JUDGE.real(1)
+    assert len(subject.texts) == len(subject.unseen) == 1
+    values = JUDGE.judge(subject)
     assert values["copied"] == 1
     assert values["test_nll"] == pytest.approx(5 * LOG2 / 8)
 
 
 def test_real_text_without_a_process_has_no_likelihood() -> None:
-    assert replace(JUDGE, corpus=NAMELESS).real(100) == pytest.approx({"distinct": 1, "copied": 2 / 3})
+    assert JUDGE_NAMELESS.judge(JUDGE_NAMELESS.real(100)) == pytest.approx({"distinct": 1, "copied": 2 / 3})
 
 
 def test_a_judge_has_the_metrics_that_every_run_ends_with() -> None:

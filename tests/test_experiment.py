@@ -302,6 +302,7 @@ def test_the_evaluation_is_before_after_and_beside_real_text_and_the_unigram_mod
         "after",
         "real",
         "process",
+        "shuffled",
         "unigram",
     }
     assert (evaluation["real"]["valid"], evaluation["real"]["copied"]) == (1.0, 0.0)
@@ -313,7 +314,14 @@ def test_the_end_of_a_run_is_a_table_eight_samples_and_the_bundle(ganlm: Ganlm, 
     lines = ganlm("run", "--resume", finished)[1].splitlines()
     assert lines[0] == "20 sentences at temperature 1.0, of the weights of step 6"
     rows = [line.split("  ")[0].strip() for line in lines]
-    for title in ("before GAN training", "after training", "real held-out", "perfect generator", "unigram model"):
+    for title in (
+        "before GAN training",
+        "after training",
+        "real text",
+        "perfect generator",
+        "shuffled words",
+        "unigram model",
+    ):
         assert title in rows
     samples = (finished / "samples" / "final.txt").read_text().splitlines()
     assert lines[-9:] == [*(f"  {text}" for text in samples[:8]), f"bundle: {finished / 'bundle'}"]

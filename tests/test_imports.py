@@ -25,6 +25,7 @@ LEVELS = (
         "runs",
         "header",
         "measures",
+        "scores",
         "standard",
         "manifest",
         "zoo",
@@ -48,7 +49,7 @@ LEVELS = (
         "differences",
         "metrics",
     ),
-    ("evaluation", "testing", "experiment", "telemetry", "execution", "figures", "report"),
+    ("evaluation", "testing", "experiment", "telemetry", "execution", "figures", "report", "sources", "rows"),
     ("cli", "__main__"),
 )
 """A module imports from the rows above its own, and in its own row from what stands to its left."""
@@ -56,7 +57,7 @@ LEVELS = (
 TORCH_FROM = 3
 HEAVY = {"torch", "numpy", "tokenizers", "safetensors", "rich"}
 COMMAND_LINE = 9
-IN_COMMAND_BODIES = {"cli.display", "cli.doctor"}
+IN_COMMAND_BODIES = {"cli.display", "cli.doctor", "cli.tables"}
 """Modules of the command line that are themselves imported only in the bodies of commands."""
 
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}

@@ -45,7 +45,7 @@ def test_curves_of_one_kind_share_a_figure() -> None:
     }
     [valid] = report.evaluation_figures(records, {"real": {"valid": 1.0}, "unigram": {"valid": 0.0}})
     assert (valid.curves[0].x, valid.curves[0].y) == ([2.0], [0.5])
-    assert valid.levels == {"real held-out": 1.0, "unigram model": 0.0}
+    assert valid.levels == {"real text": 1.0, "unigram model": 0.0}
 
 
 def test_a_long_curve_is_drawn_by_the_means_of_neighbours() -> None:
@@ -69,7 +69,7 @@ def test_a_run_ends_with_a_report_of_itself(ganlm: Ganlm) -> None:
     assert code == 0
     assert out.splitlines()[-1] == "report: run/report.html"
     page = Path("run/report.html").read_text()
-    for text in ("ngram-mlp against mlp on grammar", "before GAN training", "held-out NLL", "real held-out", "step 2"):
+    for text in ("ngram-mlp against mlp on grammar", "before GAN training", "held-out NLL", "real text", "step 2"):
         assert text in page
     assert "ganlm run --config run/config.toml" in page
     assert not re.search(r"""(src|href)=["']?(https?:)?//|<script|@import|url\(http""", page)

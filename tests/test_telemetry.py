@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from ganlm_core import sampling, telemetry
+from ganlm_core.corpora import spread
 from ganlm_core.evaluation import nll_bound
 from ganlm_core.experiment import Experiment, prepare
 from ganlm_core.metrics import Conditions, Measured, Subject
@@ -122,8 +123,8 @@ def test_real_variety_is_that_of_training_sentences(lstm: Experiment) -> None:
 
 def test_sentences_are_taken_evenly_from_all_there_are() -> None:
     texts = [str(number) for number in range(1000)]
-    taken = telemetry._spread(texts)
+    taken = spread(texts, telemetry.SENTENCES)
     assert len(taken) == telemetry.SENTENCES
     gaps = {int(after) - int(before) for before, after in pairwise(taken)}
     assert gaps == {3, 4}
-    assert telemetry._spread(texts[:10]) == texts[:10]
+    assert spread(texts[:10], telemetry.SENTENCES) == texts[:10]

@@ -149,7 +149,7 @@ def test_the_matrix_is_one_table_and_trains_no_pair_twice(ganlm: Ganlm, tmp_path
     assert trained.split()[:2] == ["ngram-mlp", "mlp"] and trained.split()[-1].isdecimal()
     assert failed.split()[:2] == ["mlp", "mlp"] and failed.endswith("failed")
     titles = [line.split("  ")[0] for line in others]
-    assert titles == ["real held-out", "perfect generator", "unigram model"]
+    assert titles == ["real text", "perfect generator", "shuffled words", "unigram model"]
     assert err.splitlines()[-1].startswith(
         "ganlm: error: 1 of 2 pairs failed; the first, mlp against mlp: estimator 'rollout' needs an autoregressive"
     )

@@ -15,6 +15,7 @@ COMMANDS = {
     "run": ("ganlm_core.cli.run:run", "train a generator against a discriminator"),
     "sample": ("ganlm_core.cli.sample:sample", "draw sentences from trained weights"),
     "score": ("ganlm_core.cli.score:score", "the probability that each sentence of a file is real"),
+    "eval": ("ganlm_core.cli.eval:eval_", "measure models and samples against real text"),
     "matrix": ("ganlm_core.cli.matrix:matrix", "train every generator against every discriminator"),
     "report": ("ganlm_core.cli.report:report", "a run as one page: curves, samples and settings"),
     "weights": ("ganlm_core.cli.weights:weights", "inspect, verify, compare and export trained weights"),

@@ -12,8 +12,13 @@ MEASURES = {measure.name: measure for metric in METRICS for measure in metric.me
 TITLES = {name: MEASURES[name].title for name in ("valid", "distinct", "copied", "process_nll", "test_nll")}
 """The metrics that every run ends with, in the order of the tables; a plugin's come after them."""
 
-REFERENCES = {"real": "real held-out", "process": "perfect generator", "unigram": "unigram model"}
-"""The rows that every table has beside the models: a ceiling, what chance would have, and the floor."""
+REFERENCES = {
+    "real": "real text",
+    "process": "perfect generator",
+    "shuffled": "shuffled words",
+    "unigram": "unigram model",
+}
+"""The rows that every table has beside the models: a ceiling, what chance would have, and two floors."""
 
 SUBJECTS = {"before": "before GAN training", "after": "after training", **REFERENCES}
 """The rows of one run."""

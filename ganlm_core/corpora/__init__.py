@@ -49,3 +49,8 @@ def split(name: str, texts: Iterable[str], process: Process | None = None, notes
             " give at least 100"
         )
     return Corpus(name, *parts, process=process, notes=notes)
+
+
+def spread(texts: Sequence[str], n: int) -> Sequence[str]:
+    """``n`` of the texts or all there are, evenly spaced, because neighbours in a file are often alike."""
+    return [texts[index * len(texts) // n] for index in range(n)] if len(texts) > n else texts

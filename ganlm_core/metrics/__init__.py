@@ -39,12 +39,18 @@ class Subject:
     """Whoever wrote the ``texts``: a generator, or the people behind real text.
 
     ``likelihood`` gives that of other texts under the subject; it is None where there is none to speak of.
-    ``references`` are the real sentences that the texts are compared with.
+    ``references`` are the real sentences that the texts are compared with: the test part, so that real text has
+    training sentences as its texts. Where it would tell that these were trained on, ``unseen`` stands for them.
     """
 
     texts: Sequence[str]
     likelihood: Callable[[Sequence[str]], Likelihood] | None = None
     references: Sequence[str] = ()
+    held_out: Sequence[str] = ()
+
+    @property
+    def unseen(self) -> Sequence[str]:
+        return self.held_out or self.texts
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,11 @@ class Conditions:
     def split(self) -> Callable[[str], Sequence[str]]:
         """A sentence to its units."""
         return str.split if self.unit == "word" else list
+
+    @property
+    def join(self) -> Callable[[Sequence[str]], str]:
+        """Units to a sentence."""
+        return " ".join if self.unit == "word" else "".join
 
 
 @dataclass(frozen=True)

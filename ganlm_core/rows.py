@@ -1,0 +1,140 @@
+"""The rows of ``ganlm eval``: generators at every temperature, files of samples, and what they must beat."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import ganlm_core
+from ganlm_core.components import ComponentSpec, Measure, NoOptions
+from ganlm_core.corpora import Corpus, spread
+from ganlm_core.evaluation import Judge, round_values
+from ganlm_core.experiment import log_frequencies, token_counts
+from ganlm_core.measures import METRICS
+from ganlm_core.metrics import Measured, Subject
+from ganlm_core.plugins import Host
+from ganlm_core.protocol import Shape
+from ganlm_core.sampling import Policy
+from ganlm_core.scores import Row, Scores
+from ganlm_core.sources import Source, warnings
+from ganlm_core.tokenizer import Tokenizer
+
+MOST = 10_000
+"""Sentences in each row, where the user does not say: as many as all rows can have, and no more than this."""
+
+TEMPERATURES = (0.7, 0.85, 1.0, 1.15, 1.3)
+VOCABULARY = 100_000
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an evaluation is made. ``metrics`` are of :func:`choose_metrics`. No ``sentences``: up to MOST a row."""
+
+    metrics: Mapping[str, ComponentSpec]
+    temperatures: Sequence[float] = TEMPERATURES
+    sentences: int = 0
+    seed: int = 0
+
+
+def evaluate(
+    host: Host, sources: Sequence[Source], corpus: Corpus, settings: Settings, tell: Tell = lambda line: None
+) -> Scores:
+    """Score ``sources`` against the test part of ``corpus``. ``tell`` hears what is being done."""
+    sizes = [len(each.texts) for each in sources if each.texts]
+    n = settings.sentences or min(MOST, len(corpus.test), *sizes)
+    metrics = {name: host.build("metric", name, NoOptions()) for name in settings.metrics}
+    judge = replace(_judge(sources, corpus, settings.seed), metrics=metrics)
+    rows, found = [], []
+    for row, subject in _subjects(sources, judge, settings.temperatures, n, tell):
+        tell(f"measuring {_name(row)}")
+        found.append(judge.measure(subject))
+        rows.append(_filled(row, len(subject.texts), found[-1]))
+    notes = [*corpus.notes, *warnings(sources, corpus, n)]
+    return Scores(rows, _measures(settings.metrics, found), _conditions(judge, settings.temperatures, n), notes)
+
+
+def choose_metrics(host: Host, names: Sequence[str] = ()) -> dict[str, ComponentSpec]:
+    """Metrics by name, those of the core first; without ``names`` all that need no asking for. Raises UnknownName."""
+    known = host.specs("metric")
+    wanted = {host.spec("metric", name).name for name in names} or {
+        name for name, spec in known.items() if spec.when != "asked"
+    }
+    if "validity" in wanted:
+        # How likely samples are under the process says nothing without how likely real text is under the model.
+        wanted.add("likelihood")
+    order = dict.fromkeys([*(spec.name for spec in METRICS), *known])
+    return {name: known[name] for name in order if name in wanted}
+
+
+def _judge(sources: Sequence[Source], corpus: Corpus, seed: int) -> Judge:
+    """With the tokenizer of the first model; the words of the training text where there is none."""
+    for source in sources:
+        if source.model is not None:
+            return Judge(corpus, source.model.tokenizer, source.model.shape, {}, seed)
+    tokenizer = Tokenizer.train("word", corpus.train, VOCABULARY)
+    shape = Shape(tokenizer.vocabulary_size, tokenizer.sequence_length(corpus.train), noise=0)
+    return Judge(corpus, tokenizer, shape, {}, seed)
+
+
+def _subjects(
+    sources: Sequence[Source], judge: Judge, temperatures: Sequence[float], n: int, tell: Tell
+) -> Iterator[tuple[Row, Subject]]:
+    """Each row, empty, with its subject; made when it is asked for, so that only one is in memory."""
+    for source in sources:
+        row = Row(source.kind, source.title)
+        if source.model is None:
+            yield row, Subject(spread(source.texts, n), references=judge.corpus.test)
+            continue
+        own = replace(judge, tokenizer=source.model.tokenizer, shape=source.model.shape)
+        for temperature in temperatures:
+            row = replace(row, temperature=temperature)
+            tell(f"drawing {n:,} sentences from {_name(row)}")
+            yield row, own.written(source.model.generator, n, Policy(temperature))
+    tokens, _ = judge.tokenizer.encode(judge.corpus.train, judge.shape.length)
+    frequencies = log_frequencies(token_counts(tokens, judge.shape).sum(dim=0))
+    for kind, subject in judge.references(n, frequencies).items():
+        yield Row(kind, kind), subject
+
+
+def _name(row: Row) -> str:
+    return row.title if row.temperature is None else f"{row.title} at temperature {row.temperature:g}"
+
+
+def _filled(row: Row, sentences: int, measured: Mapping[str, Measured]) -> Row:
+    values = {name: value for each in measured.values() for name, value in each.values.items()}
+    protocol = {name: each.protocol for name, each in measured.items() if each.protocol}
+    return replace(row, sentences=sentences, values=round_values(values), protocol=protocol)
+
+
+def _measures(
+    specs: Mapping[str, ComponentSpec], found: Sequence[Mapping[str, Measured]]
+) -> dict[str, Sequence[Measure]]:
+    """Of each metric that had anything to say of any row, what it measures."""
+    measures: dict[str, Sequence[Measure]] = {}
+    for metric, spec in specs.items():
+        said = [each[metric] for each in found]
+        names = {name for each in said for name in each.values}
+        if names or any(each.protocol for each in said):
+            undeclared = sorted(names - {measure.name for measure in spec.measures})
+            measures[metric] = [*spec.measures, *(Measure(name, name) for name in undeclared)]
+    return measures
+
+
+def _conditions(judge: Judge, temperatures: Sequence[float], n: int) -> dict[str, object]:
+    """What was the same for all rows; evaluations can be compared where these are equal."""
+    corpus = judge.corpus
+    return {
+        "ganlm_version": ganlm_core.__version__,
+        "corpus": corpus.name,
+        "train": {"sentences": len(corpus.train), "sha256": _digest(corpus.train)},
+        "test": {"sentences": len(corpus.test), "sha256": _digest(corpus.test)},
+        "sentences": n,
+        "seed": judge.seed,
+        "temperatures": list(temperatures),
+        "metrics": list(judge.metrics),
+    }
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()

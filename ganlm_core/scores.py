@@ -1,0 +1,104 @@
+"""What ``ganlm eval`` found: a row of numbers for each subject, and how they came about. No torch.
+
+``docs/metrics.md`` states the file format key by key.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ganlm_core.components import Measure
+from ganlm_core.errors import UsageError, WeightsError
+from ganlm_core.files import read_json, write_json
+
+FORMAT, FORMAT_VERSION = "ganlm-evaluation", 1
+
+REFERENCES = ("real", "process", "shuffled", "unigram")
+"""The kinds of the rows that every table has beside its subjects."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One subject: ``values`` by measure, and by metric the ``protocol`` they were measured with.
+
+    ``kind`` is ``model``, ``baseline``, ``samples`` or one of REFERENCES; ``temperature`` is that of a generator.
+    """
+
+    kind: str
+    title: str
+    temperature: float | None = None
+    sentences: int = 0
+    values: Mapping[str, float] = field(default_factory=dict)
+    protocol: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_reference(self) -> bool:
+        return self.kind in REFERENCES
+
+
+@dataclass(frozen=True)
+class Scores:
+    """An evaluation. ``measures`` by metric; ``conditions`` are what was the same for all rows, ``notes`` warnings."""
+
+    rows: Sequence[Row]
+    measures: Mapping[str, Sequence[Measure]]
+    conditions: Mapping[str, Any]
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def real(self) -> Row | None:
+        return next((row for row in self.rows if row.kind == "real"), None)
+
+    def seeks_modes(self, row: Row, measure: Measure) -> bool:
+        """Whether a subject's sentences are better one by one than real ones: it keeps to the likeliest of them."""
+        if self.real is None or row.is_reference or measure.sees != "quality":
+            return False
+        found, real = row.values.get(measure.name), self.real.values.get(measure.name)
+        if found is None or real is None:
+            return False
+        return found > real if measure.better == "higher" else found < real
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "conditions": dict(self.conditions),
+            "measures": [
+                {"metric": metric, **asdict(each)} for metric, measures in self.measures.items() for each in measures
+            ],
+            "rows": [asdict(row) for row in self.rows],
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], path: Path) -> "Scores":
+        """What :meth:`to_dict` gave, found in ``path``. Raises WeightsError for anything else."""
+        if data.get("format") != FORMAT or data.get("format_version") != FORMAT_VERSION:
+            raise WeightsError(f"{path} is no evaluation of this version; make it anew: ganlm eval RUN --force")
+        try:
+            measures: dict[str, list[Measure]] = {}
+            for each in data["measures"]:
+                fields = dict(each)
+                measures.setdefault(fields.pop("metric"), []).append(Measure(**fields))
+            rows = tuple(Row(**row) for row in data["rows"])
+            return cls(rows, measures, data["conditions"], tuple(data["notes"]))
+        except (AttributeError, KeyError, TypeError) as error:
+            raise WeightsError(f"{path} is damaged ({error!r}); make it anew: ganlm eval RUN --force") from None
+
+    @classmethod
+    def read(cls, path: Path) -> "Scores":
+        """Raises WeightsError."""
+        return cls.from_dict(read_json(path), path)
+
+    def write(self, path: Path, force: bool = False) -> None:
+        """Raises UsageError when there is something at ``path`` that ``force`` does not let go, and GanlmError."""
+        check_free(path, force)
+        write_json(path, self.to_dict())
+
+
+def check_free(path: Path, force: bool) -> None:
+    if path.exists() and not force:
+        raise UsageError(f"{path} is there already; add --force to replace it, or choose another --out")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; choose another --out")

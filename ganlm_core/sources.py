@@ -1,0 +1,122 @@
+"""What ``ganlm eval`` is given: models, files of samples from anywhere, real text; and what may be wrong with them."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ganlm_core import bundle
+from ganlm_core.config import data_layer
+from ganlm_core.corpora import Corpus
+from ganlm_core.corpora.files import read_sentences
+from ganlm_core.errors import DataError, UsageError
+from ganlm_core.model import Model
+from ganlm_core.plugins import Host
+
+TELLING = 0.1
+"""A share of words that differs by as much between two texts tells of another tokenisation."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A trained ``model``, or the ``texts`` of a file. ``kind`` is ``model``, ``baseline`` or ``samples``."""
+
+    kind: str
+    title: str
+    model: Model | None = None
+    texts: Sequence[str] = ()
+
+
+def open_source(host: Host, name: str, device: str, kind: str = "model") -> Source:
+    """A bundle, a run or a file of samples. Raises DataError, and as :func:`ganlm_core.bundle.load`."""
+    path = Path(name)
+    title = path.name or path.resolve().name
+    if path.is_file():
+        return Source("samples" if kind == "model" else kind, title, texts=read_sentences(name)[0])
+    if not path.exists() and ":" not in name:
+        raise DataError(f"there is nothing at {name}; give a bundle, a run or a file with a sentence a line")
+    return Source(kind, title, bundle.load(name, host, device))
+
+
+def real_text(host: Host, sources: Sequence[Source], data: str = "", test: str = "") -> Corpus:
+    """The corpus ``data`` by name or file, or else what the models were trained on; ``test`` replaces its test part.
+
+    Beside a ``test`` file, a ``data`` file is training text from its first to its last line; alone it is split as
+    ``ganlm run`` splits it. Raises UsageError where no text is named and DataError where it cannot be read.
+    """
+    if data:
+        ((name, options),) = data_layer(host, data)["corpus"].items()
+        whole = name == "file" and test
+        corpus = Corpus(data, read_sentences(data)[0], (), ()) if whole else _build(host, name, options)
+    else:
+        corpus = _trained_on(host, sources)
+    return replace(corpus, test=read_sentences(test)[0]) if test else corpus
+
+
+def _trained_on(host: Host, sources: Sequence[Source]) -> Corpus:
+    chosen = {each.title: each.model.config.components["corpus"] for each in sources if each.model is not None}
+    if not chosen:
+        raise UsageError("samples are scored beside real text; name the text of their training with --data FILE")
+    (first, corpus), *others = chosen.items()
+    for other, found in others:
+        if (found.name, found.options) != (corpus.name, corpus.options):
+            raise UsageError(f"{first} and {other} were trained on different text; name one for both with --data FILE")
+    try:
+        return _build(host, corpus.name, corpus.options)
+    except DataError as error:
+        raise DataError(f"what {first} was trained on is not here ({error}); name it with --data FILE") from None
+
+
+def _build(host: Host, name: str, options: Mapping[str, object]) -> Corpus:
+    chosen = host.spec("corpus", name).options.of(options, f"corpus '{name}'")
+    corpus: Corpus = host.build("corpus", name, chosen)
+    return corpus
+
+
+def warnings(sources: Sequence[Source], corpus: Corpus, n: int) -> Iterator[str]:
+    """What a reader of the table must know: a line each. ``n`` sentences are wanted of every subject."""
+    known = set(corpus.train)
+    if overlap := sum(text in known for text in corpus.test):
+        yield f"{overlap:,} of {len(corpus.test):,} test sentences are in the training text too"
+    yield from _tokenised_differently("the test part", corpus.test, corpus.train)
+    words = {word for texts in (corpus.train, corpus.test) for text in texts for word in text.split()}
+    for source in sources:
+        if source.texts:
+            yield from _unknown_words(source, words)
+            yield from _tokenised_differently(source.title, source.texts, corpus.train)
+    sizes = {"the test part": len(corpus.test)} | {each.title: len(each.texts) for each in sources if each.texts}
+    for title, size in sizes.items():
+        if size < n:
+            yield (
+                f"{title} has {size:,} sentences and other rows have {n:,}, so their diversity does not compare; "
+                f"-n {size} makes them equal"
+            )
+
+
+def _unknown_words(source: Source, words: set[str]) -> Iterator[str]:
+    found = [word for text in source.texts for word in text.split()]
+    if unknown := [word for word in found if word not in words]:
+        share = f"{len(unknown):,} of {len(found):,} words ({len(unknown) / len(found):.1%})"
+        yield f"{source.title}: {share} are in no real sentence, the first is '{unknown[0]}'"
+
+
+_TRAITS: dict[str, Callable[[str], object]] = {
+    "have a capital letter": lambda word: word != word.lower(),
+    "end in a punctuation mark": re.compile(r"\w[.,;:!?]$").search,
+    "are marked as pieces of words": re.compile(r"^(##|\u2581|\u0120)|@@$").search,
+}
+
+
+def _tokenised_differently(title: str, texts: Sequence[str], train: Sequence[str]) -> Iterator[str]:
+    for trait, has in _TRAITS.items():
+        here, there = (_share(found, has) for found in (texts, train))
+        if abs(here - there) > TELLING:
+            yield (
+                f"{title}: {here:.0%} of the words {trait}, and {there:.0%} in the training text; "
+                "if they are tokenised in different ways, no number below means anything"
+            )
+
+
+def _share(texts: Sequence[str], has: Callable[[str], object]) -> float:
+    words = [word for text in texts for word in text.split()]
+    return sum(bool(has(word)) for word in words) / max(1, len(words))

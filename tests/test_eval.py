@@ -1,0 +1,180 @@
+"""``ganlm eval`` through the command line: its rows, what it says of bad input word for word, and known facts."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Ganlm
+
+REAL = [
+    f"the {animal} {verb} ." for animal in ("dog", "cat", "fox", "owl", "hen") for verb in ("runs", "sleeps", "eats")
+]
+TEST = [f"the {animal} {verb} ." for animal in ("cow", "pig") for verb in ("runs", "hides")]
+
+
+def write(name: str, lines: list[str]) -> str:
+    Path(name).write_text("".join(f"{line}\n" for line in lines))
+    return name
+
+
+@pytest.fixture
+def files(ganlm: Ganlm) -> list[str]:
+    """The arguments that name training and test text in the empty folder."""
+    return ["--data", write("train.txt", REAL), "--test", write("test.txt", TEST)]
+
+
+def rows(ganlm: Ganlm, *arguments: object) -> dict[str, dict[str, Any]]:
+    """The rows by title, with the temperature where there is one."""
+    code, out, err = ganlm("eval", *arguments, "--json")
+    assert code == 0, err
+    return {f"{row['title']} {row['temperature'] or ''}".strip(): row for row in json.loads(out)["rows"]}
+
+
+def notes(ganlm: Ganlm, *arguments: object) -> list[str]:
+    code, _, err = ganlm("eval", *arguments, "--json")
+    assert code == 0, err
+    return [line.removeprefix("note: ") for line in err.splitlines() if line.startswith("note: ")]
+
+
+def test_samples_stand_beside_real_text_and_two_floors(ganlm: Ganlm, files: list[str]) -> None:
+    found = rows(
+        ganlm, write("samples.txt", ["the dog hides .", "a cow eats .", "the cat runs .", "the cat runs ."]), *files
+    )
+    assert list(found) == ["samples.txt", "real", "shuffled", "unigram"]
+    samples = found["samples.txt"]["values"]
+    assert samples["distinct"] == 0.75
+    assert samples["copied"] == 0.5
+    assert "test_nll" not in samples and "valid" not in samples
+    assert found["samples.txt"]["protocol"]["bleu"] == "4 hypotheses, 4 references"
+    assert samples["bleu2"] > found["unigram"]["values"]["bleu2"]
+    assert found["real"]["values"]["copied"] == 0
+    assert found["unigram"]["values"]["test_nll"] > 0
+
+
+def test_every_row_has_as_many_sentences_as_all_can_have(ganlm: Ganlm, files: list[str]) -> None:
+    few, many = write("few.txt", REAL[:3]), write("many.txt", REAL * 2)
+    assert {row["sentences"] for row in rows(ganlm, few, many, *files).values()} == {3}
+    assert {row["sentences"] for row in rows(ganlm, many, *files).values()} == {4}
+    assert {row["sentences"] for row in rows(ganlm, many, *files, "-n", 2).values()} == {2}
+
+
+def test_two_evaluations_are_the_same(ganlm: Ganlm, files: list[str]) -> None:
+    samples = write("samples.txt", TEST)
+    assert ganlm("eval", samples, *files) == ganlm("eval", samples, *files)
+
+
+def test_metrics_are_chosen_by_name_and_validity_never_comes_alone(ganlm: Ganlm, files: list[str]) -> None:
+    found = rows(ganlm, write("samples.txt", TEST), *files, "--metrics", "bleu, self-bleu")
+    assert found["samples.txt"]["protocol"].keys() == {"bleu", "self-bleu"}
+    code, out, _ = ganlm("eval", "samples.txt", "--data", "grammar", "-n", 4, "--metrics", "validity", "--json")
+    assert code == 0
+    assert json.loads(out)["conditions"]["metrics"] == ["validity", "likelihood"]
+
+
+def test_a_corpus_with_a_process_adds_a_perfect_generator(ganlm: Ganlm) -> None:
+    found = rows(ganlm, write("samples.txt", ["the dog runs .", "dog the ."]), "--data", "grammar")
+    assert found["process"]["values"]["valid"] == found["real"]["values"]["valid"] == 1
+    assert found["samples.txt"]["values"]["valid"] == 0.5
+    assert "test_nll" in found["real"]["values"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("empty.txt --data train.txt", "empty.txt is empty; give a file with one sentence a line"),
+        ("blank.txt --data train.txt", "blank.txt has only blank lines; give a file with one sentence a line"),
+        ("test.txt --data empty.txt", "empty.txt is empty; give a file with one sentence a line"),
+        ("nothing", "there is nothing at nothing; give a bundle, a run or a file with a sentence a line"),
+        (
+            "test.txt",
+            "samples are scored beside real text; name the text of their training with --data FILE",
+        ),
+        (
+            "test.txt --data train.txt --temperatures 1,hot",
+            "--temperatures is '1,hot'; wanted numbers above 0 with commas, such as 0.8,1,1.2",
+        ),
+        (
+            "test.txt --data train.txt --temperatures 0",
+            "--temperatures is '0'; wanted numbers above 0 with commas, such as 0.8,1,1.2",
+        ),
+        (
+            "test.txt --data train.txt --metrics blue",
+            "there is no metric 'blue'; did you mean 'bleu'? 'ganlm list metric' shows them",
+        ),
+        (
+            "test.txt --data train.txt --out train.txt",
+            "train.txt is there already; add --force to replace it, or choose another --out",
+        ),
+        ("test.txt --data train.txt --out . --force", ". is a folder; choose another --out"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused_in_a_line(
+    ganlm: Ganlm, files: list[str], arguments: str, message: str
+) -> None:
+    write("empty.txt", [])
+    write("blank.txt", ["", " "])
+    code, out, err = ganlm("eval", *arguments.split())
+    assert (code > 0, out, err) == (True, "", f"ganlm: error: {message}\n")
+    assert Path("train.txt").read_text().splitlines() == REAL
+
+
+def test_one_sentence_has_no_self_bleu(ganlm: Ganlm, files: list[str]) -> None:
+    found = rows(ganlm, write("one.txt", TEST[:1]), *files)["one.txt"]
+    assert found["protocol"]["self-bleu"] == "not defined: one sentence has no others to be compared with"
+    assert "self_bleu2" not in found["values"]
+    code, out, _ = ganlm("eval", "one.txt", *files)
+    assert code == 0
+    assert "self-bleu: not defined: one sentence has no others to be compared with" in out
+
+
+def test_warnings_tell_what_may_be_wrong_with_the_text(ganlm: Ganlm, files: list[str]) -> None:
+    assert notes(ganlm, write("samples.txt", TEST), *files) == []
+    write("overlap.txt", [*TEST, *REAL[:2]])
+    assert notes(ganlm, "samples.txt", *files[:3], "overlap.txt") == [
+        "2 of 6 test sentences are in the training text too"
+    ]
+    assert notes(ganlm, write("odd.txt", ["the cat meows .", "the cat purrs ."]), *files) == [
+        "odd.txt: 2 of 8 words (25.0%) are in no real sentence, the first is 'meows'"
+    ]
+    assert notes(ganlm, write("raw.txt", ["the cat runs."]), *files) == [
+        "raw.txt: 1 of 3 words (33.3%) are in no real sentence, the first is 'runs.'",
+        "raw.txt: 33% of the words end in a punctuation mark, and 0% in the training text; if they are tokenised in "
+        "different ways, no number below means anything",
+    ]
+    assert notes(ganlm, write("capital.txt", ["The cat runs ."]), *files) == [
+        "capital.txt: 1 of 4 words (25.0%) are in no real sentence, the first is 'The'",
+        "capital.txt: 25% of the words have a capital letter, and 0% in the training text; if they are tokenised in "
+        "different ways, no number below means anything",
+    ]
+    short = "has 4 sentences and other rows have 6, so their diversity does not compare; -n 4 makes them equal"
+    assert notes(ganlm, "samples.txt", *files, "-n", 6) == [f"the test part {short}", f"samples.txt {short}"]
+
+
+def test_an_evaluation_is_kept_and_not_overwritten(ganlm: Ganlm, files: list[str]) -> None:
+    samples = write("samples.txt", TEST)
+    code, out, err = ganlm("eval", samples, *files, "--out", "kept.json", "--json")
+    assert (code, err.splitlines()[-1]) == (0, "kept in kept.json")
+    kept = json.loads(Path("kept.json").read_text())
+    assert kept == json.loads(out)
+    Path("kept.json").write_text("mine")
+    assert ganlm("eval", samples, *files, "--out", "kept.json")[0] == 2
+    assert Path("kept.json").read_text() == "mine"
+    assert ganlm("eval", samples, *files, "--out", "kept.json", "--force")[0] == 0
+    assert json.loads(Path("kept.json").read_text()) == kept
+
+
+@pytest.mark.skipif("COCO_CAPTIONS" not in os.environ, reason="COCO_CAPTIONS names no folder with coco_train.txt")
+@pytest.mark.parametrize(
+    ("references", "wanted"), [(10_000, "0.743 0.525 0.343 0.222"), (500, "0.524 0.288 0.165 0.104")]
+)
+def test_real_captions_have_the_bleu_that_they_are_known_to_have(ganlm: Ganlm, references: int, wanted: str) -> None:
+    """Training lines against test lines, of which the first 500 or all are references."""
+    train = Path(os.environ["COCO_CAPTIONS"]).absolute() / "coco_train.txt"
+    test = write("references.txt", train.with_name("coco_test.txt").read_text().splitlines()[:references])
+    options = ["--data", train, "--test", test, "--metrics", "bleu", "-n", 10_000]
+    found = rows(ganlm, train, *options)["coco_train.txt"]
+    assert " ".join(f"{found['values'][f'bleu{n}']:.3f}" for n in (2, 3, 4, 5)) == wanted
+    assert found["protocol"]["bleu"] == f"10,000 hypotheses, {references:,} references"
