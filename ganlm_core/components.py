@@ -189,7 +189,7 @@ def check_spec(spec: object) -> ComponentSpec:
     where = f"component {spec.kind!r} {spec.name!r}"
     if spec.kind not in KINDS:
         raise ValueError(f"{where}: the kind is none of {', '.join(KINDS)}")
-    if not isinstance(spec.name, str) or not _is_name(spec.name):
+    if not isinstance(spec.name, str) or not is_name(spec.name):
         raise ValueError(f"{where}: a name has lower-case letters, digits and hyphens, and starts with a letter")
     module, _, attribute = str(spec.target).partition(":")
     if not module or not attribute.isidentifier():
@@ -206,6 +206,7 @@ def check_spec(spec: object) -> ComponentSpec:
     return spec
 
 
-def _is_name(text: str) -> bool:
+def is_name(text: str) -> bool:
+    """Lower-case letters, digits and hyphens, a letter first and no hyphen last."""
     plain = text.replace("-", "")
     return plain.isalnum() and plain.isascii() and text == text.lower() and text[0].isalpha() and text[-1] != "-"

@@ -19,11 +19,11 @@ from ganlm_core.components import Options
 from ganlm_core.config import RunConfig, make_config
 from ganlm_core.plugins import Host, default_host
 from tests.bundles import bundle_parts, install_distribution
+from tests.environments import ROOT, build
 
 if TYPE_CHECKING:
     from ganlm_core.runs import RunFolder
 
-ROOT = Path(__file__).parents[1]
 Ganlm = Callable[..., tuple[int, str, str]]
 
 TINY = {
@@ -148,3 +148,9 @@ def command(host: Host, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         return code, *capsys.readouterr()
 
     return call
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the checkout."""
+    return build("wheel", ROOT, tmp_path_factory.mktemp("wheel"))

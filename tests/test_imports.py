@@ -23,6 +23,7 @@ LEVELS = (
         "config",
         "about",
         "runs",
+        "scaffold",
         "header",
         "measures",
         "scores",

@@ -1,46 +1,18 @@
 """What is shipped: the wheel and the sdist, built here; the wheel installed and used outside the checkout."""
 
 import json
-import os
-import subprocess
-import sys
 import tarfile
-import venv
 import zipfile
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.environments import BUILDS, ROOT, build, call, new_environment
+
 PACKAGES = [ROOT / "ganlm_core", *sorted(ROOT.glob("plugins/ganlm-*/ganlm_*"))]
 BUILT_IN = {"core", "mlp", "lstm", "conv", "transformer", "relational"}
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (find_spec("build") and find_spec("hatchling")), reason="build and hatchling are not installed: extra 'dev'"
-    ),
-]
-
-
-def call(*command: object, cwd: Path) -> str:
-    """The standard output of a command that must succeed, without what the environment says to Python and ganlm."""
-    outside = {name: value for name, value in os.environ.items() if not name.startswith(("GANLM_", "PYTHON"))}
-    done = subprocess.run([str(word) for word in command], cwd=cwd, env=outside, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def build(kind: str, source: Path, into: Path) -> Path:
-    call(sys.executable, "-m", "build", "--no-isolation", f"--{kind}", "--outdir", into, source, cwd=into)
-    (built,) = into.iterdir()
-    return built
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build("wheel", ROOT, tmp_path_factory.mktemp("wheel"))
+pytestmark = BUILDS
 
 
 @pytest.fixture(scope="module")
@@ -55,20 +27,8 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the commands of a new environment with the wheel, and with what this one has for dependencies.
-
-    These are on its path through a .pth file. Such files in the folders that it names are not read, and an editable
-    install of the checkout is nothing but such a file.
-    """
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, symlinks=os.name == "posix")
-    (python,) = (*folder.glob("bin/python"), *folder.glob("Scripts/python.exe"))
-    (site,) = (*folder.glob("lib/python*/site-packages"), *folder.glob("Lib/site-packages"))
-    dependencies = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
-    (site / "dependencies.pth").write_text("\n".join(dependencies))
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python]
-    call(*pip, "install", "--quiet", "--no-deps", "--no-index", "--ignore-installed", wheel, cwd=folder)
-    return python.parent
+    """The folder of the commands of a new environment with the wheel."""
+    return new_environment(tmp_path_factory.mktemp("environment"), wheel)
 
 
 def contents(wheel: Path) -> dict[str, bytes]:

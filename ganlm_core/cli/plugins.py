@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -46,6 +47,20 @@ def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
     if failed:
         raise PluginError(f"{failed} of {len(results)} checks of '{name}' failed; each says what to change")
     click.echo(f"{len(results)} checks of '{name}', none failed", err=True)
+
+
+@plugins.command()
+@click.argument("name")
+@click.option("--kind", required=True, metavar="KIND", help=f"one of {', '.join(KINDS)}")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="the new folder, else ./NAME")
+def new(name: str, kind: str, out: Path | None) -> None:
+    """A new distribution NAME with one component that works: package, options, tests, README, licence, CI."""
+    from ganlm_core.scaffold import create, use
+
+    folder = out or Path(name)
+    for path in create(_host(), name, kind, folder):
+        click.echo(path)
+    click.echo(f"try it: cd {folder} && pip install -e . && pytest\nuse it: {use(name, kind)}", err=True)
 
 
 @plugins.command()

@@ -1,0 +1,53 @@
+"""Distributions that are not ganlm's, in an environment of their own with its wheel: new projects of every kind."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ganlm_core.components import KINDS
+from tests.environments import BUILDS, call, new_environment, pip
+
+NEW = {kind: f"my-{kind}" for kind in KINDS}
+TINY = ["--steps", 3, "--batch-size", 8, "--corpus.size", 500, "--evaluation-samples", 20, "--device", "cpu"]
+TINY += ["--log-every", 1, "--gen.hidden-size", 8, "--disc.hidden-size", 8]
+
+pytestmark = BUILDS
+
+
+@pytest.fixture(scope="module")
+def projects(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A new project of every kind, installed beside the wheel: the folder of the commands, and that of the projects."""
+    commands = new_environment(tmp_path_factory.mktemp("environment"), wheel)
+    folder = tmp_path_factory.mktemp("projects")
+    for kind, name in NEW.items():
+        call(commands / "ganlm", "plugins", "new", name, "--kind", kind, cwd=folder)
+    pip(commands, "install", *(word for name in NEW.values() for word in ("--editable", folder / name)))
+    return commands, folder
+
+
+def test_they_pass_the_linter(projects: tuple[Path, Path]) -> None:
+    commands, folder = projects
+    for name in NEW.values():
+        call(commands / "python", "-m", "ruff", "check", "--no-cache", ".", cwd=folder / name)
+        call(commands / "python", "-m", "ruff", "format", "--no-cache", "--check", ".", cwd=folder / name)
+
+
+def test_their_tests_are_green(projects: tuple[Path, Path]) -> None:
+    commands, folder = projects
+    options = ["-q", "--import-mode=importlib", "-p", "no:cacheprovider"]
+    out = call(commands / "python", "-m", "pytest", *options, *NEW.values(), cwd=folder)
+    assert " passed" in out or "[100%]" in out
+
+
+def test_they_train_together(projects: tuple[Path, Path], tmp_path: Path) -> None:
+    commands, _ = projects
+    flags = {"algorithm": "--recipe", "generator": "--gen", "discriminator": "--disc", "corpus": "--data"}
+    chosen = [word for kind, name in NEW.items() if kind != "metric" for word in (flags.get(kind, f"--{kind}"), name)]
+    call(commands / "ganlm", "run", *chosen, *TINY, "--out", "run", cwd=tmp_path)
+    config = tomllib.loads((tmp_path / "run" / "config.toml").read_text())
+    assert all(list(config[kind]) == [name] for kind, name in NEW.items() if kind != "metric")
+    evaluation = json.loads((tmp_path / "run" / "bundle" / "evaluation.json").read_text())
+    assert evaluation["real"]["words"] == 5
+    assert call(commands / "ganlm", "weights", "verify", "run", cwd=tmp_path).endswith("identical\n")
