@@ -117,10 +117,11 @@ class _ScoreFunction(_DrawsIds):
     average: Tensor
     updates: Tensor
 
-    def __init__(self, baseline: str, decay: float) -> None:
+    def __init__(self, baseline: str, decay: float, samples: int = 1) -> None:
         super().__init__()
         self.baseline = baseline
         self.decay = decay
+        self.samples = samples
         self.register_buffer("average", torch.zeros(()))
         self.register_buffer("updates", torch.zeros(()))
 
@@ -131,15 +132,20 @@ class _ScoreFunction(_DrawsIds):
 
     @torch.no_grad()
     def _expected(self, returns: Tensor, mask: Tensor) -> Tensor:
-        """The baseline of every position: zero, a moving average of past batches, or the mean of the others."""
+        """The baseline of every position: zero, a moving average of past batches, or the mean of the others there.
+
+        The others are those of the same noise, or of the batch where each noise has one sample.
+        """
         if self.baseline == "moving-average":
             expected = self.average / (1 - self.decay**self.updates).clamp(min=1e-8)
             self.average.lerp_((returns * mask).sum() / mask.sum(), 1 - self.decay)
             self.updates += 1
             return expected
         if self.baseline == "leave-one-out":
-            others = mask.sum(dim=0) - mask.int()
-            return ((returns * mask).sum(dim=0) - returns * mask) / others.clamp(min=1)
+            groups = (self.samples if self.samples > 1 else len(mask), -1, mask.shape[1])
+            counts, paid = mask.int().view(groups), (returns * mask).view(groups)
+            others = counts.sum(dim=0) - counts
+            return ((paid.sum(dim=0) - paid) / others.clamp(min=1)).view(mask.shape)
         return torch.zeros_like(returns)
 
 
@@ -149,16 +155,18 @@ class Reinforce(_ScoreFunction):
     ``reward="sequence"`` pays every token what its sequence earned, and is unbiased. ``"position"`` pays a token its
     own and the discounted later rewards (de Masson d'Autume et al. 2019, eq. 3): less variance; exact only for a
     discriminator whose logits see no later token, sequences of one length, and a discount of one.
-    ``entropy`` adds -weight * log p(x) to the reward, whose expectation is the entropy.
+    ``entropy`` adds -weight * log p(x) to the reward, whose expectation is the entropy. ``samples`` of each noise
+    vector are compared with each other by the leave-one-out baseline, as in the paper, which takes out of the reward
+    what is due to the noise; with one sample, it is the mean of the rest of the batch.
     """
 
     def __init__(self, options: ReinforceOptions) -> None:
-        super().__init__(options.baseline, options.decay)
+        super().__init__(options.baseline, options.decay, options.samples)
         self.options = options
         self.per_position_only = options.reward == "position"
 
     def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
-        drawn = sampling.sample(generator, batch.noise)
+        drawn = sampling.sample(generator, batch.noise.repeat(self.samples, 1))
         with torch.no_grad():
             reward = -cost(drawn.tokens, drawn.mask)
         log_probs = sampling.log_likelihood(generator, batch.noise, drawn.tokens, drawn.mask)

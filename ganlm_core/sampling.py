@@ -219,11 +219,17 @@ def _straight_through(soft: Tensor, ids: Tensor) -> Tensor:
 
 
 def log_likelihood(generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor, policy: Policy = PLAIN) -> Tensor:
-    """log p(token | noise, tokens before it) of ids (B, T) as (B, T), zero where the mask is false. Differentiable.
+    """log p(token | noise, tokens before it) of ids (N, T) as (N, T), zero where the mask is false. Differentiable.
 
-    p is the distribution that is drawn from under the policy.
+    N may be any multiple of the B rows of noise, of which row i belongs to row i % B. p is the distribution that is drawn
+    from under the policy.
     """
-    return of_tokens(log_probabilities(generator(noise, tokens), policy), tokens, mask)
+    copies = len(tokens) // len(noise)
+    if generator.autoregressive:
+        distribution = log_probabilities(generator(noise.repeat(copies, 1), tokens), policy)
+    else:
+        distribution = log_probabilities(generator(noise), policy).repeat(copies, 1, 1)
+    return of_tokens(distribution, tokens, mask)
 
 
 @torch.no_grad()

@@ -57,6 +57,7 @@ class ReinforceOptions(Options):
     )
     decay: float = option(0.9, "decay of the moving average", min=0, max=1)
     entropy: float = option(0.0, "weight of the generator's entropy, added to its reward", min=0)
+    samples: int = option(1, "sequences drawn for each noise vector", min=1)
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ UNBIASED = {
     "no baseline": Reinforce(ReinforceOptions(baseline="none")),
     "moving average": Reinforce(ReinforceOptions(baseline="moving-average")),
     "leave one out": Reinforce(ReinforceOptions(baseline="leave-one-out")),
+    "leave one out of one noise": Reinforce(ReinforceOptions(samples=4)),
     "rollout": Rollout(RolloutOptions(samples=2)),
     "rollout in chunks": Rollout(RolloutOptions(samples=3, chunk=ROWS * SHAPE.length, baseline="none")),
 }
@@ -75,6 +76,17 @@ def test_a_one_shot_generator_has_an_unbiased_score_function_too() -> None:
     generator, discriminator = TinyOneShot(), TinyDiscriminator()
     found = estimates(Reinforce(ReinforceOptions()), generator, discriminator)
     assert z_scores(found, exact_gradient(generator, discriminator)).abs().max() < 4.5
+
+
+def test_samples_of_one_noise_vector_are_compared_with_each_other() -> None:
+    """Rows of two noise vectors, three samples of each: the mean of the other two of the same noise, where they are."""
+    estimator = Reinforce(ReinforceOptions(samples=3))
+    returns = torch.tensor([[1.0], [10.0], [2.0], [20.0], [6.0], [60.0]]).expand(-1, 2)
+    mask = torch.ones(6, 2, dtype=torch.bool)
+    mask[4, 1] = mask[1, 1] = mask[3, 1] = False
+    expected = estimator._expected(returns, mask)
+    assert expected[:, 0].tolist() == [4.0, 40.0, 3.5, 35.0, 1.5, 15.0]
+    assert expected[mask[:, 1], 1].tolist() == [2.0, 1.0, 0.0]
 
 
 def test_the_baseline_lowers_the_variance() -> None:

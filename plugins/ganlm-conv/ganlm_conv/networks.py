@@ -34,7 +34,8 @@ class ResidualBlock(nn.Module):
 class ConvGenerator(Generator):
     """Noise through a linear layer to (H, T), residual blocks, and a layer from each position to its logits.
 
-    The bias of the linear layer, one for each channel and position, is the embedding of the positions.
+    The bias of the linear layer, one for each channel and position, is the embedding of the positions. Differs: the
+    states are normalised before the output layer, so that the first errors do not drive the logits to certainty.
     """
 
     def __init__(self, shape: Shape, options: ConvGeneratorOptions) -> None:
@@ -45,10 +46,11 @@ class ConvGenerator(Generator):
             nn.Unflatten(1, (size, shape.length)),
             *(ResidualBlock(size, options.kernel) for _ in range(options.blocks)),
         )
+        self.norm = nn.LayerNorm(size)
         self.output = output_layer(size, shape.vocabulary)
 
     def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
-        return self.output(self.states(noise).transpose(1, 2)) + self.prior
+        return self.output(self.norm(self.states(noise).transpose(1, 2))) + self.prior
 
 
 class CausalBlock(nn.Module):
