@@ -221,8 +221,8 @@ def _straight_through(soft: Tensor, ids: Tensor) -> Tensor:
 def log_likelihood(generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor, policy: Policy = PLAIN) -> Tensor:
     """log p(token | noise, tokens before it) of ids (N, T) as (N, T), zero where the mask is false. Differentiable.
 
-    N may be any multiple of the B rows of noise, of which row i belongs to row i % B. p is the distribution that is drawn
-    from under the policy.
+    N may be any multiple of the B rows of noise, of which row i belongs to row i % B. p is the distribution that is
+    drawn from under the policy.
     """
     copies = len(tokens) // len(noise)
     if generator.autoregressive:
