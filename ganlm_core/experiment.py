@@ -192,7 +192,8 @@ def _notes(config: RunConfig, corpus: Corpus, shape: Shape, cut: int, algorithm:
     if cut:
         share = cut / len(corpus.train)
         yield f"{cut:,} training sentences ({share:.1%}) were longer and were cut; --tokenizer.max-length takes more"
-
+    if algorithm.unused:
+        yield f"algorithm '{config.algorithm.name}' makes no use of a chosen {' or '.join(algorithm.unused)}"
     if "discriminator" in algorithm.networks and algorithm.adversarial_from >= config.training.steps:
         yield "the warm-up takes every step, so the networks never train against each other; raise --steps"
 

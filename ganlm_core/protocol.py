@@ -221,10 +221,11 @@ class Algorithm(nn.Module, ABC):
 
     A module, so that its ``state_dict`` is everything that a checkpoint must keep: the networks, and the buffers
     of an estimator. ``adversarial_from`` is the first step that trains the networks against each other: what was
-    evaluated there is the "before" of the final table.
+    evaluated there is the "before" of the final table. ``unused``: the kinds of parts that it is given and ignores.
     """
 
     adversarial_from: int = 0
+    unused: ClassVar[tuple[str, ...]] = ()
 
     @property
     @abstractmethod

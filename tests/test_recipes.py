@@ -50,6 +50,13 @@ REFUSED = {
 }
 """Why a recipe does not take a part. Everything that is not here must run."""
 
+UNUSED = {
+    "cot": ["algorithm 'cot' makes no use of a chosen discriminator or loss or penalty or estimator"],
+    "mle": ["algorithm 'mle' makes no use of a chosen discriminator or loss or penalty or estimator"],
+    "rankgan": ["algorithm 'rankgan' makes no use of a chosen loss or penalty"],
+}
+"""What the user of a recipe is told before it starts."""
+
 
 def test_every_recipe_is_valid(ganlm: Ganlm) -> None:
     code, out, _ = ganlm("recipes", "validate")
@@ -109,6 +116,7 @@ def test_a_recipe_trains_with_other_parts_or_says_in_a_line_why_not(recipe: str,
         assert str(caught.value) == reason
         return
     experiment = prepare(tiny(recipe, **parts), HOST)
+    assert {note for note in experiment.notes if "no use" in note} == set(UNUSED.get(recipe, ()))
     networks = experiment.algorithm.networks
     before = {name: [p.detach().clone() for p in network.parameters()] for name, network in networks.items()}
     metrics = train(experiment)

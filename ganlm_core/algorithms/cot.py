@@ -54,6 +54,8 @@ class CoT(Algorithm):
     that what is minimised is the divergence given the noise, a bound on that of the texts.
     """
 
+    unused = ("discriminator", "loss", "penalty", "estimator")
+
     def __init__(self, parts: Parts, options: CoTOptions) -> None:
         super().__init__()
         require_likelihood(parts.generator, "cot")

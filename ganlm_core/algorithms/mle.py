@@ -31,6 +31,8 @@ def require_likelihood(generator: Generator, method: str) -> None:
 class MLE(Algorithm):
     """Maximum likelihood by teacher forcing (Bengio et al. 2003, section 2). The discriminator is not trained."""
 
+    unused = ("discriminator", "loss", "penalty", "estimator")
+
     def __init__(self, parts: Parts, options: Options) -> None:
         super().__init__()
         require_likelihood(parts.generator, "mle")

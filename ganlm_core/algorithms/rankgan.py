@@ -64,6 +64,8 @@ class RankGAN(Algorithm):
     have nothing to say. Differs: references and comparison sets are halves of the batch instead of samples of the data.
     """
 
+    unused = ("loss", "penalty")
+
     def __init__(self, parts: Parts, options: RankGANOptions) -> None:
         super().__init__()
         self.generator = parts.generator
