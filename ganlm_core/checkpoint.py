@@ -8,7 +8,7 @@ The folder appears by a rename, so a half-written one is never taken for a check
 import math
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,11 @@ def save(
     optimizers: Mapping[str, torch.optim.Optimizer],
     networks: Mapping[str, nn.Module],
     extra: Any = None,
+    protect: Collection[int] = (),
 ) -> Path:
-    """Write ``folder/step-{step}``, then remove all but the newest two. Raises GanlmError when the disk refuses.
+    """Write ``folder/step-{step}``, then remove all but the newest two and those of the steps to ``protect``.
+
+    Raises GanlmError when the disk refuses.
 
     ``modules`` are restored by :func:`load` (the algorithm, an average of the generator); ``networks`` are those
     parts of them that a bundle would share. ``extra`` is a tree of dicts, lists, tuples, tensors and plain values.
@@ -82,8 +85,16 @@ def save(
         write_json(beside / STATE, packed)
         write_sums(beside)
     for older in _steps(folder)[:-KEPT]:
-        shutil.rmtree(older, ignore_errors=True)
+        if _step_of(older) not in protect:
+            shutil.rmtree(older, ignore_errors=True)
     return path
+
+
+def remove_after(folder: Path, step: int) -> None:
+    """Remove the checkpoints of later steps, the newest first: what is left is at every instant a run's past."""
+    for path in reversed(_steps(folder)):
+        if _step_of(path) > step:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _place(network: nn.Module, modules: Mapping[str, nn.Module]) -> tuple[str, str]:
@@ -98,7 +109,11 @@ def _place(network: nn.Module, modules: Mapping[str, nn.Module]) -> tuple[str, s
 def _steps(folder: Path) -> list[Path]:
     """The checkpoints of a folder, oldest first."""
     found = [path for path in folder.glob("step-*") if _NAME.fullmatch(path.name)]
-    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
+    return sorted(found, key=_step_of)
+
+
+def _step_of(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))
 
 
 def latest(folder: Path) -> Checkpoint:
@@ -125,13 +140,19 @@ def _read(path: Path, note: str) -> Checkpoint:
 
 
 def load(
-    folder: Path, *, modules: Mapping[str, nn.Module], optimizers: Mapping[str, torch.optim.Optimizer]
+    folder: Path,
+    *,
+    modules: Mapping[str, nn.Module],
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    step: int | None = None,
 ) -> Checkpoint:
-    """Restore the newest whole checkpoint in place: modules, optimisers, random states. Raises WeightsError.
+    """Restore a checkpoint in place: modules, optimisers, random states. Raises WeightsError.
+
+    That of ``step``, or the newest that is whole.
 
     Everything is compared before anything is changed.
     """
-    checkpoint = latest(folder)
+    checkpoint = latest(folder) if step is None else _read(folder / f"step-{step:08}", note="")
     saved_modules, saved_optimizers = checkpoint.state["modules"], checkpoint.state["optimizers"]
     found = {name: kind for name, (kind, _) in saved_optimizers.items()}
     wanted = {name: type(optimizer).__name__ for name, optimizer in optimizers.items()}

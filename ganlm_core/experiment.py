@@ -1,5 +1,6 @@
 """From a configuration to everything that its run needs. Nothing here is written to a disk or trained."""
 
+import copy
 import hashlib
 import traceback
 from collections.abc import Iterator, Mapping
@@ -26,7 +27,10 @@ SMOOTHING = 0.1
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything that a run needs, built from its configuration."""
+    """Everything that a run needs, built from its configuration.
+
+    ``best``: copies of the shared networks for the best of their weights, where these are to be kept.
+    """
 
     config: RunConfig
     host: Host
@@ -39,6 +43,7 @@ class Experiment:
     optimizers: Mapping[str, ScheduledOptimizer]
     batches: Batches
     average: Average | None
+    best: nn.ModuleDict | None
     judge: Judge
     log_frequencies: Tensor
     notes: tuple[str, ...]
@@ -46,20 +51,27 @@ class Experiment:
     @property
     def generator(self) -> Generator:
         """The generator that is evaluated and saved: the moving average, where one is kept."""
-        trained = self.algorithm.networks["generator"]
-        assert isinstance(trained, Generator)
-        return self.average.generator if self.average is not None else trained
+        generator = self.shared_networks["generator"]
+        assert isinstance(generator, Generator)
+        return generator
 
     @property
     def shared_networks(self) -> dict[str, nn.Module]:
-        """The networks that a bundle holds."""
-        return {**self.algorithm.networks, "generator": self.generator}
+        """The networks that a bundle holds, as they are now."""
+        return _shared(self.algorithm, self.average)
 
     @property
     def modules(self) -> dict[str, nn.Module]:
         """The modules whose state a checkpoint keeps."""
         averaged = {"average": self.average.model} if self.average is not None else {}
-        return {"algorithm": self.algorithm, **averaged}
+        best = {"best": self.best} if self.best is not None else {}
+        return {"algorithm": self.algorithm, **averaged, **best}
+
+    def keep_as_best(self) -> None:
+        """The best weights are those of now. Nothing happens where only the last are kept."""
+        if self.best is not None:
+            for name, network in self.shared_networks.items():
+                self.best[name].load_state_dict(network.state_dict())
 
     def parameters(self) -> dict[str, int]:
         """The number of parameters of each network."""
@@ -117,6 +129,7 @@ def prepare(config: RunConfig, host: Host | None = None) -> Experiment:
     )
     _check_fit(config, parts)
     algorithm: Algorithm = _build(host, config, "algorithm", parts=parts).to(device)
+    average = Average.of(generator, options.ema) if options.ema else None
     return Experiment(
         config=config,
         host=host,
@@ -128,11 +141,16 @@ def prepare(config: RunConfig, host: Host | None = None) -> Experiment:
         algorithm=algorithm,
         optimizers=_optimizers(config, algorithm),
         batches=Batches(tokens, mask_of(tokens), options.batch_size, options.seed, options.noise_size, device),
-        average=Average.of(generator, options.ema) if options.ema else None,
+        average=average,
+        best=nn.ModuleDict(copy.deepcopy(_shared(algorithm, average))) if options.keep == "best" else None,
         judge=Judge.of(host, corpus, tokenizer, shape, options.seed),
         log_frequencies=log_frequencies(counts.sum(dim=0)),
         notes=(*corpus.notes, *_notes(config, corpus, shape, cut, algorithm)),
     )
+
+
+def _shared(algorithm: Algorithm, average: Average | None) -> dict[str, nn.Module]:
+    return {**algorithm.networks, **({"generator": average.generator} if average is not None else {})}
 
 
 def _build(host: Host, config: RunConfig, kind: str, **arguments: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -44,6 +44,10 @@ class ScheduledOptimizer:
         """The rate of step ``step`` of ``steps``, counted from 0."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.options.lr * rate_factor(self.options, step, steps)
+
+    def slowed(self, factor: float) -> "ScheduledOptimizer":
+        """The same optimiser on ``factor`` of the learning rate."""
+        return replace(self, options=replace(self.options, lr=self.options.lr * factor))
 
 
 def rate_factor(options: OptimizerOptions, step: int, steps: int) -> float:

@@ -25,6 +25,17 @@ class TrainingOptions(Options):
     log_every: int = option(20, "steps between lines of metrics.jsonl", min=1)
     evaluate_every: int = option(500, "steps between evaluations", min=1)
     checkpoint_every: int = option(500, "steps between checkpoints", min=1)
+    keep: str = option(
+        "last",
+        "which weights are evaluated and saved: the last, or those best on the validation part",
+        choices=("last", "best"),
+    )
+    patience: int = option(0, "evaluations without a better one, after which the run stops; 0: never", min=0)
+    on_collapse: str = option(
+        "warn",
+        "when samples repeat: warn, stop, or go back to the last good checkpoint with lower learning rates",
+        choices=("warn", "stop", "rollback"),
+    )
     evaluation_samples: int = option(1000, "sentences drawn for the final evaluation", min=2)
 
 

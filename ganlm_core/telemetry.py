@@ -43,7 +43,7 @@ def glance(experiment: Experiment, step: int) -> tuple[Values, list[str]]:
             values["validation_nll"] = nll_bound(generator, held_out, seed, NOISE_DRAWS)
     values["entropy"] = (-drawn.log_probs.sum() / drawn.mask.sum()).item()
     generated, real = (bigrams(tokens, experiment.shape.vocabulary) for tokens in (drawn.tokens, held_out))
-    values["distinct_bigrams"] = distinct(generated)
+    values["distinct_bigrams"] = float(len(generated.unique()))
     values["bigram_divergence"] = divergence(generated, real)
     if any(phase.network == "discriminator" for phase in experiment.algorithm.phases(step - 1)):
         values["discriminator_accuracy"] = _accuracy(experiment, held_out, step)
@@ -51,10 +51,10 @@ def glance(experiment: Experiment, step: int) -> tuple[Values, list[str]]:
 
 
 def real_variety(experiment: Experiment) -> Values:
-    """``distinct`` and ``distinct_bigrams`` of as many training sentences: what varied text has here."""
+    """``distinct`` and ``distinct_bigrams`` of as many training sentences: the variety of real text."""
     texts = spread(experiment.corpus.train, SENTENCES)
     pairs = bigrams(_encode(experiment, texts), experiment.shape.vocabulary)
-    return round_values({"distinct": len(set(texts)) / len(texts), "distinct_bigrams": distinct(pairs)})
+    return round_values({"distinct": len(set(texts)) / len(texts), "distinct_bigrams": float(len(pairs.unique()))})
 
 
 def _encode(experiment: Experiment, texts: Sequence[str]) -> Tensor:
@@ -64,11 +64,6 @@ def _encode(experiment: Experiment, texts: Sequence[str]) -> Tensor:
 def bigrams(tokens: Tensor, vocabulary: int) -> Tensor:
     """The bigrams of ids (B, T) as numbers (M,): each token up to ``<eos>`` with the one before, at first ``<bos>``."""
     return (shift(tokens) * vocabulary + tokens)[mask_of(tokens)]
-
-
-def distinct(values: Tensor) -> float:
-    """Different values (M,) as a share of all."""
-    return len(values.unique()) / len(values)
 
 
 def divergence(one: Tensor, other: Tensor) -> float:

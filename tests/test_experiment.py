@@ -21,8 +21,9 @@ from ganlm_core import checkpoint
 from ganlm_core.cli import main
 from ganlm_core.cli.display import ProgressDisplay
 from ganlm_core.config import RunConfig
+from ganlm_core.course import Display
 from ganlm_core.errors import Interrupted, UsageError
-from ganlm_core.execution import Display, execute
+from ganlm_core.execution import execute
 from ganlm_core.plugins import default_host
 from ganlm_core.runs import RunFolder
 from tests.conftest import Ganlm, files_of, tiny_config, training_metrics
@@ -284,7 +285,18 @@ def test_sampling_does_not_import_the_compiler(finished: Path) -> None:
 
 def test_run_json_says_what_ran(finished: Path) -> None:
     info, version = RunFolder(finished).info(), ganlm_core.__version__
-    kept = {"command", "device", "plugin_files", "plugins", "seconds", "seed", "shape", "status", "versions"}
+    kept = {
+        "command",
+        "device",
+        "plugin_files",
+        "plugins",
+        "seconds",
+        "seed",
+        "shape",
+        "status",
+        "versions",
+        "weights_step",
+    }
     assert info.keys() == kept
     assert (info["status"], info["device"], info["seed"], info["shape"]["noise"]) == ("finished", "cpu", 0, 4)
     assert info["versions"].keys() == {"python", "torch", "ganlm"}

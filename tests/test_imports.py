@@ -50,7 +50,7 @@ LEVELS = (
         "differences",
         "metrics",
     ),
-    ("evaluation", "testing", "experiment", "telemetry", "execution", "figures", "report", "sources", "rows"),
+    ("evaluation", "testing", "experiment", "telemetry", "course", "execution", "figures", "report", "sources", "rows"),
     ("cli", "__main__"),
 )
 """A module imports from the rows above its own, and in its own row from what stands to its left."""

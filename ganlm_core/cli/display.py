@@ -16,8 +16,9 @@ from rich.table import Column, Table
 from ganlm_core import report
 from ganlm_core.cli.output import echo_json, metric_cell, results
 from ganlm_core.config import RunConfig
+from ganlm_core.course import Display
 from ganlm_core.errors import GanlmError
-from ganlm_core.execution import Display, execute
+from ganlm_core.execution import execute
 from ganlm_core.experiment import Experiment, prepare, run_name
 from ganlm_core.files import read_json
 from ganlm_core.plugins import Host
@@ -86,6 +87,9 @@ class ProgressDisplay(Display):
 
     def note(self, line: str) -> None:
         self.console.print(f"[dim]{escape(line)}[/]")
+
+    def warn(self, line: str) -> None:
+        self.console.print(f"[yellow]warning:[/] {escape(line)}")
 
     def stopping(self) -> None:
         self.progress.update(self.task, numbers="stopping after this; Ctrl-C again: at once")

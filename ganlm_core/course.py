@@ -1,0 +1,366 @@
+"""The course of a run: what happens around the loop of :mod:`ganlm_core.trainer`.
+
+Metrics, glances, checkpoints, signals, what is decided by all that, the final evaluation and the bundle.
+"""
+
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+from torch import nn
+
+from ganlm_core import bundle, checkpoint, telemetry, trainer, watch
+from ganlm_core.devices import arithmetic
+from ganlm_core.discovery import describe
+from ganlm_core.errors import DataError, GanlmError, Interrupted, NonFinite, TrainingError, UsageError
+from ganlm_core.evaluation import Values, round_values
+from ganlm_core.experiment import Experiment
+from ganlm_core.protocol import Generator
+from ganlm_core.runs import RunFolder, versions
+from ganlm_core.settings import TrainingOptions
+from ganlm_core.signals import caught_signals, interrupting_signals
+from ganlm_core.trainer import Metrics
+
+ROLLBACKS = 3
+"""Times that a run goes back after a collapse, each with half the learning rates of the time before."""
+
+
+class Display:
+    """What a run tells whoever watches it. This one says nothing; the command line's shows progress."""
+
+    def started(self, experiment: Experiment, folder: RunFolder, step: int) -> None: ...
+
+    def logged(self, step: int, record: Mapping[str, float]) -> None: ...
+
+    def evaluated(self, step: int, values: Values, samples: list[str]) -> None:
+        """A glance during training; the final evaluation is in the bundle."""
+
+    def finishing(self, weights_step: int) -> None:
+        """The final evaluation begins, of the weights of that step."""
+
+    def note(self, line: str) -> None: ...
+
+    def warn(self, line: str) -> None: ...
+
+    def stopping(self) -> None:
+        """A signal asked for the end. Called in its handler, amid anything: it may note that but not write."""
+
+    def ended(self, folder: RunFolder, status: str) -> None: ...
+
+
+class _Stopped(Exception):
+    """Raised after a step, to leave the loop before its end."""
+
+
+class _Collapsed(Exception):
+    """Raised after a step, to leave the loop and go back; says what was seen."""
+
+
+@dataclass
+class _Progress:
+    """How far a run is, beside its step and its tensors; a checkpoint keeps it.
+
+    ``evaluations``: columns of the final table. ``history``: what every glance found. ``records``: lines of
+    metrics.jsonl. ``good``: the step to go back to after a collapse. ``stopped``: why training ended before its last
+    step, if it did.
+    """
+
+    evaluations: dict[str, Values] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    records: int = 0
+    good: int = 0
+    rollbacks: int = 0
+    stopped: str = ""
+
+
+@dataclass
+class Course:
+    """One training in its folder: what happens around the loop."""
+
+    experiment: Experiment
+    folder: RunFolder
+    display: Display
+    progress: _Progress = field(default_factory=_Progress)
+    step: int = 0
+    finishing: bool = False
+    signals: list[int] = field(default_factory=list)
+
+    @cached_property
+    def options(self) -> TrainingOptions:
+        return self.experiment.config.training
+
+    @cached_property
+    def real(self) -> Values:
+        """How varied real text is: what samples are compared with."""
+        return telemetry.real_variety(self.experiment)
+
+    def begin(self) -> None:
+        experiment = self.experiment
+        self.folder.write_info(
+            status="started",
+            command=sys.argv,
+            device=str(experiment.device),
+            seed=experiment.config.training.seed,
+            versions=versions(),
+            shape=asdict(experiment.shape),
+            plugins={
+                kind: experiment.host.origin(kind, getattr(experiment.config, kind).name)
+                for kind in ("generator", "discriminator", "algorithm")
+            },
+            plugin_files=experiment.host.files,
+        )
+        try:
+            self._milestone(0)
+        except GanlmError:
+            raise
+        except Exception as error:
+            raise TrainingError(self._blame(error)) from error
+        self._save(0)
+
+    def restore(self) -> None:
+        note = self._load()
+        if note:
+            self.display.note(note)
+        self.folder.write_info(status="started")
+
+    def _load(self, step: int | None = None) -> str:
+        """Go back to the checkpoint of ``step``, or of the newest; gives its note. Raises WeightsError, DataError."""
+        optimizers = {name: each.optimizer for name, each in self.experiment.optimizers.items()}
+        found = checkpoint.load(
+            self.folder.checkpoints, modules=self.experiment.modules, optimizers=optimizers, step=step
+        )
+        extra = found.extra
+        if extra["data"] != self.experiment.fingerprint():
+            raise DataError(
+                f"the training data of {self.folder.path} are not what they were when it was started; "
+                "put the old data back, or start a new run"
+            )
+        self.step = found.step
+        self.experiment.batches.drawn, self.experiment.batches.tokens_drawn = extra["batches"]
+        self.progress = _Progress(**extra["progress"])
+        self.folder.truncate_metrics(self.progress.records)
+        return found.note
+
+    def train(self) -> None:
+        experiment = self.experiment
+        self.display.started(experiment, self.folder, self.step)
+        self._notify("ganlm_run_started", folder=self.folder.path, config=experiment.config.to_dict())
+        status, began, earlier = "failed", time.monotonic(), self.folder.info().get("seconds", 0)
+        try:
+            with caught_signals(self.display.stopping) as self.signals:
+                self._train()
+            self.finishing = True
+            with interrupting_signals():
+                if self.signals:  # one that came while the last checkpoint was written
+                    raise KeyboardInterrupt
+                self._finish()
+            status = "finished"
+        except KeyboardInterrupt:
+            status = "interrupted"
+            raise Interrupted(f"interrupted {self._when()}; {self._checkpoint_kept()}, {self._go_on()}") from None
+        except UsageError:
+            raise
+        except Exception as error:
+            raise self._explained(error) from error
+        finally:
+            with suppress(GanlmError):  # a disk that refuses this too has a better error on its way
+                self.folder.write_info(status=status, seconds=round(earlier + time.monotonic() - began, 1))
+            self.display.ended(self.folder, status)
+            self._notify("ganlm_run_ended", status=status)
+
+    def _train(self) -> None:
+        """The loop, to its last step or to where something stops it; from an earlier step again after a collapse."""
+        while self.step < self.options.steps and not self.progress.stopped:
+            try:
+                self._loop()
+            except _Stopped:
+                self.display.note(f"stopped after step {self.step}: {self.progress.stopped}")
+            except _Collapsed as collapse:
+                self._roll_back(str(collapse))
+            except NonFinite as error:
+                if self.options.on_collapse != "rollback":
+                    raise
+                self.display.warn(str(error))
+                self._roll_back(str(error))
+
+    def _loop(self) -> None:
+        experiment = self.experiment
+        trainer.train(
+            experiment.algorithm,
+            {name: each.slowed(self._pace) for name, each in experiment.optimizers.items()},
+            experiment.batches,
+            start=self.step,
+            steps=self.options.steps,
+            clip=self.options.clip,
+            after_step=self.after_step,
+            average=experiment.average,
+            arithmetic=arithmetic(experiment.device, self.options.precision),
+        )
+
+    @property
+    def _pace(self) -> float:
+        """What is left of the learning rates: a collapse halves them, because the same steps would collapse again."""
+        return 0.5**self.progress.rollbacks
+
+    def _roll_back(self, reason: str) -> None:
+        """Go back to where the run was good, with lower learning rates, or end there if that has not helped before.
+
+        A run that is killed here does the same again: the later checkpoints go first, then the good one is replaced.
+        """
+        rollbacks = self.progress.rollbacks + 1
+        self._load(self.progress.good)
+        checkpoint.remove_after(self.folder.checkpoints, self.step)
+        self.progress.rollbacks = rollbacks
+        self._record({"step": self.step, "rollback": rollbacks, "reason": reason})
+        if rollbacks > ROLLBACKS:
+            self.progress.stopped = f"it went wrong again after {ROLLBACKS} rollbacks"
+        self._save(self.step)
+        going_on = f"going on with {self._pace:g} of the learning rates"
+        self.display.note(f"back at step {self.step}; {self.progress.stopped or going_on}")
+
+    def _when(self) -> str:
+        return "in the final evaluation" if self.finishing else f"after step {self.step}"
+
+    def _checkpoint_kept(self) -> str:
+        return f"the checkpoint of step {checkpoint.latest(self.folder.checkpoints).step} is kept"
+
+    def _go_on(self) -> str:
+        plugins = [word for file in self.experiment.host.files for word in ("--plugin", file)]
+        return f"go on with: {shlex.join(['ganlm', 'run', '--resume', str(self.folder.path), *plugins])}"
+
+    def _explained(self, error: Exception) -> GanlmError:
+        """An error with what is left of the run. What is not ours, a bug in a plugin, becomes a TrainingError."""
+        if isinstance(error, TrainingError):
+            return type(error)(f"{error}; {self._checkpoint_kept()} in {self.folder.path}")
+        if isinstance(error, GanlmError):
+            return type(error)(f"{error}; {self._checkpoint_kept()}, {self._go_on()}")
+        return TrainingError(f"{self._blame(error)}; {self._checkpoint_kept()} in {self.folder.path}")
+
+    def _blame(self, error: Exception) -> str:
+        culprit = self.experiment.culprit(error)
+        return f"{self._when()}, {culprit} failed with {describe(error)}; --debug shows where"
+
+    def after_step(self, step: int, metrics: Metrics) -> None:
+        self.step, options = step, self.options
+        last = step == options.steps
+        evaluated = last or step % options.evaluate_every == 0
+        if last or step % options.log_every == 0:
+            self._log(step, metrics)
+        if evaluated:
+            self._glance(step)
+        self._milestone(step)
+        due = last or step % options.checkpoint_every == 0 or (evaluated and options.on_collapse == "rollback")
+        if due or self.signals or self.progress.stopped:
+            self._save(step)
+        if self.signals:
+            raise KeyboardInterrupt
+        if self.progress.stopped:
+            raise _Stopped
+
+    def _log(self, step: int, metrics: Metrics) -> None:
+        record = {name: value.item() for name, value in metrics.items()} | {
+            "tokens": self.experiment.batches.tokens_drawn
+        }
+        self._record({"step": step, **record})
+        self.display.logged(step, record)
+        self._notify("ganlm_step_ended", step=step, metrics=record)
+
+    def _record(self, record: Mapping[str, Any]) -> None:
+        self.folder.append_metrics(record)
+        self.progress.records += 1
+
+    def _glance(self, step: int) -> None:
+        values, samples = telemetry.glance(self.experiment, step)
+        history = self.progress.history
+        history.append({"step": step, **values})
+        collapse = watch.collapse(history, self.real)
+        self._record({"step": step, "evaluation": values} | ({"collapse": collapse} if collapse else {}))
+        self.folder.write_samples(step, samples)
+        self.display.evaluated(step, values, samples)
+        self._notify("ganlm_evaluated", step=step, evaluation=values, samples=samples)
+        if watch.since_best(history) == 0:
+            self.experiment.keep_as_best()
+        if not collapse:
+            self.progress.good = step
+        elif not watch.collapse(history[:-1], self.real):
+            self._collapsed(f"the generator collapsed after step {step}: {collapse}")
+        if 0 < self.options.patience <= watch.since_best(history):
+            self._stop(f"no evaluation was better than that of step {watch.best(history)['step']}")
+
+    def _collapsed(self, message: str) -> None:
+        self.display.warn(message)
+        if self.options.on_collapse == "rollback":
+            raise _Collapsed(message)
+        if self.options.on_collapse == "stop":
+            self._stop("the generator collapsed")
+
+    def _stop(self, reason: str) -> None:
+        """Let this step be the last, unless it is anyway."""
+        if self.step < self.options.steps:
+            self.progress.stopped = reason
+
+    def _milestone(self, step: int) -> None:
+        """The evaluation that the last one is compared with: where adversarial training starts."""
+        if step == self.experiment.algorithm.adversarial_from < self.options.steps:
+            values, _ = self.experiment.judge.generator(self.experiment.generator, self.options.evaluation_samples)
+            self.progress.evaluations["before"] = round_values(values)
+
+    def _kept(self) -> tuple[int, Mapping[str, nn.Module]]:
+        """The networks that are evaluated and shared, and the step of their weights."""
+        if self.experiment.best is None or not self.progress.history:
+            return self.step, self.experiment.shared_networks
+        return int(watch.best(self.progress.history)["step"]), dict(self.experiment.best)
+
+    def _save(self, step: int) -> None:
+        experiment = self.experiment
+        checkpoint.save(
+            self.folder.checkpoints,
+            step,
+            modules=experiment.modules,
+            optimizers={name: each.optimizer for name, each in experiment.optimizers.items()},
+            networks=self._kept()[1],
+            extra={
+                "batches": [experiment.batches.drawn, experiment.batches.tokens_drawn],
+                "data": experiment.fingerprint(),
+                "progress": asdict(self.progress),
+            },
+            protect=[self.progress.good] if self.options.on_collapse == "rollback" else [],
+        )
+
+    def _finish(self) -> None:
+        """The final evaluation and the bundle."""
+        experiment, judge, n = self.experiment, self.experiment.judge, self.options.evaluation_samples
+        weights_step, networks = self._kept()
+        self.display.finishing(weights_step)
+        generator = networks["generator"]
+        assert isinstance(generator, Generator)
+        found, samples = judge.generator(generator, n)
+        values = round_values(found)
+        self._record({"step": self.step, "weights_step": weights_step, "evaluation": values})
+        self.folder.write_samples(None, samples)
+        self._notify("ganlm_evaluated", step=self.step, evaluation=values, samples=samples)
+        references = judge.references(n, experiment.log_frequencies)
+        rows = self.progress.evaluations | {"after": values}
+        rows |= {key: round_values(judge.judge(subject)) for key, subject in references.items()}
+        protocol = {"samples": n, "temperature": 1.0, "seed": self.options.seed, "weights_step": weights_step}
+        stopped = {"stopped": self.progress.stopped} if self.progress.stopped else {}
+        self.folder.write_info(weights_step=weights_step, **stopped)
+        bundle.save(
+            self.folder.bundle,
+            config=bundle.shared_config(experiment.config, self.folder),
+            shape=experiment.shape,
+            networks=networks,
+            tokenizer=experiment.tokenizer,
+            evaluation=protocol | rows,
+            host=experiment.host,
+            held_out=experiment.corpus.validation[:n],
+        )
+
+    def _notify(self, hook: str, **arguments: Any) -> None:
+        for warning in self.experiment.host.notify(hook, **arguments):
+            self.display.note(warning)
