@@ -48,7 +48,7 @@ def write(run: RunFolder, host: Host, results: Table) -> Path:
 
 def render(run: RunFolder, host: Host, results: Table) -> str:
     """The page. The same run gives the same text."""
-    records, config, info = run.read_metrics(), run.load_config(host), run.info()
+    config, info = run.load_config(host), run.info()
     evaluation = evaluation_of(run)
     samples = dict(_samples(run))
     last = next(reversed(samples.values()), [])
@@ -60,17 +60,16 @@ def render(run: RunFolder, host: Host, results: Table) -> str:
         command=shlex.join(["ganlm", "run", "--config", str(run.path / "config.toml")]),
         evaluation=evaluation,
         results=results,
-        training=[(each.title, figures.svg(each)) for each in training_figures(records)],
-        quality=[(each.title, figures.svg(each)) for each in evaluation_figures(records, evaluation)],
+        training=[(each.title, figures.svg(each)) for each in training_figures(run.step_records())],
+        quality=[(each.title, figures.svg(each)) for each in evaluation_figures(run.glance_records(), evaluation)],
         samples=samples,
         neighbours=_neighbours(last, config, host),
         toml=run.config(),
     )
 
 
-def training_figures(records: Sequence[Mapping[str, Any]]) -> list[Figure]:
+def training_figures(steps: Sequence[Mapping[str, Any]]) -> list[Figure]:
     """The losses together, the gradient norms together, and every other number of the steps by itself."""
-    steps = [record for record in records if "evaluation" not in record]
     names = list(dict.fromkeys(name for record in steps for name in record if name not in ("step", "tokens")))
     groups: dict[str, list[str]] = {}
     for name in names:
@@ -82,10 +81,10 @@ def training_figures(records: Sequence[Mapping[str, Any]]) -> list[Figure]:
     ]
 
 
-def evaluation_figures(records: Sequence[Mapping[str, Any]], evaluation: Mapping[str, Any]) -> list[Figure]:
+def evaluation_figures(glances: Sequence[Mapping[str, Any]], evaluation: Mapping[str, Any]) -> list[Figure]:
     """Each metric in the course of the training, with the levels of real text and of the unigram model."""
-    glances = [{"step": record["step"], **record["evaluation"]} for record in records if "evaluation" in record]
-    names = list(dict.fromkeys(name for glance in glances for name in glance if name != "step"))
+    points = [{"step": glance["step"], **glance["evaluation"]} for glance in glances]
+    names = list(dict.fromkeys(name for point in points for name in point if name != "step"))
     found = []
     for name in names:
         levels = {
@@ -94,7 +93,7 @@ def evaluation_figures(records: Sequence[Mapping[str, Any]], evaluation: Mapping
             if name in evaluation.get(key, {})
         }
         title = name.replace("_", " ")
-        found.append(Figure(title, "step", title, [_curve(glances, name, title)], levels))
+        found.append(Figure(title, "step", title, [_curve(points, name, title)], levels))
     return found
 
 

@@ -140,6 +140,14 @@ class RunFolder:
         except ValueError as error:
             raise WeightsError(f"{self.metrics} is damaged ({error}); remove that line or start the run anew") from None
 
+    def step_records(self) -> list[dict[str, Any]]:
+        """The records of logged steps alone: neither of evaluations nor of rollbacks."""
+        return [record for record in self.read_metrics() if not {"evaluation", "rollback"} & record.keys()]
+
+    def glance_records(self) -> list[dict[str, Any]]:
+        """The records of the evaluations in the course of training, without the final one, which has other weights."""
+        return [record for record in self.read_metrics() if "evaluation" in record and "weights_step" not in record]
+
     def truncate_metrics(self, records: int) -> None:
         """Keep the first ``records`` records: a run that resumes from an older checkpoint writes the others again."""
         kept = self.read_metrics()[:records]

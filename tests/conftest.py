@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 # Before anything imports torch: tiny networks are slower on several threads, and the processes that a test starts
 # must add in the order in which this one does.
@@ -20,9 +20,6 @@ from ganlm_core.config import RunConfig, make_config
 from ganlm_core.plugins import Host, default_host
 from tests.bundles import bundle_parts, install_distribution
 from tests.environments import ROOT, build
-
-if TYPE_CHECKING:
-    from ganlm_core.runs import RunFolder
 
 Ganlm = Callable[..., tuple[int, str, str]]
 
@@ -88,14 +85,10 @@ def _tiny(options: type[Options]) -> dict[str, int]:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder by its path, but for run.json, which tells when and where the run was."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "run.json")
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
-
-
-def training_metrics(run: "RunFolder") -> list[dict[str, float]]:
-    """The records of metrics.jsonl that are about steps and not about evaluations."""
-    return [record for record in run.read_metrics() if "evaluation" not in record]
+    """Every file below a folder by its path, but for run.json and the report, which tell when and where the run was."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    own = ("run.json", "report.html")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.name not in own}
 
 
 @pytest.fixture(scope="module")

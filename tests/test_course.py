@@ -17,7 +17,7 @@ from ganlm_core.execution import execute
 from ganlm_core.experiment import Experiment, prepare
 from ganlm_core.plugins import default_host
 from ganlm_core.runs import RunFolder
-from tests.conftest import WARM, Ganlm, files_of, tiny_config, training_metrics
+from tests.conftest import WARM, Ganlm, files_of, tiny_config
 
 Glances = Callable[[Callable[[int, Values], Values]], None]
 """Puts a function of the step and of the true values in the place of what glances find."""
@@ -124,7 +124,7 @@ def test_a_run_stops_when_evaluations_get_no_better(tmp_path: Path, glances: Gla
     glances(nlls(3, 1, 2, 2, 2, 2))
     run = tmp_path / "run"
     witness = watched(run, patience=patience)
-    assert [record["step"] for record in training_metrics(RunFolder(run))] == list(range(1, last + 1))
+    assert [record["step"] for record in RunFolder(run).step_records()] == list(range(1, last + 1))
     info, reason = RunFolder(run).info(), "no evaluation was better than that of step 2"
     assert (info["status"], info["weights_step"]) == ("finished", last)
     assert info.get("stopped") == (reason if last < 6 else None)
@@ -217,7 +217,7 @@ def test_a_run_goes_back_to_where_it_was_good_and_on_with_half_the_learning_rate
     witness = watched(run, on_collapse="rollback", evaluate_every=2, checkpoint_every=1)
     assert rates == [[0, 0.003, 0.001], [2, 0.0015, 0.0005]]
     records = RunFolder(run).read_metrics()
-    assert [record["step"] for record in training_metrics(RunFolder(run))] == [1, 2, 2, 3, 4, 5, 6]
+    assert [record["step"] for record in RunFolder(run).step_records()] == [1, 2, 3, 4, 5, 6]
     words = f"entropy fell from 4.2 to 0.1 nats; {seen}"
     (told,) = [record for record in records if "rollback" in record]
     assert told == {"step": 2, "rollback": 1, "reason": f"the generator collapsed after step 4: {words}"}
@@ -318,7 +318,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
         execute(config(**SETTINGS), out=run)
     info = RunFolder(run).info()
     assert (info["weights_step"], info["stopped"]) == (2, "no evaluation was better than that of step 2")
-    assert [record["step"] for record in training_metrics(RunFolder(run))] == [1, 2, 2, 3, 4]
+    assert [record["step"] for record in RunFolder(run).step_records()] == [1, 2, 3, 4]
     return run
 
 

@@ -23,6 +23,7 @@ LEVELS = (
         "config",
         "about",
         "runs",
+        "watch",
         "scaffold",
         "header",
         "measures",

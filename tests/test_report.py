@@ -35,7 +35,6 @@ def test_curves_of_one_kind_share_a_figure() -> None:
     records = [
         {"step": 1, "mle_loss": 4.0, "mle_gradient_norm": 1.0, "tokens": 9},
         {"step": 2, "discriminator_loss": 1.5, "generator_loss": 0.5, "entropy": 2.0, "tokens": 20},
-        {"step": 2, "evaluation": {"valid": 0.5}},
     ]
     found = {figure.title: [curve.name for curve in figure.curves] for figure in report.training_figures(records)}
     assert found == {
@@ -43,7 +42,8 @@ def test_curves_of_one_kind_share_a_figure() -> None:
         "gradient norms": ["mle"],
         "entropy": ["entropy"],
     }
-    [valid] = report.evaluation_figures(records, {"real": {"valid": 1.0}, "unigram": {"valid": 0.0}})
+    glances = [{"step": 2, "evaluation": {"valid": 0.5}}]
+    [valid] = report.evaluation_figures(glances, {"real": {"valid": 1.0}, "unigram": {"valid": 0.0}})
     assert (valid.curves[0].x, valid.curves[0].y) == ([2.0], [0.5])
     assert valid.levels == {"real text": 1.0, "unigram model": 0.0}
 

@@ -19,7 +19,7 @@ from ganlm_core.plugins import default_host
 from ganlm_core.protocol import Shape
 from ganlm_core.runs import RunFolder
 from ganlm_core.settings import OPTIMIZERS, TOKENIZERS
-from tests.conftest import WARM, Ganlm, files_of, tiny_config, training_metrics
+from tests.conftest import WARM, Ganlm, files_of, tiny_config
 
 HOST = default_host()
 PAIRS = list(itertools.product(HOST.specs("generator"), HOST.specs("discriminator")))
@@ -38,7 +38,7 @@ def test_a_pair_trains_saves_loads_and_resumes(generator: str, discriminator: st
     config = tiny_config(generator, discriminator, algorithm_options=warmup(generator))
     run = execute(config, out=tmp_path / "run")
     saved = files_of(run.bundle)
-    last = training_metrics(run)[-1]
+    last = run.step_records()[-1]
     assert {"generator_loss", "discriminator_loss"} <= last.keys()
     assert None not in last.values(), "a number that is not finite"
 
@@ -62,7 +62,7 @@ def test_a_pair_trains_saves_loads_and_resumes(generator: str, discriminator: st
 def trained(folder: Path, **settings: Any) -> RunFolder:
     """A run of an LSTM against a Conv1D, all of whose numbers are finite."""
     run = execute(tiny_config("lstm", "conv", algorithm_options=WARM, **settings), out=folder)
-    assert all(None not in record.values() for record in training_metrics(run))
+    assert all(None not in record.values() for record in run.step_records())
     assert bundle.verify(run.bundle)[-1].detail == "identical"
     return run
 
@@ -87,7 +87,7 @@ def test_every_discriminator_takes_a_penalty_on_its_gradient(discriminator: str,
             algorithm_options=warmup("mlp"),
             steps=1,
         )
-        losses.append(training_metrics(execute(config, out=tmp_path / penalty))[-1]["discriminator_loss"])
+        losses.append(execute(config, out=tmp_path / penalty).step_records()[-1]["discriminator_loss"])
     assert losses[1] > losses[0]
 
 
