@@ -111,6 +111,12 @@ class StraightThrough(_DrawsIds, _Relaxation):
         return sampling.relaxed_sample(generator, batch.noise, self.options.temperature, hard=True)
 
 
+def _log_reward(batch: Batch, reward: Tensor) -> None:
+    """The mean and the variance of what each sequence earned (B,)."""
+    batch.log("reward", reward.mean())
+    batch.log("reward_variance", reward.var(correction=0))
+
+
 class _ScoreFunction(_DrawsIds):
     """The part of ``reinforce`` and ``rollout`` that turns rewards into a surrogate loss."""
 
@@ -170,7 +176,7 @@ class Reinforce(_ScoreFunction):
         with torch.no_grad():
             reward = -cost(drawn.tokens, drawn.mask)
         log_probs = sampling.log_likelihood(generator, batch.noise, drawn.tokens, drawn.mask)
-        batch.log("reward", per_sequence(reward, drawn.mask).mean())
+        _log_reward(batch, per_sequence(reward, drawn.mask))
         return self.surrogate(log_probs, self._returns(reward, log_probs.detach(), drawn.mask), drawn.mask)
 
     def _returns(self, reward: Tensor, log_probs: Tensor, mask: Tensor) -> Tensor:
@@ -208,7 +214,7 @@ class Rollout(_ScoreFunction):
         drawn = sampling.sample(generator, batch.noise)
         values = self._values(generator, batch.noise, drawn, cost)
         log_probs = sampling.log_likelihood(generator, batch.noise, drawn.tokens, drawn.mask)
-        batch.log("reward", values[:, -1].mean())
+        _log_reward(batch, values[:, -1])
         return self.surrogate(log_probs, values, drawn.mask)
 
     @torch.no_grad()
@@ -269,7 +275,7 @@ class Importance(_DrawsIds):
             proposal = own - log_q[:, real:].sum(dim=1)
             weights = (proposal + reward).softmax(dim=0)
             expected = self.options.baseline * proposal.softmax(dim=0)
-        batch.log("reward", reward.mean())
+        _log_reward(batch, reward)
         batch.log("effective_samples", 1 / weights.square().sum())
         return -((weights - expected) * own).sum() - log_p[:, :real].sum(dim=1).mean()
 

@@ -6,10 +6,11 @@ from torch import Tensor
 
 from ganlm_core import sampling
 from ganlm_core.errors import UsageError
-from ganlm_core.estimators import Gumbel, Reinforce, Rollout, Softmax, StraightThrough
+from ganlm_core.estimators import Gumbel, Importance, Reinforce, Rollout, Softmax, StraightThrough
 from ganlm_core.protocol import EOS, Batch, Estimator, Generator, mask_of, per_sequence
 from ganlm_core.standard import (
     GumbelOptions,
+    ImportanceOptions,
     ReinforceOptions,
     RolloutOptions,
     SoftmaxOptions,
@@ -137,6 +138,21 @@ def test_rollouts_refuse_a_one_shot_generator() -> None:
         "rollouts complete prefixes, and TinyOneShot writes all positions at once; "
         "choose an autoregressive generator, or --estimator reinforce"
     )
+
+
+@pytest.mark.parametrize(
+    "estimator", [Reinforce(ReinforceOptions()), Rollout(RolloutOptions(samples=1)), Importance(ImportanceOptions())]
+)
+def test_the_mean_and_the_variance_of_the_rewards_are_logged(estimator: Estimator) -> None:
+    """Half the sequences cost 1 and half cost 3."""
+    batch = make_batch(rows=8)
+
+    def cost(sequence: Tensor, mask: Tensor) -> Tensor:
+        return torch.tensor([1.0, 3.0]).repeat(len(sequence) // 2)
+
+    estimator(TinyGenerator(), batch, cost)
+    assert batch.metrics["reward"].item() == -2
+    assert batch.metrics["reward_variance"].item() == 1
 
 
 def test_position_rewards_are_discounted_sums_of_what_is_to_come() -> None:

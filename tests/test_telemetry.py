@@ -1,14 +1,16 @@
 """A glance at a run: each number against one worked by hand, and that it costs the run nothing but time."""
 
 import math
+import re
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from ganlm_core import sampling, telemetry
+from ganlm_core import course, sampling, telemetry, watch
 from ganlm_core.corpora import spread
 from ganlm_core.evaluation import nll_bound
 from ganlm_core.experiment import Experiment, prepare
@@ -16,6 +18,7 @@ from ganlm_core.metrics import Conditions, Measured, Subject
 from tests.conftest import WARM, tiny_config
 
 LOG2 = math.log(2)
+ROOT = Path(__file__).parent.parent
 
 
 def experiment(generator: str = "lstm", **settings: Any) -> Experiment:
@@ -127,3 +130,17 @@ def test_sentences_are_taken_evenly_from_all_there_are() -> None:
     gaps = {int(after) - int(before) for before, after in pairwise(taken)}
     assert gaps == {3, 4}
     assert spread(texts[:10], telemetry.SENTENCES) == texts[:10]
+
+
+def test_every_name_is_on_the_page_and_the_page_has_the_numbers_of_the_code(lstm: Experiment) -> None:
+    page = (ROOT / "docs" / "watching.md").read_text(encoding="utf-8")
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "ganlm_core").rglob("*.py")]
+    logged = {name for source in sources for name in re.findall(r'batch\.log\(\s*"(\w+)"', source)}
+    assert {"accuracy", "entropy", "reward", "reward_variance"} <= logged
+    of_metrics = lstm.judge.judge(Subject(["the dog sleeps ."])).keys() | {"process_nll"}
+    glanced = telemetry.glance(lstm, 6)[0].keys() - of_metrics
+    assert {"validation_nll", "discriminator_accuracy"} <= glanced
+    assert {name for name in logged | glanced if f"`{name}`" not in page} == set()
+    assert (telemetry.SENTENCES, watch.REPEATING, course.ROLLBACKS, telemetry.NOISE_DRAWS) == (256, 1 / 5, 3, 1)
+    for words in ("256 sentences", "less than a fifth", "after three times", "from one draw"):
+        assert words in page
