@@ -14,7 +14,7 @@ from pathlib import Path
 from ganlm_core.config import PREFIXES, resolve
 from ganlm_core.plugins import default_host
 from ganlm_core.runs import RunFolder
-from tests.conftest import TINY, training_metrics
+from tests.conftest import TINY
 
 FILE = Path(__file__).with_suffix(".json")
 RUN = ["--corpus.size", "100", "--steps", "3", "--batch-size", "6", "--log-every", "1",
@@ -40,7 +40,7 @@ def arguments(recipe: str) -> list[str]:
 def losses(recipe: str, folder: Path, main: Callable[[list[str]], int]) -> Losses:
     """Every loss of each of the three steps; ``main`` is the command line."""
     assert main([*arguments(recipe), "--out", str(folder)]) == 0
-    records = training_metrics(RunFolder(folder))
+    records = RunFolder(folder).step_records()
     return [{key: value for key, value in record.items() if key.endswith("_loss")} for record in records]
 
 
