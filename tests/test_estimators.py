@@ -7,7 +7,7 @@ from torch import Tensor
 from ganlm_core import sampling
 from ganlm_core.errors import UsageError
 from ganlm_core.estimators import Gumbel, Importance, Reinforce, Rollout, Softmax, StraightThrough
-from ganlm_core.protocol import EOS, Batch, Estimator, Generator, mask_of, per_sequence
+from ganlm_core.protocol import EOS, PAD, Batch, Estimator, Generator, mask_of, per_sequence
 from ganlm_core.standard import (
     GumbelOptions,
     ImportanceOptions,
@@ -162,6 +162,29 @@ def test_position_rewards_are_discounted_sums_of_what_is_to_come() -> None:
     returns = estimator._returns(reward, torch.zeros(2, 3), mask)
     # Shares of the mean: 1, 2, 3 and 1, 2. Padding is paid nothing.
     assert returns.tolist() == [[1 + 1 + 0.75, 2 + 1.5, 3.0], [2.0, 2.0, 0.0]]
+
+
+@pytest.mark.parametrize("chunk", [4096, 1])
+def test_the_value_of_a_prefix_stays_with_its_sentence_and_position(chunk: int) -> None:
+    """A completion earns 100 for its first word, 10 for its second and 1 for its third: a prefix keeps what it has,
+    the last position is paid for what was drawn, and nobody is paid for padding."""
+    torch.manual_seed(9)
+    generator, noise = TinyGenerator(), torch.randn(32, SHAPE.noise)
+    drawn = sampling.sample(generator, noise)
+    assert {int(count) for count in drawn.mask.sum(dim=1)} == {1, 2, 3}
+    worth = torch.tensor([100.0, 10.0, 1.0])
+
+    def cost(sequence: Tensor, mask: Tensor) -> Tensor:
+        assert sequence[~mask].eq(PAD).all()
+        return -(sequence * worth).sum(dim=1)
+
+    values = Rollout(RolloutOptions(samples=5, chunk=chunk))._values(generator, noise, drawn, cost)
+    earned = (drawn.tokens * worth).cumsum(dim=1)
+    most = earned + torch.tensor([55.0, 5.0, 0.0]) * (drawn.tokens != EOS)
+    assert (values >= earned).all() and (values <= most).all()
+    assert values[:, -1].equal(earned[:, -1])
+    ended = drawn.tokens.eq(EOS).cumsum(dim=1).bool()
+    assert values[ended].equal(earned[ended])
 
 
 def test_a_moving_average_is_part_of_the_state() -> None:
