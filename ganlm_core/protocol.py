@@ -65,7 +65,8 @@ class AutoregressiveGenerator(Generator):
     """p(token t | noise, tokens before t), with the state carried from step to step.
 
     ``prior`` is (V,): the log frequencies over all positions. ``forward(noise, tokens)`` gives logits (B, T, V) in
-    which position t has seen ``tokens[:, :t]`` only, so ``forward`` of a sequence scores that same sequence.
+    which position t has seen ``tokens[:, :t]`` only, so ``forward`` of a sequence scores that same sequence. T may be
+    less than the shape's length.
     A subclass needs ``start`` and ``step``; a ``forward`` of its own may do all positions at once.
     """
 

@@ -239,13 +239,15 @@ def log_marginal(generator: Generator, noise: Tensor, tokens: Tensor, mask: Tens
     Exact for generators without noise. Otherwise by Jensen's inequality too low on average as log p(tokens), the less
     so the larger K (Burda et al. 2016, theorem 1, with the prior as the proposal).
     """
+    lengths = mask.sum(dim=1)
+    scores = torch.empty(noise.shape[:2], device=tokens.device)
     rows = max(1, LOGITS // (tokens.shape[1] * generator.shape.vocabulary))
-
-    def scores(noise: Tensor) -> Tensor:
-        parts = zip(noise.split(rows), tokens.split(rows), mask.split(rows), strict=True)
-        return torch.cat([log_likelihood(generator, *part, policy).sum(dim=1) for part in parts])
-
-    return torch.stack([scores(each) for each in noise]).logsumexp(dim=0) - math.log(len(noise))
+    for part in lengths.argsort().split(rows):  # by length, so that little padding is scored
+        upto = slice(int(lengths[part].max()))
+        for k, each in enumerate(noise):
+            found = log_likelihood(generator, each[part], tokens[part, upto], mask[part, upto], policy)
+            scores[k, part] = found.sum(dim=1)
+    return scores.logsumexp(dim=0) - math.log(len(noise))
 
 
 def of_tokens(distribution: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:

@@ -91,12 +91,14 @@ def check_probabilities(case: Case) -> None:
 
 
 def check_causal(case: Case) -> None:
-    """The logits of a position do not depend on its token or on later ones."""
+    """The logits of a position do not depend on its token or on later ones, nor on whether there are any."""
     built, noise, tokens = _autoregressive(case), references.noise(4), references.tokens(4)
     expected = built(noise, tokens)
     for position in range(SHAPE.length):
         seen = close(built(noise, _changed(tokens, position))[:, : position + 1], expected[:, : position + 1])
         case.expect(seen, f"sees the token at position {position} before it is drawn; shift the input, mask attention")
+        short = close(built(noise, tokens[:, : position + 1]), expected[:, : position + 1])
+        case.expect(short, "scores the beginning of a sequence otherwise when it stands alone; take T from the tokens")
 
 
 def check_memory(case: Case) -> None:

@@ -70,6 +70,17 @@ class Peeks(Recurrent):
         return self.advance(tokens, self.start(noise))[0]
 
 
+@breaks(
+    "generator",
+    "generators.check_causal",
+    "scores the beginning of a sequence otherwise when it stands alone; take T from the tokens",
+)
+class Stretches(Recurrent):
+    def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
+        logits = super().forward(noise, tokens)
+        return logits * (logits.shape[1] / self.shape.length)
+
+
 @breaks("generator", "generators.check_memory", "does not see the token before; feed the last token into step")
 class Late(Recurrent):
     """Sees the token before the last one only."""
