@@ -68,7 +68,10 @@ class Gumbel(_Relaxation):
         return start * (end / start) ** progress
 
     def relax(self, generator: Generator, batch: Batch) -> Sequences:
-        return sampling.relaxed_sample(generator, batch.noise, self.temperature(batch.progress))
+        feed_drawn = self.options.feed == "drawn"
+        return sampling.relaxed_sample(
+            generator, batch.noise, self.temperature(batch.progress), feed_drawn=feed_drawn
+        )
 
 
 class Softmax(_Relaxation):

@@ -189,14 +189,21 @@ def unroll(
 
 
 def relaxed_sample(
-    generator: Generator, noise: Tensor, temperature: float, *, hard: bool = False, gumbel: bool = True
+    generator: Generator,
+    noise: Tensor,
+    temperature: float,
+    *,
+    hard: bool = False,
+    gumbel: bool = True,
+    feed_drawn: bool = False,
 ) -> Sequences:
     """Gumbel-softmax samples (B, T, V), differentiable in the generator (Jang et al. 2017, eq. 2).
 
     ``hard``: one-hots forward, with the gradient of the softmax (section 2.2). Without ``gumbel`` noise it is the
     softmax itself. The mask follows the likeliest words of the sample; beyond it the sequence is ``<pad>`` and carries
     no gradient. An autoregressive generator is fed its relaxed tokens, so that the gradient passes through the whole
-    sequence.
+    sequence; with ``feed_drawn`` it is fed the drawn ones, which are what it knows, and the gradient of a position
+    passes through its own logits alone.
     """
 
     def choose(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -205,9 +212,11 @@ def relaxed_sample(
             scores = scores - (-torch.rand_like(scores).log()).log()
         soft = (scores / temperature).softmax(dim=-1)
         ids = soft.argmax(dim=-1)
-        return (_straight_through(soft, ids) if hard else soft), ids
+        relaxed = _straight_through(soft, ids) if hard else soft
+        return (ids, relaxed) if feed_drawn else (relaxed, ids)
 
-    sequence, ids = unroll(generator, noise, choose)
+    fed, kept = unroll(generator, noise, choose)
+    sequence, ids = (kept, fed) if feed_drawn else (fed, kept)
     mask = mask_of(ids)
     padding = F.one_hot(torch.tensor(PAD, device=noise.device), sequence.shape[-1])
     return Sequences(torch.where(mask[..., None], sequence, padding.to(sequence.dtype)), mask)

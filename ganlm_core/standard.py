@@ -32,6 +32,11 @@ class WGANGPOptions(PenaltyOptions):
 class GumbelOptions(Options):
     temperature: float = option(1.0, "temperature of the softmax at the first adversarial step", min=0.001)
     final_temperature: float = option(0.2, "temperature at the last step; geometric in between", min=0.001)
+    feed: str = option(
+        "relaxed",
+        "what an autoregressive generator goes on from: relaxed words, or the drawn ones (Nie et al. 2019)",
+        choices=("relaxed", "drawn"),
+    )
 
 
 @dataclass(frozen=True)
