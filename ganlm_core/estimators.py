@@ -69,9 +69,7 @@ class Gumbel(_Relaxation):
 
     def relax(self, generator: Generator, batch: Batch) -> Sequences:
         feed_drawn = self.options.feed == "drawn"
-        return sampling.relaxed_sample(
-            generator, batch.noise, self.temperature(batch.progress), feed_drawn=feed_drawn
-        )
+        return sampling.relaxed_sample(generator, batch.noise, self.temperature(batch.progress), feed_drawn=feed_drawn)
 
 
 class Softmax(_Relaxation):
@@ -199,7 +197,8 @@ class Rollout(_ScoreFunction):
     """The score function with the value of each token estimated by Monte Carlo completions (Yu et al. 2017, eq. 4-6).
 
     Unbiased. Differs: the completions start from the state that the prefix reached instead of running it again,
-    and a baseline is taken from the rewards; the paper has none.
+    and a baseline is taken from the rewards; the paper has none. With ``rank`` the values are :func:`ranked`, and the
+    estimate is of another cost: of how the sentence does among the others of its batch.
     """
 
     autoregressive_only = True
@@ -215,10 +214,15 @@ class Rollout(_ScoreFunction):
                 "choose an autoregressive generator, or --estimator reinforce"
             )
         drawn = sampling.sample(generator, batch.noise)
-        values = self._values(generator, batch.noise, drawn, cost)
+        returns = self.returns(generator, batch, drawn, cost)
         log_probs = sampling.log_likelihood(generator, batch.noise, drawn.tokens, drawn.mask)
+        return self.surrogate(log_probs, returns, drawn.mask)
+
+    def returns(self, generator: AutoregressiveGenerator, batch: Batch, drawn: sampling.Sample, cost: Cost) -> Tensor:
+        """What each token is paid, (B, T): the value of the prefix that ends with it, by its rank if wanted."""
+        values = self._values(generator, batch.noise, drawn, cost)
         _log_reward(batch, values[:, -1])
-        return self.surrogate(log_probs, values, drawn.mask)
+        return ranked(values, drawn.mask, self.options.rank) if self.options.rank else values
 
     @torch.no_grad()
     def _values(self, generator: AutoregressiveGenerator, noise: Tensor, drawn: sampling.Sample, cost: Cost) -> Tensor:
@@ -238,6 +242,20 @@ class Rollout(_ScoreFunction):
         values = total / self.options.samples
         values[-1] = own
         return values.T
+
+
+def ranked(values: Tensor, mask: Tensor, sharpness: float) -> Tensor:
+    """Values (B, T) to sigmoid(sharpness * (0.5 - rank / B)), the bootstrapped rescaled activation of Guo et al. 2018.
+
+    The rank is that of a value among those of its position, the highest first; B counts these. However little the
+    values differ, and whatever their scale, the rewards of a position have the same mean and variance.
+    Differs: equal values share the mean of their ranks; only sentences that reach the position are ranked there.
+    """
+    others = values.unsqueeze(0)
+    higher = (others > values.unsqueeze(1)) & mask.unsqueeze(0)
+    equal = (others == values.unsqueeze(1)) & mask.unsqueeze(0)
+    rank = higher.sum(dim=1) + (equal.sum(dim=1) + 1) / 2
+    return (sharpness * (0.5 - rank / mask.sum(dim=0).clamp(min=1))).sigmoid().masked_fill(~mask, 0)
 
 
 class Importance(_DrawsIds):

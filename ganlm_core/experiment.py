@@ -199,9 +199,20 @@ def _optimizers(config: RunConfig, algorithm: Algorithm) -> dict[str, ScheduledO
                 f"the network '{name}' of algorithm '{config.algorithm.name}' has no optimiser; "
                 f"add a table [optimizer.{name}.adam] to the configuration"
             )
+    _check_parts(config, algorithm)
     return {
         name: build_optimizer(config.optimizers[name], net.parameters()) for name, net in algorithm.networks.items()
     }
+
+
+def _check_parts(config: RunConfig, algorithm: Algorithm) -> None:
+    """Raises UsageError where an optimiser cannot move a part of its network alone: what L-BFGS remembers is of all."""
+    for phase in algorithm.phases(config.training.steps - 1):
+        if phase.part is not None and config.optimizers[phase.network].name == "lbfgs":
+            raise UsageError(
+                f"algorithm '{config.algorithm.name}' moves a part of the {phase.network} at a time, and lbfgs moves "
+                f"all of it; choose another optimiser in [optimizer.{phase.network}]"
+            )
 
 
 def _notes(config: RunConfig, corpus: Corpus, shape: Shape, cut: int, algorithm: Algorithm) -> Iterator[str]:

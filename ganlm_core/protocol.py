@@ -198,11 +198,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Phase:
-    """One optimiser step of one network: ``loss`` maps a fresh batch to the scalar that ``network`` minimises."""
+    """One optimiser step of one network: ``loss`` maps a fresh batch to the scalar that ``network`` minimises.
+
+    ``part``: the only module of the network that moves; the others get no gradient.
+    """
 
     name: str
     network: str
     loss: Callable[[Batch], Tensor]
+    part: nn.Module | None = None
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,9 @@ class RolloutOptions(Options):
         "leave-one-out", "what is taken from the reward", choices=("none", "moving-average", "leave-one-out")
     )
     decay: float = option(0.9, "decay of the moving average", min=0, max=1)
+    rank: float = option(
+        0.0, "sharpness of rewards by rank in the batch (Guo et al. 2018); 0: rewards as they are", min=0
+    )
     chunk: int = option(4096, "most rollouts drawn and scored at once; bounds the memory", min=1)
 
 

@@ -66,7 +66,7 @@ class Batches:
 
 @dataclass(frozen=True)
 class Average:
-    """The generator's exponential moving average of decay ``decay``: what is evaluated and saved."""
+    """The generator's exponential moving average over steps, of decay ``decay``: what is evaluated and saved."""
 
     model: AveragedModel
 
@@ -99,34 +99,35 @@ def train(
     """
     for step in range(start, steps):
         metrics: Metrics = {}
-        for phase in algorithm.phases(step):
+        phases = algorithm.phases(step)
+        for phase in phases:
             scheduled = optimizers[phase.network]
             scheduled.set_learning_rate(step, steps)
             batch = batches.next(step, steps)
-            network = algorithm.networks[phase.network]
+            moved = algorithm.networks[phase.network] if phase.part is None else phase.part
             try:
-                _make_step(phase, batch, network, scheduled.optimizer, clip, arithmetic or nullcontext())
+                _make_step(phase, batch, moved, scheduled.optimizer, clip, arithmetic or nullcontext())
             except torch.OutOfMemoryError as error:
                 raise OutOfMemory(
                     f"step {step + 1}, phase {phase.name}: {batch.tokens.device} has no memory left "
                     f"for batches of {len(batch.tokens)} sequences; lower --batch-size"
                 ) from error
-            if average is not None and phase.network == "generator":
-                average.model.update_parameters(network)
             metrics |= batch.metrics
+        if average is not None and any(phase.network == "generator" for phase in phases):
+            average.model.update_parameters(algorithm.networks["generator"])
         after_step(step + 1, metrics)
 
 
 def _make_step(
     phase: Phase,
     batch: Batch,
-    network: nn.Module,
+    moved: nn.Module,
     optimizer: torch.optim.Optimizer,
     clip: float,
     arithmetic: AbstractContextManager[object],
 ) -> None:
-    """One optimiser step. The gradient goes into this phase's network only; L-BFGS asks for it several times."""
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    """One optimiser step. The gradient goes into ``moved`` only; L-BFGS asks for it several times."""
+    parameters = [parameter for parameter in moved.parameters() if parameter.requires_grad]
 
     def closure() -> Tensor:
         optimizer.zero_grad(set_to_none=True)

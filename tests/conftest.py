@@ -31,6 +31,8 @@ TINY = {
     "heads": 2,
     "head_size": 4,
     "embeddings": 2,
+    "feature_embedding_size": 8,
+    "goal_size": 4,
 }
 """Sizes for every architecture that has an option of the name."""
 

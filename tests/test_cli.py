@@ -161,6 +161,7 @@ def test_list_is_a_table_with_a_source_for_each_network(ganlm: Ganlm) -> None:
         "ngram-mlp",
         "transformer",
         "relational-memory",
+        "leakgan",
     }
     assert all(row.startswith("generator  ") for row in rows)
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ganlm_core import sampling
 from ganlm_core.errors import UsageError
-from ganlm_core.estimators import Gumbel, Importance, Reinforce, Rollout, Softmax, StraightThrough
+from ganlm_core.estimators import Gumbel, Importance, Reinforce, Rollout, Softmax, StraightThrough, ranked
 from ganlm_core.protocol import EOS, PAD, Batch, Estimator, Generator, mask_of, per_sequence
 from ganlm_core.standard import (
     GumbelOptions,
@@ -130,6 +130,16 @@ def test_gumbel_is_annealed_geometrically() -> None:
     assert [round(estimator.temperature(progress), 6) for progress in (0, 0.5, 1)] == [1.0, 0.1, 0.01]
 
 
+@pytest.mark.parametrize("feed", ["relaxed", "drawn"])
+def test_gumbel_feeds_the_generator_what_its_option_says(feed: str) -> None:
+    generator, batch = TinyGenerator(), make_batch()
+    torch.manual_seed(1)
+    found = Gumbel(GumbelOptions(feed=feed)).draw(generator, batch)
+    torch.manual_seed(1)
+    expected = sampling.relaxed_sample(generator, batch.noise, temperature=1.0, feed_drawn=feed == "drawn")
+    assert torch.equal(found.sequence, expected.sequence)
+
+
 def test_rollouts_refuse_a_one_shot_generator() -> None:
     tokens = torch.zeros(1, SHAPE.length, dtype=torch.long)
     with pytest.raises(UsageError) as caught:
@@ -185,6 +195,31 @@ def test_the_value_of_a_prefix_stays_with_its_sentence_and_position(chunk: int) 
     assert values[:, -1].equal(earned[:, -1])
     ended = drawn.tokens.eq(EOS).cumsum(dim=1).bool()
     assert values[ended].equal(earned[ended])
+
+
+def test_rewards_by_rank_are_those_of_the_paper() -> None:
+    """By hand: sigmoid(12 (0.5 - rank / B)), the best first. The second sentence ends before the last position."""
+    mask = torch.tensor([[True, True], [True, False], [True, True]])
+    values = torch.tensor([[0.5, 0.2], [0.1, 9.0], [0.3, 0.2]])
+    exponents = torch.tensor([[12 * (1 / 2 - 1 / 3), -3.0], [-6.0, -torch.inf], [12 * (1 / 2 - 2 / 3), -3.0]])
+    torch.testing.assert_close(ranked(values, mask, 12.0), exponents.sigmoid())
+    torch.testing.assert_close(ranked(values * 1e-5, mask, 12.0), exponents.sigmoid())
+
+
+def test_rollouts_pay_by_rank_where_that_is_wanted() -> None:
+    """At the last position, whole sentences are ranked by what they earn themselves; padding is paid nothing."""
+    torch.manual_seed(0)
+    generator, batch = TinyGenerator(), make_batch(rows=16)
+    drawn = sampling.sample(generator, batch.noise)
+
+    def cost(sequence: Tensor, mask: Tensor) -> Tensor:
+        return -(sequence * torch.tensor([49, 7, 1])).sum(dim=1).float()
+
+    returns = Rollout(RolloutOptions(samples=2, rank=12)).returns(generator, batch, drawn, cost)
+    own, at_end = -cost(drawn.tokens, drawn.mask), drawn.mask[:, -1]
+    assert 2 < at_end.sum() < 16
+    torch.testing.assert_close(returns[:, -1], ranked(own[:, None], at_end[:, None], 12.0).squeeze(1))
+    assert not returns[~drawn.mask].any()
 
 
 def test_a_moving_average_is_part_of_the_state() -> None:

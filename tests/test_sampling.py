@@ -404,6 +404,25 @@ def test_the_gradient_passes_through_the_tokens_that_are_fed_back(hard: bool) ->
     assert gradient[BOS, EOS:].abs().min() > 0.01
 
 
+def test_what_goes_on_from_drawn_words_writes_what_it_would_without_a_relaxation() -> None:
+    """However hot the softmax is; going on from its mixtures, the same generator writes other sentences."""
+    generator, likelihood = make(TinyGenerator), {}
+    for feed_drawn in (True, False):
+        drawn = sampling.relaxed_sample(generator, NOISE.expand(DRAWS, -1), temperature=5.0, feed_drawn=feed_drawn)
+        ids = torch.where(drawn.mask, drawn.sequence.argmax(dim=-1), PAD)
+        likelihood[feed_drawn] = chi_square(count(ids, every_sequence()[0]), exact(generator))
+        assert drawn.sequence[drawn.mask].max(dim=-1).values.mean() < 0.5
+    assert likelihood[False] < UNLIKELY < likelihood[True]
+
+
+def test_no_gradient_passes_through_drawn_words() -> None:
+    """The row of <bos> moves the first word alone, and the rows of the others the words after them."""
+    generator = make(Bigram)
+    drawn = sampling.relaxed_sample(generator, NOISE.expand(200, -1), temperature=0.7, feed_drawn=True)
+    (gradient,) = torch.autograd.grad(drawn.sequence[:, -1, 3].sum(), list(generator.parameters()))
+    assert not gradient[BOS].any() and gradient[3:, EOS:].abs().min() > 0.01
+
+
 @pytest.mark.parametrize("tokens", [[3, 4, 5], [5, 3, EOS]])
 def test_completions_are_as_frequent_as_the_conditional_probabilities_say(tokens: list[int]) -> None:
     """Two rows whose noise differs: each prefix goes on from its own state."""

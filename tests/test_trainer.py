@@ -291,6 +291,46 @@ def test_a_moving_average_starts_at_the_first_step_and_follows() -> None:
     assert [mean for _, mean in seen] == pytest.approx([0.2, second, second, 0.75 * second + 0.25 * 0.488])
 
 
+def test_a_moving_average_takes_one_step_however_many_phases_there_are() -> None:
+    script = Scripted(["generator"], ["generator", "discriminator", "generator"])
+    average = Average.of(script.generator, decay=0.75)  # type: ignore[arg-type]
+    run(script, 2, average=average)
+    assert average.generator.at.item() == pytest.approx(0.75 * 0.2 + 0.25 * 0.488)  # type: ignore[operator]
+
+
+class Pair(Algorithm):
+    """A generator of two points, whose phases move one of them while the cost is that of both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator = nn.ModuleList([Point(0.1), Point(0.2)])
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"generator": self.generator}
+
+    def phases(self, step: int) -> Sequence[Phase]:
+        return [Phase("move", "generator", self._cost, part=self.generator[step % 2])]
+
+    def _cost(self, batch: Batch) -> Tensor:
+        return torch.stack([point.cost(batch) for point in self.generator]).sum()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "lbfgs"])
+def test_a_phase_moves_its_part_alone(name: str) -> None:
+    """Whatever the optimiser remembers of the other part, momentum and weight decay included."""
+    pair = Pair()
+
+    def positions() -> list[float]:
+        return [point.at.item() for point in pair.generator]  # type: ignore[misc]
+
+    seen = [positions()]
+    moving = optimizer(pair.generator, name, weight_decay=0.1)
+    run(pair, 4, optimizers={"generator": moving}, after_step=lambda *_: seen.append(positions()))
+    moved = [[before != after for before, after in zip(*steps, strict=True)] for steps in pairwise(seen)]
+    assert moved == [[True, False], [False, True]] * 2
+
+
 def test_a_moving_average_is_a_copy_with_the_buffers() -> None:
     generator = TinyGenerator()
     generator.prior.fill_(2.0)

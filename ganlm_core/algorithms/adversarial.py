@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ganlm_core.algorithms.mle import negative_log_likelihood
 from ganlm_core.algorithms.schedule import Schedule
 from ganlm_core.penalties import relaxed
-from ganlm_core.protocol import Algorithm, Batch, Parts, Phase, Sequences, per_sequence
+from ganlm_core.protocol import Algorithm, Batch, Cost, Parts, Phase, Sequences, per_sequence
 from ganlm_core.standard import AdversarialOptions
 
 
@@ -34,6 +34,11 @@ def discriminator_loss(parts: Parts, batch: Batch) -> Tensor:
 
 def generator_loss(parts: Parts, batch: Batch) -> Tensor:
     """The estimator's surrogate for what the discriminator makes the generator pay."""
+    return parts.estimator(parts.generator, batch, generator_cost(parts, batch))
+
+
+def generator_cost(parts: Parts, batch: Batch) -> Cost:
+    """What the discriminator makes the generator pay for sequences: each beside a real one of the batch, if paired."""
     rows = batch.tokens.shape[0]
     real = batch.noise.new_zeros(rows)
     if parts.loss.paired:
@@ -44,7 +49,7 @@ def generator_loss(parts: Parts, batch: Batch) -> Tensor:
         logits = _logits(parts, Sequences(sequence, mask))
         return parts.loss.generator(logits, real.repeat(logits.shape[0] // rows) if parts.loss.paired else real)
 
-    return parts.estimator(parts.generator, batch, cost)
+    return cost
 
 
 def _logits(parts: Parts, sequences: Sequences) -> Tensor:

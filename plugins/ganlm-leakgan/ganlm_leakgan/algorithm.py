@@ -1,0 +1,176 @@
+"""LeakGAN (Guo et al. 2018, Alg. 1): the discriminator's features leak to a generator of a manager and a worker.
+
+Letters as in :mod:`ganlm_core.protocol`; c is the horizon of the goals. The features (B, T + 1, F) of a sentence are
+those of its prefixes, from none of its words to all of them, and its goals (B, T, F) were set before each word.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from ganlm_conv.networks import ConvDiscriminator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ganlm_core import sampling
+from ganlm_core.algorithms.adversarial import discriminator_loss, generator_cost
+from ganlm_core.algorithms.mle import negative_log_likelihood
+from ganlm_core.algorithms.schedule import Schedule
+from ganlm_core.errors import UsageError
+from ganlm_core.estimators import Rollout
+from ganlm_core.protocol import BOS, Algorithm, Batch, Parts, Phase
+from ganlm_core.standard import AdversarialOptions
+from ganlm_leakgan.networks import LeakGenerator
+from ganlm_leakgan.options import LeakGANOptions
+
+
+def plan(generator: LeakGenerator, noise: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """The features (B, T + 1, F) and the goals (B, T, F) of ids (B, T)."""
+    prefixes = torch.cat([torch.full_like(tokens[:, :1], BOS), tokens], dim=1)
+    features, _ = generator.extractor(prefixes, generator.extractor.start(len(tokens)))
+    goals, _ = generator.manager(features[:, :-1], generator.manager.start(noise))
+    return features, goals
+
+
+def arrivals(mask: Tensor, horizon: int) -> Tensor:
+    """The prefix at which the goal set at each prefix is due, (B, T): c words later, or at the end of the sentence."""
+    due = torch.arange(mask.shape[1], device=mask.device) + horizon
+    return torch.minimum(due, mask.sum(dim=1, keepdim=True))
+
+
+def manager_loss(features: Tensor, goals: Tensor, mask: Tensor, horizon: int, values: Tensor | None = None) -> Tensor:
+    """-Q(s_t, g_t) cos(f_{t+c} - f_t, g_t), the mean over the mask (eq. 8).
+
+    ``values`` (B, T) are those of the prefixes that end with each word; the value of a goal is that of the prefix at
+    which it was due. Without them every value is one: the manager learns the transitions of real text, which is its
+    pre-training. Differs: goals due after the end are due at the end; the paper's sentences have one length.
+    """
+    due = arrivals(mask, horizon)
+    reached = features.gather(1, due.unsqueeze(-1).expand_as(goals))
+    worth = 1 if values is None else values.gather(1, (due - 1).clamp(min=0))
+    return -(worth * F.cosine_similarity(reached - features[:, :-1], goals, dim=-1) * mask).sum() / mask.sum()
+
+
+def intrinsic_reward(features: Tensor, goals: Tensor, horizon: int) -> Tensor:
+    """How well each word goes where the last c goals point (B, T): the mean of cos(f_t - f_{t-i}, g_{t-i}).
+
+    Differs: among the first words, the mean over the goals that there are.
+    """
+    length = goals.shape[1]
+    total = torch.zeros_like(goals[..., 0])
+    for back in range(1, min(horizon, length) + 1):
+        moved = features[:, back:] - features[:, :-back]
+        total[:, back - 1 :] += F.cosine_similarity(moved, goals[:, : length + 1 - back], dim=-1)
+    return total / torch.arange(1, length + 1, device=total.device).clamp(max=horizon)
+
+
+class LeakGAN(Algorithm):
+    """Real text, then rounds: the discriminator, the manager and the worker, each on sentences of its own.
+
+    Before each of them the generator takes over the features that the discriminator has by then. On real text the
+    manager learns transitions and the worker maximum likelihood, and the discriminator learns beside them: so the
+    paper's two pre-trainings alternate. The manager is paid the rollouts' values, the worker the intrinsic reward and,
+    with a weight that is zero in the paper, those values.
+    """
+
+    def __init__(self, parts: Parts, options: LeakGANOptions) -> None:
+        super().__init__()
+        self.parts, self.options = parts, options
+        self.generator, self.discriminator, self.estimator = _fitting(parts)
+        schedule = AdversarialOptions(
+            options.warmup, discriminator_steps=options.discriminator_steps, interleave=options.interleave
+        )
+        manager, worker = self.generator.manager, self.generator.worker
+        self._discriminator = self._phase("discriminator", self._discriminator_loss, "discriminator")
+        self.schedule = Schedule(
+            schedule,
+            parts.steps,
+            likelihood=[
+                self._phase("transition", self._transition_loss, part=manager),
+                self._phase("mle", self._likelihood_loss, part=worker),
+            ],
+            discriminator=self._discriminator,
+            generator=[
+                self._phase("manager", self._manager_loss, part=manager),
+                self._phase("worker", self._worker_loss, part=worker),
+            ],
+        )
+        self.adversarial_from = self.schedule.adversarial_from
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"generator": self.generator, "discriminator": self.discriminator}
+
+    def phases(self, step: int) -> Sequence[Phase]:
+        phases = self.schedule.phases(step)
+        alternates = step < self.adversarial_from and step % self.options.alternate == 0
+        return [self._discriminator, *phases] if alternates else phases
+
+    def _phase(
+        self, name: str, loss: Callable[[Batch], Tensor], network: str = "generator", part: nn.Module | None = None
+    ) -> Phase:
+        def leaking(batch: Batch) -> Tensor:
+            self.generator.extractor.copy_from(self.discriminator)
+            return loss(batch)
+
+        return Phase(name, network, leaking, part)
+
+    def _discriminator_loss(self, batch: Batch) -> Tensor:
+        return discriminator_loss(self.parts, batch)
+
+    def _likelihood_loss(self, batch: Batch) -> Tensor:
+        return negative_log_likelihood(self.generator, batch)
+
+    def _transition_loss(self, batch: Batch) -> Tensor:
+        features, goals = plan(self.generator, batch.noise, batch.tokens)
+        return manager_loss(features, goals, batch.mask, self.generator.horizon)
+
+    def _manager_loss(self, batch: Batch) -> Tensor:
+        drawn = sampling.sample(self.generator, batch.noise)
+        features, goals = plan(self.generator, batch.noise, drawn.tokens)
+        return manager_loss(features, goals, drawn.mask, self.generator.horizon, self._values(batch, drawn))
+
+    def _worker_loss(self, batch: Batch) -> Tensor:
+        drawn = sampling.sample(self.generator, batch.noise)
+        with torch.no_grad():
+            reward = intrinsic_reward(*plan(self.generator, batch.noise, drawn.tokens), self.generator.horizon)
+        batch.log("intrinsic_reward", (reward * drawn.mask).sum() / drawn.mask.sum())
+        reward = self.options.intrinsic * reward
+        if self.options.extrinsic > 0:
+            reward = reward + self.options.extrinsic * self._values(batch, drawn)
+        log_probs = sampling.log_likelihood(self.generator, batch.noise, drawn.tokens, drawn.mask)
+        return self.estimator.surrogate(log_probs, reward, drawn.mask)
+
+    def _values(self, batch: Batch, drawn: sampling.Sample) -> Tensor:
+        return self.estimator.values(self.generator, batch, drawn, generator_cost(self.parts, batch))
+
+
+def _fitting(parts: Parts) -> tuple[LeakGenerator, ConvDiscriminator, Rollout]:
+    """The parts that leakgan needs. Raises UsageError for any others, saying why."""
+    generator, discriminator, estimator = parts.generator, parts.discriminator, parts.estimator
+    if not isinstance(generator, LeakGenerator):
+        raise UsageError(
+            f"algorithm 'leakgan' trains a manager and a worker, and {type(generator).__name__} has none; "
+            "choose --gen leakgan"
+        )
+    if type(discriminator) is not ConvDiscriminator:
+        raise UsageError(
+            "algorithm 'leakgan' leaks the features of a text CNN, which its generator reads word by word, and "
+            f"{type(discriminator).__name__} gives others; choose --disc conv"
+        )
+    if _sizes(generator.extractor) != _sizes(discriminator):
+        raise UsageError(
+            "algorithm 'leakgan' leaks features to a generator that reads features of other sizes; give "
+            "--gen.feature-embedding-size, --gen.widths, --gen.filters and --gen.highway what --disc.embedding-size, "
+            "--disc.widths, --disc.filters and --disc.highway say"
+        )
+    if not isinstance(estimator, Rollout):
+        raise UsageError(
+            f"algorithm 'leakgan' values what was written so far by completing it, and {type(estimator).__name__} does "
+            "not; choose --estimator rollout"
+        )
+    return generator, discriminator, estimator
+
+
+def _sizes(module: nn.Module) -> dict[str, torch.Size]:
+    """The shapes of what the features are computed with."""
+    return {name: weight.shape for name, weight in module.state_dict().items() if not name.startswith("output.")}

@@ -1,0 +1,106 @@
+"""LeakGAN's networks: what leaks is the discriminator's own, and every goal is a direction."""
+
+from typing import Any
+
+import pytest
+import torch
+from ganlm_conv.networks import ConvDiscriminator
+from ganlm_conv.options import ConvDiscriminatorOptions
+from ganlm_leakgan import ganlm_components
+from ganlm_leakgan.networks import LeakGenerator, PrefixFeatures
+from ganlm_leakgan.options import LeakGeneratorOptions
+from torch import Tensor
+from torch.nn import functional as F
+
+from ganlm_core.errors import OptionError
+from ganlm_core.protocol import BOS, Shape
+from ganlm_core.testing import check_generator, check_light
+
+GENERATOR, _ = ganlm_components()
+SHAPE = Shape(vocabulary=9, length=6, noise=3)
+SMALL = {"embedding_size": 4, "hidden_size": 5, "goal_size": 3, "feature_embedding_size": 4, "filters": 3}
+TOKENS = torch.tensor([[4, 5, 2, 0, 0, 0], [6, 7, 8, 4, 5, 6], [2, 0, 0, 0, 0, 0]])
+
+
+def make_generator(**options: Any) -> LeakGenerator:
+    torch.manual_seed(0)
+    return LeakGenerator(SHAPE, LeakGeneratorOptions(**SMALL | options))
+
+
+def test_listing_does_not_import_torch() -> None:
+    check_light("ganlm_leakgan")
+
+
+@pytest.mark.parametrize("options", [{}, {"widths": "1", "highway": False}, {"widths": "3,8", "horizon": 9}])
+def test_generator_keeps_the_protocol(options: dict[str, Any]) -> None:
+    check_generator(GENERATOR, **options)
+
+
+def test_the_options_of_the_extractor_are_checked_as_those_of_the_discriminator() -> None:
+    with pytest.raises(OptionError) as error:
+        LeakGeneratorOptions(widths="2;3")
+    assert str(error.value) == "widths is '2;3'; wanted whole numbers from 1 on with commas between, as in 2,3,4"
+
+
+def with_bos(tokens: Tensor) -> Tensor:
+    return torch.cat([torch.full_like(tokens[:, :1], BOS), tokens], dim=1)
+
+
+@pytest.mark.parametrize("widths", ["1", "2,3", "5,1,8"])
+def test_features_of_each_prefix_are_those_that_the_discriminator_gives_it(widths: str) -> None:
+    """From no words to all of them, at once and word by word, from ids and from relaxed words."""
+    torch.manual_seed(0)
+    options = ConvDiscriminatorOptions(embedding_size=4, widths=widths, filters=3, highway=True, blur=0)
+    discriminator = ConvDiscriminator(SHAPE, options).double().eval()
+    extractor = PrefixFeatures(SHAPE, options).double()
+    extractor.copy_from(discriminator)
+    positions = torch.arange(SHAPE.length)
+    masks = [(positions < words).expand(len(TOKENS), -1) for words in range(SHAPE.length + 1)]
+    expected = torch.stack([discriminator.features(TOKENS, mask) for mask in masks], dim=1)
+    at_once, _ = extractor(with_bos(TOKENS), extractor.start(len(TOKENS)))
+    torch.testing.assert_close(at_once, expected)
+
+    relaxed = torch.randn(len(TOKENS), SHAPE.length, SHAPE.vocabulary).double().softmax(dim=-1)
+    expected = torch.stack([discriminator.features(relaxed, mask) for mask in masks], dim=1)
+    state, steps = extractor.start(len(TOKENS)), []
+    for column in torch.cat([F.one_hot(torch.full((3, 1), BOS), SHAPE.vocabulary), relaxed], dim=1).unbind(1):
+        features, state = extractor(column.unsqueeze(1), state)
+        steps.append(features)
+    torch.testing.assert_close(torch.cat(steps, dim=1), expected)
+
+
+def test_the_generator_sees_undisturbed_what_the_discriminator_sees_blurred() -> None:
+    extractor = make_generator().train().extractor
+    prefixes, start = with_bos(TOKENS), extractor.start(len(TOKENS))
+    assert torch.equal(extractor(prefixes, start)[0], extractor(prefixes, start)[0])
+
+
+def test_goals_have_unit_length() -> None:
+    generator = make_generator()
+    features, _ = generator.extractor(with_bos(TOKENS), generator.extractor.start(len(TOKENS)))
+    goals, _ = generator.manager(features, generator.manager.start(torch.randn(3, SHAPE.noise)))
+    torch.testing.assert_close(goals.norm(dim=-1), torch.ones(3, SHAPE.length + 1))
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_the_logits_are_a_matrix_times_the_embedding_of_the_last_goals(horizon: int) -> None:
+    """Against the paper's O_t w_t with O_t written out, w_t a sum over c goals, and no bias in its embedding."""
+    generator = make_generator(horizon=horizon)
+    noise = torch.randn(3, SHAPE.noise)
+    inputs = with_bos(TOKENS)[:, :-1]
+    features, _ = generator.extractor(inputs, generator.extractor.start(3))
+    goals, _ = generator.manager(features, generator.manager.start(noise))
+    sums = torch.stack([goals[:, max(0, t + 1 - horizon) : t + 1].sum(dim=1) for t in range(SHAPE.length)], dim=1)
+    worker = generator.worker
+    embedded = sums @ worker.goal_embedding.weight.T
+    hidden, cell = worker.start(noise)
+    states, _ = worker.lstm(worker.embedding(inputs), (hidden.transpose(0, 1), cell.transpose(0, 1)))
+    matrices = torch.einsum("bth,vhk->btvk", states, worker.output.weight.unflatten(1, (5, 3)))
+    expected = torch.einsum("btvk,btk->btv", matrices, embedded) + worker.output.bias
+    torch.testing.assert_close(generator(noise, TOKENS), expected)
+
+
+def test_no_optimiser_moves_the_copy() -> None:
+    generator = make_generator()
+    still = {name for name, parameter in generator.named_parameters() if not parameter.requires_grad}
+    assert still == {name for name, _ in generator.named_parameters() if name.startswith("extractor.")} != set()

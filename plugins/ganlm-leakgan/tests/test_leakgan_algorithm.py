@@ -1,0 +1,279 @@
+"""LeakGAN's training: its losses by hand, who moves whom, what leaks when, and whole runs."""
+
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ganlm_conv.networks import ConvDiscriminator
+from ganlm_leakgan.algorithm import LeakGAN, arrivals, intrinsic_reward, manager_loss, plan
+from ganlm_leakgan.networks import LeakGenerator
+from torch import Tensor
+
+from ganlm_core import bundle, sampling
+from ganlm_core.config import RunConfig, make_config
+from ganlm_core.errors import UsageError
+from ganlm_core.execution import execute
+from ganlm_core.experiment import Experiment, prepare
+from ganlm_core.runs import RunFolder
+from ganlm_core.tensors import read_into
+from ganlm_core.trainer import train
+
+WARM = {"warmup": 1 / 3, "alternate": 2}
+
+
+def config(generator: str = "leakgan", discriminator: str = "conv", **settings: Any) -> RunConfig:
+    """Six steps: two on real text, the discriminator beside the first, and four rounds."""
+    sizes: dict[str, Any] = {
+        "generator_options": {"hidden_size": 6, "goal_size": 3, "feature_embedding_size": 4, "filters": 3},
+        "discriminator_options": {"embedding_size": 4, "filters": 3},
+        "algorithm_options": WARM,
+    }
+    others = {"generator_options": {}, "discriminator_options": {}, "algorithm_options": WARM}
+    usual: dict[str, Any] = {
+        "recipe": "leakgan",
+        "steps": 6,
+        "batch_size": 8,
+        "evaluation_samples": 20,
+        "log_every": 1,
+        "checkpoint_every": 4,
+        "device": "cpu",
+        "corpus_options": {"size": 300},
+    }
+    fitting = (generator, discriminator) == ("leakgan", "conv")
+    return make_config(generator, discriminator, **usual | (sizes if fitting else others) | settings)
+
+
+def networks(experiment: Experiment) -> tuple[LeakGAN, LeakGenerator, ConvDiscriminator]:
+    algorithm = experiment.algorithm
+    assert isinstance(algorithm, LeakGAN)
+    return algorithm, algorithm.generator, algorithm.discriminator
+
+
+# Two sentences, of three words and of one, among features of two dimensions; what lies behind the end is far away.
+MASK = torch.tensor([[True, True, True], [True, False, False]])
+FEATURES = torch.tensor(
+    [[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [2.0, 1.0]], [[0.0, 0.0], [0.0, 2.0], [-99.0, 7.0], [5.0, -99.0]]]
+)
+GOALS = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]], [[0.0, 1.0], [1.0, 0.0], [0.6, 0.8]]])
+VALUES = torch.tensor([[10.0, 20.0, 30.0], [40.0, 500.0, 600.0]])
+DIAGONAL = math.sqrt(1 / 2)
+"""The cosine between a move by (1, 1) and a goal along an axis."""
+
+
+def test_a_goal_is_due_after_the_horizon_or_at_the_end() -> None:
+    assert arrivals(MASK, horizon=2).tolist() == [[2, 3, 3], [1, 1, 1]]
+
+
+def test_the_loss_of_the_manager_by_hand() -> None:
+    """The first sentence has goals due at prefixes 2, 3 and 3, worth 20, 30 and 30; that of the second at 1: 40."""
+    expected = -(20 * DIAGONAL + 30 * DIAGONAL + 30 * 1 + 40 * 1) / 4
+    assert manager_loss(FEATURES, GOALS, MASK, 2, VALUES).item() == pytest.approx(expected)
+    on_real_text = -(DIAGONAL + DIAGONAL + 1 + 1) / 4
+    assert manager_loss(FEATURES, GOALS, MASK, 2).item() == pytest.approx(on_real_text)
+
+
+def test_the_intrinsic_reward_by_hand() -> None:
+    """The first word serves one goal, those after it two."""
+    reward = intrinsic_reward(FEATURES, GOALS, horizon=2)
+    assert reward[0].tolist() == pytest.approx([1, (1 + DIAGONAL) / 2, (1 + DIAGONAL) / 2])
+    assert reward[1, 0].item() == pytest.approx(1)
+    # A horizon beyond the sentence looks as far back as there are goals: f_3 - f_0 = (2, 1) against (1, 0).
+    assert intrinsic_reward(FEATURES, GOALS, 9)[0, 2].item() == pytest.approx((1 + DIAGONAL + 2 / math.sqrt(5)) / 3)
+
+
+def test_rewards_stay_with_their_sentences_whatever_lies_behind_the_end() -> None:
+    loss, reward = manager_loss(FEATURES, GOALS, MASK, 2, VALUES), intrinsic_reward(FEATURES, GOALS, 2)
+    swapped = [each.flip(0) for each in (FEATURES, GOALS, MASK, VALUES)]
+    assert manager_loss(*swapped[:3], 2, swapped[3]).item() == pytest.approx(loss.item())
+    assert torch.equal(intrinsic_reward(*swapped[:2], 2).flip(0), reward)
+    behind = ~torch.nn.functional.pad(MASK, (1, 0), value=True).unsqueeze(-1)
+    others = [FEATURES.masked_fill(behind, 3.0), GOALS.masked_fill(~MASK.unsqueeze(-1), 2.0), MASK]
+    assert manager_loss(*others, 2, VALUES.masked_fill(~MASK, -7.0)).item() == pytest.approx(loss.item())
+    assert torch.equal(intrinsic_reward(*others[:2], 2)[MASK], reward[MASK])
+
+
+def state(experiment: Experiment) -> dict[str, Tensor]:
+    return {name: weight.clone() for name, weight in experiment.algorithm.state_dict().items()}
+
+
+def moved(experiment: Experiment, phases: list[str], step: int) -> set[str]:
+    """What the named phases of a step change: ``generator.manager``, ``discriminator`` and the like."""
+    algorithm, before = experiment.algorithm, state(experiment)
+    chosen = [phase for phase in algorithm.phases(step) if phase.name in phases]
+    assert [phase.name for phase in chosen] == phases
+    algorithm.phases = lambda step: chosen  # type: ignore[method-assign]
+    train(
+        algorithm,
+        experiment.optimizers,
+        experiment.batches,
+        start=step,
+        steps=step + 1,
+        clip=5.0,
+        after_step=lambda *_: None,
+    )
+    changed = {name for name, weight in state(experiment).items() if not torch.equal(weight, before[name])}
+    return {".".join(name.split(".")[: 2 if name.startswith("generator") else 1]) for name in changed}
+
+
+@pytest.mark.parametrize(
+    ("phase", "step", "expected"),
+    [
+        ("transition", 0, {"generator.manager"}),
+        ("mle", 0, {"generator.worker"}),
+        ("manager", 3, {"generator.manager"}),
+        ("worker", 3, {"generator.worker"}),
+        ("discriminator", 3, {"discriminator"}),
+    ],
+)
+def test_manager_worker_and_discriminator_do_not_move_each_other(phase: str, step: int, expected: set[str]) -> None:
+    experiment = prepare(config())
+    _, generator, discriminator = networks(experiment)
+    generator.extractor.copy_from(discriminator)
+    assert moved(experiment, [phase], step) == expected
+
+
+def test_the_loss_of_the_worker_would_move_the_manager_but_for_its_part() -> None:
+    """So the test above would fail without it: the worker's logits depend on the goals."""
+    experiment = prepare(config())
+    algorithm, generator, _ = networks(experiment)
+    (worker,) = [phase for phase in algorithm.phases(3) if phase.name == "worker"]
+    gradients = torch.autograd.grad(worker.loss(experiment.batches.next(3, 6)), list(generator.manager.parameters()))
+    assert any(gradient.any() for gradient in gradients)
+    assert worker.part is generator.worker
+
+
+def test_the_copy_is_the_discriminator_after_every_round() -> None:
+    experiment = prepare(config())
+    _, generator, discriminator = networks(experiment)
+    tokens = experiment.batches.next(0, 1).tokens
+
+    def same() -> bool:
+        discriminator.eval()
+        features, _ = plan(generator, torch.zeros(len(tokens), 32), tokens)
+        expected = discriminator.features(tokens, torch.ones_like(tokens, dtype=torch.bool))
+        return torch.allclose(features[:, -1], expected, atol=1e-6)
+
+    assert not same()
+    changed = moved(experiment, ["discriminator", "manager", "worker"], step=3)
+    assert changed == {"discriminator", "generator.extractor", "generator.manager", "generator.worker"}
+    assert same()
+
+
+def names(algorithm: LeakGAN) -> list[list[str]]:
+    return [[phase.name for phase in algorithm.phases(step)] for step in range(6)]
+
+
+def test_the_discriminator_learns_beside_the_generator_in_the_warm_up() -> None:
+    text, rounds = ["transition", "mle"], ["discriminator", "manager", "worker"]
+    algorithm, *_ = networks(prepare(config()))
+    assert names(algorithm) == [["discriminator", *text], text, rounds, rounds, rounds, rounds]
+    assert algorithm.adversarial_from == 2
+    often = {**WARM, "interleave": 3, "discriminator_steps": 2}
+    algorithm, *_ = networks(prepare(config(algorithm_options=often)))
+    twice = ["discriminator", *rounds]
+    assert names(algorithm) == [["discriminator", *text], text, twice, twice, [*twice, *text], twice]
+
+
+def test_the_weights_of_the_two_rewards_are_the_workers() -> None:
+    """With the same seed: three kinds of reward give three losses, of which the mixed one is the sum."""
+    losses = []
+    for intrinsic, extrinsic in ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0)):
+        options = {**WARM, "intrinsic": intrinsic, "extrinsic": extrinsic}
+        experiment = prepare(config(algorithm_options=options, estimator_options={"samples": 1}))
+        algorithm, *_ = networks(experiment)
+        batch = experiment.batches.next(3, 6)
+        torch.manual_seed(0)
+        losses.append(algorithm.phases(3)[-1].loss(batch).item())
+    assert losses[0] + losses[1] == pytest.approx(losses[2], rel=1e-4)
+    assert abs(losses[0]) > 1e-3 < abs(losses[1])
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return execute(config(), out=tmp_path_factory.mktemp("leakgan") / "run")
+
+
+def test_every_phase_is_in_the_metrics(run: RunFolder) -> None:
+    records = [record for record in run.read_metrics() if "evaluation" not in record]
+    assert {"discriminator_loss", "transition_loss", "mle_loss"} <= records[0].keys()
+    assert {"manager_loss", "worker_loss", "intrinsic_reward", "reward", "accuracy"} <= records[-1].keys()
+    assert all(math.isfinite(value) for record in records for value in record.values())
+
+
+def test_the_file_of_the_generator_alone_writes_the_same_sentences(run: RunFolder) -> None:
+    assert bundle.verify(run.bundle)[-1].detail == "identical"
+    model = bundle.load(run.bundle)
+    _, generator, _ = networks(prepare(config(seed=1)))
+    noise = torch.randn(4, model.shape.noise)
+    expected = sampling.sample(model.generator, noise, rng=torch.Generator().manual_seed(0))
+    assert not torch.allclose(generator(noise, expected.tokens), model.generator(noise, expected.tokens))
+    read_into(run.bundle / "generator.safetensors", generator)
+    found = sampling.sample(generator, noise, rng=torch.Generator().manual_seed(0))
+    assert torch.equal(found.tokens, expected.tokens) and torch.equal(found.log_probs, expected.log_probs)
+
+
+def test_a_run_that_was_stopped_ends_with_the_same_bytes(run: RunFolder, tmp_path: Path) -> None:
+    again = shutil.copytree(run.path, tmp_path / "run")
+    shutil.rmtree(again / "bundle")
+    shutil.rmtree(again / "checkpoints" / "step-00000006")
+    assert files(execute(config(), resume=again).bundle) == files(run.bundle)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"generator": "lstm"},
+            "algorithm 'leakgan' trains a manager and a worker, and LSTMGenerator has none; choose --gen leakgan",
+        ),
+        (
+            {"discriminator": "lstm"},
+            "algorithm 'leakgan' leaks the features of a text CNN, which its generator reads word by word, and "
+            "LSTMDiscriminator gives others; choose --disc conv",
+        ),
+        (
+            {"discriminator": "multi-embedding"},
+            "algorithm 'leakgan' leaks the features of a text CNN, which its generator reads word by word, and "
+            "MultiEmbeddingDiscriminator gives others; choose --disc conv",
+        ),
+        (
+            {"discriminator_options": {"filters": 7}},
+            "algorithm 'leakgan' leaks features to a generator that reads features of other sizes; give "
+            "--gen.feature-embedding-size, --gen.widths, --gen.filters and --gen.highway what --disc.embedding-size, "
+            "--disc.widths, --disc.filters and --disc.highway say",
+        ),
+        (
+            {"estimator": "reinforce"},
+            "algorithm 'leakgan' values what was written so far by completing it, and Reinforce does not; "
+            "choose --estimator rollout",
+        ),
+        (
+            {"generator_optimizer": "lbfgs"},
+            "algorithm 'leakgan' moves a part of the generator at a time, and lbfgs moves all of it; "
+            "choose another optimiser in [optimizer.generator]",
+        ),
+    ],
+)
+def test_leakgan_says_in_one_line_what_it_cannot_train(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as error:
+        prepare(config(**settings))
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("recipe", ["autoregressive", "relgan"])
+def test_other_methods_train_the_generator_too(recipe: str, tmp_path: Path) -> None:
+    """Relaxed words and policy gradients alike. Nothing leaks: the copy stays as it was drawn."""
+    settings = {"recipe": recipe, "algorithm_options": {"warmup": 0.5}}
+    experiment = prepare(config("leakgan", "mlp", **settings))
+    before = state(experiment)
+    run = execute(config("leakgan", "mlp", **settings), out=tmp_path / "run")
+    after = bundle.load(run.bundle).generator.state_dict()
+    for name, weight in after.items():
+        assert torch.equal(weight, before[f"generator.{name}"]) == name.startswith(("extractor.", "prior")), name
