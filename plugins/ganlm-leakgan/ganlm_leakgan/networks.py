@@ -19,7 +19,7 @@ LeakState = tuple[Reading, Tensor, LSTMState, LSTMState]
 class PrefixFeatures(nn.Module):
     """The features that the ``conv`` discriminator gives to every prefix of a sentence, that of no words included.
 
-    A copy of its layers that no optimiser moves. A window that ends inside a prefix gives the same answer in every
+    A copy of its layers, all of it buffers. A window that ends inside a prefix gives the same answer in every
     longer one, so the maximum over these is carried along; windows that hang over the end of a prefix see zeros there,
     which is as if their filters lacked the last taps.
     """
@@ -30,7 +30,7 @@ class PrefixFeatures(nn.Module):
         self.embedding, self.convolutions, self.highway = original.embedding, original.convolutions, original.highway
         self.widths = original.widths
         self.size = original.output.in_features
-        self.requires_grad_(False)
+        _freeze(self)
 
     def copy_from(self, discriminator: ConvDiscriminator) -> None:
         """The leak: take over the discriminator's weights."""
@@ -73,6 +73,14 @@ class PrefixFeatures(nn.Module):
             inside.append(answers[..., 0, :])
             hanging.append(answers.amax(dim=-2))
         return torch.cat(inside, dim=-1), torch.cat(hanging, dim=-1)
+
+
+def _freeze(module: nn.Module) -> None:
+    """Turn parameters into buffers of the same names: part of the state, and nothing that is trained."""
+    for part in module.modules():
+        for name, parameter in list(part.named_parameters(recurse=False)):
+            delattr(part, name)
+            part.register_buffer(name, parameter.detach())
 
 
 class Manager(nn.Module):

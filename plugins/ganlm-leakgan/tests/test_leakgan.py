@@ -100,7 +100,9 @@ def test_the_logits_are_a_matrix_times_the_embedding_of_the_last_goals(horizon: 
     torch.testing.assert_close(generator(noise, TOKENS), expected)
 
 
-def test_no_optimiser_moves_the_copy() -> None:
+def test_the_copy_is_part_of_the_state_and_no_parameter() -> None:
     generator = make_generator()
-    still = {name for name, parameter in generator.named_parameters() if not parameter.requires_grad}
-    assert still == {name for name, _ in generator.named_parameters() if name.startswith("extractor.")} != set()
+    copied = {name for name in generator.state_dict() if name.startswith("extractor.")}
+    discriminator = ConvDiscriminator(SHAPE, LeakGeneratorOptions(**SMALL).extractor())
+    assert copied == {f"extractor.{name}" for name in discriminator.state_dict() if not name.startswith("output.")}
+    assert not copied & {name for name, _ in generator.named_parameters()}
