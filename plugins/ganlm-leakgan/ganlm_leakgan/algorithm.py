@@ -126,7 +126,7 @@ class LeakGAN(Algorithm):
     def _manager_loss(self, batch: Batch) -> Tensor:
         drawn = sampling.sample(self.generator, batch.noise)
         features, goals = plan(self.generator, batch.noise, drawn.tokens)
-        return manager_loss(features, goals, drawn.mask, self.generator.horizon, self._values(batch, drawn))
+        return manager_loss(features, goals, drawn.mask, self.generator.horizon, self._returns(batch, drawn))
 
     def _worker_loss(self, batch: Batch) -> Tensor:
         drawn = sampling.sample(self.generator, batch.noise)
@@ -135,12 +135,12 @@ class LeakGAN(Algorithm):
         batch.log("intrinsic_reward", (reward * drawn.mask).sum() / drawn.mask.sum())
         reward = self.options.intrinsic * reward
         if self.options.extrinsic > 0:
-            reward = reward + self.options.extrinsic * self._values(batch, drawn)
+            reward = reward + self.options.extrinsic * self._returns(batch, drawn)
         log_probs = sampling.log_likelihood(self.generator, batch.noise, drawn.tokens, drawn.mask)
         return self.estimator.surrogate(log_probs, reward, drawn.mask)
 
-    def _values(self, batch: Batch, drawn: sampling.Sample) -> Tensor:
-        return self.estimator.values(self.generator, batch, drawn, generator_cost(self.parts, batch))
+    def _returns(self, batch: Batch, drawn: sampling.Sample) -> Tensor:
+        return self.estimator.returns(self.generator, batch, drawn, generator_cost(self.parts, batch))
 
 
 def _fitting(parts: Parts) -> tuple[LeakGenerator, ConvDiscriminator, Rollout]:
