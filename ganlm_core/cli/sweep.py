@@ -43,12 +43,13 @@ class Trained:
 
 
 def train_all(runs: Mapping[Path, Sequence[str]], jobs: int, before: Sequence[str] = ()) -> list[Trained]:
-    """Train what is not trained yet: the arguments of ``ganlm run`` by run folder, ``jobs`` at once on all cores.
+    """Train what is not trained yet: the arguments of ``ganlm run`` by run folder, ``jobs`` at once on all cores,
+    or on as many threads each as ``OMP_NUM_THREADS`` says.
 
     A run that is finished in its folder is not trained again, and one that was interrupted goes on. ``before`` are
     arguments that stand before ``run``, as ``--plugin FILE``.
     """
-    environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))}
+    environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs)), **os.environ}
     with ThreadPoolExecutor(jobs) as pool:
         return list(pool.map(lambda run: _train(run, [*before, "run", "--json"], runs[run], environment), runs))
 
