@@ -354,6 +354,17 @@ def test_the_progress_line_fits_a_terminal_of_80_columns() -> None:
     assert text.getvalue().splitlines()[1].endswith(" stopping after this; Ctrl-C again: at once")
 
 
+def test_the_progress_line_changes_four_times_a_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    display, shown = ProgressDisplay(), []
+    for step, seconds in enumerate((10.0, 10.1, 10.2, 10.3, 10.54, 10.56)):
+        monkeypatch.setattr("ganlm_core.cli.display.time.monotonic", lambda seconds=seconds: seconds)
+        display.logged(step, {"tokens": 100.0 * step})
+        shown.append(display.progress.tasks[0].completed)
+    assert shown == [0, 0, 0, 3, 3, 5]
+    assert display.progress.live.refresh_per_second == 4
+    assert display.progress.tasks[0].fields["numbers"] == "769 tok/s"  # 200 tokens in 0.26 seconds
+
+
 def test_json_is_all_there_is_on_stdout(ganlm: Ganlm, tmp_path: Path) -> None:
     code, out, err = ganlm(*TINY, *GRAMMAR, "--out", tmp_path / "run", "--json")
     assert code == 0

@@ -29,6 +29,9 @@ SHOWN = 3
 
 SHOWN_AT_END = 8
 
+INTERVAL = 0.25
+"""Seconds between two states of the progress line: it is drawn in training's own time."""
+
 GLANCED = {
     "valid": "valid",
     "distinct": "distinct",
@@ -51,6 +54,7 @@ class ProgressDisplay(Display):
             TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
             TextColumn("{task.fields[numbers]}", table_column=Column(no_wrap=True)),
             console=self.console,
+            refresh_per_second=1 / INTERVAL,
             disable=not self.console.is_terminal,
         )
         self.task = self.progress.add_task("training", total=None, numbers="")
@@ -71,7 +75,9 @@ class ProgressDisplay(Display):
 
     def logged(self, step: int, record: Mapping[str, float]) -> None:
         now, tokens = time.monotonic(), record["tokens"]
-        speed = (tokens - self.clock[1]) / max(now - self.clock[0], 1e-9)
+        if now - self.clock[0] < INTERVAL:
+            return
+        speed = (tokens - self.clock[1]) / (now - self.clock[0])
         self.clock = (now, tokens)
         shown = [f"{_short(name)} {value:.2f}" for name, value in record.items() if _is_shown(name)]
         self.progress.update(self.task, completed=step, numbers="  ".join([*shown, f"{_rounded(speed)} tok/s"]))
