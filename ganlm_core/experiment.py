@@ -38,7 +38,6 @@ class Experiment:
     tokenizer: Tokenizer
     shape: Shape
     device: torch.device
-    parts: Parts
     algorithm: Algorithm
     optimizers: Mapping[str, ScheduledOptimizer]
     batches: Batches
@@ -137,7 +136,6 @@ def prepare(config: RunConfig, host: Host | None = None) -> Experiment:
         tokenizer=tokenizer,
         shape=shape,
         device=device,
-        parts=parts,
         algorithm=algorithm,
         optimizers=_optimizers(config, algorithm),
         batches=Batches(tokens, mask_of(tokens), options.batch_size, options.seed, options.noise_size, device),

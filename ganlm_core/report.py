@@ -51,7 +51,7 @@ def render(run: RunFolder, host: Host, results: Table) -> str:
     config, info = run.load_config(host), run.info()
     evaluation = evaluation_of(run)
     samples = dict(_samples(run))
-    last = next(reversed(samples.values()), [])
+    last = run.last_samples()[:SHOWN]
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         title=f"{config.generator.name} against {config.discriminator.name} on {config.corpus.name}",
@@ -60,12 +60,24 @@ def render(run: RunFolder, host: Host, results: Table) -> str:
         command=shlex.join(["ganlm", "run", "--config", str(run.path / "config.toml")]),
         evaluation=evaluation,
         results=results,
+        troubles=[*_troubles(run)],
         training=[(each.title, figures.svg(each)) for each in training_figures(run.step_records())],
         quality=[(each.title, figures.svg(each)) for each in evaluation_figures(run.glance_records(), evaluation)],
         samples=samples,
         neighbours=_neighbours(last, config, host),
         toml=run.config(),
     )
+
+
+def _troubles(run: RunFolder) -> Iterator[str]:
+    """What went wrong in the course of the run, and why it ended before its last step."""
+    for record in run.read_metrics():
+        if "collapse" in record:
+            yield f"The generator had collapsed at step {record['step']}: {record['collapse']}."
+        if "rollback" in record:
+            yield f"Back to step {record['step']}: {record['reason']}."
+    if "stopped" in run.info():
+        yield f"Stopped: {run.info()['stopped']}."
 
 
 def training_figures(steps: Sequence[Mapping[str, Any]]) -> list[Figure]:

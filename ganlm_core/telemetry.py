@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 
 from ganlm_core import sampling
-from ganlm_core.algorithms.adversarial import accuracy
 from ganlm_core.corpora import spread
 from ganlm_core.evaluation import Values, evaluating, nll_bound, round_values
 from ganlm_core.experiment import Experiment
 from ganlm_core.metrics import Subject
-from ganlm_core.protocol import Batch, mask_of, per_sequence, shift
+from ganlm_core.protocol import Batch, mask_of, shift
 
 SENTENCES = 256
 """Drawn at a glance, and as many real ones beside them; the final evaluation draws ``evaluation_samples``."""
@@ -45,9 +44,7 @@ def glance(experiment: Experiment, step: int) -> tuple[Values, list[str]]:
     generated, real = (bigrams(tokens, experiment.shape.vocabulary) for tokens in (drawn.tokens, held_out))
     values["distinct_bigrams"] = float(len(generated.unique()))
     values["bigram_divergence"] = divergence(generated, real)
-    if any(phase.network == "discriminator" for phase in experiment.algorithm.phases(step - 1)):
-        values["discriminator_accuracy"] = _accuracy(experiment, held_out, step)
-    return round_values(values), texts
+    return round_values(values | _accuracy(experiment, held_out, step)), texts
 
 
 def real_variety(experiment: Experiment) -> Values:
@@ -79,22 +76,24 @@ def divergence(one: Tensor, other: Tensor) -> float:
     return (torch.special.xlogy(p, p / mean).sum() + torch.special.xlogy(q, q / mean).sum()).item() / 2
 
 
-@torch.no_grad()
-def _accuracy(experiment: Experiment, held_out: Tensor, step: int) -> float:
-    """Of the discriminator on held-out ids (B, T) and as many generated sequences, as it sees them in training."""
-    parts, device, steps = experiment.parts, experiment.device, experiment.config.training.steps
-    with (
-        evaluating(parts.generator),
-        evaluating(parts.discriminator),
-        # An estimator draws from the global random state.
-        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
-    ):
+def _accuracy(experiment: Experiment, held_out: Tensor, step: int) -> Values:
+    """What the phase of the discriminator in this step logs as its accuracy, on batches of held-out ids (N, T) instead.
+
+    Nothing where the step has no such phase. The phase itself is asked, because it alone knows what its discriminator
+    is shown; its loss is thrown away.
+    """
+    phase = next((each for each in experiment.algorithm.phases(step - 1) if each.network == "discriminator"), None)
+    if phase is None:
+        return {}
+    device, options = experiment.device, experiment.config.training
+    found = []
+    # What a phase draws comes from the global random state.
+    with evaluating(experiment.algorithm), torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(experiment.judge.seed)
-        noise = torch.randn(len(held_out), experiment.shape.noise, device=device)
-        batch = Batch(held_out, mask_of(held_out), noise, step - 1, progress=(step - 1) / max(1, steps - 1))
-        generated = parts.estimator.draw(parts.generator, batch)
-        real, fake = (
-            per_sequence(parts.discriminator(sequence, mask).float(), mask)
-            for sequence, mask in ((batch.tokens, batch.mask), (generated.sequence, generated.mask))
-        )
-    return accuracy(real, fake).item()
+        for tokens in held_out.split(options.batch_size):
+            noise = torch.randn(len(tokens), options.noise_size, device=device)
+            progress = (step - 1) / max(1, options.steps - 1)
+            batch = Batch(tokens, mask_of(tokens), noise, step - 1, progress)
+            phase.loss(batch)
+            found += [batch.metrics["accuracy"].item()] * len(tokens) if "accuracy" in batch.metrics else []
+    return {"discriminator_accuracy": sum(found) / len(found)} if found else {}

@@ -261,6 +261,9 @@ def test_a_real_collapse_is_seen_and_survived(ganlm: Ganlm) -> None:
     assert "back at step 0; going on with 0.5 of the learning rates" in err
     best = json.loads(Path("run/bundle/evaluation.json").read_text())["after"]
     assert best["distinct"] > 0.9
+    page = Path("run/report.html").read_text()
+    assert "What went wrong" in page
+    assert "<li>Back to step 0: the generator collapsed after step 5: samples repeat: " in page
 
 
 SETTINGS = {"on_collapse": "rollback", "keep": "best", "patience": 1, "evaluate_every": 2, "checkpoint_every": 1}

@@ -76,14 +76,15 @@ def test_the_test_part_is_not_looked_at(lstm: Experiment) -> None:
     assert seen == [(None, lstm.corpus.validation)]
 
 
-def test_a_glance_leaves_the_random_state_and_the_modes(lstm: Experiment) -> None:
-    lstm.parts.generator.train()
-    lstm.parts.discriminator.train()
-    before = torch.get_rng_state()
+def test_a_glance_changes_nothing(lstm: Experiment) -> None:
+    algorithm = lstm.algorithm.train()
+    before, state = torch.get_rng_state(), {name: tensor.clone() for name, tensor in algorithm.state_dict().items()}
     once, again = (telemetry.glance(lstm, 6) for _ in range(2))
     assert once == again
     assert torch.get_rng_state().equal(before)
-    assert lstm.parts.generator.training and lstm.parts.discriminator.training
+    assert all(tensor.equal(state[name]) for name, tensor in algorithm.state_dict().items())
+    assert all(module.training for module in algorithm.modules())
+    assert all(parameter.grad is None for parameter in algorithm.parameters())
 
 
 def test_the_discriminator_is_told_of_in_steps_that_train_it(lstm: Experiment) -> None:
@@ -102,9 +103,11 @@ def test_a_discriminator_that_knows_a_word_of_real_text_is_always_right(monkeypa
     def has_stop(sequence: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return (sequence == stop).any(dim=1).float()
 
-    monkeypatch.setattr(mine.parts.discriminator, "forward", has_stop)
+    monkeypatch.setattr(mine.algorithm.networks["discriminator"], "forward", has_stop)
     assert telemetry.glance(mine, 1)[0]["discriminator_accuracy"] == 1
-    monkeypatch.setattr(mine.parts.discriminator, "forward", lambda sequence, mask: torch.zeros(len(sequence)))
+    monkeypatch.setattr(
+        mine.algorithm.networks["discriminator"], "forward", lambda sequence, mask: torch.zeros(len(sequence))
+    )
     assert telemetry.glance(mine, 1)[0]["discriminator_accuracy"] == 0.5
 
 
