@@ -80,7 +80,7 @@ def test_an_installed_wheel_has_everything_that_is_built_in(installed: Path, tmp
 def test_an_installed_wheel_trains(installed: Path, tmp_path: Path) -> None:
     tiny = ["--steps", 3, "--batch-size", 8, "--corpus.size", 300, "--evaluation-samples", 20, "--device", "cpu"]
     out = call(installed / "ganlm", "run", "--gen", "lstm", "--disc", "conv", *tiny, "--out", "run", cwd=tmp_path)
-    assert out.endswith("bundle: run/bundle\n")
+    assert out.endswith("bundle: run/bundle\nreport: run/report.html\n")
     assert len(call(installed / "ganlm", "sample", "run", "-n", 4, cwd=tmp_path).splitlines()) == 4
     assert call(installed / "ganlm", "weights", "verify", "run", cwd=tmp_path).endswith(
         "ok  selftest.json: identical\n"

@@ -12,9 +12,9 @@ class LeakGeneratorOptions(Options):
     goal_size: int = option(8, "size of the goal embedding (K)", min=1)
     horizon: int = option(4, "words that a goal is for: the last so many goals are added (c)", min=1)
     feature_embedding_size: int = option(32, "embedding-size of the 'conv' discriminator whose features leak", min=1)
-    widths: str = option("2,3,4,5", "its widths")
-    filters: int = option(32, "its filters", min=1)
-    highway: bool = option(True, "its highway")
+    widths: str = option("2,3,4,5", "widths of that discriminator")
+    filters: int = option(32, "filters of that discriminator", min=1)
+    highway: bool = option(True, "highway of that discriminator")
 
     def __post_init__(self) -> None:
         super().__post_init__()
