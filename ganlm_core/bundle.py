@@ -43,7 +43,6 @@ from ganlm_core.manifest import (
     Manifest,
     build,
     describe,
-    find_bundle,
     read_manifest,
     weights_file,
 )
@@ -51,6 +50,7 @@ from ganlm_core.model import Model
 from ganlm_core.plugins import Host, default_host
 from ganlm_core.protocol import Shape
 from ganlm_core.runs import RunFolder
+from ganlm_core.locations import locate
 from ganlm_core.standard import FileOptions
 from ganlm_core.tensors import check_header, check_state, read_into, without_memory, write_tensors
 from ganlm_core.tokenizer import Tokenizer
@@ -128,12 +128,13 @@ def check_free(folder: Path, force: bool) -> None:
 
 
 def load(path: Path | str, host: Host | None = None, device: str = "cpu") -> Model:
-    """The model of a bundle, or of a run's bundle.
+    """The model of a bundle: its folder or that of its run, ``zoo:NAME``, or ``hf:OWNER/NAME@REVISION``.
 
-    Raises WeightsError when anything it needs is missing, changed or of another format, and PluginError when the
-    plugin of a network is not installed.
+    What is on the Hub is fetched, and kept for the next time. Raises as :func:`ganlm_core.locations.locate`, WeightsError
+    when anything it needs is missing, changed or of another format, and PluginError when the plugin of a network is not
+    installed.
     """
-    folder = find_bundle(Path(path))
+    folder = locate(path)
     refuse_links(folder)
     manifest = read_manifest(folder / CONFIG)
     sums = read_sums(folder)
@@ -234,7 +235,7 @@ def open_bundle(path: Path) -> tuple[Path, Manifest]:
 
     Hidden files, which tools that fetch bundles leave, are nobody's business. Raises WeightsError.
     """
-    folder = find_bundle(path)
+    folder = locate(path)
     refuse_links(folder)
     manifest, sums = read_manifest(folder / CONFIG), read_sums(folder)
     wanted = {CONFIG, TOKENIZER, RECIPE, EVALUATION, SELFTEST, CARD}

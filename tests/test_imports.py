@@ -32,6 +32,7 @@ LEVELS = (
         "manifest",
         "zoo",
         "hub",
+        "locations",
     ),
     ("protocol",),
     ("tensors", "sampling", "losses", "penalties", "estimators", "layers", "corpora", "tokenizer"),

@@ -18,7 +18,7 @@ COMMANDS = {
     "eval": ("ganlm_core.cli.eval:eval_", "measure models and samples against real text"),
     "matrix": ("ganlm_core.cli.matrix:matrix", "train every generator against every discriminator"),
     "report": ("ganlm_core.cli.report:report", "a run as one page: curves, samples and settings"),
-    "weights": ("ganlm_core.cli.weights:weights", "inspect, verify, compare and export trained weights"),
+    "weights": ("ganlm_core.cli.weights:weights", "inspect, verify, compare, export and share trained weights"),
     "list": ("ganlm_core.cli.list:list_", "what there is to choose from"),
     "show": ("ganlm_core.cli.show:show", "a component with its options, or a recipe"),
     "recipes": ("ganlm_core.cli.recipes:recipes", "list, show, copy and validate recipes"),

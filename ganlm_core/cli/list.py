@@ -4,14 +4,16 @@ from typing import Any
 
 import click
 
+from ganlm_core import zoo
 from ganlm_core.cli.context import current_host
-from ganlm_core.cli.output import echo_json, echo_table, json_option
+from ganlm_core.cli.output import TITLES, echo_json, echo_table, json_option, metric_cell
 from ganlm_core.components import KINDS
 from ganlm_core.config import catalog
 from ganlm_core.errors import UnknownName
 from ganlm_core.plugins import Host
 
 CHOOSABLE = (*KINDS, "tokenizer", "optimizer")
+WEIGHTS = "weights"
 
 
 @click.command("list")
@@ -19,11 +21,14 @@ CHOOSABLE = (*KINDS, "tokenizer", "optimizer")
 @json_option
 def list_(kind: str | None, as_json: bool) -> None:
     """What there is to choose from, of one KIND or of all: generator, discriminator, algorithm, loss, penalty,
-    estimator, corpus, metric, tokenizer, optimizer."""
-    if kind is not None and kind not in CHOOSABLE:
-        raise UnknownName("kind", kind, CHOOSABLE, hint=f"the kinds are {', '.join(CHOOSABLE)}")
+    estimator, corpus, metric, tokenizer, optimizer; and weights, the trained pairs of the zoo."""
+    kinds = (*CHOOSABLE, WEIGHTS)
+    if kind is not None and kind not in kinds:
+        raise UnknownName("kind", kind, kinds, hint=f"the kinds are {', '.join(kinds)}")
     host = current_host()
     entries = [summary(host, of, name) for of in CHOOSABLE if kind in (None, of) for name in catalog(host, of)]
+    if kind in (None, WEIGHTS):
+        entries += map(_weights, zoo.entries())
     if as_json:
         echo_json(entries)
     else:
@@ -42,4 +47,21 @@ def summary(host: Host, kind: str, name: str) -> dict[str, Any]:
         "source": spec.source,
         "distribution": distribution,
         "version": version,
+    }
+
+
+def _weights(entry: zoo.Entry) -> dict[str, Any]:
+    """A bundle of the zoo: its size, its score and a sentence."""
+    scores = [
+        f"{title} {metric_cell(name, entry.metrics[name])}" for name, title in TITLES.items() if name in entry.metrics
+    ]
+    about = ", ".join([f"{entry.size / 1e6:.1f} MB", *scores])
+    return {
+        "kind": WEIGHTS,
+        "name": f"{zoo.PREFIX}{entry.name}",
+        "summary": f"{about}: {entry.sample}",
+        "source": "",
+        "size": entry.size,
+        "metrics": entry.metrics,
+        "sample": entry.sample,
     }

@@ -1,5 +1,6 @@
-"""``ganlm weights``: look into weights, check and compare them, and make a bundle of a run."""
+"""``ganlm weights``: look into weights, check, compare and share them, and make a bundle of a run."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ from ganlm_core.cli.output import echo_json, echo_table, json_option
 from ganlm_core.errors import GanlmError
 from ganlm_core.files import shown
 from ganlm_core.header import read_header
-from ganlm_core.manifest import CONFIG, find_bundle, read_manifest, weights_file
+from ganlm_core.manifest import CONFIG, read_manifest, weights_file
+from ganlm_core.locations import locate
 
 
 @click.group()
 def weights() -> None:
-    """Inspect, verify, compare and export trained weights."""
+    """Inspect, verify, compare, export and share trained weights."""
 
 
 @weights.command()
@@ -41,8 +43,8 @@ def inspect(path: Path, as_json: bool) -> None:
 def describe(path: Path) -> dict[str, Any]:
     """What config.json says, None for a lone file, and what the header of each file says. Raises WeightsError."""
     manifest, paths = None, [path]
-    if path.is_dir():
-        folder = find_bundle(path)
+    if not path.is_file():
+        folder = locate(path)
         manifest = read_manifest(folder / CONFIG)
         paths = [weights_file(folder, kind) for kind in manifest.networks]
     return {"config": manifest.to_dict() if manifest else None, "files": [_describe_file(each) for each in paths]}
@@ -139,12 +141,56 @@ def _text(value: Any) -> str:
 
 
 @weights.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FOLDER", help="the folder to make")
+@click.argument("run", metavar="RUN|BUNDLE", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FOLDER|FILE", help="what to make")
 @click.option("--force", is_flag=True, help="replace a bundle that is there")
 def export(run: Path, out: Path, force: bool) -> None:
-    """The bundle of a run at another place: a copy, or one of its latest checkpoint where the run has not finished."""
-    from ganlm_core.bundle import export as export_bundle
+    """A bundle of a run at another place: a copy, or one of its latest checkpoint where the run has not finished.
+
+    If the name of --out ends in .onnx or .pt2: the generator of a bundle for onnxruntime, or for torch.export.load.
+    """
+    from ganlm_core import bundle, exchange
     from ganlm_core.runs import RunFolder
 
-    click.echo(export_bundle(RunFolder.open(run), out, current_host(), force))
+    host = current_host()
+    if out.suffix in exchange.WRITERS:
+        exchange.export(bundle.load(run, host).generator, out)
+    else:
+        bundle.export(RunFolder.open(run), out, host, force)
+    click.echo(out)
+
+
+@weights.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("address", metavar="hf:OWNER/NAME[@BRANCH]")
+@click.option("--private", is_flag=True, help="make the repository, if there is none, for yourself alone")
+@click.option("--dry-run", is_flag=True, help="show every file that would be sent; send nothing")
+@json_option
+def push(bundle: Path, address: str, private: bool, dry_run: bool, as_json: bool) -> None:
+    """Verify a bundle and send it to the Hugging Face Hub in one commit, whose address is printed.
+
+    The token is the one of 'hf auth login' or of HF_TOKEN.
+    """
+    from ganlm_core import hub
+    from ganlm_core.bundle import verify as verify_bundle
+
+    target, folder = hub.Address.of(address), locate(bundle)
+    verify_bundle(folder, current_host())
+    files = hub.plan(folder)
+    pushed = None if dry_run else hub.push(folder, target, private)
+    if as_json:
+        echo_json({"address": str(pushed or target), "sent": not dry_run, "files": [asdict(file) for file in files]})
+        return
+    if dry_run:
+        echo_table(("file", "bytes", "SHA-256"), [[file.name, f"{file.size:,}", file.sha256] for file in files])
+    click.echo(pushed if pushed else f"nothing was sent to {target}, which would get these {len(files)} files")
+
+
+@weights.command()
+@click.argument("address", metavar="hf:OWNER/NAME[@REVISION]")
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FOLDER", help="the folder to make")
+def pull(address: str, out: Path) -> None:
+    """Fetch a bundle from the Hugging Face Hub to a folder; the address of its commit is printed, and kept there."""
+    from ganlm_core import hub
+
+    click.echo(hub.pull(hub.Address.of(address), out))

@@ -97,7 +97,7 @@ class CausalConvGenerator(StatefulGenerator):
     def start(self, noise: Tensor) -> CausalConvState:
         projected = self.noise(noise).unsqueeze(1)
         size = projected.shape[-1]
-        return projected, [projected.new_zeros(len(noise), block.reach, size) for block in self.blocks]
+        return projected, [projected.new_zeros(noise.shape[0], block.reach, size) for block in self.blocks]
 
     def advance(self, tokens: Tensor, state: CausalConvState) -> tuple[Tensor, CausalConvState]:
         noise, befores = state

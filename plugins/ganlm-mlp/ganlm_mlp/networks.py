@@ -56,7 +56,7 @@ class NgramGenerator(StatefulGenerator):
         self.output = output_layer(width, shape.vocabulary)
 
     def start(self, noise: Tensor) -> NgramState:
-        before = torch.full((len(noise), self.context - 1), BOS, device=noise.device)
+        before = torch.full((noise.shape[0], self.context - 1), BOS, device=noise.device)
         return self.noise(noise).unsqueeze(1), self.embedding(before)
 
     def advance(self, tokens: Tensor, state: NgramState) -> tuple[Tensor, NgramState]:

@@ -72,7 +72,7 @@ class TransformerGenerator(StatefulGenerator):
 
     def start(self, noise: Tensor) -> TransformerState:
         projected = self.noise(noise).unsqueeze(1)
-        empty = projected.new_zeros(len(noise), self.heads, 0, projected.shape[-1] // self.heads)
+        empty = projected.new_zeros(noise.shape[0], self.heads, 0, projected.shape[-1] // self.heads)
         return projected, [(empty, empty)] * len(self.blocks)
 
     def advance(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:

@@ -1,0 +1,61 @@
+"""The zoo: train the pairs that come with the package, and put their bundles into ``ganlm_core/zoo``.
+
+    python benchmarks/build_zoo.py --jobs 2
+
+What is finished in the folder of runs is not trained again. The same machine, version of torch and number of threads
+give the same bytes.
+"""
+
+import shlex
+import shutil
+from pathlib import Path
+
+import click
+
+from ganlm_core import bundle, zoo
+from ganlm_core.cli.sweep import train_all
+from ganlm_core.plugins import Host
+from ganlm_core.runs import RunFolder
+
+LARGEST = 20 * 10**6
+"""Bytes of the whole zoo, which everybody downloads."""
+
+PAIRS = {
+    "lstm.mle-grammar": "--gen lstm --recipe mle",
+    "lstm-conv.seqgan-grammar": "--gen lstm --disc conv --recipe seqgan",
+    "transformer-transformer.seqgan-grammar": "--gen transformer --disc transformer --recipe seqgan",
+    "lstm-lstm.scratchgan-grammar": "--gen lstm --disc lstm --recipe scratchgan",
+    "lstm-conv.cooperative-grammar": "--gen lstm --disc conv --recipe cooperative",
+    "lstm.cot-grammar": "--gen lstm --recipe cot",
+    "relational-memory-multi-embedding.relgan-grammar": "--recipe relgan",
+    "conv-mlp.one-shot-grammar": "--gen conv --disc mlp",
+    "mlp-mlp.one-shot-grammar": "--gen mlp --disc mlp",
+    "lstm-conv.characters-grammar": "--gen lstm --disc conv --tokenizer char --tokenizer.max-length 96",
+}
+"""The arguments of ``ganlm run``, by a name of the form generator-discriminator.method-corpus."""
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--jobs", type=click.IntRange(1), default=1, help="runs at once, which share the cores")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/zoo"), help="folder of the runs")
+def main(jobs: int, out: Path) -> None:
+    """Train the pairs of the zoo and install their bundles. Bundles of pairs that are no longer listed go."""
+    host = Host.discover(no_plugins=True)
+    runs = train_all({out / name: shlex.split(arguments) for name, arguments in PAIRS.items()}, jobs)
+    for run in runs:
+        if run.failure:
+            raise click.ClickException(f"{run.run.name} failed: {run.failure}")
+    for old in zoo.entries():
+        shutil.rmtree(zoo.FOLDER / old.name)
+    for run in runs:
+        bundle.export(RunFolder.open(run.run), zoo.FOLDER / run.run.name, host)
+    total = 0
+    for entry in zoo.entries():
+        total += entry.size
+        click.echo(f"{entry.name}: {entry.size:,} bytes; {entry.sample}")
+    if total > LARGEST:
+        raise click.ClickException(f"the zoo has {total:,} bytes; wanted {LARGEST:,} at most")
+
+
+if __name__ == "__main__":
+    main()
