@@ -36,6 +36,7 @@ from ganlm_core.files import (
     write_sums,
 )
 from ganlm_core.header import read_header
+from ganlm_core.locations import locate
 from ganlm_core.manifest import (
     CONFIG,
     FORMAT_VERSION,
@@ -50,7 +51,6 @@ from ganlm_core.model import Model
 from ganlm_core.plugins import Host, default_host
 from ganlm_core.protocol import Shape
 from ganlm_core.runs import RunFolder
-from ganlm_core.locations import locate
 from ganlm_core.standard import FileOptions
 from ganlm_core.tensors import check_header, check_state, read_into, without_memory, write_tensors
 from ganlm_core.tokenizer import Tokenizer
@@ -130,9 +130,9 @@ def check_free(folder: Path, force: bool) -> None:
 def load(path: Path | str, host: Host | None = None, device: str = "cpu") -> Model:
     """The model of a bundle: its folder or that of its run, ``zoo:NAME``, or ``hf:OWNER/NAME@REVISION``.
 
-    What is on the Hub is fetched, and kept for the next time. Raises as :func:`ganlm_core.locations.locate`, WeightsError
-    when anything it needs is missing, changed or of another format, and PluginError when the plugin of a network is not
-    installed.
+    What is on the Hub is fetched, and kept for the next time. Raises as :func:`ganlm_core.locations.locate`,
+    WeightsError when anything it needs is missing, changed or of another format, and PluginError when the plugin of a
+    network is not installed.
     """
     folder = locate(path)
     refuse_links(folder)

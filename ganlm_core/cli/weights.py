@@ -11,8 +11,8 @@ from ganlm_core.cli.output import echo_json, echo_table, json_option
 from ganlm_core.errors import GanlmError
 from ganlm_core.files import shown
 from ganlm_core.header import read_header
-from ganlm_core.manifest import CONFIG, read_manifest, weights_file
 from ganlm_core.locations import locate
+from ganlm_core.manifest import CONFIG, read_manifest, weights_file
 
 
 @click.group()
