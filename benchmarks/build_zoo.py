@@ -14,7 +14,7 @@ import click
 
 from ganlm_core import bundle, zoo
 from ganlm_core.cli.sweep import train_all
-from ganlm_core.plugins import Host
+from ganlm_core.plugins import default_host
 from ganlm_core.runs import RunFolder
 
 LARGEST = 20 * 10**6
@@ -40,7 +40,6 @@ PAIRS = {
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/zoo"), help="folder of the runs")
 def main(jobs: int, out: Path) -> None:
     """Train the pairs of the zoo and install their bundles. Bundles of pairs that are no longer listed go."""
-    host = Host.discover(no_plugins=True)
     runs = train_all({out / name: shlex.split(arguments) for name, arguments in PAIRS.items()}, jobs)
     for run in runs:
         if run.failure:
@@ -48,7 +47,7 @@ def main(jobs: int, out: Path) -> None:
     for old in zoo.entries():
         shutil.rmtree(zoo.FOLDER / old.name)
     for run in runs:
-        bundle.export(RunFolder.open(run.run), zoo.FOLDER / run.run.name, host)
+        bundle.export(RunFolder.open(run.run), zoo.FOLDER / run.run.name, default_host())
     total = 0
     for entry in zoo.entries():
         total += entry.size

@@ -13,7 +13,7 @@ import ganlm_core
 from ganlm_core import bundle, zoo
 from ganlm_core.cli import main
 from ganlm_core.errors import UnknownName
-from ganlm_core.plugins import Host
+from ganlm_core.plugins import Host, default_host
 from tests.conftest import Ganlm
 
 ROOT = Path(__file__).parents[1]
@@ -70,14 +70,20 @@ def test_the_pairs_of_the_zoo_can_be_trained(build_zoo: ModuleType, capsys: pyte
 
 
 def test_building_the_zoo_trains_and_installs(
-    build_zoo: ModuleType, pair: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    build_zoo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    default_host.cache_clear()
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path / "zoo")
+    (tmp_path / "zoo").mkdir()
     monkeypatch.setattr(build_zoo, "PAIRS", {"lstm.tiny-grammar": f"--gen lstm --recipe mle {TINY}"})
     done = CliRunner().invoke(build_zoo.main, ["--out", str(tmp_path / "runs")])
     assert done.exit_code == 0, done.output
     (entry,) = zoo.entries()
-    assert (entry.name, f"{entry.size:,} bytes; {entry.sample}\n" in done.output) == ("lstm.tiny-grammar", True)
+    assert entry.name == "lstm.tiny-grammar" and f"{entry.size:,} bytes; {entry.sample}\n" in done.output
     assert ganlm_core.load("zoo:lstm.tiny-grammar").sample(2)
+
+    shutil.copytree(tmp_path / "zoo" / entry.name, tmp_path / "zoo" / "lstm.no-longer-listed")
     monkeypatch.setattr(build_zoo, "LARGEST", 1000)
     done = CliRunner().invoke(build_zoo.main, ["--out", str(tmp_path / "runs")])
     assert done.exit_code == 1 and done.output.endswith("bytes; wanted 1,000 at most\n")
+    assert [path.name for path in (tmp_path / "zoo").iterdir()] == ["lstm.tiny-grammar"]

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from ganlm_core.errors import UnknownName
-from ganlm_core.files import read_json, read_text
-from ganlm_core.manifest import CONFIG
 
 PREFIX = "zoo:"
 FOLDER = Path(__file__).parent
@@ -33,15 +31,19 @@ def find(name: str) -> Path:
 
 def entries() -> Iterator[Entry]:
     """All bundles in the order of their names. Raises WeightsError for one that is damaged."""
-    for name in _names():
-        bundle = FOLDER / name
-        size = sum(file.stat().st_size for file in bundle.iterdir())
-        metrics = read_json(bundle / "evaluation.json").get("after", {})
-        yield Entry(name, size, metrics, _first_sample(read_text(bundle / "README.md")))
+    yield from (_entry(FOLDER / name) for name in _names())
+
+
+def _entry(bundle: Path) -> Entry:
+    from ganlm_core.files import read_json, read_text  # here, so that listing an empty zoo costs nothing
+
+    size = sum(file.stat().st_size for file in bundle.iterdir())
+    metrics = read_json(bundle / "evaluation.json").get("after", {})
+    return Entry(bundle.name, size, metrics, _first_sample(read_text(bundle / "README.md")))
 
 
 def _names() -> list[str]:
-    return sorted(config.parent.name for config in FOLDER.glob(f"*/{CONFIG}"))
+    return sorted(path.name for path in FOLDER.iterdir() if path.is_dir() and path.name != "__pycache__")
 
 
 def _first_sample(card: str) -> str:

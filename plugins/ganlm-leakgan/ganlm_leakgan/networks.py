@@ -149,8 +149,8 @@ class LeakGenerator(StatefulGenerator):
         self.worker = Worker(shape, self.extractor.size, options)
 
     def start(self, noise: Tensor) -> LeakState:
-        goals = noise.new_zeros(len(noise), self.horizon - 1, self.extractor.size)
-        return self.extractor.start(len(noise)), goals, self.manager.start(noise), self.worker.start(noise)
+        goals = noise.new_zeros(noise.shape[0], self.horizon - 1, self.extractor.size)
+        return self.extractor.start(noise.shape[0]), goals, self.manager.start(noise), self.worker.start(noise)
 
     def advance(self, tokens: Tensor, state: LeakState) -> tuple[Tensor, LeakState]:
         reading, before, manager, worker = state
