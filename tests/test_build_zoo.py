@@ -1,0 +1,51 @@
+"""The script that trains the zoo and installs it."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from click.testing import CliRunner
+
+import ganlm_core
+from ganlm_core import zoo
+from ganlm_core.cli import main
+from ganlm_core.plugins import default_host
+
+ROOT = Path(__file__).parents[1]
+TINY = "--steps 2 --batch-size 8 --corpus.size 300 --evaluation-samples 20 --gen.hidden-size 8 --device cpu"
+
+
+@pytest.fixture(scope="module")
+def build_zoo() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("build_zoo", ROOT / "benchmarks" / "build_zoo.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_pairs_of_the_zoo_can_be_trained(build_zoo: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, arguments in build_zoo.PAIRS.items():
+        assert main(["run", *arguments.split(), "--print-config"]) == 0, f"{name}: {capsys.readouterr().err}"
+
+
+def test_building_the_zoo_trains_and_installs(
+    build_zoo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    default_host.cache_clear()
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path / "zoo")
+    (tmp_path / "zoo").mkdir()
+    monkeypatch.setattr(build_zoo, "PAIRS", {"lstm.tiny-grammar": f"--gen lstm --recipe mle {TINY}"})
+    done = CliRunner().invoke(build_zoo.main, ["--out", str(tmp_path / "runs")])
+    assert done.exit_code == 0, done.output
+    (entry,) = zoo.entries()
+    assert entry.name == "lstm.tiny-grammar" and f"{entry.size:,} bytes; {entry.sample}\n" in done.output
+    assert ganlm_core.load("zoo:lstm.tiny-grammar").sample(2)
+
+    shutil.copytree(tmp_path / "zoo" / entry.name, tmp_path / "zoo" / "lstm.no-longer-listed")
+    monkeypatch.setattr(build_zoo, "LARGEST", 1000)
+    done = CliRunner().invoke(build_zoo.main, ["--out", str(tmp_path / "runs")])
+    assert done.exit_code == 1 and done.output.endswith("bytes; wanted 1,000 at most\n")
+    assert [path.name for path in (tmp_path / "zoo").iterdir()] == ["lstm.tiny-grammar"]
