@@ -138,7 +138,7 @@ def about(toml: str) -> dict[str, Any]:
             'paper_values."estimator.rollout.sample" = "9"',
             UnknownName,
             "there is no estimator 'rollout' option 'sample'; did you mean 'samples'? "
-            "it takes samples, baseline, decay, chunk",
+            "it takes samples, baseline, decay, rank, chunk",
         ),
         *(
             (
