@@ -1,4 +1,4 @@
-"""Distributions that are not ganlm's, in an environment of their own with its wheel: new projects of every kind."""
+"""Distributions that are not ganlm's, in environments with its wheel: new projects of every kind, and the example."""
 
 import json
 import tomllib
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ganlm_core.components import KINDS
-from tests.environments import BUILDS, call, new_environment, pip
+from tests.environments import BUILDS, ROOT, attempt, build, call, new_environment, pip
 
 NEW = {kind: f"my-{kind}" for kind in KINDS}
 TINY = ["--steps", 3, "--batch-size", 8, "--corpus.size", 500, "--evaluation-samples", 20, "--device", "cpu"]
@@ -51,3 +51,44 @@ def test_they_train_together(projects: tuple[Path, Path], tmp_path: Path) -> Non
     evaluation = json.loads((tmp_path / "run" / "bundle" / "evaluation.json").read_text())
     assert evaluation["real"]["words"] == 5
     assert call(commands / "ganlm", "weights", "verify", "run", cwd=tmp_path).endswith("identical\n")
+
+
+def test_the_example_is_installed_used_and_missed(wheel: Path, tmp_path: Path) -> None:
+    source = ROOT / "examples" / "ganlm-gru"
+    (tmp_path / "dist").mkdir()
+    commands = new_environment(tmp_path / "environment", wheel, build("wheel", source, tmp_path / "dist"))
+    ganlm, python = commands / "ganlm", commands / "python"
+    call(python, "-m", "ruff", "check", "--no-cache", source, cwd=tmp_path)
+    call(
+        python,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        source / "pyproject.toml",
+        source / "tests",
+        cwd=tmp_path,
+    )
+
+    call(ganlm, "run", "--gen", "gru", "--disc", "gru", *TINY, "--out", "run", cwd=tmp_path)
+    sentences = call(ganlm, "sample", "run", "-n", 3, cwd=tmp_path)
+    call(ganlm, "weights", "export", "run", "--out", "saved", cwd=tmp_path)
+    refused = attempt(ganlm, "run", "--gen", "gru", "--disc", "gru", "--penalty", "r1", *TINY, cwd=tmp_path)
+    assert (refused.returncode, refused.stderr) == (
+        2,
+        "ganlm: error: penalty 'r1' needs a discriminator that can be differentiated twice, and 'gru' cannot; "
+        "choose another --disc or --penalty none\n",
+    )
+
+    pip(commands, "uninstall", "--yes", "ganlm-gru")
+    missed = attempt(ganlm, "sample", "saved", cwd=tmp_path)
+    assert (missed.returncode, missed.stdout, missed.stderr) == (
+        3,
+        "",
+        "ganlm: error: this bundle needs the generator 'gru' of ganlm-gru 0.1.0, which is not installed; "
+        "if you trust it: pip install ganlm-gru==0.1.0\n",
+    )
+    assert "generator.safetensors" in call(ganlm, "weights", "inspect", "saved", cwd=tmp_path)
+    pip(commands, "install", *(tmp_path / "dist").iterdir())
+    assert call(ganlm, "sample", "saved", "-n", 3, cwd=tmp_path) == sentences
