@@ -12,6 +12,7 @@ ones), ``GANLM_PLUGINS`` (besides the built-in ones, only these), ``GANLM_STRICT
 
 import functools
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,12 +84,16 @@ class _Content:
     components: dict[tuple[str, str], ComponentSpec] = field(default_factory=dict)
     recipes: dict[str, Path] = field(default_factory=dict)
     commands: dict[str, tuple[str, str]] = field(default_factory=dict)
+    deprecations: list[str] = field(default_factory=list)
 
     def read(self, candidate: Candidate) -> None:
         plugin = candidate.load()
         _check_api(plugin)
         self.manager.add_hookspecs(hookspecs)
-        self.manager.register(plugin, candidate.name)
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            self.manager.register(plugin, candidate.name)
+        self.deprecations.extend(str(one.message) for one in warned)
         self.manager.check_pending()
         if not self.manager.get_hookcallers(plugin):
             raise PluginError("it has no hooks; decorate its functions with ganlm_core.hookspecs.hookimpl")
@@ -255,7 +260,7 @@ class Host:
         except BaseException as error:
             status, reason = "broken", _with_place(describe(error), error)
         components = tuple(" ".join(key) for key in content.components)
-        reason = "; ".join(filter(None, (reason, *watch.remarks)))
+        reason = "; ".join(filter(None, (reason, *watch.remarks, *content.deprecations)))
         self.health.append(
             Health(candidate.name, origin.distribution, origin.version, status, reason, watch.seconds, components)
         )

@@ -12,6 +12,7 @@ from textwrap import dedent, indent
 
 import pytest
 
+from ganlm_core import hookspecs
 from ganlm_core.components import NoOptions
 from ganlm_core.discovery import installed
 from ganlm_core.errors import DataError, PluginError, UnknownName, UsageError
@@ -210,6 +211,17 @@ def test_a_library_that_a_plugin_imports_too_early_is_told(
         "it imports jax when it is loaded, which slows every command; let its targets do that",
     )
     monkeypatch.delitem(sys.modules, "jax", raising=False)
+
+
+def test_a_hook_that_is_deprecated_is_told_and_still_called(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ganlm_old() -> None: ...
+
+    warning = DeprecationWarning("ganlm_old is deprecated; implement ganlm_new")
+    monkeypatch.setattr(hookspecs, "ganlm_old", hookspecs.hookspec(warn_on_impl=warning)(ganlm_old), raising=False)
+    install(GOOD + "\n@hookimpl\ndef ganlm_old():\n    pass\n")
+    host = Host.discover()
+    assert health_of(host, "guest") == ("ok", "ganlm_old is deprecated; implement ganlm_new")
+    assert "good" in host.specs("loss")
 
 
 HANGS = {
