@@ -12,7 +12,6 @@ the reason, as the ``exceptions`` of its ComponentSpec.
 """
 
 from ganlm_core.testing.case import Case, Skipped
-from ganlm_core.testing.old import check_discriminator, check_generator, check_light
 from ganlm_core.testing.runner import CHECKS, Check, Result, checks_of, parametrize_with_checks, run_checks
 
 __all__ = [
@@ -21,9 +20,6 @@ __all__ = [
     "Check",
     "Result",
     "Skipped",
-    "check_discriminator",
-    "check_generator",
-    "check_light",
     "checks_of",
     "parametrize_with_checks",
     "run_checks",

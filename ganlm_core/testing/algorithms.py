@@ -1,7 +1,8 @@
 """What is promised of training methods: through the loop that trains them, one phase at a time."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from ganlm_core.config import Choice
 from ganlm_core.errors import GanlmError, UsageError
 from ganlm_core.optimizers import build_optimizer
-from ganlm_core.protocol import Algorithm, Generator, Phase, mask_of
+from ganlm_core.protocol import Algorithm, Generator, Parts, Phase, mask_of
 from ganlm_core.settings import SGDOptimizer
 from ganlm_core.testing import references
 from ganlm_core.testing.case import Case
@@ -19,7 +20,7 @@ from ganlm_core.trainer import Batches, train
 
 ROWS = 8
 LEARNING_RATE = 0.1
-State = dict[str, dict[str, Tensor]]
+State = dict[str, Tensor]
 
 
 class OnePhase(Algorithm):
@@ -46,6 +47,8 @@ def check_networks(case: Case) -> None:
     for name, network in networks.items():
         kept = all(id(parameter) in held for parameter in network.parameters())
         case.expect(kept, f"does not hold its network '{name}'; make it an attribute, so that state_dict has it")
+    unknown = ", ".join(set(algorithm.unused) - {part.name for part in fields(Parts)})
+    case.expect(not unknown, f"says that {unknown} is unused, which is no part; name kinds, as in ('penalty',)")
 
 
 def check_phases(case: Case) -> None:
@@ -78,7 +81,7 @@ def check_losses(case: Case) -> None:
             value.dim() == 0, f"has a loss of shape {tuple(value.shape)} in phase '{phase.name}'; take the mean"
         )
         case.expect(value.isfinite(), f"has a loss of {value.item()} in phase '{phase.name}'")
-        parameters = [one for one in algorithm.networks[phase.network].parameters() if one.requires_grad]
+        parameters = [one for one in _moves(algorithm, phase).parameters() if one.requires_grad]
         found = torch.autograd.grad(value, parameters, allow_unused=True) if value.requires_grad else [None]
         reached = any(gradient is not None and gradient.any() for gradient in found)
         case.expect(reached, f"gives its {phase.network} no gradient in phase '{phase.name}'; detach less")
@@ -89,14 +92,16 @@ def check_losses(case: Case) -> None:
 
 
 def check_phases_move_their_network(case: Case) -> None:
-    """A step of a phase changes the parameters of its network and of no other."""
+    """A step of a phase changes the parameters of its network, or of the part that it names, and no others."""
     algorithm: Algorithm = build(case)
     for step, phase in _phases(algorithm):
+        own = {id(parameter) for parameter in _moves(algorithm, phase).parameters()}
         before = _parameters(algorithm)
         _step(algorithm, phase, step)
         moved = _moved(before, _parameters(algorithm))
-        others = sorted(moved - {phase.network})
-        case.expect(not others, f"moves {', '.join(others)} in phase '{phase.name}' of {phase.network}; share nothing")
+        others = [name for name, one in _named_parameters(algorithm) if name in moved and id(one) not in own]
+        shown = ", ".join(others[:3])
+        case.expect(not others, f"moves {shown} in phase '{phase.name}' of {phase.network}; share nothing")
         case.expect(moved, f"does not move its {phase.network} in phase '{phase.name}'; let the loss depend on it")
 
 
@@ -162,16 +167,24 @@ def _train(algorithm: Algorithm, start: int, stop: int) -> None:
     )
 
 
+def _moves(algorithm: Algorithm, phase: Phase) -> nn.Module:
+    """What a phase changes: its network, or the part of it that it names."""
+    return algorithm.networks[phase.network] if phase.part is None else phase.part
+
+
+def _named_parameters(algorithm: Algorithm) -> Iterator[tuple[str, nn.Parameter]]:
+    for network, module in algorithm.networks.items():
+        for name, parameter in module.named_parameters():
+            yield f"{network}.{name}", parameter
+
+
 def _parameters(algorithm: Algorithm) -> State:
-    return {
-        name: {key: parameter.detach().clone() for key, parameter in network.named_parameters()}
-        for name, network in algorithm.networks.items()
-    }
+    return {name: parameter.detach().clone() for name, parameter in _named_parameters(algorithm)}
 
 
-def _moved(before: State, after: State) -> set[str]:
-    """The networks of which a parameter changed."""
-    return {name for name, old in before.items() if any(not torch.equal(old[key], after[name][key]) for key in old)}
+def _moved(before: State, after: State) -> list[str]:
+    """The parameters that changed, by network and name."""
+    return [name for name, old in before.items() if not torch.equal(old, after[name])]
 
 
 CHECKS = (

@@ -19,6 +19,15 @@ class Anonymous(Adversarial):
         return {"writer": self.generator, "discriminator": self.discriminator}
 
 
+@breaks(
+    "algorithm",
+    "algorithms.check_networks",
+    "says that penalties is unused, which is no part; name kinds, as in ('penalty',)",
+)
+class MistakesAPart(Adversarial):
+    unused = ("penalties",)
+
+
 @breaks("algorithm", "algorithms.check_phases", "has no phase at step 0 of 8; give at least one")
 class NothingToDo(Adversarial):
     def phases(self, step: int) -> Sequence[Phase]:
@@ -47,7 +56,7 @@ class StepsItself(Adversarial):
 @breaks(
     "algorithm",
     "algorithms.check_phases_move_their_network",
-    "moves generator in phase 'discriminator' of discriminator; share nothing",
+    "moves generator.judge... in phase 'discriminator' of discriminator; share nothing",
 )
 class Shares(Adversarial):
     """The generator holds its judge."""

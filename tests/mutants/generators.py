@@ -136,3 +136,16 @@ class HiddenFirst(Recurrent):
     def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         logits, state = super().advance(tokens, state.T)
         return logits, state.T
+
+
+@breaks(
+    "generator",
+    "generators.check_causal",
+    "scores the beginning of a sequence otherwise when it stands alone; take T from the tokens",
+)
+class CountsAhead(Recurrent):
+    """Its logits tell how much is still to come."""
+
+    def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        logits, state = super().advance(tokens, state)
+        return logits / tokens.shape[1], state

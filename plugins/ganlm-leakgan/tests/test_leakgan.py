@@ -1,5 +1,6 @@
 """LeakGAN's networks: what leaks is the discriminator's own, and every goal is a direction."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,26 +15,28 @@ from torch.nn import functional as F
 
 from ganlm_core.errors import OptionError
 from ganlm_core.protocol import BOS, Shape
-from ganlm_core.testing import check_generator, check_light
+from ganlm_core.testing import Case, parametrize_with_checks
 
 GENERATOR, _ = ganlm_components()
 SHAPE = Shape(vocabulary=9, length=6, noise=3)
 SMALL = {"embedding_size": 4, "hidden_size": 5, "goal_size": 3, "feature_embedding_size": 4, "filters": 3}
 TOKENS = torch.tensor([[4, 5, 2, 0, 0, 0], [6, 7, 8, 4, 5, 6], [2, 0, 0, 0, 0, 0]])
 
+VARIANTS = [
+    (GENERATOR, {"widths": "1", "highway": False}),
+    (GENERATOR, {"widths": "3,8", "horizon": 9}),
+]
+"""Options that change what is computed; the defaults are tested with all other components."""
+
+
+@parametrize_with_checks(VARIANTS)
+def test_conformance(component: Case, check: Callable[[Case], None]) -> None:
+    check(component)
+
 
 def make_generator(**options: Any) -> LeakGenerator:
     torch.manual_seed(0)
     return LeakGenerator(SHAPE, LeakGeneratorOptions(**SMALL | options))
-
-
-def test_listing_does_not_import_torch() -> None:
-    check_light("ganlm_leakgan")
-
-
-@pytest.mark.parametrize("options", [{}, {"widths": "1", "highway": False}, {"widths": "3,8", "horizon": 9}])
-def test_generator_keeps_the_protocol(options: dict[str, Any]) -> None:
-    check_generator(GENERATOR, **options)
 
 
 def test_the_options_of_the_extractor_are_checked_as_those_of_the_discriminator() -> None:

@@ -1,6 +1,6 @@
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -17,25 +17,22 @@ from ganlm_core.estimators import Gumbel
 from ganlm_core.execution import execute
 from ganlm_core.protocol import Shape, mask_of
 from ganlm_core.standard import GumbelOptions
-from ganlm_core.testing import check_discriminator, check_generator, check_light
+from ganlm_core.testing import Case, parametrize_with_checks
 
 GENERATOR, DISCRIMINATOR = ganlm_components()
 SHAPE = Shape(vocabulary=9, length=5, noise=3)
 TOKENS = torch.tensor([[4, 5, 2, 0, 0], [6, 7, 8, 4, 5], [2, 0, 0, 0, 0]])
 
-
-def test_listing_does_not_import_torch() -> None:
-    check_light("ganlm_relational")
-
-
-@pytest.mark.parametrize("options", [{}, {"slots": 3, "heads": 4, "head_size": 8, "dropout": 0.5}])
-def test_generator_keeps_the_protocol(options: dict[str, Any]) -> None:
-    check_generator(GENERATOR, **options)
+VARIANTS = [
+    (GENERATOR, {"slots": 3, "heads": 4, "head_size": 8, "dropout": 0.5}),
+    (DISCRIMINATOR, {"embeddings": 3, "highway": False, "widths": "1,3", "dropout": 0.5}),
+]
+"""Options that change what is computed; the defaults are tested with all other components."""
 
 
-@pytest.mark.parametrize("options", [{}, {"embeddings": 3, "highway": False, "widths": "1,3", "dropout": 0.5}])
-def test_discriminator_keeps_the_protocol(options: dict[str, Any]) -> None:
-    check_discriminator(DISCRIMINATOR, **options)
+@parametrize_with_checks(VARIANTS)
+def test_conformance(component: Case, check: Callable[[Case], None]) -> None:
+    check(component)
 
 
 def test_slots_attend_to_each_other_and_to_the_input() -> None:
