@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from ganlm_core.algorithms.mle import negative_log_likelihood
+from ganlm_core.algorithms.mle import likelihood_phase
 from ganlm_core.algorithms.schedule import Schedule
 from ganlm_core.penalties import relaxed
 from ganlm_core.protocol import Algorithm, Batch, Cost, Parts, Phase, Sequences, per_sequence
@@ -79,7 +79,7 @@ class Adversarial(Algorithm):
         self.schedule = Schedule(
             options,
             parts.steps,
-            likelihood=[Phase("mle", "generator", lambda batch: negative_log_likelihood(parts.generator, batch))],
+            likelihood=[likelihood_phase(parts.generator)],
             discriminator=Phase("discriminator", "discriminator", lambda batch: discriminator_loss(parts, batch)),
             generator=[Phase("generator", "generator", lambda batch: generator_loss(parts, batch))],
         )

@@ -19,6 +19,11 @@ def negative_log_likelihood(generator: Generator, batch: Batch) -> Tensor:
     return -log_probs.sum() / batch.mask.sum()
 
 
+def likelihood_phase(generator: Generator) -> Phase:
+    """A step of maximum likelihood."""
+    return Phase("mle", "generator", lambda batch: negative_log_likelihood(generator, batch))
+
+
 def require_likelihood(generator: Generator, method: str) -> None:
     """Raises UsageError for a generator that has no likelihood to maximise."""
     if not generator.autoregressive:
@@ -44,4 +49,4 @@ class MLE(Algorithm):
         return {"generator": self.generator}
 
     def phases(self, step: int) -> Sequence[Phase]:
-        return [Phase("mle", "generator", lambda batch: negative_log_likelihood(self.generator, batch))]
+        return [likelihood_phase(self.generator)]

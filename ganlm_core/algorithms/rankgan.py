@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlm_core.algorithms.mle import negative_log_likelihood
+from ganlm_core.algorithms.mle import likelihood_phase
 from ganlm_core.algorithms.schedule import Schedule
 from ganlm_core.protocol import Algorithm, Batch, Parts, Phase
 from ganlm_core.standard import RankGANOptions
@@ -75,7 +75,7 @@ class RankGAN(Algorithm):
         self.schedule = Schedule(
             options,
             parts.steps,
-            likelihood=[Phase("mle", "generator", lambda batch: negative_log_likelihood(parts.generator, batch))],
+            likelihood=[likelihood_phase(parts.generator)],
             discriminator=Phase("ranker", "ranker", lambda batch: ranker_loss(parts, gamma, batch)),
             generator=[Phase("generator", "generator", lambda batch: generator_loss(parts, gamma, batch))],
         )
