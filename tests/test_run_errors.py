@@ -73,8 +73,8 @@ Refused = Callable[..., str]
         ),
         (
             "--gen.heads 3",
-            "--gen.heads is not an option of generator 'lstm'; it belongs to 'transformer': "
-            "choose it with --gen transformer",
+            "--gen.heads is not an option of generator 'lstm'; it belongs to 'relational-memory' and 'transformer': "
+            "choose it with --gen relational-memory",
         ),
         (
             "--steps 0",
@@ -273,9 +273,9 @@ def test_a_disk_that_takes_no_status_either(ganlm: Ganlm, tmp_path: Path, monkey
     run = tmp_path / "run"
     code, _, err = ganlm(*TINY, *GRAMMAR, "--out", run, "--plugin", tmp_path / "full.py")
     assert code == 1
-    partial = run / "checkpoints" / ".step-00000002.partial"
+    samples = run / "samples" / "step-00000002.txt"
     assert err.splitlines()[-1] == (
-        f"ganlm: error: cannot write {partial / 'tensors.safetensors'}: No space left on device; free some space; "
+        f"ganlm: error: cannot write {samples}: No space left on device; free some space; "
         f"the checkpoint of step 0 is kept, go on with: ganlm run --resume {run} --plugin {tmp_path / 'full.py'}"
     )
     monkeypatch.undo()

@@ -98,7 +98,7 @@ MUTANTS += [
     Mutant(
         mutant("loss", "math:tau_and_pi"),
         "component.check_declaration",
-        "raised AttributeError: module 'math' has no attribute 'tau_and_pi', case.py, line ..., where this was "
+        "raised AttributeError: module 'math' has no attribute 'tau_and_pi', ...case.py, line ..., where this was "
         "promised: Its spec is well formed, has a summary of one line, and its target is there to be called.",
     ),
     Mutant(
