@@ -21,8 +21,9 @@ from ganlm_core.errors import UsageError
 HEAVY = ("torch", "numpy", "scipy", "pandas", "tokenizers", "transformers", "tensorflow", "jax")
 """Libraries whose import a user would feel in every command, and which an interruption would leave half imported."""
 
-LIMIT = 5.0
-"""Seconds that a plugin may take to be loaded; GANLM_PLUGIN_TIMEOUT sets another, 0 for none."""
+LIMIT = 10.0
+"""Seconds that a plugin may take to be loaded: far more than a good one needs on a machine that is busy, for the clock
+on the wall cannot tell a sleeping plugin from a waiting processor. GANLM_PLUGIN_TIMEOUT sets another, 0 for none."""
 
 
 @dataclass
