@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,14 @@ def _nothing_from_the_environment() -> Iterator[None]:
         for variable in [name for name in os.environ if name.startswith("GANLM_")]:
             patch.delenv(variable)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_is_not_ignored() -> Iterator[None]:
+    """A shell that runs the tests in the background has them, and what they start, ignore SIGINT."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
 
 
 @pytest.fixture
