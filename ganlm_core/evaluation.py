@@ -1,9 +1,10 @@
 """One protocol for every subject: the generator, real held-out text, and the floors that all must beat."""
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -71,7 +72,8 @@ class Judge:
     def written(self, generator: Generator, n: int, policy: Policy = PLAIN) -> Subject:
         """``n`` sentences drawn from a generator. Its likelihood is that of the distribution they are drawn from."""
 
-        def likelihood(held_out: Sequence[str]) -> Likelihood:
+        @cache
+        def likelihood(held_out: tuple[str, ...]) -> Likelihood:
             tokens, _ = self.tokenizer.encode(held_out, self.shape.length)
             count, draws = int(mask_of(tokens).sum()), NOISE_DRAWS if self.shape.noise else 0
             with evaluating(generator):
@@ -100,7 +102,7 @@ class Judge:
         """Real text, ``n`` sentences at most; its likelihood is the process's, where there is one."""
         process = self.corpus.process
 
-        def likelihood(held_out: Sequence[str]) -> Likelihood:
+        def likelihood(held_out: tuple[str, ...]) -> Likelihood:
             assert process is not None
             tokens = sum(self.tokenizer.lengths(held_out))
             return Likelihood(-sum(process.log_prob(held_out)) / tokens, tokens, len(held_out))

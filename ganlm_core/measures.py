@@ -59,6 +59,16 @@ METRICS = (
         when="run",
     ),
     _metric(
+        "perplexity",
+        "basic:Perplexity",
+        "likelihood of held-out text as perplexity and by sentence",
+        [
+            Measure("perplexity", "perplexity", "lower", "both"),
+            Measure("test_nll_sentence", "held-out NLL/sentence", "lower", "both"),
+        ],
+        source="Jelinek et al. 1977",
+    ),
+    _metric(
         "bleu",
         "bleu:Bleu",
         "BLEU of each sentence against all references at once",
@@ -78,5 +88,32 @@ METRICS = (
         "BLEU of real sentences against the generated ones: low leaves something out",
         _by_order("backward_bleu", "backward BLEU", "higher", "diversity"),
         source="Shi et al. 2018",
+    ),
+    _metric(
+        "distinct-n",
+        "variety:DistinctNgrams",
+        "share of different n-grams",
+        (Measure(f"distinct{n}", f"distinct-{n}", "higher", "diversity", share=True) for n in (1, 2, 3, 4)),
+        source="Li et al. 2016, section 5.1",
+    ),
+    _metric(
+        "copied-span",
+        "variety:CopiedSpans",
+        "longest part of a sentence that is in the training part",
+        [
+            Measure("copied_span", "copied words"),
+            Measure("copied_span_share", "copied part", share=True),
+        ],
+    ),
+    _metric(
+        "lengths",
+        "variety:Lengths",
+        "words in a sentence, and how far they are from real lengths",
+        [
+            Measure("length", "words"),
+            Measure("length_deviation", "deviation"),
+            Measure("length_distance", "from real lengths", "lower", "both"),
+        ],
+        source="Vaserstein 1969",
     ),
 )

@@ -10,7 +10,7 @@ from ganlm_core.corpora import Corpus, spread
 from ganlm_core.evaluation import Judge, round_values
 from ganlm_core.experiment import log_frequencies, token_counts
 from ganlm_core.measures import METRICS
-from ganlm_core.metrics import Measured, Subject
+from ganlm_core.metrics import Conditions, Measured, Subject
 from ganlm_core.plugins import Host
 from ganlm_core.protocol import Shape
 from ganlm_core.sampling import Policy
@@ -127,6 +127,7 @@ def _conditions(judge: Judge, temperatures: Sequence[float], n: int) -> dict[str
     return {
         "ganlm_version": ganlm_core.__version__,
         "corpus": corpus.name,
+        "process_entropy": Conditions(corpus).process_entropy,
         "train": {"sentences": len(corpus.train), "sha256": _digest(corpus.train)},
         "test": {"sentences": len(corpus.test), "sha256": _digest(corpus.test)},
         "sentences": n,

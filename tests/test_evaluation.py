@@ -83,7 +83,7 @@ def test_held_out_likelihood_is_asked_of_the_test_part_and_of_nobody_without_one
     found = HeldOutLikelihood(NoOptions())(Subject(TEXTS, likelihood), Conditions(CORPUS))
     assert found.values == {"test_nll": 1.5}
     assert found.protocol == "3 sentences of the test part, 8 tokens; upper bound from 4 draws of the noise"
-    assert asked == [CORPUS.test]
+    assert asked == [tuple(CORPUS.test)]
     assert measure(HeldOutLikelihood, TEXTS) == {}
 
 

@@ -9,7 +9,7 @@ from ganlm_core.errors import DataError
 
 
 class Process(Protocol):
-    """A distribution over sentences that can be computed exactly."""
+    """A distribution over sentences that can be computed exactly. One that knows its entropy has ``entropy()``."""
 
     name: str
 

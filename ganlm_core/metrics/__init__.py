@@ -44,7 +44,7 @@ class Subject:
     """
 
     texts: Sequence[str]
-    likelihood: Callable[[Sequence[str]], Likelihood] | None = None
+    likelihood: Callable[[tuple[str, ...]], Likelihood] | None = None
     references: Sequence[str] = ()
     held_out: Sequence[str] = ()
 
@@ -75,6 +75,15 @@ class Conditions:
     def join(self) -> Callable[[Sequence[str]], str]:
         """Units to a sentence."""
         return " ".join if self.unit == "word" else "".join
+
+    @cached_property
+    def process_entropy(self) -> float | None:
+        """The process's entropy in nats per sentence, the NLL of a perfect generator; None if nobody can compute it."""
+        entropy = getattr(self.corpus.process, "entropy", None)
+        return entropy() if entropy is not None else None
+
+    def with_unit(self, protocol: str) -> str:
+        return protocol if self.unit == "word" else f"{protocol}, by {self.unit}s"
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,13 @@
 import math
 
 from ganlm_core.corpora import spread
-from ganlm_core.metrics import Conditions, Measured, Metric, Subject
+from ganlm_core.metrics import Conditions, Likelihood, Measured, Metric, Subject
 
 MOST = 1_000
+"""Sentences of the test part whose likelihood is computed, evenly spaced."""
+
+LARGEST = 700.0
+"""The largest number of nats whose exponential is a number."""
 
 
 class Validity(Metric):
@@ -23,7 +27,11 @@ class Validity(Metric):
         found = {"valid": len(possible) / len(subject.texts)}
         if possible:
             found["process_nll"] = -sum(possible) / len(possible)
-        return Measured(found, f"{len(subject.texts):,} sentences; the likelihood of the {len(possible):,} valid ones")
+        protocol = f"{len(subject.texts):,} sentences; the likelihood of the {len(possible):,} valid ones"
+        entropy = conditions.process_entropy
+        return Measured(
+            found, protocol if entropy is None else f"{protocol}; the process's entropy is {entropy:.2f} nats"
+        )
 
 
 class Distinct(Metric):
@@ -51,7 +59,23 @@ class HeldOutLikelihood(Metric):
     """
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
-        if subject.likelihood is None:
+        found = _held_out(subject, conditions)
+        return Measured({"test_nll": found.nll_per_token}, str(found)) if found is not None else Measured()
+
+
+class Perplexity(Metric):
+    """``perplexity``, e to the power of ``test_nll``, and ``test_nll_sentence``, the same likelihood by sentence.
+
+    Between models of different tokenizers only the latter can be compared, and that where both know every word.
+    """
+
+    def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
+        found = _held_out(subject, conditions)
+        if found is None:
             return Measured()
-        found = subject.likelihood(spread(conditions.corpus.test, MOST))
-        return Measured({"test_nll": found.nll_per_token}, str(found))
+        perplexity = math.exp(min(found.nll_per_token, LARGEST))
+        return Measured({"perplexity": perplexity, "test_nll_sentence": found.nll_per_sentence}, str(found))
+
+
+def _held_out(subject: Subject, conditions: Conditions) -> Likelihood | None:
+    return subject.likelihood(tuple(spread(conditions.corpus.test, MOST))) if subject.likelihood is not None else None

@@ -100,7 +100,7 @@ class SelfBleu(Metric):
             return Measured({}, "not defined: one sentence has no others to be compared with")
         scores = self_bleu(index(tuple(subject.texts), conditions.split))
         protocol = f"each of {len(subject.texts):,} sentences against the {len(subject.texts) - 1:,} others"
-        return Measured(_means("self_bleu", scores), _with_unit(protocol, conditions))
+        return Measured(_means("self_bleu", scores), conditions.with_unit(protocol))
 
 
 def _forward(name: str, hypotheses: Sequence[str], references: Sequence[str], conditions: Conditions) -> Measured:
@@ -108,12 +108,8 @@ def _forward(name: str, hypotheses: Sequence[str], references: Sequence[str], co
         return Measured({}, "not defined: there is no real text to compare with")
     scores = bleu(hypotheses, index(tuple(references), conditions.split))
     protocol = f"{len(hypotheses):,} hypotheses, {len(references):,} references"
-    return Measured(_means(name, scores), _with_unit(protocol, conditions))
+    return Measured(_means(name, scores), conditions.with_unit(protocol))
 
 
 def _means(name: str, scores: Floats) -> dict[str, float]:
     return {f"{name}{n}": float(scores[:, n - 1].mean()) for n in range(2, ORDERS + 1)}
-
-
-def _with_unit(protocol: str, conditions: Conditions) -> str:
-    return protocol if conditions.unit == "word" else f"{protocol}, by {conditions.unit}s"
