@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -309,6 +310,9 @@ class Course:
         if step == self.experiment.algorithm.adversarial_from < self.options.steps:
             values, _ = self.experiment.judge.generator(self.experiment.generator, self.options.evaluation_samples)
             self.progress.evaluations["before"] = round_values(values)
+            if step > 0:
+                generator = {"generator": self.experiment.generator}
+                self._share(self.folder.before, generator, step, self.progress.evaluations)
 
     def _kept(self) -> tuple[int, Mapping[str, nn.Module]]:
         """The networks that are evaluated and shared, and the step of their weights."""
@@ -347,11 +351,18 @@ class Course:
         references = judge.references(n, experiment.log_frequencies)
         rows = self.progress.evaluations | {"after": values}
         rows |= {key: round_values(judge.judge(subject)) for key, subject in references.items()}
-        protocol = {"samples": n, "temperature": 1.0, "seed": self.options.seed, "weights_step": weights_step}
         stopped = {"stopped": self.progress.stopped} if self.progress.stopped else {}
         self.folder.write_info(weights_step=weights_step, **stopped)
+        self._share(self.folder.bundle, networks, weights_step, rows)
+
+    def _share(
+        self, folder: Path, networks: Mapping[str, nn.Module], weights_step: int, rows: Mapping[str, Values]
+    ) -> None:
+        """A bundle of networks with the weights of a step, and what their evaluation found."""
+        experiment, n = self.experiment, self.options.evaluation_samples
+        protocol = {"samples": n, "temperature": 1.0, "seed": self.options.seed, "weights_step": weights_step}
         bundle.save(
-            self.folder.bundle,
+            folder,
             config=bundle.shared_config(experiment.config, self.folder),
             shape=experiment.shape,
             networks=networks,
@@ -359,6 +370,7 @@ class Course:
             evaluation=protocol | rows,
             host=experiment.host,
             held_out=experiment.corpus.validation[:n],
+            force=True,
         )
 
     def _notify(self, hook: str, **arguments: Any) -> None:

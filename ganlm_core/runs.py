@@ -7,6 +7,7 @@ tokenizer.json   the tokenizer, fitted to the training data
 metrics.jsonl    a JSON object a line, with its step; no times, so that two runs of one seed leave the same bytes
 samples/         step-00001000.txt and final.txt, a sentence a line
 checkpoints/     see ganlm_core.checkpoint
+before/          a bundle of the generator as it was before adversarial training, if it was trained before
 bundle/          see ganlm_core.bundle
 report.html      see ganlm_core.report
 """
@@ -76,6 +77,10 @@ class RunFolder:
     @property
     def report(self) -> Path:
         return self.path / "report.html"
+
+    @property
+    def before(self) -> Path:
+        return self.path / "before"
 
     @property
     def metrics(self) -> Path:

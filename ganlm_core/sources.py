@@ -12,6 +12,7 @@ from ganlm_core.corpora.files import read_sentences
 from ganlm_core.errors import DataError, UsageError
 from ganlm_core.model import Model
 from ganlm_core.plugins import Host
+from ganlm_core.runs import RunFolder
 
 TELLING = 0.1
 """A share of words that differs by as much between two texts tells of another tokenisation."""
@@ -27,8 +28,23 @@ class Source:
     texts: Sequence[str] = ()
 
 
-def open_source(host: Host, name: str, device: str, kind: str = "model") -> Source:
-    """A bundle, a run or a file of samples. Raises DataError, and as :func:`ganlm_core.bundle.load`."""
+def open_sources(host: Host, names: Sequence[str], baselines: Sequence[str] = (), device: str = "cpu") -> list[Source]:
+    """Bundles, runs and files of samples, the ``baselines`` after the others.
+
+    A run that was trained by maximum likelihood before its adversarial training is its own baseline, if no other is
+    named. Raises DataError, and as :func:`ganlm_core.bundle.load`.
+    """
+    sources = [_open(host, name, "model", device) for name in names]
+    if baselines:
+        return sources + [_open(host, name, "baseline", device) for name in baselines]
+    for name, source in zip(names, list(sources), strict=True):
+        before = RunFolder(Path(name)).before
+        if before.is_dir():
+            sources.append(Source("baseline", f"{source.title} before", bundle.load(before, host, device)))
+    return sources
+
+
+def _open(host: Host, name: str, kind: str, device: str) -> Source:
     path = Path(name)
     title = path.name or path.resolve().name
     if path.is_file():

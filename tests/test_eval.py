@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Ganlm
+from ganlm_core.execution import execute
+from ganlm_core.files import read_json
+from tests.conftest import WARM, Ganlm, tiny_config
 
 REAL = [
     f"the {animal} {verb} ." for animal in ("dog", "cat", "fox", "owl", "hen") for verb in ("runs", "sleeps", "eats")
@@ -24,6 +26,13 @@ def write(name: str, lines: list[str]) -> str:
 def files(ganlm: Ganlm) -> list[str]:
     """The arguments that name training and test text in the empty folder."""
     return ["--data", write("train.txt", REAL), "--test", write("test.txt", TEST)]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a second with a warm-up, on 300 sentences of the grammar."""
+    config = tiny_config("ngram-mlp", "mlp", algorithm_options=WARM, noise_size=2)
+    return execute(config, out=tmp_path_factory.mktemp("runs") / "small").path
 
 
 def rows(ganlm: Ganlm, *arguments: object) -> dict[str, dict[str, Any]]:
@@ -66,19 +75,68 @@ def test_two_evaluations_are_the_same(ganlm: Ganlm, files: list[str]) -> None:
     assert ganlm("eval", samples, *files) == ganlm("eval", samples, *files)
 
 
-def test_metrics_are_chosen_by_name_and_validity_never_comes_alone(ganlm: Ganlm, files: list[str]) -> None:
+def test_metrics_are_chosen_by_name(ganlm: Ganlm, files: list[str]) -> None:
     found = rows(ganlm, write("samples.txt", TEST), *files, "--metrics", "bleu, self-bleu")
     assert found["samples.txt"]["protocol"].keys() == {"bleu", "self-bleu"}
-    code, out, _ = ganlm("eval", "samples.txt", "--data", "grammar", "-n", 4, "--metrics", "validity", "--json")
-    assert code == 0
-    assert json.loads(out)["conditions"]["metrics"] == ["validity", "likelihood"]
 
 
-def test_a_corpus_with_a_process_adds_a_perfect_generator(ganlm: Ganlm) -> None:
-    found = rows(ganlm, write("samples.txt", ["the dog runs .", "dog the ."]), "--data", "grammar")
+def test_a_run_is_measured_at_every_temperature_beside_its_own_warm_up(ganlm: Ganlm, run: Path) -> None:
+    found = rows(ganlm, run, "--temperatures", "0.5,1", "--out", "kept.json")
+    models = ["small 0.5", "small 1.0", "small before 0.5", "small before 1.0"]
+    assert list(found) == [*models, "real", "process", "shuffled", "unigram"]
+    assert [found[name]["kind"] for name in models] == ["model", "model", "baseline", "baseline"]
     assert found["process"]["values"]["valid"] == found["real"]["values"]["valid"] == 1
-    assert found["samples.txt"]["values"]["valid"] == 0.5
-    assert "test_nll" in found["real"]["values"]
+    assert found["small 0.5"]["values"]["distinct1"] < found["small 1.0"]["values"]["distinct1"]
+    likelihoods = {found[name]["values"]["test_nll"] for name in models}
+    assert len(likelihoods) == 4
+    assert found["small 1.0"]["protocol"]["likelihood"].endswith("; upper bound from 8 draws of the noise")
+    assert found["real"]["protocol"]["likelihood"].endswith("; exact")
+    kept = read_json(run / "bundle" / "evaluation.json")
+    assert found["small 1.0"]["values"]["test_nll"] == kept["after"]["test_nll"]
+    assert found["small before 1.0"]["values"]["test_nll"] == kept["before"]["test_nll"]
+
+
+def test_how_likely_samples_are_never_comes_without_how_likely_real_text_is(ganlm: Ganlm, run: Path) -> None:
+    found = rows(ganlm, run, "--metrics", "validity", "--temperatures", "1", "--out", "kept.json")
+    assert found["small 1.0"]["values"].keys() == {"valid", "process_nll", "test_nll"} - (
+        set() if found["small 1.0"]["values"]["valid"] else {"process_nll"}
+    )
+
+
+def test_another_baseline_takes_the_place_of_the_warm_up(ganlm: Ganlm, run: Path, files: list[str]) -> None:
+    others = ["--baseline", run / "before", "--baseline", write("other.txt", TEST)]
+    found = rows(ganlm, run / "bundle", "--temperatures", "1", "--metrics", "distinct", *others)
+    assert {name: row["kind"] for name, row in found.items() if row["kind"] in ("model", "baseline")} == {
+        "bundle 1.0": "model",
+        "before 1.0": "baseline",
+        "other.txt": "baseline",
+    }
+
+
+def test_a_run_keeps_its_evaluation_and_says_where(ganlm: Ganlm, run: Path) -> None:
+    options = ["--metrics", "distinct", "--temperatures", "1"]
+    code, out, err = ganlm("eval", run, *options)
+    assert (code, err.splitlines()[-1]) == (0, f"kept in {run / 'evaluation.json'}")
+    assert "before" in out and "real text" in out
+    again = f"{run / 'evaluation.json'} is there already; add --force to replace it, or choose another --out"
+    assert ganlm("eval", run, *options) == (2, "", f"ganlm: error: {again}\n")
+    assert ganlm("eval", run, *options, "--force")[0] == 0
+
+
+def test_models_of_different_text_need_one_named_for_both(ganlm: Ganlm, run: Path) -> None:
+    other = execute(tiny_config("ngram-mlp", "mlp", steps=1, corpus_options={"size": 200}), out=Path("other")).path
+    message = "small and other were trained on different text; name one for both with --data FILE"
+    assert ganlm("eval", run, other) == (2, "", f"ganlm: error: {message}\n")
+
+
+def test_text_that_is_gone_is_asked_for(ganlm: Ganlm) -> None:
+    write("gone.txt", [f"{text} {number}" for text in REAL for number in range(10)])
+    path = execute(tiny_config("ngram-mlp", "mlp", steps=1, data="gone.txt", corpus_options={}), out=Path("run")).path
+    Path("gone.txt").unlink()
+    message = (
+        "what run was trained on is not here (there is no file gone.txt; check the path); name it with --data FILE"
+    )
+    assert ganlm("eval", path) == (1, "", f"ganlm: error: {message}\n")
 
 
 @pytest.mark.parametrize(

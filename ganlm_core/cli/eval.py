@@ -18,7 +18,7 @@ EVALUATION = "evaluation.json"
 @click.option("--test", default="", metavar="FILE", help="real sentences to compare with, instead of the test part")
 @click.option("--metrics", default="", metavar="NAMES", help="with commas; all that need not be asked for by default")
 @click.option("--temperatures", default="0.7,0.85,1,1.15,1.3", metavar="NUMBERS", help="of the models, with commas")
-@click.option("--baseline", "baselines", multiple=True, metavar="BUNDLE|RUN", help="shown beside the models as such")
+@click.option("--baseline", "baselines", multiple=True, metavar="BUNDLE|RUN", help="instead of a run's own warm-up")
 @click.option("-n", "sentences", type=click.IntRange(0), default=0, help="sentences of each; 0: as many as all have")
 @click.option("--seed", type=click.IntRange(0), default=0, help="seed of the drawing")
 @click.option("--device", default="cpu", help="auto, cpu, cuda, cuda:N or mps")
@@ -47,15 +47,14 @@ def eval_(
     from ganlm_core.cli.tables import show_scores
     from ganlm_core.rows import Settings, choose_metrics, evaluate
     from ganlm_core.scores import check_free
-    from ganlm_core.sources import open_source, real_text
+    from ganlm_core.sources import open_sources, real_text
 
     host = current_host()
     settings = Settings(choose_metrics(host, _names(metrics)), _numbers(temperatures), sentences, seed)
     place = out or _place(sources)
     if place is not None:
         check_free(place, force)
-    opened = [open_source(host, name, device) for name in sources]
-    opened += [open_source(host, name, device, "baseline") for name in baselines]
+    opened = open_sources(host, sources, baselines, device)
     scores = evaluate(host, opened, real_text(host, opened, data, test), settings, tell=_tell)
     if place is not None:
         scores.write(place, force)

@@ -57,9 +57,9 @@ def longest_shared(texts: Sequence[str], others: Sequence[str], split: Split) ->
     keys, n = tokens.ids, 1
     while True:
         known, ids = unique_ids(keys)
-        shared = np.zeros(len(known), dtype=bool)
+        shared = np.zeros(len(known) + 1, dtype=bool)  # the last one is for -1
         shared[ids[~own & (ids >= 0)]] = True
-        ids = np.where((ids >= 0) & shared[ids], ids, -1)
+        ids = np.where(shared[ids], ids, -1)
         found = tokens.sentence[own & (ids >= 0)]
         if len(found) == 0:
             return longest, tokens.lengths[: len(texts)]
