@@ -16,8 +16,8 @@ import click
 
 from ganlm_core.errors import OptionError, UnknownName
 
-KINDS = ("generator", "discriminator", "algorithm", "loss", "penalty", "estimator", "corpus", "metric")
-Kind = Literal["generator", "discriminator", "algorithm", "loss", "penalty", "estimator", "corpus", "metric"]
+KINDS = ("generator", "discriminator", "algorithm", "loss", "penalty", "estimator", "corpus", "metric", "encoder")
+Kind = Literal["generator", "discriminator", "algorithm", "loss", "penalty", "estimator", "corpus", "metric", "encoder"]
 
 AUTO = 0
 """A size of 0 means: take it from the data."""

@@ -367,7 +367,7 @@ class Course:
             shape=experiment.shape,
             networks=networks,
             tokenizer=experiment.tokenizer,
-            evaluation=protocol | rows,
+            evaluation={**protocol, **rows},
             host=experiment.host,
             held_out=experiment.corpus.validation[:n],
             force=True,

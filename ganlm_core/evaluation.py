@@ -3,8 +3,8 @@
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from ganlm_core import sampling
 from ganlm_core.components import NoOptions
 from ganlm_core.corpora import Corpus, spread
 from ganlm_core.metrics import Conditions, Likelihood, Measured, Metric, Subject
+from ganlm_core.metrics.encoders import Encoder, plain_encoder
 from ganlm_core.plugins import Host
 from ganlm_core.protocol import AutoregressiveGenerator, Generator, Shape, State, mask_of
 from ganlm_core.sampling import PLAIN, Policy
@@ -47,6 +48,7 @@ class Judge:
     shape: Shape
     metrics: Mapping[str, Metric]
     seed: int
+    encoder: Encoder = field(default_factory=plain_encoder)
 
     @classmethod
     def of(cls, host: Host, corpus: Corpus, tokenizer: Tokenizer, shape: Shape, seed: int) -> "Judge":
@@ -55,10 +57,13 @@ class Judge:
         metrics = {name: host.build("metric", name, NoOptions()) for name in names}
         return cls(corpus, tokenizer, shape, metrics, seed)
 
+    @cached_property
+    def conditions(self) -> Conditions:
+        return Conditions(self.corpus, self.seed, self.encoder)
+
     def measure(self, subject: Subject) -> dict[str, Measured]:
         """What each metric has to say of the subject, by the metric's name."""
-        conditions = Conditions(self.corpus, self.seed)
-        return {name: metric(subject, conditions) for name, metric in self.metrics.items()}
+        return {name: metric(subject, self.conditions) for name, metric in self.metrics.items()}
 
     def judge(self, subject: Subject) -> Values:
         """The numbers alone, by the names of the measures."""
@@ -116,9 +121,9 @@ class Judge:
 
     def shuffled(self, n: int) -> Subject:
         """Training sentences with their words in random order."""
-        rng, unit = random.Random(self.seed), Conditions(self.corpus)
-        rows = [unit.split(text) for text in spread(self.corpus.train, n)]
-        return Subject([unit.join(rng.sample(row, len(row))) for row in rows], references=self.corpus.test)
+        rng, split, join = random.Random(self.seed), self.conditions.split, self.conditions.join
+        rows = [split(text) for text in spread(self.corpus.train, n)]
+        return Subject([join(rng.sample(row, len(row))) for row in rows], references=self.corpus.test)
 
     def _draw(self, generator: Generator, n: int, policy: Policy) -> list[str]:
         device = generator.prior.device

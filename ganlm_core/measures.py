@@ -1,9 +1,21 @@
-"""The metrics that come with the core, as data; ``docs/metrics.md`` defines them."""
+"""The metrics and sentence encoders that come with the core, as data; ``docs/metrics.md`` defines them."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal
 
-from ganlm_core.components import ComponentSpec, Measure
+from ganlm_core.components import ComponentSpec, Measure, Options, option
+
+
+@dataclass(frozen=True)
+class HashedNgramsOptions(Options):
+    dimensions: int = option(128, "length of the features (F)", min=1)
+    orders: int = option(3, "longest n-grams", min=1)
+
+
+@dataclass(frozen=True)
+class SentenceTransformersOptions(Options):
+    model: str = option("all-MiniLM-L6-v2", "name or folder of the model")
 
 
 def _metric(
@@ -115,5 +127,49 @@ METRICS = (
             Measure("length_distance", "from real lengths", "lower", "both"),
         ],
         source="Vaserstein 1969",
+    ),
+    _metric(
+        "frechet",
+        "distances:Frechet",
+        "Frechet distance between the features of both",
+        [Measure("frechet", "Frechet over {encoder}", "lower", "both")],
+        source="Heusel et al. 2017; Dowson & Landau 1982, eq. 4",
+    ),
+    _metric(
+        "mauve",
+        "distances:Mauve",
+        "area under the divergence curve of the features of both",
+        [Measure("mauve", "MAUVE over {encoder}", "higher", "both")],
+        source="Pillutla et al. 2021, eq. 1-3",
+    ),
+    _metric(
+        "lm-score",
+        "language_model:LanguageModelScores",
+        "likelihood of samples under a language model of real text, and the reverse",
+        [
+            Measure("lm_score", "LM score", "lower", "quality"),
+            Measure("reverse_lm_score", "reverse LM score", "lower", "diversity"),
+        ],
+        source="Caccia et al. 2020, section 2; Kneser & Ney 1995",
+        when="asked",
+    ),
+)
+
+ENCODERS = (
+    ComponentSpec(
+        "encoder",
+        "hashed-ngrams",
+        "ganlm_core.metrics.encoders:HashedNgrams",
+        HashedNgramsOptions,
+        "random projection of the bag of n-grams; no meaning, no download",
+        "Weinberger et al. 2009; Johnson & Lindenstrauss 1984",
+    ),
+    ComponentSpec(
+        "encoder",
+        "sentence-transformers",
+        "ganlm_core.metrics.encoders:SentenceTransformers",
+        SentenceTransformersOptions,
+        "a trained model of that library; pip install 'ganlm[encoders]'",
+        "Reimers & Gurevych 2019",
     ),
 )

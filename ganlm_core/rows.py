@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import ganlm_core
 from ganlm_core.components import ComponentSpec, Measure, NoOptions
@@ -10,7 +10,8 @@ from ganlm_core.corpora import Corpus, spread
 from ganlm_core.evaluation import Judge, round_values
 from ganlm_core.experiment import log_frequencies, token_counts
 from ganlm_core.measures import METRICS
-from ganlm_core.metrics import Conditions, Measured, Subject
+from ganlm_core.metrics import Measured, Subject
+from ganlm_core.metrics.encoders import Encoder, plain_encoder
 from ganlm_core.plugins import Host
 from ganlm_core.protocol import Shape
 from ganlm_core.sampling import Policy
@@ -35,6 +36,7 @@ class Settings:
     temperatures: Sequence[float] = TEMPERATURES
     sentences: int = 0
     seed: int = 0
+    encoder: Encoder = field(default_factory=plain_encoder)
 
 
 def evaluate(
@@ -44,14 +46,14 @@ def evaluate(
     sizes = [len(each.texts) for each in sources if each.texts]
     n = settings.sentences or min(MOST, len(corpus.test), *sizes)
     metrics = {name: host.build("metric", name, NoOptions()) for name in settings.metrics}
-    judge = replace(_judge(sources, corpus, settings.seed), metrics=metrics)
+    judge = replace(_judge(sources, corpus, settings.seed), metrics=metrics, encoder=settings.encoder)
     rows, found = [], []
     for row, subject in _subjects(sources, judge, settings.temperatures, n, tell):
         tell(f"measuring {_name(row)}")
         found.append(judge.measure(subject))
         rows.append(_filled(row, len(subject.texts), found[-1]))
     notes = [*corpus.notes, *warnings(sources, corpus, n)]
-    return Scores(rows, _measures(settings.metrics, found), _conditions(judge, settings.temperatures, n), notes)
+    return Scores(rows, _measures(settings, found), _conditions(judge, settings.temperatures, n), notes)
 
 
 def choose_metrics(host: Host, names: Sequence[str] = ()) -> dict[str, ComponentSpec]:
@@ -107,17 +109,18 @@ def _filled(row: Row, sentences: int, measured: Mapping[str, Measured]) -> Row:
     return replace(row, sentences=sentences, values=round_values(values), protocol=protocol)
 
 
-def _measures(
-    specs: Mapping[str, ComponentSpec], found: Sequence[Mapping[str, Measured]]
-) -> dict[str, Sequence[Measure]]:
+def _measures(settings: Settings, found: Sequence[Mapping[str, Measured]]) -> dict[str, Sequence[Measure]]:
     """Of each metric that had anything to say of any row, what it measures."""
     measures: dict[str, Sequence[Measure]] = {}
-    for metric, spec in specs.items():
+    for metric, spec in settings.metrics.items():
         said = [each[metric] for each in found]
         names = {name for each in said for name in each.values}
         if names or any(each.protocol for each in said):
-            undeclared = sorted(names - {measure.name for measure in spec.measures})
-            measures[metric] = [*spec.measures, *(Measure(name, name) for name in undeclared)]
+            declared = [
+                replace(each, title=each.title.format(encoder=settings.encoder.title)) for each in spec.measures
+            ]
+            undeclared = sorted(names - {measure.name for measure in declared})
+            measures[metric] = [*declared, *(Measure(name, name) for name in undeclared)]
     return measures
 
 
@@ -127,11 +130,12 @@ def _conditions(judge: Judge, temperatures: Sequence[float], n: int) -> dict[str
     return {
         "ganlm_version": ganlm_core.__version__,
         "corpus": corpus.name,
-        "process_entropy": Conditions(corpus).process_entropy,
+        "process_entropy": judge.conditions.process_entropy,
         "train": {"sentences": len(corpus.train), "sha256": _digest(corpus.train)},
         "test": {"sentences": len(corpus.test), "sha256": _digest(corpus.test)},
         "sentences": n,
         "seed": judge.seed,
+        "encoder": judge.encoder.title,
         "temperatures": list(temperatures),
         "metrics": list(judge.metrics),
     }

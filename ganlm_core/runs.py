@@ -9,6 +9,7 @@ samples/         step-00001000.txt and final.txt, a sentence a line
 checkpoints/     see ganlm_core.checkpoint
 before/          a bundle of the generator as it was before adversarial training, if it was trained before
 bundle/          see ganlm_core.bundle
+evaluation.json  what ``ganlm eval`` found, see ganlm_core.scores
 report.html      see ganlm_core.report
 """
 
@@ -81,6 +82,10 @@ class RunFolder:
     @property
     def before(self) -> Path:
         return self.path / "before"
+
+    @property
+    def evaluation(self) -> Path:
+        return self.path / "evaluation.json"
 
     @property
     def metrics(self) -> Path:

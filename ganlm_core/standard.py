@@ -7,7 +7,7 @@ from pathlib import Path
 from ganlm_core.components import ComponentSpec, NoOptions, Options, option
 from ganlm_core.errors import OptionError
 from ganlm_core.hookspecs import hookimpl
-from ganlm_core.measures import METRICS
+from ganlm_core.measures import ENCODERS, METRICS
 
 
 @dataclass(frozen=True)
@@ -275,6 +275,7 @@ def ganlm_components() -> Iterator[ComponentSpec]:
     )
 
     yield from METRICS
+    yield from ENCODERS
 
     yield ComponentSpec(
         "corpus",

@@ -28,6 +28,7 @@ LEVELS = (
         "header",
         "measures",
         "scores",
+        "comparison",
         "standard",
         "manifest",
         "zoo",

@@ -16,6 +16,7 @@ COMMANDS = {
     "sample": ("ganlm_core.cli.sample:sample", "draw sentences from trained weights"),
     "score": ("ganlm_core.cli.score:score", "the probability that each sentence of a file is real"),
     "eval": ("ganlm_core.cli.eval:eval_", "measure models and samples against real text"),
+    "compare": ("ganlm_core.cli.compare:compare", "who is ahead at matched diversity, over seeds"),
     "matrix": ("ganlm_core.cli.matrix:matrix", "train every generator against every discriminator"),
     "report": ("ganlm_core.cli.report:report", "a run as one page: curves, samples and settings"),
     "weights": ("ganlm_core.cli.weights:weights", "inspect, verify, compare, export and share trained weights"),

@@ -1,15 +1,20 @@
 """``ganlm eval``: models and files of samples under one protocol, beside real text and what they must beat."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.output import echo_json
 from ganlm_core.errors import OptionError
+from ganlm_core.runs import RunFolder
+
+if TYPE_CHECKING:
+    from ganlm_core.metrics.encoders import Encoder
+    from ganlm_core.plugins import Host
 
 FILE = click.Path(path_type=Path)
-EVALUATION = "evaluation.json"
 
 
 @click.command("eval", context_settings={"show_default": True})
@@ -18,6 +23,7 @@ EVALUATION = "evaluation.json"
 @click.option("--test", default="", metavar="FILE", help="real sentences to compare with, instead of the test part")
 @click.option("--metrics", default="", metavar="NAMES", help="with commas; all that need not be asked for by default")
 @click.option("--temperatures", default="0.7,0.85,1,1.15,1.3", metavar="NUMBERS", help="of the models, with commas")
+@click.option("--encoder", default="hashed-ngrams", metavar="NAME[,OPTION=VALUE]", help="of sentences, for distances")
 @click.option("--baseline", "baselines", multiple=True, metavar="BUNDLE|RUN", help="instead of a run's own warm-up")
 @click.option("-n", "sentences", type=click.IntRange(0), default=0, help="sentences of each; 0: as many as all have")
 @click.option("--seed", type=click.IntRange(0), default=0, help="seed of the drawing")
@@ -31,6 +37,7 @@ def eval_(
     test: str,
     metrics: str,
     temperatures: str,
+    encoder: str,
     baselines: tuple[str, ...],
     sentences: int,
     seed: int,
@@ -50,7 +57,8 @@ def eval_(
     from ganlm_core.sources import open_sources, real_text
 
     host = current_host()
-    settings = Settings(choose_metrics(host, _names(metrics)), _numbers(temperatures), sentences, seed)
+    chosen = choose_metrics(host, _names(metrics))
+    settings = Settings(chosen, _numbers(temperatures), sentences, seed, _encoder(host, encoder))
     place = out or _place(sources)
     if place is not None:
         check_free(place, force)
@@ -72,6 +80,14 @@ def _tell(line: str) -> None:
     click.echo(line, err=True)
 
 
+def _encoder(host: "Host", given: str) -> "Encoder":
+    """Raises UnknownName and OptionError."""
+    name, *options = _names(given)
+    pairs = dict(option.partition("=")[::2] for option in options)
+    built: Encoder = host.build("encoder", name, host.spec("encoder", name).options.of(pairs, f"encoder '{name}'"))
+    return built
+
+
 def _names(given: str) -> list[str]:
     return [name.strip() for name in given.split(",") if name.strip()]
 
@@ -89,5 +105,5 @@ def _numbers(given: str) -> list[float]:
 
 def _place(sources: tuple[str, ...]) -> Path | None:
     """evaluation.json of the run, if one run is all there is to evaluate."""
-    run = Path(sources[0])
-    return run / EVALUATION if len(sources) == 1 and (run / "config.toml").is_file() else None
+    run = RunFolder(Path(sources[0]))
+    return run.evaluation if len(sources) == 1 and (run.path / "config.toml").is_file() else None

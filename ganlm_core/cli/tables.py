@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ganlm_core.cli.output import REFERENCES
+from ganlm_core.comparison import Comparison
 from ganlm_core.components import Measure
 from ganlm_core.scores import Row, Scores
 
@@ -31,6 +32,26 @@ def show_scores(scores: Scores) -> None:
         console.print()
     if any(scores.seeks_modes(row, measure) for row in scores.rows for _, measure in _columns(scores, scores.measures)):
         console.print(f"{MARK} better than real text: these sentences keep to a mode of it", markup=False)
+
+
+def show_comparison(found: Comparison) -> None:
+    """The standings at matched diversity and what they amount to, on standard output."""
+    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for title in ("seeds", found.quality.title, "spread over seeds"):
+        table.add_column(title, justify="right")
+    for one in found.standings:
+        spread = "-" if one.spread is None else f"{one.spread:.3f}"
+        mark = MARK * found.better(one.quality, found.real[1])
+        table.add_row(one.title, str(one.seeds), cell(found.quality, one.quality) + mark, spread)
+    table.add_row("real text", "", cell(found.quality, found.real[1]), "")
+    if found.standings:
+        console.print(f"{found.quality.title} where {found.diversity.title} is {found.at:.3f}", end="")
+        console.print(f"; that of real text is {found.real[0]:.3f}")
+        console.print(table)
+    for verdict in found.verdicts():
+        console.print(verdict, markup=False)
 
 
 def cell(measure: Measure, value: float | None) -> str:

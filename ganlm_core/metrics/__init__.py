@@ -6,11 +6,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from ganlm_core.components import Options
 from ganlm_core.corpora import Corpus
+from ganlm_core.metrics.encoders import Encoder, Features, plain_encoder
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,11 @@ class Subject:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What is the same for every subject: the corpus, and the ``seed`` of whatever a metric draws."""
+    """What is the same for every subject: the corpus, the ``seed`` of whatever a metric draws, the sentence encoder."""
 
     corpus: Corpus
     seed: int = 0
+    encoder: Encoder = field(default_factory=plain_encoder)
 
     @cached_property
     def unit(self) -> Literal["word", "character"]:
@@ -75,6 +77,11 @@ class Conditions:
     def join(self) -> Callable[[Sequence[str]], str]:
         """Units to a sentence."""
         return " ".join if self.unit == "word" else "".join
+
+    @cached_property
+    def encode(self) -> Callable[[tuple[str, ...]], Features]:
+        """Sentences (N) to their features (N, F); those that were asked for last are remembered."""
+        return lru_cache(maxsize=4)(lambda texts: self.encoder(texts, self.split))
 
     @cached_property
     def process_entropy(self) -> float | None:

@@ -1,0 +1,76 @@
+"""``ganlm compare``: who is ahead at matched diversity, over seeds."""
+
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ganlm_core.cli.context import current_host
+from ganlm_core.cli.output import echo_json, json_option
+from ganlm_core.runs import RunFolder
+from ganlm_core.scores import Scores
+
+if TYPE_CHECKING:
+    from ganlm_core.plugins import Host
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--quality", default="bleu4", metavar="MEASURE", help="what is compared")
+@click.option("--diversity", default="self_bleu4", metavar="MEASURE", help="where it is compared: as in real text")
+@json_option
+def compare(runs: Sequence[Path], quality: str, diversity: str, as_json: bool) -> None:
+    """Compare runs by their quality at the same diversity, on their curves over temperature.
+
+    Runs that differ in their seed alone are one method, and their spread is what a lead must exceed. Each run is
+    compared with its own warm-up too. A run without an evaluation gets one, as 'ganlm eval RUN' makes it.
+    """
+    from ganlm_core import comparison
+
+    host = current_host()
+    groups = {title: [_scores(host, run) for run in members] for title, members in group(runs).items()}
+    found = comparison.compare(groups, quality, diversity)
+    if as_json:
+        echo_json(found.to_dict())
+        return
+    from ganlm_core.cli.tables import show_comparison
+
+    show_comparison(found)
+
+
+def group(runs: Sequence[Path]) -> dict[str, list[RunFolder]]:
+    """Runs by what they are, those that differ in their seed alone together. Raises UsageError for what is no run."""
+    found: dict[str, list[RunFolder]] = {}
+    configs: dict[str, dict[str, Any]] = {}
+    for path in runs:
+        folder = RunFolder.open(path)
+        config = tomllib.loads(folder.config())
+        config["training"].pop("seed", None)
+        key = json.dumps(config, sort_keys=True)
+        found.setdefault(key, []).append(folder)
+        configs[key] = config
+    titles = [_title(config) for config in configs.values()]
+    return {
+        title if titles.count(title) == 1 else f"{title} ({', '.join(each.path.name for each in members)})": members
+        for title, members in zip(titles, found.values(), strict=True)
+    }
+
+
+def _title(config: dict[str, Any]) -> str:
+    generator, discriminator = (next(iter(config[kind])) for kind in ("generator", "discriminator"))
+    return f"{generator} against {discriminator} by {config['recipe']}"
+
+
+def _scores(host: "Host", run: RunFolder) -> Scores:
+    """The evaluation of a run; made and kept if there is none."""
+    if not run.evaluation.exists():
+        from ganlm_core.rows import Settings, choose_metrics, evaluate
+        from ganlm_core.sources import open_sources, real_text
+
+        click.echo(f"evaluating {run.path}", err=True)
+        sources = open_sources(host, [str(run.path)])
+        evaluate(host, sources, real_text(host, sources), Settings(choose_metrics(host))).write(run.evaluation)
+    return Scores.read(run.evaluation)

@@ -1,0 +1,160 @@
+"""Who is ahead: quality at matched diversity, interpolated on the curves over temperature. No torch.
+
+At a temperature of its own any model beats any other in one of the two; only where both have the same diversity does
+the better quality mean something (Caccia et al. 2020, section 3). What differs by less than the seeds of one
+method do is no difference.
+"""
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from ganlm_core.components import Measure
+from ganlm_core.errors import UsageError
+from ganlm_core.scores import Scores
+
+Point = tuple[float, float]
+"""Diversity and quality at one temperature."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A method: its curves, one for each seed it was trained with, each in the order of temperatures."""
+
+    title: str
+    curves: Sequence[Sequence[Point]]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A contender's mean ``quality`` where its diversity is the matched one, and the standard deviation over seeds."""
+
+    title: str
+    seeds: int
+    quality: float
+    spread: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The standings, the best first, at diversity ``at``; no standings where the curves have none in common."""
+
+    quality: Measure
+    diversity: Measure
+    at: float
+    real: Point
+    standings: Sequence[Standing]
+
+    def better(self, one: float, other: float) -> bool:
+        return one > other if self.quality.better == "higher" else one < other
+
+    def verdicts(self) -> list[str]:
+        """Who is ahead of whom, in words: a sentence for each neighbour in the order, and what is too good to be so."""
+        if not self.standings:
+            return [
+                f"the curves have no {self.diversity.title} in common, so nobody is ahead; evaluate all at more "
+                "temperatures: ganlm eval RUN --temperatures 0.5,0.75,1,1.25,1.5 --force"
+            ]
+        ahead = [self._verdict(one, other) for one, other in pairwise(self.standings)]
+        return ahead + [
+            f"{one.title} is better than real text ({one.quality:.3f} against {self.real[1]:.3f}): mode seeking"
+            for one in self.standings
+            if self.better(one.quality, self.real[1])
+        ]
+
+    def _verdict(self, one: Standing, other: Standing) -> str:
+        gap = abs(one.quality - other.quality)
+        lead = f"{one.title} is ahead of {other.title} by {gap:.3f} {self.quality.title}"
+        spreads = [each.spread for each in (one, other) if each.spread is not None]
+        if not spreads:
+            return f"{lead}; with one seed each nobody knows whether chance does as much: train both with other --seed"
+        spread = max(spreads)
+        if gap > spread:
+            return f"{lead}, more than the spread over seeds ({spread:.3f})"
+        return f"{lead}, which is within the spread over seeds ({spread:.3f}): no difference is shown"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "quality": self.quality.name,
+            "diversity": self.diversity.name,
+            "at": self.at,
+            "real": {"diversity": self.real[0], "quality": self.real[1]},
+            "standings": [vars(standing) for standing in self.standings],
+            "verdicts": self.verdicts(),
+        }
+
+
+def compare(groups: Mapping[str, Sequence[Scores]], quality: str, diversity: str) -> Comparison:
+    """Compare methods by title, each with the evaluations of its seeds; their baselines take part as methods.
+
+    Raises UsageError for measures that are not there, and for evaluations under different conditions.
+    """
+    evaluations = [scores for found in groups.values() for scores in found]
+    _check_conditions(evaluations)
+    first = evaluations[0]
+    measures = [_measure(first, name, sees) for name, sees in ((quality, "quality"), (diversity, "diversity"))]
+    if first.real is None or any(measure.name not in first.real.values for measure in measures):
+        raise UsageError(f"real text has no {measures[0].title} or no {measures[1].title}; choose other measures")
+    real = (first.real.values[diversity], first.real.values[quality])
+    contenders = list(_contenders(groups, quality, diversity))
+    at = matched(real[0], contenders)
+    standings = [] if at is None else [_standing(each, at, measures[0]) for each in contenders]
+    standings.sort(key=lambda each: each.quality, reverse=measures[0].better == "higher")
+    return Comparison(measures[0], measures[1], real[0] if at is None else at, real, standings)
+
+
+def matched(wanted: float, contenders: Sequence[Contender]) -> float | None:
+    """The diversity to compare at: that of real text, or what is closest to it among those that every curve has."""
+    ranges = [sorted(x for x, _ in curve) for each in contenders for curve in each.curves]
+    low, high = max(xs[0] for xs in ranges), min(xs[-1] for xs in ranges)
+    return min(max(wanted, low), high) if low <= high else None
+
+
+def interpolate(curve: Sequence[Point], at: float, better: str) -> float:
+    """The quality of a curve where its diversity is ``at``; the best where it is so more than once."""
+    found = [y for x, y in curve if x == at]
+    for (x, y), (next_x, next_y) in pairwise(curve):
+        if min(x, next_x) < at < max(x, next_x):
+            found.append(y + (next_y - y) * (at - x) / (next_x - x))
+    return max(found) if better == "higher" else min(found)
+
+
+def _standing(contender: Contender, at: float, quality: Measure) -> Standing:
+    values = [interpolate(curve, at, quality.better) for curve in contender.curves]
+    spread = statistics.stdev(values) if len(values) > 1 else None
+    return Standing(contender.title, len(values), statistics.fmean(values), spread)
+
+
+def _contenders(groups: Mapping[str, Sequence[Scores]], quality: str, diversity: str) -> Iterator[Contender]:
+    for title, evaluations in groups.items():
+        for kind, name in (("model", title), ("baseline", f"{title}, before")):
+            curves = [_curve(each, kind, quality, diversity) for each in evaluations]
+            if any(curves):
+                yield Contender(name, [curve for curve in curves if curve])
+
+
+def _curve(scores: Scores, kind: str, quality: str, diversity: str) -> list[Point]:
+    """A point for each row of the kind that has both, in the order of the rows, which is that of temperatures."""
+    pairs = [(row.values.get(diversity), row.values.get(quality)) for row in scores.rows if row.kind == kind]
+    return [(x, y) for x, y in pairs if x is not None and y is not None]
+
+
+def _measure(scores: Scores, name: str, sees: str) -> Measure:
+    measures = {each.name: each for found in scores.measures.values() for each in found if each.sees == sees}
+    if name not in measures:
+        raise UsageError(f"there is no measure of {sees} '{name}' in the evaluation; it has {', '.join(measures)}")
+    return measures[name]
+
+
+def _check_conditions(evaluations: Sequence[Scores]) -> None:
+    first = evaluations[0].conditions
+    for other in evaluations[1:]:
+        keys = dict.fromkeys([*first, *other.conditions])
+        differs = [key for key in keys if first.get(key) != other.conditions.get(key)]
+        if differs:
+            raise UsageError(
+                f"the evaluations were made under different conditions ({', '.join(differs)}); "
+                "make them anew with the same options: ganlm eval RUN --force"
+            )

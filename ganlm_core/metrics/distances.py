@@ -1,0 +1,130 @@
+"""Distances between the subject's sentences and real ones, over the features that a sentence encoder gives them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganlm_core.corpora import spread
+from ganlm_core.metrics import Conditions, Measured, Metric, Subject
+from ganlm_core.metrics.encoders import Features
+
+MOST = 5_000
+"""Sentences of each kind that MAUVE compares: as many as in its paper."""
+
+PER_BUCKET = 10
+VARIANCE = 0.9
+SCALING = 5.0
+MIXTURES = 25
+ROUNDS = 30
+
+NOTHING = Measured({}, "not defined: there is no real text to compare with")
+
+
+class Frechet(Metric):
+    """``frechet``: the squared Frechet distance between Gaussians fitted to both sets of features (Heusel et al. 2017).
+
+    It is biased upwards, the more so the fewer sentences; the row of real text shows by how much.
+    """
+
+    def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
+        sizes = len(subject.texts), len(subject.references)
+        if min(sizes) < 2:
+            return Measured({}, "not defined: a covariance takes two sentences of each") if min(sizes) else NOTHING
+        both = (conditions.encode(tuple(texts)) for texts in (subject.texts, subject.references))
+        protocol = f"{sizes[0]:,} sentences and {sizes[1]:,} real ones, encoded by {conditions.encoder.title}"
+        return Measured({"frechet": frechet(*both)}, conditions.with_unit(protocol))
+
+
+def frechet(one: Features, other: Features) -> float:
+    """|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)) of the means and covariances of features (N, F) and (M, F).
+
+    Dowson & Landau 1982, eq. 4. The trace of the root is the sum of the roots of the eigenvalues of C^(1/2) C' C^(1/2).
+    """
+    means = one.mean(axis=0) - other.mean(axis=0)
+    first, second = (np.atleast_2d(np.cov(features, rowvar=False)) for features in (one, other))
+    values, vectors = np.linalg.eigh(first)
+    root = (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
+    shared = np.sqrt(np.linalg.eigvalsh(root @ second @ root).clip(min=0)).sum()
+    return float(max(0.0, means @ means + np.trace(first) + np.trace(second) - 2 * shared))
+
+
+class Mauve(Metric):
+    """``mauve``: the area under the curve of the divergences between both distributions over clusters of features.
+
+    Pillutla et al. 2021, eq. 1-3, with the settings of their section 4: clusters by k-means, a tenth as many as
+    sentences, on the principal components that keep nine tenths of the variance; scaling 5. Differs: over another
+    encoder than theirs it is another number, which only compares with those of the same encoder.
+    """
+
+    def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
+        both = [spread(texts, MOST) for texts in (subject.texts, subject.references)]
+        if not all(both):
+            return NOTHING
+        one, other = (conditions.encode(tuple(texts)) for texts in both)
+        clusters = max(2, round(min(len(one), len(other)) / PER_BUCKET))
+        histograms = quantise(one, other, clusters, np.random.RandomState(conditions.seed))
+        protocol = (
+            f"{len(one):,} sentences and {len(other):,} real ones in {clusters:,} clusters, "
+            f"encoded by {conditions.encoder.title}"
+        )
+        return Measured({"mauve": mauve(*histograms)}, conditions.with_unit(protocol))
+
+
+def mauve(p: Features, q: Features) -> float:
+    """The area under the divergence curve of two distributions (K,): 1 where they are the same, 0 where disjoint."""
+    points = [(0.0, 1.0), *_curve(p, q), (1.0, 0.0)]
+    x, y = np.array(points).T
+    # The curve falls; it is integrated along both axes, and the mean taken, which treats p and q alike.
+    return float((_area(x, y) + _area(y[::-1], x[::-1])) / 2)
+
+
+def _curve(p: Features, q: Features) -> Iterator[tuple[float, float]]:
+    for weight in np.linspace(1e-6, 1 - 1e-6, MIXTURES)[::-1]:
+        mixture = weight * p + (1 - weight) * q
+        yield np.exp(-SCALING * _divergence(q, mixture)), np.exp(-SCALING * _divergence(p, mixture))
+
+
+def _divergence(p: Features, q: Features) -> float:
+    """Kullback-Leibler, in nats."""
+    there = p > 0
+    return float((p[there] * np.log(p[there] / q[there])).sum())
+
+
+def _area(x: Features, y: Features) -> float:
+    return float(np.trapezoid(y, x))
+
+
+def quantise(one: Features, other: Features, clusters: int, rng: np.random.RandomState) -> tuple[Features, Features]:
+    """The shares of both sets of features, (N, F) and (M, F), in each of the clusters of their union."""
+    points = np.concatenate([one, other])
+    points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+    labels = k_means(_principal(points), clusters, rng)
+    first, second = (np.bincount(part, minlength=clusters) for part in (labels[: len(one)], labels[len(one) :]))
+    return first / len(one), second / len(other)
+
+
+def _principal(points: Features) -> Features:
+    """Points (N, F) by the fewest principal components that keep VARIANCE of them."""
+    centred = points - points.mean(axis=0)
+    values, vectors = np.linalg.eigh(centred.T @ centred)
+    values, vectors = values[::-1].clip(min=0), vectors[:, ::-1]
+    kept = int(np.searchsorted(np.cumsum(values), VARIANCE * values.sum())) + 1
+    return centred @ vectors[:, :kept]
+
+
+def k_means(points: Features, clusters: int, rng: np.random.RandomState) -> NDArray[np.int64]:
+    """The cluster (N,) of each point (N, F): Lloyd's algorithm from random points, until nothing moves or ROUNDS."""
+    centres = points[rng.choice(len(points), min(clusters, len(points)), replace=False)]
+    labels = np.full(len(points), -1)
+    for _ in range(ROUNDS):
+        # Squared distances but for the points' own norms, which are the same for every centre.
+        nearest = ((centres**2).sum(axis=1) - 2 * points @ centres.T).argmin(axis=1)
+        if (nearest == labels).all():
+            break
+        labels = nearest
+        sizes = np.bincount(labels, minlength=len(centres))
+        sums = np.zeros_like(centres)
+        np.add.at(sums, labels, points)
+        centres = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], centres)
+    return labels

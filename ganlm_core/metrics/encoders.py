@@ -1,0 +1,96 @@
+"""Sentence encoders: what distances between sets of sentences are measured over. They are components."""
+
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganlm_core.components import Options
+from ganlm_core.errors import UsageError
+from ganlm_core.measures import HashedNgramsOptions, SentenceTransformersOptions
+from ganlm_core.metrics.ngrams import Split
+
+Features = NDArray[np.float64]
+
+BUCKETS = 2**15
+
+
+class Encoder(ABC):
+    """Called with N sentences and how they are split into tokens, it gives their features (N, F).
+
+    A row depends on its sentence alone, and the same sentence has the same features in every process.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    @property
+    def title(self) -> str:
+        """What it is called where its distances are printed."""
+        return type(self).__name__
+
+    @abstractmethod
+    def __call__(self, texts: Sequence[str], split: Split) -> Features: ...
+
+
+class HashedNgrams(Encoder):
+    """The n-grams of a sentence, each as a random vector chosen by its hash, summed over the root of their number.
+
+    It knows which words and short phrases a sentence has and nothing of what they mean: a random projection (Johnson &
+    Lindenstrauss 1984) of the bag of n-grams after feature hashing (Weinberger et al. 2009).
+    """
+
+    options: HashedNgramsOptions
+    title = "hashed n-grams"
+
+    def __call__(self, texts: Sequence[str], split: Split) -> Features:
+        return np.array([self._encode(split(text)) for text in texts]).reshape(len(texts), self.options.dimensions)
+
+    def _encode(self, tokens: Sequence[str]) -> Features:
+        rows = list(self._buckets(tokens))
+        return self._vectors[rows].sum(axis=0) / max(1, len(rows)) ** 0.5
+
+    def _buckets(self, tokens: Sequence[str]) -> Iterator[int]:
+        for n in range(1, self.options.orders + 1):
+            for start in range(len(tokens) - n + 1):
+                yield zlib.crc32("\0".join(tokens[start : start + n]).encode()) % BUCKETS
+
+    @cached_property
+    def _vectors(self) -> Features:
+        # The generator whose numbers numpy has promised never to change.
+        return np.random.RandomState(0).standard_normal((BUCKETS, self.options.dimensions))
+
+
+def plain_encoder() -> Encoder:
+    """The encoder where none was chosen."""
+    return HashedNgrams(HashedNgramsOptions())
+
+
+class SentenceTransformers(Encoder):
+    """A trained model of the library sentence-transformers (Reimers & Gurevych 2019), by its name or folder.
+
+    The first use downloads a model that is named. Raises UsageError where the library is not installed.
+    """
+
+    options: SentenceTransformersOptions
+
+    @property
+    def title(self) -> str:
+        return self.options.model
+
+    def __call__(self, texts: Sequence[str], split: Split) -> Features:
+        return np.asarray(self._model.encode(list(texts), show_progress_bar=False), dtype=np.float64)
+
+    @cached_property
+    def _model(self):  # type: ignore[no-untyped-def]
+        try:
+            from sentence_transformers import SentenceTransformer  # type: ignore[import-not-found]
+        except ImportError:
+            raise UsageError(
+                "encoder 'sentence-transformers' needs the library of that name; "
+                "pip install 'ganlm[encoders]', or leave out --encoder"
+            ) from None
+        return SentenceTransformer(self.options.model, device="cpu")

@@ -1,0 +1,113 @@
+"""Scores by language models (Caccia et al. 2020, section 2): one of real text judges samples, one of samples real text.
+
+The judge is an interpolated Kneser-Ney model of four words (Kneser & Ney 1995; Chen & Goodman 1999, section 2.7): it
+has nothing to tune, trains in a second, and is the same on every machine. Differs: the paper's are LSTMs.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from ganlm_core.metrics import Conditions, Measured, Metric, Subject
+from ganlm_core.metrics.ngrams import Split
+
+ORDER = 4
+END, UNKNOWN, START = "</s>", "<unk>", "<s>"
+
+Gram = tuple[str, ...]
+
+
+class KneserNey:
+    """p(word | the ORDER - 1 words before) over a closed vocabulary, the end of the sentence and an unknown word."""
+
+    def __init__(self, sentences: Iterable[Sequence[str]], vocabulary: frozenset[str], order: int = ORDER) -> None:
+        self.order = order
+        self.vocabulary = vocabulary | {END, UNKNOWN}
+        self._levels = [_Level(counts) for counts in self._counts(sentences)]
+
+    def nll(self, sentence: Sequence[str]) -> float:
+        """-log p of a sentence in nats, its end included."""
+        words = self._framed(sentence)
+        return -sum(
+            math.log(self.probability(words[place], words[place - self.order + 1 : place]))
+            for place in range(self.order - 1, len(words))
+        )
+
+    def probability(self, word: str, context: Sequence[str]) -> float:
+        """Of a word of the vocabulary after a context of ORDER - 1 words."""
+        found = 1 / len(self.vocabulary)
+        for n, level in enumerate(self._levels):
+            before = tuple(context[len(context) - n :])
+            found = level.interpolate((*before, word), before, found)
+        return found
+
+    def _framed(self, sentence: Sequence[str]) -> list[str]:
+        known = [word if word in self.vocabulary else UNKNOWN for word in sentence]
+        return [START] * (self.order - 1) + known + [END]
+
+    def _counts(self, sentences: Iterable[Sequence[str]]) -> list[Counter[Gram]]:
+        """Of each order: how often n-grams occur in the highest, and after how many different words in the lower."""
+        highest: Counter[Gram] = Counter()
+        for sentence in sentences:
+            words = self._framed(sentence)
+            highest.update(tuple(words[end - self.order : end]) for end in range(self.order, len(words) + 1))
+        counts = [highest]
+        for _ in range(self.order - 1):
+            counts.insert(0, Counter(gram[1:] for gram in counts[0]))
+        return counts
+
+
+class _Level:
+    """The n-grams of one order, with one discount: n1 / (n1 + 2 n2), of those that occur once and twice."""
+
+    def __init__(self, counts: Counter[Gram]) -> None:
+        self._counts = counts
+        self._totals: Counter[Gram] = Counter()
+        self._followers: Counter[Gram] = Counter()
+        for gram, count in counts.items():
+            self._totals[gram[:-1]] += count
+            self._followers[gram[:-1]] += 1
+        often = Counter(counts.values())
+        self._discount = often[1] / (often[1] + 2 * often[2]) if often[1] and often[2] else 0.5
+
+    def interpolate(self, gram: Gram, context: Gram, lower: float) -> float:
+        total = self._totals[context]
+        if total == 0:
+            return lower
+        kept = max(self._counts[gram] - self._discount, 0)
+        return (kept + self._discount * self._followers[context] * lower) / total
+
+
+@lru_cache(maxsize=4)
+def judge(texts: tuple[str, ...], vocabulary: frozenset[str], split: Split) -> KneserNey:
+    """The model of ``texts``; asked again for the same sentences, the same one."""
+    return KneserNey([split(text) for text in texts], vocabulary)
+
+
+class LanguageModelScores(Metric):
+    """``lm_score``: nats per token of the sentences under a language model of the training text; low is fluent.
+
+    ``reverse_lm_score``: nats per token of real sentences under a language model of the subject's; low is complete. The
+    vocabulary of both is that of the training text.
+    """
+
+    def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
+        train, split = tuple(conditions.corpus.train), conditions.split
+        if not train or not subject.references:
+            return Measured({}, "not defined: there is no real text to compare with")
+        words = frozenset(word for text in train for word in split(text))
+        values = {
+            "lm_score": _per_token(judge(train, words, split), subject.unseen, split),
+            "reverse_lm_score": _per_token(judge(tuple(subject.texts), words, split), subject.references, split),
+        }
+        protocol = (
+            f"a Kneser-Ney model of {ORDER} words, of {len(train):,} real sentences for {len(subject.unseen):,}; "
+            f"of {len(subject.texts):,} for {len(subject.references):,} real ones"
+        )
+        return Measured(values, conditions.with_unit(protocol))
+
+
+def _per_token(model: KneserNey, texts: Sequence[str], split: Split) -> float:
+    sentences = [split(text) for text in texts]
+    return sum(model.nll(each) for each in sentences) / sum(len(each) + 1 for each in sentences)

@@ -1,0 +1,171 @@
+"""``ganlm compare``: interpolation by hand, what is said of leads and spreads, and the command on kept evaluations."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from ganlm_core.comparison import Comparison, Contender, compare, interpolate, matched
+from ganlm_core.components import Measure
+from ganlm_core.config import make_config
+from ganlm_core.errors import UsageError
+from ganlm_core.runs import RunFolder
+from ganlm_core.scores import Row, Scores
+from tests.conftest import Ganlm
+
+MEASURES = {
+    "bleu": [Measure("bleu4", "BLEU-4", "higher", "quality")],
+    "validity": [Measure("process_nll", "process NLL", "lower", "quality")],
+    "self-bleu": [Measure("self_bleu4", "Self-BLEU-4", "lower", "diversity")],
+}
+REAL = (0.5, 0.4)
+STEEP = [(0.8, 0.6), (0.6, 0.4), (0.4, 0.2)]
+"""Self-BLEU-4 and BLEU-4 at rising temperatures: at that of real text, 0.5, the quality is 0.3."""
+
+
+def above(points: Sequence[tuple[float, float]], by: float) -> list[tuple[float, float]]:
+    return [(x, y + by) for x, y in points]
+
+
+def scores(
+    model: Sequence[tuple[float, float]], baseline: Sequence[tuple[float, float]] = (), **conditions: object
+) -> Scores:
+    points = [("model", model), ("baseline", baseline), ("real", [REAL])]
+    rows = [
+        Row(kind, kind, temperature, 100, {"self_bleu4": x, "bleu4": y, "process_nll": -y})
+        for kind, found in points
+        for temperature, (x, y) in enumerate(found, start=1)
+    ]
+    return Scores(rows, MEASURES, {"sentences": 100, **conditions})
+
+
+def compared(groups: Mapping[str, Sequence[Scores]], quality: str = "bleu4") -> Comparison:
+    return compare(groups, quality, "self_bleu4")
+
+
+def test_quality_is_interpolated_where_diversity_is_that_of_real_text() -> None:
+    found = compared({"steep": [scores(STEEP)], "flat": [scores([(0.9, 0.3), (0.1, 0.1)])]})
+    assert found.at == 0.5
+    assert [(one.title, one.quality) for one in found.standings] == [
+        ("steep", pytest.approx(0.3)),
+        ("flat", pytest.approx(0.2)),
+    ]
+
+
+def test_a_curve_that_comes_back_counts_by_its_best_and_points_count_themselves() -> None:
+    curve = [(0.2, 0.1), (0.6, 0.5), (0.2, 0.3)]
+    assert interpolate(curve, 0.4, "higher") == pytest.approx(0.4)
+    assert interpolate(curve, 0.4, "lower") == pytest.approx(0.3)
+    assert interpolate(curve, 0.6, "higher") == 0.5
+
+
+@pytest.mark.parametrize(
+    ("other", "at"),
+    [
+        ([(0.9, 0.0), (0.3, 0.0)], 0.5),
+        ([(0.9, 0.0), (0.7, 0.0)], 0.7),
+        ([(0.45, 0.0), (0.1, 0.0)], 0.45),
+        ([(0.3, 0.0), (0.1, 0.0)], None),
+    ],
+)
+def test_where_real_text_is_out_of_reach_the_nearest_that_all_have_is_taken(
+    other: list[tuple[float, float]], at: float | None
+) -> None:
+    assert matched(0.5, [Contender("steep", [STEEP]), Contender("other", [other])]) == at
+
+
+def test_a_lead_is_measured_by_the_spread_over_seeds() -> None:
+    """Seeds at 0.30 and 0.32: a standard deviation of 0.0141."""
+    seeds = [scores(STEEP), scores(above(STEEP, 0.02))]
+    wide = compared({"a": seeds, "b": [scores(above(STEEP, -0.02)), scores(above(STEEP, -0.04))]})
+    assert [(one.seeds, one.spread) for one in wide.standings] == [(2, pytest.approx(0.02 / 2**0.5))] * 2
+    assert wide.verdicts() == ["a is ahead of b by 0.040 BLEU-4, more than the spread over seeds (0.014)"]
+    narrow = compared({"a": seeds, "b": [scores(STEEP)]})
+    assert narrow.verdicts() == [
+        "a is ahead of b by 0.010 BLEU-4, which is within the spread over seeds (0.014): no difference is shown"
+    ]
+
+
+def test_one_seed_each_shows_nothing() -> None:
+    found = compared({"a": [scores(STEEP)], "b": [scores(above(STEEP, -0.1))]})
+    assert found.verdicts() == [
+        "a is ahead of b by 0.100 BLEU-4; with one seed each nobody knows whether chance does as much: train both with "
+        "other --seed"
+    ]
+
+
+def test_better_than_real_text_is_mode_seeking() -> None:
+    found = compared({"a": [scores(above(STEEP, 0.2))]})
+    assert found.verdicts() == ["a is better than real text (0.500 against 0.400): mode seeking"]
+    likely = compared({"a": [scores(above(STEEP, 0.2))]}, "process_nll")
+    assert likely.verdicts() == ["a is better than real text (-0.500 against -0.400): mode seeking"]
+
+
+def test_lower_is_better_where_it_is() -> None:
+    found = compared({"a": [scores(STEEP)], "b": [scores(above(STEEP, 0.05))]}, "process_nll")
+    assert [one.title for one in found.standings] == ["b", "a"]
+
+
+def test_a_warm_up_is_compared_as_a_method() -> None:
+    found = compared({"a": [scores(STEEP, above(STEEP, 0.05))]})
+    assert [one.title for one in found.standings] == ["a, before", "a"]
+
+
+def test_curves_without_a_common_diversity_decide_nothing() -> None:
+    found = compared({"a": [scores(STEEP)], "b": [scores([(0.3, 0.9), (0.2, 0.8)])]})
+    assert found.standings == []
+    assert found.verdicts() == [
+        "the curves have no Self-BLEU-4 in common, so nobody is ahead; evaluate all at more temperatures: "
+        "ganlm eval RUN --temperatures 0.5,0.75,1,1.25,1.5 --force"
+    ]
+
+
+def test_what_does_not_compare_is_refused() -> None:
+    with pytest.raises(UsageError) as caught:
+        compared({"a": [scores(STEEP)], "b": [scores(STEEP, seed=1)]})
+    assert str(caught.value) == (
+        "the evaluations were made under different conditions (seed); make them anew with the same options: "
+        "ganlm eval RUN --force"
+    )
+    with pytest.raises(UsageError) as caught:
+        compared({"a": [scores(STEEP)]}, "self_bleu4")
+    message = "there is no measure of quality 'self_bleu4' in the evaluation; it has bleu4, process_nll"
+    assert str(caught.value) == message
+
+
+def run(name: str, evaluation: Scores, seed: int, generator: str = "lstm") -> None:
+    folder = RunFolder.create(Path(name), name, make_config(generator, "conv", seed=seed).to_toml())
+    evaluation.write(folder.evaluation)
+
+
+def test_runs_that_differ_in_their_seed_are_one_method(ganlm: Ganlm) -> None:
+    run("one", scores(STEEP), 0)
+    run("two", scores(above(STEEP, 0.02)), 1)
+    run("three", scores(above(STEEP, -0.1)), 0, "transformer")
+    code, out, err = ganlm("compare", "one", "two", "three", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert [(one["title"], one["seeds"]) for one in found["standings"]] == [
+        ("lstm against conv by autoregressive", 2),
+        ("transformer against conv by autoregressive", 1),
+    ]
+    lines = ganlm("compare", "one", "two", "three")[1].splitlines()
+    assert lines[0] == "BLEU-4 where Self-BLEU-4 is 0.500; that of real text is 0.500"
+    assert lines[-1] == found["verdicts"][0]
+    assert lines[-1] == (
+        "lstm against conv by autoregressive is ahead of transformer against conv by autoregressive by 0.110 BLEU-4, "
+        "more than the spread over seeds (0.014)"
+    )
+
+
+def test_what_is_no_run_is_refused(ganlm: Ganlm) -> None:
+    message = "there is no run at nowhere; give the folder that 'ganlm run' printed"
+    assert ganlm("compare", "nowhere") == (2, "", f"ganlm: error: {message}\n")
+    run("one", scores(STEEP), 0)
+    Path("one/evaluation.json").write_text('{"format": "other"}')
+    message = "one/evaluation.json is no evaluation of this version; make it anew: ganlm eval RUN --force"
+    assert ganlm("compare", "one") == (4, "", f"ganlm: error: {message}\n")
+    Path("one/evaluation.json").write_text('{"format": "ganlm-evaluation", "format_version": 1}')
+    message = "one/evaluation.json is damaged (KeyError('measures')); make it anew: ganlm eval RUN --force"
+    assert ganlm("compare", "one") == (4, "", f"ganlm: error: {message}\n")
