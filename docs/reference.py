@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from ganlm_core import components, corpora, hookspecs, layers, metrics, protocol, sampling
+from ganlm_core.metrics import encoders
 from ganlm_core.testing import CHECKS, parametrize_with_checks
 
 PAGE = Path(__file__).with_name("plugin-reference.md")
@@ -40,6 +41,7 @@ SECTIONS: list[tuple[str, ModuleType, tuple[str, ...]]] = [
     ("Drawing sentences", sampling, ("sample", "relaxed_sample", "log_likelihood", "log_probabilities", "Policy")),
     ("Corpora", corpora, ("Corpus", "Process", "split")),
     ("Metrics", metrics, ("Metric", "Subject", "Conditions", "Measured", "Likelihood")),
+    ("Sentence encoders", encoders, ("Encoder",)),
 ]
 
 

@@ -12,7 +12,7 @@ How the target of a component is called, by kind::
     generator, discriminator       target(shape=Shape, options=...)
     loss, penalty, estimator       target(options=...)
     algorithm                      target(parts=Parts, options=...)
-    corpus, metric                 target(options=...)          see ganlm_core.corpora and ganlm_core.metrics
+    corpus, metric, encoder        target(options=...)          see ganlm_core.corpora and ganlm_core.metrics
 """
 
 from abc import ABC, abstractmethod

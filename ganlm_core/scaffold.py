@@ -27,6 +27,7 @@ SUMMARIES = {
     "estimator": "the score function, with costs around their mean",
     "corpus": "true sums of two numbers",
     "metric": "the mean number of words in a sentence",
+    "encoder": "how often each letter stands in a sentence",
 }
 USES = {
     "generator": "ganlm run --gen {name} --disc conv",
@@ -37,6 +38,7 @@ USES = {
     "estimator": "ganlm run --estimator {name}",
     "corpus": "ganlm run --data {name}",
     "metric": "ganlm run  # every run measures it",
+    "encoder": "ganlm eval RUN --encoder {name}",
 }
 
 

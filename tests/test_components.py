@@ -121,7 +121,7 @@ def test_a_badly_declared_option_is_refused(options: type[Options], message: str
         (
             ComponentSpec("gan", "x", "m:a"),  # type: ignore[arg-type]
             "component 'gan' 'x': the kind is none of generator, discriminator, algorithm, loss, penalty, estimator, "
-            "corpus, metric",
+            "corpus, metric, encoder",
         ),
         *(
             (

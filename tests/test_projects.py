@@ -9,6 +9,9 @@ import pytest
 from ganlm_core.components import KINDS
 from tests.environments import BUILDS, ROOT, attempt, build, call, new_environment, pip
 
+MEASURING = ("metric", "encoder")
+"""What no run is configured with."""
+
 NEW = {kind: f"my-{kind}" for kind in KINDS}
 TINY = ["--steps", 3, "--batch-size", 8, "--corpus.size", 500, "--evaluation-samples", 20, "--device", "cpu"]
 TINY += ["--log-every", 1, "--gen.hidden-size", 8, "--disc.hidden-size", 8]
@@ -44,10 +47,11 @@ def test_their_tests_are_green(projects: tuple[Path, Path]) -> None:
 def test_they_train_together(projects: tuple[Path, Path], tmp_path: Path) -> None:
     commands, _ = projects
     flags = {"algorithm": "--recipe", "generator": "--gen", "discriminator": "--disc", "corpus": "--data"}
-    chosen = [word for kind, name in NEW.items() if kind != "metric" for word in (flags.get(kind, f"--{kind}"), name)]
+    choosing = {kind: name for kind, name in NEW.items() if kind not in MEASURING}
+    chosen = [word for kind, name in choosing.items() for word in (flags.get(kind, f"--{kind}"), name)]
     call(commands / "ganlm", "run", *chosen, *TINY, "--out", "run", cwd=tmp_path)
     config = tomllib.loads((tmp_path / "run" / "config.toml").read_text())
-    assert all(list(config[kind]) == [name] for kind, name in NEW.items() if kind != "metric")
+    assert all(list(config[kind]) == [name] for kind, name in choosing.items())
     evaluation = json.loads((tmp_path / "run" / "bundle" / "evaluation.json").read_text())
     assert evaluation["real"]["words"] == 5
     assert call(commands / "ganlm", "weights", "verify", "run", cwd=tmp_path).endswith("identical\n")

@@ -44,7 +44,7 @@ def test_the_command_tells_the_files_and_what_comes_next(ganlm: Ganlm, tmp_path:
             "my-gru",
             "generater",
             "there is no kind 'generater'; did you mean 'generator'? the kinds are generator, discriminator, "
-            "algorithm, loss, penalty, estimator, corpus, metric",
+            "algorithm, loss, penalty, estimator, corpus, metric, encoder",
         ),
         ("My_GRU", "generator", "'My_GRU' is no name; wanted lower-case letters, digits and hyphens, a letter first"),
         ("lstm", "generator", "there is a generator 'lstm' already, of ganlm 0.1.0; choose another name"),

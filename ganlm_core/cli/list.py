@@ -21,7 +21,7 @@ WEIGHTS = "weights"
 @json_option
 def list_(kind: str | None, as_json: bool) -> None:
     """What there is to choose from, of one KIND or of all: generator, discriminator, algorithm, loss, penalty,
-    estimator, corpus, metric, tokenizer, optimizer; and weights, the trained pairs of the zoo."""
+    estimator, corpus, metric, encoder, tokenizer, optimizer; and weights, the trained pairs of the zoo."""
     kinds = (*CHOOSABLE, WEIGHTS)
     if kind is not None and kind not in kinds:
         raise UnknownName("kind", kind, kinds, hint=f"the kinds are {', '.join(kinds)}")

@@ -3,7 +3,7 @@
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,17 +51,18 @@ class HashedNgrams(Encoder):
 
     def _encode(self, tokens: Sequence[str]) -> Features:
         rows = list(self._buckets(tokens))
-        return self._vectors[rows].sum(axis=0) / max(1, len(rows)) ** 0.5
+        return _vectors(self.options.dimensions)[rows].sum(axis=0) / max(1, len(rows)) ** 0.5
 
     def _buckets(self, tokens: Sequence[str]) -> Iterator[int]:
         for n in range(1, self.options.orders + 1):
             for start in range(len(tokens) - n + 1):
                 yield zlib.crc32("\0".join(tokens[start : start + n]).encode()) % BUCKETS
 
-    @cached_property
-    def _vectors(self) -> Features:
-        # The generator whose numbers numpy has promised never to change.
-        return np.random.RandomState(0).standard_normal((BUCKETS, self.options.dimensions))
+
+@lru_cache(maxsize=2)
+def _vectors(dimensions: int) -> Features:
+    """The random vector of each bucket, from the generator whose numbers numpy has promised never to change."""
+    return np.random.RandomState(0).standard_normal((BUCKETS, dimensions))
 
 
 def plain_encoder() -> Encoder:

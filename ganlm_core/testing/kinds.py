@@ -8,6 +8,7 @@ from ganlm_core.config import RunConfig, make_config
 from ganlm_core.corpora import Corpus
 from ganlm_core.errors import UsageError
 from ganlm_core.metrics import Metric
+from ganlm_core.metrics.encoders import Encoder
 from ganlm_core.plugins import Host, default_host
 from ganlm_core.protocol import Algorithm, Discriminator, Estimator, Generator, Loss, Parts, Penalty
 from ganlm_core.testing import references
@@ -23,6 +24,7 @@ BASES: dict[str, type] = {
     "estimator": Estimator,
     "corpus": Corpus,
     "metric": Metric,
+    "encoder": Encoder,
 }
 STEPS = 8
 """Of training, for an algorithm whose phases change in its course."""

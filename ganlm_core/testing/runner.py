@@ -13,6 +13,7 @@ from ganlm_core.testing import (
     component,
     corpora,
     discriminators,
+    encoders,
     estimators,
     generators,
     losses,
@@ -70,6 +71,7 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
         "estimator": estimators.CHECKS,
         "corpus": corpora.CHECKS,
         "metric": metrics.CHECKS,
+        "encoder": encoders.CHECKS,
     }.items()
 }
 """By kind, in the order in which they are best mended."""

@@ -1,13 +1,16 @@
-"""Corpora and metrics that break the protocol, one promise each."""
+"""Corpora, metrics and sentence encoders that break the protocol, one promise each."""
 
 import math
 import random
 from collections.abc import Sequence
 
+import numpy as np
+
 from ganlm_core.components import Measure, Options
 from ganlm_core.corpora import Corpus, split
 from ganlm_core.corpora.grammar import Grammar
 from ganlm_core.metrics import Conditions, Measured, Metric, Subject
+from ganlm_core.metrics.encoders import Encoder, Features, Split
 from tests.mutants.breaking import MUTANTS, Mutant, breaks, mutant
 
 
@@ -99,3 +102,33 @@ MUTANTS.append(
         "declares words and gives one; let both agree",
     )
 )
+
+
+@breaks("encoder", "encoders.check_features", "gives features of shape (10,) for 10 sentences; wanted (N, F)")
+class Flat(Encoder):
+    def __call__(self, texts: Sequence[str], split: Split) -> Features:
+        return np.array([float(len(text)) for text in texts])
+
+
+@breaks("encoder", "encoders.check_features", "gives features that are not finite")
+class Endless(Encoder):
+    def __call__(self, texts: Sequence[str], split: Split) -> Features:
+        return np.array([[len(text), np.inf] for text in texts])
+
+
+@breaks("encoder", "encoders.check_features", "gives the same features to different sentences")
+class Blind(Encoder):
+    def __call__(self, texts: Sequence[str], split: Split) -> Features:
+        return np.ones((len(texts), 2))
+
+
+@breaks("encoder", "encoders.check_rows", "gives other features when it is built again; draw with a fixed seed")
+class Moody(Encoder):
+    def __call__(self, texts: Sequence[str], split: Split) -> Features:
+        return np.array([[len(text), random.random()] for text in texts])
+
+
+@breaks("encoder", "encoders.check_rows", "mixes sentences; encode each by itself")
+class Counting(Encoder):
+    def __call__(self, texts: Sequence[str], split: Split) -> Features:
+        return np.array([[float(len(text)), float(place)] for place, text in enumerate(texts)])
