@@ -7,11 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ganlm_core.components import Options
 from ganlm_core.corpora import Corpus
-from ganlm_core.metrics.encoders import Encoder, Features, plain_encoder
+
+if TYPE_CHECKING:
+    from ganlm_core.metrics.encoders import Encoder, Features
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,14 @@ class Subject:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What is the same for every subject: the corpus, the ``seed`` of whatever a metric draws, the sentence encoder."""
+    """What is the same for every subject: the corpus, the ``seed`` of whatever a metric draws, the sentence encoder.
+
+    Without an ``encoder``, ``sentence_encoder`` is the plain one.
+    """
 
     corpus: Corpus
     seed: int = 0
-    encoder: Encoder = field(default_factory=plain_encoder)
+    encoder: "Encoder | None" = None
 
     @cached_property
     def unit(self) -> Literal["word", "character"]:
@@ -79,9 +84,15 @@ class Conditions:
         return " ".join if self.unit == "word" else "".join
 
     @cached_property
-    def encode(self) -> Callable[[tuple[str, ...]], Features]:
+    def sentence_encoder(self) -> "Encoder":
+        from ganlm_core.metrics.encoders import plain_encoder
+
+        return self.encoder or plain_encoder()
+
+    @cached_property
+    def encode(self) -> "Callable[[tuple[str, ...]], Features]":
         """Sentences (N) to their features (N, F); those that were asked for last are remembered."""
-        return lru_cache(maxsize=4)(lambda texts: self.encoder(texts, self.split))
+        return lru_cache(maxsize=4)(lambda texts: self.sentence_encoder(texts, self.split))
 
     @cached_property
     def process_entropy(self) -> float | None:

@@ -32,7 +32,7 @@ class Frechet(Metric):
         if min(sizes) < 2:
             return Measured({}, "not defined: a covariance takes two sentences of each") if min(sizes) else NOTHING
         both = (conditions.encode(tuple(texts)) for texts in (subject.texts, subject.references))
-        protocol = f"{sizes[0]:,} sentences and {sizes[1]:,} real ones, encoded by {conditions.encoder.title}"
+        protocol = f"{sizes[0]:,} sentences and {sizes[1]:,} real ones, encoded by {conditions.sentence_encoder.title}"
         return Measured({"frechet": frechet(*both)}, conditions.with_unit(protocol))
 
 
@@ -66,7 +66,7 @@ class Mauve(Metric):
         histograms = quantise(one, other, clusters, np.random.RandomState(conditions.seed))
         protocol = (
             f"{len(one):,} sentences and {len(other):,} real ones in {clusters:,} clusters, "
-            f"encoded by {conditions.encoder.title}"
+            f"encoded by {conditions.sentence_encoder.title}"
         )
         return Measured({"mauve": mauve(*histograms)}, conditions.with_unit(protocol))
 
