@@ -273,9 +273,9 @@ def test_a_disk_that_takes_no_status_either(ganlm: Ganlm, tmp_path: Path, monkey
     run = tmp_path / "run"
     code, _, err = ganlm(*TINY, *GRAMMAR, "--out", run, "--plugin", tmp_path / "full.py")
     assert code == 1
-    samples = run / "samples" / "step-00000002.txt"
+    first = run / ".before.partial" / "config.json"
     assert err.splitlines()[-1] == (
-        f"ganlm: error: cannot write {samples}: No space left on device; free some space; "
+        f"ganlm: error: cannot write {first}: No space left on device; free some space; "
         f"the checkpoint of step 0 is kept, go on with: ganlm run --resume {run} --plugin {tmp_path / 'full.py'}"
     )
     monkeypatch.undo()
