@@ -44,7 +44,7 @@ def evaluate(
 ) -> Scores:
     """Score ``sources`` against the test part of ``corpus``. ``tell`` hears what is being done."""
     sizes = [len(each.texts) for each in sources if each.texts]
-    n = settings.sentences or min(MOST, len(corpus.test), *sizes)
+    n = settings.sentences or min(MOST, len(corpus.test), len(corpus.train), *sizes)
     metrics = {name: host.build("metric", name, NoOptions()) for name in settings.metrics}
     judge = replace(_judge(sources, corpus, settings.seed), metrics=metrics, encoder=settings.encoder)
     rows, found = [], []

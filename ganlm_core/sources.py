@@ -100,7 +100,9 @@ def warnings(sources: Sequence[Source], corpus: Corpus, n: int) -> Iterator[str]
         if source.texts:
             yield from _unknown_words(source, words)
             yield from _tokenised_differently(source.title, source.texts, corpus.train)
-    sizes = {"the test part": len(corpus.test)} | {each.title: len(each.texts) for each in sources if each.texts}
+    sizes = {"the training part": len(corpus.train), "the test part": len(corpus.test)} | {
+        each.title: len(each.texts) for each in sources if each.texts
+    }
     for title, size in sizes.items():
         if size < n:
             yield (
