@@ -173,7 +173,7 @@ class Reinforce(_ScoreFunction):
         self.per_position_only = options.reward == "position"
 
     def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
-        drawn = sampling.sample(generator, batch.noise.repeat(self.samples, 1))
+        drawn = sampling.sample(generator, batch.noise, samples=self.samples)
         with torch.no_grad():
             reward = -cost(drawn.tokens, drawn.mask)
         log_probs = sampling.log_likelihood(generator, batch.noise, drawn.tokens, drawn.mask)

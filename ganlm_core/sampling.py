@@ -84,12 +84,17 @@ def _nucleus(logits: Tensor, top_p: float) -> Tensor:
 
 def draw(log_probs: Tensor, rng: torch.Generator | None = None) -> Tensor:
     """An id (...,) for each row of log-probabilities (..., V), by inverse-CDF search with one uniform number a row."""
+    return _draws(log_probs, 1, rng).squeeze(0)
+
+
+def _draws(log_probs: Tensor, samples: int, rng: torch.Generator | None) -> Tensor:
+    """As :func:`draw`, several ids (samples, ...) for each row."""
     cumulative = log_probs.exp().cumsum(dim=-1)
     total = cumulative[..., -1:]
-    uniform = torch.rand(total.shape, generator=rng, device=log_probs.device)
+    uniform = torch.rand((samples, *total.shape[:-1]), generator=rng, device=log_probs.device).movedim(0, -1)
     # A product that rounds up to the total would fall behind the last word that has any probability.
     target = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
-    return torch.searchsorted(cumulative, target, right=True).squeeze(-1)
+    return torch.searchsorted(cumulative, target.contiguous(), right=True).movedim(-1, 0)
 
 
 @torch.no_grad()
@@ -99,24 +104,29 @@ def sample(
     policy: Policy = PLAIN,
     rng: torch.Generator | None = None,
     prompt: Tensor | None = None,
+    samples: int = 1,
 ) -> Sample:
-    """Draw a sequence for each row of noise (B, Z). Without ``rng`` the global random state is used.
+    """Draw ``samples`` sequences for each row of noise (B, Z). Without ``rng`` the global random state is used.
 
-    The sequences begin with the ids of ``prompt``, (P,) for all of them or (B, P), and the rest is drawn from what the
-    generator makes of these; a row whose prompt has ``<eos>`` is finished. Raises UsageError for a prompt that leaves
-    nothing to draw, and for a generator that is not autoregressive.
+    Row i of all of them belongs to row i % B of the noise. They begin with the ids of ``prompt``, (P,) for all of them
+    or one row for each, and the rest is drawn from what the generator makes of these; a row whose prompt has ``<eos>``
+    is finished. Raises UsageError for a prompt that leaves nothing to draw, and for a generator that is not
+    autoregressive.
     """
-    forced = _forced(generator, noise, prompt)
+    repeated = noise.repeat(samples, 1)
+    forced = _forced(generator, repeated, prompt)
+    if not isinstance(generator, AutoregressiveGenerator):
+        distribution = log_probabilities(generator(noise), policy)
+        tokens = _draws(distribution, samples, rng).flatten(0, 1)
+        mask = mask_of(tokens)
+        return Sample(tokens.masked_fill(~mask, PAD), mask, of_tokens(distribution, tokens, mask))
 
     def choose(logits: Tensor) -> tuple[Tensor, Tensor]:
         distribution = log_probabilities(logits, policy)
         drawn = draw(distribution, rng)
         return drawn, distribution.gather(-1, drawn.unsqueeze(-1)).squeeze(-1)
 
-    if isinstance(generator, AutoregressiveGenerator):
-        tokens, log_probs = _one_by_one(generator, noise, choose, forced)
-    else:
-        tokens, log_probs = choose(generator(noise))
+    tokens, log_probs = _one_by_one(generator, repeated, choose, forced)
     mask = mask_of(tokens)
     return Sample(tokens.masked_fill(~mask, PAD), mask, log_probs.masked_fill(~mask, 0.0))
 
@@ -233,12 +243,9 @@ def log_likelihood(generator: Generator, noise: Tensor, tokens: Tensor, mask: Te
     N may be any multiple of the B rows of noise, of which row i belongs to row i % B. p is the distribution that is
     drawn from under the policy.
     """
-    copies = len(tokens) // len(noise)
     if generator.autoregressive:
-        distribution = log_probabilities(generator(noise.repeat(copies, 1), tokens), policy)
-    else:
-        distribution = log_probabilities(generator(noise), policy).repeat(copies, 1, 1)
-    return of_tokens(distribution, tokens, mask)
+        noise = noise.repeat(len(tokens) // len(noise), 1)
+    return of_tokens(log_probabilities(generator(noise, tokens), policy), tokens, mask)
 
 
 @torch.no_grad()
@@ -260,8 +267,9 @@ def log_marginal(generator: Generator, noise: Tensor, tokens: Tensor, mask: Tens
 
 
 def of_tokens(distribution: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
-    """What log-probabilities (B, T, V) say of ids (B, T): (B, T), zero where the mask is false."""
-    return torch.where(mask, distribution.gather(-1, tokens.masked_fill(~mask, EOS)[..., None]).squeeze(-1), 0.0)
+    """What log-probabilities (B, T, V) say of ids (N, T), rows i of i % B: (N, T), zero where the mask is false."""
+    ids = tokens.masked_fill(~mask, EOS).unflatten(0, (-1, len(distribution))).movedim(0, -1)
+    return torch.where(mask, distribution.gather(-1, ids).movedim(-1, 0).flatten(0, 1), 0.0)
 
 
 @torch.no_grad()

@@ -285,6 +285,20 @@ def test_each_row_goes_on_from_a_prompt_of_its_own_and_one_that_has_ended_stays_
 
 
 @pytest.mark.parametrize("network", [TinyGenerator, TinyOneShot])
+def test_several_samples_of_each_noise_are_those_of_the_noise_repeated(network: type[Generator]) -> None:
+    generator, noise = make(network), torch.randn(5, SHAPE.noise)
+    several, repeated = (
+        sampling.sample(generator, rows, rng=torch.Generator().manual_seed(7), samples=samples)
+        for rows, samples in ((noise, 40), (noise.repeat(40, 1), 1))
+    )
+    assert several.tokens.equal(repeated.tokens)
+    torch.testing.assert_close(several.log_probs, repeated.log_probs)
+    torch.testing.assert_close(
+        sampling.log_likelihood(generator, noise, several.tokens, several.mask), several.log_probs
+    )
+
+
+@pytest.mark.parametrize("network", [TinyGenerator, TinyOneShot])
 def test_an_empty_prompt_is_none(network: type[Generator]) -> None:
     generator, noise, nothing = make(network), torch.randn(50, SHAPE.noise), torch.empty(0, dtype=torch.int64)
     one, other = (
