@@ -62,7 +62,7 @@ def main(names: str | None, corpora: str, jobs: int, out: Path) -> None:
 def _entry(run: Trained, command: list[str]) -> dict[str, Any]:
     return {
         **run.evaluation,
-        "seconds": round(run.seconds),
+        "cpu_seconds": round(run.cpu_seconds),
         "command": shlex.join(["ganlm", "run", *command]),
         "text": run.samples[:3],
     }
@@ -83,7 +83,7 @@ def _page(recipes: Mapping[str, Path]) -> str:
         results=results,
         about={name: About.of(read_layer(path)) for name, path in recipes.items()},
         tables={corpus: list(_table(results, corpus)) for corpus in CORPORA},
-        header=["recipe", "", *TITLES.values(), "seconds"],
+        header=["recipe", "", *TITLES.values(), "CPU seconds"],
         options={corpus: " ".join(["--data", corpus, *options]) for corpus, options in CORPORA.items()},
     )
 
@@ -94,7 +94,12 @@ def _table(results: Mapping[str, Mapping[str, Any]], corpus: str) -> Iterator[li
     for name, entry in entries.items():
         for when in MOMENTS:
             if when in entry:
-                yield [f"`{name}`", when, *metric_cells(entry[when]), str(entry["seconds"]) if when == "after" else ""]
+                yield [
+                    f"`{name}`",
+                    when,
+                    *metric_cells(entry[when]),
+                    str(entry["cpu_seconds"]) if when == "after" else "",
+                ]
     for key, title in REFERENCES.items():
         for entry in list(entries.values())[:1]:
             if key in entry:

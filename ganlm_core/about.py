@@ -95,7 +95,7 @@ def beside_paper(host: Host, recipe: str) -> list[Setting]:
 def measured(recipe: Path) -> dict[str, Any]:
     """The results of the recipe in this file, by corpus; empty where nobody measured any.
 
-    Each has the metrics ``before`` adversarial training and ``after`` it, the ``seed``, the ``seconds`` and the
+    Each has the metrics ``before`` adversarial training and ``after`` it, the ``seed``, the ``cpu_seconds`` and the
     ``command`` that gave them.
     """
     import json

@@ -54,6 +54,11 @@ class Display:
     def ended(self, folder: RunFolder, status: str) -> None: ...
 
 
+def _clocks() -> dict[str, float]:
+    """What run.json says of a run's time: that on the wall, and that of all cores together."""
+    return {"seconds": time.monotonic(), "cpu_seconds": time.process_time()}
+
+
 class _Stopped(Exception):
     """Raised after a step, to leave the loop before its end."""
 
@@ -151,7 +156,7 @@ class Course:
         experiment = self.experiment
         self.display.started(experiment, self.folder, self.step)
         self._notify("ganlm_run_started", folder=self.folder.path, config=experiment.config.to_dict())
-        status, began, earlier = "failed", time.monotonic(), self.folder.info().get("seconds", 0)
+        status, began, earlier = "failed", _clocks(), self.folder.info()
         try:
             with caught_signals(self.display.stopping) as self.signals:
                 self._train()
@@ -170,7 +175,8 @@ class Course:
             raise self._explained(error) from error
         finally:
             with suppress(GanlmError):  # a disk that refuses this too has a better error on its way
-                self.folder.write_info(status=status, seconds=round(earlier + time.monotonic() - began, 1))
+                spent = {name: round(earlier.get(name, 0) + now - began[name], 1) for name, now in _clocks().items()}
+                self.folder.write_info(status=status, **spent)
             self.display.ended(self.folder, status)
             self._notify("ganlm_run_ended", status=status)
 

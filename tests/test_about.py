@@ -54,7 +54,7 @@ MEASURED: dict[str, Any] = {
                 "before": {"valid": 0.5, "zebra": 3.0},
                 "after": {"valid": 0.625, "test_nll": 1.8},
                 "seed": 7,
-                "seconds": 123.4,
+                "cpu_seconds": 123.4,
                 "command": "ganlm run --recipe rolling --seed 7",
             }
         }
@@ -211,7 +211,7 @@ def test_show_tells_all_of_a_recipe(ganlm: Ganlm, plugin: Path) -> None:
         measured on  training  valid  held-out NLL  zebra
         grammar      before    50.0%  -             3.00
         grammar      after     62.5%  1.80          -
-        ganlm run --recipe rolling --seed 7  # seed 7, 123 seconds
+        ganlm run --recipe rolling --seed 7  # seed 7, 123 CPU seconds
         """
     )
     (entry,) = json.loads(ganlm("show", "rolling", "--json", "--plugin", plugin)[1])

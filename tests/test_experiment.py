@@ -287,6 +287,7 @@ def test_run_json_says_what_ran(finished: Path) -> None:
     info, version = RunFolder(finished).info(), ganlm_core.__version__
     kept = {
         "command",
+        "cpu_seconds",
         "device",
         "plugin_files",
         "plugins",

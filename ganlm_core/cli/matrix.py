@@ -75,13 +75,13 @@ def _names(given: str | None, known: Mapping[str, object]) -> Sequence[str]:
 
 
 def _header() -> list[str]:
-    return ["generator", "discriminator", *TITLES.values(), "seconds"]
+    return ["generator", "discriminator", *TITLES.values(), "CPU seconds"]
 
 
 def _rows(cells: Cells) -> Iterator[list[str]]:
     """A row for each pair, then real text and the unigram model, which are the same for all."""
     for pair, cell in cells.items():
-        seconds = "failed" if cell.failure else f"{cell.seconds:.0f}"
+        seconds = "failed" if cell.failure else f"{cell.cpu_seconds:.0f}"
         yield [*pair, *metric_cells(cell.evaluation.get("after", {})), seconds]
     for key, title in REFERENCES.items():
         found = next((cell.evaluation.get(key) for cell in cells.values() if not cell.failure), None)

@@ -110,7 +110,7 @@ def _echo_measured(results: Mapping[str, Mapping[str, Any]]) -> None:
     cells = [[metric_cell(name, values.get(name)) for name in metrics] for _, _, values in rows]
     _echo_part(header, [[corpus, when, *line] for (corpus, when, _), line in zip(rows, cells, strict=True)])
     for found in results.values():
-        click.echo(f"{found['command']}  # seed {found['seed']}, {found['seconds']:.0f} seconds")
+        click.echo(f"{found['command']}  # seed {found['seed']}, {found['cpu_seconds']:.0f} CPU seconds")
 
 
 def _echo_part(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

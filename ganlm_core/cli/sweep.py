@@ -27,9 +27,9 @@ class Trained:
         return {} if self.failure else read_json(self.run / "bundle" / "evaluation.json")
 
     @property
-    def seconds(self) -> float:
-        """Of training and evaluation. Raises KeyError for a run that failed."""
-        return float(RunFolder(self.run).info()["seconds"])
+    def cpu_seconds(self) -> float:
+        """Of training and evaluation, on all cores together. Raises KeyError for a run that failed."""
+        return float(RunFolder(self.run).info()["cpu_seconds"])
 
     @property
     def config(self) -> str:
