@@ -30,13 +30,6 @@ def projects(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return commands, folder
 
 
-def test_they_pass_the_linter(projects: tuple[Path, Path]) -> None:
-    commands, folder = projects
-    for name in NEW.values():
-        call(commands / "python", "-m", "ruff", "check", "--no-cache", ".", cwd=folder / name)
-        call(commands / "python", "-m", "ruff", "format", "--no-cache", "--check", ".", cwd=folder / name)
-
-
 def test_their_tests_are_green(projects: tuple[Path, Path]) -> None:
     commands, folder = projects
     options = ["-q", "--import-mode=importlib", "-p", "no:cacheprovider"]

@@ -1,14 +1,16 @@
 """``ganlm plugins new``: what it writes passes the linter, its own tests and the checks, and trains."""
 
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from ganlm_core.components import KINDS
-from ganlm_core.scaffold import SUMMARIES, USES, render
+from ganlm_core.plugins import Host
+from ganlm_core.scaffold import SUMMARIES, USES, create, render
 from tests.conftest import Ganlm
-from tests.environments import ROOT
+from tests.environments import ROOT, call
 
 
 def test_there_is_a_template_for_every_kind() -> None:
@@ -27,6 +29,15 @@ def test_the_new_projects_are_linted_as_this_one_is() -> None:
     new = tomllib.loads(dict(render("a-b", "loss"))["pyproject.toml"])["tool"]["ruff"]
     assert (new["line-length"], new["target-version"]) == (own["line-length"], own["target-version"])
     assert new["lint"]["select"] == own["lint"]["select"]
+
+
+@pytest.mark.parametrize("name", ["x", "a-name-that-is-as-long-as-any-that-somebody-might-want"])
+def test_what_it_writes_passes_the_linter(tmp_path: Path, name: str) -> None:
+    pytest.importorskip("ruff")
+    for kind in KINDS:
+        create(Host(), name, kind, tmp_path / kind)
+    for words in (["check"], ["format", "--check"]):
+        call(sys.executable, "-m", "ruff", *words, "--no-cache", ".", cwd=tmp_path)
 
 
 def test_the_command_tells_the_files_and_what_comes_next(ganlm: Ganlm, tmp_path: Path) -> None:
