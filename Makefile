@@ -9,7 +9,7 @@ run: .venv/ganlm
 	$(BIN)/ganlm run --gen lstm --disc conv
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: .venv/ganlm-dev
 	$(BIN)/ruff check .
