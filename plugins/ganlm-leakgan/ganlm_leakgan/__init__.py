@@ -16,7 +16,7 @@ def ganlm_components() -> Iterator[ComponentSpec]:
         "ganlm_leakgan.networks:LeakGenerator",
         LeakGeneratorOptions,
         "a worker writes towards goals that a manager sets from leaked features",
-        "Guo et al. 2018, eq. 3-7",
+        "Guo et al. 2018, 'A Hierarchical Structure of G'",
         recipe="autoregressive",
     )
     yield ComponentSpec(

@@ -37,7 +37,7 @@ def arrivals(mask: Tensor, horizon: int) -> Tensor:
 
 
 def manager_loss(features: Tensor, goals: Tensor, mask: Tensor, horizon: int, values: Tensor | None = None) -> Tensor:
-    """-Q(s_t, g_t) cos(f_{t+c} - f_t, g_t), the mean over the mask (eq. 8).
+    """-Q(s_t, g_t) cos(f_{t+c} - f_t, g_t), the mean over the mask ('Training of G').
 
     ``values`` (B, T) are those of the prefixes that end with each word; the value of a goal is that of the prefix at
     which it was due. Without them every value is one: the manager learns the transitions of real text, which is its

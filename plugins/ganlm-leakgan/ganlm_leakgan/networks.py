@@ -84,7 +84,7 @@ def _freeze(module: nn.Module) -> None:
 
 
 class Manager(nn.Module):
-    """An LSTM over the features of the prefixes, whose output is a goal: a direction among them (eq. 3-4)."""
+    """An LSTM over the features of the prefixes, whose output is a goal: a direction among them."""
 
     def __init__(self, shape: Shape, features: int, size: int) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class Manager(nn.Module):
 class Worker(nn.Module):
     """An LSTM over the words, whose output is a matrix O (V, K); its product with the goal embedding is the logits.
 
-    Eq. 5-7. The matrix is linear in the state h, so the product is a linear layer on the outer product of h and the
+    The matrix is linear in the state h, so the product is a linear layer on the outer product of h and the
     goal embedding; O itself is never formed.
     """
 
@@ -136,9 +136,10 @@ def split(states: Tensor) -> LSTMState:
 class LeakGenerator(StatefulGenerator):
     """The manager sets a goal before every word, and the worker writes it with the last c goals in mind.
 
-    Guo et al. 2018, eq. 3-7. Differs: the noise, through a linear layer each, is where both LSTMs start from, the paper
-    draws none; the goal set before a word counts for it, where eq. 5 ends with the one before, so that the first word
-    has one; each word has a bias; and the logits have no temperature of their own, for sampling has one.
+    Guo et al. 2018, 'A Hierarchical Structure of G'. Differs: the noise, through a linear layer each, is where both
+    LSTMs start from, the paper draws none; the goal set before a word counts for it, where the paper's sum ends with
+    the one before, so that the first word has one; each word has a bias; and the logits have no temperature of their
+    own, for sampling has one.
     """
 
     def __init__(self, shape: Shape, options: LeakGeneratorOptions) -> None:
