@@ -31,13 +31,10 @@ GENERIC = {"autoregressive", "one-shot"}
 CORPORA = {"grammar": [], "oracle": ["--corpus.vocabulary", "500"]}
 """The corpora with the options that let each be learned in minutes: an oracle of the usual 5,000 words is not."""
 
-ARGUMENTS: dict[str, list[str]] = {}
-"""What a recipe is given besides the corpus, where a laptop has no time for its own."""
-
 
 @click.command(context_settings={"show_default": True})
 @click.option("--recipes", "names", help="recipes, with commas; all of them by default")
-@click.option("--corpora", default=",".join(CORPORA), help="corpora, with commas")
+@click.option("--corpora", default=",".join(CORPORA), help="corpora, with commas, for recipes that bring none along")
 @click.option("--jobs", type=click.IntRange(1), default=1, help="runs at once, which share the cores")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/methods"), help="folder of the runs")
 def main(names: str | None, corpora: str, jobs: int, out: Path) -> None:
@@ -45,9 +42,9 @@ def main(names: str | None, corpora: str, jobs: int, out: Path) -> None:
     recipes = Host.discover(no_plugins=True).recipes()
     chosen = names.split(",") if names else [name for name in recipes if name not in GENERIC]
     commands = {
-        (recipe, corpus): ["--recipe", recipe, "--data", corpus, *CORPORA[corpus], *ARGUMENTS.get(recipe, [])]
-        for corpus in corpora.split(",")
+        (recipe, corpus): ["--recipe", recipe, "--data", corpus, *CORPORA.get(corpus, [])]
         for recipe in chosen
+        for corpus in _own_corpus(recipes[recipe]) or corpora.split(",")
     }
     folders = {out / f"{recipe}-{corpus}": command for (recipe, corpus), command in commands.items()}
     runs = dict(zip(commands, train_all(folders, jobs), strict=True))
@@ -57,6 +54,11 @@ def main(names: str | None, corpora: str, jobs: int, out: Path) -> None:
         else:
             _keep(recipes[recipe], corpus, _entry(run, commands[recipe, corpus]))
     PAGE.write_text(_page({name: path for name, path in recipes.items() if measured(path)}))
+
+
+def _own_corpus(recipe: Path) -> list[str]:
+    """The corpus that a recipe brings along, for which its other settings are made; most bring none."""
+    return list(read_layer(recipe).get("corpus", {}))
 
 
 def _entry(run: Trained, command: list[str]) -> dict[str, Any]:
@@ -79,12 +81,13 @@ def _keep(recipe: Path, corpus: str, entry: dict[str, Any]) -> None:
 def _page(recipes: Mapping[str, Path]) -> str:
     environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
     results = {name: measured(path) for name, path in recipes.items()}
+    corpora = [*CORPORA, *sorted({corpus for result in results.values() for corpus in result} - CORPORA.keys())]
     return environment.from_string(Path(__file__).with_suffix(".md.j2").read_text()).render(
         results=results,
         about={name: About.of(read_layer(path)) for name, path in recipes.items()},
-        tables={corpus: list(_table(results, corpus)) for corpus in CORPORA},
+        tables={corpus: list(_table(results, corpus)) for corpus in corpora},
         header=["recipe", "", *TITLES.values(), "CPU seconds"],
-        options={corpus: " ".join(["--data", corpus, *options]) for corpus, options in CORPORA.items()},
+        options={corpus: " ".join(["--data", corpus, *CORPORA.get(corpus, [])]) for corpus in corpora},
     )
 
 
