@@ -2,17 +2,16 @@
 
     python benchmarks/selection.py
 
-trains one pair, whose discriminator has most of the steps to itself, unless it is in the folder of runs already. A
-temperature below 1 is the cheap way to more grammatical sentences; each method is compared with the temperature whose
-samples are as diverse.
+trains the pairs that are not in the folder of runs already. A temperature below 1 is the cheap way to more grammatical
+sentences; each method is compared with the temperature whose samples are as diverse.
 """
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain, islice
 from math import inf
 from pathlib import Path
-from typing import Any
 
 import click
 import jinja2
@@ -27,9 +26,13 @@ from ganlm_core.selection import SELECTIONS, Tally
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "sampling.md"
 
-ARGUMENTS = shlex.split(
-    "--gen lstm --disc lstm --disc.blur 0 --algorithm.warmup 0.35 --algorithm.discriminator-warmup 0.649"
-)
+PAIRS = {
+    "lstm-lstm": "--gen lstm --disc lstm --disc.blur 0 --algorithm.warmup 0.35 --algorithm.discriminator-warmup 0.649",
+    "lstm-conv": "--gen lstm --disc conv",
+    "conv-conv": "--gen conv --disc conv",
+}
+"""The arguments of ``ganlm run``, by the names of the networks."""
+
 TEMPERATURES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
 SEED = 1
 """Not that of the sentences that the run's own evaluation drew."""
@@ -37,23 +40,41 @@ SEED = 1
 Values = dict[str, float]
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """One pair on the page: cells by temperature, and by method."""
+
+    command: str
+    accuracy: float
+    curve: Mapping[str, Sequence[str]]
+    rows: Mapping[str, Sequence[str]]
+
+
 @click.command(context_settings={"show_default": True})
-@click.option("--run", type=click.Path(path_type=Path), default=Path("runs/selection"), help="folder of the run")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/selection"), help="folder of the runs")
 @click.option("-n", "count", default=5000, help="sentences of each row")
 @click.option("--candidates", default=16, help="of how many one is selected")
-def main(run: Path, count: int, candidates: int) -> None:
-    (trained,) = train_all({run: ARGUMENTS}, jobs=1)
-    if trained.failure:
-        raise click.ClickException(trained.failure)
-    model = load(run)
+def main(out: Path, count: int, candidates: int) -> None:
+    """Train the pairs, let their discriminators select, and write the page."""
+    trained = train_all({out / name: shlex.split(arguments) for name, arguments in PAIRS.items()}, jobs=1, threads=1)
+    comparisons = {}
+    for (name, arguments), run in zip(PAIRS.items(), trained, strict=True):
+        if run.failure:
+            raise click.ClickException(f"{name} failed: {run.failure}")
+        comparisons[name] = compare(load(run.run), f"ganlm run {arguments}", count, candidates)
+        click.echo(f"{name} {comparisons[name]}", err=True)
+    PAGE.write_text(page(comparisons, count, candidates))
+
+
+def compare(model: Model, command: str, count: int, candidates: int) -> Comparison:
     curve = {f"temperature {t}": measure(model.sample(count, SEED, temperature=t)) for t in TEMPERATURES}
-    rows, tallies = {}, {}
+    rows = {}
     for name, selection in SELECTIONS.items():
-        tallies[name] = Tally()
-        batches = stream.select(model, selection, candidates, tallies[name], SEED)
-        rows[name] = measure(islice(chain.from_iterable(batch.texts for batch in batches), count))
-        click.echo(f"{name} {rows[name]}", err=True)
-    PAGE.write_text(page(model, count, candidates, curve, rows, tallies))
+        tally = Tally()
+        batches = stream.select(model, selection, candidates, tally, SEED)
+        values = measure(islice(chain.from_iterable(batch.texts for batch in batches), count))
+        rows[name] = compared(values, tally, at_diversity(curve, values["distinct"]))
+    return Comparison(command, accuracy(model), {title: cells(values) for title, values in curve.items()}, rows)
 
 
 def measure(texts: Iterable[str]) -> Values:
@@ -84,28 +105,15 @@ def accuracy(model: Model) -> float:
     return sum(right) / len(right)
 
 
-def page(
-    model: Model,
-    count: int,
-    candidates: int,
-    curve: Mapping[str, Values],
-    rows: Mapping[str, Values],
-    tallies: Mapping[str, Tally],
-) -> str:
+def page(comparisons: Mapping[str, Comparison], count: int, candidates: int) -> str:
     grammar = Grammar()
     environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(Path(__file__).with_suffix(".md.j2").read_text()).render(
-        command=shlex.join(["ganlm", "run", *ARGUMENTS]),
+        comparisons=comparisons,
         count=count,
         candidates=candidates,
-        accuracy=accuracy(model),
         entropy=grammar.entropy(),
         perfect=cells(measure(grammar.sample(count, 2**33))),
-        curve={title: cells(values) for title, values in curve.items()},
-        rows={
-            name: compared(values, tallies[name], at_diversity(curve, values["distinct"]))
-            for name, values in rows.items()
-        },
     )
 
 
@@ -113,7 +121,7 @@ def cells(values: Values) -> list[str]:
     return [f"{values['valid']:.1%}", f"{values['process_nll']:.2f}", f"{values['distinct']:.1%}"]
 
 
-def compared(values: Values, tally: Tally, tempered: Values | None) -> Sequence[Any]:
+def compared(values: Values, tally: Tally, tempered: Values | None) -> list[str]:
     """The cells of a method, of its candidates, and of the temperature that is as diverse."""
     other = [f"{tempered['valid']:.1%}", f"{tempered['process_nll']:.2f}"] if tempered else ["-", "-"]
     return [*cells(values), f"{tally.acceptance:.1%}", f"{tally.effective:.1%}", *other]

@@ -166,8 +166,9 @@ def _read(folder: Path, host: Host, device: torch.device) -> Model:
 def _network(folder: Path, host: Host, manifest: Manifest, kind: str) -> Any:
     path, shape = weights_file(folder, kind), Shape(**manifest.shape)
     # First without memory: sizes that a stranger wrote cost nothing until the file is seen to have them.
-    with without_memory():
-        check_header(path, read_header(path), build(host, folder / CONFIG, manifest, kind, shape))
+    header = read_header(path)
+    with without_memory(len(header.tensors)):
+        check_header(path, header, build(host, folder / CONFIG, manifest, kind, shape))
     with torch.random.fork_rng(devices=[]):  # its initial weights are nobody's random numbers
         network = build(host, folder / CONFIG, manifest, kind, shape)
     read_into(path, network)

@@ -1,5 +1,7 @@
 """Tensors to and from safetensors: the same tensors always give the same bytes, and reading is strict."""
 
+import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,11 +11,15 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
 from ganlm_core.errors import WeightsError
 from ganlm_core.files import FETCH_AGAIN, reading, to_json, write_file
 from ganlm_core.header import METADATA_KEY, Header, read_header
+
+SPARE = 100
+"""Parameters that a network may be given beyond those it keeps, in the time it is built."""
 
 _DTYPES: dict[torch.dtype, str] = {
     torch.bool: "BOOL", torch.uint8: "U8", torch.int8: "I8", torch.int16: "I16", torch.int32: "I32", torch.int64: "I64",
@@ -52,10 +58,24 @@ def read_into(path: Path, module: nn.Module) -> None:
 
 
 @contextmanager
-def without_memory() -> Iterator[None]:
-    """What is built inside has shapes and no values: the meta device."""
-    with torch.device("meta"), _NoNormal():
-        yield
+def without_memory(most: float = math.inf) -> Iterator[None]:
+    """What is built inside has shapes and no values: the meta device.
+
+    Raises ValueError in the middle of building for far more than ``most`` parameters: layers without values have a
+    size too, and a stranger may ask for any number of them. Tied weights are given twice, hence the margin.
+    """
+    given = itertools.count(1)
+
+    def count(module: nn.Module, name: str, parameter: Any) -> None:
+        if next(given) > 2 * most + SPARE:
+            raise ValueError(f"it asks for more than the {most} tensors that there are")
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        with torch.device("meta"), _NoNormal():
+            yield
+    finally:
+        handle.remove()
 
 
 class _NoNormal(TorchFunctionMode):

@@ -6,6 +6,7 @@ are put on here, by :meth:`Tokenizer.encode`.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Self
 
 import tokenizers
@@ -24,6 +25,12 @@ LONGEST = 64
 
 CHUNK = 10_000
 """Sentences encoded at once: what the library returns takes far more memory than the ids."""
+
+_SETTINGS = (
+    "unk_token", "dropout", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback",
+    "ignore_merges",
+)  # fmt: skip
+"""What the models of the library are given besides their vocabulary, as far as they have it."""
 
 
 class Tokenizer:
@@ -54,12 +61,20 @@ class Tokenizer:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """What :meth:`to_json` gave. Raises WeightsError for anything else."""
+        """What :meth:`to_json` gave. Raises WeightsError for anything else.
+
+        A stranger's normalizer or pattern could take any time, and settings that the library did not expect end in a
+        panic in the middle of a sentence: so the parts must be those of one of the kinds here.
+        """
         try:
             backend = tokenizers.Tokenizer.from_str(text)
-        except Exception as error:  # the library raises nothing narrower
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # the library raises nothing narrower, and its panics are no Exceptions
             reason = shown(str(error))
             raise WeightsError(f"not a tokenizer in the Hugging Face format ({reason}); {FETCH_AGAIN}") from None
+        if _parts(backend) not in _known_parts():
+            raise WeightsError(f"the tokenizer has parts that none of {', '.join(_TRAINERS)} has; {FETCH_AGAIN}")
         ids = [backend.token_to_id(token) for token in SPECIAL_TOKENS]
         if ids != [PAD, BOS, EOS, UNK]:
             names = ", ".join(SPECIAL_TOKENS)
@@ -164,6 +179,21 @@ def _train_byte_pairs(texts: Iterable[str], vocabulary: int) -> tokenizers.Token
             f"tokenizer bpe: vocabulary is {vocabulary}; the special tokens and the bytes of the data take {size}"
         )
     return backend
+
+
+def _parts(backend: tokenizers.Tokenizer) -> list[str]:
+    """All that a tokenizer does to a text, but for its vocabulary and its merges."""
+    model = backend.model
+    settings = [getattr(model, name, None) for name in _SETTINGS]
+    return [
+        type(model).__name__,
+        *map(repr, [*settings, backend.normalizer, backend.pre_tokenizer, backend.post_processor, backend.decoder]),
+    ]
+
+
+@cache
+def _known_parts() -> list[list[str]]:
+    return [_parts(train([], len(SPECIAL_TOKENS))) for train in _TRAINERS.values()]
 
 
 def _with_special(model: models.Model) -> tokenizers.Tokenizer:

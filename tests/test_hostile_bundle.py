@@ -26,6 +26,7 @@ from tests.bundles import (
 )
 
 ROOT = Path(__file__).parents[1]
+WORDS = ("<pad>", "<bos>", "<eos>", "<unk>", "the", "a", "cat", "dog", "dogs", "see", "sees")
 
 BY_LOADING = {
     "a file that is missing": [
@@ -111,6 +112,13 @@ BY_LOADING = {
             "calibration.json is no calibration (\"Calibration.__init__() got an unexpected keyword argument 'more'\")",
         ),
     ],
+    "options that ask for more layers than there are weights": [
+        (
+            lambda folder: change_generator(folder, options={"layers": 10**9, "hidden_size": 8, "embedding_size": 4}),
+            "config.json: the generator cannot be built as it says: 'it asks for more than the 10 tensors that there "
+            "are'; fetch or export it again",
+        )
+    ],
     "options that the component does not take": [
         (
             lambda folder: change_generator(folder, options={"size": 8}),
@@ -167,6 +175,25 @@ BY_LOADING = {
             lambda folder: write(folder, "tokenizer.json", "{}"),
             "tokenizer.json: not a tokenizer in the Hugging Face format",
         ),
+        (  # in which the library panics
+            lambda folder: edit(
+                folder, "tokenizer.json", normalizer={"type": "Precompiled", "precompiled_charsmap": "AAAA"}
+            ),
+            "tokenizer.json: not a tokenizer in the Hugging Face format ('Precompiled: Error",
+        ),
+    ],
+    "a tokenizer with other parts than those that are trained here": [
+        (
+            lambda folder, part=part: edit(folder, "tokenizer.json", **part),
+            "tokenizer.json: the tokenizer has parts that none of word, char, bpe has; fetch or export it again",
+        )
+        for part in (
+            {"normalizer": {"type": "Replace", "pattern": {"Regex": "(a*)*b"}, "content": "x"}},
+            {"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(a*)*b"}, "behavior": "Removed", "invert": True}},
+            {"pre_tokenizer": {"type": "FixedLength", "length": 0}},
+            {"decoder": {"type": "Strip", "content": "a", "start": 10**9, "stop": 10**9}},
+            {"model": {"type": "WordLevel", "unk_token": "none", "vocab": dict(zip(WORDS, range(11), strict=True))}},
+        )
     ],
 }  # fmt: skip
 MISSING_PLUGINS = {

@@ -42,14 +42,18 @@ class Trained:
         return RunFolder(self.run).last_samples()
 
 
-def train_all(runs: Mapping[Path, Sequence[str]], jobs: int, before: Sequence[str] = ()) -> list[Trained]:
-    """Train what is not trained yet: the arguments of ``ganlm run`` by run folder, ``jobs`` at once on all cores,
-    or on as many threads each as ``OMP_NUM_THREADS`` says.
+def train_all(
+    runs: Mapping[Path, Sequence[str]], jobs: int, before: Sequence[str] = (), threads: int | None = None
+) -> list[Trained]:
+    """Train what is not trained yet: the arguments of ``ganlm run`` by run folder, ``jobs`` at once.
 
-    A run that is finished in its folder is not trained again, and one that was interrupted goes on. ``before`` are
-    arguments that stand before ``run``, as ``--plugin FILE``.
+    Each has so many ``threads``, on which its bytes depend; or what ``OMP_NUM_THREADS`` says; or its share of the
+    cores. A run that is finished in its folder is not trained again, and one that was interrupted goes on. ``before``
+    are arguments that stand before ``run``, as ``--plugin FILE``.
     """
     environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs)), **os.environ}
+    if threads is not None:
+        environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
     with ThreadPoolExecutor(jobs) as pool:
         return list(pool.map(lambda run: _train(run, [*before, "run", "--json"], runs[run], environment), runs))
 
