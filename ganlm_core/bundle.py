@@ -23,6 +23,7 @@ from ganlm_core.devices import pick_device
 from ganlm_core.errors import DataError, UsageError, WeightsError
 from ganlm_core.files import (
     FETCH_AGAIN,
+    LARGEST_JSON,
     SUMS,
     check_sum,
     new_folder,
@@ -58,6 +59,8 @@ from ganlm_core.tokenizer import Tokenizer
 TOKENIZER, RECIPE, EVALUATION = "tokenizer.json", "recipe.toml", "evaluation.json"
 SELFTEST, CARD, CALIBRATION = "selftest.json", "README.md", "calibration.json"
 CARD_SAMPLES = 8
+LARGEST_RECIPE = 2**20
+"""Bytes: as Python objects TOML can take a hundred times its size."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,7 @@ def _check_finite(path: Path, network: nn.Module) -> None:
 
 
 def _tokenizer(path: Path, shape: Shape) -> Tokenizer:
-    text = read_text(path)
+    text = read_text(path, LARGEST_JSON)
     try:
         tokenizer = Tokenizer.from_json(text)
     except WeightsError as error:
@@ -252,7 +255,7 @@ def open_bundle(path: Path) -> tuple[Path, Manifest]:
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file. Raises WeightsError."""
     try:
-        return tomllib.loads(read_text(path))
+        return tomllib.loads(read_text(path, LARGEST_RECIPE))
     except tomllib.TOMLDecodeError as error:
         raise WeightsError(f"{path} is not valid TOML ({error}); {FETCH_AGAIN}") from None
 

@@ -149,12 +149,16 @@ def plain_size(path: Path) -> int:
     return status.st_size
 
 
+def _check_size(path: Path, largest: int) -> None:
+    size = plain_size(path)
+    if size > largest:
+        raise WeightsError(f"{path} has {size} bytes, more than the {largest} allowed; {FETCH_AGAIN}")
+
+
 def read_text(path: Path, largest: int = LARGEST_TEXT) -> str:
     """UTF-8 text of at most ``largest`` bytes from a plain file. Raises WeightsError."""
     with reading(path):
-        size = plain_size(path)
-        if size > largest:
-            raise WeightsError(f"{path} has {size} bytes, more than the {largest} allowed; {FETCH_AGAIN}")
+        _check_size(path, largest)
         data = path.read_bytes()
     try:
         return data.decode()
@@ -207,7 +211,7 @@ def write_sums(folder: Path) -> None:
 def read_sums(folder: Path) -> dict[str, str]:
     """File name -> SHA-256, as ``SHA256SUMS`` lists them. Raises WeightsError for names that leave the folder."""
     path, sums = folder / SUMS, {}
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    for number, line in enumerate(read_text(path, LARGEST_JSON).splitlines(), 1):
         match = _SUM_LINE.fullmatch(line)
         if match is None:
             raise WeightsError(f"{path}, line {number}: wanted a SHA-256 and a file name; {FETCH_AGAIN}")
@@ -233,5 +237,8 @@ def check_sum(folder: Path, name: str, sums: Mapping[str, str]) -> None:
     path = folder / name
     if name not in sums:
         raise WeightsError(f"{folder / SUMS} does not list {name}; {FETCH_AGAIN}")
+    if path.suffix != ".safetensors":
+        with reading(path):
+            _check_size(path, LARGEST_TEXT)
     if sha256(path) != sums[name]:
         raise WeightsError(f"{path} was changed or damaged: its SHA-256 is not the one in {SUMS}; {FETCH_AGAIN}")

@@ -89,7 +89,8 @@ def read_manifest(path: Path) -> Manifest:
     """``config.json`` at ``path``, checked. Raises WeightsError for another format, a newer version, a wrong type."""
     data = read_json(path)
     if data.get("format") != FORMAT:
-        raise WeightsError(f"{path} is not the config.json of a bundle: its format is {shown(data.get('format'))}")
+        found = shown(data.get("format"))
+        raise WeightsError(f"{path} is not the config.json of a bundle: its format is {found}; give another folder")
     version = _get(path, data, "format_version", int)
     if version > FORMAT_VERSION:
         raise WeightsError(

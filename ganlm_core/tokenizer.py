@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ganlm_core.components import AUTO
 from ganlm_core.errors import DataError, OptionError, UnknownName, UsageError, WeightsError
-from ganlm_core.files import FETCH_AGAIN, shown
+from ganlm_core.files import FETCH_AGAIN, LARGEST_JSON, shown
 from ganlm_core.protocol import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 from ganlm_core.settings import TOKENIZERS
 
@@ -53,11 +53,17 @@ class Tokenizer:
         Words are what white space separates, characters are Unicode code points; of both, the most frequent are
         kept and ties go by alphabet. Byte pairs are those of Sennrich et al. 2016 over the UTF-8 bytes that occur
         in ``texts``, which gives back every space. Raises UnknownName for another kind, and OptionError where
-        ``vocabulary`` has no room for the bytes.
+        ``vocabulary`` has no room for the bytes, or the tokenizer none in a bundle.
         """
         if kind not in TOKENIZERS:
             raise UnknownName("tokenizer", kind, TOKENIZERS, hint=f"there are {', '.join(TOKENIZERS)}")
-        return cls(_TRAINERS[kind](texts, vocabulary))
+        tokenizer = cls(_TRAINERS[kind](texts, vocabulary))
+        if (size := len(tokenizer.to_json().encode())) > LARGEST_JSON:
+            raise OptionError(
+                f"the tokenizer has {size:,} bytes, and a bundle takes {LARGEST_JSON:,} at most; "
+                "lower --tokenizer.vocabulary, or choose --tokenizer char"
+            )
+        return tokenizer
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+import subprocess
 from pathlib import Path
 from types import ModuleType
 
@@ -26,9 +27,26 @@ def build_zoo() -> ModuleType:
     return module
 
 
-def test_the_pairs_of_the_zoo_can_be_trained(build_zoo: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_recipe_of_each_pair_is_what_would_be_trained_now(
+    build_zoo: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name, arguments in build_zoo.PAIRS.items():
         assert main(["run", *arguments.split(), "--print-config"]) == 0, f"{name}: {capsys.readouterr().err}"
+        assert capsys.readouterr().out == (zoo.FOLDER / name / "recipe.toml").read_text(encoding="utf-8"), name
+
+
+def test_every_run_has_one_thread(build_zoo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def run(words: list[str], env: dict[str, str], **_: object) -> subprocess.CompletedProcess[str]:
+        seen.append((env["OMP_NUM_THREADS"], env["MKL_NUM_THREADS"]))
+        return subprocess.CompletedProcess(words, 1, "", "ganlm: error: not today\n")
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setattr("ganlm_core.cli.sweep.subprocess.run", run)
+    done = CliRunner().invoke(build_zoo.main, ["--out", str(tmp_path / "runs"), "--jobs", "2"])
+    assert seen == [("1", "1")] * len(build_zoo.PAIRS)
+    assert done.exit_code == 1 and done.output.endswith(f"{next(iter(build_zoo.PAIRS))} failed: not today\n")
 
 
 def test_building_the_zoo_trains_and_installs(

@@ -199,3 +199,12 @@ def test_an_unknown_kind_and_too_small_a_vocabulary_are_refused() -> None:
     with pytest.raises(OptionError) as small:
         Tokenizer.train("bpe", ["abc", "abcd"], 7)
     assert str(small.value) == ("tokenizer bpe: vocabulary is 7; the special tokens and the bytes of the data take 8")
+
+
+def test_a_tokenizer_that_no_bundle_takes_is_refused_before_training() -> None:
+    with pytest.raises(OptionError) as caught:
+        Tokenizer.train("word", ["a" * 2**22, "b" * 2**22], 10)
+    assert str(caught.value) == (
+        "the tokenizer has 8,389,714 bytes, and a bundle takes 8,388,608 at most; "
+        "lower --tokenizer.vocabulary, or choose --tokenizer char"
+    )
