@@ -357,6 +357,8 @@ class Course:
         references = judge.references(n, experiment.log_frequencies)
         rows = self.progress.evaluations | {"after": values}
         rows |= {key: round_values(judge.judge(subject)) for key, subject in references.items()}
+        for failure in judge.failures:
+            self.display.warn(failure)
         stopped = {"stopped": self.progress.stopped} if self.progress.stopped else {}
         self.folder.write_info(weights_step=weights_step, **stopped)
         self._share(self.folder.bundle, networks, weights_step, rows)

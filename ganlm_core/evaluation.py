@@ -1,7 +1,7 @@
 """One protocol for every subject: the generator, real held-out text, and the floors that all must beat."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ganlm_core import sampling
-from ganlm_core.components import NoOptions
 from ganlm_core.corpora import Corpus, spread
-from ganlm_core.metrics import Conditions, Likelihood, Measured, Metric, Subject
+from ganlm_core.discovery import BUILT_IN, describe
+from ganlm_core.metrics import Conditions, Likelihood, Measured, Metric, Subject, problem_with
 from ganlm_core.metrics.encoders import Encoder, plain_encoder
 from ganlm_core.plugins import Host
 from ganlm_core.protocol import AutoregressiveGenerator, Generator, Shape, State, mask_of
@@ -39,6 +39,57 @@ class Unigram(AutoregressiveGenerator):
         return self.prior.expand(len(tokens), -1), state
 
 
+class Guarded(Metric):
+    """A metric from elsewhere. Every run measures it, asked for or not, so it may end none and hide no other's number.
+
+    From the first time on that it cannot be built, raises, or gives what it should not, it is left out; ``failure``
+    says why.
+    """
+
+    def __init__(self, host: Host, name: str) -> None:
+        self.host, self.name, self.failure = host, name, ""
+
+    def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
+        if not self.failure:
+            try:
+                found = self._metric(subject, conditions)
+                problem = problem_with(found) or self._taken(found)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                problem = f"failed with {describe(error)}"
+            if not problem:
+                return found
+            origin = " ".join(self.host.origin("metric", self.name)).rstrip()
+            self.failure = f"metric '{self.name}' of {origin} is left out, because it {problem}"
+        return Measured(protocol=self.failure)
+
+    @cached_property
+    def _metric(self) -> Metric:
+        return _build(self.host, self.name)
+
+    def _taken(self, found: Measured) -> str:
+        for name, spec in self.host.specs("metric").items():
+            for measure in spec.measures if _is_built_in(self.host, name) else ():
+                if measure.name in found.values:
+                    return f"gives {measure.name}, which is a number of metric '{name}'"
+        return ""
+
+
+def build_metrics(host: Host, names: Iterable[str]) -> dict[str, Metric]:
+    """Metrics by name, those from elsewhere guarded. Raises PluginError."""
+    return {name: _build(host, name) if _is_built_in(host, name) else Guarded(host, name) for name in names}
+
+
+def _build(host: Host, name: str) -> Metric:
+    metric: Metric = host.build("metric", name, host.spec("metric", name).options())
+    return metric
+
+
+def _is_built_in(host: Host, name: str) -> bool:
+    return host.origin("metric", name)[0] == BUILT_IN
+
+
 @dataclass(frozen=True)
 class Judge:
     """What is held fixed while subjects change: the corpus, the tokenizer, the metrics by name and the random seed."""
@@ -54,8 +105,7 @@ class Judge:
     def of(cls, host: Host, corpus: Corpus, tokenizer: Tokenizer, shape: Shape, seed: int) -> "Judge":
         """With the metrics that every run ends with."""
         names = [name for name, spec in host.specs("metric").items() if spec.when == "run"]
-        metrics = {name: host.build("metric", name, NoOptions()) for name in names}
-        return cls(corpus, tokenizer, shape, metrics, seed)
+        return cls(corpus, tokenizer, shape, build_metrics(host, names), seed)
 
     @cached_property
     def conditions(self) -> Conditions:
@@ -64,6 +114,11 @@ class Judge:
     def measure(self, subject: Subject) -> dict[str, Measured]:
         """What each metric has to say of the subject, by the metric's name."""
         return {name: metric(subject, self.conditions) for name, metric in self.metrics.items()}
+
+    @property
+    def failures(self) -> list[str]:
+        """A line for each metric that was left out."""
+        return [each.failure for each in self.metrics.values() if isinstance(each, Guarded) and each.failure]
 
     def judge(self, subject: Subject) -> Values:
         """The numbers alone, by the names of the measures."""

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import ganlm_core
-from ganlm_core.components import ComponentSpec, Measure, NoOptions
+from ganlm_core.components import ComponentSpec, Measure
 from ganlm_core.corpora import Corpus, spread
-from ganlm_core.evaluation import Judge, round_values
+from ganlm_core.evaluation import Judge, build_metrics, round_values
 from ganlm_core.experiment import log_frequencies, token_counts
 from ganlm_core.measures import METRICS
 from ganlm_core.metrics import Measured, Subject
@@ -45,14 +45,14 @@ def evaluate(
     """Score ``sources`` against the test part of ``corpus``. ``tell`` hears what is being done."""
     sizes = [len(each.texts) for each in sources if each.texts]
     n = settings.sentences or min(MOST, len(corpus.test), len(corpus.train), *sizes)
-    metrics = {name: host.build("metric", name, NoOptions()) for name in settings.metrics}
+    metrics = build_metrics(host, settings.metrics)
     judge = replace(_judge(sources, corpus, settings.seed), metrics=metrics, encoder=settings.encoder)
     rows, found = [], []
     for row, subject in _subjects(sources, judge, settings.temperatures, n, tell):
         tell(f"measuring {_name(row)}")
         found.append(judge.measure(subject))
         rows.append(_filled(row, len(subject.texts), found[-1]))
-    notes = [*corpus.notes, *warnings(sources, corpus, n)]
+    notes = [*corpus.notes, *warnings(sources, corpus, n), *judge.failures]
     return Scores(rows, _measures(settings, found), _conditions(judge, settings.temperatures, n), notes)
 
 

@@ -47,6 +47,25 @@ WATCHES = """
 def ganlm_step_ended(step, metrics):
     raise ValueError("not this step")
 """
+METRIC = """
+from ganlm_core.metrics import Measured, Metric
+@hookimpl
+def ganlm_components():
+    yield ComponentSpec("metric", "{name}", __name__ + ":Bad")
+class Bad(Metric):
+    def __call__(self, subject, conditions):
+        return Measured({{"{number}": {value}}}, "a few sentences")
+"""
+NO_METRIC = "@hookimpl\ndef ganlm_components():\n    yield ComponentSpec('metric', 'nothing', 'nowhere:Metric')"
+LEFT_OUT = {
+    "nothing": "ganlm-bad-unmeasured 2.5 is left out, because it failed with metric 'nothing' of ganlm-bad-unmeasured "
+    "2.5 cannot be imported from nowhere:Metric: ModuleNotFoundError: No module named 'nowhere'",
+    "divides": "ganlm-bad-dividing 2.5 is left out, because it failed with ZeroDivisionError: division by zero",
+    "invents": "ganlm-bad-inventing 2.5 is left out, because it gives nan for made_up; leave out a value that does not "
+    "exist",
+    "claims": "ganlm-bad-claiming 2.5 is left out, because it gives valid, which is a number of metric 'validity'",
+}
+"""Bad metrics, which every run measures, and what is told of them."""
 
 BAD: dict[str, tuple[str, str, str]] = {
     "missing": ("import nowhere", "broken", r"ModuleNotFoundError: No module named 'nowhere' \(.*missing.py, line 5\)"),
@@ -102,6 +121,10 @@ BAD: dict[str, tuple[str, str, str]] = {
     ),
     "tires": (TIRES, "ok", ""),
     "watches": (WATCHES, "ok", ""),
+    "unmeasured": (NO_METRIC, "ok", "metric 'nothing' cannot be built: there is no module nowhere"),
+    "dividing": (METRIC.format(name="divides", number="ratio", value="1 / 0"), "ok", ""),
+    "inventing": (METRIC.format(name="invents", number="made_up", value="float('nan')"), "ok", ""),
+    "claiming": (METRIC.format(name="claims", number="valid", value="1.0"), "ok", ""),
 }
 
 
@@ -126,13 +149,14 @@ def test_a_run_beside_all_bad_plugins_finishes_and_those_that_use_one_are_told(t
     site = tmp_path / "site"
     for name, (source, _, _) in BAD.items():
         install(site, f"ganlm-bad-{name}", source)
-    used, without, tired, promised, broken, doctor = ganlm(
+    used, without, tired, promised, broken, scored, doctor = ganlm(
         site,
         ["run", *TINY, "--out", "run"],
         ["--no-plugins", "run", *TINY, "--out", "without"],
         ["run", *TINY, "--out", "tired", "--gen", "tires", "--algorithm.discriminator-warmup", 0],
         ["run", *TINY, "--out", "promised", "--gen", "promised"],
         ["run", *TINY, "--out", "broken", "--gen", "ganlm-bad-leaving"],
+        ["eval", "run", "--metrics", "divides", "--temperatures", 1, "-n", 5, "--json"],
         ["plugins", "doctor"],
         cwd=tmp_path,
         GANLM_PLUGIN_TIMEOUT=str(LIMIT),
@@ -143,6 +167,10 @@ def test_a_run_beside_all_bad_plugins_finishes_and_those_that_use_one_are_told(t
     assert without.code == 0 and warning not in without.err
     weights = [(tmp_path / run / "bundle" / "generator.safetensors").read_bytes() for run in ("run", "without")]
     assert weights[0] == weights[1]
+    evaluations = [(tmp_path / run / "bundle" / "evaluation.json").read_bytes() for run in ("run", "without")]
+    assert evaluations[0] == evaluations[1]
+    for metric, told in LEFT_OUT.items():
+        assert used.err.count(f"warning: metric '{metric}' of {told}\n") == 1
 
     assert tired.code == 1
     assert tired.err.splitlines()[-1] == (
@@ -162,6 +190,9 @@ def test_a_run_beside_all_bad_plugins_finishes_and_those_that_use_one_are_told(t
         r"is broken: SystemExit: goodbye \(.*, line 6\); 'ganlm plugins' shows all of them",
         broken.err.splitlines()[-1],
     )
+
+    told = f"metric 'divides' of {LEFT_OUT['divides']}"
+    assert (scored.code, json.loads(scored.out)["notes"][-1]) == (0, told)
 
     assert doctor.code == 3
     for name, (_, status, _) in BAD.items():

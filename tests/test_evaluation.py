@@ -257,7 +257,10 @@ def test_real_text_without_a_process_has_no_likelihood() -> None:
 def test_a_judge_has_the_metrics_that_every_run_ends_with() -> None:
     specs = {name: ComponentSpec("metric", name, "m:a", when=when) for name, when in {"a": "run", "b": "eval"}.items()}
     host: Any = SimpleNamespace(
-        specs=lambda kind: specs if kind == "metric" else {}, build=lambda kind, name, options: (kind, name, options)
+        specs=lambda kind: specs if kind == "metric" else {},
+        spec=lambda kind, name: specs[name],
+        origin=lambda kind, name: ("ganlm", "1"),
+        build=lambda kind, name, options: (kind, name, options),
     )
     judge = Judge.of(host, CORPUS, TOKENIZER, SHAPE, seed=3)
     assert judge.metrics == {"a": ("metric", "a", NoOptions())}

@@ -3,6 +3,7 @@
 ``docs/metrics.md`` defines each with its protocol and its known traps.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -126,3 +127,15 @@ class Metric(ABC):
 
     @abstractmethod
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured: ...
+
+
+def problem_with(found: object) -> str:
+    """What is wrong with what a metric gave, as it goes on from its name; nothing if all of it are finite numbers."""
+    if not isinstance(found, Measured):
+        return f"gives {found!r}; wanted a ganlm_core.metrics.Measured"
+    for name, value in found.values.items():
+        if isinstance(value, bool) or not isinstance(value, float | int):
+            return f"gives {value!r} for {name}; wanted a float"
+        if not math.isfinite(value):
+            return f"gives {value!r} for {name}; leave out a value that does not exist"
+    return ""

@@ -1,11 +1,10 @@
 """What is promised of metrics."""
 
-import math
 from collections.abc import Sequence
 
 from ganlm_core.corpora import Corpus
 from ganlm_core.corpora.grammar import Grammar
-from ganlm_core.metrics import Conditions, Likelihood, Measured, Metric, Subject
+from ganlm_core.metrics import Conditions, Likelihood, Measured, Metric, Subject, problem_with
 from ganlm_core.testing.case import Case
 from ganlm_core.testing.kinds import build
 
@@ -66,10 +65,8 @@ def _measure(case: Case, subject: Subject, conditions: Conditions, seed: int = 0
     """What it measures; every number must be one."""
     metric: Metric = build(case, seed=seed)
     found = metric(subject, conditions)
-    case.expect(isinstance(found, Measured), f"gives {found!r}; wanted a ganlm_core.metrics.Measured")
-    for name, value in found.values.items():
-        number = isinstance(value, float | int) and not isinstance(value, bool) and math.isfinite(value)
-        case.expect(number, f"gives {value!r} for {name}; leave out a value that does not exist")
+    problem = problem_with(found)
+    case.expect(not problem, problem)
     return found
 
 
