@@ -15,18 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pluggy
-
-from ganlm_core.errors import PluginError
+from ganlm_core.errors import PluginError, did_you_mean
 from ganlm_core.hookspecs import ENTRY_POINT_GROUP
+from ganlm_core.isolation import HEAVY
 
 BUILT_IN = "ganlm"
 """The distribution whose plugins are the built-in ones."""
 
-_NOT_A_PLUGIN = {Path(module.__file__ or "").parent for module in (functools, importlib, pluggy)} | {
-    Path(__file__).parent
-}
-"""The folders of the code through which a plugin is loaded."""
+_NOT_A_PLUGIN = {*sys.stdlib_module_names, *HEAVY, "pluggy", "click", "ganlm_core"}
+"""The packages through which a plugin is loaded and run."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +46,8 @@ class Candidate:
     load: Callable[[], object]
 
 
-def installed() -> list[Candidate]:
-    """The entry points of the installed distributions: the built-in ones first, the others sorted by name.
+def installed() -> tuple[list[Candidate], list[Candidate]]:
+    """The entry points of the installed distributions: the built-in ones, and the others sorted by name.
 
     The first distribution of a name on ``sys.path`` hides later ones.
     """
@@ -64,7 +61,7 @@ def installed() -> list[Candidate]:
                     origin.distribution, [Candidate(name, origin, functools.partial(_load, at)) for name, at in points]
                 )
     built_in = found.pop(BUILT_IN, [])
-    return built_in + [one for name in sorted(found) for one in sorted(found[name], key=lambda one: one.name)]
+    return built_in, [one for name in sorted(found) for one in sorted(found[name], key=lambda one: one.name)]
 
 
 def local(path: Path) -> Candidate:
@@ -98,11 +95,11 @@ def describe(error: BaseException) -> str:
 
 
 def place_of(error: BaseException) -> str:
-    """The file and line of a plugin where an exception was raised: the innermost that is neither Python's nor ours."""
+    """The file and line of a plugin where an exception was raised: the innermost that is no library's and not ours."""
     found, trace = "", error.__traceback__
     while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        if not file.startswith("<") and Path(file).parent not in _NOT_A_PLUGIN:
+        file, module = trace.tb_frame.f_code.co_filename, str(trace.tb_frame.f_globals.get("__name__"))
+        if not file.startswith("<") and module.partition(".")[0] not in _NOT_A_PLUGIN:
             found = f"{file}, line {trace.tb_lineno}"
         trace = trace.tb_next
     return found
@@ -134,7 +131,9 @@ def missing_target(target: str) -> str:
     except (ImportError, SyntaxError, ValueError) as error:
         return describe(error)
     names = {name for node in ast.walk(tree) for name in _names_bound(node)}
-    return "" if names & {attribute, "*", "__getattr__"} else f"{spec.origin} has no {attribute}"
+    if names & {attribute, "*", "__getattr__"}:
+        return ""
+    return f"{spec.origin} has no {attribute}{did_you_mean(attribute, sorted(names))}"
 
 
 def _names_bound(node: Any) -> list[str]:
@@ -144,7 +143,7 @@ def _names_bound(node: Any) -> list[str]:
             return [alias.asname or alias.name for alias in node.names]
         case "FunctionDef" | "ClassDef":
             return [node.name]
-        case "Name":
+        case "Name" if type(node.ctx).__name__ == "Store":
             return [node.id]
     return []
 

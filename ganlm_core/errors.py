@@ -19,6 +19,14 @@ A message says what came, what was wanted, and what to do, in one line.
 from collections.abc import Iterable
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The nearest of ``known``, as the end of a message; nothing if none is near."""
+    import difflib
+
+    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean '{nearest[0]}'?" if nearest else ""
+
+
 class GanlmError(Exception):
     exit_code = 1
 
@@ -32,10 +40,7 @@ class UnknownName(UsageError):
 
     def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.name = name
-        import difflib
-
-        nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-        suggestion = f"; did you mean '{nearest[0]}'?" if nearest else ";" if hint else ""
+        suggestion = did_you_mean(name, known) or (";" if hint else "")
         super().__init__(f"there is no {what} '{name}'{suggestion}{' ' * bool(hint)}{hint}")
 
 

@@ -34,10 +34,11 @@ from ganlm_core.discovery import (
     place_of,
     why_disabled,
 )
-from ganlm_core.errors import GanlmError, PluginError, UnknownName
+from ganlm_core.errors import GanlmError, PluginError, UnknownName, did_you_mean
 from ganlm_core.hookspecs import GANLM_PLUGIN_API
 from ganlm_core.isolation import TookTooLong, Watched, time_limit, watched
 
+HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("ganlm_"))
 OBSERVER_HOOKS = ("ganlm_run_started", "ganlm_step_ended", "ganlm_evaluated", "ganlm_run_ended")
 
 Status = Literal["ok", "broken", "incompatible", "duplicate", "disabled"]
@@ -94,7 +95,8 @@ class _Content:
             warnings.simplefilter("always")
             self.manager.register(plugin, candidate.name)
         self.deprecations.extend(str(one.message) for one in warned)
-        self.manager.check_pending()
+        for hook in self._unknown_hooks():
+            raise PluginError(f"it implements {hook}, which is no hook{did_you_mean(hook, HOOKS)}")
         if not self.manager.get_hookcallers(plugin):
             raise PluginError("it has no hooks; decorate its functions with ganlm_core.hookspecs.hookimpl")
         for spec in self._items("ganlm_components"):
@@ -110,9 +112,17 @@ class _Content:
             for name, (target, help) in commands.items():
                 self.commands[name] = (str(target), str(help))
 
+    def _unknown_hooks(self) -> list[str]:
+        callers = vars(self.manager.hook).items()
+        return [name for name, caller in callers if isinstance(caller, pluggy.HookCaller) and not caller.has_spec()]
+
     def _items(self, hook: str) -> Iterator[Any]:
-        for given in getattr(self.manager.hook, hook)():
-            yield from given
+        """What the plugin's implementation of a hook gives, if it has one; of a None pluggy makes nothing."""
+        caller = getattr(self.manager.hook, hook)
+        for items in caller() or [None] * len(caller.get_hookimpls()):
+            if not isinstance(items, Iterable):
+                raise TypeError(f"{hook} gave {items!r}; let it yield what it has, or return a list")
+            yield from items
 
 
 class Host:
@@ -132,19 +142,23 @@ class Host:
     def discover(
         cls, files: Iterable[str | Path] = (), *, no_plugins: bool = False, strict: bool | None = None
     ) -> "Host":
-        """The built-in plugins, the installed ones unless ``no_plugins``, and the local ``files``.
+        """The built-in plugins, the local ``files``, and the other installed ones unless ``no_plugins``.
 
+        In that order: a file that somebody names goes before what lies about, and nothing goes before what is built in.
         ``strict`` follows ``GANLM_STRICT_PLUGINS`` by default. Raises PluginError when a file cannot be loaded, and,
         if strict, when any plugin is broken, incompatible or duplicate.
         """
         host = cls(files)
-        for candidate in installed():
+        built_in, others = installed()
+        for candidate in built_in:
             host._add(candidate, why_disabled(candidate, no_plugins))
-        host._miss(names_in("GANLM_PLUGINS"))
         for file in host.files:
             health = host._add(local(Path(file)))
             if not health.usable:
                 raise PluginError(f"--plugin {file}: {health.reason}")
+        for candidate in others:
+            host._add(candidate, why_disabled(candidate, no_plugins))
+        host._miss(names_in("GANLM_PLUGINS"))
         if strict if strict is not None else os.environ.get("GANLM_STRICT_PLUGINS") == "1":
             host._require_health()
         return host

@@ -40,8 +40,34 @@ def test_a_component_that_passes(ganlm: Ganlm, plugin: Path) -> None:
     title, *lines = out.splitlines()
     assert title == "loss 'fine' with margin=2.0"
     assert [line.split()[1] for line in lines] == checks
-    assert lines[1] == "  skipped   check_light_import          a local file is loaded only when --plugin names it"
+    assert lines[1] == "  skipped   check_light_import               a local file is loaded only when --plugin names it"
     assert {line.split()[0] for line in lines} == {"passed", "skipped"}
+
+
+WRONG = """
+from ganlm_core.components import ComponentSpec, NoOptions
+from ganlm_core.hookspecs import hookimpl
+from ganlm_core.testing.references import Bag
+
+class Wrong(Bag):
+    def features(self, sequence, mask):
+        return self.hidden(super().features(sequence, mask)[:, 1:])
+
+@hookimpl
+def ganlm_components():
+    yield ComponentSpec("discriminator", "wrong", f"{__name__}:Wrong", NoOptions, "features of the wrong size")
+"""
+
+
+def test_what_a_component_raises_is_told_once_with_its_own_line(ganlm: Ganlm, tmp_path: Path) -> None:
+    """However deep in torch it was raised, and however many checks it stops."""
+    file = tmp_path / "wrong.py"
+    file.write_text(WRONG)
+    code, out, _ = ganlm("plugins", "check", "wrong", "--json", "--plugin", file)
+    (failed,) = [result for result in json.loads(out) if result["status"] == "failed"]
+    assert (code, failed["check"]) == (3, "check_shapes")
+    assert failed["message"].startswith("discriminator 'wrong' raised RuntimeError: mat1 and mat2 shapes cannot be ")
+    assert f" ({file}, line 8) where this was promised: Logits (B,), or (B, T)" in failed["message"]
 
 
 def test_a_plugin_of_which_one_component_fails(ganlm: Ganlm, plugin: Path) -> None:

@@ -81,7 +81,7 @@ def test_installed_plugins_are_those_that_importlib_metadata_finds(install: Inst
         for point in importlib.metadata.entry_points(group="ganlm")
         if point.dist
     }
-    found = {(one.name, one.origin.distribution, one.origin.version) for one in installed()}
+    found = {(one.name, one.origin.distribution, one.origin.version) for part in installed() for one in part}
     assert found == wanted
     assert {("guest", "some-zoo", "2.5"), ("other", "Other_Zoo", "0.1rc1")} < found
 
@@ -111,14 +111,21 @@ BROKEN = {
         "@hookimpl\ndef ganlm_components():\n    yield 'lstm'",
         "TypeError: ganlm_components gave 'lstm'; yield ComponentSpec objects",
     ),
-    "no list at all": ("@hookimpl\ndef ganlm_components():\n    return 3", "TypeError: 'int' object is not iterable"),
+    "no list at all": (
+        "@hookimpl\ndef ganlm_components():\n    return 3",
+        "TypeError: ganlm_components gave 3; let it yield what it has, or return a list",
+    ),
+    "a yield that is forgotten": (
+        "@hookimpl\ndef ganlm_components():\n    ComponentSpec('loss', 'x', 'm:a')",
+        "TypeError: ganlm_components gave None; let it yield what it has, or return a list",
+    ),
     "a name twice, for ever": (
         "@hookimpl\ndef ganlm_components():\n    while True:\n        yield ComponentSpec('loss', 'x', 'm:a')",
         "ValueError: it gives loss x twice",
     ),
     "a hook nobody knows": (
         "@hookimpl\ndef ganlm_componets():\n    return []",
-        "PluginValidationError: unknown hook 'ganlm_componets' in plugin <module 'guest_module_",
+        "it implements ganlm_componets, which is no hook; did you mean 'ganlm_components'?",
     ),
     "an argument nobody gives": (
         "@hookimpl\ndef ganlm_run_ended(state):\n    pass",
@@ -388,6 +395,18 @@ def test_a_local_file_that_cannot_be_loaded_is_an_error(tmp_path: Path, source: 
     with pytest.raises(PluginError) as caught:
         Host.discover([file])
     assert str(caught.value) == f"--plugin {file}: {message.format(file=file)}"
+
+
+def test_a_local_file_goes_before_what_is_installed_and_after_what_is_built_in(
+    install: Install, tmp_path: Path
+) -> None:
+    install(GOOD)
+    file = tmp_path / "mine.py"
+    file.write_text(HEAD + GOOD + '    yield ComponentSpec("loss", "hinge", f"{__name__}:target")\n')
+    host = Host.discover([file])
+    assert [host.origin("loss", name)[0] for name in ("good", "hinge")] == ["mine.py", "ganlm"]
+    assert health_of(host, "guest") == ("duplicate", "already taken: loss good (this one is some-zoo/good)")
+    assert host.origin("loss", "some-zoo/good") == ("some-zoo", "2.5")
 
 
 def test_a_host_knows_the_files_that_it_was_given(tmp_path: Path) -> None:

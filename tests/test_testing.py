@@ -29,6 +29,7 @@ def test_a_component_that_breaks_a_promise_is_told_which(wrong: Mutant) -> None:
         with pytest.raises(AssertionError) as error:
             EVERY[wrong.check](Case(wrong.spec))
     except Skipped as reason:
+        assert str(reason) == "this machine has no CUDA"
         pytest.skip(str(reason))
     message = f"{wrong.spec.kind} 'wrong'{' ' * (wrong.message[0] != ':')}{wrong.message}"
     pattern = re.escape(message).replace(re.escape("..."), ".*")
@@ -95,6 +96,17 @@ def test_an_exception_to_no_check_is_refused() -> None:
         "check_light_import, check_options, check_defaults, check_smallest, check_values, check_missing, "
         "check_same_again"
     )
+
+
+def test_what_follows_from_a_failure_is_not_held_against_a_component() -> None:
+    """A generator of the wrong shape fails at every other thing that is asked of its logits."""
+    found = statuses(mutant("generator", f"{mutants.generators.__name__}:WrongShape"))
+    failed = [check for check, (status, _) in found.items() if status == "failed"]
+    skipped = {told for status, told in found.values() if status == "skipped"}
+    assert failed == ["check_light_import", "check_shapes"]
+    assert "check_shapes comes first" in skipped
+    expected = mutant("generator", f"{mutants.generators.__name__}:WrongShape", exceptions={"check_causal": "so it is"})
+    assert statuses(expected)["check_causal"] == ("excepted", "so it is")
 
 
 def test_what_cannot_be_built_without_options_is_checked_with_them() -> None:

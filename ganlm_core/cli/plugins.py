@@ -39,7 +39,8 @@ def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
     """Whether the components of a plugin, or the component NAME, keep the protocol: each promise is tried."""
     from ganlm_core.testing import run_checks
 
-    cases = [_case(spec, settings) for spec in components_of(_host(), name)]
+    host = _host()
+    cases = [_case(host, spec, settings) for spec in components_of(host, name)]
     results = [result for case in cases for result in _told(case, run_checks(case), as_json)]
     if as_json:
         echo_json([asdict(result) for result in results])
@@ -130,7 +131,7 @@ def _lost(host: Host, health: Health) -> Iterator[str]:
                 yield f"{spec.kind} '{spec.name}' cannot be built: {reason}"
 
 
-def _case(spec: ComponentSpec, settings: tuple[str, ...]) -> Any:
+def _case(host: Host, spec: ComponentSpec, settings: tuple[str, ...]) -> Any:
     """The component with the settings, of which it may have only some; a wrong value is an error."""
     from ganlm_core.testing import Case
 
@@ -141,7 +142,7 @@ def _case(spec: ComponentSpec, settings: tuple[str, ...]) -> Any:
             raise UsageError(f"--set {setting} has no value; write --set OPTION=VALUE")
         field = spec.options.field(name, owner)
         changes[field.name] = field.convert(value, owner)
-    return Case(spec, changes)
+    return Case(spec, changes, host)
 
 
 def _told(case: Any, results: Iterator[Any], as_json: bool) -> Iterator[Any]:
@@ -150,5 +151,5 @@ def _told(case: Any, results: Iterator[Any], as_json: bool) -> Iterator[Any]:
         click.echo(str(case))
     for result in results:
         if not as_json:
-            click.echo(f"  {result.status:8}  {result.check:26}  {result.message}".rstrip())
+            click.echo(f"  {result.status:8}  {result.check:31}  {result.message}".rstrip())
         yield result

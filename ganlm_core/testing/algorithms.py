@@ -81,14 +81,14 @@ def check_losses(case: Case) -> None:
             value.dim() == 0, f"has a loss of shape {tuple(value.shape)} in phase '{phase.name}'; take the mean"
         )
         case.expect(value.isfinite(), f"has a loss of {value.item()} in phase '{phase.name}'")
-        parameters = [one for one in _moves(algorithm, phase).parameters() if one.requires_grad]
-        found = torch.autograd.grad(value, parameters, allow_unused=True) if value.requires_grad else [None]
-        reached = any(gradient is not None and gradient.any() for gradient in found)
-        case.expect(reached, f"gives its {phase.network} no gradient in phase '{phase.name}'; detach less")
         case.expect(
             not _moved(before, _parameters(algorithm)),
             f"changes parameters itself in phase '{phase.name}'; losses compute, the loop steps",
         )
+        parameters = [one for one in _moves(algorithm, phase).parameters() if one.requires_grad]
+        found = torch.autograd.grad(value, parameters, allow_unused=True) if value.requires_grad else [None]
+        reached = any(gradient is not None and gradient.any() for gradient in found)
+        case.expect(reached, f"gives its {phase.network} no gradient in phase '{phase.name}'; detach less")
 
 
 def check_phases_move_their_network(case: Case) -> None:
@@ -188,11 +188,5 @@ def _moved(before: State, after: State) -> list[str]:
     return [name for name, old in before.items() if not torch.equal(old, after[name])]
 
 
-CHECKS = (
-    check_networks,
-    check_phases,
-    check_losses,
-    check_phases_move_their_network,
-    check_resume,
-    check_refusals,
-)
+FIRST = (check_networks, check_phases, check_losses)
+CHECKS = (check_phases_move_their_network, check_resume, check_refusals)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ganlm_core.components import ComponentSpec, Options
+from ganlm_core.plugins import Host, default_host
 
 
 class Skipped(Exception):
@@ -16,10 +17,11 @@ class Skipped(Exception):
 
 @dataclass(frozen=True)
 class Case:
-    """A component, and what its options are beside their defaults."""
+    """A component, what its options are beside their defaults, and the host that has the recipes around it."""
 
     spec: ComponentSpec
     changes: Mapping[str, Any] = field(default_factory=dict)
+    host: Host = field(default_factory=default_host)
 
     def __str__(self) -> str:
         changes = ", ".join(f"{name}={value}" for name, value in self.changes.items())
@@ -43,7 +45,15 @@ class Case:
     def build(self, options: Options | None = None, seed: int = 0, **arguments: Any) -> Any:
         """What the target gives for these options, and for this seed. Raises whatever it raises."""
         torch.manual_seed(seed)
-        return self.target(options=self.options if options is None else options, **arguments)
+        arguments["options"] = self.options if options is None else options
+        try:
+            return self.target(**arguments)
+        except TypeError as error:
+            inside = error.__traceback__ is not None and error.__traceback__.tb_next is not None
+            if inside:
+                raise
+            names = " and ".join(f"{name}=" for name in arguments)
+            raise AssertionError(f"{self} is called with {names} and refuses ({error}); let it take these") from error
 
     def expect(self, condition: Any, advice: str) -> None:
         """``advice`` goes on from the component's name and says what its author should change."""

@@ -8,21 +8,31 @@ import sys
 from collections.abc import Sequence
 
 from ganlm_core.components import Option, check_spec
-from ganlm_core.errors import GanlmError
+from ganlm_core.discovery import missing_target
+from ganlm_core.errors import GanlmError, did_you_mean
 from ganlm_core.isolation import HEAVY
 from ganlm_core.testing.case import Case, Skipped
 from ganlm_core.testing.kinds import build
 
 
 def check_declaration(case: Case) -> None:
-    """Its spec is well formed, has a summary of one line, and its target is there to be called."""
+    """Its spec is well formed, with a summary of one line, and its target and its recipe are there."""
     try:
         check_spec(case.spec)
     except (TypeError, ValueError) as error:
         raise AssertionError(f"{case} is not well formed: {error}") from error
     summary = case.spec.summary
     case.expect(summary.strip() and "\n" not in summary, "has no summary of one line; 'ganlm list' shows it")
+    missing = missing_target(case.spec.target)
+    case.expect(not missing, f"has a target, {case.spec.target}, that is not there: {missing}")
     case.expect(callable(case.target), f"has a target, {case.spec.target}, that cannot be called; name a class")
+    unwritten = ", ".join(sorted(getattr(case.target, "__abstractmethods__", ())))
+    case.expect(not unwritten, f"has no {unwritten}; write what its base class leaves to it")
+    recipe, known = case.spec.recipe, case.host.recipes()
+    case.expect(
+        not recipe or recipe in known,
+        f"is trained by the recipe '{recipe}', which is not there{did_you_mean(recipe, known)}",
+    )
 
 
 def check_light_import(case: Case) -> None:
@@ -91,4 +101,5 @@ def heavy_import(modules: Sequence[str]) -> str:
     return next((name for name in HEAVY if name in loaded), "")
 
 
+FIRST = (check_declaration, check_defaults)
 CHECKS = (check_declaration, check_light_import, check_options, check_defaults, check_smallest)

@@ -52,4 +52,5 @@ def _built(spec: ComponentSpec, options: Options) -> Corpus:
     return build(Case(spec), options)
 
 
-CHECKS = (check_parts, check_seeded, check_process)
+FIRST = (check_parts,)
+CHECKS = (check_seeded, check_process)

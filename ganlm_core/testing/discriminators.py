@@ -1,17 +1,20 @@
 """What is promised of discriminators."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganlm_core.protocol import Discriminator, Shape, mask_of
 from ganlm_core.testing import references
 from ganlm_core.testing.case import Case, Skipped
 from ganlm_core.testing.differences import same, slopes
-from ganlm_core.testing.networks import close, network
+from ganlm_core.testing.generators import EMBED
+from ganlm_core.testing.networks import answer, check_modes, close, network
 from ganlm_core.testing.references import SHAPE, one_hot
 
 SHAPES = (SHAPE, Shape(vocabulary=5, length=SHAPE.length, noise=0))
+DRAWS = 8
+"""Of all parameters, so many that logits on one side of zero or below one are no accident."""
 ONCE = "write out what has no double backward, or set twice_differentiable = False"
 
 
@@ -19,16 +22,35 @@ def check_shapes(case: Case) -> None:
     """Logits (B,), or (B, T) if per position, and features (B, F), for sequences of every length."""
     for shape in SHAPES:
         built = network(case, shape)
-        for rows in (1, 3):
-            for length in (1, 2, shape.length):
+        for rows in (3, 1):
+            for length in (shape.length, 2, 1):
                 tokens = references.tokens(rows, shape)[:, :length]
-                logits, features = built(tokens, mask_of(tokens)), built.features(tokens, mask_of(tokens))
-                wanted = (rows, length) if built.per_position else (rows,)
-                case.expect(logits.shape == wanted, f"gives logits {tuple(logits.shape)}; wanted {wanted}")
-                good = features.dim() == 2 and len(features) == rows
-                case.expect(good, f"gives features {tuple(features.shape)}; wanted (B, F) with B = {rows}")
-                kept = logits.dtype == features.dtype == torch.float64
-                case.expect(kept, f"gives logits of type {logits.dtype}; keep to its parameters'")
+                for sequence in (tokens, one_hot(tokens, shape)):
+                    logits, features = _asked(case, built, sequence, mask_of(tokens))
+                    wanted = (rows, length) if built.per_position else (rows,)
+                    case.expect(
+                        logits.shape == wanted,
+                        f"gives logits {tuple(logits.shape)} for {rows} sequences of {length} tokens; wanted {wanted}; "
+                        "squeeze what is too much, or set per_position if there is one for each token",
+                    )
+                    good = features.dim() == 2 and len(features) == rows
+                    case.expect(good, f"gives features {tuple(features.shape)}; wanted (B, F) with B = {rows}")
+                    kept = logits.dtype == features.dtype == torch.float64
+                    case.expect(kept, f"gives logits of type {logits.dtype}; keep to its parameters'")
+
+
+def check_logits(case: Case) -> None:
+    """Logits may be of any size and sign: whatever its parameters are, it squeezes them into no interval."""
+    built, found = network(case), []
+    for _ in range(DRAWS):
+        for parameter in built.parameters():
+            nn.init.normal_(parameter)
+        found.append(answer(built).flatten())
+    low, high = torch.cat(found).aminmax()
+    case.expect(
+        low < 0 and high > 1,
+        f"gives nothing but numbers from {low:.2g} to {high:.2g}; leave out its last sigmoid, losses take logits",
+    )
 
 
 def check_ids_and_one_hots(case: Case) -> None:
@@ -104,6 +126,15 @@ def check_twice_differentiable(case: Case) -> None:
     )
 
 
+def _asked(case: Case, built: Discriminator, sequence: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    try:
+        return built(sequence, mask), built.features(sequence, mask)
+    except (RuntimeError, IndexError) as error:
+        if isinstance(error, NotImplementedError) or not sequence.is_floating_point():
+            raise
+        raise AssertionError(f"{case} takes no one-hots (B, T, V) ({error}); {EMBED}") from error
+
+
 def _scores(built: Discriminator, sequence: Tensor, mask: Tensor) -> Tensor:
     """Features and logits side by side; of logits per position, those that the mask shows."""
     logits = built(sequence, mask)
@@ -119,9 +150,9 @@ def _penalty(built: Discriminator, relaxed: Tensor, mask: Tensor) -> Tensor:
     return gradient.square().sum()
 
 
+FIRST = (check_shapes, check_modes, check_ids_and_one_hots)
 CHECKS = (
-    check_shapes,
-    check_ids_and_one_hots,
+    check_logits,
     check_soft_inputs,
     check_input_gradients,
     check_padding,

@@ -138,4 +138,5 @@ def _flat(scalar: Tensor, generator: Generator) -> Tensor:
     return torch.cat([part.flatten() for part in found if part is not None])
 
 
-CHECKS: tuple[Callable[[Case], None], ...] = (check_surrogate, check_draw, check_seeded, check_descent, check_memory)
+FIRST: tuple[Callable[[Case], None], ...] = (check_surrogate,)
+CHECKS: tuple[Callable[[Case], None], ...] = (check_draw, check_seeded, check_descent, check_memory)

@@ -8,7 +8,7 @@ from ganlm_core import sampling
 from ganlm_core.protocol import AutoregressiveGenerator, Generator, Shape, mask_of, shift
 from ganlm_core.testing import references
 from ganlm_core.testing.case import Case, Skipped
-from ganlm_core.testing.networks import close, network
+from ganlm_core.testing.networks import check_modes, close, network
 from ganlm_core.testing.references import DISCRIMINATORS, SHAPE, SMALL, one_hot
 
 SHAPES = (
@@ -18,6 +18,7 @@ SHAPES = (
     Shape(SHAPE.vocabulary, SHAPE.length, noise=0),
 )
 """An odd vocabulary, the smallest there is, one position, and no noise."""
+EMBED = "embed tokens by ganlm_core.layers.TokenEmbedding, which takes both"
 
 
 def check_shapes(case: Case) -> None:
@@ -30,6 +31,12 @@ def check_shapes(case: Case) -> None:
             case.expect(logits.shape == wanted, f"gives logits {tuple(logits.shape)}; (B, T, V) is {wanted}")
             case.expect(logits.dtype == torch.float64, f"gives logits of type {logits.dtype}; keep to its parameters'")
             case.expect(logits.isfinite().all(), f"gives logits that are not finite for {shape}")
+
+
+def check_logits(case: Case) -> None:
+    """It gives logits and not probabilities."""
+    sums = network(case)(references.noise(4), references.tokens(4)).sum(dim=-1)
+    case.expect(not close(sums, torch.ones_like(sums)), "gives probabilities; leave out its softmax, sampling has one")
 
 
 def check_noise(case: Case) -> None:
@@ -130,7 +137,10 @@ def check_relaxed_steps(case: Case) -> None:
     state = relaxed_state = built.start(noise)
     for column in shift(tokens).unbind(1):
         logits, state = built.step(column, state)
-        relaxed, relaxed_state = built.step(one_hot(column), relaxed_state)
+        try:
+            relaxed, relaxed_state = built.step(one_hot(column), relaxed_state)
+        except (RuntimeError, IndexError) as error:
+            raise AssertionError(f"{case} has a step that takes no one-hots (B, V) ({error}); {EMBED}") from error
         case.expect(
             close(relaxed, logits), "has a step that gives other logits for one-hots (B, V) than for their ids (B,)"
         )
@@ -156,8 +166,8 @@ def check_state(case: Case) -> None:
 def _sizes(built: Generator) -> Iterator[tuple[int, int]]:
     """Rows and positions to ask for; who writes all positions at once has no choice of the latter."""
     longest = built.shape.length
-    for rows in (1, 3):
-        for length in sorted({1, min(2, longest), longest}) if built.autoregressive else [longest]:
+    for rows in (3, 1):
+        for length in sorted({1, min(2, longest), longest}, reverse=True) if built.autoregressive else [longest]:
             yield rows, length
 
 
@@ -174,16 +184,13 @@ def _changed(tokens: torch.Tensor, position: int) -> torch.Tensor:
     return changed
 
 
+FIRST = (check_shapes, check_modes, check_causal, check_memory, check_steps, check_relaxed_steps)
 CHECKS = (
-    check_shapes,
-    check_noise,
+    check_logits,
     check_prior,
+    check_noise,
+    check_state,
     check_sampling,
     check_relaxation,
     check_probabilities,
-    check_causal,
-    check_memory,
-    check_steps,
-    check_relaxed_steps,
-    check_state,
 )

@@ -1,15 +1,16 @@
 """How a component of each kind is built at the sizes of the checks, and what it must be."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from ganlm_core.components import Options
 from ganlm_core.config import RunConfig, make_config
 from ganlm_core.corpora import Corpus
-from ganlm_core.errors import UsageError
+from ganlm_core.errors import GanlmError, UsageError
 from ganlm_core.metrics import Metric
 from ganlm_core.metrics.encoders import Encoder
-from ganlm_core.plugins import Host, default_host
+from ganlm_core.plugins import Host
 from ganlm_core.protocol import Algorithm, Discriminator, Estimator, Generator, Loss, Parts, Penalty
 from ganlm_core.testing import references
 from ganlm_core.testing.case import Case
@@ -48,9 +49,8 @@ def fitting_parts(case: Case) -> Parts:
 
     The recipe comes first because it may have networks besides the usual two, and because it is what users run.
     """
-    host = default_host()
-    for config in _recipes_of(host, case.spec.name):
-        return _parts(host, config)
+    for config in _recipes_of(case.host, case.spec.name):
+        return _parts(case.host, config)
     refusals = []
     for generator, discriminator in references.pairs():
         parts = references.parts(generator, discriminator, STEPS)
@@ -67,11 +67,12 @@ def fitting_parts(case: Case) -> Parts:
 
 
 def _recipes_of(host: Host, algorithm: str) -> Iterator[RunConfig]:
-    """The configurations of the recipes that choose an algorithm."""
+    """The configurations of the recipes that choose an algorithm, as far as they are valid."""
     for recipe in host.recipes():
-        config = make_config(recipe=recipe, host=host)
-        if config.algorithm.name == algorithm:
-            yield config
+        with suppress(GanlmError):
+            config = make_config(recipe=recipe, host=host)
+            if config.algorithm.name == algorithm:
+                yield config
 
 
 def _parts(host: Host, config: RunConfig) -> Parts:

@@ -18,6 +18,11 @@ def check_shapes(case: Case) -> None:
     loss: Loss = build(case)
     for shape in [(ROWS,)] if loss.paired else [(ROWS,), (ROWS, LENGTH)]:
         real, generated = _logits(shape)
+        pair = loss.discriminator(real, generated)
+        case.expect(
+            isinstance(pair, tuple) and len(pair) == 2,
+            f"gives {type(pair).__name__} as discriminator(); wanted two costs, of real logits and of generated ones",
+        )
         for cost in _costs(loss, real, generated):
             case.expect(cost.shape == shape, f"gives costs {tuple(cost.shape)} for logits {shape}; take no mean")
 
@@ -82,4 +87,5 @@ def _costs(loss: Loss, real: Tensor, generated: Tensor) -> tuple[Tensor, ...]:
     return (*loss.discriminator(real, generated), loss.generator(generated, real))
 
 
-CHECKS = (check_shapes, check_elementwise, check_direction, check_finite, check_finite_differences)
+FIRST = (check_shapes,)
+CHECKS = (check_elementwise, check_direction, check_finite, check_finite_differences)

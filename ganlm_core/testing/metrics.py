@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from ganlm_core.corpora import Corpus
 from ganlm_core.corpora.grammar import Grammar
+from ganlm_core.discovery import describe
 from ganlm_core.metrics import Conditions, Likelihood, Measured, Metric, Subject, problem_with
 from ganlm_core.testing.case import Case
 from ganlm_core.testing.kinds import build
@@ -35,21 +36,22 @@ def check_values(case: Case) -> None:
 
 def check_missing(case: Case) -> None:
     """Where a value does not exist (no likelihood, no process, nothing real, one sentence, repeats) it is left out."""
-    subjects = (
-        Subject(TEXTS),
-        Subject(TEXTS[:1], _likelihood, REAL),
-        Subject((TEXTS[0],) * 5, _likelihood, REAL),
-        Subject(("", "x"), None, REAL),
-    )
-    for subject in subjects:
-        for conditions in (WITH_PROCESS, WITHOUT):
+    subjects = {
+        "from somebody without a likelihood": Subject(TEXTS),
+        "of which there is one": Subject(TEXTS[:1], _likelihood, REAL),
+        "that are all the same": Subject((TEXTS[0],) * 5, _likelihood, REAL),
+        "of no word or one": Subject(("", "x"), None, REAL),
+    }
+    for which, subject in subjects.items():
+        for corpus, conditions in {"with": WITH_PROCESS, "without": WITHOUT}.items():
             try:
                 _measure(case, subject, conditions)
             except AssertionError:
                 raise
             except Exception as error:
                 raise AssertionError(
-                    f"{case} fails on {len(subject.texts)} sentences ({error!r}); leave out a value that does not exist"
+                    f"{case} fails on sentences {which}, on a corpus {corpus} an exact process ({describe(error)}); "
+                    "leave out a value that does not exist"
                 ) from error
 
 
@@ -70,4 +72,5 @@ def _measure(case: Case, subject: Subject, conditions: Conditions, seed: int = 0
     return found
 
 
-CHECKS = (check_values, check_missing, check_same_again)
+FIRST = (check_values,)
+CHECKS = (check_missing, check_same_again)

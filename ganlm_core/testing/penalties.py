@@ -85,4 +85,5 @@ def _value(penalty: Penalty, discriminator: Discriminator, real: Sequences, gene
     return penalty(discriminator, real, generated)
 
 
-CHECKS = (check_scalar, check_interval, check_slope, check_padding)
+FIRST = (check_scalar,)
+CHECKS = (check_interval, check_slope, check_padding)

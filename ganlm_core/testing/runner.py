@@ -1,6 +1,7 @@
 """The checks of each kind, and two ways to run them: as tests of pytest, and as a report."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,14 +27,19 @@ from ganlm_core.testing.case import Case, Skipped
 if TYPE_CHECKING:
     import pytest
 
+Function = Callable[[Case], None]
 Status = Literal["passed", "failed", "excepted", "skipped"]
 
 
 @dataclass(frozen=True)
 class Check:
-    """One promise, as a function that raises AssertionError with what to change, or Skipped."""
+    """One promise, as a function that raises AssertionError with what to change, or Skipped.
 
-    function: Callable[[Case], None]
+    ``after`` are those that it stands on. Where one of them fails too, what this one finds is a consequence.
+    """
+
+    function: Function
+    after: tuple["Check", ...] = ()
 
     @property
     def name(self) -> str:
@@ -45,34 +51,76 @@ class Check:
         return (self.function.__doc__ or "").partition("\n")[0]
 
     def __call__(self, case: Case) -> None:
-        """Raises AssertionError, also for whatever the component itself raises."""
+        """Raises AssertionError, also for whatever the component itself raises, and Skipped."""
         if _NEEDS_A_DEFAULT in case.spec.exceptions and not case.changes and self.function not in _WITHOUT_BUILDING:
             raise Skipped("it cannot be built without options")
+        try:
+            self._try(case)
+        except AssertionError:
+            for check in self._earlier(case):
+                if check.fails(case):
+                    raise Skipped(f"{check.name} comes first") from None
+            raise
+
+    def fails(self, case: Case) -> bool:
+        try:
+            self._try(case)
+        except AssertionError:
+            return True
+        except Skipped:
+            return False
+        return False
+
+    def _earlier(self, case: Case) -> list["Check"]:
+        """What may have made it fail, where that is not expected anyway."""
+        exceptions = case.spec.exceptions
+        return [check for check in self.after if not exceptions.keys() & {self.name, check.name}]
+
+    def _try(self, case: Case) -> None:
         try:
             with torch.random.fork_rng(devices=[]):
                 self.function(case)
         except (AssertionError, Skipped):
             raise
         except Exception as error:
-            raise AssertionError(
-                f"{case} raised {describe(error)}, {place_of(error)}, where this was promised: {self.promise}"
-            ) from error
+            raise AssertionError(f"{case} {_told(error)} where this was promised: {self.promise}") from error
+
+
+def _told(error: Exception) -> str:
+    """What went wrong, and where as far as it was in the plugin's own code."""
+    if isinstance(error, NotImplementedError) and not str(error):
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        base, _, method = frame.f_code.co_qualname.rpartition(".")
+        return f"has no {method}, which {base} leaves to it,"
+    place = place_of(error)
+    return f"raised {describe(error)}" + f" ({place})" * bool(place)
 
 
 COMMON = component.CHECKS
+
+
+def _in_order(first: Sequence[Function], others: Sequence[Function]) -> Iterator[Check]:
+    """Checks as they are best mended. What is ``first`` the later ones stand on, as on those of the declaration."""
+    after: tuple[Check, ...] = ()
+    for function in dict.fromkeys((*COMMON, *first, *others)):
+        yield (check := Check(function, after))
+        if function in (*component.FIRST, *first):
+            after = (*after, check)
+
+
 CHECKS: Mapping[str, tuple[Check, ...]] = {
-    kind: tuple(map(Check, (*COMMON, *own)))
-    for kind, own in {
-        "generator": (*networks.CHECKS, *generators.CHECKS),
-        "discriminator": (*networks.CHECKS, *discriminators.CHECKS),
-        "algorithm": algorithms.CHECKS,
-        "loss": losses.CHECKS,
-        "penalty": penalties.CHECKS,
-        "estimator": estimators.CHECKS,
-        "corpus": corpora.CHECKS,
-        "metric": metrics.CHECKS,
-        "encoder": encoders.CHECKS,
-    }.items()
+    kind: tuple(_in_order(module.FIRST, others))
+    for kind, module, others in (
+        ("generator", generators, (*networks.CHECKS, *generators.CHECKS)),
+        ("discriminator", discriminators, (*networks.CHECKS, *discriminators.CHECKS)),
+        ("algorithm", algorithms, algorithms.CHECKS),
+        ("loss", losses, losses.CHECKS),
+        ("penalty", penalties, penalties.CHECKS),
+        ("estimator", estimators, estimators.CHECKS),
+        ("corpus", corpora, corpora.CHECKS),
+        ("metric", metrics, metrics.CHECKS),
+        ("encoder", encoders, encoders.CHECKS),
+    )
 }
 """By kind, in the order in which they are best mended."""
 

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from ganlm_core.components import Options, option
 from ganlm_core.errors import OptionError
 from ganlm_core.losses import NonSaturating
+from ganlm_core.protocol import Loss
 from ganlm_core.standard import NonSaturatingOptions
 from tests.mutants.breaking import MUTANTS, Mutant, breaks, mutant
 
@@ -46,6 +49,25 @@ class Size(Options):
 @dataclass(frozen=True)
 class OneIsTooFew(Options):
     size: int = option(1, "how large", max=9)
+
+
+@breaks("loss", "component.check_declaration", "has no generator; write what its base class leaves to it")
+class Half(Loss):
+    def __init__(self, options: Options) -> None:
+        pass
+
+    def discriminator(self, real: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
+        return real, generated
+
+
+@breaks(
+    "loss",
+    "component.check_defaults",
+    "is called with options= and refuses (...unexpected keyword argument 'options'); let it take these",
+)
+class TakesNoOptions(NonSaturating):
+    def __init__(self, margin: float = 1.0) -> None:
+        super().__init__(NonSaturatingOptions())
 
 
 @breaks("loss", "component.check_defaults", "must be a ganlm_core.protocol.Loss; derive it from that")
@@ -98,8 +120,18 @@ MUTANTS += [
     Mutant(
         mutant("loss", "math:tau_and_pi"),
         "component.check_declaration",
-        "raised AttributeError: module 'math' has no attribute 'tau_and_pi', ...case.py, line ..., where this was "
-        "promised: Its spec is well formed, has a summary of one line, and its target is there to be called.",
+        "raised AttributeError: module 'math' has no attribute 'tau_and_pi' where this was promised: Its spec is well "
+        "formed, with a summary of one line, and its target and its recipe are there.",
+    ),
+    Mutant(
+        mutant("loss", "ganlm_core.losses:Hing"),
+        "component.check_declaration",
+        "has a target, ganlm_core.losses:Hing, that is not there: ...losses.py has no Hing; did you mean 'Hinge'?",
+    ),
+    Mutant(
+        mutant("generator", "ganlm_core.testing.references:Recurrent", recipe="autoregresive"),
+        "component.check_declaration",
+        "is trained by the recipe 'autoregresive', which is not there; did you mean 'autoregressive'?",
     ),
     Mutant(
         mutant("loss", "numpy.random:default_rng"),

@@ -3,13 +3,20 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ganlm_core.components import NoOptions
+from ganlm_core.protocol import Discriminator, Shape
 from ganlm_core.testing.references import Bag
 from tests.mutants.breaking import breaks
 
 
-@breaks("discriminator", "discriminators.check_shapes", "gives logits (1, 1); wanted (1,)")
+@breaks(
+    "discriminator",
+    "discriminators.check_shapes",
+    "gives logits (3, 1) for 3 sequences of 6 tokens; wanted (3,); squeeze what is too much, or set per_position "
+    "if there is one for each token",
+)
 class Column(Bag):
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
         return super().forward(sequence, mask).unsqueeze(-1)
@@ -23,6 +30,40 @@ class Column(Bag):
 class DoublesOneHots(Bag):
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
         return super().features(sequence, mask) * (2 if sequence.is_floating_point() else 1)
+
+
+@breaks(
+    "discriminator",
+    "discriminators.check_logits",
+    "gives nothing but numbers from ... to 1; leave out its last sigmoid, losses take logits",
+)
+class Squashes(Bag):
+    def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        return super().forward(sequence, mask).sigmoid()
+
+
+@breaks(
+    "discriminator",
+    "discriminators.check_shapes",
+    "takes no one-hots (B, T, V) (...); embed tokens by ganlm_core.layers.TokenEmbedding, which takes both",
+)
+class TakesIdsAlone(Bag):
+    def __init__(self, shape: Shape, options: NoOptions) -> None:
+        super().__init__(shape, options)
+        self.embedding = nn.Embedding(shape.vocabulary, 8)
+
+
+@breaks(
+    "discriminator",
+    "discriminators.check_shapes",
+    "has no features, which Discriminator leaves to it, where this was promised: Logits (B,), or (B, T) if per "
+    "position, and features (B, F), for sequences of every length.",
+)
+class Featureless(Bag):
+    features = Discriminator.features
+
+    def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        return super().states(sequence, mask).sum(dim=(1, 2))
 
 
 @breaks(

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from ganlm_core.protocol import BOS
-from ganlm_core.testing.references import Recurrent
+from ganlm_core.testing.references import OneShot, Recurrent, one_hot
 from tests.mutants.breaking import breaks
 
 
-@breaks("generator", "generators.check_shapes", "gives logits (1, 0, 11); (B, T, V) is (1, 1, 11)")
+@breaks("generator", "generators.check_shapes", "gives logits (3, 5, 11); (B, T, V) is (3, 6, 11)")
 class WrongShape(Recurrent):
     def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
         return super().forward(noise, tokens)[:, :-1]
@@ -29,15 +29,22 @@ class Priorless(Recurrent):
         return logits - self.prior, state
 
 
+@breaks("generator", "generators.check_logits", "gives probabilities; leave out its softmax, sampling has one")
+class Normalises(Recurrent):
+    def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        logits, state = super().advance(tokens, state)
+        return (logits - self.prior).softmax(dim=-1) + self.prior, state
+
+
 @breaks(
     "generator",
     "generators.check_sampling",
-    "samples other sequences with the same seed; draw nothing in forward or step",
+    "samples the same sequences whatever the seed; let logits be moderate",
 )
-class Trembles(Recurrent):
+class Certain(Recurrent):
     def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         logits, state = super().advance(tokens, state)
-        return logits + torch.randn_like(logits), state
+        return 1e6 * (logits - self.prior) + self.prior, state
 
 
 @breaks(
@@ -46,10 +53,10 @@ class Trembles(Recurrent):
     "has a parameter, noise.weight, that no gradient reaches through relaxed samples; compute with tokens (B, V) as "
     "they are, without argmax or detach",
 )
-class StepsWithoutGradient(Recurrent):
+class StartsWithoutGradient(Recurrent):
     @torch.no_grad()
-    def step(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        return super().step(tokens, state)
+    def start(self, noise: Tensor) -> Tensor:
+        return super().start(noise)
 
 
 @breaks(
@@ -57,6 +64,14 @@ class StepsWithoutGradient(Recurrent):
     "generators.check_probabilities",
     "gives all sequences a probability of ... in sum; let no position see its own token or later ones",
 )
+class Copies(OneShot):
+    """Writes all positions at once, and likelier where it was told what to write."""
+
+    def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
+        logits = super().forward(noise, tokens)
+        return logits if tokens is None else logits + one_hot(tokens, self.shape)
+
+
 @breaks(
     "generator",
     "generators.check_causal",
