@@ -6,17 +6,22 @@ method do is no difference.
 """
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from ganlm_core.components import Measure
 from ganlm_core.errors import UsageError
-from ganlm_core.scores import Scores
+from ganlm_core.scores import Scores, warm_up
 
-Point = tuple[float, float]
-"""Diversity and quality at one temperature."""
+
+class Point(NamedTuple):
+    """What a generator has at one temperature."""
+
+    diversity: float
+    quality: float
+    temperature: float | None = None
 
 
 @dataclass(frozen=True)
@@ -46,9 +51,12 @@ class Comparison:
     at: float
     real: Point
     standings: Sequence[Standing]
+    contenders: Sequence[Contender] = ()
 
-    def better(self, one: float, other: float) -> bool:
-        return one > other if self.quality.better == "higher" else one < other
+    def seeks_modes(self, standing: Standing) -> bool:
+        """Whether its sentences are better one by one than real ones."""
+        quality, real = standing.quality, self.real.quality
+        return quality > real if self.quality.better == "higher" else quality < real
 
     def verdicts(self) -> list[str]:
         """Who is ahead of whom, in words: a sentence for each neighbour in the order, and what is too good to be so."""
@@ -59,9 +67,9 @@ class Comparison:
             ]
         ahead = [self._verdict(one, other) for one, other in pairwise(self.standings)]
         return ahead + [
-            f"{one.title} is better than real text ({one.quality:.3f} against {self.real[1]:.3f}): mode seeking"
+            f"{one.title} is better than real text ({one.quality:.3f} against {self.real.quality:.3f}): mode seeking"
             for one in self.standings
-            if self.better(one.quality, self.real[1])
+            if self.seeks_modes(one)
         ]
 
     def _verdict(self, one: Standing, other: Standing) -> str:
@@ -80,7 +88,7 @@ class Comparison:
             "quality": self.quality.name,
             "diversity": self.diversity.name,
             "at": self.at,
-            "real": {"diversity": self.real[0], "quality": self.real[1]},
+            "real": {"diversity": self.real.diversity, "quality": self.real.quality},
             "standings": [vars(standing) for standing in self.standings],
             "verdicts": self.verdicts(),
         }
@@ -97,25 +105,25 @@ def compare(groups: Mapping[str, Sequence[Scores]], quality: str, diversity: str
     measures = [_measure(first, name, sees) for name, sees in ((quality, "quality"), (diversity, "diversity"))]
     if first.real is None or any(measure.name not in first.real.values for measure in measures):
         raise UsageError(f"real text has no {measures[0].title} or no {measures[1].title}; choose other measures")
-    real = (first.real.values[diversity], first.real.values[quality])
-    contenders = list(_contenders(groups, quality, diversity))
-    at = matched(real[0], contenders)
+    real = Point(first.real.values[diversity], first.real.values[quality])
+    contenders = _contenders(groups, quality, diversity)
+    at = matched(real.diversity, contenders)
     standings = [] if at is None else [_standing(each, at, measures[0]) for each in contenders]
     standings.sort(key=lambda each: each.quality, reverse=measures[0].better == "higher")
-    return Comparison(measures[0], measures[1], real[0] if at is None else at, real, standings)
+    return Comparison(measures[0], measures[1], real.diversity if at is None else at, real, standings, contenders)
 
 
 def matched(wanted: float, contenders: Sequence[Contender]) -> float | None:
     """The diversity to compare at: that of real text, or what is closest to it among those that every curve has."""
-    ranges = [sorted(x for x, _ in curve) for each in contenders for curve in each.curves]
+    ranges = [sorted(point.diversity for point in curve) for each in contenders for curve in each.curves]
     low, high = max(xs[0] for xs in ranges), min(xs[-1] for xs in ranges)
     return min(max(wanted, low), high) if low <= high else None
 
 
 def interpolate(curve: Sequence[Point], at: float, better: str) -> float:
     """The quality of a curve where its diversity is ``at``; the best where it is so more than once."""
-    found = [y for x, y in curve if x == at]
-    for (x, y), (next_x, next_y) in pairwise(curve):
+    found = [y for x, y, _ in curve if x == at]
+    for (x, y, _), (next_x, next_y, _) in pairwise(curve):
         if min(x, next_x) < at < max(x, next_x):
             found.append(y + (next_y - y) * (at - x) / (next_x - x))
     return max(found) if better == "higher" else min(found)
@@ -127,18 +135,26 @@ def _standing(contender: Contender, at: float, quality: Measure) -> Standing:
     return Standing(contender.title, len(values), statistics.fmean(values), spread)
 
 
-def _contenders(groups: Mapping[str, Sequence[Scores]], quality: str, diversity: str) -> Iterator[Contender]:
+def _contenders(groups: Mapping[str, Sequence[Scores]], quality: str, diversity: str) -> list[Contender]:
+    """The methods, and after each its warm-ups and other baselines. One that several runs were measured beside is one."""
+    found: dict[str, list[tuple[Point, ...]]] = {}
     for title, evaluations in groups.items():
-        for kind, name in (("model", title), ("baseline", f"{title}, before")):
-            curves = [_curve(each, kind, quality, diversity) for each in evaluations]
-            if any(curves):
-                yield Contender(name, [curve for curve in curves if curve])
+        for scores in evaluations:
+            for name, curve in _curves(scores, title, quality, diversity).items():
+                found.setdefault(name, []).append(tuple(curve))
+    return [Contender(name, list(dict.fromkeys(curves))) for name, curves in found.items()]
 
 
-def _curve(scores: Scores, kind: str, quality: str, diversity: str) -> list[Point]:
-    """A point for each row of the kind that has both, in the order of the rows, which is that of temperatures."""
-    pairs = [(row.values.get(diversity), row.values.get(quality)) for row in scores.rows if row.kind == kind]
-    return [(x, y) for x, y in pairs if x is not None and y is not None]
+def _curves(scores: Scores, title: str, quality: str, diversity: str) -> dict[str, list[Point]]:
+    """By name, a point for each row that has both, in the order of the rows, which is that of temperatures."""
+    found: dict[str, list[Point]] = {}
+    model = next((row.title for row in scores.rows if row.kind == "model"), "")
+    names = {model: title, warm_up(model): f"{title}, before"}
+    for row in scores.rows:
+        if row.kind in ("model", "baseline") and {diversity, quality} <= row.values.keys():
+            point = Point(row.values[diversity], row.values[quality], row.temperature)
+            found.setdefault(names.get(row.title, row.title), []).append(point)
+    return found
 
 
 def _measure(scores: Scores, name: str, sees: str) -> Measure:

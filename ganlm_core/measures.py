@@ -6,6 +6,14 @@ from typing import Literal
 
 from ganlm_core.components import ComponentSpec, Measure, Options, option
 
+REFERENCES = {
+    "real": "real text",
+    "process": "perfect generator",
+    "shuffled": "shuffled words",
+    "unigram": "unigram model",
+}
+"""The rows that every table has beside the models: a ceiling, what chance would have, and two floors."""
+
 
 @dataclass(frozen=True)
 class HashedNgramsOptions(Options):

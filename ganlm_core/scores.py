@@ -3,7 +3,7 @@
 ``docs/metrics.md`` states the file format key by key.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,17 @@ from typing import Any
 from ganlm_core.components import Measure
 from ganlm_core.errors import UsageError, WeightsError
 from ganlm_core.files import read_json, write_json
+from ganlm_core.measures import REFERENCES
 
 FORMAT, FORMAT_VERSION = "ganlm-evaluation", 1
 
-REFERENCES = ("real", "process", "shuffled", "unigram")
-"""The kinds of the rows that every table has beside its subjects."""
+MARK = "*"
+"""Stands behind a number that is better than that of real text."""
+
+
+def warm_up(model: str) -> str:
+    """The title of the rows of a model's own warm-up."""
+    return f"{model} before"
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,11 @@ class Row:
     @property
     def is_reference(self) -> bool:
         return self.kind in REFERENCES
+
+    @property
+    def shown(self) -> str:
+        """What it is called in tables."""
+        return REFERENCES.get(self.kind, self.title)
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,20 @@ class Scores:
         if found is None or real is None:
             return False
         return found > real if measure.better == "higher" else found < real
+
+    def cell(self, row: Row, measure: Measure) -> str:
+        """A value as tables show it."""
+        return cell(measure, row.values.get(measure.name)) + MARK * self.seeks_modes(row, measure)
+
+    def protocol(self, metric: str) -> Iterator[str]:
+        """What a metric was measured with; the rows are named where they differ."""
+        said: dict[str, list[str]] = {}
+        for row in self.rows:
+            if metric in row.protocol:
+                titles = said.setdefault(row.protocol[metric], [])
+                titles.extend({row.shown} - set(titles))
+        for text, titles in said.items():
+            yield f"{metric}: {text}" + (f" ({', '.join(titles)})" if len(said) > 1 else "")
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -95,6 +120,15 @@ class Scores:
         """Raises UsageError when there is something at ``path`` that ``force`` does not let go, and GanlmError."""
         check_free(path, force)
         write_json(path, self.to_dict())
+
+
+def cell(measure: Measure, value: float | None) -> str:
+    """A value as text: shares in per cent, others to three digits or two decimals, a dash for what does not exist."""
+    if value is None:
+        return "-"
+    if measure.share:
+        return f"{value:.1%}"
+    return f"{value:.3f}" if abs(value) < 1 else f"{value:,.2f}"
 
 
 def check_free(path: Path, force: bool) -> None:

@@ -13,6 +13,7 @@ from ganlm_core.errors import DataError, UsageError
 from ganlm_core.model import Model
 from ganlm_core.plugins import Host
 from ganlm_core.runs import RunFolder
+from ganlm_core.scores import warm_up
 
 TELLING = 0.1
 """A share of words that differs by as much between two texts tells of another tokenisation."""
@@ -40,7 +41,7 @@ def open_sources(host: Host, names: Sequence[str], baselines: Sequence[str] = ()
     for name, source in zip(names, list(sources), strict=True):
         before = RunFolder(Path(name)).before
         if before.is_dir():
-            sources.append(Source("baseline", f"{source.title} before", bundle.load(before, host, device)))
+            sources.append(Source("baseline", warm_up(source.title), bundle.load(before, host, device)))
     return sources
 
 

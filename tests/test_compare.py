@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ganlm_core.comparison import Comparison, Contender, compare, interpolate, matched
+from ganlm_core.comparison import Comparison, Contender, Point, compare, interpolate, matched
 from ganlm_core.components import Measure
 from ganlm_core.config import make_config
 from ganlm_core.errors import UsageError
@@ -19,23 +19,27 @@ MEASURES = {
     "validity": [Measure("process_nll", "process NLL", "lower", "quality")],
     "self-bleu": [Measure("self_bleu4", "Self-BLEU-4", "lower", "diversity")],
 }
-REAL = (0.5, 0.4)
-STEEP = [(0.8, 0.6), (0.6, 0.4), (0.4, 0.2)]
+REAL = Point(0.5, 0.4)
+STEEP = [Point(0.8, 0.6), Point(0.6, 0.4), Point(0.4, 0.2)]
 """Self-BLEU-4 and BLEU-4 at rising temperatures: at that of real text, 0.5, the quality is 0.3."""
 
 
-def above(points: Sequence[tuple[float, float]], by: float) -> list[tuple[float, float]]:
-    return [(x, y + by) for x, y in points]
+def above(points: Sequence[Point], by: float) -> list[Point]:
+    return [Point(x, y + by) for x, y, _ in points]
+
+
+def points(*pairs: tuple[float, float]) -> list[Point]:
+    return [Point(*pair) for pair in pairs]
 
 
 def scores(
-    model: Sequence[tuple[float, float]], baseline: Sequence[tuple[float, float]] = (), **conditions: object
+    model: Sequence[Point], baseline: Sequence[Point] = (), beside: str = "run before", **conditions: object
 ) -> Scores:
-    points = [("model", model), ("baseline", baseline), ("real", [REAL])]
+    curves = [("model", "run", model), ("baseline", beside, baseline), ("real", "real", [REAL])]
     rows = [
-        Row(kind, kind, temperature, 100, {"self_bleu4": x, "bleu4": y, "process_nll": -y})
-        for kind, found in points
-        for temperature, (x, y) in enumerate(found, start=1)
+        Row(kind, title, temperature, 100, {"self_bleu4": x, "bleu4": y, "process_nll": -y})
+        for kind, title, found in curves
+        for temperature, (x, y, _) in enumerate(found, start=1)
     ]
     return Scores(rows, MEASURES, {"sentences": 100, **conditions})
 
@@ -45,7 +49,7 @@ def compared(groups: Mapping[str, Sequence[Scores]], quality: str = "bleu4") -> 
 
 
 def test_quality_is_interpolated_where_diversity_is_that_of_real_text() -> None:
-    found = compared({"steep": [scores(STEEP)], "flat": [scores([(0.9, 0.3), (0.1, 0.1)])]})
+    found = compared({"steep": [scores(STEEP)], "flat": [scores(points((0.9, 0.3), (0.1, 0.1)))]})
     assert found.at == 0.5
     assert [(one.title, one.quality) for one in found.standings] == [
         ("steep", pytest.approx(0.3)),
@@ -54,7 +58,7 @@ def test_quality_is_interpolated_where_diversity_is_that_of_real_text() -> None:
 
 
 def test_a_curve_that_comes_back_counts_by_its_best_and_points_count_themselves() -> None:
-    curve = [(0.2, 0.1), (0.6, 0.5), (0.2, 0.3)]
+    curve = points((0.2, 0.1), (0.6, 0.5), (0.2, 0.3))
     assert interpolate(curve, 0.4, "higher") == pytest.approx(0.4)
     assert interpolate(curve, 0.4, "lower") == pytest.approx(0.3)
     assert interpolate(curve, 0.6, "higher") == 0.5
@@ -63,14 +67,14 @@ def test_a_curve_that_comes_back_counts_by_its_best_and_points_count_themselves(
 @pytest.mark.parametrize(
     ("other", "at"),
     [
-        ([(0.9, 0.0), (0.3, 0.0)], 0.5),
-        ([(0.9, 0.0), (0.7, 0.0)], 0.7),
-        ([(0.45, 0.0), (0.1, 0.0)], 0.45),
-        ([(0.3, 0.0), (0.1, 0.0)], None),
+        (points((0.9, 0.0), (0.3, 0.0)), 0.5),
+        (points((0.9, 0.0), (0.7, 0.0)), 0.7),
+        (points((0.45, 0.0), (0.1, 0.0)), 0.45),
+        (points((0.3, 0.0), (0.1, 0.0)), None),
     ],
 )
 def test_where_real_text_is_out_of_reach_the_nearest_that_all_have_is_taken(
-    other: list[tuple[float, float]], at: float | None
+    other: list[Point], at: float | None
 ) -> None:
     assert matched(0.5, [Contender("steep", [STEEP]), Contender("other", [other])]) == at
 
@@ -112,8 +116,15 @@ def test_a_warm_up_is_compared_as_a_method() -> None:
     assert [one.title for one in found.standings] == ["a, before", "a"]
 
 
+def test_a_baseline_that_several_runs_were_measured_beside_is_one() -> None:
+    """It was trained with one seed, however often it was measured."""
+    seeds = [scores(above(STEEP, by), STEEP, beside="mle") for by in (0.05, 0.06)]
+    found = compared({"a": seeds})
+    assert [(one.title, one.seeds) for one in found.standings] == [("a", 2), ("mle", 1)]
+
+
 def test_curves_without_a_common_diversity_decide_nothing() -> None:
-    found = compared({"a": [scores(STEEP)], "b": [scores([(0.3, 0.9), (0.2, 0.8)])]})
+    found = compared({"a": [scores(STEEP)], "b": [scores(points((0.3, 0.9), (0.2, 0.8)))]})
     assert found.standings == []
     assert found.verdicts() == [
         "the curves have no Self-BLEU-4 in common, so nobody is ahead; evaluate all at more temperatures: "

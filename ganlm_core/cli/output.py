@@ -5,20 +5,12 @@ from typing import Any
 
 import click
 
-from ganlm_core.measures import METRICS
+from ganlm_core.measures import METRICS, REFERENCES
 
 MEASURES = {measure.name: measure for metric in METRICS for measure in metric.measures}
 
 TITLES = {name: MEASURES[name].title for name in ("valid", "distinct", "copied", "process_nll", "test_nll")}
 """The metrics that every run ends with, in the order of the tables; a plugin's come after them."""
-
-REFERENCES = {
-    "real": "real text",
-    "process": "perfect generator",
-    "shuffled": "shuffled words",
-    "unigram": "unigram model",
-}
-"""The rows that every table has beside the models: a ceiling, what chance would have, and two floors."""
 
 SUBJECTS = {"before": "before GAN training", "after": "after training", **REFERENCES}
 """The rows of one run."""
