@@ -6,14 +6,14 @@ method do is no difference.
 """
 
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from ganlm_core.components import Measure
 from ganlm_core.errors import UsageError
-from ganlm_core.scores import Scores, warm_up
+from ganlm_core.scores import MARK, Row, Scores, cell, warm_up
 
 
 class Point(NamedTuple):
@@ -57,6 +57,20 @@ class Comparison:
         """Whether its sentences are better one by one than real ones."""
         quality, real = standing.quality, self.real.quality
         return quality > real if self.quality.better == "higher" else quality < real
+
+    def table(self) -> list[list[str]]:
+        """A line of titles, the standings and real text."""
+        rows = [
+            [
+                one.title,
+                str(one.seeds),
+                cell(self.quality, one.quality) + MARK * self.seeks_modes(one),
+                "-" if one.spread is None else f"{one.spread:.3f}",
+            ]
+            for one in self.standings
+        ]
+        real = ["real text", "", cell(self.quality, self.real.quality), ""]
+        return [["", "seeds", self.quality.title, "spread over seeds"], *rows, real]
 
     def verdicts(self) -> list[str]:
         """Who is ahead of whom, in words: a sentence for each neighbour in the order, and what is too good to be so."""
@@ -136,7 +150,7 @@ def _standing(contender: Contender, at: float, quality: Measure) -> Standing:
 
 
 def _contenders(groups: Mapping[str, Sequence[Scores]], quality: str, diversity: str) -> list[Contender]:
-    """The methods, and after each its warm-ups and other baselines. One that several runs were measured beside is one."""
+    """The methods, and after each its baselines. A baseline that several runs were measured beside counts once."""
     found: dict[str, list[tuple[Point, ...]]] = {}
     for title, evaluations in groups.items():
         for scores in evaluations:
@@ -148,13 +162,42 @@ def _contenders(groups: Mapping[str, Sequence[Scores]], quality: str, diversity:
 def _curves(scores: Scores, title: str, quality: str, diversity: str) -> dict[str, list[Point]]:
     """By name, a point for each row that has both, in the order of the rows, which is that of temperatures."""
     found: dict[str, list[Point]] = {}
+    for name, row in _named(scores, title):
+        if {diversity, quality} <= row.values.keys():
+            found.setdefault(name, []).append(Point(row.values[diversity], row.values[quality], row.temperature))
+    return found
+
+
+def _named(scores: Scores, title: str) -> Iterator[tuple[str, Row]]:
+    """The rows of a run's generator and of its baselines, with what they are called where runs are compared."""
     model = next((row.title for row in scores.rows if row.kind == "model"), "")
     names = {model: title, warm_up(model): f"{title}, before"}
-    for row in scores.rows:
-        if row.kind in ("model", "baseline") and {diversity, quality} <= row.values.keys():
-            point = Point(row.values[diversity], row.values[quality], row.temperature)
-            found.setdefault(names.get(row.title, row.title), []).append(point)
-    return found
+    yield from ((names.get(row.title, row.title), row) for row in scores.rows if row.kind in ("model", "baseline"))
+
+
+def means(groups: Mapping[str, Sequence[Scores]]) -> Scores:
+    """The evaluations as one: of each method at each temperature the mean over its seeds, where all have a value."""
+    rows: dict[tuple[str, float | None], list[Row]] = {}
+    for title, evaluations in groups.items():
+        for scores in evaluations:
+            for name, row in _named(scores, title):
+                rows.setdefault((name, row.temperature), []).append(row)
+    first = next(iter(groups.values()))[0]
+    methods = [_mean(name, found) for (name, _), found in rows.items()]
+    references = [row for row in first.rows if row.is_reference]
+    notes = dict.fromkeys(note for evaluations in groups.values() for scores in evaluations for note in scores.notes)
+    return Scores([*methods, *references], first.measures, first.conditions, tuple(notes))
+
+
+def _mean(name: str, rows: Sequence[Row]) -> Row:
+    first = rows[0]
+    values = {
+        key: statistics.fmean(row.values[key] for row in rows)
+        for key in first.values
+        if all(key in row.values for row in rows)
+    }
+    protocol = {key: text for key, text in first.protocol.items() if all(row.protocol.get(key) == text for row in rows)}
+    return replace(first, title=name, values=values, protocol=protocol)
 
 
 def _measure(scores: Scores, name: str, sees: str) -> Measure:

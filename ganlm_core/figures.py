@@ -11,6 +11,8 @@ _INK = "#010203"
 COLOURS = ("#3b82f6", "#f97316", "#10b981", "#a855f7", "#ef4444", "#eab308", "#06b6d4", "#84868c")
 """Told apart on white and on black."""
 
+_LARGE = (5.2, 4.4)
+
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "ganlm",
@@ -22,7 +24,7 @@ _STYLE: dict[str, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
-    "grid.alpha": 0.25,
+    "grid.alpha": 0.15,
     "axes.axisbelow": True,
     "legend.frameon": False,
     "legend.fontsize": 9,
@@ -44,13 +46,17 @@ class Curve:
 
 @dataclass(frozen=True)
 class Figure:
-    """What a figure shows. ``levels`` are horizontal lines by name: what to compare the curves with."""
+    """What a figure shows. ``levels`` are horizontal lines by name: what to compare the curves with.
+
+    Curves of one name have one colour. A ``large`` one has its legend below it.
+    """
 
     title: str
     x: str
     y: str
     curves: Sequence[Curve]
     levels: Mapping[str, float] = field(default_factory=dict)
+    large: bool = False
 
 
 def svg(figure: Figure) -> str:
@@ -60,27 +66,29 @@ def svg(figure: Figure) -> str:
     from matplotlib.figure import Figure as Canvas
 
     with matplotlib.rc_context(_STYLE):  # type: ignore[arg-type]  # its type lists every key
-        canvas = Canvas(layout="constrained")
+        canvas = Canvas(figsize=_LARGE if figure.large else None, layout="constrained")
         axes = canvas.add_subplot(xlabel=figure.x, ylabel=figure.y)
-        for curve, colour in zip(figure.curves, COLOURS * len(figure.curves), strict=False):
-            _draw(axes, curve, colour)
+        colours: dict[str, str] = {}
+        for curve in figure.curves:
+            label = curve.name if curve.name not in colours else None
+            _draw(axes, curve, colours.setdefault(curve.name, COLOURS[len(colours) % len(COLOURS)]), label)
         for (name, value), style in zip(figure.levels.items(), ("--", ":", "-.") * len(figure.levels), strict=False):
             axes.axhline(value, color=_INK, linestyle=style, linewidth=1, alpha=0.6, label=name)
         if len(figure.curves) + len(figure.levels) > 1:
-            axes.legend()
+            canvas.legend(loc="outside lower left") if figure.large else axes.legend()
         text = io.StringIO()
         FigureCanvasSVG(canvas).print_svg(text, metadata={"Date": None, "Title": figure.title})
     whole = text.getvalue()
     return whole[whole.index("<svg") :].replace(_INK, "currentColor")
 
 
-def _draw(axes: Any, curve: Curve, colour: str) -> None:
+def _draw(axes: Any, curve: Curve, colour: str, label: str | None) -> None:
     few = len(curve.x) < 40
     axes.plot(
         curve.x,
         curve.y,
         color=colour,
-        label=curve.name,
+        label=label,
         linestyle="-" if curve.joined else "",
         linewidth=1.4,
         marker="o" if few else None,

@@ -6,18 +6,24 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
-from ganlm_core import figures
+from ganlm_core import figures, pages
+from ganlm_core.comparison import compare
 from ganlm_core.config import RunConfig
+from ganlm_core.corpora import Corpus, spread
 from ganlm_core.errors import GanlmError
 from ganlm_core.figures import Curve, Figure
 from ganlm_core.files import read_json, read_text, write_file
+from ganlm_core.model import Model
+from ganlm_core.pages import Table
 from ganlm_core.plugins import Host
+from ganlm_core.rows import Settings, choose_metrics, evaluate
 from ganlm_core.runs import RunFolder
+from ganlm_core.scores import Scores
+from ganlm_core.sources import Source, open_sources
 
 SHOWN = 8
 """Sentences shown of each evaluation, and compared with their nearest training sentences."""
@@ -25,11 +31,14 @@ SHOWN = 8
 POINTS = 400
 """Points of a curve at most; of more, the means of neighbours are drawn."""
 
-_TEMPLATE = Path(__file__).parent / "templates" / "report.html.j2"
+QUALITY, DIVERSITY = "bleu4", "self_bleu4"
+"""What is drawn against each other."""
 
+SENTENCES = 1_000
+"""Drawn at each temperature at most, where ``ganlm eval`` has not measured the run: a few seconds' worth."""
 
-Table = Sequence[Sequence[str]]
-"""A line of titles, and rows of as many cells."""
+REAL = 4
+"""Real sentences beside those that the discriminator judges."""
 
 
 def evaluation_of(run: RunFolder) -> dict[str, Any]:
@@ -50,11 +59,16 @@ def render(run: RunFolder, host: Host, results: Table) -> str:
     """The page. The same run gives the same text."""
     config, info = run.load_config(host), run.info()
     evaluation = evaluation_of(run)
-    samples = dict(_samples(run))
-    last = run.last_samples()[:SHOWN]
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
-        title=f"{config.generator.name} against {config.discriminator.name} on {config.corpus.name}",
+    pair = f"{config.generator.name} against {config.discriminator.name}"
+    corpus, last = _corpus(config, host), run.last_samples()[:SHOWN]
+    sources = open_sources(host, [str(run.path)]) if run.bundle.is_dir() else []
+    kept = _kept(run)
+    scores = kept or _drawn(host, sources, corpus)
+    comparison = compare({pair: [scores]}, QUALITY, DIVERSITY) if scores is not None else None
+    judged = _judged(sources[0].model, last, corpus) if sources else {}
+    return pages.render(
+        "report.html.j2",
+        title=f"{pair} on {config.corpus.name}",
         config=config,
         info=info,
         command=shlex.join(["ganlm", "run", "--config", str(run.path / "config.toml")]),
@@ -63,10 +77,69 @@ def render(run: RunFolder, host: Host, results: Table) -> str:
         troubles=[*_troubles(run)],
         training=[(each.title, figures.svg(each)) for each in training_figures(run.step_records())],
         quality=[(each.title, figures.svg(each)) for each in evaluation_figures(run.glance_records(), evaluation)],
-        samples=samples,
-        neighbours=_neighbours(last, config, host),
+        comparison=comparison,
+        tradeoff=figures.svg(pages.tradeoff(comparison, scores)) if comparison and scores else "",
+        scores=scores,
+        table=pages.score_table(scores) if scores is not None else [],
+        kept=kept is not None,
+        samples=dict(_samples(run)),
+        judged=judged,
+        full=max((abs(weight) for each in chain(*judged.values()) for _, weight in each.tokens), default=0) or 1.0,
+        neighbours=nearest(last, corpus.train) if corpus is not None else [],
         toml=run.config(),
     )
+
+
+def _corpus(config: RunConfig, host: Host) -> Corpus | None:
+    """None where the data are no longer there."""
+    try:
+        corpus: Corpus = host.build("corpus", config.corpus.name, config.corpus.options)
+    except GanlmError:
+        return None
+    return corpus
+
+
+def _kept(run: RunFolder) -> Scores | None:
+    """What ``ganlm eval`` found of the run, if it looked at quality and diversity."""
+    scores = Scores.read(run.evaluation) if run.evaluation.exists() else None
+    return scores if scores is not None and _has_both(scores) else None
+
+
+def _drawn(host: Host, sources: Sequence[Source], corpus: Corpus | None) -> Scores | None:
+    """Quality and diversity alone, of fewer sentences; of a run with a bundle whose data are still there."""
+    if not sources or corpus is None:
+        return None
+    n = min(SENTENCES, len(corpus.train), len(corpus.test))
+    scores = evaluate(host, sources, corpus, Settings(choose_metrics(host, ["bleu", "self-bleu"]), sentences=n))
+    return scores if _has_both(scores) else None
+
+
+def _has_both(scores: Scores) -> bool:
+    """Whether real text, and so every other row, has both coordinates; a single sentence has no Self-BLEU."""
+    return scores.real is not None and {QUALITY, DIVERSITY} <= scores.real.values.keys()
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A sentence, the ``probability`` that it is real, and what each of its tokens adds to the log-odds of that."""
+
+    tokens: Sequence[tuple[str, float]]
+    probability: float
+
+
+def _judged(model: Model | None, samples: Sequence[str], corpus: Corpus | None) -> dict[str, list[Judged]]:
+    """Samples and real sentences as the discriminator sees them.
+
+    Nothing where none was trained, or where too little text was held out to put its logits on scale.
+    """
+    if model is None or model.discriminator is None or model.calibration is None:
+        return {}
+    texts = {"samples": samples, "held-out sentences": spread(corpus.test, REAL) if corpus is not None else []}
+    return {
+        title: [Judged(model.explain(text), p) for text, p in zip(found, model.probability(found), strict=True)]
+        for title, found in texts.items()
+        if found
+    }
 
 
 def _troubles(run: RunFolder) -> Iterator[str]:
@@ -163,12 +236,3 @@ def nearest(samples: Sequence[str], training: Sequence[str]) -> list[Neighbour]:
 
 def _grams(words: Sequence[str]) -> Counter[str]:
     return Counter([*words, *map(" ".join, itertools.pairwise(words))])
-
-
-def _neighbours(samples: Sequence[str], config: RunConfig, host: Host) -> list[Neighbour]:
-    """Empty where the training data are no longer there."""
-    try:
-        corpus = host.build("corpus", config.corpus.name, config.corpus.options)
-    except GanlmError:
-        return []
-    return nearest(samples, corpus.train)

@@ -47,6 +47,11 @@ class Row:
         """What it is called in tables."""
         return REFERENCES.get(self.kind, self.title)
 
+    @property
+    def at(self) -> str:
+        """The temperature as tables show it."""
+        return "" if self.temperature is None else f"{self.temperature:g}"
+
 
 @dataclass(frozen=True)
 class Scores:

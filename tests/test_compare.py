@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ganlm_core.comparison import Comparison, Contender, Point, compare, interpolate, matched
+from ganlm_core.comparison import Comparison, Contender, Point, compare, interpolate, matched, means
 from ganlm_core.components import Measure
 from ganlm_core.config import make_config
 from ganlm_core.errors import UsageError
@@ -41,7 +41,8 @@ def scores(
         for kind, title, found in curves
         for temperature, (x, y, _) in enumerate(found, start=1)
     ]
-    return Scores(rows, MEASURES, {"sentences": 100, **conditions})
+    conditions = {"corpus": "c", "sentences": 100, "test": {"sentences": 50}, "ganlm_version": "1", **conditions}
+    return Scores(rows, MEASURES, {"seed": 0, **conditions})
 
 
 def compared(groups: Mapping[str, Sequence[Scores]], quality: str = "bleu4") -> Comparison:
@@ -161,13 +162,49 @@ def test_runs_that_differ_in_their_seed_are_one_method(ganlm: Ganlm) -> None:
         ("lstm against conv by autoregressive", 2),
         ("transformer against conv by autoregressive", 1),
     ]
-    lines = ganlm("compare", "one", "two", "three")[1].splitlines()
+    assert err == "page: compare.html\n"
+    refused = "compare.html is there already; add --force to replace it, or choose another --out"
+    assert ganlm("compare", "one", "two", "three") == (2, "", f"ganlm: error: {refused}\n")
+    lines = ganlm("compare", "one", "two", "three", "--force")[1].splitlines()
     assert lines[0] == "BLEU-4 where Self-BLEU-4 is 0.500; that of real text is 0.500"
     assert lines[-1] == found["verdicts"][0]
     assert lines[-1] == (
         "lstm against conv by autoregressive is ahead of transformer against conv by autoregressive by 0.110 BLEU-4, "
         "more than the spread over seeds (0.014)"
     )
+
+
+def test_means_are_over_the_seeds_of_a_method_at_each_temperature() -> None:
+    found = means({"a": [scores(STEEP, STEEP), scores(above(STEEP, 0.02))], "b": [scores(above(STEEP, 0.3))]})
+    assert [(row.shown, row.temperature, row.values["bleu4"]) for row in found.rows] == [
+        ("a", 1, pytest.approx(0.61)),
+        ("a", 2, pytest.approx(0.41)),
+        ("a", 3, pytest.approx(0.21)),
+        *(("a, before", temperature, point.quality) for temperature, point in enumerate(STEEP, start=1)),
+        *(("b", temperature, pytest.approx(point.quality + 0.3)) for temperature, point in enumerate(STEEP, start=1)),
+        ("real text", 1, 0.4),
+    ]
+
+
+def test_the_page_says_who_is_ahead_and_what_is_too_good(ganlm: Ganlm) -> None:
+    run("one", scores(above(STEEP, 0.2), STEEP), 0)
+    run("<two>", scores(above(STEEP, 0.22)), 1)
+    RunFolder(Path("one")).write_samples(None, ["a dog & a cat"])
+    code, out, err = ganlm("compare", "one", "<two>", "--out", "page.html")
+    assert (code, err) == (0, "page: page.html\n")
+    page = Path("page.html").read_text()
+    title = "lstm against conv by autoregressive"
+    verdicts = [
+        f"{title} is ahead of {title}, before by 0.210 BLEU-4, more than the spread over seeds (0.014)",
+        f"{title} is better than real text (0.510 against 0.400): mode seeking",
+    ]
+    assert out.splitlines()[-2:] == verdicts
+    assert all(f"<li>{verdict}</li>" in page for verdict in verdicts)
+    assert page.count("<td>0.510*</td>") == 1  # where diversity is matched
+    assert page.count("<td>0.610*</td>") == 1  # the mean at the second temperature
+    assert "<li>a dog &amp; a cat</li>" in page
+    assert "ganlm run --config one/config.toml\nganlm run --config &#39;&lt;two&gt;/config.toml&#39;" in page
+    assert "ganlm compare one &#39;&lt;two&gt;&#39; --quality bleu4 --diversity self_bleu4" in page
 
 
 def test_what_is_no_run_is_refused(ganlm: Ganlm) -> None:

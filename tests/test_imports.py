@@ -53,7 +53,19 @@ LEVELS = (
         "differences",
         "metrics",
     ),
-    ("evaluation", "testing", "experiment", "telemetry", "course", "execution", "figures", "report", "sources", "rows"),
+    (
+        "evaluation",
+        "testing",
+        "experiment",
+        "telemetry",
+        "course",
+        "execution",
+        "figures",
+        "pages",
+        "sources",
+        "rows",
+        "report",
+    ),
     ("cli", "__main__"),
 )
 """A module imports from the rows above its own, and in its own row from what stands to its left."""

@@ -8,16 +8,35 @@ from pathlib import Path
 
 import pytest
 
-from ganlm_core import report
+from ganlm_core import bundle, pages, report
 from ganlm_core.cli.output import results
+from ganlm_core.comparison import compare
+from ganlm_core.components import Measure
+from ganlm_core.corpora import spread
+from ganlm_core.execution import execute
 from ganlm_core.figures import Curve, Figure, svg
 from ganlm_core.plugins import default_host
 from ganlm_core.runs import RunFolder
-from tests.conftest import Ganlm
+from ganlm_core.scores import Row, Scores
+from ganlm_core.standard import GrammarOptions
+from tests.conftest import WARM, Ganlm, tiny_config
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 RUN = ["run", "--gen", "ngram-mlp", "--disc", "mlp", "--steps", "6", "--batch-size", "8", "--evaluation-samples", "20"]
 SMALL = ["--corpus.size", "300", "--log-every", "1", "--evaluate-every", "2", "--gen.hidden-size", "8", "--out", "run"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a second with a warm-up, on 300 sentences of the grammar, without a report."""
+    config = tiny_config("ngram-mlp", "mlp", algorithm_options=WARM, evaluate_every=2)
+    return execute(config, out=tmp_path_factory.mktemp("runs") / "run").path
+
+
+@pytest.fixture
+def run(ganlm: Ganlm, trained: Path) -> Path:
+    """A copy of it in the empty folder."""
+    return Path(shutil.copytree(trained, "run"))
 
 
 def test_a_figure_takes_the_colour_of_its_page_and_is_the_same_each_time() -> None:
@@ -98,11 +117,86 @@ def test_what_is_no_run_has_no_report(ganlm: Ganlm) -> None:
     )
 
 
+def test_a_report_draws_what_eval_kept_or_else_fewer_sentences(ganlm: Ganlm, run: Path) -> None:
+    assert ganlm("report", "run")[0] == 0
+    page, corpus = (
+        (run / "report.html").read_text(),
+        default_host().build("corpus", "grammar", GrammarOptions(size=300)),
+    )
+    assert f"{len(corpus.test)} sentences at each temperature,\ndrawn for this page" in page
+    assert page.count("ngram-mlp against mlp, before") >= 2  # a line and a row at each temperature
+    assert not (run / "evaluation.json").exists()
+    assert ganlm("eval", "run", "-n", 12, "--temperatures", "0.5,1", "--metrics", "bleu,self-bleu")[0] == 0
+    kept = Scores.read(run / "evaluation.json")
+    assert ganlm("report", "run")[0] == 0
+    page = (run / "report.html").read_text()
+    assert "12 sentences at each temperature,\nmeasured by <code>ganlm eval</code>" in page
+    assert all(f"<td>{kept.cell(row, each)}</td>" in page for row in kept.rows for each in kept.measures["bleu"])
+    assert ganlm("eval", "run", "--metrics", "distinct", "--temperatures", "1", "--force")[0] == 0
+    assert ganlm("report", "run")[0] == 0
+    assert "drawn for this page" in (run / "report.html").read_text()
+
+
+def test_the_curves_are_those_of_the_warm_up_and_of_every_seed_beside_real_text() -> None:
+    measures = {"b": [Measure("b", "B", "higher", "quality")], "s": [Measure("s", "S", "lower", "diversity")]}
+
+    def evaluated(shift: float) -> Scores:
+        curves = [("model", "run", 0.5 + shift), ("baseline", "run before", 0.25)]
+        rows = [Row(kind, name, t, 9, {"b": b / t, "s": 1 / t}) for kind, name, b in curves for t in (1.0, 2.0)]
+        others = [Row(kind, kind, None, 9, {"b": 0.4, "s": 0.6}) for kind in ("real", "process", "unigram")]
+        return Scores([*rows, *others], measures, {})
+
+    scores = evaluated(0.0)
+    figure = pages.tradeoff(compare({"a": [scores, evaluated(0.1)]}, "b", "s"), scores)
+    assert [(curve.name, list(curve.x), list(curve.y), list(curve.labels)) for curve in figure.curves] == [
+        ("a", [1.0, 0.5], [0.5, 0.25], ["1", "2"]),
+        ("a", [1.0, 0.5], [0.6, 0.3], []),
+        ("a, before", [1.0, 0.5], [0.25, 0.125], ["1", "2"]),
+        ("real text", [0.6], [0.4], []),
+        ("perfect generator", [0.6], [0.4], []),
+    ]
+    assert figure.levels == {"quality of real text: above it is mode seeking": 0.4}
+    drawn = svg(figure)
+    assert drawn.count(">a</text>") == drawn.count(">a, before</text>") == 1
+
+
+def test_words_are_coloured_by_what_the_discriminator_makes_of_them(ganlm: Ganlm, run: Path) -> None:
+    """As ``ganlm score --explain`` has it; the largest weight has the full colour."""
+    assert ganlm("report", "run")[0] == 0
+    page, model = (run / "report.html").read_text(), bundle.load(run)
+    texts = RunFolder(run).last_samples()[: report.SHOWN]
+    corpus = default_host().build("corpus", "grammar", GrammarOptions(size=300))
+    weights = [weight for text in [*texts, *spread(corpus.test, report.REAL)] for _, weight in model.explain(text)]
+    assert len(weights) > 10
+    shown = re.findall(r'<span class="(real|fake)" style="--weight: ([\d.]+)" title="([-+.\d]+)">', page)
+    assert [(kind, title) for kind, _, title in shown] == [
+        ("real" if weight > 0 else "fake", f"{weight:+.2f}") for weight in weights
+    ]
+    full = max(map(abs, weights))
+    assert [float(shade) for _, shade, _ in shown] == pytest.approx([0.6 * abs(w) / full for w in weights], abs=0.006)
+
+
+def test_without_a_discriminator_nothing_is_said_of_what_it_finds_fake(ganlm: Ganlm, run: Path) -> None:
+    assert ganlm("report", "run")[0] == 0
+    assert "finds fake" in (run / "report.html").read_text()
+    shutil.rmtree(run / "bundle")
+    shutil.copytree(run / "before", run / "bundle")
+    assert ganlm("report", "run")[0] == 0
+    page = (run / "report.html").read_text()
+    assert "Quality and diversity" in page and "finds fake" not in page
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
-@pytest.mark.parametrize("width", [390, 1200])
-def test_a_browser_shows_the_report_without_a_sideways_scroll(ganlm: Ganlm, width: int) -> None:
-    assert ganlm(*RUN, *SMALL)[0] == 0
-    page = Path("run/report.html")
+def test_a_browser_shows_the_pages_without_a_sideways_scroll(ganlm: Ganlm, run: Path) -> None:
+    assert ganlm("eval", "run", "--temperatures", "0.5,1")[0] == 0
+    assert ganlm("report", "run")[0] == ganlm("compare", "run")[0] == 0
+    for page in (run / "report.html", Path("compare.html")):
+        for width in (390, 1200):
+            shows(page, width)
+
+
+def shows(page: Path, width: int) -> None:
+    """Fails unless a window of this width shows all figures and nothing reaches beyond its right edge."""
     found = "[document.documentElement.scrollWidth, document.querySelectorAll('svg').length]"
     Path("probe.html").write_text(
         page.read_text().replace("</body>", f"<script>document.title = {found}</script></body>")

@@ -1,6 +1,7 @@
 """``ganlm compare``: who is ahead at matched diversity, over seeds."""
 
 import json
+import shlex
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +11,9 @@ import click
 
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.output import echo_json, json_option
+from ganlm_core.files import write_file
 from ganlm_core.runs import RunFolder
-from ganlm_core.scores import Scores
+from ganlm_core.scores import Scores, check_free
 
 if TYPE_CHECKING:
     from ganlm_core.plugins import Host
@@ -21,24 +23,31 @@ if TYPE_CHECKING:
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--quality", default="bleu4", metavar="MEASURE", help="what is compared")
 @click.option("--diversity", default="self_bleu4", metavar="MEASURE", help="where it is compared: as in real text")
+@click.option("--out", type=click.Path(path_type=Path), default="compare.html", metavar="FILE", help="the page")
+@click.option("--force", is_flag=True, help="replace a page that is there")
 @json_option
-def compare(runs: Sequence[Path], quality: str, diversity: str, as_json: bool) -> None:
+def compare(runs: Sequence[Path], quality: str, diversity: str, out: Path, force: bool, as_json: bool) -> None:
     """Compare runs by their quality at the same diversity, on their curves over temperature.
 
     Runs that differ in their seed alone are one method, and their spread is what a lead must exceed. Each run is
-    compared with its own warm-up too. A run without an evaluation gets one, as 'ganlm eval RUN' makes it.
+    compared with its own warm-up too. A run without an evaluation gets one, as 'ganlm eval RUN' makes it. All of it is
+    also a page, compare.html, that opens by double click.
     """
-    from ganlm_core import comparison
+    from ganlm_core import comparison, pages
 
-    host = current_host()
-    groups = {title: [_scores(host, run) for run in members] for title, members in group(runs).items()}
-    found = comparison.compare(groups, quality, diversity)
+    check_free(out, force)
+    host, groups = current_host(), group(runs)
+    evaluations = {title: [_scores(host, run) for run in members] for title, members in groups.items()}
+    found = comparison.compare(evaluations, quality, diversity)
+    command = ["ganlm", "compare", *map(str, runs), "--quality", quality, "--diversity", diversity]
+    write_file(out, pages.compared(found, evaluations, groups, shlex.join(command)).encode())
     if as_json:
         echo_json(found.to_dict())
-        return
-    from ganlm_core.cli.tables import show_comparison
+    else:
+        from ganlm_core.cli.tables import show_comparison
 
-    show_comparison(found)
+        show_comparison(found)
+    click.echo(f"page: {out}", err=True)
 
 
 def group(runs: Sequence[Path]) -> dict[str, list[RunFolder]]:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from ganlm_core.comparison import Comparison
 from ganlm_core.components import Measure
-from ganlm_core.scores import MARK, Scores, cell
+from ganlm_core.scores import MARK, Scores
 
 WIDTH = 110
 """Columns where standard output is no terminal."""
@@ -35,14 +35,12 @@ def show_comparison(found: Comparison) -> None:
     """The standings at matched diversity and what they amount to, on standard output."""
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", no_wrap=True)
-    for title in ("seeds", found.quality.title, "spread over seeds"):
+    header, *rows = found.table()
+    table.add_column(header[0], no_wrap=True)
+    for title in header[1:]:
         table.add_column(title, justify="right")
-    for one in found.standings:
-        spread = "-" if one.spread is None else f"{one.spread:.3f}"
-        mark = MARK * found.seeks_modes(one)
-        table.add_row(one.title, str(one.seeds), cell(found.quality, one.quality) + mark, spread)
-    table.add_row("real text", "", cell(found.quality, found.real.quality), "")
+    for row in rows:
+        table.add_row(*row)
     if found.standings:
         console.print(f"{found.quality.title} where {found.diversity.title} is {found.at:.3f}", end="")
         console.print(f"; that of real text is {found.real.diversity:.3f}")
@@ -77,11 +75,9 @@ def _table(scores: Scores, metrics: Sequence[str]) -> Table:
         table.add_column(measure.title, justify="right", no_wrap=True)
     for row in scores.rows:
         cells = [scores.cell(row, measure) for _, measure in _columns(scores, metrics)]
-        temperature = "" if row.temperature is None else f"{row.temperature:g}"
-        table.add_row(row.shown, temperature, f"{row.sentences:,}", *cells)
+        table.add_row(row.shown, row.at, f"{row.sentences:,}", *cells)
     return table
 
 
 def _columns(scores: Scores, metrics: Iterable[str]) -> list[tuple[str, Measure]]:
     return [(metric, measure) for metric in metrics for measure in scores.measures[metric]]
-
