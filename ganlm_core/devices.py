@@ -1,6 +1,8 @@
 """Where the computation happens, and in what arithmetic."""
 
-from contextlib import AbstractContextManager, nullcontext
+import ctypes
+import sys
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 import torch
 
@@ -35,3 +37,20 @@ def arithmetic(device: torch.device, precision: str) -> AbstractContextManager[o
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.allow_tf32 = True
     return torch.autocast("cuda", dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def keep_memory() -> None:
+    """Let the process keep the memory of tensors that it freed, for the next ones.
+
+    The C library of Linux gives it back to the system at once and gets it back cleared, page by page: drawing words
+    from a vocabulary of 5,000 then takes three times as long. Elsewhere nothing happens.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # another C library
+            mallopt = ctypes.CDLL(None).mallopt
+            mallopt(_MMAP_THRESHOLD, 2**25)
+            mallopt(_TRIM_THRESHOLD, 2**30)
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""The names of the settings in glibc's malloc.h; 32 MB is the most that it takes for the second."""

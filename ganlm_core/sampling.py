@@ -39,6 +39,14 @@ class Policy:
 
 PLAIN = Policy()
 
+LARGE = 1024
+"""Words from which on a vocabulary is searched in blocks."""
+
+BLOCK = 128
+"""Words in a block: about the square root of ten thousand words, so that blocks and words in them are equally few."""
+
+LOG2_E = math.log2(math.e)
+
 LOGITS = 2**22
 """Logits that a likelihood computes at once. The system takes back an allocation of more than 32 MB as soon as it is
 freed and clears it for the next one, which doubles the time of a likelihood over thousands of words."""
@@ -58,6 +66,11 @@ class Sample:
 
 def log_probabilities(logits: Tensor, policy: Policy = PLAIN) -> Tensor:
     """Logits (..., V) to normalised log-probabilities (..., V) in float32 under the policy."""
+    return _under(policy, logits).log_softmax(dim=-1)
+
+
+def _under(policy: Policy, logits: Tensor) -> Tensor:
+    """Logits (..., V) as the policy leaves them, in float32."""
     logits = _without_specials(logits.float())
     if policy.temperature != 1.0:
         logits = logits / policy.temperature
@@ -66,7 +79,7 @@ def log_probabilities(logits: Tensor, policy: Policy = PLAIN) -> Tensor:
         logits = logits.masked_fill(logits < threshold, float("-inf"))
     if policy.top_p < 1.0:
         logits = _nucleus(logits, policy.top_p)
-    return logits.log_softmax(dim=-1)
+    return logits
 
 
 def _without_specials(logits: Tensor) -> Tensor:
@@ -82,19 +95,57 @@ def _nucleus(logits: Tensor, top_p: float) -> Tensor:
     return logits.masked_fill(outside.scatter(-1, order, outside), float("-inf"))
 
 
-def draw(log_probs: Tensor, rng: torch.Generator | None = None) -> Tensor:
-    """An id (...,) for each row of log-probabilities (..., V), by inverse-CDF search with one uniform number a row."""
-    return _draws(log_probs, 1, rng).squeeze(0)
+@torch.no_grad()
+def draw(
+    logits: Tensor, policy: Policy = PLAIN, rng: torch.Generator | None = None, samples: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Ids (samples, ...) for each row of logits (..., V), and the log-probability of each.
+
+    By inverse-CDF search with one uniform number for each id.
+    """
+    uniform = torch.rand((samples, *logits.shape[:-1]), generator=rng, device=logits.device).movedim(0, -1)
+    if logits.shape[-1] < LARGE:
+        distribution = log_probabilities(logits, policy)
+        ids = _search(distribution.exp().cumsum(dim=-1), uniform)
+        log_probs = distribution.gather(-1, ids)
+    else:  # without a policy the search hides the special words itself, which saves a pass over all words
+        ids, log_probs = _search_blocks(logits.float() if policy == PLAIN else _under(policy, logits), uniform)
+    return ids.movedim(-1, 0), log_probs.movedim(-1, 0)
 
 
-def _draws(log_probs: Tensor, samples: int, rng: torch.Generator | None) -> Tensor:
-    """As :func:`draw`, several ids (samples, ...) for each row."""
-    cumulative = log_probs.exp().cumsum(dim=-1)
+def _search(cumulative: Tensor, uniform: Tensor) -> Tensor:
+    """The words in whose shares of the cumulative weights (..., V) the numbers (..., samples) from 0 to 1 fall."""
+    return _search_weight(cumulative, uniform * cumulative[..., -1:])
+
+
+def _search_weight(cumulative: Tensor, weight: Tensor) -> Tensor:
+    """As :func:`_search`, the numbers not as shares of the whole weight."""
     total = cumulative[..., -1:]
-    uniform = torch.rand((samples, *total.shape[:-1]), generator=rng, device=log_probs.device).movedim(0, -1)
-    # A product that rounds up to the total would fall behind the last word that has any probability.
-    target = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
-    return torch.searchsorted(cumulative, target.contiguous(), right=True).movedim(-1, 0)
+    # One that was rounded up to the whole would fall behind the last word that has any weight.
+    weight = torch.minimum(weight, torch.nextafter(total, torch.zeros_like(total)))
+    return torch.searchsorted(cumulative, weight.contiguous(), right=True)
+
+
+def _search_blocks(logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """The same search from logits (..., V): for the block of words by their sums, then in that block alone.
+
+    Only maximum, exponential and sum see all words; exp2 takes half the time of exp. Gives ids and log-probabilities.
+    """
+    words = logits.shape[-1]
+    highest = logits[..., BOS + 1 :].amax(dim=-1, keepdim=True)
+    weights = logits.new_empty(*logits.shape[:-1], -(-words // BLOCK) * BLOCK)
+    exponents = torch.add(-LOG2_E * highest, logits, alpha=LOG2_E, out=weights[..., :words])
+    torch.exp2(exponents, out=exponents)
+    weights[..., : BOS + 1] = weights[..., words:] = 0
+    blocks = weights.unflatten(-1, (-1, BLOCK))
+    cumulative = blocks.sum(dim=-1).cumsum(dim=-1)
+    total = cumulative[..., -1:]
+    weight = uniform * total
+    block = _search_weight(cumulative, weight)
+    weight = weight - F.pad(cumulative, (1, 0)).gather(-1, block)
+    within = blocks.take_along_dim(block.unsqueeze(-1), dim=-2).cumsum(dim=-1)
+    ids = block * BLOCK + _search_weight(within, weight.unsqueeze(-1)).squeeze(-1)
+    return ids, logits.gather(-1, ids) - highest - total.log()
 
 
 @torch.no_grad()
@@ -115,18 +166,10 @@ def sample(
     """
     repeated = noise.repeat(samples, 1)
     forced = _forced(generator, repeated, prompt)
-    if not isinstance(generator, AutoregressiveGenerator):
-        distribution = log_probabilities(generator(noise), policy)
-        tokens = _draws(distribution, samples, rng).flatten(0, 1)
-        mask = mask_of(tokens)
-        return Sample(tokens.masked_fill(~mask, PAD), mask, of_tokens(distribution, tokens, mask))
-
-    def choose(logits: Tensor) -> tuple[Tensor, Tensor]:
-        distribution = log_probabilities(logits, policy)
-        drawn = draw(distribution, rng)
-        return drawn, distribution.gather(-1, drawn.unsqueeze(-1)).squeeze(-1)
-
-    tokens, log_probs = _one_by_one(generator, repeated, choose, forced)
+    if isinstance(generator, AutoregressiveGenerator):
+        tokens, log_probs = _one_by_one(generator, repeated, policy, rng, forced)
+    else:
+        tokens, log_probs = (drawn.flatten(0, 1) for drawn in draw(generator(noise), policy, rng, samples))
     mask = mask_of(tokens)
     return Sample(tokens.masked_fill(~mask, PAD), mask, log_probs.masked_fill(~mask, 0.0))
 
@@ -134,15 +177,16 @@ def sample(
 def _one_by_one(
     generator: AutoregressiveGenerator,
     noise: Tensor,
-    choose: Callable[[Tensor], tuple[Tensor, Tensor]],
+    policy: Policy,
+    rng: torch.Generator | None,
     forced: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Tokens and what is kept of each, (B, T), from the logits (B', V) of the rows that go on; they leave at ``<eos>``.
+    """Tokens and the log-probability of each, (B, T), from the logits (B', V) of the rows that have not ended.
 
     Half of the positions of a batch and more are often behind an ``<eos>``, and a large vocabulary makes each dear.
     """
     tokens = F.pad(forced, (0, generator.shape.length - forced.shape[1]), value=PAD)
-    kept = torch.zeros(tokens.shape, device=noise.device)
+    log_probs = torch.zeros(tokens.shape, device=noise.device)
     state, last = generator.start(noise), torch.full((noise.shape[0],), BOS, device=noise.device)
     for column in forced.unbind(dim=1):
         _, state = generator.step(last, state)
@@ -155,10 +199,10 @@ def _one_by_one(
         if len(rows) == 0:
             break
         logits, state = generator.step(last, state)
-        last, kept[rows, position] = choose(logits)
+        (last,), (log_probs[rows, position],) = draw(logits, policy, rng)
         tokens[rows, position] = last
         goes_on = last != EOS
-    return tokens, kept
+    return tokens, log_probs
 
 
 def _forced(generator: Generator, noise: Tensor, prompt: Tensor | None) -> Tensor:
@@ -289,7 +333,7 @@ def rollouts(generator: AutoregressiveGenerator, noise: Tensor, tokens: Tensor, 
     state, last = generator.start(noise), torch.full_like(tokens[:, 0], BOS)
     for position in range(length):
         logits, state = generator.step(last, state)
-        drawn = draw(log_probabilities(logits[len(prefixes) :]))
+        (drawn,), _ = draw(logits[len(prefixes) :])
         entries[open_entries, position] = drawn
         last = torch.cat([tokens[prefixes, position], drawn])
         goes_on = last != EOS
