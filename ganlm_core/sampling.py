@@ -47,6 +47,9 @@ BLOCK = 128
 
 LOG2_E = math.log2(math.e)
 
+BELOW_ONE = 1 - 2**-23
+"""The product of this and any number is less than the number, in float32 too."""
+
 LOGITS = 2**22
 """Logits that a likelihood computes at once. The system takes back an allocation of more than 32 MB as soon as it is
 freed and clears it for the next one, which doubles the time of a likelihood over thousands of words."""
@@ -106,23 +109,18 @@ def draw(
     uniform = torch.rand((samples, *logits.shape[:-1]), generator=rng, device=logits.device).movedim(0, -1)
     if logits.shape[-1] < LARGE:
         distribution = log_probabilities(logits, policy)
-        ids = _search(distribution.exp().cumsum(dim=-1), uniform)
+        cumulative = distribution.exp().cumsum(dim=-1)
+        ids = _search(cumulative, uniform * cumulative[..., -1:])
         log_probs = distribution.gather(-1, ids)
     else:  # without a policy the search hides the special words itself, which saves a pass over all words
         ids, log_probs = _search_blocks(logits.float() if policy == PLAIN else _under(policy, logits), uniform)
     return ids.movedim(-1, 0), log_probs.movedim(-1, 0)
 
 
-def _search(cumulative: Tensor, uniform: Tensor) -> Tensor:
-    """The words in whose shares of the cumulative weights (..., V) the numbers (..., samples) from 0 to 1 fall."""
-    return _search_weight(cumulative, uniform * cumulative[..., -1:])
-
-
-def _search_weight(cumulative: Tensor, weight: Tensor) -> Tensor:
-    """As :func:`_search`, the numbers not as shares of the whole weight."""
-    total = cumulative[..., -1:]
+def _search(cumulative: Tensor, weight: Tensor) -> Tensor:
+    """The words in whose shares of the cumulative weights (..., V) the weights (..., samples) fall."""
     # One that was rounded up to the whole would fall behind the last word that has any weight.
-    weight = torch.minimum(weight, torch.nextafter(total, torch.zeros_like(total)))
+    weight = torch.minimum(weight, cumulative[..., -1:] * BELOW_ONE)
     return torch.searchsorted(cumulative, weight.contiguous(), right=True)
 
 
@@ -141,10 +139,10 @@ def _search_blocks(logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
     cumulative = blocks.sum(dim=-1).cumsum(dim=-1)
     total = cumulative[..., -1:]
     weight = uniform * total
-    block = _search_weight(cumulative, weight)
+    block = _search(cumulative, weight)
     weight = weight - F.pad(cumulative, (1, 0)).gather(-1, block)
-    within = blocks.take_along_dim(block.unsqueeze(-1), dim=-2).cumsum(dim=-1)
-    ids = block * BLOCK + _search_weight(within, weight.unsqueeze(-1)).squeeze(-1)
+    within = blocks.gather(-2, block.unsqueeze(-1).expand(*block.shape, BLOCK)).cumsum(dim=-1)
+    ids = block * BLOCK + _search(within, weight.unsqueeze(-1)).squeeze(-1)
     return ids, logits.gather(-1, ids) - highest - total.log()
 
 
@@ -199,8 +197,9 @@ def _one_by_one(
         if len(rows) == 0:
             break
         logits, state = generator.step(last, state)
-        (last,), (log_probs[rows, position],) = draw(logits, policy, rng)
-        tokens[rows, position] = last
+        (last,), (found,) = draw(logits, policy, rng)
+        tokens[:, position].scatter_(0, rows, last)
+        log_probs[:, position].scatter_(0, rows, found)
         goes_on = last != EOS
     return tokens, log_probs
 
@@ -332,8 +331,7 @@ def rollouts(generator: AutoregressiveGenerator, noise: Tensor, tokens: Tensor, 
     open_entries = prefixes[:0]  # the rows of entries that have not ended
     state, last = generator.start(noise), torch.full_like(tokens[:, 0], BOS)
     for position in range(length):
-        logits, state = generator.step(last, state)
-        (drawn,), _ = draw(logits[len(prefixes) :])
+        drawn, state = _next_words(generator, last, state, len(prefixes))
         entries[open_entries, position] = drawn
         last = torch.cat([tokens[prefixes, position], drawn])
         goes_on = last != EOS
@@ -348,17 +346,36 @@ def rollouts(generator: AutoregressiveGenerator, noise: Tensor, tokens: Tensor, 
     return completed
 
 
+def _next_words(
+    generator: AutoregressiveGenerator, last: Tensor, state: State, given: int
+) -> tuple[Tensor, State]:
+    """What comes after the last words (B,), drawn for all rows but the ``given`` first; and the state after these.
+
+    No more rows at once than give LOGITS: for thousands of words, parts of the batch cost half as much as the whole.
+    """
+    rows = max(1, LOGITS // generator.shape.vocabulary)
+    drawn, states = [], []
+    for first in range(0, len(last), rows):
+        part = slice(first, first + rows)
+        logits, after = generator.step(last[part], map_state(lambda each: each[part], state))  # noqa: B023
+        (words,), _ = draw(logits[max(0, given - first) :])
+        drawn.append(words)
+        states.append(after)
+    return torch.cat(drawn), states[0] if len(states) == 1 else map_state(lambda *parts: torch.cat(parts), *states)
+
+
 def select_rows(state: State, rows: Tensor) -> State:
     """The state of these rows of the batch, in this order, or of those where a mask is true."""
     return map_state(lambda part: part[rows], state)
 
 
-def map_state(function: Callable[[Tensor], Tensor], state: State) -> State:
-    """The state with ``function`` applied to each of its tensors."""
+def map_state(function: Callable[..., Tensor], *states: State) -> State:
+    """The state with ``function`` applied to each of its tensors, or to those of several states in the same place."""
+    state = states[0]
     if isinstance(state, Tensor):
-        return function(state)
+        return function(*states)
     if isinstance(state, dict):
-        return {key: map_state(function, part) for key, part in state.items()}
+        return {key: map_state(function, *(each[key] for each in states)) for key in state}
     if isinstance(state, tuple | list):
-        return type(state)(map_state(function, part) for part in state)
+        return type(state)(map_state(function, *parts) for parts in zip(*states, strict=True))
     raise TypeError(f"a state holds tensors in tuples, lists and dicts; this one has {type(state).__name__}")

@@ -13,6 +13,7 @@ from ganlm_core.layers import (
     output_layer,
 )
 from ganlm_core.protocol import Discriminator, Generator, Shape
+from ganlm_core.sampling import LARGE
 
 
 class ResidualBlock(nn.Module):
@@ -149,7 +150,12 @@ class ConvDiscriminator(Discriminator):
         self.output = nn.Linear(size, 1)
 
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
-        return self.read(self.embedding(sequence), mask)
+        # Sums of a table round otherwise, and small vocabularies keep what is on record of them, to the last bit.
+        large = sequence.numel() > self.shape.vocabulary >= LARGE
+        if not large or sequence.is_floating_point() or torch.is_grad_enabled():
+            return self.read(self.embedding(sequence), mask)
+        weight = self.embedding.weight
+        return self._merge([strongest_by_table(each, weight, sequence, mask) for each in self.convolutions])
 
     def read(self, embedded: Tensor, mask: Tensor) -> Tensor:
         """Embedded tokens (B, T, E) with their mask (B, T) to features (B, F)."""
@@ -158,10 +164,30 @@ class ConvDiscriminator(Discriminator):
             max_over_time(convolution(inputs).transpose(1, 2), windows(mask, width))
             for width, convolution in zip(self.widths, self.convolutions, strict=True)
         ]
+        return self._merge(strongest)
+
+    def _merge(self, strongest: list[Tensor]) -> Tensor:
         return self.highway(F.leaky_relu(torch.cat(strongest, dim=1), 0.2))
 
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
         return self.output(self.dropout(self.features(sequence, mask))).squeeze(-1)
+
+
+def strongest_by_table(convolution: nn.Module, embedding: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+    """The filters' strongest answers (B, F) to any window of ids (B, T) that touches the mask, without a convolution.
+
+    What each of the V words adds to an answer, at each place of a window, is in a table, and a window is the sum of as
+    many of its rows. Which pays where there are more words to read than in the vocabulary.
+    """
+    assert isinstance(convolution, nn.Conv1d) and convolution.bias is not None
+    hidden, width = len(embedding), convolution.kernel_size[0]
+    table = torch.einsum("ve,few->wvf", F.pad(embedding, (0, 0, 0, 1)), convolution.weight)
+    ids = F.pad(torch.where(mask, ids, hidden), (width - 1, width - 1), value=hidden).unfold(1, width, 1)
+    # A window beyond the end is not to win, so it becomes the first, which touches the sequence whatever its length.
+    ids = torch.where(windows(mask, width).unsqueeze(-1), ids, ids[:, :1])
+    rows = ids + torch.arange(width, device=ids.device) * (hidden + 1)
+    answers = F.embedding_bag(rows.flatten(0, 1), table.flatten(0, 1), mode="sum").unflatten(0, rows.shape[:2])
+    return (answers.amax(dim=1) + convolution.bias).masked_fill(~mask.any(dim=1, keepdim=True), 0)
 
 
 def windows(mask: Tensor, width: int) -> Tensor:

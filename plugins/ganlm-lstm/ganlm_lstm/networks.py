@@ -10,6 +10,7 @@ from ganlm_core.layers import (
     output_layer,
 )
 from ganlm_core.protocol import Discriminator, Shape
+from ganlm_core.sampling import LARGE
 from ganlm_lstm.options import LSTMDiscriminatorOptions, LSTMGeneratorOptions
 
 LSTMState = tuple[Tensor, Tensor]
@@ -27,6 +28,16 @@ def recur(lstm: nn.LSTM, states: Tensor, start: LSTMState, twice: bool = False) 
     dtype = next(lstm.parameters()).dtype
     with torch.autocast(states.device.type, enabled=False), torch.backends.cudnn.flags(enabled=False):
         return _run(lstm, states.to(dtype), (start[0].to(dtype), start[1].to(dtype)))
+
+
+def cells(lstm: nn.LSTM, states: Tensor, start: LSTMState) -> tuple[Tensor, LSTMState]:
+    """As :func:`recur` for one position, states (B, I) to (B, H), without dropout: a third of the time."""
+    hiddens, memories = [], []
+    for layer, (hidden, memory) in enumerate(zip(start[0].unbind(1), start[1].unbind(1), strict=True)):
+        states, memory = torch.lstm_cell(states, (hidden, memory), *lstm.all_weights[layer])
+        hiddens.append(states)
+        memories.append(memory)
+    return states, (torch.stack(hiddens, dim=1), torch.stack(memories, dim=1))
 
 
 def _run(lstm: nn.LSTM, states: Tensor, start: LSTMState) -> tuple[Tensor, LSTMState]:
@@ -57,12 +68,23 @@ class LSTMGenerator(StatefulGenerator):
         hidden, cell = self.initial(noise).unflatten(1, (self.lstm.num_layers, -1)).chunk(2, dim=-1)
         return hidden, cell
 
+    def step(self, tokens: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+        learns = torch.is_grad_enabled() or (self.training and self.dropout.p > 0)
+        # Cells round otherwise, and what a seed draws from a small vocabulary is on record to the last bit.
+        if learns or self.shape.vocabulary < LARGE:
+            return super().step(tokens, state)
+        states, state = cells(self.lstm, self.embedding(tokens), state)
+        return self.logits(states), state
+
     def advance(self, tokens: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
         states, state = recur(self.lstm, self.dropout(self.embedding(tokens)), state)
+        return self.logits(states), state
+
+    def logits(self, states: Tensor) -> Tensor:
         logits = self.output(self.dropout(states))
         if self.tied:
             logits = logits @ self.embedding.weight.T
-        return logits + self.prior, state
+        return logits + self.prior
 
 
 class LSTMDiscriminator(Discriminator):
