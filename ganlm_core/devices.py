@@ -10,7 +10,11 @@ from ganlm_core.errors import UsageError
 
 
 def pick_device(name: str) -> torch.device:
-    """``auto`` takes CUDA, then MPS, then the CPU. Raises UsageError for a device that is not there."""
+    """``auto`` takes CUDA, then MPS, then the CPU. Raises UsageError for a device that is not there.
+
+    Whoever picks one is about to compute: the process keeps its memory from here on.
+    """
+    keep_memory()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
@@ -39,18 +43,18 @@ def arithmetic(device: torch.device, precision: str) -> AbstractContextManager[o
     return torch.autocast("cuda", dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
-def keep_memory() -> None:
-    """Let the process keep the memory of tensors that it freed, for the next ones.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Settings in glibc's malloc.h."""
 
-    The C library of Linux gives it back to the system at once and gets it back cleared, page by page: drawing words
-    from a vocabulary of 5,000 then takes three times as long. Elsewhere nothing happens.
+
+def keep_memory() -> None:
+    """Let the process keep what memory it freed, for its next tensors.
+
+    The C library of Linux gives that of large ones back to the system, which clears it, page by page, when it is asked
+    for again: that took two thirds of the time of drawing from a vocabulary of 5,000. Elsewhere nothing happens.
     """
     if sys.platform == "linux":
-        with suppress(OSError, AttributeError):  # another C library
+        with suppress(OSError, AttributeError):  # a C library without these settings
             mallopt = ctypes.CDLL(None).mallopt
-            mallopt(_MMAP_THRESHOLD, 2**25)
+            mallopt(_MMAP_THRESHOLD, 2**25)  # 32 MB, the most it takes
             mallopt(_TRIM_THRESHOLD, 2**30)
-
-
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""The names of the settings in glibc's malloc.h; 32 MB is the most that it takes for the second."""

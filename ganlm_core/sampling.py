@@ -260,9 +260,7 @@ def relaxed_sample(
     """
 
     def choose(logits: Tensor) -> tuple[Tensor, Tensor]:
-        scores = _without_specials(logits.float())
-        if gumbel:
-            scores = scores - (-torch.rand_like(scores).log()).log()
+        scores = logits.float() - _minus_gumbel(logits) if gumbel else _without_specials(logits.float())
         soft = (scores / temperature).softmax(dim=-1)
         ids = soft.argmax(dim=-1)
         relaxed = _straight_through(soft, ids) if hard else soft
@@ -273,6 +271,13 @@ def relaxed_sample(
     mask = mask_of(ids)
     padding = F.one_hot(torch.tensor(PAD, device=noise.device), sequence.shape[-1])
     return Sequences(torch.where(mask[..., None], sequence, padding.to(sequence.dtype)), mask)
+
+
+def _minus_gumbel(logits: Tensor) -> Tensor:
+    """Gumbel noise (..., V) to subtract from logits; so much of it that the special words are never drawn."""
+    noise = torch.rand_like(logits, dtype=torch.float32).log_().neg_().log_()
+    noise[..., : BOS + 1] = torch.inf
+    return noise
 
 
 def _straight_through(soft: Tensor, ids: Tensor) -> Tensor:
@@ -346,9 +351,7 @@ def rollouts(generator: AutoregressiveGenerator, noise: Tensor, tokens: Tensor, 
     return completed
 
 
-def _next_words(
-    generator: AutoregressiveGenerator, last: Tensor, state: State, given: int
-) -> tuple[Tensor, State]:
+def _next_words(generator: AutoregressiveGenerator, last: Tensor, state: State, given: int) -> tuple[Tensor, State]:
     """What comes after the last words (B,), drawn for all rows but the ``given`` first; and the state after these.
 
     No more rows at once than give LOGITS: for thousands of words, parts of the batch cost half as much as the whole.

@@ -65,6 +65,7 @@ LEVELS = (
         "sources",
         "rows",
         "report",
+        "speed",
     ),
     ("cli", "__main__"),
 )

@@ -55,33 +55,66 @@ def fixed_uniform(monkeypatch: pytest.MonkeyPatch, value: float) -> None:
     monkeypatch.setattr(torch, "rand", lambda size, **_: torch.full(size, value))
 
 
-def test_words_are_drawn_as_often_as_they_are_probable() -> None:
-    probabilities = torch.tensor([0.0, 0.1, 0.0, 0.6, 0.3, 0.0])
-    drawn = sampling.draw(probabilities.log().expand(DRAWS, -1), torch.Generator().manual_seed(0))
-    assert chi_square(drawn.bincount(minlength=6), probabilities) > UNLIKELY
+def spread(probabilities: list[float], words: int) -> Tensor:
+    """Logits of a vocabulary of so many words, in which these probabilities are equally far apart."""
+    logits = torch.full((words,), -INFINITY)
+    logits[torch.linspace(EOS, words - 1, len(probabilities)).long()] = torch.tensor(probabilities).log()
+    return logits
+
+
+@pytest.fixture(params=[6, 1024, 5000], ids=["plain search", "whole blocks", "part of a block"])
+def words(request: pytest.FixtureRequest) -> int:
+    """Sizes of vocabularies on both sides of the one from which on they are searched in blocks."""
+    return int(request.param)
+
+
+def test_words_are_drawn_as_often_as_they_are_probable(words: int) -> None:
+    logits = spread([0.1, 0.0, 0.6, 0.3], words)
+    logits[[PAD, BOS]] = 50.0
+    (drawn,), _ = sampling.draw(logits.expand(DRAWS, -1), rng=torch.Generator().manual_seed(0))
+    probabilities = logits.exp().index_fill(0, torch.tensor([PAD, BOS]), 0.0)
+    assert chi_square(drawn.bincount(minlength=words), probabilities) > UNLIKELY
 
 
 @pytest.mark.parametrize(
-    ("uniform", "word"),
-    [(0.0, 1), (0.2499, 1), (0.25, 3), (0.4999, 3), (0.5, 4), (1 - 2**-24, 4), (1.0, 4)],
+    ("uniform", "place"),
+    [(0.0, 0), (0.2499, 0), (0.25, 2), (0.4999, 2), (0.5, 3), (1 - 2**-24, 3), (1.0, 3)],
 )
-def test_the_edges_of_the_inverse_cdf(monkeypatch: pytest.MonkeyPatch, uniform: float, word: int) -> None:
+def test_the_edges_of_the_inverse_cdf(monkeypatch: pytest.MonkeyPatch, words: int, uniform: float, place: int) -> None:
     """Intervals are closed below and open above; even a device that gives a one, as some do, draws a possible word."""
     fixed_uniform(monkeypatch, uniform)
-    assert sampling.draw(torch.tensor([0.0, 0.25, 0.0, 0.25, 0.5, 0.0]).log()).item() == word
+    ids, _ = sampling.draw(spread([0.25, 0.0, 0.25, 0.5], words))
+    assert ids.item() == torch.linspace(EOS, words - 1, 4).long()[place]
 
 
-def test_drawing_needs_no_exact_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drawing_needs_no_exact_sum(monkeypatch: pytest.MonkeyPatch, words: int) -> None:
     """Probabilities whose sum was rounded away from one are shares of that sum."""
     fixed_uniform(monkeypatch, 0.5)
-    assert sampling.draw(torch.tensor([0.125, 0.125, 0.125]).log()).item() == 1
+    ids, _ = sampling.draw(spread([0.125, 0.125, 0.125], words))
+    assert ids.item() == torch.linspace(EOS, words - 1, 3).long()[1]
 
 
-def test_every_leading_dimension_is_drawn_for() -> None:
-    certain = torch.full((2, 3, 6), -INFINITY)
-    ids = torch.tensor([[2, 3, 4], [5, 2, 3]])
+def test_every_leading_dimension_is_drawn_for(words: int) -> None:
+    certain = torch.full((2, 3, words), -INFINITY)
+    ids = torch.tensor([[2, 3, 4], [5, 2, words - 1]])
     certain.scatter_(-1, ids[..., None], 0.0)
-    assert sampling.draw(certain).equal(ids)
+    drawn, log_probs = sampling.draw(certain, samples=4)
+    assert drawn.equal(ids.expand(4, -1, -1))
+    assert (log_probs == 0).all()
+
+
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
+def test_the_search_in_blocks_draws_what_the_search_of_all_words_does(
+    monkeypatch: pytest.MonkeyPatch, policy: Policy
+) -> None:
+    """From the same random numbers, but for words at whose edges the number falls, for sums are rounded otherwise."""
+    logits = 3 * torch.randn(500, 3000, generator=torch.Generator().manual_seed(0))
+    blocks, block_log_probs = sampling.draw(logits, policy, torch.Generator().manual_seed(1), samples=2)
+    monkeypatch.setattr(sampling, "LARGE", 10_000)
+    plain, log_probs = sampling.draw(logits, policy, torch.Generator().manual_seed(1), samples=2)
+    assert (blocks == plain).float().mean() > 0.995
+    same = blocks == plain
+    torch.testing.assert_close(block_log_probs[same], log_probs[same], atol=1e-5, rtol=1e-5)
 
 
 def probabilities(logits: list[float], **policy: Any) -> list[float]:
@@ -455,6 +488,17 @@ def test_completions_are_as_frequent_as_the_conditional_probabilities_say(tokens
             assert chi_square(count(completed[kept - 1, :, row], every), conditional) > UNLIKELY
 
 
+def test_rollouts_in_parts_are_those_of_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator, noise = make(TinyGenerator), torch.randn(4, SHAPE.noise)
+    assert isinstance(generator, AutoregressiveGenerator)
+    tokens, found = torch.tensor([[3, 4, 5], [5, 3, EOS], [4, EOS, PAD], [4, 4, 4]]), []
+    for rows in (1000, 3):
+        monkeypatch.setattr(sampling, "LOGITS", rows * SHAPE.vocabulary)
+        torch.manual_seed(0)
+        found.append(sampling.rollouts(generator, noise, tokens, 50))
+    assert found[0].equal(found[1])
+
+
 def test_what_has_ended_is_not_completed() -> None:
     ended = torch.tensor([[EOS, PAD, PAD], [3, EOS, PAD]])
     completed = sampling.rollouts(make(TinyGenerator), torch.randn(2, SHAPE.noise), ended, 50)  # type: ignore[arg-type]
@@ -476,6 +520,12 @@ def test_map_state_reaches_every_tensor_and_keeps_the_containers() -> None:
     assert doubled["cell"][0].tolist() == [2, 2]
     assert doubled["cell"][1][0].tolist() == [1]
     assert doubled["none"] == ()
+
+
+def test_map_state_joins_states_of_one_form() -> None:
+    one, other = ({"cell": (torch.full((2,), value), [])} for value in (1.0, 2.0))
+    joined = sampling.map_state(lambda *parts: torch.cat(parts), one, other)
+    assert joined["cell"][0].tolist() == [1, 1, 2, 2] and joined["cell"][1] == []
 
 
 def test_map_state_names_what_it_does_not_know() -> None:

@@ -1,4 +1,4 @@
-"""Text GANs as tutorials and public toolkits write them: what :mod:`ganlm_core.speed` is compared with.
+"""Text GANs as tutorials and public toolkits write them: what :mod:`ganlm_core.speed.works` is compared with.
 
 Plain on purpose, and no slower than need be: nothing is computed twice but what the method as it is usually written
 computes twice. Letters as in :mod:`ganlm_core.protocol`. Sentences have one length here, as they have there.
@@ -10,6 +10,9 @@ from torch.nn import functional as F
 
 from ganlm_core.protocol import BOS, AutoregressiveGenerator, Discriminator, Generator
 
+State = tuple[Tensor, Tensor]
+"""The hidden and the cell state of an LSTM."""
+
 
 class LSTM(nn.Module):
     """SeqGAN's generator (Yu et al. 2017, section 3.3)."""
@@ -20,7 +23,9 @@ class LSTM(nn.Module):
         self.lstm = nn.LSTM(embedding_size, hidden_size, batch_first=True)
         self.output = nn.Linear(hidden_size, vocabulary)
 
-    def forward(self, words: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(
+        self, words: Tensor, state: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Ids (B, T) to log-probabilities (B, T, V) of the next ones, and the state after them."""
         states, state = self.lstm(self.embedding(words), state)
         return self.output(states).log_softmax(dim=-1), state
@@ -47,7 +52,9 @@ class TextCNN(nn.Module):
         super().__init__()
         size = filters * len(widths)
         self.embedding = nn.Embedding(vocabulary, embedding_size)
-        self.convolutions = nn.ModuleList(nn.Conv1d(embedding_size, filters, width, padding=width - 1) for width in widths)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(embedding_size, filters, width, padding=width - 1) for width in widths
+        )
         self.transform, self.gate = nn.Linear(size, size), nn.Linear(size, size)
         self.output = nn.Linear(size, 1)
 
