@@ -15,7 +15,7 @@ class Skipped(Exception):
     """A check has nothing to say here; the message says why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Case:
     """A component, what its options are beside their defaults, and the host that has the recipes around it."""
 
@@ -26,6 +26,9 @@ class Case:
     def __str__(self) -> str:
         changes = ", ".join(f"{name}={value}" for name, value in self.changes.items())
         return f"{self.spec.kind} '{self.spec.name}'{f' with {changes}' if changes else ''}"
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
 
     @property
     def id(self) -> str:
@@ -57,5 +60,6 @@ class Case:
 
     def expect(self, condition: Any, advice: str) -> None:
         """``advice`` goes on from the component's name and says what its author should change."""
+        __tracebackhide__ = True  # pytest then shows the line of the check
         if not condition:
             raise AssertionError(f"{self} {advice}")

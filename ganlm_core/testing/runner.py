@@ -52,6 +52,7 @@ class Check:
 
     def __call__(self, case: Case) -> None:
         """Raises AssertionError, also for whatever the component itself raises, and Skipped."""
+        __tracebackhide__ = True
         if _NEEDS_A_DEFAULT in case.spec.exceptions and not case.changes and self.function not in _WITHOUT_BUILDING:
             raise Skipped("it cannot be built without options")
         try:
@@ -77,6 +78,7 @@ class Check:
         return [check for check in self.after if not exceptions.keys() & {self.name, check.name}]
 
     def _try(self, case: Case) -> None:
+        __tracebackhide__ = True
         try:
             with torch.random.fork_rng(devices=[]):
                 self.function(case)
@@ -205,6 +207,7 @@ def _skipping(check: Check) -> Callable[[Case], None]:
     def run(case: Case) -> None:
         import pytest
 
+        __tracebackhide__ = True
         try:
             check(case)
         except Skipped as reason:
