@@ -130,10 +130,10 @@ def missing_target(target: str) -> str:
         tree = ast.parse(Path(spec.origin).read_bytes(), spec.origin)
     except (ImportError, SyntaxError, ValueError) as error:
         return describe(error)
-    names = {name for node in ast.walk(tree) for name in _names_bound(node)}
-    if names & {attribute, "*", "__getattr__"}:
+    if {name for node in ast.walk(tree) for name in _names_bound(node)} & {attribute, "*", "__getattr__"}:
         return ""
-    return f"{spec.origin} has no {attribute}{did_you_mean(attribute, sorted(names))}"
+    written = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    return f"{spec.origin} has no {attribute}{did_you_mean(attribute, written)}"
 
 
 def _names_bound(node: Any) -> list[str]:

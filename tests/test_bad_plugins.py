@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ganlm_core.components import KINDS
 from ganlm_core.plugins import default_host
-from tests.installed import ganlm, install
+from tests.installed import Told, ganlm, install
 
 HANG = "import time; time.sleep(600)"
 LIMIT = 3
@@ -128,27 +129,41 @@ BAD: dict[str, tuple[str, str, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_a_bad_plugin_is_told_and_leaves_names_and_help_alone(name: str, tmp_path: Path) -> None:
-    source, status, reason = BAD[name]
-    install(tmp_path, f"ganlm-bad-{name}", source)
-    limits = {"GANLM_PLUGIN_TIMEOUT": str(LIMIT)} if HANG in source else {}
-    plugins, help, listing = ganlm(tmp_path, ["plugins", "--json"], ["--help"], ["list", "--json"], **limits)
-    assert (help.code, listing.code, plugins.code) == (0, 0, 0)
-    assert (help.err, listing.err, plugins.err) == ("", "", "")
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All of them side by side: each must leave alone the others too."""
+    site = tmp_path_factory.mktemp("site")
+    for name, (source, _, _) in BAD.items():
+        install(site, f"ganlm-bad-{name}", source)
+    return site
+
+
+@pytest.fixture(scope="module")
+def told(site: Path) -> list[Told]:
+    """What names and help say in one process, and the health of the plugins in another: a module prints only once."""
+    limit = {"GANLM_PLUGIN_TIMEOUT": str(LIMIT)}
+    return [*ganlm(site, ["--help"], ["list", "--json"], **limit), *ganlm(site, ["plugins", "--json"], **limit)]
+
+
+def test_names_and_help_are_as_they_were(told: list[Told]) -> None:
+    assert [(each.code, each.err) for each in told] == [(0, "")] * 3
+    help, listing, _ = told
     assert "train a generator against a discriminator" in help.out
     listed = {(one["kind"], one["name"]) for one in json.loads(listing.out)}
-    assert listed >= {("generator", one) for one in default_host().specs("generator")}
-    (found,) = [one for one in json.loads(plugins.out) if one["name"] == f"ganlm-bad-{name}"]
+    host = default_host()
+    assert listed >= {(kind, name) for kind in KINDS for name in host.specs(kind)}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_plugin_is_told_with_the_reason(name: str, told: list[Told]) -> None:
+    _, status, reason = BAD[name]
+    (found,) = [one for one in json.loads(told[-1].out) if one["name"] == f"ganlm-bad-{name}"]
     assert (found["distribution"], found["version"], found["status"]) == (f"ganlm-bad-{name}", "2.5", status)
     assert re.fullmatch(reason, found["reason"])
 
 
 @pytest.mark.slow
-def test_a_run_beside_all_bad_plugins_finishes_and_those_that_use_one_are_told(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    for name, (source, _, _) in BAD.items():
-        install(site, f"ganlm-bad-{name}", source)
+def test_a_run_beside_all_bad_plugins_finishes_and_those_that_use_one_are_told(site: Path, tmp_path: Path) -> None:
     used, without, tired, promised, broken, scored, doctor = ganlm(
         site,
         ["run", *TINY, "--out", "run"],

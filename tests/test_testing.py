@@ -100,12 +100,13 @@ def test_an_exception_to_no_check_is_refused() -> None:
 
 def test_what_follows_from_a_failure_is_not_held_against_a_component() -> None:
     """A generator of the wrong shape fails at every other thing that is asked of its logits."""
-    found = statuses(mutant("generator", f"{mutants.generators.__name__}:WrongShape"))
+    target, options = f"{mutants.generators.__name__}:WrongShape", mutants.components.Size
+    found = statuses(mutant("generator", target, options))
     failed = [check for check, (status, _) in found.items() if status == "failed"]
     skipped = {told for status, told in found.values() if status == "skipped"}
     assert failed == ["check_light_import", "check_shapes"]
     assert "check_shapes comes first" in skipped
-    expected = mutant("generator", f"{mutants.generators.__name__}:WrongShape", exceptions={"check_causal": "so it is"})
+    expected = mutant("generator", target, options, exceptions={"check_causal": "so it is"})
     assert statuses(expected)["check_causal"] == ("excepted", "so it is")
 
 
