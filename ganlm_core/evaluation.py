@@ -1,10 +1,10 @@
 """One protocol for every subject: the generator, real held-out text, and the floors that all must beat."""
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 
 import torch
 from torch import Tensor, nn
@@ -129,19 +129,32 @@ class Judge:
         subject = self.written(generator, n)
         return self.judge(subject), list(subject.texts)
 
-    def written(self, generator: Generator, n: int, policy: Policy = PLAIN) -> Subject:
-        """``n`` sentences drawn from a generator. Its likelihood is that of the distribution they are drawn from."""
+    def written(self, generator: Generator, n: int) -> Subject:
+        """``n`` sentences drawn from a generator at temperature 1."""
+        return next(self.curve(generator, n, [PLAIN]))
+
+    def curve(self, generator: Generator, n: int, policies: Sequence[Policy]) -> Iterator[Subject]:
+        """``n`` sentences drawn from a generator under each policy, when they are asked for.
+
+        The likelihood of each is that of the distribution they are drawn from. All come from one pass over the held-out
+        text, because policies differ only in what they make of the same logits.
+        """
 
         @cache
-        def likelihood(held_out: tuple[str, ...]) -> Likelihood:
+        def likelihoods(held_out: tuple[str, ...]) -> list[Likelihood]:
             tokens, _ = self.tokenizer.encode(held_out, self.shape.length)
             count, draws = int(mask_of(tokens).sum()), NOISE_DRAWS if self.shape.noise else 0
             with evaluating(generator):
-                return Likelihood(nll_bound(generator, tokens, self.seed, policy=policy), count, len(tokens), draws)
+                bounds = nll_bounds(generator, tokens, self.seed, policies)
+            return [Likelihood(bound, count, len(tokens), draws) for bound in bounds]
 
-        with evaluating(generator):
-            texts = self._draw(generator, n, policy)
-        return Subject(texts, likelihood if generator.autoregressive else None, self.corpus.test)
+        def likelihood(place: int, held_out: tuple[str, ...]) -> Likelihood:
+            return likelihoods(held_out)[place]
+
+        for place, policy in enumerate(policies):
+            with evaluating(generator):
+                texts = self._draw(generator, n, policy)
+            yield Subject(texts, partial(likelihood, place) if generator.autoregressive else None, self.corpus.test)
 
     def references(self, n: int, log_frequencies: Tensor) -> dict[str, Subject]:
         """The rows that every table has beside the models: a ceiling, what chance would have, and two floors.
@@ -201,27 +214,33 @@ def evaluating(network: nn.Module) -> Iterator[None]:
         network.train(was_training)
 
 
-@torch.no_grad()
-def nll_bound(
-    generator: Generator, tokens: Tensor, seed: int, draws: int = NOISE_DRAWS, policy: Policy = PLAIN
-) -> float:
-    """An upper bound on -log p(x) of ids (N, T), in nats per token; exact for generators without noise.
+def nll_bound(generator: Generator, tokens: Tensor, seed: int, draws: int = NOISE_DRAWS) -> float:
+    """As :func:`nll_bounds`, of sampling at temperature 1."""
+    return nll_bounds(generator, tokens, seed, [PLAIN], draws)[0]
 
-    The mean of minus :func:`ganlm_core.sampling.log_marginal`, with ``draws`` draws of the noise. p is that of
-    sampling under the ``policy``.
+
+@torch.no_grad()
+def nll_bounds(
+    generator: Generator, tokens: Tensor, seed: int, policies: Sequence[Policy], draws: int = NOISE_DRAWS
+) -> list[float]:
+    """Upper bounds on -log p(x) of ids (N, T), in nats per token; exact for generators without noise.
+
+    The mean of minus :func:`ganlm_core.sampling.log_marginals`, with ``draws`` draws of the noise. p is that of
+    sampling under each of the ``policies``.
     """
     device = generator.prior.device
     rng = torch.Generator(device).manual_seed(seed)
     draws = draws if generator.shape.noise else 1
-    total, count = 0.0, 0
+    totals, count = [0.0] * len(policies), 0
     lengths = mask_of(tokens).sum(dim=1)
     for rows in lengths.argsort(stable=True).split(BATCH):  # sentences of about one length: little padding to compute
         part = tokens[rows, : lengths[rows].max()].to(device)
         mask = mask_of(part)
         noise = torch.randn(draws, len(part), generator.shape.noise, generator=rng, device=device)
-        total -= sampling.log_marginal(generator, noise, part, mask, policy).sum().item()
+        found = sampling.log_marginals(generator, noise, part, mask, policies)
+        totals = [total - scores.sum().item() for total, scores in zip(totals, found, strict=True)]
         count += int(mask.sum())
-    return total / count
+    return [total / count for total in totals]
 
 
 def round_values(values: Mapping[str, float]) -> Values:

@@ -89,10 +89,11 @@ def _subjects(
             yield row, Subject(spread(source.texts, n), references=judge.corpus.test)
             continue
         own = replace(judge, tokenizer=source.model.tokenizer, shape=source.model.shape)
+        curve = own.curve(source.model.generator, n, [Policy(temperature) for temperature in temperatures])
         for temperature in temperatures:
             row = replace(row, temperature=temperature)
             tell(f"drawing {n:,} sentences from {_name(row)}")
-            yield row, own.written(source.model.generator, n, Policy(temperature))
+            yield row, next(curve)
     tokens, _ = judge.tokenizer.encode(judge.corpus.train, judge.shape.length)
     frequencies = log_frequencies(token_counts(tokens, judge.shape).sum(dim=0))
     for kind, subject in judge.references(n, frequencies).items():

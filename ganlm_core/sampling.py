@@ -5,7 +5,7 @@ likelihood. After ``<eos>`` a sequence is padded, and the padding has log-probab
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -296,22 +296,31 @@ def log_likelihood(generator: Generator, noise: Tensor, tokens: Tensor, mask: Te
     return of_tokens(log_probabilities(generator(noise, tokens), policy), tokens, mask)
 
 
-@torch.no_grad()
 def log_marginal(generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor, policy: Policy = PLAIN) -> Tensor:
-    """log of the mean of p(tokens | noise) over K draws of the noise (K, B, Z), for ids (B, T): (B,).
+    """As :func:`log_marginals` under one policy: (B,)."""
+    return log_marginals(generator, noise, tokens, mask, [policy])[0]
+
+
+@torch.no_grad()
+def log_marginals(
+    generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor, policies: Sequence[Policy]
+) -> Tensor:
+    """log of the mean of p(tokens | noise) over K draws of the noise (K, B, Z), for ids (B, T): (policies, B).
 
     Exact for generators without noise. Otherwise by Jensen's inequality too low on average as log p(tokens), the less
     so the larger K (Burda et al. 2016, theorem 1, with the prior as the proposal).
     """
     lengths = mask.sum(dim=1)
-    scores = torch.empty(noise.shape[:2], device=tokens.device)
+    scores = torch.empty(len(policies), *noise.shape[:2], device=tokens.device)
     rows = max(1, LOGITS // (tokens.shape[1] * generator.shape.vocabulary))
     for part in lengths.argsort().split(rows):  # by length, so that little padding is scored
         upto = slice(int(lengths[part].max()))
         for k, each in enumerate(noise):
-            found = log_likelihood(generator, each[part], tokens[part, upto], mask[part, upto], policy)
-            scores[k, part] = found.sum(dim=1)
-    return scores.logsumexp(dim=0) - math.log(len(noise))
+            logits = generator(each[part], tokens[part, upto])
+            for place, policy in enumerate(policies):
+                found = of_tokens(log_probabilities(logits, policy), tokens[part, upto], mask[part, upto])
+                scores[place, k, part] = found.sum(dim=1)
+    return scores.logsumexp(dim=1) - math.log(len(noise))
 
 
 def of_tokens(distribution: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:

@@ -16,7 +16,8 @@ from ganlm_core.corpora import Corpus
 from ganlm_core.evaluation import Judge, nll_bound, round_values
 from ganlm_core.metrics import Conditions, Likelihood, Metric, Subject
 from ganlm_core.metrics.basic import Copies, Distinct, HeldOutLikelihood, Validity
-from ganlm_core.protocol import EOS, Generator, Shape
+from ganlm_core.protocol import EOS, Generator, Shape, mask_of
+from ganlm_core.sampling import PLAIN, Policy
 from ganlm_core.tokenizer import Tokenizer
 
 from .tiny import TinyGenerator, TinyOneShot, every_sequence, likelihoods
@@ -215,6 +216,22 @@ def test_a_generator_is_judged_by_as_many_sentences_as_were_asked_for() -> None:
     assert values["copied"] == sum(text in CORPUS.train for text in texts) / 300
     assert values["test_nll"] == nll_bound(generator, TOKENIZER.encode(CORPUS.test, SHAPE.length)[0], JUDGE.seed)
     assert texts[256:] != texts[:44]
+
+
+def test_a_curve_has_the_likelihood_under_every_policy_from_one_pass() -> None:
+    torch.manual_seed(0)
+    generator, policies = TinyGenerator(replace(SHAPE, noise=0)), [Policy(0.5), PLAIN, Policy(2.0)]
+    subjects = list(replace(JUDGE, shape=generator.shape).curve(generator, 20, policies))
+    assert len({tuple(each.texts) for each in subjects}) == len(policies)
+    tokens, _ = TOKENIZER.encode(CORPUS.test, SHAPE.length)
+    mask, logits = mask_of(tokens), generator(torch.zeros(len(tokens), 0), tokens)
+    passes = []
+    generator.register_forward_pre_hook(lambda *_: passes.append(1))
+    for each, policy in zip(subjects, policies, strict=True):
+        exact = -sampling.of_tokens(sampling.log_probabilities(logits, policy), tokens, mask).sum() / mask.sum()
+        assert each.likelihood is not None
+        assert each.likelihood(tuple(CORPUS.test)).nll_per_token == pytest.approx(exact.item(), rel=1e-5)
+    assert len(passes) == 1
 
 
 def test_the_seed_of_the_judge_fixes_the_sentences() -> None:

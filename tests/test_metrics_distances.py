@@ -63,6 +63,19 @@ def test_mauve_is_one_for_equals_and_for_strangers_what_integration_gives() -> N
     assert mauve(one, other) == pytest.approx(mauve(other, one))
 
 
+def test_mauve_is_that_of_its_authors_library() -> None:
+    """mauve-text 0.4.0 with faiss-cpu 1.15.1: ``compute_mauve(p_features=p, q_features=q, num_buckets=5, seed=1)``.
+
+    p and q are the features below: five clusters far from each other, which both ways of clustering find.
+    """
+    rng = np.random.RandomState(0)
+    shares = [40, 30, 20, 10, 0], [10, 20, 30, 20, 20]
+    p, q = (np.repeat(np.eye(5, 8), times, axis=0) + rng.normal(size=(100, 8)) / 100 for times in shares)
+    found = quantise(p, q, 5, np.random.RandomState(1))
+    assert sorted(zip(*found, strict=True)) == [(0.0, 0.2), (0.1, 0.2), (0.2, 0.3), (0.3, 0.2), (0.4, 0.1)]
+    assert mauve(*found) == pytest.approx(0.5227584260412119, rel=1e-12)
+
+
 def test_clusters_are_found_and_counted() -> None:
     rng = np.random.RandomState(0)
     centres = np.array([[10.0, 0.0, 0.0], [0.0, 10.0, 0.0], [0.0, 0.0, 10.0]])

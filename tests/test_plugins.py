@@ -67,7 +67,7 @@ def health_of(host: Host, name: str) -> tuple[str, str]:
 def test_the_built_in_plugins_come_first_and_are_well(install: Install) -> None:
     install(GOOD, name="aaa", distribution="aaa")
     health = Host.discover().health
-    built_in = {"core", "mlp", "lstm", "conv", "transformer", "relational", "leakgan"}
+    built_in = {"core", "mlp", "lstm", "conv", "transformer", "relational", "leakgan", "tensorboard"}
     first = health[: len(built_in)]
     assert {one.name for one in first} == built_in
     assert {(one.distribution, one.status) for one in first} == {("ganlm", "ok")}

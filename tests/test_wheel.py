@@ -10,7 +10,7 @@ import pytest
 from tests.environments import BUILDS, ROOT, build, call, new_environment
 
 PACKAGES = [ROOT / "ganlm_core", *sorted(ROOT.glob("plugins/ganlm-*/ganlm_*"))]
-BUILT_IN = {"core", "mlp", "lstm", "conv", "transformer", "relational", "leakgan"}
+BUILT_IN = {"core", "mlp", "lstm", "conv", "transformer", "relational", "leakgan", "tensorboard"}
 
 pytestmark = BUILDS
 

@@ -3,9 +3,11 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from ganlm_core.errors import DataError
+
+T = TypeVar("T")
 
 
 class Process(Protocol):
@@ -51,6 +53,6 @@ def split(name: str, texts: Iterable[str], process: Process | None = None, notes
     return Corpus(name, *parts, process=process, notes=notes)
 
 
-def spread(texts: Sequence[str], n: int) -> Sequence[str]:
+def spread(texts: Sequence[T], n: int) -> Sequence[T]:
     """``n`` of the texts or all there are, evenly spaced, because neighbours in a file are often alike."""
     return [texts[index * len(texts) // n] for index in range(n)] if len(texts) > n else texts

@@ -4,8 +4,11 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
+from itertools import chain
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from ganlm_core.components import Options
@@ -47,11 +50,12 @@ class HashedNgrams(Encoder):
     title = "hashed n-grams"
 
     def __call__(self, texts: Sequence[str], split: Split) -> Features:
-        return np.array([self._encode(split(text)) for text in texts]).reshape(len(texts), self.options.dimensions)
-
-    def _encode(self, tokens: Sequence[str]) -> Features:
-        rows = list(self._buckets(tokens))
-        return _vectors(self.options.dimensions)[rows].sum(axis=0) / max(1, len(rows)) ** 0.5
+        bags = [list(self._buckets(split(text))) for text in texts]
+        sizes = torch.tensor([len(bag) for bag in bags])
+        buckets = torch.tensor(list(chain.from_iterable(bags)), dtype=torch.int64)
+        vectors = torch.from_numpy(_vectors(self.options.dimensions))
+        sums = F.embedding_bag(buckets, vectors, sizes.cumsum(0) - sizes, mode="sum")
+        return (sums / sizes.clamp(min=1).double().sqrt()[:, None]).numpy()
 
     def _buckets(self, tokens: Sequence[str]) -> Iterator[int]:
         for n in range(1, self.options.orders + 1):

@@ -1,0 +1,51 @@
+"""The runs of ganlm in TensorBoard: an observer that writes event files where GANLM_TENSORBOARD names a folder."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ganlm_core.hookspecs import hookimpl
+
+FOLDER = "GANLM_TENSORBOARD"
+SHOWN = 8
+"""Sentences of each evaluation."""
+
+
+class Observer:
+    """Writes to a folder of the run's name; without the variable it writes nothing and imports nothing."""
+
+    def __init__(self) -> None:
+        self._writer: Any = None
+
+    @hookimpl
+    def ganlm_run_started(self, folder: Path) -> None:
+        if os.environ.get(FOLDER):
+            from ganlm_tensorboard.events import open_writer
+
+            self._writer = open_writer(Path(os.environ[FOLDER]) / folder.name)
+
+    @hookimpl
+    def ganlm_step_ended(self, step: int, metrics: Mapping[str, float]) -> None:
+        self._add("step", step, metrics)
+
+    @hookimpl
+    def ganlm_evaluated(self, step: int, evaluation: Mapping[str, float], samples: list[str]) -> None:
+        # Glances alone compare bigrams; the final evaluation has the last glance's step.
+        self._add("glance" if "bigram_divergence" in evaluation else "final", step, evaluation)
+        if self._writer is not None:
+            self._writer.add_text("samples", "\n\n".join(samples[:SHOWN]), step)
+
+    @hookimpl
+    def ganlm_run_ended(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self._writer = None
+
+    def _add(self, group: str, step: int, values: Mapping[str, float]) -> None:
+        if self._writer is not None:
+            for name, value in values.items():
+                self._writer.add_scalar(f"{group}/{name}", value, step)
+
+
+observer = Observer()
