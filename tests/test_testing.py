@@ -1,6 +1,12 @@
 """The conformance kit: for every check there is a component that it catches, and a message that says what to change."""
 
+import ast
+import functools
+import inspect
 import re
+import sys
+import traceback
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,7 +14,7 @@ import pytest
 from ganlm_core.components import ComponentSpec, Kind
 from ganlm_core.testing import CHECKS, Case, Check, Skipped, checks_of, parametrize_with_checks, run_checks
 from tests import mutants
-from tests.mutants import MUTANTS, Mutant, mutant
+from tests.mutants import MUTANTS, mutant
 
 
 def place(check: Check) -> str:
@@ -18,22 +24,56 @@ def place(check: Check) -> str:
 EVERY = {place(check): check for checks in CHECKS.values() for check in checks}
 
 
+@functools.cache
+def caught(number: int) -> AssertionError | Skipped | None:
+    """What the check of a mutant raises."""
+    wrong = MUTANTS[number]
+    try:
+        EVERY[wrong.check](Case(wrong.spec))
+    except (AssertionError, Skipped) as error:
+        return error
+    return None
+
+
+def expectations() -> Iterator[tuple[str, ast.Call]]:
+    """Where the kit says what to change: the module and the call. Not of CUDA, which not every machine has."""
+    for name in sorted(name for name in sys.modules if name.startswith("ganlm_core.testing.")):
+        for function in ast.parse(inspect.getsource(sys.modules[name])).body:
+            if isinstance(function, ast.FunctionDef) and function.name != "check_cuda":
+                for node in ast.walk(function):
+                    if isinstance(node, ast.Call) and ast.unparse(node.func) == "case.expect":
+                        yield name, node
+
+
 def test_every_check_has_a_mutant() -> None:
     """A check without one might pass whatever it is given."""
     assert {one.check for one in MUTANTS} == EVERY.keys()
 
 
-@pytest.mark.parametrize("wrong", MUTANTS, ids=lambda wrong: f"{wrong.check}-{wrong.spec.target.partition(':')[2]}")
-def test_a_component_that_breaks_a_promise_is_told_which(wrong: Mutant) -> None:
-    try:
-        with pytest.raises(AssertionError) as error:
-            EVERY[wrong.check](Case(wrong.spec))
-    except Skipped as reason:
-        assert str(reason) == "this machine has no CUDA"
-        pytest.skip(str(reason))
+def test_everything_that_is_expected_has_a_mutant() -> None:
+    """A condition without one might never be false."""
+    errors = (error for error in map(caught, range(len(MUTANTS))) if error is not None)
+    reached = {
+        (frame.f_globals["__name__"], line)
+        for error in errors
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    }
+    assert [
+        f"{name}: {ast.unparse(call)}"
+        for name, call in expectations()
+        if not reached & {(name, line) for line in range(call.lineno, (call.end_lineno or call.lineno) + 1)}
+    ] == []
+
+
+@pytest.mark.parametrize("number", range(len(MUTANTS)), ids=[str(one) for one in MUTANTS])
+def test_a_component_that_breaks_a_promise_is_told_which(number: int) -> None:
+    wrong, error = MUTANTS[number], caught(number)
+    if str(error) == "this machine has no CUDA":
+        pytest.skip(str(error))
+    assert isinstance(error, AssertionError), error
     message = f"{wrong.spec.kind} 'wrong'{' ' * (wrong.message[0] != ':')}{wrong.message}"
     pattern = re.escape(message).replace(re.escape("..."), ".*")
-    assert re.fullmatch(pattern, str(error.value), flags=re.DOTALL)
+    assert re.fullmatch(pattern, str(error), flags=re.DOTALL)
 
 
 def test_every_function_called_check_is_among_the_checks() -> None:

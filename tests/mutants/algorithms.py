@@ -1,12 +1,15 @@
 """Training methods that break the protocol, one promise each."""
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ganlm_core.algorithms.adversarial import Adversarial
+from ganlm_core.errors import DataError, GanlmError, UsageError
 from ganlm_core.protocol import Batch, Parts, Phase
 from ganlm_core.standard import AdversarialOptions
 from tests.mutants.breaking import breaks
@@ -96,3 +99,121 @@ class FailsLate(Adversarial):
 
     def _score(self, batch: Batch) -> Tensor:
         return self.generator.start(batch.noise).square().sum()
+
+
+class Altered(Adversarial):
+    """Its losses are those of its base with something done to them."""
+
+    def phases(self, step: int) -> Sequence[Phase]:
+        return [replace(phase, loss=self._altering(phase)) for phase in super().phases(step)]
+
+    def _altering(self, phase: Phase) -> Callable[[Batch], Tensor]:
+        return lambda batch: self.alter(phase.loss(batch))
+
+    def alter(self, loss: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+@breaks("algorithm", "algorithms.check_losses", "has a loss of shape (2,) in phase 'discriminator'; take the mean")
+class TakesNoMean(Altered):
+    def alter(self, loss: Tensor) -> Tensor:
+        return loss.expand(2)
+
+
+@breaks("algorithm", "algorithms.check_losses", "has a loss of inf in phase 'discriminator'")
+class Infinite(Altered):
+    def alter(self, loss: Tensor) -> Tensor:
+        return loss / 0
+
+
+@breaks(
+    "algorithm", "algorithms.check_losses", "gives its discriminator no gradient in phase 'discriminator'; detach less"
+)
+class Detached(Altered):
+    def alter(self, loss: Tensor) -> Tensor:
+        return loss.detach()
+
+
+@breaks(
+    "algorithm",
+    "algorithms.check_phases_move_their_network",
+    "does not move its discriminator in phase 'discriminator'; let the loss depend on it",
+)
+class Feeble(Altered):
+    """Its gradients are lost in the rounding of what they are added to."""
+
+    def alter(self, loss: Tensor) -> Tensor:
+        return loss * 1e-30
+
+
+@breaks(
+    "algorithm",
+    "algorithms.check_networks",
+    "does not hold its network 'discriminator'; make it an attribute, so that state_dict has it",
+)
+class Borrows(Adversarial):
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"generator": self.generator, "discriminator": copy.deepcopy(self.discriminator)}
+
+
+@breaks(
+    "algorithm",
+    "algorithms.check_phases",
+    "has a phase of 'writer'; its networks are generator, discriminator",
+)
+class NamesNobody(Adversarial):
+    def phases(self, step: int) -> Sequence[Phase]:
+        return [replace(phase, network="writer") for phase in super().phases(step)]
+
+
+@breaks("algorithm", "algorithms.check_phases", "has other phases when asked twice; derive them from the step")
+class Alternates(Adversarial):
+    asked = 0
+
+    def phases(self, step: int) -> Sequence[Phase]:
+        self.asked += 1
+        return super().phases(step)[self.asked % 2 :]
+
+
+@breaks(
+    "algorithm",
+    "algorithms.check_phases",
+    "has adversarial_from = 99 in a run of 8 steps; keep it within them",
+)
+class StartsTooLate(Adversarial):
+    def __init__(self, parts: Parts, options: AdversarialOptions) -> None:
+        super().__init__(parts, options)
+        self.adversarial_from = 99
+
+
+class Choosy(Adversarial):
+    """Takes no generator that writes all positions at once."""
+
+    refusal: GanlmError
+
+    def __init__(self, parts: Parts, options: AdversarialOptions) -> None:
+        if not parts.generator.autoregressive:
+            raise self.refusal
+        super().__init__(parts, options)
+
+
+@breaks("algorithm", "algorithms.check_refusals", "refuses networks with DataError('one-shot'); raise UsageError")
+class RefusesWrongly(Choosy):
+    refusal = DataError("one-shot")
+
+
+@breaks("algorithm", "algorithms.check_refusals", "refuses networks in several lines: one-shot\nnetwork")
+class RefusesAtLength(Choosy):
+    refusal = UsageError("one-shot\nnetwork")
+
+
+@breaks(
+    "algorithm",
+    "component.check_defaults",
+    "takes none of the reference networks (not this one) and no recipe chooses it; add a recipe that names the parts "
+    "it takes",
+)
+class RefusesAll(Adversarial):
+    def __init__(self, parts: Parts, options: AdversarialOptions) -> None:
+        raise UsageError("not this one")

@@ -24,6 +24,9 @@ class Mutant(NamedTuple):
     check: str
     message: str
 
+    def __str__(self) -> str:
+        return f"{self.check}-{self.spec.target.partition(':')[2]}"
+
 
 MUTANTS: list[Mutant] = []
 

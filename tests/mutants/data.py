@@ -27,6 +27,37 @@ def drawn_anew(options: Options) -> Corpus:
     return split("anew", Grammar().sample(300, random.randrange(2**32)))
 
 
+@breaks("corpus", "corpora.check_parts", "has nothing in its part test; use ganlm_core.corpora.split")
+def untested(options: Options) -> Corpus:
+    texts = Grammar().sample(300, 0)
+    return Corpus("untested", texts[10:], texts[:10], [])
+
+
+@breaks("corpus", "corpora.check_parts", "has sentences in train that are not text of one line; clean them")
+def broken_lines(options: Options) -> Corpus:
+    return Corpus("broken", ["one\ntwo"], ["three"], ["four"])
+
+
+class Brief(Grammar):
+    def sample(self, n: int, seed: int) -> list[str]:
+        return super().sample(n - 1, seed)
+
+
+class Stubborn(Grammar):
+    def sample(self, n: int, seed: int) -> list[str]:
+        return super().sample(n, 0)
+
+
+@breaks("corpus", "corpora.check_process", "has a process that draws 49 sentences when asked for 50")
+def brief(options: Options) -> Corpus:
+    return split("brief", Grammar().sample(300, 0), process=Brief())
+
+
+@breaks("corpus", "corpora.check_process", "has a process that draws whatever the seed; seed a generator with it")
+def stubborn(options: Options) -> Corpus:
+    return split("stubborn", Grammar().sample(300, 0), process=Stubborn())
+
+
 class Sceptic(Grammar):
     def log_prob(self, texts: Sequence[str]) -> list[float]:
         return [-math.inf for _ in texts]
@@ -94,6 +125,26 @@ class NeedsALikelihood(Metric):
 class Picks(Metric):
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
         return Measured({"one": random.random()}, "none")
+
+
+@breaks("metric", "metrics.check_same_again", "changes the texts that it is given; copy them before sorting")
+class Sorts(Metric):
+    def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
+        if isinstance(subject.texts, list):
+            subject.texts.sort()
+        return Measured({"one": 1.0}, "none")
+
+
+@breaks("metric", "metrics.check_values", "gives 3.5; wanted a ganlm_core.metrics.Measured")
+class Bare(Metric):
+    def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
+        return 3.5  # type: ignore[return-value]
+
+
+@breaks("metric", "metrics.check_values", "gives 'many' for words; wanted a float")
+class Vague(Metric):
+    def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
+        return Measured({"words": "many"}, "none")  # type: ignore[dict-item]
 
 
 MUTANTS.append(

@@ -81,6 +81,11 @@ class Hardens(Bag):
     "discriminators.check_input_gradients",
     "passes no gradient to its sequence; compute with it without argmax or detach",
 )
+@breaks(
+    "discriminator",
+    "discriminators.check_twice_differentiable",
+    "cannot be differentiated twice (...); write out what has no double backward, or set twice_differentiable = False",
+)
 class Detaches(Bag):
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
         return super().features(sequence.detach(), mask)
@@ -152,3 +157,27 @@ class OnceOnly(torch.autograd.Function):
 class WrongTwice(Bag):
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
         return OnceOnly.apply(super().features(sequence, mask))
+
+
+@breaks("discriminator", "discriminators.check_shapes", "gives features (3, 6, 8); wanted (B, F) with B = 3")
+class KeepsPositions(Bag):
+    def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        return self.states(sequence, mask)
+
+    def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        return self.output(super().features(sequence, mask)).squeeze(-1)
+
+
+@breaks("discriminator", "discriminators.check_shapes", "gives logits of type torch.float32; keep to its parameters'")
+class Single(Bag):
+    def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        return super().forward(sequence, mask).float()
+
+
+@breaks("discriminator", "discriminators.check_soft_inputs", "gives NaN or infinity for soft sequences (B, T, V)")
+class OnlyCertain(Bag):
+    """Divides by zero where no word is certain."""
+
+    def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        certain = (sequence == 1).any() if sequence.is_floating_point() else 1
+        return super().features(sequence, mask) / certain

@@ -1,11 +1,13 @@
 """Autoregressive generators that break the protocol, one promise each."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ganlm_core.protocol import BOS
+from ganlm_core.components import NoOptions
+from ganlm_core.protocol import BOS, Shape
 from ganlm_core.testing.references import OneShot, Recurrent, one_hot
 from tests.mutants.breaking import breaks
 
@@ -164,3 +166,61 @@ class CountsAhead(Recurrent):
     def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         logits, state = super().advance(tokens, state)
         return logits / tokens.shape[1], state
+
+
+@breaks("generator", "generators.check_shapes", "gives logits of type torch.float32; keep to its parameters'")
+class Single(Recurrent):
+    def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        logits, state = super().advance(tokens, state)
+        return logits.float(), state
+
+
+@breaks("generator", "generators.check_shapes", "gives logits that are not finite for Shape(... length=1, noise=5)")
+class NeedsTwoPositions(Recurrent):
+    def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        logits, state = super().advance(tokens, state)
+        return logits / (self.shape.length - 1), state
+
+
+@breaks(
+    "generator",
+    "generators.check_sampling",
+    "samples other sequences with the same seed; draw nothing in forward or step",
+)
+class Trembles(Recurrent):
+    """Draws where single precision is asked for, as in sampling."""
+
+    def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        logits, state = super().advance(tokens, state)
+        return (logits + torch.randn_like(logits) if logits.dtype == torch.float32 else logits), state
+
+
+@breaks("generator", "generators.check_sampling", "samples ids (16, 3); (B, T) is (16, 6)")
+class StopsEarly(Recurrent):
+    def __init__(self, shape: Shape, options: NoOptions) -> None:
+        super().__init__(shape, options)
+        self.shape = replace(shape, length=(shape.length + 1) // 2)
+
+
+@breaks(
+    "generator",
+    "generators.check_relaxed_steps",
+    "has a step that takes no one-hots (B, V) (...); embed tokens by ganlm_core.layers.TokenEmbedding, which takes "
+    "both",
+)
+class TakesIdsAlone(Recurrent):
+    def __init__(self, shape: Shape, options: NoOptions) -> None:
+        super().__init__(shape, options)
+        self.embedding = nn.Embedding(shape.vocabulary, 8)
+
+
+@breaks("generator", "generators.check_state", "has a state that is not batch first; put the batch first everywhere")
+class BatchSecond(Recurrent):
+    """A part of its state is (H, B), of which it uses the mean."""
+
+    def start(self, noise: Tensor) -> Any:
+        return super().start(noise), self.noise(noise).T
+
+    def advance(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        logits, first = super().advance(tokens, state[0])
+        return logits + state[1].mean(), (first, state[1])

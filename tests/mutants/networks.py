@@ -182,3 +182,28 @@ class Encloses(Bag):
 
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
         return self.read(self.features(sequence, mask))
+
+
+@breaks(
+    "discriminator",
+    "networks.check_bfloat16",
+    "gives NaN or infinity under bfloat16 autocast; compute sums in float32",
+)
+class DistrustsHalves(Bag):
+    def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        logits = super().forward(sequence, mask)
+        return logits / (logits.dtype != torch.bfloat16)
+
+
+@breaks(
+    "discriminator",
+    "networks.check_deepcopy",
+    "gives other logits when it is copied; keep all that it needs in its modules",
+)
+class KnowsItself(Bag):
+    def __init__(self, shape: Shape, options: NoOptions) -> None:
+        super().__init__(shape, options)
+        self.scales = {id(self): 2.0}
+
+    def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        return super().forward(sequence, mask) * self.scales.get(id(self), 1.0)

@@ -1,10 +1,12 @@
 """Losses, penalties and estimators that break the protocol, one promise each."""
 
 import random
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from ganlm_core import sampling
 from ganlm_core.estimators import Reinforce
 from ganlm_core.losses import NonSaturating
 from ganlm_core.penalties import R1
@@ -113,6 +115,22 @@ class LosesTheGraph(R1):
         return super().__call__(discriminator, real, generated).detach() * discriminator.output.weight.square().sum()
 
 
+@breaks(
+    "penalty",
+    "penalties.check_slope",
+    "gives the discriminator no gradient; use create_graph=True and detach nothing",
+)
+class Detached(R1):
+    def __call__(self, discriminator: Discriminator, real: Sequences, generated: Sequences) -> Tensor:
+        return super().__call__(discriminator, real, generated).detach()
+
+
+@breaks("penalty", "penalties.check_scalar", "is another with the same seed; draw from torch alone")
+class Throws(R1):
+    def __call__(self, discriminator: Discriminator, real: Sequences, generated: Sequences) -> Tensor:
+        return super().__call__(discriminator, real, generated) * (1 + random.random())
+
+
 @breaks("penalty", "penalties.check_padding", "lets padding change it; hide what the mask hides")
 class PenalisesPadding(R1):
     def __call__(self, discriminator: Discriminator, real: Sequences, generated: Sequences) -> Tensor:
@@ -167,3 +185,50 @@ class Remembers(Reinforce):
     def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
         self.calls += 1
         return super().forward(generator, batch, cost) * self.calls
+
+
+@breaks("estimator", "estimators.check_surrogate", "gives NaN or infinity; keep away from the logarithm of zero")
+class Infinite(Reinforce):
+    def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
+        return super().forward(generator, batch, cost) / 0
+
+
+@breaks(
+    "estimator",
+    "estimators.check_surrogate",
+    "gives no gradient to noise.weight of Recurrent; let it pass through all logits",
+)
+class Silences(Reinforce):
+    def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
+        return super().forward(generator, replace(batch, noise=batch.noise * 0), cost)
+
+
+@breaks(
+    "estimator",
+    "estimators.check_surrogate",
+    "asks the cost of part of a batch; ask of whole multiples of B, row i % B beside row i",
+)
+class Saves(Reinforce):
+    def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
+        def some(sequence: Tensor, mask: Tensor) -> Tensor:
+            return cost(sequence[1:], mask[1:])
+
+        return super().forward(generator, batch, some)
+
+
+@breaks(
+    "estimator",
+    "estimators.check_draw",
+    "draws sequences (32, 5); ids are (B, T), (32, 6), and relaxed one-hots (B, T, V)",
+)
+class DrawsShort(Reinforce):
+    def draw(self, generator: Generator, batch: Batch) -> Sequences:
+        drawn = super().draw(generator, batch)
+        return Sequences(drawn.sequence[:, 1:], drawn.mask[:, 1:])
+
+
+@breaks("estimator", "estimators.check_draw", "draws with a gradient; decorate draw with torch.no_grad()")
+class DrawsWithGradient(Reinforce):
+    def draw(self, generator: Generator, batch: Batch) -> Sequences:
+        drawn = sampling.relaxed_sample(generator, batch.noise, 1.0, hard=True)
+        return Sequences(drawn.sequence, drawn.mask)
