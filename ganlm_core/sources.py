@@ -28,6 +28,13 @@ class Source:
     model: Model | None = None
     texts: Sequence[str] = ()
 
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it was named as one, is a warm-up, or was trained by maximum likelihood and nothing else."""
+        return self.kind == "baseline" or (
+            self.model is not None and self.model.config.components["algorithm"].name == "mle"
+        )
+
 
 def open_sources(host: Host, names: Sequence[str], baselines: Sequence[str] = (), device: str = "cpu") -> list[Source]:
     """Bundles, runs and files of samples, the ``baselines`` after the others.
@@ -92,6 +99,11 @@ def _build(host: Host, name: str, options: Mapping[str, object]) -> Corpus:
 
 def warnings(sources: Sequence[Source], corpus: Corpus, n: int) -> Iterator[str]:
     """What a reader of the table must know: a line each. ``n`` sentences are wanted of every subject."""
+    if not any(source.is_baseline for source in sources):
+        yield (
+            "no row was trained by maximum likelihood alone, without whose curve nobody knows what a GAN adds; "
+            "train one (ganlm run --recipe mle) and name it with --baseline RUN"
+        )
     known = set(corpus.train)
     if overlap := sum(text in known for text in corpus.test):
         yield f"{overlap:,} of {len(corpus.test):,} test sentences are in the training text too"

@@ -189,9 +189,10 @@ def test_one_sentence_has_no_self_bleu(ganlm: Ganlm, files: list[str]) -> None:
 
 
 def test_warnings_tell_what_may_be_wrong_with_the_text(ganlm: Ganlm, files: list[str]) -> None:
+    files = ["--baseline", "train.txt", *files]
     assert notes(ganlm, write("samples.txt", TEST), *files) == []
     write("overlap.txt", [*TEST, *REAL[:2]])
-    assert notes(ganlm, "samples.txt", *files[:3], "overlap.txt") == [
+    assert notes(ganlm, "samples.txt", *files[:-1], "overlap.txt") == [
         "2 of 6 test sentences are in the training text too"
     ]
     assert notes(ganlm, write("odd.txt", ["the cat meows .", "the cat purrs ."]), *files) == [
@@ -209,6 +210,20 @@ def test_warnings_tell_what_may_be_wrong_with_the_text(ganlm: Ganlm, files: list
     ]
     short = "has 4 sentences and other rows have 6, so their diversity does not compare; -n 4 makes them equal"
     assert notes(ganlm, "samples.txt", *files, "-n", 6) == [f"the test part {short}", f"samples.txt {short}"]
+
+
+def test_a_table_without_maximum_likelihood_says_so(ganlm: Ganlm, run: Path, files: list[str]) -> None:
+    message = (
+        "no row was trained by maximum likelihood alone, without whose curve nobody knows what a GAN adds; train one "
+        "(ganlm run --recipe mle) and name it with --baseline RUN"
+    )
+    options = ["--metrics", "distinct", "--temperatures", "1", "--out"]
+    assert message in notes(ganlm, write("samples.txt", TEST), *files)
+    assert message in notes(ganlm, run / "bundle", *options, "one.json")
+    assert message not in notes(ganlm, run, *options, "two.json")
+    assert message not in notes(ganlm, run / "bundle", "--baseline", run / "before", *options, "three.json")
+    mle = execute(tiny_config("ngram-mlp", "mlp", recipe="mle", steps=1), out=Path("mle")).path
+    assert message not in notes(ganlm, mle, *options, "four.json")
 
 
 def test_an_evaluation_is_kept_and_not_overwritten(ganlm: Ganlm, files: list[str]) -> None:
