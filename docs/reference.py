@@ -11,7 +11,7 @@ from typing import Any
 
 from ganlm_core import components, corpora, hookspecs, layers, metrics, protocol, sampling
 from ganlm_core.metrics import encoders
-from ganlm_core.testing import CHECKS, parametrize_with_checks
+from ganlm_core.testing import CHECKS, build, parametrize_with_checks, references
 
 PAGE = Path(__file__).with_name("plugin-reference.md")
 
@@ -63,6 +63,10 @@ def _lines() -> Iterator[str]:
             yield from _entry(getattr(module, name))
     yield f"## The conformance kit\n\nFrom `{parametrize_with_checks.__module__.rpartition('.')[0]}`.\n"
     yield from _entry(parametrize_with_checks)
+    yield from _entry(build)
+    yield "What a test can be made of, from `ganlm_core.testing.references`.\n"
+    for small in (references.Recurrent, references.OneShot, references.Bag, references.BagByPosition, references.batch):
+        yield from _entry(small)
     for kind, checks in CHECKS.items():
         yield f"### Checks of `{kind}`\n"
         yield from (f"- `{check.name}`: {check.promise}" for check in checks)

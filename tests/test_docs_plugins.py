@@ -1,14 +1,18 @@
 """The pages for authors of plugins: the tutorial is run, the reference written again, the public names looked up."""
 
+import ast
 import importlib
 import re
 import runpy
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ganlm_core.cli import main
+from ganlm_core.components import KINDS
+from ganlm_core.scaffold import render
 from tests.environments import ROOT
 
 DOCS = ROOT / "docs"
@@ -77,6 +81,27 @@ def public() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("module", "name"), public())
 def test_a_public_name_is_there(module: str, name: str) -> None:
     assert getattr(importlib.import_module(module), name) is not None
+
+
+PUBLIC_MODULES = {module for module, _ in public()}
+
+
+def imported(source: str) -> Iterator[tuple[str, str]]:
+    """What a module takes from ganlm, by module and name."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == "ganlm_core":
+            for alias in node.names:
+                if f"{node.module}.{alias.name}" not in PUBLIC_MODULES:
+                    yield str(node.module), alias.name
+
+
+def test_authors_are_shown_public_names_only() -> None:
+    """In the tutorial, in the example and in what a new project is made of."""
+    new = [text for kind in KINDS for path, text in render("a-b", kind) if path.endswith(".py")]
+    example = [file.read_text() for file in (ROOT / "examples" / "ganlm-gru").rglob("*.py")]
+    sources = [*blocks("python"), *new, *example]
+    assert len(sources) > 40
+    assert {name for source in sources for name in imported(source)} - set(public()) == set()
 
 
 def test_what_the_reference_documents_is_public() -> None:

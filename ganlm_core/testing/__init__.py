@@ -12,6 +12,7 @@ the reason, as the ``exceptions`` of its ComponentSpec.
 """
 
 from ganlm_core.testing.case import Case, Skipped
+from ganlm_core.testing.kinds import build
 from ganlm_core.testing.runner import CHECKS, Check, Result, checks_of, parametrize_with_checks, run_checks
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Check",
     "Result",
     "Skipped",
+    "build",
     "checks_of",
     "parametrize_with_checks",
     "run_checks",
