@@ -18,6 +18,7 @@ from ganlm_core.metrics import Conditions, Likelihood, Metric, Subject
 from ganlm_core.metrics.basic import Copies, Distinct, HeldOutLikelihood, Validity
 from ganlm_core.protocol import EOS, Generator, Shape, mask_of
 from ganlm_core.sampling import PLAIN, Policy
+from ganlm_core.standard import PenaltyOptions
 from ganlm_core.tokenizer import Tokenizer
 
 from .tiny import TinyGenerator, TinyOneShot, every_sequence, likelihoods
@@ -272,7 +273,10 @@ def test_real_text_without_a_process_has_no_likelihood() -> None:
 
 
 def test_a_judge_has_the_metrics_that_every_run_ends_with() -> None:
-    specs = {name: ComponentSpec("metric", name, "m:a", when=when) for name, when in {"a": "run", "b": "eval"}.items()}
+    specs = {
+        name: ComponentSpec("metric", name, "m:a", PenaltyOptions, when=when)
+        for name, when in {"a": "run", "b": "eval"}.items()
+    }
     host: Any = SimpleNamespace(
         specs=lambda kind: specs if kind == "metric" else {},
         spec=lambda kind, name: specs[name],
@@ -280,7 +284,7 @@ def test_a_judge_has_the_metrics_that_every_run_ends_with() -> None:
         build=lambda kind, name, options: (kind, name, options),
     )
     judge = Judge.of(host, CORPUS, TOKENIZER, SHAPE, seed=3)
-    assert judge.metrics == {"a": ("metric", "a", NoOptions())}
+    assert judge.metrics == {"a": ("metric", "a", PenaltyOptions())}
     assert judge.seed == 3
 
 

@@ -7,12 +7,15 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ganlm_core.algorithms.adversarial import Adversarial
 from ganlm_core.components import ComponentSpec, Kind
-from ganlm_core.testing import CHECKS, Case, Check, Skipped, checks_of, parametrize_with_checks, run_checks
+from ganlm_core.plugins import Host
+from ganlm_core.testing import CHECKS, Case, Check, Skipped, build, checks_of, parametrize_with_checks, run_checks
 from tests import mutants
 from tests.mutants import MUTANTS, mutant
 
@@ -158,6 +161,24 @@ def test_what_cannot_be_built_without_options_is_checked_with_them() -> None:
     assert statuses(wanting)["check_options"] == ("passed", "")
     assert statuses(wanting, size=2)["check_shapes"] == ("passed", "")
     assert statuses(wanting, size=2)["check_defaults"] == ("excepted", "nobody knows the size")
+
+
+BAD_RECIPE = """
+from pathlib import Path
+from ganlm_core.hookspecs import hookimpl
+
+@hookimpl
+def ganlm_recipes():
+    return [Path(__file__).with_name("aaa.toml")]
+"""
+
+
+def test_an_algorithm_is_checked_whatever_the_recipes_of_others_are(tmp_path: Path) -> None:
+    (tmp_path / "aaa.toml").write_text("[training")
+    (tmp_path / "bad.py").write_text(BAD_RECIPE)
+    host = Host.discover([tmp_path / "bad.py"], no_plugins=True)
+    assert next(iter(host.recipes())) == "aaa"
+    assert isinstance(build(Case(host.spec("algorithm", "adversarial"), {}, host)), Adversarial)
 
 
 def test_pytest_is_told_of_names_of_strict_exceptions_and_of_skips() -> None:
