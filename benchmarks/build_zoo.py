@@ -51,10 +51,11 @@ def main(jobs: int, out: Path) -> None:
     for run in runs:
         if run.failure:
             raise click.ClickException(f"{run.run.name} failed: {run.failure}")
-    for old in zoo.entries():
-        shutil.rmtree(zoo.FOLDER / old.name)
     for run in runs:
-        bundle.export(RunFolder.open(run.run), zoo.FOLDER / run.run.name, default_host())
+        bundle.export(RunFolder.open(run.run), zoo.FOLDER / run.run.name, default_host(), force=True)
+    for entry in zoo.entries():
+        if entry.name not in PAIRS:
+            shutil.rmtree(zoo.FOLDER / entry.name)
     total = 0
     for entry in zoo.entries():
         total += entry.size

@@ -1,6 +1,5 @@
 """The script that trains the zoo and installs it."""
 
-import importlib.util
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,23 +12,22 @@ import ganlm_core
 from ganlm_core import zoo
 from ganlm_core.cli import main
 from ganlm_core.plugins import default_host
+from tests.scripts import benchmark
 
-ROOT = Path(__file__).parents[1]
 TINY = "--steps 2 --batch-size 8 --corpus.size 300 --evaluation-samples 20 --gen.hidden-size 8 --device cpu"
 
 
 @pytest.fixture(scope="module")
 def build_zoo() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("build_zoo", ROOT / "benchmarks" / "build_zoo.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return benchmark("build_zoo")
 
 
-def test_the_pairs_of_the_zoo_can_be_trained(build_zoo: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_recipe_of_each_pair_is_what_would_be_trained_now(
+    build_zoo: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name, arguments in build_zoo.PAIRS.items():
         assert main(["run", *arguments.split(), "--print-config"]) == 0, f"{name}: {capsys.readouterr().err}"
+        assert capsys.readouterr().out == (zoo.FOLDER / name / "recipe.toml").read_text(encoding="utf-8"), name
 
 
 def test_every_run_has_one_thread(build_zoo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

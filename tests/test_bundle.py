@@ -13,13 +13,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import ganlm_core
-from ganlm_core import bundle, checkpoint
+from ganlm_core import bundle, checkpoint, zoo
 from ganlm_core.cli.context import Invocation
 from ganlm_core.config import RunConfig
 from ganlm_core.errors import GanlmError, OptionError, UsageError, WeightsError
 from ganlm_core.header import read_header
 from ganlm_core.protocol import Shape
 from ganlm_core.runs import RunFolder
+from ganlm_core.settings import TOKENIZERS
+from ganlm_core.tokenizer import Tokenizer
 from tests.bundles import TEXTS, edit, files_of, refused
 
 ROOT = Path(__file__).parents[1]
@@ -88,23 +90,47 @@ def test_verify_names_every_file_but_the_card(saved, host):
     assert details["selftest.json"] == "identical"
 
 
-def test_the_documentation_has_every_key_and_no_other(saved):
-    config = json.loads((saved / "config.json").read_text())
-    written = {key for key in config if key not in ("shape", "components")} | {"shape", "components"}
-    written |= {f"shape.{key}" for key in config["shape"]}
-    written |= {f"components.KIND.{key}" for part in config["components"].values() for key in part}
-    written |= set(json.loads((saved / "selftest.json").read_text()))
-    written |= set(json.loads((saved / "calibration.json").read_text()))
-    metadata = read_header(saved / "generator.safetensors").metadata
-    assert list(metadata) == ["ganlm"]
-    written |= set(json.loads(metadata["ganlm"]))
+TYPES = {"string": str, "integer": int, "number": int | float, "object": dict, "list": list}
+"""What the tables of docs/bundle.md call them, by the first word of the cell."""
 
+
+def keys_of(folder):
+    """Every key of a bundle's JSON with its value, by the name that docs/bundle.md has for it."""
+    config, evaluation, selftest, calibration = (
+        json.loads((folder / f"{name}.json").read_text())
+        for name in ("config", "evaluation", "selftest", "calibration")
+    )
+    found = config | selftest | calibration | evaluation
+    found |= {f"shape.{key}": value for key, value in config["shape"].items()}
+    for part in config["components"].values():
+        found |= {f"components.KIND.{key}": value for key, value in part.items()}
+    for row in filter(lambda value: isinstance(value, dict), evaluation.values()):
+        found |= {f"ROW.{key}": value for key, value in row.items()}
+    metadata = read_header(folder / "generator.safetensors").metadata
+    assert list(metadata) == ["ganlm"]
+    return json.loads(metadata["ganlm"]) | found
+
+
+def test_the_documentation_has_every_key_with_its_type_and_no_other():
+    """Of a bundle as a run leaves it."""
+    folder = zoo.find("lstm-conv.autoregressive-grammar")
+    written = keys_of(folder)
     page = (ROOT / "docs" / "bundle.md").read_text(encoding="utf-8")
-    tables = page[page.index("## config.json") :]
-    documented = {key for row in re.findall(r"^\|([^|]+)\|", tables, re.M) for key in re.findall(r"`([^`]+)`", row)}
-    assert documented == written
-    for name in files_of(saved):
+    rows = re.findall(r"^\|([^|]+)\|([^|]*)\|", page[page.index("## config.json") :], re.M)
+    documented = {key: kind for keys, kind in rows for key in re.findall(r"`([^`]+)`", keys)}
+    assert documented.keys() == written.keys()
+    for key, kind in documented.items():
+        assert not kind.strip() or isinstance(written[key], TYPES[kind.split()[0]]), f"{key} is no {kind}"
+    for name in files_of(folder):
         assert f"| `{name}` |" in page
+
+
+def test_the_documentation_says_what_tokenizers_are_made_of():
+    page = (ROOT / "docs" / "bundle.md").read_text(encoding="utf-8")
+    for kind in TOKENIZERS:
+        made = json.loads(Tokenizer.train(kind, TEXTS, 300).to_json())
+        parts = [(made[part] or {"type": "none"})["type"] for part in ("model", "pre_tokenizer", "decoder")]
+        assert f"\n| {kind} | {' | '.join(parts)} |\n" in page
 
 
 def test_the_card(saved):

@@ -1,5 +1,6 @@
 """Pushing and pulling with the Hub's own client, against the Hub's interface on this machine."""
 
+import hashlib
 import json
 import logging
 import shutil
@@ -98,8 +99,12 @@ def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(
     assert server.requests == [] and not (copy / ".hub.json").exists()
 
     command("weights", "push", copy, f"hf:{NAME}")
-    sent = {name: len(data) for name, data in server.repositories[NAME][-1][1].items() if not name.startswith(".")}
-    assert {file["name"]: file["size"] for file in planned["files"]} == sent
+    sent = [
+        {"name": name, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        for name, data in sorted(server.repositories[NAME][-1][1].items())
+        if not name.startswith(".")
+    ]
+    assert planned["files"] == sent
     assert (planned["address"], planned["sent"]) == (f"hf:{NAME}", False)
 
 

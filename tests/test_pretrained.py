@@ -1,7 +1,8 @@
-"""The zoo in the box: bundles by name, and their listing."""
+"""The zoo in the box: what is in it, bundles by name, and their listing."""
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,30 @@ from ganlm_core import bundle, zoo
 from ganlm_core.errors import UnknownName
 from ganlm_core.plugins import Host
 from tests.conftest import Ganlm
+
+
+@pytest.mark.parametrize("entry", zoo.entries(), ids=lambda entry: entry.name)
+def test_a_bundle_of_the_zoo(entry: zoo.Entry, host: Host) -> None:
+    """It is whole, is called after what is in it, and was measured beside real text."""
+    folder = zoo.find(entry.name)
+    bundle.verify(folder, host)
+    model = bundle.load(folder, host)
+    recipe = tomllib.loads((folder / "recipe.toml").read_text(encoding="utf-8"))
+    networks = "-".join(model.config.components[kind].name for kind in model.config.networks)
+    tokenizer = "-char" if "char" in recipe["tokenizer"] else ""
+    corpus = model.config.components["corpus"].name
+    assert entry.name == f"{networks}.{recipe['recipe']}-{corpus}{tokenizer}"
+    assert entry.metrics.keys() == model.evaluation["real"].keys() | (entry.metrics.keys() & {"test_nll"})
+    assert entry.sample == model.sample(1)[0].strip()
+
+
+def test_the_zoo_has_each_kind_of_generator_and_each_main_method() -> None:
+    names = [entry.name.split(".") for entry in zoo.entries()]
+    assert {networks.partition("-")[0] for networks, _ in names} >= {"mlp", "lstm", "conv", "transformer"}
+    methods = {"mle", "seqgan", "relgan", "scratchgan", "cot", "cooperative"}
+    assert {method.partition("-")[0] for _, method in names} >= methods
+    assert any(method.endswith("-char") for _, method in names)
+    assert sum(entry.size for entry in zoo.entries()) <= 20 * 10**6
 
 
 @pytest.fixture

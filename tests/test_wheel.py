@@ -1,12 +1,14 @@
 """What is shipped: the wheel and the sdist, built here; the wheel installed and used outside the checkout."""
 
 import json
+import os
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from ganlm_core import zoo
 from tests.environments import BUILDS, ROOT, build, call, new_environment
 
 PACKAGES = [ROOT / "ganlm_core", *sorted(ROOT.glob("plugins/ganlm-*/ganlm_*"))]
@@ -46,6 +48,7 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     found = {name for name in contents(wheel) if ".dist-info/" not in name}
     assert found == wanted
     assert "ganlm_core/recipes/autoregressive.toml" in found and "ganlm_core/templates/card.md.j2" in found
+    assert "ganlm_core/py.typed" in found
 
 
 def test_the_sdist_builds_the_same_wheel_and_holds_what_the_checkout_is_tested_with(
@@ -75,6 +78,19 @@ def test_an_installed_wheel_has_everything_that_is_built_in(installed: Path, tmp
     assert discriminators >= {"lstm", "conv", "mlp", "transformer"}
     recipes = json.loads(call(installed / "ganlm", "recipes", "list", "--json", cwd=tmp_path))
     assert {recipe["name"] for recipe in recipes} >= {"autoregressive", "one-shot"}
+
+
+def test_an_installed_wheel_has_pairs_that_write_at_once(installed: Path, tmp_path: Path) -> None:
+    """With no other file. Ten seconds of the processor, so that what else the machine does is left out of it."""
+    listed = json.loads(call(installed / "ganlm", "list", "weights", "--json", cwd=tmp_path))
+    assert len(listed) == sum(path.is_dir() for path in zoo.FOLDER.iterdir() if path.name != "__pycache__")
+    before = os.times()
+    for entry in listed[:2]:
+        assert len(call(installed / "ganlm", "sample", entry["name"], "-n", 4, cwd=tmp_path).splitlines()) == 4
+    after = os.times()
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    assert used < 2 * 10
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_installed_wheel_trains(installed: Path, tmp_path: Path) -> None:
