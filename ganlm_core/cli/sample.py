@@ -65,6 +65,8 @@ def sample(
 ) -> None:
     """Draw sentences from the generator of a bundle or of a run, one a line.
 
+    A bundle is a folder, zoo:NAME for one that 'ganlm list weights' shows, or hf:OWNER/NAME@REVISION.
+
     The same seed gives the same sentences, however many are asked for.
     """
     from ganlm_core import stream

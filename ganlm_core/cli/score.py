@@ -23,6 +23,8 @@ BATCH = 256
 def score(bundle: Path, file: str, data: str | None, explain: bool, column: str, device: str, as_json: bool) -> None:
     """The probability that each sentence of FILE is real, if half are real and half are the generator's.
 
+    A bundle is a folder, zoo:NAME for one that 'ganlm list weights' shows, or hf:OWNER/NAME@REVISION.
+
     FILE has a sentence a line, or is CSV or JSONL, gzipped or not; - is standard input. Blank lines are passed over.
     """
     from ganlm_core.bundle import load
