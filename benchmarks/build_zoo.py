@@ -24,7 +24,7 @@ THREADS = 1
 """Of each run. Sums of floats depend on their order, and that on the threads that share them."""
 
 PAIRS = {
-    "mlp-mlp.one-shot-grammar": "--gen mlp --disc mlp",
+    "mlp-conv.one-shot-grammar": "--gen mlp --disc conv",
     "conv-conv.one-shot-grammar": "--gen conv --disc conv",
     "lstm-conv.autoregressive-grammar": "--gen lstm --disc conv",
     "transformer-transformer.autoregressive-grammar": "--gen transformer --disc transformer",

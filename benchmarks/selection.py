@@ -27,9 +27,9 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "sampling.md"
 
 PAIRS = {
+    "mlp-conv": "--gen mlp --disc conv",
     "lstm-lstm": "--gen lstm --disc lstm --disc.blur 0 --algorithm.warmup 0.35 --algorithm.discriminator-warmup 0.649",
     "lstm-conv": "--gen lstm --disc conv",
-    "conv-conv": "--gen conv --disc conv",
 }
 """The arguments of ``ganlm run``, by the names of the networks."""
 
