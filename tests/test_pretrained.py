@@ -10,22 +10,24 @@ import pytest
 import ganlm_core
 from ganlm_core import bundle, zoo
 from ganlm_core.errors import UnknownName
-from ganlm_core.plugins import Host
+from ganlm_core.plugins import Host, default_host
 from tests.conftest import Ganlm
 
 
-@pytest.mark.parametrize("entry", zoo.entries(), ids=lambda entry: entry.name)
-def test_a_bundle_of_the_zoo(entry: zoo.Entry, host: Host) -> None:
+@pytest.mark.parametrize("entry", list(zoo.entries()), ids=lambda entry: entry.name)
+def test_a_bundle_of_the_zoo(entry: zoo.Entry) -> None:
     """It is whole, is called after what is in it, and was measured beside real text."""
+    default_host.cache_clear()
     folder = zoo.find(entry.name)
-    bundle.verify(folder, host)
-    model = bundle.load(folder, host)
+    bundle.verify(folder)
+    model = ganlm_core.load(f"zoo:{entry.name}")
     recipe = tomllib.loads((folder / "recipe.toml").read_text(encoding="utf-8"))
     networks = "-".join(model.config.components[kind].name for kind in model.config.networks)
     tokenizer = "-char" if "char" in recipe["tokenizer"] else ""
     corpus = model.config.components["corpus"].name
     assert entry.name == f"{networks}.{recipe['recipe']}-{corpus}{tokenizer}"
-    assert entry.metrics.keys() == model.evaluation["real"].keys() | (entry.metrics.keys() & {"test_nll"})
+    sometimes = {"test_nll"}  # generators that write all positions at once have none
+    assert entry.metrics.keys() - sometimes == model.evaluation["real"].keys() - sometimes
     assert entry.sample == model.sample(1)[0].strip()
 
 
