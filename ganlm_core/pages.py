@@ -49,12 +49,13 @@ def compared(
         scores=scores,
         table=score_table(scores),
         samples={title: members[0].last_samples()[:SHOWN] for title, members in runs.items()},
-        commands=[_repeating(run) for members in runs.values() for run in members],
+        commands=[repeating(run) for members in runs.values() for run in members],
         command=command,
     )
 
 
-def _repeating(run: RunFolder) -> str:
+def repeating(run: RunFolder) -> str:
+    """The command that trains a run again."""
     return shlex.join(["ganlm", "run", "--config", str(run.path / "config.toml")])
 
 

@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -71,7 +70,7 @@ def render(run: RunFolder, host: Host, results: Table) -> str:
         title=f"{pair} on {config.corpus.name}",
         config=config,
         info=info,
-        command=shlex.join(["ganlm", "run", "--config", str(run.path / "config.toml")]),
+        command=pages.repeating(run),
         evaluation=evaluation,
         results=results,
         troubles=[*_troubles(run)],
