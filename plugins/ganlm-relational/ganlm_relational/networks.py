@@ -55,7 +55,7 @@ class RelationalMemoryGenerator(StatefulGenerator):
         super().__init__(shape)
         size, slots = options.heads * options.head_size, options.slots
         self.initial = NoiseLinear(shape.noise, slots * size)
-        self.initial.bias.data.copy_(torch.eye(slots, size).flatten())
+        self.initial.bias.data.view(slots, size).zero_().fill_diagonal_(1)
         self.slots = slots
         self.embedding = TokenEmbedding(shape.vocabulary, options.embedding_size)
         self.inputs = nn.Linear(options.embedding_size, size)
