@@ -56,6 +56,7 @@ class Figure:
     y: str
     curves: Sequence[Curve]
     levels: Mapping[str, float] = field(default_factory=dict)
+    logarithmic: bool = False
     large: bool = False
 
 
@@ -67,7 +68,8 @@ def svg(figure: Figure) -> str:
 
     with matplotlib.rc_context(_STYLE):  # type: ignore[arg-type]  # its type lists every key
         canvas = Canvas(figsize=_LARGE if figure.large else None, layout="constrained")
-        axes = canvas.add_subplot(xlabel=figure.x, ylabel=figure.y)
+        scale = "log" if figure.logarithmic else "linear"
+        axes = canvas.add_subplot(xlabel=figure.x, ylabel=figure.y, xscale=scale, yscale=scale)
         colours: dict[str, str] = {}
         for curve in figure.curves:
             label = curve.name if curve.name not in colours else None

@@ -19,6 +19,7 @@ COMMANDS = {
     "compare": ("ganlm_core.cli.compare:compare", "who is ahead at matched diversity, over seeds"),
     "matrix": ("ganlm_core.cli.matrix:matrix", "train every generator against every discriminator"),
     "report": ("ganlm_core.cli.report:report", "a run as one page: curves, samples and settings"),
+    "bench": ("ganlm_core.cli.bench:bench", "how fast this machine trains and samples"),
     "weights": ("ganlm_core.cli.weights:weights", "inspect, verify, compare, export and share trained weights"),
     "list": ("ganlm_core.cli.list:list_", "what there is to choose from"),
     "show": ("ganlm_core.cli.show:show", "a component with its options, or a recipe"),

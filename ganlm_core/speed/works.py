@@ -188,3 +188,6 @@ GOALS = (
     Goal("sampling, one-shot mlp", mlp_sampling, products=1.5),
     Goal("sampling, one-shot conv", conv_sampling, products=1.5),
 )
+
+OVERHEAD = 0.03
+"""The share of a step that the loop may take."""

@@ -1,0 +1,92 @@
+"""Speed at the sizes of papers, as ``docs/performance.md``.
+
+    OMP_NUM_THREADS=1 python benchmarks/speed.py
+
+takes minutes, most of them the textbook's. The works, the textbook's ways and the clock are those of ``ganlm bench``.
+"""
+
+import platform
+from pathlib import Path
+
+import click
+import jinja2
+import torch
+
+from ganlm_core.cli.bench import HEADER, cells
+from ganlm_core.figures import Curve, Figure, svg
+from ganlm_core.speed.measuring import Growth, grow, loop_overhead, measure
+from ganlm_core.speed.works import GOALS, OVERHEAD, Sizes
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "performance.md"
+FIGURE = ROOT / "docs" / "performance.svg"
+
+STEP, LSTM, _, TRANSFORMER, MLP, _ = GOALS
+SMALL = Sizes(length=10, rollouts=2, long=64)
+"""What the other sizes are while one of them grows."""
+
+GROWTHS = (
+    Growth(LSTM, "length", (10, 20, 40, 80), order=1),
+    Growth(LSTM, "batch", (32, 64, 128, 256), order=1),
+    Growth(LSTM, "vocabulary", (2500, 5000, 10_000, 20_000), order=1),
+    Growth(TRANSFORMER, "long", (32, 64, 128, 256), order=2),
+    Growth(MLP, "batch", (32, 64, 128, 256), order=1),
+    Growth(STEP, "rollouts", (2, 4, 8, 16), order=1),
+    Growth(STEP, "length", (10, 20, 40), order=2),
+)
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--rounds", type=click.IntRange(1), default=3, help="times that both ways take turns")
+def main(rounds: int) -> None:
+    """Measure, and write the page and its figure."""
+    found = [measure(goal, Sizes(), rounds) for goal in GOALS]
+    overhead = loop_overhead(steps=200)
+    growths = [grow(growth, SMALL) for growth in GROWTHS]
+    FIGURE.write_text(svg(_figure(growths)))
+    environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
+    page = environment.from_string(Path(__file__).with_suffix(".md.j2").read_text()).render(
+        machine=_machine(),
+        sizes=Sizes(),
+        rounds=rounds,
+        header=HEADER,
+        rows=[cells(each) for each in found],
+        found=found,
+        overhead=overhead,
+        overhead_goal=OVERHEAD,
+        growths=growths,
+    )
+    PAGE.write_text(page)
+
+
+def _figure(growths: list[Growth]) -> Figure:
+    return Figure(
+        "cost against size",
+        "size, as a multiple of the smallest",
+        "processor time, as a multiple",
+        [
+            Curve(
+                f"{each.goal.title}: {each.size} ({each.exponent:.2f})",
+                [value / each.values[0] for value in each.values],
+                [taken / each.seconds[0] for taken in each.seconds],
+            )
+            for each in growths
+        ],
+        logarithmic=True,
+    )
+
+
+def _machine() -> str:
+    """The processor by its name and what it can, and the library that computes."""
+    names = [line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")]
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name} with {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}"
+
+
+def _cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+if __name__ == "__main__":
+    main()
