@@ -15,12 +15,12 @@ from typing import Any
 
 from torch import nn
 
-from ganlm_core import bundle, checkpoint, telemetry, trainer, watch
-from ganlm_core.devices import arithmetic
+from ganlm_core import bundle, checkpoint, telemetry, watch
 from ganlm_core.discovery import describe
 from ganlm_core.errors import DataError, GanlmError, Interrupted, NonFinite, TrainingError, UsageError
 from ganlm_core.evaluation import Values, round_values
 from ganlm_core.experiment import Experiment
+from ganlm_core.following import loop
 from ganlm_core.protocol import Generator
 from ganlm_core.runs import RunFolder, versions
 from ganlm_core.settings import TrainingOptions
@@ -184,7 +184,7 @@ class Course:
         """The loop, to its last step or to where something stops it; from an earlier step again after a collapse."""
         while self.step < self.options.steps and not self.progress.stopped:
             try:
-                self._loop()
+                loop(self.experiment, self.step, self._pace, self.after_step)
             except _Stopped:
                 self.display.note(f"stopped after step {self.step}: {self.progress.stopped}")
             except _Collapsed as collapse:
@@ -194,20 +194,6 @@ class Course:
                     raise
                 self.display.warn(str(error))
                 self._roll_back(str(error))
-
-    def _loop(self) -> None:
-        experiment = self.experiment
-        trainer.train(
-            experiment.algorithm,
-            {name: each.slowed(self._pace) for name, each in experiment.optimizers.items()},
-            experiment.batches,
-            start=self.step,
-            steps=self.options.steps,
-            clip=self.options.clip,
-            after_step=self.after_step,
-            average=experiment.average,
-            arithmetic=arithmetic(experiment.device, self.options.precision),
-        )
 
     @property
     def _pace(self) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganlm_core import distributed
 from ganlm_core.config import RunConfig
 from ganlm_core.corpora import Corpus
 from ganlm_core.devices import arithmetic, pick_device
@@ -138,7 +139,16 @@ def prepare(config: RunConfig, host: Host | None = None) -> Experiment:
         device=device,
         algorithm=algorithm,
         optimizers=_optimizers(config, algorithm),
-        batches=Batches(tokens, mask_of(tokens), options.batch_size, options.seed, options.noise_size, device),
+        batches=Batches(
+            tokens,
+            mask_of(tokens),
+            options.batch_size,
+            options.seed,
+            options.noise_size,
+            device,
+            distributed.rank(),
+            distributed.size(),
+        ),
         average=average,
         best=nn.ModuleDict(copy.deepcopy(_shared(algorithm, average))) if options.keep == "best" else None,
         judge=Judge.of(host, corpus, tokenizer, shape, options.seed),

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ganlm_core import distributed
 from ganlm_core.errors import NonFinite, OutOfMemory
 from ganlm_core.optimizers import ScheduledOptimizer
 from ganlm_core.protocol import Algorithm, Batch, Generator, Phase
@@ -26,7 +27,8 @@ class Batches:
 
     Batch k of the whole run is a pure function of the seed and k, so the position in the data is one number:
     every epoch is a permutation of its own, and a last part that is smaller than a batch is left for another epoch.
-    ``drawn`` counts the batches so far, ``tokens_drawn`` their tokens without the padding.
+    ``drawn`` counts the batches so far, ``tokens_drawn`` their tokens without the padding. Of several processes, each
+    takes the next batch in turn, by its ``rank``; all of them count all batches.
     """
 
     tokens: Tensor
@@ -35,6 +37,8 @@ class Batches:
     seed: int
     noise_size: int
     device: torch.device
+    rank: int = 0
+    processes: int = 1
     drawn: int = 0
     tokens_drawn: int = 0
     _epoch: int = field(default=-1, repr=False)
@@ -42,20 +46,25 @@ class Batches:
 
     def next(self, step: int, steps: int) -> Batch:
         """The next batch with fresh noise (B, Z) from the global random state, for the given step of the run."""
-        size = min(self.size, len(self.tokens))
-        epoch, index = divmod(self.drawn, len(self.tokens) // size)
-        if epoch != self._epoch:
-            self._epoch, self._order = epoch, self._permutation(epoch)
-        rows = self._order[index * size : (index + 1) * size]
-        self.drawn += 1
-        self.tokens_drawn += int(self.mask[rows].sum())
+        everybody = [self._rows(self.drawn + rank) for rank in range(self.processes)]
+        self.drawn += self.processes
+        self.tokens_drawn += sum(int(self.mask[rows].sum()) for rows in everybody)
+        rows = everybody[self.rank]
         return Batch(
             tokens=self.tokens[rows].to(self.device, non_blocking=True),
             mask=self.mask[rows].to(self.device, non_blocking=True),
-            noise=torch.randn(size, self.noise_size, device=self.device),
+            noise=torch.randn(len(rows), self.noise_size, device=self.device),
             step=step,
             progress=step / max(1, steps - 1),
         )
+
+    def _rows(self, number: int) -> Tensor:
+        """The rows of a batch of the whole run."""
+        size = min(self.size, len(self.tokens))
+        epoch, index = divmod(number, len(self.tokens) // size)
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, self._permutation(epoch)
+        return self._order[index * size : (index + 1) * size]
 
     def _permutation(self, epoch: int) -> Tensor:
         # Hashed, because torch's generator on the CPU looks at no more than 32 bits of a seed.
@@ -134,6 +143,7 @@ def _make_step(
         with arithmetic:
             loss = phase.loss(batch)
         loss.backward(inputs=parameters)
+        loss = distributed.average(loss, parameters)
         norm = nn.utils.clip_grad_norm_(parameters, clip if clip > 0 else float("inf"))
         if not torch.isfinite(loss + norm):
             raise NonFinite(

@@ -58,6 +58,7 @@ LEVELS = (
         "testing",
         "experiment",
         "telemetry",
+        "following",
         "course",
         "execution",
         "figures",

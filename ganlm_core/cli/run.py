@@ -155,12 +155,17 @@ def run(
         echo_json(config.to_dict()) if as_json else click.echo(config.to_toml(), nl=False)
         return
     # Torch is imported here and not before.
+    from ganlm_core import distributed
     from ganlm_core.cli.display import show_plan, train_and_show
+    from ganlm_core.following import follow
 
-    if dry_run:
-        show_plan(config, host=host, out=out or resume, as_json=as_json)
-    else:
-        train_and_show(config, host=host, out=out, resume=resume, as_json=as_json)
+    with distributed.processes():
+        if distributed.rank() > 0:
+            follow(config, host)
+        elif dry_run:
+            show_plan(config, host=host, out=out or resume, as_json=as_json)
+        else:
+            train_and_show(config, host=host, out=out, resume=resume, as_json=as_json)
 
 
 def configure(host: Host, chosen: Mapping[str, Any], options: Layer | None = None) -> RunConfig:
