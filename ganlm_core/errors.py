@@ -10,8 +10,8 @@ GanlmError                     1  anything below
 ├── WeightsError               4  weights do not verify: truncated, altered, of another architecture or format
 ├── TrainingError              1  a step could not be finished
 │   ├── NonFinite              1  a loss became NaN or infinite
-│   ├── OutOfMemory            1  the device has no memory left
-│   └── ProcessLost            1  another process of a distributed run has ended
+│   └── OutOfMemory            1  the device has no memory left
+├── ProcessLost                1  another process of a distributed run has ended
 └── Interrupted              130  the run was stopped by the user; a checkpoint was saved
 
 A message says what came, what was wanted, and what to do, in one line.
@@ -77,7 +77,7 @@ class OutOfMemory(TrainingError):
     pass
 
 
-class ProcessLost(TrainingError):
+class ProcessLost(GanlmError):
     pass
 
 
