@@ -18,8 +18,8 @@ from ganlm_core.trainer import Batches
 
 RUN = ["run", "--recipe", "mle", "--gen", "lstm", "--gen.hidden-size", "8", "--gen.embedding-size", "8",
        "--gen.dropout", "0", "--noise-size", "0", "--data", "oracle", "--corpus.vocabulary", "50",
-       "--corpus.length", "6", "--corpus.size", "400", "--steps", "6", "--log-every", "1", "--checkpoint-every", "3", "--device", "cpu",
-       "--evaluation-samples", "10"]  # fmt: skip
+       "--corpus.length", "6", "--corpus.size", "400", "--steps", "6", "--log-every", "1",
+       "--checkpoint-every", "3", "--device", "cpu", "--evaluation-samples", "10"]  # fmt: skip
 """Nothing here is drawn in training, and sentences have one length, so that the mean over the batches of two processes
 is that over a batch of both."""
 
