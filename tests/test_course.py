@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ganlm_core import bundle, checkpoint, course, telemetry
+from ganlm_core import bundle, checkpoint, course, following, telemetry
 from ganlm_core.config import RunConfig
 from ganlm_core.course import Display
 from ganlm_core.evaluation import Values
@@ -205,13 +205,13 @@ def test_a_run_goes_back_to_where_it_was_good_and_on_with_half_the_learning_rate
 ) -> None:
     """Evaluated at 2, 4 and 6: the collapse at 4 costs two steps, although newer checkpoints push that of 2 out."""
     rates: list[list[float]] = []
-    train = course.trainer.train
+    train = following.trainer.train
 
     def spy(algorithm: Any, optimizers: Any, batches: Any, **more: Any) -> None:
         rates.append([more["start"], *(each.options.lr for each in optimizers.values())])
         train(algorithm, optimizers, batches, **more)
 
-    monkeypatch.setattr(course.trainer, "train", spy)
+    monkeypatch.setattr(following.trainer, "train", spy)
     glances(collapsed_once(4))
     run = tmp_path / "run"
     witness = watched(run, on_collapse="rollback", evaluate_every=2, checkpoint_every=1)
