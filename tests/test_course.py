@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ganlm_core import bundle, checkpoint, course, following, telemetry
+from ganlm_core import bundle, checkpoint, following, telemetry
 from ganlm_core.config import RunConfig
 from ganlm_core.course import Display
 from ganlm_core.evaluation import Values
