@@ -5,7 +5,6 @@ written with sorted keys and read with bounds, so that equal values give equal b
 """
 
 import errno
-import hashlib
 import json
 import math
 import os
@@ -196,6 +195,8 @@ def _refuse_constant(name: str) -> None:
 
 def sha256(path: Path) -> str:
     """The SHA-256 of a plain file, in hexadecimal. Raises WeightsError."""
+    import hashlib  # here, because listings read JSON and check no sums
+
     with reading(path):
         plain_size(path)  # opening a pipe would wait for ever
         with path.open("rb") as file:

@@ -103,17 +103,17 @@ SLOW_TO_IMPORT = {
 
 
 @pytest.mark.parametrize(
-    ("arguments", "more"),
+    ("arguments", "unwanted"),
     [
-        (["--help"], {"tomllib", "ganlm_core.config", "ganlm_core.settings"}),
-        (["plugins"], {"tomllib", "ganlm_core.config", "ganlm_core.settings"}),
-        (["list"], {"tomllib"}),
-        (["run", "--help"], set()),
+        (["--help"], SLOW_TO_IMPORT | {"tomllib", "ganlm_core.config", "ganlm_core.settings"}),
+        (["plugins"], SLOW_TO_IMPORT | {"tomllib", "ganlm_core.config", "ganlm_core.settings"}),
+        (["list"], SLOW_TO_IMPORT - {"json"} | {"tomllib"}),  # the trained pairs say their scores in JSON
+        (["run", "--help"], SLOW_TO_IMPORT),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_names_and_help_import_little(arguments: list[str], more: set[str]) -> None:
-    assert not modules_imported_by(*arguments) & (SLOW_TO_IMPORT | more)
+def test_names_and_help_import_little(arguments: list[str], unwanted: set[str]) -> None:
+    assert not modules_imported_by(*arguments) & unwanted
 
 
 def test_the_module_is_the_command() -> None:
@@ -234,7 +234,7 @@ def test_plugins_shows_every_plugin_in_strict_mode_too(
     assert "nobody  " in out
     assert "broken  " in out
     health = json.loads(ganlm("plugins", "list", "--json", "--plugin", plugin)[1])
-    assert [(one["name"], one["status"]) for one in health[-2:]] == [("nobody", "broken"), ("tall", "ok")]
+    assert [(one["name"], one["status"]) for one in health[-2:]] == [("tall", "ok"), ("nobody", "broken")]
     code, _, err = ganlm("list")
     assert (code, err) == (
         3,

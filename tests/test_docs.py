@@ -58,7 +58,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_the_readme_names_every_command_and_no_other() -> None:
     named = set(re.findall(r"\bganlm ([a-z]+)", README))
     assert named <= COMMANDS.keys()
-    assert COMMANDS.keys() - named <= {"show", "recipes", "bench"}
+    assert COMMANDS.keys() - named <= {"show", "recipes"}
 
 
 def test_the_plugin_of_the_readme_passes_the_conformance_checks(tmp_path: Path) -> None:
