@@ -53,7 +53,7 @@ def main(names: str | None, corpora: str, jobs: int, out: Path) -> None:
             click.echo(f"{recipe} on {corpus} failed: {run.failure}", err=True)
         else:
             _keep(recipes[recipe], corpus, _entry(run, commands[recipe, corpus]))
-    PAGE.write_text(_page({name: path for name, path in recipes.items() if measured(path)}))
+    PAGE.write_text(page({name: path for name, path in recipes.items() if measured(path)}))
 
 
 def _own_corpus(recipe: Path) -> list[str]:
@@ -78,12 +78,15 @@ def _keep(recipe: Path, corpus: str, entry: dict[str, Any]) -> None:
     file.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
 
 
-def _page(recipes: Mapping[str, Path]) -> str:
+def page(recipes: Mapping[str, Path]) -> str:
+    """The page of what is kept beside these recipes."""
     environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
     results = {name: measured(path) for name, path in recipes.items()}
-    corpora = [*CORPORA, *sorted({corpus for result in results.values() for corpus in result} - CORPORA.keys())]
+    found = {corpus for result in results.values() for corpus in result}
+    corpora = [*(corpus for corpus in CORPORA if corpus in found), *sorted(found - CORPORA.keys())]
     return environment.from_string(Path(__file__).with_suffix(".md.j2").read_text()).render(
         results=results,
+        corpora=corpora,
         about={name: About.of(read_layer(path)) for name, path in recipes.items()},
         tables={corpus: list(_table(results, corpus)) for corpus in corpora},
         header=["recipe", "", *TITLES.values(), "CPU seconds"],
