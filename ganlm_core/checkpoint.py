@@ -1,4 +1,4 @@
-"""Checkpoints: everything a run needs to go on as if it had never stopped. Tensors and JSON, no pickle.
+"""Checkpoints: everything a run needs to go on as if it had never stopped. Tensors and JSON alone.
 
 ``checkpoints/step-00001000/`` holds ``tensors.safetensors``, ``state.json`` and ``SHA256SUMS``. The state is one tree
 (modules, optimisers, random states, the caller's own values) whose tensors are moved out under the name of their path.
