@@ -29,6 +29,11 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+def asynchronous(device: torch.device) -> bool:
+    """Whether the device computes while the program goes on: to look at a value is to wait for all before it."""
+    return device.type != "cpu"
+
+
 def arithmetic(device: torch.device, precision: str) -> AbstractContextManager[object]:
     """The context in which losses are computed: bf16 autocast on CUDA when asked for, otherwise nothing.
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ganlm_core.devices import asynchronous
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import (
     BOS,
@@ -182,6 +183,7 @@ def _one_by_one(
     """Tokens and the log-probability of each, (B, T), from the logits (B', V) of the rows that have not ended.
 
     Half of the positions of a batch and more are often behind an ``<eos>``, and a large vocabulary makes each dear.
+    What stands behind an ``<eos>`` means nothing.
     """
     tokens = F.pad(forced, (0, generator.shape.length - forced.shape[1]), value=PAD)
     log_probs = torch.zeros(tokens.shape, device=noise.device)
@@ -190,18 +192,25 @@ def _one_by_one(
         _, state = generator.step(last, state)
         last = column
     rows = torch.arange(len(noise), device=noise.device)
-    goes_on = ~(forced == EOS).any(dim=1)
+    going_on = _going_on((forced == EOS).any(dim=1))
     for position in range(forced.shape[1], generator.shape.length):
-        if not goes_on.all():
-            rows, last, state = rows[goes_on], last[goes_on], select_rows(state, goes_on)
+        if len(going_on) < len(rows):
+            rows, last, state = rows[going_on], last[going_on], select_rows(state, going_on)
         if len(rows) == 0:
             break
         logits, state = generator.step(last, state)
         (last,), (found,) = draw(logits, policy, rng)
         tokens[:, position].scatter_(0, rows, last)
         log_probs[:, position].scatter_(0, rows, found)
-        goes_on = last != EOS
+        going_on = _going_on(last == EOS)
     return tokens, log_probs
+
+
+def _going_on(ended: Tensor) -> Tensor:
+    """The numbers of the rows that have not ended; of all (B,) where looking would wait for the device."""
+    if asynchronous(ended.device):
+        return torch.arange(len(ended), device=ended.device)
+    return (~ended).nonzero().squeeze(1)
 
 
 def _forced(generator: Generator, noise: Tensor, prompt: Tensor | None) -> Tensor:
@@ -269,7 +278,7 @@ def relaxed_sample(
     fed, kept = unroll(generator, noise, choose)
     sequence, ids = (kept, fed) if feed_drawn else (fed, kept)
     mask = mask_of(ids)
-    padding = F.one_hot(torch.tensor(PAD, device=noise.device), sequence.shape[-1])
+    padding = torch.arange(sequence.shape[-1], device=noise.device) == PAD
     return Sequences(torch.where(mask[..., None], sequence, padding.to(sequence.dtype)), mask)
 
 
@@ -348,16 +357,15 @@ def rollouts(generator: AutoregressiveGenerator, noise: Tensor, tokens: Tensor, 
         drawn, state = _next_words(generator, last, state, len(prefixes))
         entries[open_entries, position] = drawn
         last = torch.cat([tokens[prefixes, position], drawn])
-        goes_on = last != EOS
-        if position == length - 1 or not goes_on.any():
+        going_prefixes, going_entries = map(_going_on, (last == EOS).tensor_split([len(prefixes)]))
+        if position == length - 1 or len(going_prefixes) + len(going_entries) == 0:
             break
-        prefix_goes_on, entry_goes_on = goes_on.tensor_split([len(prefixes)])
-        batch = torch.cat([goes_on.nonzero().squeeze(1), prefix_goes_on.nonzero().squeeze(1).repeat(samples)])
-        prefixes = prefixes[prefix_goes_on]
+        batch = torch.cat([going_prefixes, len(prefixes) + going_entries, going_prefixes.repeat(samples)])
+        prefixes = prefixes[going_prefixes]
         first = (position * samples + torch.arange(samples, device=device)) * rows
-        open_entries = torch.cat([open_entries[entry_goes_on], (first[:, None] + prefixes).flatten()])
+        open_entries = torch.cat([open_entries[going_entries], (first[:, None] + prefixes).flatten()])
         state, last = select_rows(state, batch), last[batch]
-    return completed
+    return completed.masked_fill_(~mask_of(completed.flatten(0, 2)).view(completed.shape), PAD)
 
 
 def _next_words(generator: AutoregressiveGenerator, last: Tensor, state: State, given: int) -> tuple[Tensor, State]:

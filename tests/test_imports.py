@@ -35,10 +35,10 @@ LEVELS = (
         "hub",
         "locations",
     ),
-    ("protocol",),
+    ("devices", "protocol"),
     ("tensors", "sampling", "losses", "penalties", "estimators", "layers", "corpora", "tokenizer"),
     ("algorithms",),
-    ("devices", "optimizers", "distributed", "trainer"),
+    ("optimizers", "distributed", "trainer"),
     (
         "checkpoint",
         "attribution",

@@ -51,6 +51,13 @@ def exact(generator: Generator, policy: Policy = PLAIN, noise: Tensor = NOISE) -
     return likelihoods(sampling.log_probabilities(logits, policy), tokens, mask).detach()
 
 
+@pytest.fixture(params=[False, True], ids=["rows leave", "rows stay"])
+def whether_rows_stay(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Both ways through a batch: where values are at hand, what has ended leaves it; elsewhere nobody looks."""
+    monkeypatch.setattr(sampling, "asynchronous", lambda device: request.param)
+    return bool(request.param)
+
+
 def fixed_uniform(monkeypatch: pytest.MonkeyPatch, value: float) -> None:
     monkeypatch.setattr(torch, "rand", lambda size, **_: torch.full(size, value))
 
@@ -192,6 +199,7 @@ def test_the_probabilities_of_all_sequences_sum_to_one(network: type[Generator],
     assert exact(make(network), policy).sum().item() == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.usefixtures("whether_rows_stay")
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
 @pytest.mark.parametrize("network", [TinyGenerator, TinyOneShot])
 def test_sequences_are_drawn_as_often_as_they_are_probable(network: type[Generator], policy: Policy) -> None:
@@ -218,6 +226,7 @@ def test_the_log_probabilities_of_a_sample_are_those_of_the_policy() -> None:
     torch.testing.assert_close(drawn.log_probs.sum(dim=1).exp(), expected)
 
 
+@pytest.mark.usefixtures("whether_rows_stay")
 @pytest.mark.parametrize("network", [TinyGenerator, TinyOneShot])
 def test_after_eos_there_is_nothing_but_padding(network: type[Generator]) -> None:
     drawn = sampling.sample(make(network), torch.randn(500, SHAPE.noise))
@@ -281,6 +290,7 @@ def test_the_gradient_of_a_likelihood_is_finite_even_of_impossible_logits() -> N
     assert all(gradient is not None and gradient.isfinite().all() and gradient.any() for gradient in gradients)
 
 
+@pytest.mark.usefixtures("whether_rows_stay")
 @pytest.mark.parametrize("policy", [PLAIN, Policy(temperature=0.5, top_k=2)], ids=["plain", "cold"])
 @pytest.mark.parametrize("prompt", [[3], [5], [4, 4]], ids=str)
 def test_what_follows_a_prompt_is_as_frequent_as_the_conditional_probabilities_say(
@@ -306,6 +316,7 @@ def test_what_follows_a_prompt_is_as_frequent_as_the_conditional_probabilities_s
     )
 
 
+@pytest.mark.usefixtures("whether_rows_stay")
 def test_each_row_goes_on_from_a_prompt_of_its_own_and_one_that_has_ended_stays_so() -> None:
     generator, noise = make(TinyGenerator), torch.randn(3, SHAPE.noise).repeat(200, 1)
     prompts = torch.tensor([[3, 4], [5, 5], [3, EOS]]).repeat(200, 1)
@@ -470,6 +481,7 @@ def test_no_gradient_passes_through_drawn_words() -> None:
     assert not gradient[BOS].any() and gradient[3:, EOS:].abs().min() > 0.01
 
 
+@pytest.mark.usefixtures("whether_rows_stay")
 @pytest.mark.parametrize("tokens", [[3, 4, 5], [5, 3, EOS]])
 def test_completions_are_as_frequent_as_the_conditional_probabilities_say(tokens: list[int]) -> None:
     """Two rows whose noise differs: each prefix goes on from its own state."""
@@ -488,6 +500,7 @@ def test_completions_are_as_frequent_as_the_conditional_probabilities_say(tokens
             assert chi_square(count(completed[kept - 1, :, row], every), conditional) > UNLIKELY
 
 
+@pytest.mark.usefixtures("whether_rows_stay")
 def test_rollouts_in_parts_are_those_of_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     generator, noise = make(TinyGenerator), torch.randn(4, SHAPE.noise)
     assert isinstance(generator, AutoregressiveGenerator)
@@ -499,6 +512,7 @@ def test_rollouts_in_parts_are_those_of_the_whole_batch(monkeypatch: pytest.Monk
     assert found[0].equal(found[1])
 
 
+@pytest.mark.usefixtures("whether_rows_stay")
 def test_what_has_ended_is_not_completed() -> None:
     ended = torch.tensor([[EOS, PAD, PAD], [3, EOS, PAD]])
     completed = sampling.rollouts(make(TinyGenerator), torch.randn(2, SHAPE.noise), ended, 50)  # type: ignore[arg-type]
@@ -507,9 +521,24 @@ def test_what_has_ended_is_not_completed() -> None:
     assert (completed[0, :, 1, 1] != EOS).any()
 
 
+@pytest.mark.usefixtures("whether_rows_stay")
 def test_a_sequence_of_one_token_has_no_prefix_to_complete() -> None:
     generator = TinyGenerator(Shape(SHAPE.vocabulary, 1, SHAPE.noise))
     assert sampling.rollouts(generator, NOISE, torch.tensor([[3]]), 4).shape == (0, 4, 1, 1)
+
+
+def test_nobody_looks_at_what_was_drawn_where_looking_waits_for_the_device(whether_rows_stay: bool) -> None:
+    """The batches that the generator sees: smaller and smaller, or all of its rows to the end."""
+    generator, sizes = make(TinyGenerator), []
+    step = generator.step  # type: ignore[operator]
+    generator.step = lambda tokens, state: sizes.append(len(tokens)) or step(tokens, state)  # type: ignore[assignment]
+    sampling.sample(generator, torch.randn(100, SHAPE.noise))
+    assert len(sizes) == SHAPE.length
+    assert (sizes == [100] * SHAPE.length) == whether_rows_stay
+    sizes.clear()
+    tokens = torch.tensor([[3, 4, 5], [3, EOS, PAD]])
+    sampling.rollouts(generator, torch.randn(2, SHAPE.noise), tokens, 50)  # type: ignore[arg-type]
+    assert (sizes == [2, 2 + 100, 2 + 200]) == whether_rows_stay
 
 
 def test_map_state_reaches_every_tensor_and_keeps_the_containers() -> None:
