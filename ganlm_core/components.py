@@ -76,28 +76,53 @@ def option(
     return dataclasses.field(default=default, metadata={"help": help, "min": min, "max": max, "choices": choices})
 
 
-@dataclass(frozen=True)
+@typing.dataclass_transform(frozen_default=True, kw_only_default=True)
 class Options:
-    """Base of all option dataclasses. Subclasses are frozen; every field is made by :func:`option`.
+    """Base of all classes of options: a frozen record whose fields are all made by :func:`option`.
 
     Field types are ``bool``, ``int``, ``float`` and ``str``: what a flag, a TOML key and an environment
-    variable can all say. Values are checked when an instance is made, wherever they came from.
+    variable can all say. Values are checked when an instance is made, wherever they came from. A subclass needs no
+    decorator: it becomes a standard dataclass that has the methods of this class. ``@dataclass(frozen=True)`` would
+    write methods of its own for it, which takes half a millisecond of every start.
     """
+
+    def __init_subclass__(cls) -> None:
+        for base in cls.__bases__:
+            _complete(base)  # without its fields, a decorator on cls would leave them out in silence
+
+    def __init__(self, **values: Any) -> None:
+        for spec in self.fields():
+            object.__setattr__(self, spec.name, values.pop(spec.name, spec.default))
+        if values:
+            raise TypeError(f"{type(self).__name__} has no option {', '.join(map(repr, values))}")
+        self.__post_init__()
 
     def __post_init__(self) -> None:
         for spec in self.fields():
             value = spec.convert(getattr(self, spec.name), type(self).__name__)
             object.__setattr__(self, spec.name, value)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+
+    def __repr__(self) -> str:
+        values = (f"{name}={value!r}" for name, value in self.as_dict().items())
+        return f"{type(self).__qualname__}({', '.join(values)})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *vars(self).values()))
+
     @classmethod
     @functools.cache
     def fields(cls) -> tuple[Option, ...]:
         """The options in the order they were declared. Raises TypeError for a field that is not an option."""
-        if "__dataclass_fields__" not in vars(cls):
-            raise TypeError(f"{cls.__name__} is not a dataclass; decorate it with @dataclass(frozen=True)")
+        _complete(cls)
         hints = typing.get_type_hints(cls)
         specs = []
-        for field in dataclasses.fields(cls):
+        for field in dataclasses.fields(cls) if cls is not Options else ():  # type: ignore[arg-type]
             if "help" not in field.metadata:
                 raise TypeError(f"{cls.__name__}.{field.name} has no help; declare it with option(default, help)")
             if hints[field.name] not in _CLICK_TYPES:
@@ -122,10 +147,16 @@ class Options:
         return cls(**{spec.name: spec.convert(value, owner) for spec, value in specs})
 
     def as_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        return {spec.name: getattr(self, spec.name) for spec in self.fields()}
 
 
-@dataclass(frozen=True)
+def _complete(options: type) -> None:
+    """Make a class of options the dataclass that it declares, if no decorator has."""
+    if issubclass(options, Options) and options is not Options and "__dataclass_fields__" not in vars(options):
+        options.__doc__ = options.__doc__ or options.__name__  # else dataclass asks inspect for a signature
+        dataclass(init=False, repr=False, eq=False)(options)
+
+
 class NoOptions(Options):
     """For components that take none."""
 
@@ -160,7 +191,7 @@ class ComponentSpec:
     name     what the user types: lower case, digits and hyphens
     target   ``package.module:attribute``, called with the keyword arguments that its kind states in
              :mod:`ganlm_core.protocol`
-    options  its dataclass of options
+    options  its class of options
     summary  one line for ``ganlm list``
     source   the paper, with the equation or algorithm
     recipe   generators only: the recipe that trains it when the user names none

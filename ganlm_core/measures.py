@@ -1,7 +1,6 @@
 """The metrics and sentence encoders that come with the core, as data; ``docs/metrics.md`` defines them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
 from ganlm_core.components import ComponentSpec, Measure, Options, option
@@ -15,13 +14,11 @@ REFERENCES = {
 """The rows that every table has beside the models: a ceiling, what chance would have, and two floors."""
 
 
-@dataclass(frozen=True)
 class HashedNgramsOptions(Options):
     dimensions: int = option(128, "length of the features (F)", min=1)
     orders: int = option(3, "longest n-grams", min=1)
 
 
-@dataclass(frozen=True)
 class SentenceTransformersOptions(Options):
     model: str = option("all-MiniLM-L6-v2", "name or folder of the model")
 

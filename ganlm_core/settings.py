@@ -1,11 +1,8 @@
 """Settings that belong to the core rather than to a plugin: training, tokenizers and optimisers, as options."""
 
-from dataclasses import dataclass
-
 from ganlm_core.components import AUTO, Options, option
 
 
-@dataclass(frozen=True)
 class TrainingOptions(Options):
     """The ``[training]`` table of a configuration; on the command line without a prefix (``--steps``)."""
 
@@ -39,7 +36,6 @@ class TrainingOptions(Options):
     evaluation_samples: int = option(1000, "sentences drawn for the final evaluation", min=2)
 
 
-@dataclass(frozen=True)
 class WordTokenizer(Options):
     vocabulary: int = option(10_000, "most words kept, special ones included; the rest become <unk>", min=5)
     max_length: int = option(
@@ -47,7 +43,6 @@ class WordTokenizer(Options):
     )
 
 
-@dataclass(frozen=True)
 class CharTokenizer(Options):
     vocabulary: int = option(512, "most characters kept, special tokens included; the rest become <unk>", min=5)
     max_length: int = option(
@@ -55,7 +50,6 @@ class CharTokenizer(Options):
     )
 
 
-@dataclass(frozen=True)
 class BPETokenizer(Options):
     vocabulary: int = option(2000, "size of the vocabulary, special tokens included", min=5)
     max_length: int = option(
@@ -66,7 +60,6 @@ class BPETokenizer(Options):
 TOKENIZERS: dict[str, type[Options]] = {"word": WordTokenizer, "char": CharTokenizer, "bpe": BPETokenizer}
 
 
-@dataclass(frozen=True)
 class OptimizerOptions(Options):
     """What every optimiser takes: the learning rate and its course over the run."""
 
@@ -82,43 +75,36 @@ class OptimizerOptions(Options):
     warmup_steps: int = option(0, "steps in which the learning rate rises from nothing", min=0)
 
 
-@dataclass(frozen=True)
 class DecayingOptimizer(OptimizerOptions):
     weight_decay: float = option(0.0, "weight decay, as the optimiser defines it", min=0)
 
 
-@dataclass(frozen=True)
 class BetaOptimizer(DecayingOptimizer):
     beta1: float = option(0.9, "decay of the first moment", min=0, max=0.9999)
     beta2: float = option(0.999, "decay of the second moment", min=0, max=0.9999)
     eps: float = option(1e-8, "added to the denominator", min=0)
 
 
-@dataclass(frozen=True)
 class AdagradOptimizer(DecayingOptimizer):
     lr: float = option(0.01, "learning rate", min=0)
 
 
-@dataclass(frozen=True)
 class AdadeltaOptimizer(DecayingOptimizer):
     lr: float = option(1.0, "learning rate", min=0)
     rho: float = option(0.9, "decay of the running average of squared gradients", min=0, max=1)
 
 
-@dataclass(frozen=True)
 class RMSpropOptimizer(DecayingOptimizer):
     alpha: float = option(0.99, "decay of the running average of squared gradients", min=0, max=1)
     momentum: float = option(0.0, "momentum", min=0, max=1)
 
 
-@dataclass(frozen=True)
 class SGDOptimizer(DecayingOptimizer):
     lr: float = option(0.1, "learning rate", min=0)
     momentum: float = option(0.9, "momentum", min=0, max=1)
     nesterov: bool = option(True, "Nesterov's form of the momentum (Nesterov 1983)")
 
 
-@dataclass(frozen=True)
 class LBFGSOptimizer(OptimizerOptions):
     lr: float = option(1.0, "learning rate", min=0)
     max_iter: int = option(4, "evaluations of the loss in a step", min=1)

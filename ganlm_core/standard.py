@@ -1,7 +1,6 @@
 """The components that come with the core, registered through the same door as everybody's."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from ganlm_core.components import ComponentSpec, NoOptions, Options, option
@@ -10,12 +9,10 @@ from ganlm_core.hookspecs import hookimpl
 from ganlm_core.measures import ENCODERS, METRICS
 
 
-@dataclass(frozen=True)
 class NonSaturatingOptions(Options):
     smoothing: float = option(0.0, "one-sided label smoothing: real data count as 1 - smoothing", min=0, max=0.5)
 
 
-@dataclass(frozen=True)
 class PenaltyOptions(Options):
     weight: float = option(1.0, "factor of the penalty in the discriminator's loss", min=0)
     interval: int = option(
@@ -23,12 +20,10 @@ class PenaltyOptions(Options):
     )
 
 
-@dataclass(frozen=True)
 class WGANGPOptions(PenaltyOptions):
     weight: float = option(10.0, "factor of the penalty in the discriminator's loss", min=0)
 
 
-@dataclass(frozen=True)
 class GumbelOptions(Options):
     temperature: float = option(1.0, "temperature of the softmax at the first adversarial step", min=0.001)
     final_temperature: float = option(0.2, "temperature at the last step; geometric in between", min=0.001)
@@ -39,17 +34,14 @@ class GumbelOptions(Options):
     )
 
 
-@dataclass(frozen=True)
 class StraightThroughOptions(Options):
     temperature: float = option(1.0, "temperature of the softmax that stands in for the gradient", min=0.001)
 
 
-@dataclass(frozen=True)
 class SoftmaxOptions(Options):
     temperature: float = option(1.0, "temperature of the softmax that the discriminator is shown", min=0.001)
 
 
-@dataclass(frozen=True)
 class ReinforceOptions(Options):
     reward: str = option(
         "sequence",
@@ -65,7 +57,6 @@ class ReinforceOptions(Options):
     samples: int = option(1, "sequences drawn for each noise vector", min=1)
 
 
-@dataclass(frozen=True)
 class RolloutOptions(Options):
     samples: int = option(16, "completions drawn for each prefix", min=1)
     baseline: str = option(
@@ -78,7 +69,6 @@ class RolloutOptions(Options):
     chunk: int = option(4096, "most rollouts drawn and scored at once; bounds the memory", min=1)
 
 
-@dataclass(frozen=True)
 class ImportanceOptions(Options):
     baseline: float = option(
         0.0, "what is taken from each weight, as a share of the mean weight; 1 makes them sum to zero", min=0
@@ -92,7 +82,6 @@ class ImportanceOptions(Options):
     )
 
 
-@dataclass(frozen=True)
 class AdversarialOptions(Options):
     warmup: float = option(0.0, "share of the steps that train the generator by maximum likelihood first", min=0, max=1)
     discriminator_warmup: float = option(
@@ -111,29 +100,24 @@ class AdversarialOptions(Options):
             )
 
 
-@dataclass(frozen=True)
 class RankGANOptions(AdversarialOptions):
     gamma: float = option(1.0, "factor of the relevance in the softmax that ranks", min=0)
 
 
-@dataclass(frozen=True)
 class CoTOptions(Options):
     mediator_steps: int = option(1, "steps of the mediator for each of the generator", min=1)
 
 
-@dataclass(frozen=True)
 class GrammarOptions(Options):
     size: int = option(20_000, "sentences drawn; nine tenths train, the rest validate and test", min=100)
     seed: int = option(0, "seed of the drawing", min=0)
 
 
-@dataclass(frozen=True)
 class PasswordsOptions(Options):
     size: int = option(20_000, "passwords drawn; nine tenths train, the rest validate and test", min=100)
     seed: int = option(0, "seed of the drawing", min=0)
 
 
-@dataclass(frozen=True)
 class OracleOptions(Options):
     size: int = option(10_000, "sequences drawn; nine tenths train, the rest validate and test", min=100)
     seed: int = option(0, "seed of the weights and of the drawing", min=0)
@@ -142,7 +126,6 @@ class OracleOptions(Options):
     length: int = option(20, "tokens in every sequence", min=1)
 
 
-@dataclass(frozen=True)
 class FileOptions(Options):
     path: str = option("", "text (a sentence a line), CSV or JSONL; - for standard input")
     column: str = option("text", "column of a CSV file, key of a JSONL file")

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from ganlm_core.components import ComponentSpec, Options, option
 from ganlm_core.hookspecs import hookimpl
 
-@dataclass(frozen=True)
 class TallOptions(Options):
     height: int = option(1, "how tall", min=1)
     shade: bool = option(True, "whether it gives shade")

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from ganlm_core.components import ComponentSpec, Options, option
 from ganlm_core.hookspecs import hookimpl
 
-@dataclass(frozen=True)
 class Margin(Options):
     margin: float = option(1.0, "how far", min=0)
 

@@ -1,6 +1,7 @@
 """Options and component specs: conversion, bounds, and messages that say what to change."""
 
-from dataclasses import dataclass, fields
+import copy
+from dataclasses import FrozenInstanceError, asdict, dataclass, fields, replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,6 @@ from ganlm_core.components import ComponentSpec, Options, check_spec, option
 from ganlm_core.errors import OptionError, UnknownName
 
 
-@dataclass(frozen=True)
 class Everything(Options):
     size: int = option(4, "a whole number", min=1, max=9)
     rate: float = option(0.5, "a number", min=0)
@@ -86,18 +86,44 @@ def test_every_field_keeps_what_it_was_declared_with() -> None:
     assert by_name["kind_of"].flag == "kind-of"
 
 
+class More(Everything):
+    size: int = option(5, "another default")
+    more: int = option(6, "one more")
+
+
 @dataclass(frozen=True)
+class Decorated(Options):
+    size: int = option(4, "a whole number", min=1, max=9)
+
+
+def test_options_are_frozen_records_of_their_class() -> None:
+    given = More(size=3)
+    assert repr(given) == "More(size=3, rate=0.5, free=0.5, bias=False, kind_of='a', path='', more=6)"
+    assert given == More(size=3) == copy.deepcopy(given) and hash(given) == hash(More(size=3))
+    assert given != More() and given != Everything(size=3)
+    with pytest.raises(FrozenInstanceError, match=r"^cannot assign to field 'size'$"):
+        given.size = 4  # type: ignore[misc]
+    with pytest.raises(TypeError, match=r"^More has no option 'siz'$"):
+        More(siz=3)  # type: ignore[call-arg]
+
+
+def test_options_are_dataclasses_to_the_standard_library() -> None:
+    assert asdict(More()) == More().as_dict() == {**Everything().as_dict(), "size": 5, "more": 6}
+    assert replace(More(), size=2) == More(size=2)
+
+
+def test_a_decorator_is_welcome() -> None:
+    assert Decorated(size=3).as_dict() == {"size": 3}
+    with pytest.raises(OptionError, match=r"^Decorated: size is 0"):
+        Decorated(size=0)
+
+
 class Helpless(Options):
     size: int = 3
 
 
-@dataclass(frozen=True)
 class Exotic(Options):
     size: complex = option(1j, "size")
-
-
-class Undecorated(Options):
-    size: int = option(3, "size")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +131,6 @@ class Undecorated(Options):
     [
         (Helpless, "Helpless.size has no help; declare it with option(default, help)"),
         (Exotic, "Exotic.size is <class 'complex'>; an option is one of bool, int, float, str"),
-        (Undecorated, "Undecorated is not a dataclass; decorate it with @dataclass(frozen=True)"),
     ],
 )
 def test_a_badly_declared_option_is_refused(options: type[Options], message: str) -> None:

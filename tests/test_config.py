@@ -18,12 +18,10 @@ from dataclasses import dataclass
 from ganlm_core.components import ComponentSpec, Options, option
 from ganlm_core.hookspecs import hookimpl
 
-@dataclass(frozen=True)
 class TallOptions(Options):
     height: int = option(1, "height", min=1)
     shade: str = option("blue", "shade")
 
-@dataclass(frozen=True)
 class WideOptions(Options):
     width: int = option(1, "width", min=1)
 

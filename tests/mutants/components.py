@@ -1,7 +1,5 @@
 """Specs and options that break what is promised of every component."""
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
 from ganlm_core.components import Options, option
@@ -12,17 +10,14 @@ from ganlm_core.standard import NonSaturatingOptions
 from tests.mutants.breaking import MUTANTS, Mutant, breaks, mutant
 
 
-@dataclass(frozen=True)
 class NoHelp(Options):
     size: int = option(1, "", min=1)
 
 
-@dataclass(frozen=True)
 class NoBounds(Options):
     size: int = option(1, "how large")
 
 
-@dataclass(frozen=True)
 class DefaultOutside(Options):
     """Options check themselves when they are made; the bound of this one is read later."""
 
@@ -32,7 +27,6 @@ class DefaultOutside(Options):
         pass
 
 
-@dataclass(frozen=True)
 class Grows(Options):
     size: int = option(1, "how large", min=1)
 
@@ -41,12 +35,10 @@ class Grows(Options):
         object.__setattr__(self, "size", self.size + 1)
 
 
-@dataclass(frozen=True)
 class Size(Options):
     size: int = option(4, "how large", min=1)
 
 
-@dataclass(frozen=True)
 class OneIsTooFew(Options):
     size: int = option(1, "how large", max=9)
 

@@ -1,7 +1,6 @@
 """Networks that break what is promised of generators and discriminators alike."""
 
 import random
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,6 @@ from ganlm_core.testing.references import Bag
 from tests.mutants.breaking import breaks
 
 
-@dataclass(frozen=True)
 class Dropout(Options):
     dropout: float = option(0.0, "dropout before the logits", min=0, max=0.9)
 

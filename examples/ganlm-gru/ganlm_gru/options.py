@@ -1,9 +1,6 @@
-from dataclasses import dataclass
-
 from ganlm_core.components import Options, option
 
 
-@dataclass(frozen=True)
 class GRUGeneratorOptions(Options):
     embedding_size: int = option(64, "size of the token embeddings", min=1)
     hidden_size: int = option(128, "units in each layer (H)", min=1)
@@ -11,7 +8,6 @@ class GRUGeneratorOptions(Options):
     dropout: float = option(0.0, "dropout between layers and before the logits", min=0, max=0.9)
 
 
-@dataclass(frozen=True)
 class GRUDiscriminatorOptions(Options):
     embedding_size: int = option(32, "size of the token embeddings", min=1)
     hidden_size: int = option(64, "units in the layer (H)", min=1)

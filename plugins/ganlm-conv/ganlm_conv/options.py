@@ -1,10 +1,7 @@
-from dataclasses import dataclass
-
 from ganlm_core.components import AUTO, Options, option
 from ganlm_core.errors import OptionError
 
 
-@dataclass(frozen=True)
 class ConvGeneratorOptions(Options):
     hidden_size: int = option(64, "channels (H)", min=1)
     blocks: int = option(3, "residual blocks of two convolutions each", min=1)
@@ -16,7 +13,6 @@ class ConvGeneratorOptions(Options):
             raise OptionError(f"kernel is {self.kernel}; wanted an odd number, so that positions keep their place")
 
 
-@dataclass(frozen=True)
 class CausalConvOptions(Options):
     hidden_size: int = option(128, "channels, and size of the token embeddings (H)", min=1)
     kernel: int = option(3, "positions that a convolution sees, 1, 2, 4, ... apart in successive layers", min=2)
@@ -24,7 +20,6 @@ class CausalConvOptions(Options):
     dropout: float = option(0.0, "dropout of the embeddings and of what each layer adds", min=0, max=0.9)
 
 
-@dataclass(frozen=True)
 class ConvDiscriminatorOptions(Options):
     embedding_size: int = option(32, "size of the token embeddings", min=1)
     widths: str = option("2,3,4,5", "widths of the filters in tokens, comma-separated")

@@ -76,7 +76,7 @@ class LeakGAN(Algorithm):
         self.parts, self.options = parts, options
         self.generator, self.discriminator, self.estimator = _fitting(parts)
         schedule = AdversarialOptions(
-            options.warmup, discriminator_steps=options.discriminator_steps, interleave=options.interleave
+            warmup=options.warmup, discriminator_steps=options.discriminator_steps, interleave=options.interleave
         )
         manager, worker = self.generator.manager, self.generator.worker
         self._discriminator = self._phase("discriminator", self._discriminator_loss, "discriminator")

@@ -1,11 +1,8 @@
-from dataclasses import dataclass
-
 from ganlm_conv.options import ConvDiscriminatorOptions
 
 from ganlm_core.components import Options, option
 
 
-@dataclass(frozen=True)
 class LeakGeneratorOptions(Options):
     embedding_size: int = option(64, "size of the token embeddings that the worker reads", min=1)
     hidden_size: int = option(64, "units of the manager's and of the worker's LSTM (H)", min=1)
@@ -23,11 +20,15 @@ class LeakGeneratorOptions(Options):
     def extractor(self) -> ConvDiscriminatorOptions:
         """The options of the discriminator whose features leak. It shows the generator what it sees undisturbed."""
         return ConvDiscriminatorOptions(
-            self.feature_embedding_size, self.widths, self.filters, self.highway, dropout=0.0, blur=0.0
+            embedding_size=self.feature_embedding_size,
+            widths=self.widths,
+            filters=self.filters,
+            highway=self.highway,
+            dropout=0.0,
+            blur=0.0,
         )
 
 
-@dataclass(frozen=True)
 class LeakGANOptions(Options):
     warmup: float = option(0.0, "share of the steps that train the generator on real text first", min=0, max=0.999)
     alternate: int = option(10, "steps on real text, in that time, for each of the discriminator", min=1)

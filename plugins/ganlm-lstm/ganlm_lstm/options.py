@@ -1,10 +1,7 @@
-from dataclasses import dataclass
-
 from ganlm_core.components import Options, option
 from ganlm_core.errors import OptionError
 
 
-@dataclass(frozen=True)
 class LSTMGeneratorOptions(Options):
     embedding_size: int = option(64, "size of the token embeddings", min=1)
     hidden_size: int = option(128, "units in each layer (H)", min=1)
@@ -13,7 +10,6 @@ class LSTMGeneratorOptions(Options):
     tie: bool = option(False, "use the token embeddings as the output weights too")
 
 
-@dataclass(frozen=True)
 class LSTMDiscriminatorOptions(Options):
     embedding_size: int = option(32, "size of the token embeddings", min=1)
     hidden_size: int = option(64, "units in each layer and direction (H)", min=1)

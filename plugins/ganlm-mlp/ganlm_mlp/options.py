@@ -1,16 +1,12 @@
-from dataclasses import dataclass
-
 from ganlm_core.components import Options, option
 
 
-@dataclass(frozen=True)
 class MLPGeneratorOptions(Options):
     hidden_size: int = option(256, "units in each hidden layer", min=1)
     layers: int = option(2, "hidden layers", min=1)
     position_size: int = option(64, "units that each position gets from the last hidden layer (H)", min=1)
 
 
-@dataclass(frozen=True)
 class NgramOptions(Options):
     context: int = option(12, "tokens that the next one is predicted from", min=1)
     embedding_size: int = option(64, "size of the token embeddings", min=1)
@@ -19,7 +15,6 @@ class NgramOptions(Options):
     dropout: float = option(0.0, "dropout of the embeddings and of the last hidden layer", min=0, max=0.9)
 
 
-@dataclass(frozen=True)
 class MLPDiscriminatorOptions(Options):
     embedding_size: int = option(64, "size of the token embeddings", min=1)
     hidden_size: int = option(256, "units in each hidden layer (F)", min=1)

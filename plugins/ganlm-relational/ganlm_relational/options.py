@@ -1,11 +1,8 @@
-from dataclasses import dataclass
-
 from ganlm_conv.options import ConvDiscriminatorOptions
 
 from ganlm_core.components import Options, option
 
 
-@dataclass(frozen=True)
 class RelationalMemoryOptions(Options):
     embedding_size: int = option(64, "size of the token embeddings", min=1)
     slots: int = option(1, "memory slots", min=1)
@@ -14,7 +11,6 @@ class RelationalMemoryOptions(Options):
     dropout: float = option(0.0, "dropout of the embeddings and before the logits", min=0, max=0.9)
 
 
-@dataclass(frozen=True)
 class MultiEmbeddingOptions(ConvDiscriminatorOptions):
     embeddings: int = option(8, "embeddings in which the sentence is read (S)", min=1)
     embedding_size: int = option(8, "size of the token embeddings, of each of them", min=1)

@@ -1,10 +1,7 @@
-from dataclasses import dataclass
-
 from ganlm_core.components import Options, option
 from ganlm_core.errors import OptionError
 
 
-@dataclass(frozen=True)
 class TransformerOptions(Options):
     hidden_size: int = option(128, "size of the states (H), a multiple of heads", min=1)
     layers: int = option(2, "blocks of attention and feed-forward layer", min=1)
@@ -20,7 +17,6 @@ class TransformerOptions(Options):
             )
 
 
-@dataclass(frozen=True)
 class TransformerDiscriminatorOptions(TransformerOptions):
     hidden_size: int = option(64, "size of the states (H), a multiple of heads", min=1)
     layers: int = option(1, "blocks of attention and feed-forward layer", min=1)
