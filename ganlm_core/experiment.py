@@ -141,7 +141,6 @@ def prepare(config: RunConfig, host: Host | None = None) -> Experiment:
         optimizers=_optimizers(config, algorithm),
         batches=Batches(
             tokens,
-            mask_of(tokens),
             options.batch_size,
             options.seed,
             options.noise_size,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -16,14 +17,22 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ganlm_core import distributed
 from ganlm_core.errors import NonFinite, OutOfMemory
 from ganlm_core.optimizers import ScheduledOptimizer
-from ganlm_core.protocol import Algorithm, Batch, Generator, Phase
+from ganlm_core.permutation import permute
+from ganlm_core.protocol import Algorithm, Batch, Generator, Phase, mask_of
 
 Metrics = dict[str, Tensor]
 
 
+LARGEST = 2**20
+"""The most sequences of which an epoch's permutation is drawn, and held in memory; of more, it is computed."""
+
+PART = 2**16
+"""Places of a computed permutation at a time."""
+
+
 @dataclass
 class Batches:
-    """Batches of encoded sequences (N, T) with their masks, in an order fixed by the seed.
+    """Batches of encoded sequences (N, T), ids of any integer type, in an order fixed by the seed.
 
     Batch k of the whole run is a pure function of the seed and k, so the position in the data is one number:
     every epoch is a permutation of its own, and a last part that is smaller than a batch is left for another epoch.
@@ -32,7 +41,6 @@ class Batches:
     """
 
     tokens: Tensor
-    mask: Tensor
     size: int
     seed: int
     noise_size: int
@@ -41,36 +49,43 @@ class Batches:
     processes: int = 1
     drawn: int = 0
     tokens_drawn: int = 0
-    _epoch: int = field(default=-1, repr=False)
+    _part: tuple[int, int] = field(default=(-1, 0), repr=False)
     _order: Tensor = field(default_factory=lambda: torch.empty(0), repr=False)
 
     def next(self, step: int, steps: int) -> Batch:
         """The next batch with fresh noise (B, Z) from the global random state, for the given step of the run."""
-        everybody = [self._rows(self.drawn + rank) for rank in range(self.processes)]
+        everybody = [self.tokens[self._rows(self.drawn + rank)].long() for rank in range(self.processes)]
+        masks = [mask_of(tokens) for tokens in everybody]
         self.drawn += self.processes
-        self.tokens_drawn += sum(int(self.mask[rows].sum()) for rows in everybody)
-        rows = everybody[self.rank]
+        self.tokens_drawn += sum(int(mask.sum()) for mask in masks)
+        tokens, mask = everybody[self.rank], masks[self.rank]
         return Batch(
-            tokens=self.tokens[rows].to(self.device, non_blocking=True),
-            mask=self.mask[rows].to(self.device, non_blocking=True),
-            noise=torch.randn(len(rows), self.noise_size, device=self.device),
+            tokens=tokens.to(self.device, non_blocking=True),
+            mask=mask.to(self.device, non_blocking=True),
+            noise=torch.randn(len(tokens), self.noise_size, device=self.device),
             step=step,
             progress=step / max(1, steps - 1),
         )
 
     def _rows(self, number: int) -> Tensor:
         """The rows of a batch of the whole run."""
-        size = min(self.size, len(self.tokens))
-        epoch, index = divmod(number, len(self.tokens) // size)
-        if epoch != self._epoch:
-            self._epoch, self._order = epoch, self._permutation(epoch)
-        return self._order[index * size : (index + 1) * size]
+        n = len(self.tokens)
+        size = min(self.size, n)
+        epoch, index = divmod(number, n // size)
+        known = n if n <= LARGEST else max(1, PART // size) * size
+        part, place = divmod(index * size, known)
+        if (epoch, part) != self._part:
+            self._part, self._order = (epoch, part), self._permutation(epoch, part * known, known)
+        return self._order[place : place + size]
 
-    def _permutation(self, epoch: int) -> Tensor:
+    def _permutation(self, epoch: int, start: int, count: int) -> Tensor:
+        """``count`` places of an epoch's permutation, fewer at its end."""
+        n, key = len(self.tokens), f"{self.seed}/{epoch}"
+        if n > LARGEST:
+            return torch.from_numpy(permute(np.arange(start, min(start + count, n)), n, key))
         # Hashed, because torch's generator on the CPU looks at no more than 32 bits of a seed.
-        digest = hashlib.sha256(f"{self.seed}/{epoch}".encode()).digest()
-        rng = torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
-        return torch.randperm(len(self.tokens), generator=rng)
+        digest = hashlib.sha256(key.encode()).digest()
+        return torch.randperm(n, generator=torch.Generator().manual_seed(int.from_bytes(digest[:4], "big")))
 
 
 @dataclass(frozen=True)

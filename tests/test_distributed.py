@@ -99,8 +99,7 @@ def test_a_process_that_is_lost_ends_the_run_with_a_checkpoint(tmp_path: Path) -
 def test_processes_take_the_batches_of_one_in_turn() -> None:
     tokens = torch.arange(20).unsqueeze(1)
     one, *both = (
-        Batches(tokens, tokens > 2, 3, 0, 0, torch.device("cpu"), rank, processes)
-        for rank, processes in ((0, 1), (0, 2), (1, 2))
+        Batches(tokens, 3, 0, 0, torch.device("cpu"), rank, processes) for rank, processes in ((0, 1), (0, 2), (1, 2))
     )
     for _ in range(5):  # into the second epoch, which begins amid a step
         for each in both:

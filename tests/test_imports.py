@@ -36,7 +36,7 @@ LEVELS = (
         "locations",
     ),
     ("devices", "protocol"),
-    ("tensors", "sampling", "losses", "penalties", "estimators", "layers", "corpora", "tokenizer"),
+    ("tensors", "sampling", "losses", "penalties", "estimators", "layers", "corpora", "tokenizer", "permutation"),
     ("algorithms",),
     ("optimizers", "distributed", "trainer"),
     (

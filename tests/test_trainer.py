@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ganlm_core import trainer
 from ganlm_core.algorithms.adversarial import Adversarial, discriminator_loss, generator_loss
 from ganlm_core.config import Choice
 from ganlm_core.devices import arithmetic, pick_device
@@ -24,11 +25,11 @@ from ganlm_core.trainer import Average, Batches, Metrics, train
 from .tiny import SHAPE, TinyGenerator, every_sequence, make_parts
 
 CPU = torch.device("cpu")
-TOKENS, MASK = every_sequence()
+TOKENS, _ = every_sequence()
 
 
 def make_batches(size: int = 8, seed: int = 0, rows: int = len(TOKENS), **more: Any) -> Batches:
-    return Batches(TOKENS[:rows], MASK[:rows], size, seed, SHAPE.noise, CPU, **more)
+    return Batches(TOKENS[:rows], size, seed, SHAPE.noise, CPU, **more)
 
 
 def optimizer(network: nn.Module, name: str = "sgd", **options: Any) -> ScheduledOptimizer:
@@ -352,6 +353,28 @@ def test_every_epoch_is_a_permutation_of_its_own() -> None:
     assert epochs[0] != epochs[1]
 
 
+@pytest.mark.parametrize("size", [3, 8, 19])
+def test_of_very_many_sequences_every_epoch_is_a_permutation_too(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """It is computed in parts of 16 places, of which batches of 19 are larger and of 3 no divisor."""
+    monkeypatch.setattr(trainer, "LARGEST", 39)
+    monkeypatch.setattr(trainer, "PART", 16)
+    length = len(TOKENS) // size
+    drawn = rows_of(make_batches(size=size), 2 * length)
+    epochs = [list(chain(*drawn[start : start + length])) for start in (0, length)]
+    assert [len({*epoch}) for epoch in epochs] == [length * size] * 2
+    assert epochs[0] != epochs[1]
+    assert rows_of(make_batches(size=size, drawn=length), 1) == [drawn[length]]
+
+
+def test_ids_of_a_small_type_give_the_same_batches() -> None:
+    one, other = make_batches(), make_batches()
+    other.tokens = TOKENS.to(torch.int16)
+    for _ in range(3):
+        first, second = one.next(0, 1), other.next(0, 1)
+        assert first.tokens.dtype == second.tokens.dtype == torch.int64
+        assert first.tokens.equal(second.tokens) and first.mask.equal(second.mask)
+
+
 def test_a_last_part_smaller_than_a_batch_is_left_out() -> None:
     """Of 40 sequences, 3 batches of 12 leave 4, and another 4 in the next epoch."""
     drawn = rows_of(make_batches(size=12), 6)
@@ -390,7 +413,7 @@ def test_tokens_are_counted_without_the_padding() -> None:
 
 
 def test_noise_is_normal_and_follows_the_global_random_state() -> None:
-    batches = Batches(TOKENS.repeat(50, 1), MASK.repeat(50, 1), 2000, 0, 10, CPU)
+    batches = Batches(TOKENS.repeat(50, 1), 2000, 0, 10, CPU)
     torch.manual_seed(0)
     noise = batches.next(0, 1).noise
     # 20000 normal numbers: the mean within 4.5 / sqrt(20000), the deviation within 4.5 / sqrt(40000).

@@ -154,7 +154,7 @@ def training_step() -> Work:
     shape = Shape(200, 20, noise=32)
     parts, optimizers = _parts("mle", shape)
     sentences = _batch(shape, 1000)
-    batches = trainer.Batches(sentences.tokens, sentences.mask, 64, 0, shape.noise, torch.device("cpu"))
+    batches = trainer.Batches(sentences.tokens, 64, 0, shape.noise, torch.device("cpu"))
     algorithm: Algorithm = MLE(parts, NoOptions())
     batch = batches.next(0, 1)
 

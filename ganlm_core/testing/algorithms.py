@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ganlm_core.config import Choice
 from ganlm_core.errors import GanlmError, UsageError
 from ganlm_core.optimizers import build_optimizer
-from ganlm_core.protocol import Algorithm, Generator, Parts, Phase, mask_of
+from ganlm_core.protocol import Algorithm, Generator, Parts, Phase
 from ganlm_core.settings import SGDOptimizer
 from ganlm_core.testing import references
 from ganlm_core.testing.case import Case
@@ -156,7 +156,7 @@ def _train(algorithm: Algorithm, start: int, stop: int) -> None:
     sgd = Choice("sgd", SGDOptimizer(lr=LEARNING_RATE, momentum=0.0))
     torch.manual_seed(11 + start)
     tokens = references.tokens(ROWS)
-    batches = Batches(tokens, mask_of(tokens), ROWS, 0, SHAPE.noise, torch.device("cpu"))
+    batches = Batches(tokens, ROWS, 0, SHAPE.noise, torch.device("cpu"))
     train(
         algorithm,
         {name: build_optimizer(sgd, network.parameters()) for name, network in algorithm.networks.items()},
