@@ -256,6 +256,7 @@ class Course:
             raise _Stopped
 
     def _log(self, step: int, metrics: Metrics) -> None:
+        self.experiment.losses.look()
         record = {name: value.item() for name, value in metrics.items()} | {
             "tokens": self.experiment.batches.tokens_drawn
         }
@@ -268,6 +269,7 @@ class Course:
         self.progress.records += 1
 
     def _glance(self, step: int) -> None:
+        self.experiment.losses.look()
         values, samples = telemetry.glance(self.experiment, step)
         history = self.progress.history
         history.append({"step": step, **values})
@@ -300,6 +302,7 @@ class Course:
     def _milestone(self, step: int) -> None:
         """The evaluation that the last one is compared with: where adversarial training starts."""
         if step == self.experiment.algorithm.adversarial_from < self.options.steps:
+            self.experiment.losses.look()
             values, _ = self.experiment.judge.generator(self.experiment.generator, self.options.evaluation_samples)
             self.progress.evaluations["before"] = round_values(values)
             if step > 0:
@@ -314,6 +317,7 @@ class Course:
 
     def _save(self, step: int) -> None:
         experiment = self.experiment
+        experiment.losses.look()
         checkpoint.save(
             self.folder.checkpoints,
             step,

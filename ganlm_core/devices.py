@@ -5,6 +5,7 @@ import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
 
 import torch
+from torch import Tensor
 
 from ganlm_core.errors import UsageError
 
@@ -32,6 +33,11 @@ def pick_device(name: str) -> torch.device:
 def asynchronous(device: torch.device) -> bool:
     """Whether the device computes while the program goes on: to look at a value is to wait for all before it."""
     return device.type != "cpu"
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor on the CPU on the device, while the program goes on: CUDA copies from pinned memory by itself."""
+    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 
 def arithmetic(device: torch.device, precision: str) -> AbstractContextManager[object]:

@@ -21,7 +21,7 @@ from ganlm_core.optimizers import ScheduledOptimizer, build_optimizer
 from ganlm_core.plugins import Host, default_host
 from ganlm_core.protocol import Algorithm, Generator, Parts, Shape, mask_of
 from ganlm_core.tokenizer import Tokenizer
-from ganlm_core.trainer import Average, Batches
+from ganlm_core.trainer import Average, Batches, Losses
 
 SMOOTHING = 0.1
 
@@ -42,6 +42,7 @@ class Experiment:
     algorithm: Algorithm
     optimizers: Mapping[str, ScheduledOptimizer]
     batches: Batches
+    losses: Losses
     average: Average | None
     best: nn.ModuleDict | None
     judge: Judge
@@ -148,6 +149,7 @@ def prepare(config: RunConfig, host: Host | None = None) -> Experiment:
             distributed.rank(),
             distributed.size(),
         ),
+        losses=Losses(),
         average=average,
         best=nn.ModuleDict(copy.deepcopy(_shared(algorithm, average))) if options.keep == "best" else None,
         judge=Judge.of(host, corpus, tokenizer, shape, options.seed),

@@ -45,6 +45,7 @@ def _train(experiment: Experiment, step: int, pace: float, after_step: distribut
         clip=options.clip,
         after_step=after_step,
         average=experiment.average,
+        losses=experiment.losses,
         arithmetic=arithmetic(experiment.device, options.precision),
     )
 

@@ -30,7 +30,8 @@ _CLASSES: Mapping[str, type[torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
     "lbfgs": torch.optim.LBFGS,
 }
-_FUSED = ("adam", "adamw")
+_FUSED = {"cpu": ("adam", "adamw"), "cuda": ("adam", "adamw", "sgd"), "mps": ("adam", "adamw")}
+"""Those that torch has as one kernel, by device, since 2.4; on CUDA the others go through all parameters at once."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,13 @@ def build_optimizer(choice: Choice, parameters: Iterable[nn.Parameter]) -> Sched
     options = choice.options
     assert isinstance(options, OptimizerOptions)
     trained = [parameter for parameter in parameters if parameter.requires_grad]
-    return ScheduledOptimizer(_CLASSES[choice.name](trained, **_arguments(choice.name, options)), options)
+    arguments = _arguments(options)
+    if choice.name in _FUSED.get(trained[0].device.type, ()):
+        arguments["fused"] = True
+    return ScheduledOptimizer(_CLASSES[choice.name](trained, **arguments), options)
 
 
-def _arguments(name: str, options: OptimizerOptions) -> dict[str, Any]:
+def _arguments(options: OptimizerOptions) -> dict[str, Any]:
     arguments: dict[str, Any] = {"lr": options.lr}
     if isinstance(options, DecayingOptimizer):
         arguments["weight_decay"] = options.weight_decay
@@ -85,6 +89,4 @@ def _arguments(name: str, options: OptimizerOptions) -> dict[str, Any]:
             arguments |= {"alpha": options.alpha, "momentum": options.momentum}
         case SGDOptimizer():
             arguments |= {"momentum": options.momentum, "nesterov": options.nesterov and options.momentum > 0}
-    if name in _FUSED:
-        arguments["fused"] = True
     return arguments

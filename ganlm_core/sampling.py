@@ -122,7 +122,8 @@ def _search(cumulative: Tensor, weight: Tensor) -> Tensor:
     """The words in whose shares of the cumulative weights (..., V) the weights (..., samples) fall."""
     # One that was rounded up to the whole would fall behind the last word that has any weight.
     weight = torch.minimum(weight, cumulative[..., -1:] * BELOW_ONE)
-    return torch.searchsorted(cumulative, weight.contiguous(), right=True)
+    # NaN, which nobody may have looked at yet, falls behind all words; on CUDA that would end the process.
+    return torch.searchsorted(cumulative, weight.contiguous(), right=True).clamp_(max=cumulative.shape[-1] - 1)
 
 
 def _search_blocks(logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
@@ -143,7 +144,7 @@ def _search_blocks(logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
     block = _search(cumulative, weight)
     weight = weight - F.pad(cumulative, (1, 0)).gather(-1, block)
     within = blocks.gather(-2, block.unsqueeze(-1).expand(*block.shape, BLOCK)).cumsum(dim=-1)
-    ids = block * BLOCK + _search(within, weight.unsqueeze(-1)).squeeze(-1)
+    ids = (block * BLOCK + _search(within, weight.unsqueeze(-1)).squeeze(-1)).clamp_(max=words - 1)
     return ids, logits.gather(-1, ids) - highest - total.log()
 
 

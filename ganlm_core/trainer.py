@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ganlm_core import distributed
+from ganlm_core.devices import asynchronous, send
 from ganlm_core.errors import NonFinite, OutOfMemory
 from ganlm_core.optimizers import ScheduledOptimizer
 from ganlm_core.permutation import permute
@@ -60,8 +61,8 @@ class Batches:
         self.tokens_drawn += sum(int(mask.sum()) for mask in masks)
         tokens, mask = everybody[self.rank], masks[self.rank]
         return Batch(
-            tokens=tokens.to(self.device, non_blocking=True),
-            mask=mask.to(self.device, non_blocking=True),
+tokens=send(tokens, self.device),
+            mask=send(mask, self.device),
             noise=torch.randn(len(tokens), self.noise_size, device=self.device),
             step=step,
             progress=step / max(1, steps - 1),
@@ -99,9 +100,51 @@ class Average:
         averaging = get_ema_multi_avg_fn(decay)
         return Average(AveragedModel(generator, multi_avg_fn=averaging, use_buffers=True))
 
+    @torch.no_grad()
+    def update(self, generator: nn.Module) -> None:
+        """As the model's own, which copies its count of steps to the device and waits for that."""
+        means, values = ([*each.parameters(), *each.buffers()] for each in (self.generator, generator))
+        if self.model.n_averaged == 0:
+            torch._foreach_copy_(means, values)
+        else:
+            self.model.multi_avg_fn(means, values, self.model.n_averaged)
+        self.model.n_averaged += 1
+
     @property
     def generator(self) -> Generator:
         return self.model.module  # type: ignore[return-value]
+
+
+@dataclass
+class Losses:
+    """The losses, and the norms of their gradients, that nobody has looked at yet.
+
+    On the CPU each is looked at as it comes. On a device that computes meanwhile, to look is to wait, so they are kept
+    until somebody waits anyway: whoever logs, evaluates or saves looks first.
+    """
+
+    _unseen: list[tuple[Phase, int, Tensor, Tensor]] = field(default_factory=list, repr=False)
+
+    def add(self, phase: Phase, step: int, loss: Tensor, norm: Tensor) -> None:
+        """What a phase found in a step, counted from 0. Raises as :meth:`look`, on the CPU."""
+        self._unseen.append((phase, step, loss.detach(), norm))
+        if not asynchronous(loss.device):
+            self.look()
+        elif distributed.rank() > 0:  # the numbers are those of all processes, and the first one looks at them
+            self._unseen.clear()
+
+    def look(self) -> None:
+        """Raises NonFinite for the first of them that is not finite."""
+        unseen, self._unseen = self._unseen, []
+        if not unseen:
+            return
+        finite = torch.stack([loss + norm for _, _, loss, norm in unseen]).isfinite().tolist()
+        for (phase, step, loss, norm), fine in zip(unseen, finite, strict=True):
+            if not fine:
+                raise NonFinite(
+                    f"step {step + 1}: the loss of phase {phase.name} is {loss.item()} and its gradient's norm "
+                    f"{norm.item()}; lower the learning rate of the {phase.network} or its --clip, or add a penalty"
+                )
 
 
 def train(
@@ -115,12 +158,14 @@ def train(
     after_step: Callable[[int, Metrics], None],
     average: Average | None = None,
     arithmetic: AbstractContextManager[object] | None = None,
+    losses: Losses | None = None,
 ) -> None:
     """Train from step ``start`` to ``steps``; after each, ``after_step(steps done, metrics of the step)`` is called.
 
-    ``clip`` is the largest gradient norm of a network, 0 for none. Raises NonFinite and OutOfMemory, before the
-    parameters have changed, and whatever ``after_step`` raises.
+    ``clip`` is the largest gradient norm of a network, 0 for none. Raises OutOfMemory and, on the CPU, NonFinite before
+    the parameters have changed, and whatever ``after_step`` raises; on other devices that has to look at ``losses``.
     """
+    losses = losses or Losses()
     for step in range(start, steps):
         metrics: Metrics = {}
         phases = algorithm.phases(step)
@@ -130,7 +175,7 @@ def train(
             batch = batches.next(step, steps)
             moved = algorithm.networks[phase.network] if phase.part is None else phase.part
             try:
-                _make_step(phase, batch, moved, scheduled.optimizer, clip, arithmetic or nullcontext())
+                _make_step(phase, batch, moved, scheduled.optimizer, clip, arithmetic or nullcontext(), losses)
             except torch.OutOfMemoryError as error:
                 raise OutOfMemory(
                     f"step {step + 1}, phase {phase.name}: {batch.tokens.device} has no memory left "
@@ -138,7 +183,7 @@ def train(
                 ) from error
             metrics |= batch.metrics
         if average is not None and any(phase.network == "generator" for phase in phases):
-            average.model.update_parameters(algorithm.networks["generator"])
+            average.update(algorithm.networks["generator"])
         after_step(step + 1, metrics)
 
 
@@ -149,6 +194,7 @@ def _make_step(
     optimizer: torch.optim.Optimizer,
     clip: float,
     arithmetic: AbstractContextManager[object],
+    losses: Losses,
 ) -> None:
     """One optimiser step. The gradient goes into ``moved`` only; L-BFGS asks for it several times."""
     parameters = [parameter for parameter in moved.parameters() if parameter.requires_grad]
@@ -160,11 +206,7 @@ def _make_step(
         loss.backward(inputs=parameters)
         loss = distributed.average(loss, parameters)
         norm = nn.utils.clip_grad_norm_(parameters, clip if clip > 0 else float("inf"))
-        if not torch.isfinite(loss + norm):
-            raise NonFinite(
-                f"step {batch.step + 1}: the loss of phase {phase.name} is {loss.item()} and its gradient's norm "
-                f"{norm.item()}; lower the learning rate of the {phase.network} or its --clip, or add a penalty"
-            )
+        losses.add(phase, batch.step, loss, norm)
         batch.log(f"{phase.name}_loss", loss)
         batch.log(f"{phase.name}_gradient_norm", norm)
         return loss

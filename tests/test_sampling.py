@@ -541,6 +541,20 @@ def test_nobody_looks_at_what_was_drawn_where_looking_waits_for_the_device(wheth
     assert (sizes == [2, 2 + 100, 2 + 200]) == whether_rows_stay
 
 
+@pytest.mark.parametrize("words", [SHAPE.vocabulary, 1024, 1500])
+def test_what_is_drawn_from_nonsense_is_a_word_all_the_same(words: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody looks, the next phase may draw from logits that are not finite; a number too large ends CUDA."""
+    monkeypatch.setattr(sampling, "asynchronous", lambda device: True)
+    generator, noise = TinyGenerator(Shape(words, 3, SHAPE.noise)), torch.randn(20, SHAPE.noise)
+    for nonsense in (torch.nan, torch.inf, -torch.inf):
+        generator.prior.fill_(nonsense)
+        drawn = sampling.sample(generator, noise)
+        completed = sampling.rollouts(generator, noise, drawn.tokens, 3)
+        relaxed = sampling.relaxed_sample(generator, noise, 1.0, hard=True)
+        assert 0 <= min(drawn.tokens.min(), completed.min()) <= max(drawn.tokens.max(), completed.max()) < words
+        assert relaxed.sequence.shape == (20, 3, words)
+
+
 def test_map_state_reaches_every_tensor_and_keeps_the_containers() -> None:
     state = {"cell": (torch.ones(2), [torch.zeros(1)]), "none": ()}
     doubled = sampling.map_state(lambda tensor: tensor + 1, state)

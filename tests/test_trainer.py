@@ -337,7 +337,7 @@ def test_a_moving_average_is_a_copy_with_the_buffers() -> None:
     generator.prior.fill_(2.0)
     average = Average.of(generator, decay=0.9)
     assert average.generator is not generator
-    average.model.update_parameters(generator)
+    average.update(generator)
     assert average.generator.prior.equal(generator.prior)
 
 
