@@ -61,7 +61,7 @@ class Batches:
         self.tokens_drawn += sum(int(mask.sum()) for mask in masks)
         tokens, mask = everybody[self.rank], masks[self.rank]
         return Batch(
-tokens=send(tokens, self.device),
+            tokens=send(tokens, self.device),
             mask=send(mask, self.device),
             noise=torch.randn(len(tokens), self.noise_size, device=self.device),
             step=step,
@@ -103,11 +103,13 @@ class Average:
     @torch.no_grad()
     def update(self, generator: nn.Module) -> None:
         """As the model's own, which copies its count of steps to the device and waits for that."""
+        averaging = self.model.multi_avg_fn
+        assert averaging is not None
         means, values = ([*each.parameters(), *each.buffers()] for each in (self.generator, generator))
         if self.model.n_averaged == 0:
             torch._foreach_copy_(means, values)
         else:
-            self.model.multi_avg_fn(means, values, self.model.n_averaged)
+            averaging(means, values, self.model.n_averaged)
         self.model.n_averaged += 1
 
     @property

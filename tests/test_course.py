@@ -9,9 +9,10 @@ import pytest
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ganlm_core import bundle, checkpoint, following, telemetry
+from ganlm_core import bundle, checkpoint, following, telemetry, trainer
 from ganlm_core.config import RunConfig
 from ganlm_core.course import Display
+from ganlm_core.errors import NonFinite
 from ganlm_core.evaluation import Values
 from ganlm_core.execution import execute
 from ganlm_core.experiment import Experiment, prepare
@@ -248,6 +249,26 @@ def test_a_loss_that_is_not_finite_is_gone_back_from_too(tmp_path: Path) -> None
     (first, *_) = [line for line in witness.said if line.startswith("warning: ")]
     assert first.startswith("warning: step 2: the loss of phase mle is nan and its gradient's norm nan; lower the ")
     assert RunFolder(run).info()["weights_step"] == 0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"log_every": 3}, {"evaluate_every": 3}, {"checkpoint_every": 3}, {"algorithm_options": WARM}],
+    ids=["logs", "evaluates", "saves", "evaluates before it goes adversarial"],
+)
+def test_whoever_looks_late_logs_and_saves_nothing_after_a_bad_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    """The second step is bad. Where values are not looked at as they come, the first who would use one finds it."""
+    monkeypatch.setattr(trainer, "asynchronous", lambda device: True)
+    run, rare = tmp_path / "run", {"log_every": 100, "evaluate_every": 100, "checkpoint_every": 100}
+    bad = {"generator_optimizer": "sgd", "generator_optimizer_options": {"lr": 1e30}, "algorithm_options": {}}
+    with pytest.raises(NonFinite) as caught:
+        execute(config(**rare | bad | settings), out=run)
+    assert str(caught.value).startswith("step 2: the loss of phase mle is nan and its gradient's norm nan; lower the ")
+    assert str(caught.value).endswith(f"; the checkpoint of step 0 is kept in {run}")
+    assert checkpoint.latest(run / "checkpoints").step == 0
+    assert RunFolder(run).read_metrics() == [] and not RunFolder(run).before.exists()
 
 
 def test_a_real_collapse_is_seen_and_survived(ganlm: Ganlm) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganlm_core import trainer
+from ganlm_core import distributed, trainer
 from ganlm_core.algorithms.adversarial import Adversarial, discriminator_loss, generator_loss
 from ganlm_core.config import Choice
 from ganlm_core.devices import arithmetic, pick_device
@@ -20,7 +20,7 @@ from ganlm_core.optimizers import ScheduledOptimizer, build_optimizer
 from ganlm_core.protocol import Algorithm, Batch, Phase, mask_of
 from ganlm_core.settings import OPTIMIZERS
 from ganlm_core.standard import AdversarialOptions
-from ganlm_core.trainer import Average, Batches, Metrics, train
+from ganlm_core.trainer import Average, Batches, Losses, Metrics, train
 
 from .tiny import SHAPE, TinyGenerator, every_sequence, make_parts
 
@@ -247,6 +247,40 @@ def test_what_is_not_finite_stops_before_the_parameters_change(name: str) -> Non
     assert script.generator.at.item() == positions[-1]
 
 
+@pytest.fixture
+def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU, as if to look at a value were to wait for it."""
+    monkeypatch.setattr(trainer, "asynchronous", lambda device: True)
+
+
+@pytest.mark.usefixtures("waiting")
+@pytest.mark.parametrize("name", NOT_FINITE)
+def test_where_looking_waits_the_first_that_is_not_finite_is_found_when_somebody_looks(name: str) -> None:
+    spoil, found = NOT_FINITE[name]
+    script = Scripted(["generator"], ["generator", "discriminator"])
+    script.loss = lambda batch: spoil(script.generator.cost(batch)) if batch.step == 2 else script.generator.cost(batch)
+    script.discriminator = script.generator  # type: ignore[assignment]
+    losses = Losses()
+    run(script, 2, losses=losses)
+    losses.look()
+    assert len(run(script, 5, start=2, losses=losses)) == 3
+    with pytest.raises(NonFinite) as caught:
+        losses.look()
+    assert str(caught.value) == (
+        f"step 3: the loss of phase move-generator is {found}; "
+        "lower the learning rate of the generator or its --clip, or add a penalty"
+    )
+    losses.look()  # and told once
+
+
+@pytest.mark.usefixtures("waiting")
+def test_processes_that_follow_leave_looking_to_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "rank", lambda: 1)
+    losses = Losses()
+    run(Scripted(loss=lambda batch: torch.full((), torch.nan, requires_grad=True)), 3, losses=losses)
+    losses.look()
+
+
 def test_a_device_without_memory_says_what_to_lower() -> None:
     def explode(batch: Batch) -> Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
@@ -330,6 +364,19 @@ def test_a_phase_moves_its_part_alone(name: str) -> None:
     run(pair, 4, optimizers={"generator": moving}, after_step=lambda *_: seen.append(positions()))
     moved = [[before != after for before, after in zip(*steps, strict=True)] for steps in pairwise(seen)]
     assert moved == [[True, False], [False, True]] * 2
+
+
+def test_a_moving_average_is_what_torch_makes_of_it() -> None:
+    torch.manual_seed(0)
+    generator = TinyGenerator()
+    average, torchs = (Average.of(generator, decay=0.9) for _ in range(2))
+    for _ in range(3):
+        for tensor in generator.state_dict().values():
+            tensor.normal_()
+        average.update(generator)
+        torchs.model.update_parameters(generator)
+    found, expected = average.model.state_dict(), torchs.model.state_dict()
+    assert found.keys() == expected.keys() and all(found[name].equal(expected[name]) for name in found)
 
 
 def test_a_moving_average_is_a_copy_with_the_buffers() -> None:
