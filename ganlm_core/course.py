@@ -141,7 +141,7 @@ class Course:
             self.folder.checkpoints, modules=self.experiment.modules, optimizers=optimizers, step=step
         )
         extra = found.extra
-        if extra["data"] != self.experiment.fingerprint():
+        if extra["data"] != self.experiment.fingerprint:
             raise DataError(
                 f"the training data of {self.folder.path} are not what they were when it was started; "
                 "put the old data back, or start a new run"
@@ -326,7 +326,7 @@ class Course:
             networks=self._kept()[1],
             extra={
                 "batches": [experiment.batches.drawn, experiment.batches.tokens_drawn],
-                "data": experiment.fingerprint(),
+                "data": experiment.fingerprint,
                 "progress": asdict(self.progress),
             },
             protect=[self.progress.good] if self.options.on_collapse == "rollback" else [],

@@ -6,6 +6,7 @@ GanlmError                     1  anything below
 │   ├── OptionError            2  a value is of the wrong type or out of range
 │   └── RunExists              2  the run folder is there already
 ├── DataError                  1  a corpus cannot be read, or leaves nothing to train on
+├── WriteError                 1  a disk is full, a folder not to be written to
 ├── PluginError                3  a plugin is missing, broken or breaks its contract
 ├── WeightsError               4  weights do not verify: truncated, altered, of another architecture or format
 ├── TrainingError              1  a step could not be finished
@@ -54,6 +55,10 @@ class RunExists(UsageError):
 
 
 class DataError(GanlmError):
+    pass
+
+
+class WriteError(GanlmError):
     pass
 
 

@@ -3,8 +3,9 @@
 import copy
 import hashlib
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -14,13 +15,14 @@ from ganlm_core import distributed
 from ganlm_core.config import RunConfig
 from ganlm_core.corpora import Corpus
 from ganlm_core.devices import arithmetic, pick_device
-from ganlm_core.errors import DataError, UnknownName, UsageError
+from ganlm_core.encoding import encode
+from ganlm_core.errors import UnknownName, UsageError
 from ganlm_core.evaluation import Judge
 from ganlm_core.manifest import NETWORKS
 from ganlm_core.optimizers import ScheduledOptimizer, build_optimizer
 from ganlm_core.plugins import Host, default_host
 from ganlm_core.protocol import Algorithm, Generator, Parts, Shape, mask_of
-from ganlm_core.tokenizer import Tokenizer
+from ganlm_core.tokenizer import CHUNK, Tokenizer, count_cut
 from ganlm_core.trainer import Average, Batches, Losses
 
 SMOOTHING = 0.1
@@ -78,9 +80,13 @@ class Experiment:
         """The number of parameters of each network."""
         return {name: sum(p.numel() for p in net.parameters()) for name, net in self.algorithm.networks.items()}
 
+    @cached_property
     def fingerprint(self) -> str:
         """A hash of the training data as they are encoded: a run resumes on the same data or not at all."""
-        return hashlib.sha256(self.batches.tokens.numpy().tobytes()).hexdigest()
+        digest = hashlib.sha256()
+        for part in self.batches.tokens.split(CHUNK):
+            digest.update(part.long().numpy())
+        return digest.hexdigest()
 
     def culprit(self, error: Exception) -> str:
         """The network whose method was running, innermost first, or else the algorithm, and the plugin it is from."""
@@ -110,11 +116,10 @@ def prepare(config: RunConfig, host: Host | None = None) -> Experiment:
     device = pick_device(options.device)
     arithmetic(device, options.precision)
     corpus: Corpus = _build(host, config, "corpus")
-    tokenizer = Tokenizer.train(config.tokenizer.name, corpus.train, _size(config, "vocabulary"))
-    length = _sequence_length(config, corpus, tokenizer)
-    tokens, cut = tokenizer.encode(corpus.train, length)
-    shape = Shape(tokenizer.vocabulary_size, length, options.noise_size)
-    counts = token_counts(tokens, shape)
+    encoded = encode(corpus, config.tokenizer.name, _size(config, "vocabulary"), _size(config, "max_length"))
+    tokenizer, tokens = encoded.tokenizer, encoded.tokens
+    shape = Shape(tokenizer.vocabulary_size, tokens.shape[1], options.noise_size)
+    counts = token_counts(tokens.split(CHUNK), shape)
 
     torch.manual_seed(options.seed)
     generator = _build(host, config, "generator", shape=shape)
@@ -154,7 +159,7 @@ def prepare(config: RunConfig, host: Host | None = None) -> Experiment:
         best=nn.ModuleDict(copy.deepcopy(_shared(algorithm, average))) if options.keep == "best" else None,
         judge=Judge.of(host, corpus, tokenizer, shape, options.seed),
         log_frequencies=log_frequencies(counts.sum(dim=0)),
-        notes=(*corpus.notes, *_notes(config, corpus, shape, cut, algorithm)),
+        notes=(*corpus.notes, *encoded.notes, *_notes(config, corpus, shape, count_cut(tokens), algorithm)),
     )
 
 
@@ -169,13 +174,6 @@ def _build(host: Host, config: RunConfig, kind: str, **arguments: Any) -> Any:
 
 def _size(config: RunConfig, name: str) -> int:
     return int(getattr(config.tokenizer.options, name))
-
-
-def _sequence_length(config: RunConfig, corpus: Corpus, tokenizer: Tokenizer) -> int:
-    try:
-        return tokenizer.sequence_length(corpus.train, _size(config, "max_length"))
-    except DataError as error:
-        raise DataError(f"{corpus.name}: {error}") from None
 
 
 def _check_fit(config: RunConfig, parts: Parts) -> None:
@@ -236,13 +234,15 @@ def _notes(config: RunConfig, corpus: Corpus, shape: Shape, cut: int, algorithm:
         yield "the warm-up takes every step, so the networks never train against each other; raise --steps"
 
 
-def token_counts(tokens: Tensor, shape: Shape) -> Tensor:
-    """How often each word stands at each position of ids (N, T), as (T, V); padding does not count.
+def token_counts(chunks: Iterable[Tensor], shape: Shape) -> Tensor:
+    """How often each word stands at each position of ids (n, T), as (T, V); padding does not count.
 
     SMOOTHING is added to every count, so that no word is out of a generator's reach from the start.
     """
     counts = torch.full((shape.length, shape.vocabulary), SMOOTHING, dtype=torch.float64)
-    return counts.scatter_add_(1, tokens.T, mask_of(tokens).T.double())
+    for tokens in chunks:
+        counts.scatter_add_(1, tokens.T.long(), mask_of(tokens).T.double())
+    return counts
 
 
 def log_frequencies(counts: Tensor) -> Tensor:

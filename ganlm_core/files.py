@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ganlm_core.errors import GanlmError, WeightsError
+from ganlm_core.errors import WeightsError, WriteError
 
 LARGEST_TEXT = 64 * 2**20
 LARGEST_JSON = 8 * 2**20
@@ -47,12 +47,12 @@ def shown(value: object) -> str:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turns an OSError of the block (full disk, read-only folder) into a GanlmError of one line that names the path."""
+    """Turns an OSError of the block (full disk, read-only folder) into a WriteError of one line that names the path."""
     try:
         yield
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, "")
-        raise GanlmError(f"cannot write {path}: {error.strerror or error}{advice}") from error
+        raise WriteError(f"cannot write {path}: {error.strerror or error}{advice}") from error
 
 
 @contextmanager
@@ -67,7 +67,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """``data`` at ``path``, all of it or nothing, with the mode that the umask gives. Raises GanlmError."""
+    """``data`` at ``path``, all of it or nothing, with the mode that the umask gives. Raises WriteError."""
     beside = path.with_name(f".{path.name}.partial")
     with writing(path):
         try:
@@ -86,7 +86,7 @@ def write_file(path: Path, data: bytes) -> None:
 def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     """A folder to fill, which takes the place ``path`` when the block ends well and is removed when it does not.
 
-    With ``replace`` an older folder at ``path`` is set aside for the instant between two renames. Raises GanlmError.
+    With ``replace`` an older folder at ``path`` is set aside for the instant between two renames. Raises WriteError.
     """
     path = path.absolute()  # "." has no name to put a dot before
     beside, aside = path.with_name(f".{path.name}.partial"), path.with_name(f".{path.name}.old")
@@ -136,7 +136,7 @@ def _finite(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """``value`` as indented JSON with sorted keys. Raises GanlmError."""
+    """``value`` as indented JSON with sorted keys. Raises WriteError."""
     write_file(path, (to_json(value, indent=2) + "\n").encode())
 
 
@@ -204,7 +204,7 @@ def sha256(path: Path) -> str:
 
 
 def write_sums(folder: Path) -> None:
-    """``SHA256SUMS`` over all files of the folder, as ``sha256sum -c`` reads it. Raises GanlmError."""
+    """``SHA256SUMS`` over all files of the folder, as ``sha256sum -c`` reads it. Raises WriteError."""
     names = sorted(path.name for path in folder.iterdir())
     write_file(folder / SUMS, "".join(f"{sha256(folder / name)}  {name}\n" for name in names).encode())
 

@@ -4,7 +4,6 @@ The client finds the user's token by itself (``hf auth login``, ``HF_TOKEN``); n
 but to blot it out of what a server says.
 """
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ganlm_core.cache import cache
 from ganlm_core.errors import GanlmError, UsageError, WeightsError
 from ganlm_core.files import (
     FETCH_AGAIN,
@@ -144,16 +144,10 @@ def fetch(address: Address) -> Path:
             f"{address} may be another bundle tomorrow; name a revision: the newest is {pinned}, "
             f"and {address}@main is whatever is newest"
         )
-    folder = cache() / address.repository.replace("/", "--") / str(pinned.revision)
+    folder = cache() / "hub" / address.repository.replace("/", "--") / str(pinned.revision)
     if not (folder / CONFIG).exists():
         pull(pinned, folder)
     return folder
-
-
-def cache() -> Path:
-    """Where fetched bundles are kept: ``GANLM_CACHE``, or ``ganlm`` in the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("GANLM_CACHE") or Path(home) / "ganlm") / "hub"
 
 
 def _record(folder: Path, address: Address) -> None:

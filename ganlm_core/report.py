@@ -27,6 +27,9 @@ from ganlm_core.sources import Source, open_sources
 SHOWN = 8
 """Sentences shown of each evaluation, and compared with their nearest training sentences."""
 
+COMPARED = 100_000
+"""Training sentences that these are compared with at most, evenly spaced: a few seconds' worth."""
+
 POINTS = 400
 """Points of a curve at most; of more, the means of neighbours are drawn."""
 
@@ -84,7 +87,8 @@ def render(run: RunFolder, host: Host, results: Table) -> str:
         samples=dict(_samples(run)),
         judged=judged,
         full=max((abs(weight) for each in chain(*judged.values()) for _, weight in each.tokens), default=0) or 1.0,
-        neighbours=nearest(last, corpus.train) if corpus is not None else [],
+        neighbours=nearest(last, spread(corpus.train, COMPARED)) if corpus is not None else [],
+        compared=COMPARED,
         toml=run.config(),
     )
 
@@ -215,21 +219,21 @@ def nearest(samples: Sequence[str], training: Sequence[str]) -> list[Neighbour]:
     Where no training sentence has a space, by its characters. Of several, the first. Dice 1945.
     """
     split: Callable[[str], list[str]] = str.split if any(" " in text for text in training) else list
-    known = {text: _grams(split(text)) for text in dict.fromkeys(training)}
-    sizes = {text: grams.total() for text, grams in known.items()}
-    index: dict[str, list[str]] = {}
-    for text, grams in known.items():
+    own = [_grams(split(sample)) for sample in samples]
+    index: dict[str, list[int]] = {}
+    for place, grams in enumerate(own):
         for gram in grams:
-            index.setdefault(gram, []).append(text)
-    found = []
-    for sample in samples:
-        grams, shared = _grams(split(sample)), Counter[str]()
+            index.setdefault(gram, []).append(place)
+    found = [Neighbour(sample, "", 0.0) for sample in samples]
+    for text in training:
+        grams, shared = _grams(split(text)), Counter[int]()
         for gram, count in grams.items():
-            for text in index.get(gram, ()):
-                shared[text] += min(count, known[text][gram])
-        scores = {text: 2 * count / (grams.total() + sizes[text]) for text, count in shared.items()}
-        best = max(scores, key=scores.__getitem__, default="")
-        found.append(Neighbour(sample, best, scores.get(best, 0.0)))
+            for place in index.get(gram, ()):
+                shared[place] += min(count, own[place][gram])
+        for place, count in shared.items():
+            dice = 2 * count / (own[place].total() + grams.total())
+            if dice > found[place].shared:
+                found[place] = Neighbour(samples[place], text, dice)
     return found
 
 

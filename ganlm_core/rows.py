@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import ganlm_core
 from ganlm_core.components import ComponentSpec, Measure
-from ganlm_core.corpora import Corpus, spread
+from ganlm_core.corpora import SAMPLE, Corpus, spread
 from ganlm_core.evaluation import Judge, build_metrics, round_values
 from ganlm_core.experiment import log_frequencies, token_counts
 from ganlm_core.measures import METRICS
@@ -24,6 +24,9 @@ MOST = 10_000
 
 TEMPERATURES = (0.7, 0.85, 1.0, 1.15, 1.3)
 VOCABULARY = 100_000
+
+REFERENCES = 100_000
+"""Of a larger test part, so many sentences, evenly spaced, stand for all."""
 
 Tell = Callable[[str], None]
 
@@ -43,6 +46,7 @@ def evaluate(
     host: Host, sources: Sequence[Source], corpus: Corpus, settings: Settings, tell: Tell = lambda line: None
 ) -> Scores:
     """Score ``sources`` against the test part of ``corpus``. ``tell`` hears what is being done."""
+    corpus = replace(corpus, test=spread(corpus.test, REFERENCES))
     sizes = [len(each.texts) for each in sources if each.texts]
     n = settings.sentences or min(MOST, len(corpus.test), len(corpus.train), *sizes)
     metrics = build_metrics(host, settings.metrics)
@@ -74,8 +78,9 @@ def _judge(sources: Sequence[Source], corpus: Corpus, seed: int) -> Judge:
     for source in sources:
         if source.model is not None:
             return Judge(corpus, source.model.tokenizer, source.model.shape, {}, seed)
-    tokenizer = Tokenizer.train("word", corpus.train, VOCABULARY)
-    shape = Shape(tokenizer.vocabulary_size, tokenizer.sequence_length(corpus.train), noise=0)
+    texts = spread(corpus.train, SAMPLE)
+    tokenizer = Tokenizer.train("word", texts, VOCABULARY)
+    shape = Shape(tokenizer.vocabulary_size, tokenizer.sequence_length(texts), noise=0)
     return Judge(corpus, tokenizer, shape, {}, seed)
 
 
@@ -94,7 +99,7 @@ def _subjects(
             row = replace(row, temperature=temperature)
             tell(f"drawing {n:,} sentences from {_name(row)}")
             yield row, next(curve)
-    tokens, _ = judge.tokenizer.encode(judge.corpus.train, judge.shape.length)
+    tokens = judge.tokenizer.chunks(spread(judge.corpus.train, SAMPLE), judge.shape.length)
     frequencies = log_frequencies(token_counts(tokens, judge.shape).sum(dim=0))
     for kind, subject in judge.references(n, frequencies).items():
         yield Row(kind, kind), subject
@@ -143,4 +148,8 @@ def _conditions(judge: Judge, temperatures: Sequence[float], n: int) -> dict[str
 
 
 def _digest(texts: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+    """Of the sentences, a line each."""
+    digest = hashlib.sha256()
+    for place, text in enumerate(texts):
+        digest.update(f"\n{text}".encode() if place else text.encode())
+    return digest.hexdigest()

@@ -1,5 +1,6 @@
 """What ``ganlm eval`` is given: models, files of samples from anywhere, real text; and what may be wrong with them."""
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,8 +8,9 @@ from pathlib import Path
 
 from ganlm_core import bundle
 from ganlm_core.config import data_layer
-from ganlm_core.corpora import Corpus
+from ganlm_core.corpora import Corpus, spread
 from ganlm_core.corpora.files import read_sentences
+from ganlm_core.corpora.lines import lookup
 from ganlm_core.errors import DataError, UsageError
 from ganlm_core.model import Model
 from ganlm_core.plugins import Host
@@ -17,6 +19,9 @@ from ganlm_core.scores import warm_up
 
 TELLING = 0.1
 """A share of words that differs by as much between two texts tells of another tokenisation."""
+
+TELLING_SENTENCES = 100_000
+"""Sentences of a text that are looked at for that, evenly spaced."""
 
 
 @dataclass(frozen=True)
@@ -104,14 +109,13 @@ def warnings(sources: Sequence[Source], corpus: Corpus, n: int) -> Iterator[str]
             "no row was trained by maximum likelihood alone, without whose curve nobody knows what a GAN adds; "
             "train one (ganlm run --recipe mle) and name it with --baseline RUN"
         )
-    known = set(corpus.train)
+    known = lookup(corpus.train)
     if overlap := sum(text in known for text in corpus.test):
         yield f"{overlap:,} of {len(corpus.test):,} test sentences are in the training text too"
     yield from _tokenised_differently("the test part", corpus.test, corpus.train)
-    words = {word for texts in (corpus.train, corpus.test) for text in texts for word in text.split()}
     for source in sources:
         if source.texts:
-            yield from _unknown_words(source, words)
+            yield from _unknown_words(source, corpus)
             yield from _tokenised_differently(source.title, source.texts, corpus.train)
     sizes = {"the training part": len(corpus.train), "the test part": len(corpus.test)} | {
         each.title: len(each.texts) for each in sources if each.texts
@@ -124,9 +128,12 @@ def warnings(sources: Sequence[Source], corpus: Corpus, n: int) -> Iterator[str]
             )
 
 
-def _unknown_words(source: Source, words: set[str]) -> Iterator[str]:
+def _unknown_words(source: Source, corpus: Corpus) -> Iterator[str]:
     found = [word for text in source.texts for word in text.split()]
-    if unknown := [word for word in found if word not in words]:
+    strange = set(found)
+    for text in itertools.chain(corpus.train, corpus.test):
+        strange.difference_update(text.split())
+    if unknown := [word for word in found if word in strange]:
         share = f"{len(unknown):,} of {len(found):,} words ({len(unknown) / len(found):.1%})"
         yield f"{source.title}: {share} are in no real sentence, the first is '{unknown[0]}'"
 
@@ -140,7 +147,7 @@ _TRAITS: dict[str, Callable[[str], object]] = {
 
 def _tokenised_differently(title: str, texts: Sequence[str], train: Sequence[str]) -> Iterator[str]:
     for trait, has in _TRAITS.items():
-        here, there = (_share(found, has) for found in (texts, train))
+        here, there = (_share(spread(found, TELLING_SENTENCES), has) for found in (texts, train))
         if abs(here - there) > TELLING:
             yield (
                 f"{title}: {here:.0%} of the words {trait}, and {there:.0%} in the training text; "

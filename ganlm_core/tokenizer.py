@@ -5,7 +5,7 @@ are put on here, by :meth:`Tokenizer.encode`.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Self
 
@@ -103,9 +103,13 @@ class Tokenizer:
 
         Each ends with ``<eos>`` and is then padded. One of more than T - 1 tokens keeps its first T, without ``<eos>``.
         """
-        rows = [ids[:length] + [PAD] * (length - len(ids)) for ids in self._ids(texts)]
-        cut = sum(row[-1] not in (EOS, PAD) for row in rows)
-        return torch.tensor(rows, dtype=torch.int64).reshape(len(rows), length), cut
+        tokens = torch.cat([torch.empty(0, length, dtype=torch.int64), *self.chunks(texts, length)])
+        return tokens, count_cut(tokens)
+
+    def chunks(self, texts: Sequence[str], length: int) -> Iterator[Tensor]:
+        """What :meth:`encode` gives, some sentences at a time, so that the ids of all need not be in memory."""
+        for part in self._ids(texts):
+            yield torch.tensor([ids[:length] + [PAD] * (length - len(ids)) for ids in part], dtype=torch.int64)
 
     def prompt(self, text: str) -> Tensor:
         """The beginning of a sentence as ids (P,), none for an empty one, and without an end.
@@ -128,7 +132,7 @@ class Tokenizer:
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """The tokens of each sentence, ``<eos>`` included."""
-        return [len(ids) for ids in self._ids(texts)]
+        return [len(ids) for part in self._ids(texts) for ids in part]
 
     def sequence_length(self, texts: Sequence[str], most: int = AUTO) -> int:
         """T for training on ``texts``: ``most``, or for 0 the longest of ``texts`` but 64 at most.
@@ -144,11 +148,16 @@ class Tokenizer:
             )
         return length
 
-    def _ids(self, texts: Sequence[str]) -> Iterable[list[int]]:
+    def _ids(self, texts: Sequence[str]) -> Iterator[list[list[int]]]:
         for start in range(0, len(texts), CHUNK):
-            chunk = list(texts[start : start + CHUNK])
-            for encoding in self._backend.encode_batch_fast(chunk, add_special_tokens=False):
-                yield [*(max(token, UNK) for token in encoding.ids), EOS]
+            encodings = self._backend.encode_batch_fast(list(texts[start : start + CHUNK]), add_special_tokens=False)
+            yield [[*(max(token, UNK) for token in encoding.ids), EOS] for encoding in encodings]
+
+
+def count_cut(tokens: Tensor) -> int:
+    """The sentences among ids (N, T) that were cut: whose last token is neither an end nor padding."""
+    last = tokens[:, -1]
+    return int(((last != EOS) & (last != PAD)).sum())
 
 
 def _train_words(texts: Iterable[str], vocabulary: int) -> tokenizers.Tokenizer:

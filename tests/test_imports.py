@@ -16,6 +16,7 @@ LEVELS = (
     ("components", "hookspecs", "settings"),
     (
         "files",
+        "cache",
         "signals",
         "isolation",
         "discovery",
@@ -36,7 +37,18 @@ LEVELS = (
         "locations",
     ),
     ("devices", "protocol"),
-    ("tensors", "sampling", "losses", "penalties", "estimators", "layers", "corpora", "tokenizer", "permutation"),
+    (
+        "tensors",
+        "sampling",
+        "losses",
+        "penalties",
+        "estimators",
+        "layers",
+        "corpora",
+        "tokenizer",
+        "encoding",
+        "permutation",
+    ),
     ("algorithms",),
     ("optimizers", "distributed", "trainer"),
     (

@@ -3,11 +3,17 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from ganlm_core.errors import DataError
 
 T = TypeVar("T")
+
+PARTS = ("train", "validation", "test")
+
+SAMPLE = 1_000_000
+"""Of a larger part, so many sentences, evenly spaced, stand for all where all of them would be in memory at once."""
 
 
 class Process(Protocol):
@@ -24,7 +30,10 @@ class Process(Protocol):
 
 @dataclass(frozen=True)
 class Corpus:
-    """Sentences, tokens separated by spaces where tokens are words. ``notes`` are lines to tell the user."""
+    """Sentences, tokens separated by spaces where tokens are words. ``notes`` are lines to tell the user.
+
+    ``cache`` is the folder in which what is made of the sentences can be kept, where they are in one themselves.
+    """
 
     name: str
     train: Sequence[str]
@@ -32,6 +41,7 @@ class Corpus:
     test: Sequence[str]
     process: Process | None = None
     notes: tuple[str, ...] = ()
+    cache: Path | None = None
 
 
 def split(name: str, texts: Iterable[str], process: Process | None = None, notes: tuple[str, ...] = ()) -> Corpus:
@@ -42,15 +52,22 @@ def split(name: str, texts: Iterable[str], process: Process | None = None, notes
     """
     parts: tuple[list[str], list[str], list[str]] = ([], [], [])
     for text in texts:
-        bucket = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") % 20
-        parts[max(0, bucket - 17)].append(text)
+        parts[part_of(hashlib.sha256(text.encode()).digest())].append(text)
     if not all(parts):
-        different = sum(len(set(part)) for part in parts)
-        raise DataError(
-            f"{name} has too few different sentences ({different}) to set some aside for validation and testing;"
-            " give at least 100"
-        )
+        raise too_few(name, sum(len(set(part)) for part in parts))
     return Corpus(name, *parts, process=process, notes=notes)
+
+
+def part_of(digest: bytes) -> int:
+    """Which of PARTS a sentence with this SHA-256 falls in."""
+    return max(0, int.from_bytes(digest[:4], "big") % 20 - 17)
+
+
+def too_few(name: str, different: int) -> DataError:
+    return DataError(
+        f"{name} has too few different sentences ({different}) to set some aside for validation and testing;"
+        " give at least 100"
+    )
 
 
 def spread(texts: Sequence[T], n: int) -> Sequence[T]:

@@ -3,6 +3,7 @@
 import math
 
 from ganlm_core.corpora import spread
+from ganlm_core.corpora.lines import lookup
 from ganlm_core.metrics import Conditions, Likelihood, Measured, Metric, Subject
 
 MOST = 1_000
@@ -45,7 +46,7 @@ class Copies(Metric):
     """``copied``: the share of sentences that stand word for word in the training part."""
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
-        known = set(conditions.corpus.train)
+        known = lookup(conditions.corpus.train)
         texts = subject.unseen
         copied = sum(text in known for text in texts) / len(texts)
         return Measured({"copied": copied}, f"{len(texts):,} sentences, {len(conditions.corpus.train):,} to copy")

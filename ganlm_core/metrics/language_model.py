@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+from ganlm_core.corpora import SAMPLE, spread
 from ganlm_core.metrics import Conditions, Measured, Metric, Subject
 from ganlm_core.metrics.ngrams import Split
 
@@ -93,7 +94,7 @@ class LanguageModelScores(Metric):
     """
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
-        train, split = tuple(conditions.corpus.train), conditions.split
+        train, split = tuple(spread(conditions.corpus.train, SAMPLE)), conditions.split
         if not train or not subject.references:
             return Measured({}, "not defined: there is no real text to compare with")
         words = frozenset(word for text in train for word in split(text))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ganlm_core.corpora import SAMPLE, spread
 from ganlm_core.metrics import Conditions, Measured, Metric, Subject
 from ganlm_core.metrics.ngrams import Index, Ints, Split, extend, index, lay_out, unique_ids
 
@@ -35,7 +36,7 @@ class CopiedSpans(Metric):
     """
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
-        texts, train = subject.unseen, tuple(conditions.corpus.train)
+        texts, train = subject.unseen, tuple(spread(conditions.corpus.train, SAMPLE))
         if not train:
             return Measured({}, "not defined: there is no training text to copy")
         spans, lengths = longest_shared(texts, train, conditions.split)
