@@ -17,11 +17,12 @@ from ganlm_core.files import new_folder, read_sums, sha256, write_sums, writing
 
 def cache() -> Path:
     """``GANLM_CACHE``, or ``ganlm`` in the user's cache folder. Raises WriteError for a user without a home."""
+    if named := os.environ.get("GANLM_CACHE"):
+        return Path(named).absolute()
     try:
-        home = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "ganlm"
     except RuntimeError:
         raise WriteError("there is no home folder for a cache; name a folder with GANLM_CACHE") from None
-    return Path(os.environ.get("GANLM_CACHE") or Path(home) / "ganlm").absolute()
 
 
 def kept(folder: Path, make: Callable[[Path], None], doing: str) -> Path:

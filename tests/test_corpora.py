@@ -3,18 +3,22 @@ import io
 import itertools
 import math
 import os
+import re
 import statistics
 import subprocess
 import sys
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
 
-from ganlm_core.corpora import Corpus
-from ganlm_core.corpora.files import file_corpus
+from ganlm_core.corpora import Corpus, files, lines, split
+from ganlm_core.corpora.files import file_corpus, read_sentences
 from ganlm_core.corpora.grammar import LONGEST, Grammar, grammar_corpus
+from ganlm_core.corpora.lines import Lines, lookup, write_parts
 from ganlm_core.corpora.oracle import Oracle, oracle_corpus
 from ganlm_core.corpora.passwords import TAILS, WORDS, Passwords, passwords_corpus
 from ganlm_core.errors import DataError, GanlmError, OptionError, UnknownName
@@ -258,6 +262,14 @@ def test_weights_that_are_no_oracle_are_refused(tmp_path: Path) -> None:
     assert refusal({"embedding": torch.zeros(3)}) == "embedding and output.weight do not both have two dimensions"
 
 
+@pytest.fixture(params=[2**20, 0], ids=["in memory", "kept"])
+def cached(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The cache of the test. Files are read into memory, as small ones are, or through the cache, as large ones."""
+    monkeypatch.setattr(files, "LARGE", request.param)
+    monkeypatch.setenv("GANLM_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
 SENTENCES = [f"sentence number {i} ." for i in range(200)]
 
 
@@ -279,6 +291,7 @@ def as_jsonl(key: str = "text") -> str:
     return "\n".join(f'{{"id": 1, "{key}": "{text}"}}' for text in SENTENCES)
 
 
+@pytest.mark.usefixtures("cached")
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 @pytest.mark.parametrize(
     ("name", "data"),
@@ -290,26 +303,31 @@ def test_every_kind_of_file_gives_its_sentences(tmp_path: Path, name: str, data:
     assert corpus.notes == ()
 
 
+@pytest.mark.usefixtures("cached")
 @pytest.mark.parametrize(("name", "data"), [("a.csv", as_csv("title")), ("a.jsonl", as_jsonl("title"))])
 def test_the_column_is_chosen_by_name(tmp_path: Path, name: str, data: str) -> None:
     assert contents(load(tmp_path / name, data, column="title")) == sorted(SENTENCES)
 
 
+@pytest.mark.usefixtures("cached")
 def test_standard_input_is_read_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(SENTENCES).encode())))
     assert contents(file_corpus(FileOptions(path="-"))) == sorted(SENTENCES)
 
 
+@pytest.mark.usefixtures("cached")
 def test_marks_line_ends_and_white_space_are_no_part_of_a_sentence(tmp_path: Path) -> None:
     data = "\ufeff" + "\r\n".join(f"  {text}\t" for text in SENTENCES)
     assert contents(load(tmp_path / "a.txt", data)) == sorted(SENTENCES)
 
 
+@pytest.mark.usefixtures("cached")
 def test_line_breaks_inside_a_value_become_spaces(tmp_path: Path) -> None:
     data = as_csv().replace(" number ", "\nnumber ")
     assert contents(load(tmp_path / "a.csv", data)) == sorted(SENTENCES)
 
 
+@pytest.mark.usefixtures("cached")
 def test_blank_lines_and_repeats_are_told(tmp_path: Path) -> None:
     corpus = load(path := tmp_path / "a.txt", "\n\n".join([*SENTENCES, *SENTENCES[:50]]))
     assert corpus.notes == (
@@ -318,6 +336,7 @@ def test_blank_lines_and_repeats_are_told(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.usefixtures("cached")
 def test_large_numbers_have_separators(tmp_path: Path) -> None:
     corpus = load(path := tmp_path / "a.txt", "\n\n".join(SENTENCES * 10))
     assert corpus.notes == (
@@ -370,6 +389,7 @@ REFUSALS = [
 ]
 
 
+@pytest.mark.usefixtures("cached")
 @pytest.mark.parametrize(("name", "data", "message"), REFUSALS)
 def test_what_cannot_be_read_is_refused_by_line(tmp_path: Path, name: str, data: bytes, message: str) -> None:
     with pytest.raises((DataError, UnknownName)) as caught:
@@ -377,6 +397,7 @@ def test_what_cannot_be_read_is_refused_by_line(tmp_path: Path, name: str, data:
     assert str(caught.value) == message.format(tmp_path / name)
 
 
+@pytest.mark.usefixtures("cached")
 def test_json_nested_too_deep_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"line 1 is not JSON: maximum recursion depth exceeded"):
         load(tmp_path / "a.jsonl", "[" * 200_000)
@@ -389,6 +410,7 @@ def refusal(path: str) -> str:
     return str(caught.value)
 
 
+@pytest.mark.usefixtures("cached")
 def test_a_path_that_is_no_file_is_refused(tmp_path: Path) -> None:
     assert refusal("") == "the corpus 'file' has no path; name a file with --data FILE"
     missing = tmp_path / "missing.txt"
@@ -400,3 +422,126 @@ def test_a_path_that_is_no_file_is_refused(tmp_path: Path) -> None:
     assert refusal(str(cut)) == f"{expected}; pack it again"
     cut.write_bytes(b"plain text")
     assert refusal(str(cut)).startswith(f"{cut} is no whole gzip file (Not a gzipped file")
+
+
+def test_bytes_that_are_wrong_are_found_by_line_in_any_chunk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(files, "CHUNK", 4)
+    for data, line in ((b"one\ntwo\n\xe9ree\n", 3), ("né\n".encode() * 9 + b"caf\xc3", 10), (b"a\n\n\xc3\n\xff", 3)):
+        with pytest.raises(DataError, match=rf", line {line} is not UTF-8; convert the file to UTF-8$"):
+            load(tmp_path / "a.txt", data)
+    # What is binary is told as such, wherever its zeros are.
+    with pytest.raises(DataError, match=r" has NUL bytes, so it is binary or UTF-16; give text in UTF-8$"):
+        load(tmp_path / "a.txt", b"caf\xe9\n" * 9 + b"\0")
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.txt"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("\n".join(SENTENCES),))
+    writer.start()
+    assert contents(file_corpus(FileOptions(path=str(pipe)))) == sorted(SENTENCES)
+    writer.join()
+
+
+KINDS_OF_FILES = {
+    "a.txt": "\r\n".join([*SENTENCES, "", "  two\x0bparts\u2028of one line  ", *SENTENCES[:9]]),
+    "a.csv": as_csv() + "\nid,\n" + '7,"in two\nlines"\n7,"in two\nlines"\n',
+    "a.jsonl": as_jsonl() + '\n\n{"text": "naïve café 日本"}\n',
+}
+
+
+@pytest.mark.parametrize("name", KINDS_OF_FILES)
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_corpus_in_the_cache_is_the_one_in_memory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, suffix: str
+) -> None:
+    """Parts, their order and notes; and it is not read again."""
+    monkeypatch.setenv("GANLM_CACHE", str(tmp_path / "cache"))
+    in_memory = load(path := tmp_path / (name + suffix), KINDS_OF_FILES[name])
+    assert in_memory.cache is None and not (tmp_path / "cache").exists()
+    monkeypatch.setattr(files, "LARGE", 0)
+    first = file_corpus(FileOptions(path=str(path)))
+    monkeypatch.delattr(files, "write_parts")
+    second = file_corpus(FileOptions(path=str(path)))
+    assert first.cache == second.cache == next((tmp_path / "cache" / "corpora").glob("*/SHA256SUMS")).parent
+    for corpus in (first, second):
+        assert corpus.notes == in_memory.notes != ()
+        for part in ("train", "validation", "test"):
+            assert isinstance(getattr(corpus, part), Lines)
+            assert list(getattr(corpus, part)) == getattr(in_memory, part)
+
+
+def test_other_text_or_another_column_is_another_corpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GANLM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(files, "LARGE", 0)
+    both = "id,text,title\n" + "\n".join(f'{i},"{text}","title {text}"' for i, text in enumerate(SENTENCES))
+    found = [
+        load(tmp_path / "a.csv", both),
+        load(tmp_path / "a.csv", both, column="title"),
+        load(tmp_path / "a.txt", both),
+        load(tmp_path / "a.txt", both + "\nmore"),
+    ]
+    assert len({corpus.cache for corpus in found}) == len({len(corpus.train[0]) for corpus in found[:3]}) + 1 == 4
+    # The same text under another name is the same one, unpacked or not, and told by its name.
+    again = load(tmp_path / "b.log.gz", both)
+    assert (again.cache, again.name) == (found[2].cache, str(tmp_path / "b.log.gz"))
+
+
+def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GANLM_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr(files, "LARGE", 0)
+    corpus = load(tmp_path / "a.txt", "\n".join(SENTENCES))
+    assert contents(corpus) == sorted(SENTENCES)
+    assert corpus.cache is None
+    (note,) = corpus.notes
+    assert re.sub("[0-9a-f]{32}", "KEY", note) == (
+        f"cannot write {tmp_path}/file/corpora/KEY: Not a directory; "
+        "a part of the path is a file, choose another place; the data are held in memory instead"
+    )
+
+
+def test_a_file_that_grows_while_it_is_read_is_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GANLM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(files, "LARGE", 0)
+    path = tmp_path / "a.txt"
+
+    def grow(folder: Path, texts: Iterable[str]) -> list[lines.Sizes]:
+        sizes = write_parts(folder, texts)
+        with path.open("a") as file:
+            file.write("\nmore")
+        return sizes
+
+    monkeypatch.setattr(files, "write_parts", grow)
+    with pytest.raises(DataError) as caught:
+        load(path, "\n".join(SENTENCES))
+    assert str(caught.value) == f"{path} changed while it was read; run again when nothing writes to it"
+    assert not [*tmp_path.glob("cache/corpora/*/SHA256SUMS")]
+
+
+def test_lines_are_a_sequence_of_sentences(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    texts = [f"naïve {i % 150} 日本" for i in range(400)]
+    sizes = write_parts(tmp_path, texts)
+    assert (sum(size.total for size in sizes), sum(size.different for size in sizes)) == (400, 150)
+    found, expected = Lines(tmp_path, "train"), list(split("", texts).train)
+    for together in (1, 7, 1000):
+        monkeypatch.setattr(lines, "TOGETHER", together)
+        assert list(found) == expected
+    n = len(expected)
+    assert len(found) == n > 300
+    assert [found[0], found[17], found[-1], found[-n]] == [expected[0], expected[17], expected[-1], expected[0]]
+    for part in (slice(3, 9), slice(9, 3), slice(None, None, 7), slice(None, None, -1), slice(-5, None)):
+        assert found[part] == expected[part]
+    for place in (n, -n - 1):
+        with pytest.raises(IndexError):
+            found[place]
+    strange = [*split("", texts).test, "naïve", "", "naïve 0 日本 "]
+    for known in (found, lookup(found), lookup(expected)):
+        assert all(text in known for text in expected)
+        assert not any(text in known for text in strange)
+    assert 7 not in found
+
+
+def test_files_of_sentences_are_read_whole(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("\n".join(["one", "", "two", "one"]))
+    assert read_sentences(str(tmp_path / "a.txt")) == (["one", "two", "one"], 1)
