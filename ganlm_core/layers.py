@@ -2,8 +2,10 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ganlm_core.protocol import UNK, AutoregressiveGenerator, State, shift
+from ganlm_core.sampling import LARGE
 
 
 class TokenEmbedding(nn.Embedding):
@@ -44,9 +46,26 @@ class NoiseLinear(nn.Linear):
             nn.init.zeros_(self.bias)
 
 
-def output_layer(size: int, vocabulary: int) -> nn.Linear:
+class OutputLayer(nn.Linear):
+    """States (..., H) to logits (..., V), to which it adds the generator's prior, (V,) or (T, V), if it is given one.
+
+    Over a large vocabulary each sum is a pass over memory that costs a tenth of the product, so the prior is added to
+    the bias, or both in place. That rounds otherwise, and small vocabularies keep what is on record of them.
+    """
+
+    def forward(self, states: Tensor, prior: Tensor | None = None) -> Tensor:
+        if prior is None:
+            return super().forward(states)
+        if self.out_features < LARGE or torch.is_autocast_enabled(states.device.type):
+            return super().forward(states) + prior
+        if prior.dim() == 1:
+            return F.linear(states, self.weight, self.bias + prior)
+        return F.linear(states, self.weight).add_(self.bias + prior)
+
+
+def output_layer(size: int, vocabulary: int) -> OutputLayer:
     """The layer that gives the logits of a generator: small weights, so that its prior rules at the start."""
-    layer = nn.Linear(size, vocabulary)
+    layer = OutputLayer(size, vocabulary)
     nn.init.normal_(layer.weight, std=0.02)
     nn.init.zeros_(layer.bias)
     return layer

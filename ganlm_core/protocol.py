@@ -27,7 +27,8 @@ PAD, BOS, EOS, UNK = 0, 1, 2, 3
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")
 
 State = Any
-"""What an autoregressive generator carries: a tensor, or a tuple, list or dict of states, every tensor batch first."""
+"""What an autoregressive generator carries: a tensor, batch first, a number that holds for the whole batch, or a tuple,
+list or dict of states."""
 
 Cost = Callable[[Tensor, Tensor], Tensor]
 """(sequence, mask) -> what the generator pays, (B,) per sequence or (B, T) per position."""
@@ -81,7 +82,11 @@ class AutoregressiveGenerator(Generator):
         raise NotImplementedError
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """The last tokens, at first ``<bos>``, as ids (B,) or relaxed (B, V), to the next logits (B, V) and state."""
+        """The last tokens, at first ``<bos>``, as ids (B,) or relaxed (B, V), to the next logits (B, V) and state.
+
+        Without a gradient it may write into the tensors of the state it is given, so that a cache need not be copied:
+        to go on twice from one state, copy it (``sampling.select_rows``).
+        """
         raise NotImplementedError
 
     def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:

@@ -55,6 +55,9 @@ LOGITS = 2**22
 """Logits that a likelihood computes at once. The system takes back an allocation of more than 32 MB as soon as it is
 freed and clears it for the next one, which doubles the time of a likelihood over thousands of words."""
 
+CACHED = 2**20
+"""Logits of a large vocabulary that are drawn from at once on a CPU: whose cache has room for them."""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -113,8 +116,11 @@ def draw(
         cumulative = distribution.exp().cumsum(dim=-1)
         ids = _search(cumulative, uniform * cumulative[..., -1:])
         log_probs = distribution.gather(-1, ids)
-    else:  # without a policy the search hides the special words itself, which saves a pass over all words
-        ids, log_probs = _search_blocks(logits.float() if policy == PLAIN else _under(policy, logits), uniform)
+    else:
+        rows = _rows_at_once(logits.shape[-1], logits.device)
+        parts = zip(logits.flatten(0, -2).split(rows), uniform.flatten(0, -2).split(rows), strict=True)
+        found = zip(*(_search_blocks(policy, *part) for part in parts), strict=True)
+        ids, log_probs = (torch.cat(part).view(uniform.shape) for part in found)
     return ids.movedim(-1, 0), log_probs.movedim(-1, 0)
 
 
@@ -126,11 +132,19 @@ def _search(cumulative: Tensor, weight: Tensor) -> Tensor:
     return torch.searchsorted(cumulative, weight.contiguous(), right=True).clamp_(max=cumulative.shape[-1] - 1)
 
 
-def _search_blocks(logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
-    """The same search from logits (..., V): for the block of words by their sums, then in that block alone.
+def _rows_at_once(vocabulary: int, device: torch.device) -> int:
+    """How many rows of logits (..., V) are best worked on at once."""
+    fits_cache = vocabulary >= LARGE and not asynchronous(device)
+    return max(1, (CACHED if fits_cache else LOGITS) // vocabulary)
 
-    Only maximum, exponential and sum see all words; exp2 takes half the time of exp. Gives ids and log-probabilities.
+
+def _search_blocks(policy: Policy, logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """The same search from logits (R, V): for the block of words by their sums, then in that block alone.
+
+    Only maximum, exponential and sum see all words; exp2 takes half the time of exp. Without a policy the special words
+    are hidden here, which saves a pass. Gives ids and log-probabilities.
     """
+    logits = logits.float() if policy == PLAIN else _under(policy, logits)
     words = logits.shape[-1]
     highest = logits[..., BOS + 1 :].amax(dim=-1, keepdim=True)
     weights = logits.new_empty(*logits.shape[:-1], -(-words // BLOCK) * BLOCK)
@@ -372,9 +386,9 @@ def rollouts(generator: AutoregressiveGenerator, noise: Tensor, tokens: Tensor, 
 def _next_words(generator: AutoregressiveGenerator, last: Tensor, state: State, given: int) -> tuple[Tensor, State]:
     """What comes after the last words (B,), drawn for all rows but the ``given`` first; and the state after these.
 
-    No more rows at once than give LOGITS: for thousands of words, parts of the batch cost half as much as the whole.
+    For thousands of words, parts of the batch cost half as much as the whole.
     """
-    rows = max(1, LOGITS // generator.shape.vocabulary)
+    rows = _rows_at_once(generator.shape.vocabulary, last.device)
     drawn, states = [], []
     for first in range(0, len(last), rows):
         part = slice(first, first + rows)
@@ -391,12 +405,17 @@ def select_rows(state: State, rows: Tensor) -> State:
 
 
 def map_state(function: Callable[..., Tensor], *states: State) -> State:
-    """The state with ``function`` applied to each of its tensors, or to those of several states in the same place."""
+    """The state with ``function`` applied to each of its tensors, or to those of several states in the same place.
+
+    Numbers stay as they are in the first.
+    """
     state = states[0]
+    if isinstance(state, int):
+        return state
     if isinstance(state, Tensor):
         return function(*states)
     if isinstance(state, dict):
         return {key: map_state(function, *(each[key] for each in states)) for key in state}
     if isinstance(state, tuple | list):
         return type(state)(map_state(function, *parts) for parts in zip(*states, strict=True))
-    raise TypeError(f"a state holds tensors in tuples, lists and dicts; this one has {type(state).__name__}")
+    raise TypeError(f"a state holds tensors and ints in tuples, lists and dicts; this one has {type(state).__name__}")

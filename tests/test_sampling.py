@@ -556,13 +556,14 @@ def test_what_is_drawn_from_nonsense_is_a_word_all_the_same(words: int, monkeypa
 
 
 def test_map_state_reaches_every_tensor_and_keeps_the_containers() -> None:
-    state = {"cell": (torch.ones(2), [torch.zeros(1)]), "none": ()}
+    state = {"cell": (torch.ones(2), [torch.zeros(1)]), "none": (), "length": 3}
     doubled = sampling.map_state(lambda tensor: tensor + 1, state)
     assert isinstance(doubled["cell"], tuple)
     assert isinstance(doubled["cell"][1], list)
     assert doubled["cell"][0].tolist() == [2, 2]
     assert doubled["cell"][1][0].tolist() == [1]
     assert doubled["none"] == ()
+    assert doubled["length"] == 3
 
 
 def test_map_state_joins_states_of_one_form() -> None:
@@ -573,5 +574,5 @@ def test_map_state_joins_states_of_one_form() -> None:
 
 def test_map_state_names_what_it_does_not_know() -> None:
     with pytest.raises(TypeError) as caught:
-        sampling.map_state(lambda tensor: tensor, [torch.ones(1), {"length": 3}])
-    assert str(caught.value) == "a state holds tensors in tuples, lists and dicts; this one has int"
+        sampling.map_state(lambda tensor: tensor, [torch.ones(1), {"length": 3.0}])
+    assert str(caught.value) == "a state holds tensors and ints in tuples, lists and dicts; this one has float"

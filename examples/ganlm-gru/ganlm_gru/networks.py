@@ -35,7 +35,7 @@ class GRUGenerator(StatefulGenerator):
     def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Ids (B, T) or relaxed one-hots (B, T, V) to logits (B, T, V) and the states after them (B, L, H)."""
         states, last = self.gru(self.embedding(tokens), state.transpose(0, 1).contiguous())
-        return self.output(self.dropout(states)) + self.prior, last.transpose(0, 1)
+        return self.output(self.dropout(states), self.prior), last.transpose(0, 1)
 
 
 class GRUDiscriminator(Discriminator):

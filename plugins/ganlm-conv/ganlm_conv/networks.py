@@ -51,7 +51,7 @@ class ConvGenerator(Generator):
         self.output = output_layer(size, shape.vocabulary)
 
     def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
-        return self.output(self.norm(self.states(noise).transpose(1, 2))) + self.prior
+        return self.output(self.norm(self.states(noise).transpose(1, 2)), self.prior)
 
 
 class CausalBlock(nn.Module):
@@ -106,7 +106,7 @@ class CausalConvGenerator(StatefulGenerator):
         for block, before in zip(self.blocks, befores, strict=True):
             states, before = block(states, before)
             kept.append(before)
-        return self.output(self.norm(states)) + self.prior, (noise, kept)
+        return self.output(self.norm(states), self.prior), (noise, kept)
 
 
 def layers_to_reach(positions: int, kernel: int) -> int:

@@ -81,10 +81,10 @@ class LSTMGenerator(StatefulGenerator):
         return self.logits(states), state
 
     def logits(self, states: Tensor) -> Tensor:
-        logits = self.output(self.dropout(states))
+        states = self.dropout(states)
         if self.tied:
-            logits = logits @ self.embedding.weight.T
-        return logits + self.prior
+            return self.output(states) @ self.embedding.weight.T + self.prior
+        return self.output(states, self.prior)
 
 
 class LSTMDiscriminator(Discriminator):

@@ -28,7 +28,8 @@ class MLPGenerator(Generator):
         )
 
     def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
-        return self.positions(self.hidden(noise)) + self.prior
+        states = self.positions[:-1](self.hidden(noise))
+        return self.positions[-1](states, self.prior)
 
 
 NgramState = tuple[Tensor, Tensor]
@@ -63,8 +64,8 @@ class NgramGenerator(StatefulGenerator):
         noise, before = state
         embedded = torch.cat([before, self.embedding(tokens)], dim=1)
         windows = self.dropout(embedded).unfold(1, self.context, 1).flatten(2)
-        logits = self.output(self.dropout(self.hidden(self.window(windows) + noise)))
-        return logits + self.prior, (noise, embedded[:, tokens.shape[1] :])
+        logits = self.output(self.dropout(self.hidden(self.window(windows) + noise)), self.prior)
+        return logits, (noise, embedded[:, tokens.shape[1] :])
 
 
 class MLPDiscriminator(Discriminator):

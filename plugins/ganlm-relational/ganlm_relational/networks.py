@@ -71,7 +71,7 @@ class RelationalMemoryGenerator(StatefulGenerator):
         for inputs in self.inputs(self.dropout(self.embedding(tokens))).unbind(dim=1):
             state = self.memory(state, inputs)
             outputs.append(state.flatten(1))
-        return self.output(self.dropout(torch.stack(outputs, dim=1))) + self.prior, state
+        return self.output(self.dropout(torch.stack(outputs, dim=1)), self.prior), state
 
 
 class MultiEmbeddingDiscriminator(ConvDiscriminator):

@@ -6,10 +6,10 @@ from ganlm_core.protocol import Discriminator, Shape
 from ganlm_transformer.options import TransformerDiscriminatorOptions, TransformerOptions
 
 Cache = tuple[Tensor, Tensor]
-"""Keys and values of the positions so far, each (B, heads, T, H / heads)."""
+"""Keys and values of a block, each (B, heads, S, H / heads), with room for S positions."""
 
-TransformerState = tuple[Tensor, list[Cache]]
-"""The projected noise (B, 1, H) and the cache of each block."""
+TransformerState = tuple[Tensor, int, list[Cache]]
+"""The projected noise (B, 1, H), the number of positions so far, and the cache of each block."""
 
 
 class Attention(nn.Module):
@@ -22,18 +22,30 @@ class Attention(nn.Module):
         self.inputs = nn.Linear(options.hidden_size, 3 * options.hidden_size, bias=False)
         self.output = nn.Linear(options.hidden_size, options.hidden_size)
 
-    def forward(self, states: Tensor, visible: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache]:
-        """States (B, T, H) to as many, and the cache with them in it. ``visible``, boolean, broadcasts to
-        (B, heads, T, S): which of the S positions, cached ones first, each position may look at."""
+    def forward(
+        self, states: Tensor, visible: Tensor, cache: Cache | None = None, past: int = 0
+    ) -> tuple[Tensor, Cache]:
+        """States (B, T, H) to as many, and the cache with them behind the ``past`` positions in it. ``visible``,
+        boolean, broadcasts to (B, heads, T, past + T): which positions, cached ones first, each may look at."""
         heads = self.inputs(states).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         queries, keys, values = heads.chunk(3, dim=-1)
         if cache is not None:
-            keys, values = torch.cat([cache[0], keys], dim=2), torch.cat([cache[1], values], dim=2)
+            cache = _appended(cache[0], past, keys), _appended(cache[1], past, values)
+            keys, values = (each[:, :, : past + states.shape[1]] for each in cache)
         scores = queries @ keys.transpose(-1, -2) * keys.shape[-1] ** -0.5
         # The lowest number rather than -inf, so that a row that may look at nothing is not NaN.
         weights = scores.masked_fill(~visible, torch.finfo(scores.dtype).min).softmax(dim=-1)
         mixed = (weights @ values).transpose(1, 2).flatten(2)
-        return self.output(mixed), (keys, values)
+        return self.output(mixed), cache or (keys, values)
+
+
+def _appended(cache: Tensor, past: int, new: Tensor) -> Tensor:
+    """A cache with new keys or values behind those of the past: in place, unless a gradient is to pass or it is full."""
+    total = past + new.shape[2]
+    if torch.is_grad_enabled() or total > cache.shape[2]:
+        return torch.cat([cache[:, :, :past], new], dim=2)
+    cache[:, :, past:total] = new
+    return cache
 
 
 class Block(nn.Module):
@@ -49,8 +61,10 @@ class Block(nn.Module):
         )
         self.dropout = nn.Dropout(options.dropout)
 
-    def forward(self, states: Tensor, visible: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache]:
-        found, cache = self.attention(self.norm(states), visible, cache)
+    def forward(
+        self, states: Tensor, visible: Tensor, cache: Cache | None = None, past: int = 0
+    ) -> tuple[Tensor, Cache]:
+        found, cache = self.attention(self.norm(states), visible, cache, past)
         states = states + self.dropout(found)
         return states + self.dropout(self.feed_forward(states)), cache
 
@@ -71,21 +85,22 @@ class TransformerGenerator(StatefulGenerator):
         self.output = output_layer(size, shape.vocabulary)
 
     def start(self, noise: Tensor) -> TransformerState:
+        """Without a gradient, the caches have room for the whole length, and steps write into them."""
         projected = self.noise(noise).unsqueeze(1)
-        empty = projected.new_zeros(noise.shape[0], self.heads, 0, projected.shape[-1] // self.heads)
-        return projected, [(empty, empty)] * len(self.blocks)
+        room = 0 if torch.is_grad_enabled() else self.shape.length
+        sizes = noise.shape[0], self.heads, room, projected.shape[-1] // self.heads
+        return projected, 0, [(projected.new_zeros(sizes), projected.new_zeros(sizes)) for _ in self.blocks]
 
     def advance(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
-        noise, caches = state
-        past = caches[0][0].shape[2]
+        noise, past, caches = state
         total = past + tokens.shape[1]
         visible = torch.ones(tokens.shape[1], total, dtype=torch.bool, device=tokens.device).tril(past)
         states = self.dropout(self.embedding(tokens) + self.positions[past:total] + noise)
         grown = []
         for block, cache in zip(self.blocks, caches, strict=True):
-            states, cache = block(states, visible, cache)
+            states, cache = block(states, visible, cache, past)
             grown.append(cache)
-        return self.output(self.norm(states)) + self.prior, (noise, grown)
+        return self.output(self.norm(states), self.prior), (noise, total, grown)
 
 
 class TransformerDiscriminator(Discriminator):

@@ -7,8 +7,9 @@ from ganlm_transformer.networks import Attention, TransformerDiscriminator, Tran
 from ganlm_transformer.options import TransformerDiscriminatorOptions, TransformerOptions
 from torch.nn import functional as F
 
+from ganlm_core import sampling
 from ganlm_core.errors import OptionError
-from ganlm_core.protocol import Shape
+from ganlm_core.protocol import Shape, shift
 from ganlm_core.testing import Case, parametrize_with_checks
 
 GENERATOR, DISCRIMINATOR = ganlm_components()
@@ -52,11 +53,28 @@ def test_a_step_adds_its_own_position_to_the_cache_and_changes_no_other() -> Non
     before = generator.start(torch.randn(3, SHAPE.noise))
     _, once = generator.step(torch.tensor([1, 1, 1]), before)
     _, twice = generator.step(torch.tensor([4, 5, 6]), once)
-    for (keys, values), (more_keys, more_values) in zip(once[1], twice[1], strict=True):
+    for (keys, values), (more_keys, more_values) in zip(once[2], twice[2], strict=True):
         assert keys.shape == (3, 2, 1, 4)
         assert more_keys.shape == (3, 2, 2, 4)
         assert torch.equal(more_keys[:, :, :1], keys)
         assert torch.equal(more_values[:, :, :1], values)
+
+
+def test_without_a_gradient_a_step_writes_into_a_cache_of_fixed_size_and_gives_the_same_logits() -> None:
+    torch.manual_seed(0)
+    generator = TransformerGenerator(SHAPE, OPTIONS)
+    noise, tokens = torch.randn(3, SHAPE.noise), torch.randint(3, SHAPE.vocabulary, (3, SHAPE.length))
+    expected = generator(noise, tokens)
+    with torch.no_grad():
+        state = generator.start(noise)
+        places = [part.data_ptr() for cache in state[2] for part in cache]
+        for position, column in enumerate(shift(tokens).unbind(1)):
+            branched = sampling.select_rows(state, torch.tensor([0, 0, 2]))
+            generator.step(torch.full_like(column, 3), branched)
+            logits, state = generator.step(column, state)
+            torch.testing.assert_close(logits, expected[:, position])
+    assert [part.data_ptr() for cache in state[2] for part in cache] == places
+    assert state[1] == SHAPE.length
 
 
 def test_the_order_of_the_words_counts() -> None:
