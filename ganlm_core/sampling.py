@@ -118,9 +118,9 @@ def draw(
         log_probs = distribution.gather(-1, ids)
     else:
         rows = _rows_at_once(logits.shape[-1], logits.device)
-        parts = zip(logits.flatten(0, -2).split(rows), uniform.flatten(0, -2).split(rows), strict=True)
-        found = zip(*(_search_blocks(policy, *part) for part in parts), strict=True)
-        ids, log_probs = (torch.cat(part).view(uniform.shape) for part in found)
+        parts = zip(*(each.reshape(-1, each.shape[-1]).split(rows) for each in (logits, uniform)), strict=True)
+        found = [_search_blocks(policy, *part) for part in parts]
+        ids, log_probs = (torch.cat(each).view(uniform.shape) for each in zip(*found, strict=True))
     return ids.movedim(-1, 0), log_probs.movedim(-1, 0)
 
 
@@ -285,16 +285,32 @@ def relaxed_sample(
 
     def choose(logits: Tensor) -> tuple[Tensor, Tensor]:
         scores = logits.float() - _minus_gumbel(logits) if gumbel else _without_specials(logits.float())
-        soft = (scores / temperature).softmax(dim=-1)
-        ids = soft.argmax(dim=-1)
+        soft = (scores if temperature == 1.0 else scores / temperature).softmax(dim=-1)
+        ids = _likeliest(soft)
         relaxed = _straight_through(soft, ids) if hard else soft
         return (ids, relaxed) if feed_drawn else (relaxed, ids)
 
     fed, kept = unroll(generator, noise, choose)
     sequence, ids = (kept, fed) if feed_drawn else (fed, kept)
     mask = mask_of(ids)
-    padding = torch.arange(sequence.shape[-1], device=noise.device) == PAD
-    return Sequences(torch.where(mask[..., None], sequence, padding.to(sequence.dtype)), mask)
+    padded = sequence * mask[..., None]  # half the time of torch.where
+    padded[..., PAD] += ~mask
+    return Sequences(padded, mask)
+
+
+def _likeliest(soft: Tensor) -> Tensor:
+    """The first word of the highest probability, as ``argmax`` of (..., V) gives it: (...,).
+
+    By the maxima of blocks, of which the last may overlap the one before it: PyTorch vectorises a maximum and not its
+    place, which takes eight times as long.
+    """
+    words = soft.shape[-1]
+    if words < LARGE:
+        return soft.argmax(dim=-1)
+    maxima = soft.unfold(-1, BLOCK, BLOCK).amax(dim=-1), soft[..., -BLOCK:].amax(dim=-1, keepdim=True)
+    start = (torch.cat(maxima, dim=-1).argmax(dim=-1, keepdim=True) * BLOCK).clamp(max=words - BLOCK)
+    block = soft.gather(-1, start + torch.arange(BLOCK, device=soft.device))
+    return start.squeeze(-1) + block.argmax(dim=-1)
 
 
 def _minus_gumbel(logits: Tensor) -> Tensor:

@@ -555,6 +555,15 @@ def test_what_is_drawn_from_nonsense_is_a_word_all_the_same(words: int, monkeypa
         assert relaxed.sequence.shape == (20, 3, words)
 
 
+@pytest.mark.parametrize("words", [sampling.LARGE, sampling.LARGE + 1, 5000])
+def test_the_likeliest_word_of_a_large_vocabulary_is_the_first_of_the_highest(words: int) -> None:
+    torch.manual_seed(0)
+    few = torch.randint(20, (40, 3, words)).float()  # with many equal ones
+    every = torch.eye(words)
+    for soft in (few, every, torch.rand(40, words)):
+        assert torch.equal(sampling._likeliest(soft), soft.argmax(dim=-1))
+
+
 def test_map_state_reaches_every_tensor_and_keeps_the_containers() -> None:
     state = {"cell": (torch.ones(2), [torch.zeros(1)]), "none": (), "length": 3}
     doubled = sampling.map_state(lambda tensor: tensor + 1, state)
