@@ -40,7 +40,7 @@ class Attention(nn.Module):
 
 
 def _appended(cache: Tensor, past: int, new: Tensor) -> Tensor:
-    """A cache with new keys or values behind those of the past: in place, unless a gradient is to pass or it is full."""
+    """A cache with new keys or values behind those of the past: in place, unless a gradient must pass or it is full."""
     total = past + new.shape[2]
     if torch.is_grad_enabled() or total > cache.shape[2]:
         return torch.cat([cache[:, :, :past], new], dim=2)
