@@ -15,12 +15,12 @@ from typing import Any
 
 from torch import nn
 
-from ganlm_core import bundle, checkpoint, telemetry, watch
+from ganlm_core import bundle, checkpoint, distributed, telemetry, watch
 from ganlm_core.discovery import describe
-from ganlm_core.errors import DataError, GanlmError, Interrupted, NonFinite, TrainingError, UsageError
+from ganlm_core.errors import DataError, GanlmError, Interrupted, NonFinite, ProcessLost, TrainingError, UsageError
 from ganlm_core.evaluation import Values, round_values
 from ganlm_core.experiment import Experiment
-from ganlm_core.following import loop
+from ganlm_core.following import Mark, loop, written
 from ganlm_core.protocol import Generator
 from ganlm_core.runs import RunFolder, versions
 from ganlm_core.settings import TrainingOptions
@@ -94,6 +94,7 @@ class Course:
     progress: _Progress = field(default_factory=_Progress)
     step: int = 0
     finishing: bool = False
+    mark: Mark | None = None
     signals: list[int] = field(default_factory=list)
 
     @cached_property
@@ -194,6 +195,10 @@ class Course:
                     raise
                 self.display.warn(str(error))
                 self._roll_back(str(error))
+            except ProcessLost:
+                if self.mark is not None and self.mark.go_back(self.experiment):
+                    self._save(self.step)
+                raise
 
     @property
     def _pace(self) -> float:
@@ -254,6 +259,7 @@ class Course:
             raise KeyboardInterrupt
         if self.progress.stopped:
             raise _Stopped
+        self.mark = Mark.of(self.experiment) if distributed.size() > 1 else None
 
     def _log(self, step: int, metrics: Metrics) -> None:
         self.experiment.losses.look()
@@ -303,8 +309,7 @@ class Course:
         """The evaluation that the last one is compared with: where adversarial training starts."""
         if step == self.experiment.algorithm.adversarial_from < self.options.steps:
             self.experiment.losses.look()
-            values, _ = self.experiment.judge.generator(self.experiment.generator, self.options.evaluation_samples)
-            self.progress.evaluations["before"] = round_values(values)
+            self.progress.evaluations["before"], _ = self._judged(self.experiment.generator)
             if step > 0:
                 generator = {"generator": self.experiment.generator}
                 self._share(self.folder.before, generator, step, self.progress.evaluations)
@@ -339,19 +344,23 @@ class Course:
         self.display.finishing(weights_step)
         generator = networks["generator"]
         assert isinstance(generator, Generator)
-        found, samples = judge.generator(generator, n)
-        values = round_values(found)
+        values, samples = self._judged(generator)
         self._record({"step": self.step, "weights_step": weights_step, "evaluation": values})
         self.folder.write_samples(None, samples)
         self._notify("ganlm_evaluated", step=self.step, evaluation=values, samples=samples)
         references = judge.references(n, experiment.log_frequencies)
         rows = self.progress.evaluations | {"after": values}
-        rows |= {key: round_values(judge.judge(subject)) for key, subject in references.items()}
+        rows |= {key: round_values(judge.judge(subject())) for key, subject in references.items()}
         for failure in judge.failures:
             self.display.warn(failure)
         stopped = {"stopped": self.progress.stopped} if self.progress.stopped else {}
         self.folder.write_info(weights_step=weights_step, **stopped)
         self._share(self.folder.bundle, networks, weights_step, rows)
+
+    def _judged(self, generator: Generator) -> tuple[Values, list[str]]:
+        """The numbers of the final table, and the sentences they are of."""
+        subject = written(self.experiment, generator, self.options.evaluation_samples)
+        return round_values(self.experiment.judge.judge(subject)), list(subject.texts)
 
     def _share(
         self, folder: Path, networks: Mapping[str, nn.Module], weights_step: int, rows: Mapping[str, Values]

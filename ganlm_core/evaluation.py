@@ -1,7 +1,7 @@
 """One protocol for every subject: the generator, real held-out text, and the floors that all must beat."""
 
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
@@ -124,13 +124,8 @@ class Judge:
         """The numbers alone, by the names of the measures."""
         return {name: value for measured in self.measure(subject).values() for name, value in measured.values.items()}
 
-    def generator(self, generator: Generator, n: int) -> tuple[Values, list[str]]:
-        """The values of ``n`` sentences drawn at temperature 1, and the sentences. Leaves the global random state."""
-        subject = self.written(generator, n)
-        return self.judge(subject), list(subject.texts)
-
     def written(self, generator: Generator, n: int) -> Subject:
-        """``n`` sentences drawn from a generator at temperature 1."""
+        """``n`` sentences drawn from a generator at temperature 1. Leaves the global random state."""
         return next(self.curve(generator, n, [PLAIN]))
 
     def curve(self, generator: Generator, n: int, policies: Sequence[Policy]) -> Iterator[Subject]:
@@ -142,34 +137,48 @@ class Judge:
 
         @cache
         def likelihoods(held_out: tuple[str, ...]) -> list[Likelihood]:
-            tokens, _ = self.tokenizer.encode(held_out, self.shape.length)
-            count, draws = int(mask_of(tokens).sum()), NOISE_DRAWS if self.shape.noise else 0
-            with evaluating(generator):
-                bounds = nll_bounds(generator, tokens, self.seed, policies)
-            return [Likelihood(bound, count, len(tokens), draws) for bound in bounds]
+            return self.likelihoods(generator, held_out, policies)
 
         def likelihood(place: int, held_out: tuple[str, ...]) -> Likelihood:
             return likelihoods(held_out)[place]
 
         for place, policy in enumerate(policies):
-            with evaluating(generator):
-                texts = self._draw(generator, n, policy)
+            texts = self.draw(generator, n, policy)
             yield Subject(texts, partial(likelihood, place) if generator.autoregressive else None, self.corpus.test)
 
-    def references(self, n: int, log_frequencies: Tensor) -> dict[str, Subject]:
+    def draw(self, generator: Generator, n: int, policy: Policy) -> list[str]:
+        """``n`` sentences from one random stream."""
+        device = generator.prior.device
+        rng = torch.Generator(device).manual_seed(self.seed)
+        texts: list[str] = []
+        with evaluating(generator):
+            while len(texts) < n:
+                noise = torch.randn(BATCH, self.shape.noise, generator=rng, device=device)
+                texts += self.tokenizer.decode(sampling.sample(generator, noise, policy, rng).tokens)
+        return texts[:n]
+
+    def likelihoods(
+        self, generator: Generator, held_out: Sequence[str], policies: Sequence[Policy]
+    ) -> list[Likelihood]:
+        """That of held-out sentences under each policy."""
+        tokens, _ = self.tokenizer.encode(held_out, self.shape.length)
+        count, draws = int(mask_of(tokens).sum()), NOISE_DRAWS if self.shape.noise else 0
+        with evaluating(generator):
+            bounds = nll_bounds(generator, tokens, self.seed, policies)
+        return [Likelihood(bound, count, len(tokens), draws) for bound in bounds]
+
+    def references(self, n: int, log_frequencies: Tensor) -> dict[str, Callable[[], Subject]]:
         """The rows that every table has beside the models: a ceiling, what chance would have, and two floors.
 
+        Each subject is made when it is asked for.
         ``real`` is real text, ``process`` a perfect generator (only of a corpus that has a process), ``shuffled``
         real sentences with their words in random order, ``unigram`` words of the given log frequencies (V,).
         """
-        found = {"real": self.real(n)}
-        if self.corpus.process is not None:
-            # Fresh sentences may be in the training part, by as much as chance has it.
-            fresh = self.corpus.process.sample(n, FRESH_SEED + self.seed)
-            found["process"] = Subject(fresh, references=self.corpus.test)
         model = Unigram(replace(self.shape, noise=0))
         model.prior.copy_(log_frequencies)
-        return found | {"shuffled": self.shuffled(n), "unigram": self.written(model, n)}
+        perfect = {"process": partial(self.fresh, n)} if self.corpus.process is not None else {}
+        floors = {"shuffled": partial(self.shuffled, n), "unigram": partial(self.written, model, n)}
+        return {"real": partial(self.real, n), **perfect, **floors}
 
     def real(self, n: int) -> Subject:
         """Real text, ``n`` sentences at most; its likelihood is the process's, where there is one."""
@@ -187,20 +196,16 @@ class Judge:
             held_out=spread(self.corpus.test, n),
         )
 
+    def fresh(self, n: int) -> Subject:
+        """Sentences of the process; they may be in the training part, by as much as chance has it."""
+        assert self.corpus.process is not None
+        return Subject(self.corpus.process.sample(n, FRESH_SEED + self.seed), references=self.corpus.test)
+
     def shuffled(self, n: int) -> Subject:
         """Training sentences with their words in random order."""
         rng, split, join = random.Random(self.seed), self.conditions.split, self.conditions.join
         rows = [split(text) for text in spread(self.corpus.train, n)]
         return Subject([join(rng.sample(row, len(row))) for row in rows], references=self.corpus.test)
-
-    def _draw(self, generator: Generator, n: int, policy: Policy) -> list[str]:
-        device = generator.prior.device
-        rng = torch.Generator(device).manual_seed(self.seed)
-        texts: list[str] = []
-        while len(texts) < n:
-            noise = torch.randn(BATCH, self.shape.noise, generator=rng, device=device)
-            texts += self.tokenizer.decode(sampling.sample(generator, noise, policy, rng).tokens)
-        return texts[:n]
 
 
 @contextmanager

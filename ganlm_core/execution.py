@@ -1,9 +1,10 @@
 """What ``ganlm run`` and :func:`ganlm_core.train` both do: train an experiment in a run folder."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from ganlm_core import bundle
+from ganlm_core import bundle, distributed
 from ganlm_core.config import RunConfig
 from ganlm_core.course import Course, Display
 from ganlm_core.experiment import Experiment, prepare, run_name
@@ -30,16 +31,20 @@ def execute(
 ) -> RunFolder:
     """Train, evaluate and save in a new run folder, or go on in an old one. Gives the folder.
 
-    ``config`` of a resumed run is the one it was started with. Raises Interrupted when a signal stopped the run and a
-    checkpoint was saved, TrainingError when a step could not be finished, and what :func:`prepare` raises.
+    ``config`` of a resumed run is the one it was started with. Processes that ``torchrun`` started again, because one
+    was lost, go on with the run in which they were. Raises Interrupted when a signal stopped the run and a checkpoint
+    was saved, TrainingError when a step could not be finished, and what :func:`prepare` raises.
     """
     display = display or Display()
+    if resume is None and (resume := _begun()) is not None:
+        config = RunFolder.open(resume).load_config(host or default_host())
     if resume is not None and (folder := RunFolder.open(resume)).bundle.is_dir():
         display.note(f"{folder.path} is finished; its bundle is {folder.bundle}")
         return folder
     experiment = prepare(config, host)
     if resume is None:
         folder = RunFolder.create(out, run_name(config), config.to_toml())
+        distributed.remember(str(folder.path))
         with removed_on_failure(folder.path):
             folder.write_tokenizer(experiment.tokenizer.to_json())
             course = Course(_keep_standard_input(experiment, folder), folder, display)
@@ -49,6 +54,15 @@ def execute(
         course.restore()
     course.train()
     return folder
+
+
+def _begun() -> Path | None:
+    """The run in which these processes were before they were started again. One that has no checkpoint is removed."""
+    begun = distributed.begun()
+    if not begun or any(RunFolder(Path(begun)).checkpoints.glob("step-*")):
+        return Path(begun) if begun else None
+    shutil.rmtree(begun, ignore_errors=True)
+    return None
 
 
 def _keep_standard_input(experiment: Experiment, folder: RunFolder) -> Experiment:

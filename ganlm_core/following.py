@@ -1,37 +1,123 @@
-"""The loop of a run, and the processes that follow the first one through it: see :mod:`ganlm_core.distributed`."""
+"""The loop of a run, and the processes that follow the first one through it: see :mod:`ganlm_core.distributed`.
 
+The others wait for what the first one asks: to train from its state, to draw or to score with its generator, to end.
+"""
+
+import math
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from itertools import chain
 from typing import Any
 
+from torch import Tensor
+
 from ganlm_core import distributed, trainer
-from ganlm_core.checkpoint import pack, unpack
+from ganlm_core.checkpoint import pack, random_states, restore_random_states, unpack
 from ganlm_core.config import RunConfig
 from ganlm_core.devices import arithmetic
 from ganlm_core.errors import NonFinite
+from ganlm_core.evaluation import BATCH, Judge
 from ganlm_core.experiment import Experiment, prepare
+from ganlm_core.metrics import Likelihood, Subject
+from ganlm_core.model import batch_seed
 from ganlm_core.plugins import Host
+from ganlm_core.protocol import Generator
+from ganlm_core.sampling import PLAIN
 from ganlm_core.signals import caught_signals
 
 
 def loop(experiment: Experiment, step: int, pace: float, after_step: distributed.Told) -> None:
     """Train from a step to the last, on ``pace`` of the learning rates. The first process calls this."""
     if distributed.size() > 1:
-        distributed.share(_packed(experiment, step, pace))
+        distributed.share((_train_along, _packed(experiment, step, pace)))
     _train(experiment, step, pace, distributed.leading(after_step))
 
 
+def written(experiment: Experiment, generator: Generator, n: int) -> Subject:
+    """As :meth:`Judge.written`, with the others' help. The first process calls this.
+
+    Where there are others every batch has random numbers of its own, so that the sentences and the bound on the
+    likelihood are the same for two processes and for more; from those of one they differ as those of other seeds do.
+    """
+    if distributed.size() == 1:
+        return experiment.judge.written(generator, n)
+
+    def ask(work: Callable[..., Any], argument: Any) -> Any:
+        weights = {name: tensor.cpu() for name, tensor in generator.state_dict().items()}
+        distributed.share((_help, work, weights, argument))
+        return work(experiment.judge, generator, argument)
+
+    likelihood = cache(partial(ask, _score)) if generator.autoregressive else None
+    return Subject(ask(_draw, n), likelihood, experiment.judge.corpus.test)
+
+
+def let_go() -> None:
+    """Let the others end. The first process calls this when it has no more to ask."""
+    distributed.share(None)
+
+
 def follow(config: RunConfig, host: Host | None = None) -> None:
-    """What the other processes do: the loop, as often as the first one enters it, from the state that it has then.
+    """What the other processes do: what the first one asks, until it lets them go.
 
     They leave signals to the first one. Raises ProcessLost when that has ended with an error, which it tells itself.
     """
     experiment = prepare(config, host)
     with caught_signals(lambda: None):
-        while (packed := distributed.share(None)) is not None:
-            step, pace = _take_over(experiment, packed)
-            distributed.seed_others(config.training.seed, step)
-            with suppress(distributed.Ended, NonFinite):  # after which the first one may go back and enter again
-                _train(experiment, step, pace, distributed.following)
+        while (asked := distributed.share(None)) is not None:
+            _answer(experiment, asked)
+
+
+def _answer(experiment: Experiment, asked: Any) -> None:
+    work, *arguments = asked
+    work(experiment, *arguments)
+
+
+def _train_along(experiment: Experiment, packed: Any) -> None:
+    """The loop, from the state that the first process has as it enters it."""
+    step, pace = _take_over(experiment, packed)
+    seed, answer = experiment.config.training.seed, distributed.following(partial(_answer, experiment))
+
+    def after_step(step: int, metrics: trainer.Metrics) -> None:
+        answer(step, metrics)
+        distributed.seed_others(seed, step)
+
+    distributed.seed_others(seed, step)
+    with suppress(distributed.Ended, NonFinite):  # after which the first one may go back and enter again
+        _train(experiment, step, pace, after_step)
+
+
+def _help(experiment: Experiment, work: Callable[..., Any], weights: dict[str, Tensor], argument: Any) -> None:
+    """``work`` with the first one's generator: within the loop ours has these weights, outside of it any will do."""
+    experiment.generator.load_state_dict(weights)
+    work(experiment.judge, experiment.generator, argument)
+
+
+def _draw(judge: Judge, generator: Generator, n: int) -> list[str]:
+    """``n`` sentences. All processes do this."""
+
+    def some(index: int) -> list[str]:
+        return _with_own_seed(judge, index).draw(generator, BATCH, PLAIN)
+
+    return list(chain.from_iterable(distributed.divided(some, range(math.ceil(n / BATCH)))))[:n]
+
+
+def _score(judge: Judge, generator: Generator, held_out: tuple[str, ...]) -> Likelihood:
+    """The likelihood of sentences. All processes do this."""
+
+    def some(index: int) -> Likelihood:
+        return _with_own_seed(judge, index).likelihoods(generator, held_out[index::parts], [PLAIN])[0]
+
+    parts = math.ceil(len(held_out) / BATCH)
+    found = list(distributed.divided(some, range(parts)))
+    tokens = sum(each.tokens for each in found)
+    mean = sum(each.nll_per_token * each.tokens for each in found) / tokens
+    return Likelihood(mean, tokens, len(held_out), found[0].draws)
+
+
+def _with_own_seed(judge: Judge, index: int) -> Judge:
+    return replace(judge, seed=batch_seed(judge.seed, index))
 
 
 def _train(experiment: Experiment, step: int, pace: float, after_step: distributed.Told) -> None:
@@ -72,3 +158,33 @@ def _take_over(experiment: Experiment, packed: Any) -> tuple[int, float]:
         each.optimizer.load_state_dict(state["optimizers"][name])
     experiment.batches.drawn, experiment.batches.tokens_drawn = state["batches"]
     return state["step"], state["pace"]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place between two steps, to which a run can go back from amid the next one, as long as no tensor has moved.
+
+    ``versions`` count the changes of every parameter and buffer.
+    """
+
+    random: dict[str, Tensor]
+    batches: tuple[int, int]
+    versions: list[int]
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> "Mark":
+        batches = experiment.batches
+        return cls(random_states(), (batches.drawn, batches.tokens_drawn), _versions(experiment))
+
+    def go_back(self, experiment: Experiment) -> bool:
+        """Whether that could be done."""
+        if _versions(experiment) != self.versions:
+            return False
+        restore_random_states(self.random)
+        experiment.batches.drawn, experiment.batches.tokens_drawn = self.batches
+        return True
+
+
+def _versions(experiment: Experiment) -> list[int]:
+    modules = experiment.modules.values()
+    return [each._version for module in modules for each in chain(module.parameters(), module.buffers())]

@@ -1,7 +1,6 @@
 """A loaded bundle: sentences from its generator, scores from its discriminator."""
 
 import hashlib
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,19 +63,15 @@ class Model:
     def stream(self, n: int, seed: int, policy: Policy, batch_size: int = 256, prompt: str = "") -> Iterator[str]:
         """As :meth:`sample`, giving each batch as soon as it is drawn."""
         _check(n, policy, batch_size)
-        batches = self.batches(seed, policy, batch_size, prompt)
-        for start in range(0, n, batch_size):
-            yield from self.tokenizer.decode(next(batches)[: n - start])
+        for index, start in enumerate(range(0, n, batch_size)):
+            yield from self.tokenizer.decode(self.batch(index, seed, policy, batch_size, prompt)[: n - start])
 
-    def batches(
-        self, seed: int, policy: Policy = PLAIN, batch_size: int = 256, prompt: str = "", first: int = 0
-    ) -> Iterator[Tensor]:
-        """Ids (B, T) without end, from batch number ``first`` on. Each batch has a random generator of its own."""
+    def batch(self, index: int, seed: int, policy: Policy = PLAIN, size: int = 256, prompt: str = "") -> Tensor:
+        """Ids (B, T) of the batch of this number. Each has a random generator of its own."""
         forced = self.tokenizer.prompt(prompt)
-        for index in itertools.count(first):
-            rng = torch.Generator(self.device).manual_seed(batch_seed(seed, index))
-            noise = torch.randn(batch_size, self.shape.noise, generator=rng, device=self.device)
-            yield sample(self.generator, noise, policy, rng, forced).tokens
+        rng = torch.Generator(self.device).manual_seed(batch_seed(seed, index))
+        noise = torch.randn(size, self.shape.noise, generator=rng, device=self.device)
+        return sample(self.generator, noise, policy, rng, forced).tokens
 
     def log_prob(self, texts: Sequence[str], draws: int = 8, seed: int = 0, batch_size: int = 256) -> list[float]:
         """log p(sentence) in nats, with ``<eos>``. Of a sentence that is too long, that of its first tokens.
@@ -147,8 +142,8 @@ class Model:
         if len(held_out) < FEWEST:
             raise DataError(f"calibration wants {FEWEST} or more real sentences; there are {len(held_out)}")
         real = torch.tensor(self.score(held_out))
-        batches = itertools.islice(self.batches(CALIBRATION_SEED, policy), math.ceil(len(held_out) / 256))
-        generated = torch.cat([self.logits(tokens) for tokens in batches]).cpu()
+        batches = range(math.ceil(len(held_out) / 256))
+        generated = torch.cat([self.logits(self.batch(each, CALIBRATION_SEED, policy)) for each in batches]).cpu()
         return fit(real, generated[: len(held_out)])
 
     def _require_discriminator(self) -> Discriminator:

@@ -1,12 +1,15 @@
 """The rows of ``ganlm eval``: generators at every temperature, files of samples, and what they must beat."""
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import ganlm_core
 from ganlm_core.components import ComponentSpec, Measure
 from ganlm_core.corpora import SAMPLE, Corpus, spread
+from ganlm_core.distributed import Divide
 from ganlm_core.evaluation import Judge, build_metrics, round_values
 from ganlm_core.experiment import log_frequencies, token_counts
 from ganlm_core.measures import METRICS
@@ -42,21 +45,40 @@ class Settings:
     encoder: Encoder = field(default_factory=plain_encoder)
 
 
+@dataclass(frozen=True)
+class Part:
+    """Rows that one process fills, one after the other, and their subjects, each made when it is asked for."""
+
+    rows: Sequence[Row]
+    subjects: Iterator[Subject]
+
+
 def evaluate(
-    host: Host, sources: Sequence[Source], corpus: Corpus, settings: Settings, tell: Tell = lambda line: None
+    host: Host,
+    sources: Sequence[Source],
+    corpus: Corpus,
+    settings: Settings,
+    tell: Tell = lambda line: None,
+    divide: Divide = map,
+    ways: int = 1,
 ) -> Scores:
-    """Score ``sources`` against the test part of ``corpus``. ``tell`` hears what is being done."""
+    """Score ``sources`` against the test part of ``corpus``. ``tell`` hears what is being done.
+
+    With :func:`ganlm_core.distributed.divided` for ``divide``, each of several processes, as many as ``ways``, measures
+    some of the rows, and all have the scores.
+    """
     corpus = replace(corpus, test=spread(corpus.test, REFERENCES))
     sizes = [len(each.texts) for each in sources if each.texts]
     n = settings.sentences or min(MOST, len(corpus.test), len(corpus.train), *sizes)
     metrics = build_metrics(host, settings.metrics)
     judge = replace(_judge(sources, corpus, settings.seed), metrics=metrics, encoder=settings.encoder)
-    rows, found = [], []
-    for row, subject in _subjects(sources, judge, settings.temperatures, n, tell):
-        tell(f"measuring {_name(row)}")
-        found.append(judge.measure(subject))
-        rows.append(_filled(row, len(subject.texts), found[-1]))
-    notes = [*corpus.notes, *warnings(sources, corpus, n), *judge.failures]
+
+    def measured(part: Part) -> tuple[list[tuple[Row, Mapping[str, Measured]]], list[str]]:
+        return list(_measured(part, judge, n, tell)), judge.failures
+
+    parts, failures = zip(*divide(measured, _parts(sources, judge, settings.temperatures, n, ways)), strict=True)
+    rows, found = zip(*chain.from_iterable(parts), strict=True)
+    notes = [*corpus.notes, *warnings(sources, corpus, n), *dict.fromkeys(chain.from_iterable(failures))]
     return Scores(rows, _measures(settings, found), _conditions(judge, settings.temperatures, n), notes)
 
 
@@ -84,25 +106,38 @@ def _judge(sources: Sequence[Source], corpus: Corpus, seed: int) -> Judge:
     return Judge(corpus, tokenizer, shape, {}, seed)
 
 
-def _subjects(
-    sources: Sequence[Source], judge: Judge, temperatures: Sequence[float], n: int, tell: Tell
-) -> Iterator[tuple[Row, Subject]]:
-    """Each row, empty, with its subject; made when it is asked for, so that only one is in memory."""
+def _parts(sources: Sequence[Source], judge: Judge, temperatures: Sequence[float], n: int, ways: int) -> Iterator[Part]:
+    """All rows. Those of a model, which share a pass over the held-out text, are in as few parts as there are ways."""
     for source in sources:
         row = Row(source.kind, source.title)
         if source.model is None:
-            yield row, Subject(spread(source.texts, n), references=judge.corpus.test)
+            yield Part([row], iter([Subject(spread(source.texts, n), references=judge.corpus.test)]))
             continue
         own = replace(judge, tokenizer=source.model.tokenizer, shape=source.model.shape)
-        curve = own.curve(source.model.generator, n, [Policy(temperature) for temperature in temperatures])
-        for temperature in temperatures:
-            row = replace(row, temperature=temperature)
-            tell(f"drawing {n:,} sentences from {_name(row)}")
-            yield row, next(curve)
+        together = math.ceil(len(temperatures) / ways)
+        for first in range(0, len(temperatures), together):
+            some = temperatures[first : first + together]
+            policies = [Policy(temperature) for temperature in some]
+            rows = [replace(row, temperature=temperature) for temperature in some]
+            yield Part(rows, own.curve(source.model.generator, n, policies))
     tokens = judge.tokenizer.chunks(spread(judge.corpus.train, SAMPLE), judge.shape.length)
     frequencies = log_frequencies(token_counts(tokens, judge.shape).sum(dim=0))
-    for kind, subject in judge.references(n, frequencies).items():
-        yield Row(kind, kind), subject
+    for kind, make in judge.references(n, frequencies).items():
+        yield Part([Row(kind, kind)], _when_asked(make))
+
+
+def _when_asked(make: Callable[[], Subject]) -> Iterator[Subject]:
+    yield make()
+
+
+def _measured(part: Part, judge: Judge, n: int, tell: Tell) -> Iterator[tuple[Row, Mapping[str, Measured]]]:
+    for row in part.rows:
+        if row.temperature is not None:
+            tell(f"drawing {n:,} sentences from {_name(row)}")
+        subject = next(part.subjects)
+        tell(f"measuring {_name(row)}")
+        found = judge.measure(subject)
+        yield _filled(row, len(subject.texts), found), found
 
 
 def _name(row: Row) -> str:

@@ -1,21 +1,25 @@
 """Endless sentences of a model: as they are drawn, those that its discriminator selects, each one once.
 
 A batch depends on the seed and its number alone, so that a stream can go on from any of them, and nothing is remembered
-but a :class:`Seen` filter of fixed size.
+but a :class:`Seen` filter of fixed size. With :func:`ganlm_core.distributed.divided` for ``divide``, each of several
+processes draws some of the batches, and all have all of them.
 """
 
 import hashlib
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from ganlm_core.distributed import Divide
 from ganlm_core.errors import GanlmError
 from ganlm_core.model import Model, batch_seed
 from ganlm_core.sampling import PLAIN, Policy
-from ganlm_core.selection import Selection, Tally
+from ganlm_core.selection import Selected, Selection, Tally
 
 BATCH = 256
 ERROR = 1e-6
@@ -32,12 +36,17 @@ class Drawn:
     end: int
 
 
-def draw(model: Model, seed: int, policy: Policy = PLAIN, prompt: str = "", offset: int = 0) -> Iterator[Drawn]:
+def draw(
+    model: Model, seed: int, policy: Policy = PLAIN, prompt: str = "", offset: int = 0, divide: Divide = map
+) -> Iterator[Drawn]:
     """The sentences of :meth:`Model.sample` without end, but for the first ``offset``."""
     first, skip = divmod(offset, BATCH)
-    for index, tokens in enumerate(model.batches(seed, policy, BATCH, prompt, first), start=first):
-        yield Drawn(model.tokenizer.decode(tokens[skip:]), index * BATCH, (index + 1) * BATCH)
-        skip = 0
+
+    def drawn(index: int) -> Drawn:
+        tokens = model.batch(index, seed, policy, BATCH, prompt)[skip if index == first else 0 :]
+        return Drawn(model.tokenizer.decode(tokens), index * BATCH, (index + 1) * BATCH)
+
+    yield from divide(drawn, count(first))
 
 
 def select(
@@ -49,6 +58,7 @@ def select(
     policy: Policy = PLAIN,
     prompt: str = "",
     offset: int = 0,
+    divide: Divide = map,
 ) -> Iterator[Drawn]:
     """Of each ``candidates`` sentences those that the discriminator selects, without end; ``tally`` counts.
 
@@ -56,14 +66,18 @@ def select(
     model whose discriminator is not calibrated, which it must be for the same policy.
     """
     calibration, size = model.calibrated(), candidates * max(1, BATCH // candidates)
-    first = math.ceil(offset / size)
-    for index, tokens in enumerate(model.batches(seed, policy, size, prompt, first), start=first):
+
+    def chosen(index: int) -> tuple[Drawn, Tensor, Selected]:
+        tokens = model.batch(index, seed, policy, size, prompt)
         log_ratios = calibration.log_ratio(model.logits(tokens)).cpu().view(-1, candidates)
         rng = torch.Generator().manual_seed(batch_seed(seed, index, "select"))
         selected = selection(log_ratios, calibration.bound, rng)
-        tally.add(log_ratios, selected)
         texts = model.tokenizer.decode(tokens[selected.taken.flatten().to(tokens.device)])
-        yield Drawn(texts, index * size, (index + 1) * size)
+        return Drawn(texts, index * size, (index + 1) * size), log_ratios, selected
+
+    for drawn, log_ratios, selected in divide(chosen, count(math.ceil(offset / size))):
+        tally.add(log_ratios, selected)
+        yield drawn
 
 
 class Seen:

@@ -102,9 +102,9 @@ def test_the_weights_that_are_kept_are_evaluated_and_saved(
     assert not same(weights_of(run), witness.weights[8 - step])
     model = bundle.load(run)
     assert witness.experiment is not None
-    values, samples = witness.experiment.judge.generator(model.generator, 20)
-    assert model.evaluation["after"] == pytest.approx(values, rel=1e-5)
-    assert RunFolder(run).last_samples() == samples
+    subject = witness.experiment.judge.written(model.generator, 20)
+    assert model.evaluation["after"] == pytest.approx(witness.experiment.judge.judge(subject), rel=1e-5)
+    assert RunFolder(run).last_samples() == subject.texts
     assert model.evaluation["weights_step"] == RunFolder(run).info()["weights_step"] == step
     last = RunFolder(run).read_metrics()[-1]
     assert (last["step"], last["weights_step"]) == (6, step)

@@ -54,6 +54,11 @@ def measure(kind: type[Metric], texts: list[str], corpus: Corpus = CORPUS) -> di
     return dict(kind(NoOptions())(Subject(texts), Conditions(corpus)).values)
 
 
+def judged(judge: Judge, generator: Generator, n: int) -> tuple[evaluation.Values, list[str]]:
+    subject = judge.written(generator, n)
+    return judge.judge(subject), list(subject.texts)
+
+
 def test_validity_is_a_share_and_the_likelihood_is_that_of_the_valid_ones() -> None:
     assert measure(Validity, TEXTS) == pytest.approx({"valid": 3 / 4, "process_nll": (1 + 2 + 1) * LOG2 / 3})
 
@@ -170,7 +175,7 @@ def log_frequencies(eos: float, a: float, b: float) -> Tensor:
 def test_the_unigram_model_gives_each_token_its_frequency() -> None:
     """The test part is "a b", "b" and "b b", each with an end: eight tokens."""
     references = JUDGE_NAMELESS.references(100, log_frequencies(eos=1 / 4, a=1 / 4, b=1 / 2))
-    values = JUDGE_NAMELESS.judge(references["unigram"])
+    values = JUDGE_NAMELESS.judge(references["unigram"]())
     bits = [2, 1, 2, 1, 2, 1, 1, 2]
     assert values["test_nll"] == pytest.approx(sum(bits) * LOG2 / len(bits), rel=1e-5)
 
@@ -179,7 +184,7 @@ def test_the_unigram_model_writes_words_as_often_as_they_are() -> None:
     judge = replace(JUDGE, metrics={}, shape=Shape(SHAPE.vocabulary, 2, 2))
     model = evaluation.Unigram(judge.shape)
     model.prior.copy_(log_frequencies(eos=0.0, a=1 / 4, b=3 / 4))
-    _, texts = judge.generator(model, 4000)
+    _, texts = judged(judge, model, 4000)
     words = " ".join(texts).split()
     assert len(words) == 8000
     # The share of 8000 draws is within 4.5 standard errors, sqrt(3/16/8000), of a quarter.
@@ -202,7 +207,7 @@ class Watched(TinyGenerator):
 def test_judging_a_generator_changes_neither_its_mode_nor_the_global_random_state(training: bool) -> None:
     generator = Watched(SHAPE).train(training)
     before = torch.get_rng_state()
-    JUDGE.generator(generator, 10)
+    judged(JUDGE, generator, 10)
     assert torch.get_rng_state().equal(before)
     assert generator.training is training
     assert generator.modes == {False}
@@ -211,7 +216,7 @@ def test_judging_a_generator_changes_neither_its_mode_nor_the_global_random_stat
 def test_a_generator_is_judged_by_as_many_sentences_as_were_asked_for() -> None:
     torch.manual_seed(0)
     generator = TinyGenerator(SHAPE)
-    values, texts = JUDGE.generator(generator, 300)
+    values, texts = judged(JUDGE, generator, 300)
     assert len(texts) == 300
     assert values["distinct"] == len(set(texts)) / 300
     assert values["copied"] == sum(text in CORPUS.train for text in texts) / 300
@@ -237,14 +242,14 @@ def test_a_curve_has_the_likelihood_under_every_policy_from_one_pass() -> None:
 
 def test_the_seed_of_the_judge_fixes_the_sentences() -> None:
     generator = TinyGenerator(SHAPE)
-    one, same, other = (replace(JUDGE, seed=seed).generator(generator, 50) for seed in (0, 0, 1))
+    one, same, other = (judged(replace(JUDGE, seed=seed), generator, 50) for seed in (0, 0, 1))
     assert one == same
     assert one[1] != other[1]
 
 
 def test_a_generator_without_likelihood_has_no_such_value() -> None:
-    assert JUDGE.generator(TinyOneShot(SHAPE), 10)[0].keys() >= {"valid", "distinct", "copied"}
-    assert "test_nll" not in JUDGE.generator(TinyOneShot(SHAPE), 10)[0]
+    assert judged(JUDGE, TinyOneShot(SHAPE), 10)[0].keys() >= {"valid", "distinct", "copied"}
+    assert "test_nll" not in judged(JUDGE, TinyOneShot(SHAPE), 10)[0]
 
 
 def test_real_text_is_training_text_where_it_does_not_matter_that_it_was_trained_on() -> None:

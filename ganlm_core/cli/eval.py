@@ -51,11 +51,13 @@ def eval_(
     Beside them stand real text under the same protocol, a perfect generator where the corpus has an exact process,
     shuffled words and a unigram model. docs/metrics.md says what each number means and how it misleads.
     """
+    from ganlm_core import distributed
     from ganlm_core.cli.tables import show_scores
     from ganlm_core.rows import Settings, choose_metrics, evaluate
     from ganlm_core.scores import check_free
     from ganlm_core.sources import open_sources, real_text
 
+    click.get_current_context().with_resource(distributed.processes())
     host = current_host()
     chosen = choose_metrics(host, _names(metrics))
     settings = Settings(chosen, _numbers(temperatures), sentences, seed, _encoder(host, encoder))
@@ -63,7 +65,10 @@ def eval_(
     if place is not None:
         check_free(place, force)
     opened = open_sources(host, sources, baselines, device)
-    scores = evaluate(host, opened, real_text(host, opened, data, test), settings, tell=_tell)
+    real = real_text(host, opened, data, test)
+    scores = evaluate(host, opened, real, settings, _tell, distributed.divided, distributed.size())
+    if distributed.rank() > 0:
+        return
     if place is not None:
         scores.write(place, force)
     for note in scores.notes:

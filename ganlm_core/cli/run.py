@@ -157,15 +157,17 @@ def run(
     # Torch is imported here and not before.
     from ganlm_core import distributed
     from ganlm_core.cli.display import show_plan, train_and_show
-    from ganlm_core.following import follow
+    from ganlm_core.following import follow, let_go
 
-    with distributed.processes():
-        if distributed.rank() > 0:
-            follow(config, host)
-        elif dry_run:
-            show_plan(config, host=host, out=out or resume, as_json=as_json)
-        else:
-            train_and_show(config, host=host, out=out, resume=resume, as_json=as_json)
+    context.with_resource(distributed.processes())
+    if distributed.rank() > 0:
+        follow(config, host)
+        return
+    if dry_run:
+        show_plan(config, host=host, out=out or resume, as_json=as_json)
+    else:
+        train_and_show(config, host=host, out=out, resume=resume, as_json=as_json)
+    let_go()
 
 
 def configure(host: Host, chosen: Mapping[str, Any], options: Layer | None = None) -> RunConfig:

@@ -11,7 +11,7 @@ import click
 from ganlm_core.cli.calibrating import calibrate, data_option
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.lines import check_new, lines_to, read_lines
-from ganlm_core.errors import Interrupted, UsageError
+from ganlm_core.errors import Interrupted, ProcessLost, UsageError
 from ganlm_core.files import to_json
 from ganlm_core.signals import caught_signals
 
@@ -69,17 +69,19 @@ def sample(
 
     The same seed gives the same sentences, however many are asked for.
     """
-    from ganlm_core import stream
+    from ganlm_core import distributed, stream
     from ganlm_core.bundle import load
     from ganlm_core.sampling import PLAIN, Policy
     from ganlm_core.selection import SELECTIONS, Tally
 
-    if out is not None and offset == 0:
+    click.get_current_context().with_resource(distributed.processes())
+    first = distributed.rank() == 0
+    if first and out is not None and offset == 0:
         check_new(out, "go on with it: --offset says how many sentences were drawn for it")
     host, policy, tally = current_host(), Policy(temperature, top_k, top_p), Tally()
     model = load(bundle, host, device)
     if method is None:
-        batches = stream.draw(model, seed, policy, prompt, offset)
+        batches = stream.draw(model, seed, policy, prompt, offset, distributed.divided)
     else:
         if data is not None:
             model = calibrate(model, host, data, policy)
@@ -88,11 +90,16 @@ def sample(
                 "the bundle's discriminator is calibrated for temperature 1 and all words; "
                 "add --data FILE|CORPUS to calibrate it for what you chose"
             )
-        batches = stream.select(model, SELECTIONS[method], candidates, tally, seed, policy, prompt, offset)
+        choose, divide = SELECTIONS[method], distributed.divided
+        batches = stream.select(model, choose, candidates, tally, seed, policy, prompt, offset, divide)
     line, text_of = (_json_line, _json_text) if as_json else (str, str)
     if once:
-        batches = stream.unique(batches, _seen(out, count, text_of))
-    end = _write(stream.take(batches, count), line, out, offset)
+        batches = stream.unique(batches, distributed.share(_seen(out, count, text_of) if first else None))
+    batches = stream.take(batches, count)
+    if not first:
+        _draw_along(batches)
+        return
+    end = _write(batches, line, out, offset)
     if method is not None:
         _report(tally)
     if once:
@@ -112,15 +119,25 @@ def _seen(out: Path | None, count: int, text_of: Callable[[str], str]) -> "Seen"
 
 
 def _write(batches: "Iterable[Drawn]", line: Callable[[str], str], out: Path | None, offset: int) -> int:
-    """Write batch after batch, each whole. The number of sentences drawn. Raises Interrupted."""
+    """Write batch after batch, each whole. The number of sentences drawn. Raises Interrupted and ProcessLost."""
     written, end = 0, offset
-    with caught_signals(lambda: None) as signals, lines_to(out) as write:
-        for batch in batches:
-            write("".join(f"{line(text)}\n" for text in batch.texts))
-            written, end = written + len(batch.texts), batch.end
-            if signals:
-                raise Interrupted(f"interrupted after {written:,} sentences; go on with --offset {end}")
+    try:
+        with caught_signals(lambda: None) as signals, lines_to(out) as write:
+            for batch in batches:
+                write("".join(f"{line(text)}\n" for text in batch.texts))
+                written, end = written + len(batch.texts), batch.end
+                if signals:
+                    raise Interrupted(f"interrupted after {written:,} sentences; go on with --offset {end}")
+    except ProcessLost as error:
+        raise ProcessLost(f"{error}; {written:,} sentences are written, go on with --offset {end}") from error
     return end
+
+
+def _draw_along(batches: "Iterable[Drawn]") -> None:
+    """What other processes than the first do: draw what falls to them. They leave signals to the first."""
+    with caught_signals(lambda: None):
+        for _ in batches:
+            pass
 
 
 def _report(tally: "Tally") -> None:
