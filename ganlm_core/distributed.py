@@ -10,6 +10,7 @@ that do not depend on each other, each does some and all get everything (:func:`
 
 import hashlib
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -87,10 +88,15 @@ def _joined() -> bool:
 
 @contextmanager
 def _together() -> Iterator[None]:
-    """Raises ProcessLost when a process has ended that all wait for."""
+    """Raises ProcessLost when a process has ended that all wait for.
+
+    From then on SIGTERM waits too: ``torchrun`` sends it to those that are left, which have something to save and to
+    say before they end.
+    """
     try:
         yield
     except RuntimeError as error:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         raise ProcessLost(f"process {rank()} of {size()} waits for another one, which has ended") from error
 
 

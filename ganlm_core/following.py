@@ -162,26 +162,28 @@ def _take_over(experiment: Experiment, packed: Any) -> tuple[int, float]:
 
 @dataclass(frozen=True)
 class Mark:
-    """A place between two steps, to which a run can go back from amid the next one, as long as no tensor has moved.
+    """A place between two steps, to which a run can go back from amid the first phase of the next one.
 
-    ``versions`` count the changes of every parameter and buffer.
+    ``versions`` count the changes in place of every parameter and buffer.
     """
 
     random: dict[str, Tensor]
-    batches: tuple[int, int]
+    drawn: int
+    tokens_drawn: int
     versions: list[int]
 
     @classmethod
     def of(cls, experiment: Experiment) -> "Mark":
         batches = experiment.batches
-        return cls(random_states(), (batches.drawn, batches.tokens_drawn), _versions(experiment))
+        return cls(random_states(), batches.drawn, batches.tokens_drawn, _versions(experiment))
 
     def go_back(self, experiment: Experiment) -> bool:
-        """Whether that could be done."""
-        if _versions(experiment) != self.versions:
+        """Whether that could be done: not in a later phase, nor where something moved amid the first (L-BFGS does)."""
+        batches = experiment.batches
+        if batches.drawn > self.drawn + batches.processes or _versions(experiment) != self.versions:
             return False
         restore_random_states(self.random)
-        experiment.batches.drawn, experiment.batches.tokens_drawn = self.batches
+        batches.drawn, batches.tokens_drawn = self.drawn, self.tokens_drawn
         return True
 
 

@@ -5,14 +5,15 @@ import json
 import signal
 import sys
 import tracemalloc
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ganlm_core import bundle, stream
-from ganlm_core.errors import GanlmError
+from ganlm_core import bundle, distributed, stream
+from ganlm_core.errors import GanlmError, ProcessLost
 from ganlm_core.model import Model
 from ganlm_core.plugins import Host
 from ganlm_core.selection import SELECTIONS, Tally
@@ -48,6 +49,41 @@ def test_selected_sentences_go_on_from_any_batch(model: Model, name: str) -> Non
     assert (whole.candidates, part.candidates) == (960, 480)
     drawn = set(model.sample(960, seed=1, batch_size=240))
     assert all(text in drawn for batch in every for text in batch.texts)
+
+
+def pairs_from_behind(work: Callable[[Any], Any], parts: Iterable[Any]) -> Iterator[Any]:
+    """What two processes do, of which the second one is always faster."""
+    parts = iter(parts)
+    while two := list(islice(parts, 2)):
+        later, earlier = work(two[1]), work(two[0])
+        yield from (earlier, later)
+
+
+@pytest.mark.parametrize("name", SELECTIONS)
+def test_it_does_not_matter_who_draws_which_batch(model: Model, name: str) -> None:
+    alone, together = Tally(), Tally()
+    found = [
+        list(islice(stream.select(model, SELECTIONS[name], 20, tally, seed=1, divide=divide), 3))
+        for tally, divide in ((alone, map), (together, pairs_from_behind))
+    ]
+    assert found[0] == found[1]
+    assert vars(alone) == vars(together)
+    assert texts_of(stream.draw(model, seed=3, offset=300, divide=pairs_from_behind), 600) == texts_of(
+        stream.draw(model, seed=3, offset=300), 600
+    )
+
+
+def test_a_stream_that_loses_a_process_says_how_to_go_on(
+    command: Ganlm, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def divided(work: Callable[[int], Any], parts: Iterable[int]) -> Iterator[Any]:
+        yield work(next(iter(parts)))
+        raise ProcessLost("the other one has gone")
+
+    whole = command("sample", saved, "-n", 256)[1]
+    monkeypatch.setattr(distributed, "divided", divided)
+    lost = "ganlm: error: the other one has gone; 256 sentences are written, go on with --offset 256\n"
+    assert command("sample", saved, "-n", 700) == (1, whole, lost)
 
 
 def test_a_filter_knows_everything_that_it_has_seen() -> None:
