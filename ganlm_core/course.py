@@ -240,8 +240,8 @@ class Course:
         return TrainingError(f"{self._blame(error)}; {self._checkpoint_kept()} in {self.folder.path}")
 
     def _blame(self, error: Exception) -> str:
-        culprit = self.experiment.culprit(error)
-        return f"{self._when()}, {culprit} failed with {describe(error)}; --debug shows where"
+        culprit, off = self.experiment.culprit(error), "leave --compile off, or " if self.options.compile else ""
+        return f"{self._when()}, {culprit} failed with {describe(error)}; {off}--debug shows where"
 
     def after_step(self, step: int, metrics: Metrics) -> None:
         self.step, options = step, self.options

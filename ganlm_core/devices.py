@@ -1,6 +1,8 @@
 """Where the computation happens, and in what arithmetic."""
 
 import ctypes
+import os
+import shutil
 import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
 
@@ -52,6 +54,13 @@ def arithmetic(device: torch.device, precision: str) -> AbstractContextManager[o
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.allow_tf32 = True
     return torch.autocast("cuda", dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def require_compiler() -> None:
+    """Raises UsageError where torch.compile would find no C++ compiler, which it needs for CUDA too."""
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    if shutil.which(compiler) is None:
+        raise UsageError(f"--compile needs a C++ compiler, and this machine has no '{compiler}'; install it or set CXX")
 
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from ganlm_core import distributed
 from ganlm_core.config import RunConfig
 from ganlm_core.corpora import Corpus
-from ganlm_core.devices import arithmetic, pick_device
+from ganlm_core.devices import arithmetic, pick_device, require_compiler
 from ganlm_core.encoding import encode
 from ganlm_core.errors import UnknownName, UsageError
 from ganlm_core.evaluation import Judge
 from ganlm_core.manifest import NETWORKS
 from ganlm_core.optimizers import ScheduledOptimizer, build_optimizer
 from ganlm_core.plugins import Host, default_host
-from ganlm_core.protocol import Algorithm, Generator, Parts, Shape, mask_of
+from ganlm_core.protocol import Algorithm, Discriminator, Generator, Parts, Shape, mask_of
 from ganlm_core.tokenizer import CHUNK, Tokenizer, count_cut
 from ganlm_core.trainer import Average, Batches, Losses
 
@@ -115,6 +115,8 @@ def prepare(config: RunConfig, host: Host | None = None) -> Experiment:
     options = config.training
     device = pick_device(options.device)
     arithmetic(device, options.precision)
+    if options.compile:
+        require_compiler()
     corpus: Corpus = _build(host, config, "corpus")
     encoded = encode(corpus, config.tokenizer.name, _size(config, "vocabulary"), _size(config, "max_length"))
     tokenizer, tokens = encoded.tokenizer, encoded.tokens
@@ -136,6 +138,7 @@ def prepare(config: RunConfig, host: Host | None = None) -> Experiment:
     _check_fit(config, parts)
     algorithm: Algorithm = _build(host, config, "algorithm", parts=parts).to(device)
     average = Average.of(generator, options.ema) if options.ema else None
+    not_compiled = _compile(algorithm, parts) if options.compile else []
     return Experiment(
         config=config,
         host=host,
@@ -159,7 +162,12 @@ def prepare(config: RunConfig, host: Host | None = None) -> Experiment:
         best=nn.ModuleDict(copy.deepcopy(_shared(algorithm, average))) if options.keep == "best" else None,
         judge=Judge.of(host, corpus, tokenizer, shape, options.seed),
         log_frequencies=log_frequencies(counts.sum(dim=0)),
-        notes=(*corpus.notes, *encoded.notes, *_notes(config, corpus, shape, count_cut(tokens), algorithm)),
+        notes=(
+            *corpus.notes,
+            *encoded.notes,
+            *_notes(config, corpus, shape, count_cut(tokens), algorithm),
+            *not_compiled,
+        ),
     )
 
 
@@ -174,6 +182,17 @@ def _build(host: Host, config: RunConfig, kind: str, **arguments: Any) -> Any:
 
 def _size(config: RunConfig, name: str) -> int:
     return int(getattr(config.tokenizer.options, name))
+
+
+def _compile(algorithm: Algorithm, parts: Parts) -> list[str]:
+    """Compile the networks in place, so that tensors keep their names; gives what was left out and why."""
+    left_out = []
+    for name, network in algorithm.networks.items():
+        if parts.penalty.interval > 0 and isinstance(network, Discriminator):
+            left_out.append(f"the {name} is not compiled: its penalty differentiates it twice, and torch.compile once")
+        else:
+            network.compile()
+    return left_out
 
 
 def _check_fit(config: RunConfig, parts: Parts) -> None:

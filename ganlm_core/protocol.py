@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")
@@ -88,6 +89,19 @@ class AutoregressiveGenerator(Generator):
         to go on twice from one state, copy it (``sampling.select_rows``).
         """
         raise NotImplementedError
+
+    def compile(self, *args: Any, **options: Any) -> None:
+        """Have ``step`` compiled too, by which words are drawn: on CUDA as a graph, whose results are copied out of it
+        since its next run writes over them. As of any module, a copy is not compiled."""
+        super().compile(*args, **options)
+        if next(self.parameters()).is_cuda:
+            graph = torch.compile(self.step, mode="reduce-overhead")
+            self.step = lambda tokens, state: tree_map(torch.clone, graph(tokens, state))  # type: ignore[method-assign]
+        else:
+            self.step = torch.compile(self.step)  # type: ignore[method-assign]
+
+    def __getstate__(self) -> Any:
+        return {name: value for name, value in super().__getstate__().items() if name != "step"}
 
     def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
         if tokens is None:
