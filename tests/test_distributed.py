@@ -165,6 +165,24 @@ def test_a_process_that_is_lost_costs_an_unfinished_step(tmp_path: Path) -> None
     assert (lost / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
 
 
+def test_only_what_these_processes_began_is_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Killed before its first checkpoint, a run is of no use; what somebody else has there is not touched."""
+    rest = RunFolder.create(tmp_path / "run", "", "").path / "rest"
+    rest.write_text("of a run that was killed")
+    command = [*RUN, "--batch-size", "8", "--out", str(rest.parent)]
+    assert main(command) == 2 and rest.exists()
+    assert "run is there already; choose another --out" in capsys.readouterr().err
+    remembered = []
+    monkeypatch.setattr(distributed, "begun", lambda: str(rest.parent))
+    monkeypatch.setattr(distributed, "remember", remembered.append)
+    assert main(command) == 0 and not rest.exists()
+    assert remembered == [str(rest.parent)]
+    assert main(command) == 0, "which finds it finished"
+    assert f"{rest.parent} is finished" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("phase", "step"), [(6, 4), (7, 3)])
 def test_only_a_step_that_all_have_made_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], phase: int, step: int
