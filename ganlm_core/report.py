@@ -27,7 +27,7 @@ from ganlm_core.sources import Source, open_sources
 SHOWN = 8
 """Sentences shown of each evaluation, and compared with their nearest training sentences."""
 
-COMPARED = 100_000
+COMPARED = 50_000
 """Training sentences that these are compared with at most, evenly spaced: a few seconds' worth."""
 
 POINTS = 400

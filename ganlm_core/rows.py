@@ -29,7 +29,10 @@ TEMPERATURES = (0.7, 0.85, 1.0, 1.15, 1.3)
 VOCABULARY = 100_000
 
 REFERENCES = 100_000
-"""Of a larger test part, so many sentences, evenly spaced, stand for all."""
+"""Of a larger test part, so many sentences, evenly spaced, stand for all; of the training part, for its unigrams."""
+
+TOGETHER = 10_000
+"""Sentences that are hashed at once."""
 
 Tell = Callable[[str], None]
 
@@ -120,7 +123,7 @@ def _parts(sources: Sequence[Source], judge: Judge, temperatures: Sequence[float
             policies = [Policy(temperature) for temperature in some]
             rows = [replace(row, temperature=temperature) for temperature in some]
             yield Part(rows, own.curve(source.model.generator, n, policies))
-    tokens = judge.tokenizer.chunks(spread(judge.corpus.train, SAMPLE), judge.shape.length)
+    tokens = judge.tokenizer.chunks(spread(judge.corpus.train, REFERENCES), judge.shape.length)
     frequencies = log_frequencies(token_counts(tokens, judge.shape).sum(dim=0))
     for kind, make in judge.references(n, frequencies).items():
         yield Part([Row(kind, kind)], _when_asked(make))
@@ -183,8 +186,8 @@ def _conditions(judge: Judge, temperatures: Sequence[float], n: int) -> dict[str
 
 
 def _digest(texts: Sequence[str]) -> str:
-    """Of the sentences, a line each."""
+    """Of the sentences, with a line break between two."""
     digest = hashlib.sha256()
-    for place, text in enumerate(texts):
-        digest.update(f"\n{text}".encode() if place else text.encode())
+    for start in range(0, len(texts), TOGETHER):
+        digest.update("\n".join(["", *texts[start : start + TOGETHER]]).encode()[start == 0 :])
     return digest.hexdigest()

@@ -20,7 +20,7 @@ from ganlm_core.scores import warm_up
 TELLING = 0.1
 """A share of words that differs by as much between two texts tells of another tokenisation."""
 
-TELLING_SENTENCES = 100_000
+TELLING_SENTENCES = 20_000
 """Sentences of a text that are looked at for that, evenly spaced."""
 
 

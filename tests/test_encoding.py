@@ -1,3 +1,4 @@
+import hashlib
 import re
 import subprocess
 import sys
@@ -7,15 +8,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganlm_core import encoding
+from ganlm_core import encoding, experiment
 from ganlm_core.components import AUTO
+from ganlm_core.config import make_config
 from ganlm_core.corpora import Corpus, files
 from ganlm_core.corpora.files import file_corpus
 from ganlm_core.encoding import encode
 from ganlm_core.errors import DataError
+from ganlm_core.protocol import EOS
 from ganlm_core.settings import TOKENIZERS
 from ganlm_core.standard import FileOptions
 from ganlm_core.tokenizer import Tokenizer
+from tests.conftest import Ganlm, files_of
 
 SENTENCES = [f"the {word} number {i} sleeps ." for i in range(150) for word in ("naïve cat", "dog")] + [
     "long " * 70,
@@ -141,6 +145,43 @@ def test_a_tokenizer_sees_so_many_sentences_at_most(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(encoding, "SAMPLE", 2)
     found = encode(Corpus("four", ["a", "b", "c", "d"], [], []), "word", 10, AUTO)
     assert found.tokenizer.decode(found.tokens.long()) == ["a", "<unk>", "c", "<unk>"]
+
+
+def test_a_run_on_kept_data_is_the_same_to_the_last_byte(
+    monkeypatch: pytest.MonkeyPatch, ganlm: Ganlm, tmp_path: Path
+) -> None:
+    """With its glances, its bundle and what it copies; and only the first that keeps them says so."""
+    monkeypatch.setenv("GANLM_CACHE", "cache")
+    Path("data.csv").write_text("\n".join(["text", *SENTENCES, *SENTENCES[:99]]))
+    sizes = ["--steps", 4, "--evaluate-every", 2, "--batch-size", 8, "--evaluation-samples", 20, "--device", "cpu"]
+    run = ["run", "--gen", "ngram-mlp", "--disc", "mlp", "--data", "data.csv", *sizes]
+    told = []
+    for number, large in enumerate((2**20, 0, 0)):
+        monkeypatch.setattr(files, "LARGE", large)
+        code, _, err = ganlm(*run, "--out", number)
+        assert code == 0, err
+        told.append([re.sub("[0-9a-f]{32}", "KEY", line) for line in err.splitlines() if "kept" in line])
+    corpus = f"{tmp_path}/cache/corpora/KEY"
+    reading = f"reading data.csv, once: it is kept in {corpus}"
+    assert told == [[], [reading, f"encoding data.csv, once: it is kept in {corpus}/encoded-KEY"], []]
+    one, *others = (files_of(tmp_path / str(number)) for number in range(3))
+    assert "bundle/SHA256SUMS" in one
+    assert others == [one, one]
+
+
+def test_what_is_counted_and_hashed_by_parts_is_that_of_the_whole(
+    monkeypatch: pytest.MonkeyPatch, corpora: tuple[Corpus, Corpus]
+) -> None:
+    path = corpora[1].name
+    monkeypatch.setattr(experiment, "CHUNK", 7)
+    found = experiment.prepare(make_config("ngram-mlp", "mlp", data=path, device="cpu"))
+    tokens, _ = found.tokenizer.encode(corpora[0].train, found.shape.length)
+    assert found.fingerprint == hashlib.sha256(tokens.numpy().tobytes()).hexdigest()
+    counts = torch.full((found.shape.length, found.shape.vocabulary), experiment.SMOOTHING, dtype=torch.float64)
+    for row in tokens.tolist():
+        for place, token in enumerate(row[: row.index(EOS) + 1] if EOS in row else row):
+            counts[place, token] += 1
+    assert experiment.token_counts(found.batches.tokens.split(7), found.shape).equal(counts)
 
 
 PROGRAM = """

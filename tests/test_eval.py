@@ -188,6 +188,22 @@ def test_one_sentence_has_no_self_bleu(ganlm: Ganlm, files: list[str]) -> None:
     assert "self-bleu: not defined: one sentence has no others to be compared with" in out
 
 
+def test_of_large_parts_a_sample_stands_for_all(
+    monkeypatch: pytest.MonkeyPatch, ganlm: Ganlm, files: list[str]
+) -> None:
+    monkeypatch.setattr("ganlm_core.rows.REFERENCES", 3)
+    monkeypatch.setattr("ganlm_core.metrics.variety.SAMPLE", 2)
+    monkeypatch.setattr("ganlm_core.metrics.language_model.SAMPLE", 2)
+    chosen = ["--metrics", "bleu,copies,copied-span,lm-score"]
+    protocol = rows(ganlm, write("samples.txt", REAL[:2]), *files, *chosen)["samples.txt"]["protocol"]
+    assert protocol == {
+        "bleu": "2 hypotheses, 3 references",
+        "copies": "2 sentences, 15 to copy",
+        "copied-span": "2 sentences, 2 to copy",
+        "lm-score": "a Kneser-Ney model of 4 words, of 2 real sentences for 2; of 2 for 3 real ones",
+    }
+
+
 def test_warnings_tell_what_may_be_wrong_with_the_text(ganlm: Ganlm, files: list[str]) -> None:
     files = ["--baseline", "train.txt", *files]
     assert notes(ganlm, write("samples.txt", TEST), *files) == []
