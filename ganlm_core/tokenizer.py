@@ -7,10 +7,13 @@ are put on here, by :meth:`Tokenizer.encode`.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
+from itertools import chain
 from typing import Self
 
+import numpy as np
 import tokenizers
 import torch
+from numpy.typing import NDArray
 from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
@@ -108,8 +111,15 @@ class Tokenizer:
 
     def chunks(self, texts: Sequence[str], length: int) -> Iterator[Tensor]:
         """What :meth:`encode` gives, some sentences at a time, so that the ids of all need not be in memory."""
-        for part in self._ids(texts):
-            yield torch.tensor([ids[:length] + [PAD] * (length - len(ids)) for ids in part], dtype=torch.int64)
+        for encodings in self._encodings(texts):
+            lengths = np.array([len(each) for each in encodings])
+            ids = np.fromiter(chain.from_iterable(each.ids for each in encodings), np.int64, lengths.sum())
+            row, place = np.repeat(np.arange(len(lengths)), lengths), _places(lengths)
+            fits, ends = place < length, lengths < length
+            tokens = np.full((len(lengths), length), PAD)
+            tokens[row[fits], place[fits]] = np.maximum(ids[fits], UNK)
+            tokens[ends, lengths[ends]] = EOS
+            yield torch.from_numpy(tokens)
 
     def prompt(self, text: str) -> Tensor:
         """The beginning of a sentence as ids (P,), none for an empty one, and without an end.
@@ -132,7 +142,7 @@ class Tokenizer:
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """The tokens of each sentence, ``<eos>`` included."""
-        return [len(ids) for part in self._ids(texts) for ids in part]
+        return [len(each) + 1 for encodings in self._encodings(texts) for each in encodings]
 
     def sequence_length(self, texts: Sequence[str], most: int = AUTO) -> int:
         """T for training on ``texts``: ``most``, or for 0 the longest of ``texts`` but 64 at most.
@@ -148,10 +158,14 @@ class Tokenizer:
             )
         return length
 
-    def _ids(self, texts: Sequence[str]) -> Iterator[list[list[int]]]:
+    def _encodings(self, texts: Sequence[str]) -> Iterator[list[tokenizers.Encoding]]:
         for start in range(0, len(texts), CHUNK):
-            encodings = self._backend.encode_batch_fast(list(texts[start : start + CHUNK]), add_special_tokens=False)
-            yield [[*(max(token, UNK) for token in encoding.ids), EOS] for encoding in encodings]
+            yield self._backend.encode_batch_fast(list(texts[start : start + CHUNK]), add_special_tokens=False)
+
+
+def _places(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place of each token in its sentence, of sentences of these lengths (n,) one after the other."""
+    return np.arange(lengths.sum()) - np.repeat(lengths.cumsum() - lengths, lengths)
 
 
 def count_cut(tokens: Tensor) -> int:
