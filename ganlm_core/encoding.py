@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ganlm_core.cache import kept
 from ganlm_core.components import AUTO
-from ganlm_core.corpora import SAMPLE, Corpus, spread
+from ganlm_core.corpora import SAMPLE, Corpus, spaced
 from ganlm_core.errors import DataError, WriteError
 from ganlm_core.files import read_text, write_file
 from ganlm_core.protocol import EOS, PAD
@@ -70,7 +70,7 @@ def _write(folder: Path, corpus: Corpus, kind: str, vocabulary: int, most: int) 
 
 
 def _trained(corpus: Corpus, kind: str, vocabulary: int) -> Tokenizer:
-    return Tokenizer.train(kind, spread(corpus.train, SAMPLE), vocabulary)
+    return Tokenizer.train(kind, spaced(corpus.train, SAMPLE), vocabulary)
 
 
 def _wide(tokenizer: Tokenizer, corpus: Corpus, most: int) -> Iterator[Tensor]:

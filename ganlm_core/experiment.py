@@ -122,6 +122,7 @@ def prepare(config: RunConfig, host: Host | None = None) -> Experiment:
     tokenizer, tokens = encoded.tokenizer, encoded.tokens
     shape = Shape(tokenizer.vocabulary_size, tokens.shape[1], options.noise_size)
     counts = token_counts(tokens.split(CHUNK), shape)
+    cut = sum(map(count_cut, tokens.split(CHUNK)))
 
     torch.manual_seed(options.seed)
     generator = _build(host, config, "generator", shape=shape)
@@ -165,7 +166,7 @@ def prepare(config: RunConfig, host: Host | None = None) -> Experiment:
         notes=(
             *corpus.notes,
             *encoded.notes,
-            *_notes(config, corpus, shape, count_cut(tokens), algorithm),
+            *_notes(config, corpus, shape, cut, algorithm),
             *not_compiled,
         ),
     )

@@ -50,7 +50,7 @@ class Tokenizer:
         backend.no_padding()
 
     @classmethod
-    def train(cls, kind: str, texts: Sequence[str], vocabulary: int) -> Self:
+    def train(cls, kind: str, texts: Iterable[str], vocabulary: int) -> Self:
         """The ``word``, ``char`` or ``bpe`` tokenizer of ``texts``, with ``vocabulary`` tokens at most.
 
         Words are what white space separates, characters are Unicode code points; of both, the most frequent are

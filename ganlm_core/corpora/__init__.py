@@ -1,7 +1,7 @@
 """What a corpus is: sentences in three disjoint parts and, where there is one, the exact process they come from."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -72,4 +72,9 @@ def too_few(name: str, different: int) -> DataError:
 
 def spread(texts: Sequence[T], n: int) -> Sequence[T]:
     """``n`` of the texts or all there are, evenly spaced, because neighbours in a file are often alike."""
-    return [texts[index * len(texts) // n] for index in range(n)] if len(texts) > n else texts
+    return list(spaced(texts, n)) if len(texts) > n else texts
+
+
+def spaced(texts: Sequence[T], n: int) -> Iterator[T]:
+    """As :func:`spread`, one after the other, so that they need not all be in memory."""
+    return (texts[index * len(texts) // n] for index in range(n)) if len(texts) > n else iter(texts)
