@@ -14,7 +14,7 @@ import torch
 
 from ganlm_core.cli.bench import HEADER, cells
 from ganlm_core.figures import Curve, Figure, svg
-from ganlm_core.speed.measuring import Growth, grow, loop_overhead, measure
+from ganlm_core.speed.measuring import Growth, grow, loop_overhead, measure, spending
 from ganlm_core.speed.works import GOALS, OVERHEAD, Sizes
 
 ROOT = Path(__file__).parent.parent
@@ -42,6 +42,7 @@ def main(rounds: int) -> None:
     """Measure, and write the page and its figure."""
     found = [measure(goal, Sizes(), rounds) for goal in GOALS]
     overhead = loop_overhead(steps=200)
+    spent = spending(steps=500)
     growths = [grow(growth, SMALL) for growth in GROWTHS]
     FIGURE.write_text(svg(_figure(growths)))
     environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
@@ -54,6 +55,7 @@ def main(rounds: int) -> None:
         found=found,
         overhead=overhead,
         overhead_goal=OVERHEAD,
+        spent=spent[:12],
         growths=growths,
     )
     PAGE.write_text(page)

@@ -13,7 +13,10 @@ from typing import Any
 
 import torch
 
+from ganlm_core.config import make_config
 from ganlm_core.devices import keep_memory
+from ganlm_core.experiment import prepare
+from ganlm_core.following import loop
 from ganlm_core.speed import works
 from ganlm_core.speed.limits import Limits, limits_of, seconds
 from ganlm_core.speed.works import Goal, Sizes
@@ -116,6 +119,21 @@ def _loop_overhead(steps: int) -> float:
     taken = [(seconds(work.ours, at_least=0), seconds(work.textbook, at_least=0)) for _ in range(steps)]
     ours, bare = (statistics.median(each) for each in zip(*taken, strict=True))
     return 1 - bare / ours
+
+
+def spending(steps: int) -> list[tuple[str, float]]:
+    """The operations of a short default run's training, and the share that each has in the time of all of them."""
+    with _worker() as call:
+        return list(call(_spending, steps))
+
+
+def _spending(steps: int) -> list[tuple[str, float]]:
+    experiment = prepare(make_config(steps=steps, device="cpu"))
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        loop(experiment, 0, 1.0, lambda step, metrics: None)
+    own = {event.key: event.self_cpu_time_total for event in profiler.key_averages() if event.key.startswith("aten::")}
+    whole = sum(own.values())
+    return [(key.removeprefix("aten::"), own[key] / whole) for key in sorted(own, key=lambda key: -own[key])]
 
 
 @dataclass(frozen=True)
