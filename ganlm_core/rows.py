@@ -28,7 +28,7 @@ MOST = 10_000
 TEMPERATURES = (0.7, 0.85, 1.0, 1.15, 1.3)
 VOCABULARY = 100_000
 
-REFERENCES = 100_000
+REFERENCES = 50_000
 """Of a larger test part, so many sentences, evenly spaced, stand for all; of the training part, for its unigrams."""
 
 TOGETHER = 10_000
