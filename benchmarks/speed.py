@@ -3,6 +3,7 @@
     OMP_NUM_THREADS=1 python benchmarks/speed.py
 
 takes minutes, most of them the textbook's. The works, the textbook's ways and the clock are those of ``ganlm bench``.
+With ``--device cuda``, the same works are done on a GPU, as ``docs/performance-cuda.md``.
 """
 
 import platform
@@ -20,6 +21,7 @@ from ganlm_core.speed.works import GOALS, OVERHEAD, Sizes
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "performance.md"
 FIGURE = ROOT / "docs" / "performance.svg"
+CUDA_PAGE = ROOT / "docs" / "performance-cuda.md"
 
 STEP, LSTM, _, TRANSFORMER, MLP, _ = GOALS
 SMALL = Sizes(length=10, rollouts=2, long=64)
@@ -38,15 +40,18 @@ GROWTHS = (
 
 @click.command(context_settings={"show_default": True})
 @click.option("--rounds", type=click.IntRange(1), default=3, help="times that both ways take turns")
-def main(rounds: int) -> None:
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="where the works are done")
+def main(rounds: int, device: str) -> None:
     """Measure, and write the page and its figure."""
+    if device == "cuda":
+        _on_cuda(rounds)
+        return
     found = [measure(goal, Sizes(), rounds) for goal in GOALS]
     overhead = loop_overhead(steps=200)
     spent = spending(steps=500)
     growths = [grow(growth, SMALL) for growth in GROWTHS]
     FIGURE.write_text(svg(_figure(growths)))
-    environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
-    page = environment.from_string(Path(__file__).with_suffix(".md.j2").read_text()).render(
+    page = _template("speed.md.j2").render(
         machine=_machine(),
         sizes=Sizes(),
         rounds=rounds,
@@ -59,6 +64,23 @@ def main(rounds: int) -> None:
         growths=growths,
     )
     PAGE.write_text(page)
+
+
+def _on_cuda(rounds: int) -> None:
+    if not torch.cuda.is_available():
+        click.echo("there is no CUDA device here, so nothing was measured on one; skipped", err=True)
+        return
+    found = [measure(goal, Sizes(), rounds, "cuda") for goal in GOALS]
+    machine = f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
+    rows = [cells(each) for each in found]
+    CUDA_PAGE.write_text(
+        _template("speed-cuda.md.j2").render(machine=machine, rounds=rounds, header=HEADER, rows=rows, found=found)
+    )
+
+
+def _template(name: str) -> jinja2.Template:
+    environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(Path(__file__).with_name(name).read_text())
 
 
 def _figure(growths: list[Growth]) -> Figure:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ganlm_core.config import Choice
 from ganlm_core.optimizers import ScheduledOptimizer, build_optimizer, rate_factor
@@ -151,3 +152,13 @@ def test_frozen_parameters_are_left_out() -> None:
     frozen, trained = nn.Parameter(torch.zeros(2), requires_grad=False), nn.Parameter(torch.zeros(3))
     (group,) = build("adam", [frozen, trained]).optimizer.param_groups
     assert [parameter.shape for parameter in group["params"]] == [(3,)]
+
+
+@pytest.mark.parametrize(
+    ("device", "fused"), [("cpu", ["adam", "adamw"]), ("cuda", ["adam", "adamw", "sgd"]), ("meta", [])]
+)
+def test_what_torch_has_as_one_kernel_for_a_device_is_one(device: str, fused: list[str]) -> None:
+    """On tensors that only claim to be on CUDA."""
+    with FakeTensorMode():
+        built = {name: build(name, [nn.Parameter(torch.zeros(2, device=device))]).optimizer for name in CLASSES}
+    assert [name for name, each in built.items() if each.param_groups[0].get("fused")] == fused

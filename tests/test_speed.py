@@ -4,8 +4,10 @@ import ctypes
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
+import ganlm_lstm.networks
 import pytest
 import torch
 from ganlm_lstm.networks import LSTMGenerator
@@ -17,12 +19,13 @@ from ganlm_core import sampling
 from ganlm_core.devices import pick_device
 from ganlm_core.estimators import Rollout
 from ganlm_core.protocol import EOS, Batch, Shape, mask_of
-from ganlm_core.speed import measuring, textbook, works
-from ganlm_core.speed.limits import bytes_moved, count_products, operations
-from ganlm_core.speed.measuring import Growth
+from ganlm_core.speed import limits, measuring, textbook, works
+from ganlm_core.speed.limits import Limits, bytes_moved, count_products, operations
+from ganlm_core.speed.measuring import Growth, Measurement
 from ganlm_core.speed.works import GOALS, Sizes
 from ganlm_core.standard import RolloutOptions
 from tests.conftest import Ganlm
+from tests.scripts import benchmark
 
 TINY = Sizes(vocabulary=30, length=5, batch=3, rollouts=2, long=6)
 
@@ -56,6 +59,53 @@ def test_each_work_is_done_both_ways(goal: works.Goal) -> None:
     work = goal.work(TINY)
     ours, plain = (operations(count_products(way)) for way in (work.ours, work.textbook))
     assert 0 < ours <= 1.5 * plain
+
+
+@pytest.mark.parametrize("goal", GOALS, ids=lambda goal: goal.title)
+def test_each_work_is_done_where_tensors_are_made_by_default(goal: works.Goal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the meta device, which refuses tensors of another one: so nothing of a work on CUDA is left on the CPU."""
+    run = ganlm_lstm.networks._run
+    monkeypatch.setattr(ganlm_lstm.networks, "recur", lambda lstm, states, start, twice=False: run(lstm, states, start))
+    with torch.device("meta"):
+        work = goal.work(TINY)
+        work.ours(), work.textbook()
+
+
+def test_the_clock_waits_for_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked when the work begins and when twice as much of it is done as before."""
+    events: list[str] = []
+    monkeypatch.setattr(limits, "on_cuda", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: events.append("wait"))
+    monkeypatch.setattr("time.perf_counter", iter([0.0, 1.0, 2.0, 6.0]).__next__)
+    assert limits.seconds(lambda: events.append("work"), at_least=5) == 1.5
+    assert events == ["wait", "work", "wait", "work", "wait", "work", "work", "wait"]
+
+
+def test_the_page_of_a_gpu_names_it_and_the_share_of_the_floor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script, asked = benchmark("speed"), []
+    bounds = Limits(matrix_rate=50e12, copy_rate=3e12, operations=10**9, bytes=3 * 10**9, products=0.001)
+
+    def measure(goal: works.Goal, sizes: Sizes, rounds: int, device: str) -> Measurement:
+        asked.append((goal, rounds, device))
+        return Measurement(goal, 0.01, 0.04, 2**20, 2**21, bounds)
+
+    monkeypatch.setattr(script, "measure", measure)
+    monkeypatch.setattr(script, "CUDA_PAGE", tmp_path / "page.md")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU of ours")
+    script.main(["--device", "cuda", "--rounds", "2"], standalone_mode=False)
+    assert asked == [(goal, 2, "cuda") for goal in GOALS]
+    page = (tmp_path / "page.md").read_text()
+    assert "--device cuda` on a GPU of ours, torch " in page
+    # 10^9 operations at 50 * 10^12 and 3 GB at 3 TB in a second are 0.02 and 1 of the 10 milliseconds.
+    assert "| sampling, LSTM | 10.0 ms | 40.0 ms | 4.0 | 18 | 10.0 | 2 | 10% | 1 MB | 2 MB |" in page
+    assert "| sampling, LSTM | 1.0 G | 3.00 GB | 50000 G/s | 3000 GB/s | 1.02 ms |" in page
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here, so nothing is skipped")
+def test_without_a_gpu_its_part_is_skipped_with_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    benchmark("speed").main(["--device", "cuda"], standalone_mode=False)
+    assert capsys.readouterr().err == "there is no CUDA device here, so nothing was measured on one; skipped\n"
 
 
 def test_rollouts_of_both_ways_estimate_the_same() -> None:

@@ -18,7 +18,7 @@ from ganlm_core.devices import keep_memory
 from ganlm_core.experiment import prepare
 from ganlm_core.following import loop
 from ganlm_core.speed import works
-from ganlm_core.speed.limits import Limits, limits_of, seconds
+from ganlm_core.speed.limits import Limits, limits_of, on_cuda, seconds
 from ganlm_core.speed.works import Goal, Sizes
 
 OURS, TEXTBOOK = "ours", "textbook"
@@ -50,10 +50,10 @@ class Measurement:
         return self.limits.floor / self.ours
 
 
-def measure(goal: Goal, sizes: Sizes, rounds: int) -> Measurement:
+def measure(goal: Goal, sizes: Sizes, rounds: int, device: str = "cpu") -> Measurement:
     """The work of a goal, by turns ours and the textbook's, ``rounds`` times; the medians."""
     taken: dict[str, list[float]] = {OURS: [], TEXTBOOK: []}
-    with _worker(goal, sizes, OURS) as ours, _worker(goal, sizes, TEXTBOOK) as other:
+    with _worker(goal, sizes, OURS, device) as ours, _worker(goal, sizes, TEXTBOOK, device) as other:
         memory = ours(_memory), other(_memory)
         limits = ours(_limits)
         for _ in range(rounds):
@@ -76,9 +76,11 @@ def _worker(*arguments: Any) -> Iterator[Callable[..., Any]]:
 _work: Callable[[], object]
 
 
-def _begin(goal: Goal | None = None, sizes: Sizes | None = None, way: str = OURS) -> None:
+def _begin(goal: Goal | None = None, sizes: Sizes | None = None, way: str = OURS, device: str = "cpu") -> None:
     """The textbook's process is left with the memory management that a program has by default."""
     global _work
+    if device != "cpu":  # on the CPU it would slow every operation down for nothing
+        torch.set_default_device(device)
     torch.set_num_threads(1)
     torch.manual_seed(0)
     if way == OURS:
@@ -103,7 +105,9 @@ def _memory() -> int:
 
 
 def peak_memory() -> int:
-    """The most bytes that this process has held."""
+    """The most bytes that this process has held; on CUDA, that its tensors have."""
+    if on_cuda():
+        return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
