@@ -21,9 +21,9 @@ RECIPES = sorted(path.stem for path in (ROOT / "ganlm_core" / "recipes").glob("*
 
 OTHERS = {
     "generator": ("transformer", "causal-conv", "mlp"),
-    "discriminator": ("mlp", "transformer"),
+    "discriminator": ("multi-embedding", "transformer"),
 }
-"""Parts that no recipe chooses itself. The mlp writes all positions at once."""
+"""Parts that no recipe here chooses itself. The mlp writes all positions at once."""
 
 LIKELIHOOD = (
     "{} needs an autoregressive generator, and MLPGenerator writes all positions at once; "
@@ -45,7 +45,7 @@ REFUSED = {
     ("mle", "mlp generator"): LIKELIHOOD.format("mle"),
     ("rankgan", "mlp generator"): ESTIMATOR.format("rollout"),
     ("seqgan", "mlp generator"): ESTIMATOR.format("rollout"),
-    ("scratchgan", "mlp discriminator"): PER_POSITION.format("mlp"),
+    ("scratchgan", "multi-embedding discriminator"): PER_POSITION.format("multi-embedding"),
     ("scratchgan", "transformer discriminator"): PER_POSITION.format("transformer"),
 }
 """Why a recipe does not take a part. Everything that is not here must run."""
