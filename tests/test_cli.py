@@ -419,3 +419,14 @@ def test_every_command_has_a_line_of_help_for_each_option() -> None:
         for option in command.params:
             if isinstance(option, click.Option):
                 assert option.help, f"{name} {option.name}"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how the OpenMP of another system waits is not shown by it")
+@pytest.mark.parametrize("said", [None, "ACTIVE"])
+def test_threads_sleep_while_they_wait_unless_the_user_says_otherwise(said: str | None) -> None:
+    """As the library of torch's threads understood it."""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_DISPLAY_ENV": "TRUE"} | ({"OMP_WAIT_POLICY": said} if said else {})
+    command = [sys.executable, "-m", "ganlm_core", "--no-plugins", "plugins", "doctor"]
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr
+    assert f"OMP_WAIT_POLICY = '{said or 'PASSIVE'}'" in told

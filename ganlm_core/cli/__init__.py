@@ -1,5 +1,6 @@
 """The command line. Each command is a module of its own, imported when it is called; torch only inside its body."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -62,6 +63,9 @@ def ganlm(context: click.Context) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; give its exit code. Errors become one line on stderr."""
+    # Before torch is loaded: its threads are to sleep while they wait for each other. They spin otherwise, and take the
+    # cores from each other as soon as anything else runs: a step then takes many times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     invocation = Invocation()
     try:
         result = ganlm.main(args=argv, prog_name="ganlm", standalone_mode=False, obj=invocation)
