@@ -293,9 +293,9 @@ def relaxed_sample(
     fed, kept = unroll(generator, noise, choose)
     sequence, ids = (kept, fed) if feed_drawn else (fed, kept)
     mask = mask_of(ids)
-    padded = sequence * mask[..., None]  # half the time of torch.where
-    padded[..., PAD] += ~mask
-    return Sequences(padded, mask)
+    padding = (torch.arange(sequence.shape[-1], device=noise.device) == PAD).to(sequence.dtype)
+    kept = mask.unsqueeze(-1).to(sequence.dtype)
+    return Sequences(torch.lerp(padding, sequence, kept), mask)  # exact, in half the time of torch.where
 
 
 def _likeliest(soft: Tensor) -> Tensor:
