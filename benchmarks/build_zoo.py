@@ -37,7 +37,9 @@ PAIRS = {
     "lstm-lstm.scratchgan-grammar": "--recipe scratchgan",
     "lstm-conv.cooperative-grammar": "--recipe cooperative",
     "lstm.cot-grammar": "--recipe cot",
-    "relational-memory-multi-embedding.relgan-grammar": "--recipe relgan",
+    "relational-memory-multi-embedding.relgan-grammar": (
+        "--recipe relgan --estimator.temperature 1 --disc-optimizer.lr 0.0001"  # as trained before the recipe changed
+    ),
 }
 """The arguments of ``ganlm run``, by a name of the form generator-discriminator.method-corpus."""
 
