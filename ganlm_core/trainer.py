@@ -19,7 +19,7 @@ from ganlm_core.devices import asynchronous, send
 from ganlm_core.errors import NonFinite, OutOfMemory
 from ganlm_core.optimizers import ScheduledOptimizer
 from ganlm_core.permutation import permute
-from ganlm_core.protocol import Algorithm, Batch, Generator, Phase, mask_of
+from ganlm_core.protocol import PAD, Algorithm, Batch, Generator, Phase
 
 Metrics = dict[str, Tensor]
 
@@ -33,7 +33,7 @@ PART = 2**16
 
 @dataclass
 class Batches:
-    """Batches of encoded sequences (N, T), ids of any integer type, in an order fixed by the seed.
+    """Batches of encoded sequences (N, T), padded ids of any integer type, in an order fixed by the seed.
 
     Batch k of the whole run is a pure function of the seed and k, so the position in the data is one number:
     every epoch is a permutation of its own, and a last part that is smaller than a batch is left for another epoch.
@@ -56,7 +56,7 @@ class Batches:
     def next(self, step: int, steps: int) -> Batch:
         """The next batch with fresh noise (B, Z) from the global random state, for the given step of the run."""
         everybody = [self.tokens[self._rows(self.drawn + rank)].long() for rank in range(self.processes)]
-        masks = [mask_of(tokens) for tokens in everybody]
+        masks = [tokens != PAD for tokens in everybody]
         self.drawn += self.processes
         self.tokens_drawn += sum(int(mask.sum()) for mask in masks)
         tokens, mask = everybody[self.rank], masks[self.rank]
