@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import ganlm_leakgan.networks
 import ganlm_lstm.networks
 import pytest
 import torch
@@ -94,7 +95,8 @@ def meta(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs on the meta device: the LSTM goes the way of cuDNN there, since there is no autocast to leave."""
     monkeypatch.setattr(experiment, "pick_device", torch.device)
     run = ganlm_lstm.networks._run
-    monkeypatch.setattr(ganlm_lstm.networks, "recur", lambda lstm, states, start, twice=False: run(lstm, states, start))
+    for networks in (ganlm_lstm.networks, ganlm_leakgan.networks):
+        monkeypatch.setattr(networks, "recur", lambda lstm, states, start, twice=False: run(lstm, states, start))
 
 
 def settings(recipe: str, device: str, **more: Any) -> RunConfig:
