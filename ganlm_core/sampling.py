@@ -183,9 +183,21 @@ def sample(
     if isinstance(generator, AutoregressiveGenerator):
         tokens, log_probs = _one_by_one(generator, repeated, policy, rng, forced)
     else:
-        tokens, log_probs = (drawn.flatten(0, 1) for drawn in draw(generator(noise), policy, rng, samples))
+        tokens, log_probs = _all_at_once(generator, noise, policy, rng, samples)
     mask = mask_of(tokens)
     return Sample(tokens.masked_fill(~mask, PAD), mask, log_probs.masked_fill(~mask, 0.0))
+
+
+def _all_at_once(
+    generator: Generator, noise: Tensor, policy: Policy, rng: torch.Generator | None, samples: int
+) -> tuple[Tensor, Tensor]:
+    """Tokens and the log-probability of each, (samples * B, T); part of the batch at a time for a large vocabulary."""
+    shape, rows = generator.shape, len(noise)
+    if shape.vocabulary >= LARGE:
+        rows = max(1, LOGITS // (shape.vocabulary * shape.length))
+    drawn = [draw(generator(part), policy, rng, samples) for part in noise.split(rows)]
+    tokens, log_probs = (torch.cat(parts, dim=1).flatten(0, 1) for parts in zip(*drawn, strict=True))
+    return tokens, log_probs
 
 
 def _one_by_one(
