@@ -11,10 +11,10 @@ methods = benchmark("methods")
 RECIPES = Host.discover(no_plugins=True).recipes()
 
 
-def test_every_method_is_measured_on_the_grammar_or_on_the_corpus_that_it_brings_along() -> None:
+def test_every_method_is_measured_on_both_corpora_or_on_the_one_that_it_brings_along() -> None:
     for name, path in RECIPES.items():
         if name not in methods.GENERIC:
-            assert ({*read_layer(path).get("corpus", {})} or {"grammar"}) <= measured(path).keys(), name
+            assert measured(path).keys() == ({*read_layer(path).get("corpus", {})} or {*methods.CORPORA}), name
 
 
 def test_the_page_of_the_methods_is_written_from_what_is_kept_beside_the_recipes() -> None:
