@@ -164,7 +164,8 @@ def _take_over(experiment: Experiment, packed: Any) -> tuple[int, float]:
 class Mark:
     """A place between two steps, to which a run can go back from amid the first phase of the next one.
 
-    ``versions`` count the changes in place of every parameter and buffer.
+    ``versions`` count the changes in place of every parameter and buffer. Fused optimisers change them uncounted;
+    that a phase has passed is told by the batches drawn.
     """
 
     random: dict[str, Tensor]
