@@ -16,7 +16,6 @@ from typing import Any
 from torch import nn
 
 from ganlm_core import bundle, checkpoint, distributed, telemetry, watch
-from ganlm_core.discovery import describe
 from ganlm_core.errors import DataError, GanlmError, Interrupted, NonFinite, ProcessLost, TrainingError, UsageError
 from ganlm_core.evaluation import Values, round_values
 from ganlm_core.experiment import Experiment
@@ -228,8 +227,8 @@ class Course:
         return f"the checkpoint of step {checkpoint.latest(self.folder.checkpoints).step} is kept"
 
     def _go_on(self) -> str:
-        plugins = [word for file in self.experiment.host.files for word in ("--plugin", file)]
-        return f"go on with: {shlex.join(['ganlm', 'run', '--resume', str(self.folder.path), *plugins])}"
+        again = ["ganlm", "run", "--resume", str(self.folder.path), *self.experiment.host.flags()]
+        return f"go on with: {shlex.join(again)}"
 
     def _explained(self, error: Exception) -> GanlmError:
         """An error with what is left of the run. What is not ours, a bug in a plugin, becomes a TrainingError."""
@@ -240,8 +239,8 @@ class Course:
         return TrainingError(f"{self._blame(error)}; {self._checkpoint_kept()} in {self.folder.path}")
 
     def _blame(self, error: Exception) -> str:
-        culprit, off = self.experiment.culprit(error), "leave --compile off, or " if self.options.compile else ""
-        return f"{self._when()}, {culprit} failed with {describe(error)}; {off}--debug shows where"
+        off = "leave --compile off, or " if self.options.compile else ""
+        return f"{self._when()}, {self.experiment.blame(error)}; {off}--debug shows where"
 
     def after_step(self, step: int, metrics: Metrics) -> None:
         self.step, options = step, self.options

@@ -60,8 +60,7 @@ class Guarded(Metric):
                 problem = f"failed with {describe(error)}"
             if not problem:
                 return found
-            origin = " ".join(self.host.origin("metric", self.name)).rstrip()
-            self.failure = f"metric '{self.name}' of {origin} is left out, because it {problem}"
+            self.failure = f"{self.host.full_name('metric', self.name)} is left out, because it {problem}"
         return Measured(protocol=self.failure)
 
     @cached_property

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import shlex
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,10 +14,12 @@ from torch import Tensor, nn
 
 from ganlm_core import distributed
 from ganlm_core.config import RunConfig
+from ganlm_core.contract import BASES, problem_with_algorithm, problem_with_kind
 from ganlm_core.corpora import Corpus
 from ganlm_core.devices import arithmetic, pick_device, require_compiler
+from ganlm_core.discovery import BUILT_IN, describe
 from ganlm_core.encoding import encode
-from ganlm_core.errors import UnknownName, UsageError
+from ganlm_core.errors import PluginError, UnknownName, UsageError
 from ganlm_core.evaluation import Judge
 from ganlm_core.manifest import NETWORKS
 from ganlm_core.optimizers import ScheduledOptimizer, build_optimizer
@@ -26,6 +29,9 @@ from ganlm_core.tokenizer import CHUNK, Tokenizer, count_cut
 from ganlm_core.trainer import Average, Batches, Losses
 
 SMOOTHING = 0.1
+
+PARTS = ("generator", "discriminator", "loss", "penalty", "estimator")
+"""The kinds of the components that an algorithm is built from."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,7 @@ class Experiment:
     tokenizer: Tokenizer
     shape: Shape
     device: torch.device
+    parts: Parts
     algorithm: Algorithm
     optimizers: Mapping[str, ScheduledOptimizer]
     batches: Batches
@@ -88,17 +95,28 @@ class Experiment:
             digest.update(part.long().numpy())
         return digest.hexdigest()
 
-    def culprit(self, error: Exception) -> str:
-        """The network whose method was running, innermost first, or else the algorithm, and the plugin it is from."""
-        networks, culprit = self.algorithm.networks, "algorithm"
+    def blame(self, error: Exception) -> str:
+        """Who failed with it. What others gave may have made a built-in component fail, so then they are named too."""
+        chosen = {kind: getattr(self.config, kind).name for kind in (*PARTS, "algorithm")}
+        culprit = self._culprit(error)
+        others = [pair for pair in chosen.items() if self.host.origin(*pair)[0] != BUILT_IN]
+        blamed = f"{self.host.full_name(culprit, chosen[culprit])} failed with {describe(error)}"
+        if not others or (culprit, chosen[culprit]) in others:
+            return blamed
+        suspects = " or ".join(self.host.full_name(*pair) for pair in others)
+        return f"{blamed}; perhaps because of {suspects}, which 'ganlm plugins check' can test"
+
+    def _culprit(self, error: Exception) -> str:
+        """The kind of the part whose code was running, innermost first, or else the algorithm."""
+        types = {kind: type(getattr(self.parts, kind)) for kind in PARTS} | {"algorithm": type(self.algorithm)}
+        culprit = "algorithm"
         for frame, _ in traceback.walk_tb(error.__traceback__):
-            caller = frame.f_locals.get("self")
-            for kind in NETWORKS:
-                # By type, because what is evaluated may be the generator's moving average.
-                if kind in networks and isinstance(caller, type(networks[kind])):
-                    culprit = kind
-        name = getattr(self.config, culprit).name
-        return f"{culprit} '{name}' of {' '.join(self.host.origin(culprit, name)).rstrip()}"
+            # By type, because what is evaluated may be the generator's moving average.
+            running = [kind for kind in types if isinstance(frame.f_locals.get("self"), types[kind])]
+            beside = [kind for kind in types if frame.f_globals.get("__name__") == types[kind].__module__]
+            if running or (beside and culprit not in beside):
+                culprit = (running or beside)[0]
+        return culprit
 
 
 def run_name(config: RunConfig) -> str:
@@ -127,7 +145,8 @@ def prepare(config: RunConfig, host: Host | None = None) -> Experiment:
     torch.manual_seed(options.seed)
     generator = _build(host, config, "generator", shape=shape)
     if options.prior:
-        generator.prior.copy_(log_frequencies(counts if generator.prior.dim() == 2 else counts.sum(dim=0)))
+        with host.blaming("generator", config.generator.name, "does not take its prior"):
+            generator.prior.copy_(log_frequencies(counts if generator.prior.dim() == 2 else counts.sum(dim=0)))
     parts = Parts(
         generator=generator,
         discriminator=_build(host, config, "discriminator", shape=shape),
@@ -137,7 +156,7 @@ def prepare(config: RunConfig, host: Host | None = None) -> Experiment:
         steps=options.steps,
     )
     _check_fit(config, parts)
-    algorithm: Algorithm = _build(host, config, "algorithm", parts=parts).to(device)
+    algorithm = _algorithm(host, config, parts).to(device)
     average = Average.of(generator, options.ema) if options.ema else None
     not_compiled = _compile(algorithm, parts) if options.compile else []
     return Experiment(
@@ -147,6 +166,7 @@ def prepare(config: RunConfig, host: Host | None = None) -> Experiment:
         tokenizer=tokenizer,
         shape=shape,
         device=device,
+        parts=parts,
         algorithm=algorithm,
         optimizers=_optimizers(config, algorithm),
         batches=Batches(
@@ -178,7 +198,24 @@ def _shared(algorithm: Algorithm, average: Average | None) -> dict[str, nn.Modul
 
 def _build(host: Host, config: RunConfig, kind: str, **arguments: Any) -> Any:
     choice = getattr(config, kind)
-    return host.build(kind, choice.name, choice.options, **arguments)
+    built = host.build(kind, choice.name, choice.options, **arguments)
+    _refuse(host, kind, choice.name, problem_with_kind(built, BASES[kind]))
+    return built
+
+
+def _algorithm(host: Host, config: RunConfig, parts: Parts) -> Algorithm:
+    algorithm: Algorithm = _build(host, config, "algorithm", parts=parts)
+    with host.blaming("algorithm", config.algorithm.name, "cannot say its networks and phases"):
+        problem = problem_with_algorithm(algorithm, parts.steps)
+    _refuse(host, "algorithm", config.algorithm.name, problem)
+    return algorithm
+
+
+def _refuse(host: Host, kind: str, name: str, problem: str) -> None:
+    """Raises PluginError if there is a problem."""
+    if problem:
+        check = shlex.join(["ganlm", "plugins", "check", name, *host.flags()])
+        raise PluginError(f"{host.full_name(kind, name)} {problem}; to check all of it: {check}")
 
 
 def _size(config: RunConfig, name: str) -> int:
@@ -225,6 +262,11 @@ def _optimizers(config: RunConfig, algorithm: Algorithm) -> dict[str, ScheduledO
             raise UsageError(
                 f"the network '{name}' of algorithm '{config.algorithm.name}' has no optimiser; "
                 f"add a table [optimizer.{name}.adam] to the configuration"
+            )
+        if next(algorithm.networks[name].parameters(), None) is None:
+            raise UsageError(
+                f"the network '{name}' of algorithm '{config.algorithm.name}' has no parameters, so nothing can be "
+                "trained; give it some as attributes, or choose an algorithm that does not train it"
             )
     _check_parts(config, algorithm)
     return {

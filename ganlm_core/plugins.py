@@ -14,6 +14,7 @@ import functools
 import os
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -187,15 +188,27 @@ class Host:
 
     def build(self, kind: str, name: str, options: Options, **arguments: Any) -> Any:
         """The component: ``target(options=options, **arguments)``. Raises PluginError, or a GanlmError of its own."""
-        target, origin = self.target(kind, name), self._find(kind, name)[1]
-        try:
+        target = self.target(kind, name)
+        with self.blaming(kind, name, "cannot be built"):
             return target(options=options, **arguments)
+
+    @contextmanager
+    def blaming(self, kind: str, name: str, what: str) -> Iterator[None]:
+        """Make what a component raises a PluginError that says ``what`` went wrong; a GanlmError of its own stays."""
+        try:
+            yield
         except GanlmError:
             raise
         except Exception as error:
-            raise PluginError(
-                f"{kind} '{name}' of {origin} cannot be built: {describe(error)}; --debug shows where"
-            ) from error
+            raise PluginError(f"{self.full_name(kind, name)} {what}: {describe(error)}; --debug shows where") from error
+
+    def full_name(self, kind: str, name: str) -> str:
+        """A component and where it is from, for messages. Raises as :meth:`spec`."""
+        return f"{kind} '{name}' of {self._find(kind, name)[1]}"
+
+    def flags(self) -> list[str]:
+        """What a command line needs to load the local files again."""
+        return [word for file in self.files for word in ("--plugin", file)]
 
     def recipes(self) -> dict[str, Path]:
         """The recipe files by name, sorted."""

@@ -474,6 +474,80 @@ def test_a_generator_that_raises_before_anything_is_trained_leaves_no_folder(gan
     assert list((tmp_path / "runs").iterdir()) == []
 
 
+PARTS = """
+from ganlm_core.algorithms.adversarial import Adversarial
+from ganlm_core.components import ComponentSpec
+from ganlm_core.estimators import Reinforce
+from ganlm_core.losses import NonSaturating
+from ganlm_core.penalties import R1
+from ganlm_core.standard import AdversarialOptions, NonSaturatingOptions, PenaltyOptions, ReinforceOptions
+from ganlm_core.protocol import Phase
+
+@hookimpl
+def ganlm_components():
+    yield ComponentSpec("loss", "crashy", f"{__name__}:CrashyLoss", NonSaturatingOptions)
+    yield ComponentSpec("loss", "silent", f"{__name__}:SilentLoss", NonSaturatingOptions)
+    yield ComponentSpec("penalty", "crashy", f"{__name__}:CrashyPenalty", PenaltyOptions)
+    yield ComponentSpec("estimator", "crashy", f"{__name__}:CrashyEstimator", ReinforceOptions)
+    yield ComponentSpec("algorithm", "crashy", f"{__name__}:CrashyAlgorithm", AdversarialOptions)
+
+def crash():
+    raise ValueError("boom")
+
+class CrashyLoss(NonSaturating):
+    def discriminator(self, real, generated):
+        crash()
+
+class SilentLoss(NonSaturating):
+    def discriminator(self, real, generated):
+        super().discriminator(real, generated)
+
+class CrashyPenalty(R1):
+    def __call__(self, discriminator, real, generated):
+        crash()
+
+class CrashyEstimator(Reinforce):
+    def forward(self, generator, batch, cost):
+        crash()
+
+class CrashyAlgorithm(Adversarial):
+    def phases(self, step):
+        return [Phase("mine", "generator", self.loss)]
+
+    def loss(self, batch):
+        return self.estimator(self.generator, batch, lambda sequence, mask: crash())
+"""
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "blamed"),
+    [
+        ("loss", "crashy", "loss 'crashy' of mine.py failed with ValueError: boom"),
+        ("penalty", "crashy", "penalty 'crashy' of mine.py failed with ValueError: boom"),
+        ("estimator", "crashy", "estimator 'crashy' of mine.py failed with ValueError: boom"),
+        ("algorithm", "crashy", "algorithm 'crashy' of mine.py failed with ValueError: boom"),
+        (
+            "loss",
+            "silent",
+            f"algorithm 'adversarial' of ganlm {ganlm_core.__version__} failed with TypeError: cannot unpack "
+            "non-iterable NoneType object; perhaps because of loss 'silent' of mine.py, which 'ganlm plugins check' "
+            "can test",
+        ),
+    ],
+)
+def test_what_is_blamed_is_what_raised_and_not_who_called_it(
+    ganlm: Ganlm, tmp_path: Path, part: str, name: str, blamed: str
+) -> None:
+    """Innermost: the algorithm's own cost raises while the estimator asks for it."""
+    plugin, run = write_plugin(tmp_path / "mine.py", PARTS), tmp_path / "run"
+    none = ["--algorithm.warmup", 0, "--algorithm.discriminator-warmup", 0]
+    code, _, err = ganlm(*ARGUMENTS, *none, f"--{part}", name, "--plugin", plugin, "--out", run)
+    assert (code, err.splitlines()[-1]) == (
+        1,
+        f"ganlm: error: after step 0, {blamed}; --debug shows where; the checkpoint of step 0 is kept in {run}",
+    )
+
+
 def sentences(count: int) -> list[str]:
     return [f"word{i % 7} is number{i} ." for i in range(count)]
 

@@ -48,6 +48,7 @@ LEVELS = (
         "tokenizer",
         "encoding",
         "permutation",
+        "contract",
     ),
     ("algorithms",),
     ("optimizers", "distributed", "trainer"),

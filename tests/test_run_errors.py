@@ -367,6 +367,87 @@ def test_a_constructor_that_raises(refused: Refused, tmp_path: Path) -> None:
     )
 
 
+UNKEPT = """
+from ganlm_core.algorithms.adversarial import Adversarial
+from ganlm_core.components import ComponentSpec, NoOptions
+from ganlm_core.hookspecs import hookimpl
+from ganlm_core.protocol import Discriminator, Generator
+from ganlm_core.standard import AdversarialOptions
+
+@hookimpl
+def ganlm_components():
+    yield ComponentSpec("algorithm", "forgetful", f"{__name__}:Forgetful", AdversarialOptions)
+    yield ComponentSpec("algorithm", "raising", f"{__name__}:Raising", AdversarialOptions)
+    yield ComponentSpec("loss", "no-loss", f"{__name__}:NoLoss")
+    yield ComponentSpec("generator", "shaped", f"{__name__}:Shaped")
+    yield ComponentSpec("discriminator", "empty", f"{__name__}:Empty")
+
+class Forgetful(Adversarial):
+    def phases(self, step):
+        super().phases(step)
+
+class Raising(Adversarial):
+    def phases(self, step):
+        return 1 / 0
+
+class NoLoss:
+    def __init__(self, options):
+        pass
+
+class Shaped(Generator):
+    def __init__(self, shape, options):
+        super().__init__(shape)
+        self.prior = None
+
+class Empty(Discriminator):
+    def __init__(self, shape, options):
+        super().__init__(shape)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (
+            "--algorithm forgetful",
+            3,
+            "algorithm 'forgetful' of mine.py gave None as the phases of step 0; return a list of Phase; "
+            "to check all of it: ganlm plugins check forgetful --plugin {}",
+        ),
+        (
+            "--algorithm raising",
+            3,
+            "algorithm 'raising' of mine.py cannot say its networks and phases: ZeroDivisionError: division by zero; "
+            "--debug shows where",
+        ),
+        (
+            "--loss no-loss",
+            3,
+            "loss 'no-loss' of mine.py gave a value of type NoLoss, and must be a ganlm_core.protocol.Loss; "
+            "derive it from that; to check all of it: ganlm plugins check no-loss --plugin {}",
+        ),
+        (
+            "--gen shaped --recipe one-shot",
+            3,
+            "generator 'shaped' of mine.py does not take its prior: AttributeError: 'NoneType' object has no attribute "
+            "'copy_'; --debug shows where",
+        ),
+        (
+            "--disc empty",
+            2,
+            "the network 'discriminator' of algorithm 'adversarial' has no parameters, so nothing can be trained; "
+            "give it some as attributes, or choose an algorithm that does not train it",
+        ),
+    ],
+)
+def test_a_component_that_breaks_its_contract(
+    refused: Refused, tmp_path: Path, arguments: str, code: int, message: str
+) -> None:
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(UNKEPT)
+    assert refused(code, "run", *GRAMMAR, *arguments.split(), "--plugin", plugin) == message.format(plugin)
+
+
 def test_an_optimiser_of_a_network_that_there_is_not(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("[optimizer.generatr.adam]\nlr = 0.1\n")
     assert refused(2, "run", *GRAMMAR, "--config", tmp_path / "mine.toml") == (

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from ganlm_core.config import Choice
+from ganlm_core.contract import problem_with_networks, problem_with_phases
 from ganlm_core.errors import GanlmError, UsageError
 from ganlm_core.optimizers import build_optimizer
-from ganlm_core.protocol import Algorithm, Generator, Parts, Phase
+from ganlm_core.protocol import Algorithm, Parts, Phase
 from ganlm_core.settings import SGDOptimizer
 from ganlm_core.testing import references
 from ganlm_core.testing.case import Case
@@ -41,10 +42,10 @@ class OnePhase(Algorithm):
 def check_networks(case: Case) -> None:
     """Its networks are modules of its own by name, ``generator`` among them, and all in its state_dict."""
     algorithm: Algorithm = build(case)
-    networks = algorithm.networks
-    case.expect(isinstance(networks.get("generator"), Generator), "has no 'generator' among its networks; name it so")
+    problem = problem_with_networks(algorithm)
+    case.expect(not problem, problem)
     held = {id(parameter) for parameter in algorithm.parameters()}
-    for name, network in networks.items():
+    for name, network in algorithm.networks.items():
         kept = all(id(parameter) in held for parameter in network.parameters())
         case.expect(kept, f"does not hold its network '{name}'; make it an attribute, so that state_dict has it")
     unknown = ", ".join(set(algorithm.unused) - {part.name for part in fields(Parts)})
@@ -55,6 +56,8 @@ def check_phases(case: Case) -> None:
     """Every step has phases, of networks that it names, and asking for them changes nothing."""
     algorithm: Algorithm = build(case)
     for step in range(STEPS):
+        problem = problem_with_phases(algorithm, step)
+        case.expect(not problem, problem)
         phases = algorithm.phases(step)
         case.expect(phases, f"has no phase at step {step} of {STEPS}; give at least one")
         again = [phase.name for phase in algorithm.phases(step)]
@@ -62,11 +65,6 @@ def check_phases(case: Case) -> None:
             [phase.name for phase in phases] == again,
             "has other phases when asked twice; derive them from the step",
         )
-        for phase in phases:
-            known = algorithm.networks
-            case.expect(
-                phase.network in known, f"has a phase of '{phase.network}'; its networks are {', '.join(known)}"
-            )
     start = algorithm.adversarial_from
     case.expect(0 <= start <= STEPS, f"has adversarial_from = {start} in a run of {STEPS} steps; keep it within them")
 

@@ -6,27 +6,16 @@ from typing import Any
 
 from ganlm_core.components import Options
 from ganlm_core.config import RunConfig, make_config
-from ganlm_core.corpora import Corpus
+from ganlm_core.contract import BASES, problem_with_kind
 from ganlm_core.errors import GanlmError, UsageError
 from ganlm_core.metrics import Metric
 from ganlm_core.metrics.encoders import Encoder
 from ganlm_core.plugins import Host
-from ganlm_core.protocol import Algorithm, Discriminator, Estimator, Generator, Loss, Parts, Penalty
+from ganlm_core.protocol import Parts
 from ganlm_core.testing import references
 from ganlm_core.testing.case import Case
 from ganlm_core.testing.references import SHAPE
 
-BASES: dict[str, type] = {
-    "generator": Generator,
-    "discriminator": Discriminator,
-    "algorithm": Algorithm,
-    "loss": Loss,
-    "penalty": Penalty,
-    "estimator": Estimator,
-    "corpus": Corpus,
-    "metric": Metric,
-    "encoder": Encoder,
-}
 STEPS = 8
 """Of training, for an algorithm whose phases change in its course."""
 
@@ -39,8 +28,8 @@ def build(case: Case, options: Options | None = None, seed: int = 0) -> Any:
     elif case.spec.kind == "algorithm":
         arguments = {"parts": fitting_parts(case)}
     built = case.build(options, seed, **arguments)
-    base = BASES[case.spec.kind]
-    case.expect(isinstance(built, base), f"must be a {base.__module__}.{base.__name__}; derive it from that")
+    problem = problem_with_kind(built, {**BASES, "metric": Metric, "encoder": Encoder}[case.spec.kind])
+    case.expect(not problem, problem)
     return built
 
 

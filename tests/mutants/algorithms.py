@@ -160,7 +160,7 @@ class Borrows(Adversarial):
 @breaks(
     "algorithm",
     "algorithms.check_phases",
-    "has a phase of 'writer'; its networks are generator, discriminator",
+    "has a phase of 'writer'; name one of its networks: generator, discriminator",
 )
 class NamesNobody(Adversarial):
     def phases(self, step: int) -> Sequence[Phase]:

@@ -62,7 +62,11 @@ class TakesNoOptions(NonSaturating):
         super().__init__(NonSaturatingOptions())
 
 
-@breaks("loss", "component.check_defaults", "must be a ganlm_core.protocol.Loss; derive it from that")
+@breaks(
+    "loss",
+    "component.check_defaults",
+    "gave a value of type NoLoss, and must be a ganlm_core.protocol.Loss; derive it from that",
+)
 class NoLoss:
     def __init__(self, options: Options) -> None:
         pass
