@@ -72,6 +72,12 @@ def check_about(host: Host, layer: Layer) -> None:
         _check_setting(host, setting)
 
 
+def check_recipe(host: Host, recipe: str) -> None:
+    """Raises UsageError or PluginError for a recipe that is no TOML, or has what cannot be run or shown."""
+    check_about(host, read_recipe(host, recipe))
+    resolve(host, [{"recipe": recipe}])
+
+
 def parts_of(host: Host, recipe: str) -> dict[str, str]:
     """What a recipe chooses: names by section."""
     config = resolve(host, [{"recipe": recipe}])

@@ -58,7 +58,8 @@ class Option:
         """``value`` (text, or what TOML and JSON give) as this option's type. Raises OptionError naming ``owner``."""
         wrong_kind = isinstance(value, bool) != (self.type is bool) and not isinstance(value, str)
         lossy = self.type is int and isinstance(value, float) and not value.is_integer()
-        if wrong_kind or lossy or isinstance(value, list | dict) or (self.type is str and not isinstance(value, str)):
+        no_number = not isinstance(value, str) and (self.type is str or not hasattr(value, "__float__"))
+        if wrong_kind or lossy or no_number:
             raise OptionError(f"{owner}: {self.flag} is {value!r}; wanted a value of type {self.type.__name__}")
         try:
             converted = self.click_type.convert(value, None, None)

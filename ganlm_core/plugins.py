@@ -108,6 +108,8 @@ class _Content:
         for path in map(Path, self._items("ganlm_recipes")):
             if path.suffix != ".toml" or not path.is_file():
                 raise ValueError(f"recipe {path} is not a TOML file")
+            if path.stem in self.recipes:
+                raise ValueError(f"it gives recipe {path.stem} twice")
             self.recipes[path.stem] = path
         for commands in self.manager.hook.ganlm_commands():
             for name, (target, help) in commands.items():
@@ -133,7 +135,7 @@ class Host:
         self.files = tuple(map(str, files))
         self.health: list[Health] = []
         self._specs: dict[tuple[str, str], tuple[ComponentSpec, Origin]] = {}
-        self._given: dict[tuple[str, str], tuple[ComponentSpec, ...]] = {}
+        self._given: dict[tuple[str, str], tuple[tuple[ComponentSpec, ...], tuple[str, ...]]] = {}
         self._recipes: dict[str, Path] = {}
         self._commands: dict[str, Command] = {}
         self._managers: list[tuple[str, pluggy.PluginManager]] = []
@@ -170,7 +172,11 @@ class Host:
 
     def specs_of(self, health: Health) -> tuple[ComponentSpec, ...]:
         """The components that one plugin registered, in its order; none if it is not usable."""
-        return self._given.get((health.distribution, health.name), ())
+        return self._given.get((health.distribution, health.name), ((), ()))[0]
+
+    def recipes_of(self, health: Health) -> tuple[str, ...]:
+        """The names of the recipes that one plugin registered, in its order; none if it is not usable."""
+        return self._given.get((health.distribution, health.name), ((), ()))[1]
 
     def spec(self, kind: str, name: str) -> ComponentSpec:
         """Raises UnknownName, or PluginError when the plugin that has this name did not load."""
@@ -305,11 +311,11 @@ class Host:
 
         for (kind, name), spec in content.components.items():
             self._specs[kind, free(kind, name, (kind, name) in self._specs)] = spec, origin
-        for name, path in content.recipes.items():
-            self._recipes[free("recipe", name, name in self._recipes)] = path
+        recipes = {free("recipe", name, name in self._recipes): path for name, path in content.recipes.items()}
+        self._recipes |= recipes
         for name, (target, help) in content.commands.items():
             self._commands[free("command", name, name in self._commands)] = Command(target, help, origin)
-        self._given[origin.distribution, candidate.name] = tuple(content.components.values())
+        self._given[origin.distribution, candidate.name] = tuple(content.components.values()), tuple(recipes)
         self._managers.append((candidate.name, content.manager))
         return taken
 

@@ -106,6 +106,74 @@ def test_what_cannot_be_checked(ganlm: Ganlm, plugin: Path, arguments: list[str]
     assert ganlm("plugins", "check", *arguments, "--plugin", plugin) == (code, "", f"ganlm: error: {message}\n")
 
 
+RECIPES = """
+from pathlib import Path
+from ganlm_core.hookspecs import hookimpl
+
+@hookimpl
+def ganlm_recipes():
+    return sorted(Path(__file__).parent.glob("*.toml"))
+"""
+
+BAD_RECIPES = {
+    "torn": ("[training", "{}/torn.toml is not valid TOML: Expected ']' at the end of a table declaration (at end of "
+             "document)"),
+    "misspelt": ("[training]\nstepps = 3", "there is no training option 'stepps'; did you mean 'steps'?"),
+    "lonely": ("[generator.lsmt]", "there is no generator 'lsmt'; did you mean 'lstm'? 'ganlm list generator' shows "
+               "them"),
+    "boastful": ("[about]\nsumary = 'x'", "there is no key of [about] 'sumary'; did you mean 'summary'? the keys are "
+                 "summary, paper, needs, paper_values"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def recipes(tmp_path: Path) -> Path:
+    """A plugin of a good recipe and of every bad one."""
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(RECIPES)
+    (tmp_path / "good.toml").write_text("[training]\nsteps = 3")
+    for name, (toml, _) in BAD_RECIPES.items():
+        (tmp_path / f"{name}.toml").write_text(toml)
+    return plugin
+
+
+@pytest.mark.parametrize("name", BAD_RECIPES)
+def test_a_bad_recipe_is_told_wherever_its_plugin_is_asked_about(
+    ganlm: Ganlm, recipes: Path, tmp_path: Path, name: str
+) -> None:
+    told = f"recipe '{name}' cannot be run: {BAD_RECIPES[name][1].format(tmp_path)}"
+    failed = {"component": f"recipe '{name}'", "check": "check_recipe", "status": "failed"}
+    code, out, err = ganlm("plugins", "check", "mine", "--json", "--plugin", recipes)
+    (result,) = [one for one in json.loads(out) if one["component"] == f"recipe '{name}'"]
+    assert result.pop("message").startswith(told)
+    assert (code, result, err) == (
+        3,
+        failed,
+        "ganlm: error: 4 of 5 checks of 'mine' failed; each says what to change\n",
+    )
+    assert f"  failed    check_recipe                     {told}" in ganlm("plugins", "check", name, *given(recipes))[1]
+    code, out, _ = ganlm("plugins", "doctor", "--plugin", recipes)
+    assert (code, told in out) == (0, True)
+    assert told in ganlm("plugins", "--plugin", recipes)[1]
+    code, out, _ = ganlm("recipes", "list", "--plugin", recipes)
+    assert (code, name in [line.split()[0] for line in out.splitlines()]) == (0, True)
+
+
+def test_a_good_recipe_is_checked_too(ganlm: Ganlm, recipes: Path) -> None:
+    shown = "recipe 'good'\n  passed    check_recipe\n"
+    assert ganlm("plugins", "check", "good", *given(recipes)) == (0, shown, "1 check of 'good', none failed\n")
+    assert "recipe 'good'" not in ganlm("plugins", "--plugin", recipes)[1]
+
+
+def given(plugin: Path) -> list[str]:
+    return ["--plugin", str(plugin)]
+
+
+def test_a_plugin_with_nothing_to_check_is_no_unknown_one(ganlm: Ganlm) -> None:
+    told = "'tensorboard' has neither components nor recipes, so there is nothing to check\n"
+    assert ganlm("plugins", "check", "tensorboard") == (0, "", told)
+
+
 def test_a_disabled_plugin_is_not_checked(ganlm: Ganlm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GANLM_DISABLE_PLUGINS", "lstm")
     assert ganlm("plugins", "check", "lstm") == (

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import FrozenInstanceError, asdict, dataclass, fields, replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -46,6 +47,8 @@ def test_text_and_toml_values_become_the_type_of_the_option(name: str, given: An
         ("size", 1.5, "thing: size is 1.5; wanted a value of type int"),
         ("size", True, "thing: size is True; wanted a value of type int"),
         ("size", [1], "thing: size is [1]; wanted a value of type int"),
+        ("size", date(1979, 5, 27), "thing: size is datetime.date(1979, 5, 27); wanted a value of type int"),
+        ("size", None, "thing: size is None; wanted a value of type int"),
         ("rate", -1, "thing: rate is -1; -1.0 is not in the range x>=0"),
         ("rate", float("nan"), "thing: rate is nan; wanted a finite number"),
         ("free", "inf", "thing: free is 'inf'; wanted a finite number"),

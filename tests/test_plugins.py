@@ -139,6 +139,10 @@ BROKEN = {
         "@hookimpl\ndef ganlm_recipes():\n    return [Path('nowhere.toml')]",
         "ValueError: recipe nowhere.toml is not a TOML file",
     ),
+    "a recipe twice": (
+        "@hookimpl\ndef ganlm_recipes():\n    return [Path(__file__).with_name('twin.toml')] * 2",
+        "ValueError: it gives recipe twin twice",
+    ),
     "commands that are no pairs": (
         "@hookimpl\ndef ganlm_commands():\n    return {'x': 'm:a'}",
         "ValueError: too many values to unpack (expected 2)",
@@ -147,7 +151,10 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("source", "reason"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_plugin_is_named_and_the_rest_keeps_working(install: Install, source: str, reason: str) -> None:
+def test_a_broken_plugin_is_named_and_the_rest_keeps_working(
+    install: Install, tmp_path: Path, source: str, reason: str
+) -> None:
+    (tmp_path / "twin.toml").touch()
     install(source)
     install(GOOD, name="neighbour", distribution="neighbour")
     host = Host.discover()

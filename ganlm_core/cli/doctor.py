@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ganlm_core.cli.plugins import health_with_targets
+from ganlm_core.cli.plugins import health_in_full
 from ganlm_core.devices import pick_device
 from ganlm_core.discovery import BUILT_IN
 from ganlm_core.hookspecs import GANLM_PLUGIN_API
@@ -36,7 +36,7 @@ class Report:
 
 
 def examine(host: Host) -> Report:
-    health = health_with_targets(host)
+    health = health_in_full(host)
     failed = [one.name for one in health if not one.usable and one.status != "disabled"]
     return Report(dict(_facts(health)), tuple(problem for one in health for problem in _problems(one)), tuple(failed))
 

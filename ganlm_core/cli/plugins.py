@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from ganlm_core.cli.context import invocation
 from ganlm_core.cli.output import echo_json, echo_table, json_option
 from ganlm_core.components import KINDS, ComponentSpec
 from ganlm_core.discovery import BUILT_IN, missing_target
-from ganlm_core.errors import PluginError, UnknownName, UsageError
+from ganlm_core.errors import GanlmError, PluginError, UnknownName, UsageError
 from ganlm_core.plugins import Health, Host
 
 
@@ -36,18 +37,25 @@ def list_(as_json: bool) -> None:
 @click.option("--set", "settings", multiple=True, metavar="OPTION=VALUE", help="an option other than its default")
 @json_option
 def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
-    """Whether the components of a plugin, or the component NAME, keep the protocol: each promise is tried."""
+    """Whether the components of a plugin, or the component NAME, keep the protocol: each promise is tried.
+
+    Recipes are read, with all that they name.
+    """
     from ganlm_core.testing import run_checks
 
     host = _host()
-    cases = [_case(host, spec, settings) for spec in components_of(host, name)]
+    specs, recipes = named(host, name)
+    cases = [_case(host, spec, settings) for spec in specs]
     results = [result for case in cases for result in _told(case, run_checks(case), as_json)]
+    results += [result for recipe in recipes for result in _told(f"recipe '{recipe}'", _read(host, recipe), as_json)]
     if as_json:
         echo_json([asdict(result) for result in results])
     failed = sum(result.status == "failed" for result in results)
     if failed:
         raise PluginError(f"{failed} of {len(results)} checks of '{name}' failed; each says what to change")
-    click.echo(f"{len(results)} checks of '{name}', none failed", err=True)
+    count = f"{len(results)} check{'s' * (len(results) > 1)}"
+    nothing = f"'{name}' has neither components nor recipes, so there is nothing to check"
+    click.echo(f"{count} of '{name}', none failed" if results else nothing, err=True)
 
 
 @plugins.command()
@@ -82,23 +90,29 @@ def doctor(as_json: bool) -> None:
         raise PluginError(f"plugins that cannot be used: {', '.join(report.failed)}")
 
 
-def health_with_targets(host: Host) -> list[Health]:
-    """The health of all plugins, and of those from elsewhere also the targets that are not where they should be."""
+def health_in_full(host: Host) -> list[Health]:
+    """The health of all plugins, and of those from elsewhere also the targets that are not where they should be, and
+    the recipes that cannot be run."""
     return [replace(one, reason="; ".join(filter(None, (one.reason, *_lost(host, one))))) for one in host.health]
 
 
-def components_of(host: Host, name: str) -> list[ComponentSpec]:
-    """Those of the plugin of this name, or else the components. Raises UnknownName, or PluginError for a broken one."""
-    named = [one for one in host.health if name in (one.name, f"{one.distribution}/{one.name}")]
-    for health in named:
+def named(host: Host, name: str) -> tuple[list[ComponentSpec], list[str]]:
+    """The components and recipes of the plugin of this name, or else those that have it themselves.
+
+    Raises UnknownName, or PluginError for a broken plugin.
+    """
+    plugins = [one for one in host.health if name in (one.name, f"{one.distribution}/{one.name}")]
+    for health in plugins:
         if not health.usable:
             raise PluginError(f"{health}; 'ganlm plugins' shows all of them")
-    found = [spec for health in named for spec in host.specs_of(health)]
-    found = found or [specs[name] for specs in map(host.specs, KINDS) if name in specs]
-    if not found:
+    if plugins:
+        return [spec for one in plugins for spec in host.specs_of(one)], [*chain(*map(host.recipes_of, plugins))]
+    specs = [specs[name] for specs in map(host.specs, KINDS) if name in specs]
+    recipes = [name] if name in host.recipes() else []
+    if not specs and not recipes:
         known = [*(one.name for one in host.health), *(spec for kind in KINDS for spec in host.specs(kind))]
         raise UnknownName("plugin or component", name, known, hint="'ganlm plugins' and 'ganlm list' show them")
-    return found
+    return specs, recipes
 
 
 def _host() -> Host:
@@ -108,7 +122,7 @@ def _host() -> Host:
 
 
 def _list(as_json: bool) -> None:
-    health = health_with_targets(_host())
+    health = health_in_full(_host())
     if as_json:
         echo_json([asdict(one) for one in health])
         return
@@ -129,6 +143,29 @@ def _lost(host: Host, health: Health) -> Iterator[str]:
         for spec in host.specs_of(health):
             if reason := missing_target(spec.target):
                 yield f"{spec.kind} '{spec.name}' cannot be built: {reason}"
+        for recipe in host.recipes_of(health):
+            if reason := _why_not(host, recipe):
+                yield f"recipe '{recipe}' cannot be run: {reason}"
+
+
+def _why_not(host: Host, recipe: str) -> str:
+    """What is wrong with a recipe, or nothing."""
+    from ganlm_core.about import check_recipe
+
+    try:
+        check_recipe(host, recipe)
+    except GanlmError as error:
+        return str(error)
+    return ""
+
+
+def _read(host: Host, recipe: str) -> Iterator[Any]:
+    """The only check of a recipe."""
+    from ganlm_core.testing import Result
+
+    reason = _why_not(host, recipe)
+    message = f"recipe '{recipe}' cannot be run: {reason}" if reason else ""
+    yield Result(f"recipe '{recipe}'", "check_recipe", "failed" if reason else "passed", message)
 
 
 def _case(host: Host, spec: ComponentSpec, settings: tuple[str, ...]) -> Any:
@@ -145,10 +182,10 @@ def _case(host: Host, spec: ComponentSpec, settings: tuple[str, ...]) -> Any:
     return Case(spec, changes, host)
 
 
-def _told(case: Any, results: Iterator[Any], as_json: bool) -> Iterator[Any]:
+def _told(subject: object, results: Iterator[Any], as_json: bool) -> Iterator[Any]:
     """The results, shown as they come."""
     if not as_json:
-        click.echo(str(case))
+        click.echo(str(subject))
     for result in results:
         if not as_json:
             click.echo(f"  {result.status:8}  {result.check:31}  {result.message}".rstrip())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ganlm_core.about import About, check_about
+from ganlm_core.about import About, check_about, check_recipe
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.output import echo_json, echo_table, json_option
 from ganlm_core.config import read_layer, read_recipe, resolve
@@ -76,10 +76,12 @@ def validate(recipes: tuple[str, ...]) -> None:
 
 
 def _validate(host: Host, recipe: str) -> None:
-    named = Path(recipe).suffix != ".toml"
-    layer = read_recipe(host, recipe) if named else read_layer(Path(recipe))
+    if Path(recipe).suffix != ".toml":
+        check_recipe(host, recipe)
+        return
+    layer = read_layer(Path(recipe))
     check_about(host, layer)
-    resolve(host, [{"recipe": recipe}] if named else [layer])
+    resolve(host, [layer])
 
 
 def _about(path: Path) -> dict[str, str]:
