@@ -1,9 +1,10 @@
 """Speed at the sizes of papers, as ``docs/performance.md``.
 
-    OMP_NUM_THREADS=1 python benchmarks/speed.py
+    python benchmarks/speed.py
 
-takes minutes, most of them the textbook's. The works, the textbook's ways and the clock are those of ``ganlm bench``.
-With ``--device cuda``, the same works are done on a GPU, as ``docs/performance-cuda.md``.
+takes minutes, most of them the textbook's, and wants a machine with nothing else to do. The works, the textbook's ways
+and the clock are those of ``ganlm bench``. With ``--device cuda``, the same works are done on a GPU, as
+``docs/performance-cuda.md``.
 """
 
 import platform
@@ -17,6 +18,7 @@ from ganlm_core.cli.bench import HEADER, cells
 from ganlm_core.figures import Curve, Figure, svg
 from ganlm_core.speed.measuring import Growth, grow, loop_overhead, measure, spending
 from ganlm_core.speed.works import GOALS, OVERHEAD, Sizes
+from ganlm_core.threads import wait_briefly
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "performance.md"
@@ -43,6 +45,7 @@ GROWTHS = (
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="where the works are done")
 def main(rounds: int, device: str) -> None:
     """Measure, and write the page and its figure."""
+    wait_briefly()
     if device == "cuda":
         _on_cuda(rounds)
         return
@@ -87,7 +90,7 @@ def _figure(growths: list[Growth]) -> Figure:
     return Figure(
         "cost against size",
         "size, as a multiple of the smallest",
-        "processor time, as a multiple",
+        "time, as a multiple",
         [
             Curve(
                 f"{each.goal.title}: {each.size} ({each.exponent:.2f})",
@@ -104,7 +107,8 @@ def _machine() -> str:
     """The processor by its name and what it can, and the library that computes."""
     names = [line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")]
     name = names[0] if names else platform.processor() or platform.machine()
-    return f"{name} with {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}"
+    simd, threads = torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()
+    return f"{name} with {simd}, torch {torch.__version__}, {threads} threads"
 
 
 def _cpuinfo() -> list[str]:

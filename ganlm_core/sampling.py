@@ -56,7 +56,7 @@ LOGITS = 2**22
 freed and clears it for the next one, which doubles the time of a likelihood over thousands of words."""
 
 CACHED = 2**20
-"""Logits of a large vocabulary that are drawn from at once on a CPU: whose cache has room for them."""
+"""Logits of a large vocabulary that each core of a CPU draws from at once: its cache has room for them."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def _search(cumulative: Tensor, weight: Tensor) -> Tensor:
 def _rows_at_once(vocabulary: int, device: torch.device) -> int:
     """How many rows of logits (..., V) are best worked on at once."""
     fits_cache = vocabulary >= LARGE and not asynchronous(device)
-    return max(1, (CACHED if fits_cache else LOGITS) // vocabulary)
+    return max(1, (CACHED * torch.get_num_threads() if fits_cache else LOGITS) // vocabulary)
 
 
 def _search_blocks(policy: Policy, logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,20 +145,22 @@ def _search_blocks(policy: Policy, logits: Tensor, uniform: Tensor) -> tuple[Ten
     are hidden here, which saves a pass. Gives ids and log-probabilities.
     """
     logits = logits.float() if policy == PLAIN else _under(policy, logits)
-    words = logits.shape[-1]
-    highest = logits[..., BOS + 1 :].amax(dim=-1, keepdim=True)
-    weights = logits.new_empty(*logits.shape[:-1], -(-words // BLOCK) * BLOCK)
-    exponents = torch.add(-LOG2_E * highest, logits, alpha=LOG2_E, out=weights[..., :words])
+    rows, words = logits.shape
+    count = -(-words // BLOCK)
+    highest = logits[:, BOS + 1 :].amax(dim=-1, keepdim=True)
+    weights = logits.new_empty(rows, count * BLOCK)
+    exponents = torch.add(-LOG2_E * highest, logits, alpha=LOG2_E, out=weights[:, :words])
     torch.exp2(exponents, out=exponents)
-    weights[..., : BOS + 1] = weights[..., words:] = 0
-    blocks = weights.unflatten(-1, (-1, BLOCK))
-    cumulative = blocks.sum(dim=-1).cumsum(dim=-1)
-    total = cumulative[..., -1:]
+    weights[:, : BOS + 1] = weights[:, words:] = 0
+    cumulative = logits.new_zeros(rows, 1 + count)  # what lies before each block, and the whole
+    torch.cumsum(weights.view(rows, count, BLOCK).sum(dim=-1), dim=-1, out=cumulative[:, 1:])
+    total = cumulative[:, -1:]
     weight = uniform * total
-    block = _search(cumulative, weight)
-    weight = weight - F.pad(cumulative, (1, 0)).gather(-1, block)
-    within = blocks.gather(-2, block.unsqueeze(-1).expand(*block.shape, BLOCK)).cumsum(dim=-1)
-    ids = (block * BLOCK + _search(within, weight.unsqueeze(-1)).squeeze(-1)).clamp_(max=words - 1)
+    block = _search(cumulative, weight).sub_(1)  # the first of them is zero
+    weight = weight - cumulative.gather(-1, block)
+    first = torch.arange(0, rows * count, count, device=logits.device).unsqueeze(-1)
+    within = weights.view(-1, BLOCK).index_select(0, (first + block).flatten()).cumsum(dim=-1)
+    ids = _search(within, weight.reshape(-1, 1)).view(block.shape).add_(block, alpha=BLOCK).clamp_(max=words - 1)
     return ids, logits.gather(-1, ids) - highest - total.log()
 
 

@@ -12,6 +12,7 @@ import click
 import pytest
 
 from ganlm_core import __version__
+from ganlm_core.threads import BRIEFLY
 from tests.conftest import Ganlm
 
 PLUGIN = """
@@ -422,11 +423,20 @@ def test_every_command_has_a_line_of_help_for_each_option() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="how the OpenMP of another system waits is not shown by it")
-@pytest.mark.parametrize("said", [None, "ACTIVE"])
-def test_threads_sleep_while_they_wait_unless_the_user_says_otherwise(said: str | None) -> None:
+@pytest.mark.parametrize(
+    ("said", "understood"),
+    [
+        ({}, ("PASSIVE", "2000")),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, ("ACTIVE", "30000000000")),
+        ({"GOMP_SPINCOUNT": "7"}, ("PASSIVE", "7")),
+    ],
+)
+def test_threads_wait_briefly_unless_the_user_says_otherwise(said: dict[str, str], understood: tuple[str, str]) -> None:
     """As the library of torch's threads understood it."""
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    environment |= {"OMP_DISPLAY_ENV": "TRUE"} | ({"OMP_WAIT_POLICY": said} if said else {})
+    environment = {name: value for name, value in os.environ.items() if name not in BRIEFLY}
+    environment |= {"OMP_DISPLAY_ENV": "VERBOSE"} | said
     command = [sys.executable, "-m", "ganlm_core", "--no-plugins", "plugins", "doctor"]
     told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr
-    assert f"OMP_WAIT_POLICY = '{said or 'PASSIVE'}'" in told
+    policy, spins = understood
+    assert f"OMP_WAIT_POLICY = '{policy}'" in told
+    assert f"GOMP_SPINCOUNT = '{spins}'" in told

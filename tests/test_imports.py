@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 CORE = ROOT / "ganlm_core"
 
 LEVELS = (
-    ("errors",),
+    ("errors", "threads"),
     ("components", "hookspecs", "settings"),
     (
         "files",

@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from ganlm_core.speed.limits import Limits, bytes_moved, count_products, operati
 from ganlm_core.speed.measuring import Growth, Measurement
 from ganlm_core.speed.works import GOALS, Sizes
 from ganlm_core.standard import RolloutOptions
+from ganlm_core.threads import BRIEFLY
 from tests.conftest import Ganlm
 from tests.scripts import benchmark
 
@@ -133,6 +135,15 @@ def test_rollouts_of_both_ways_estimate_the_same() -> None:
 def test_the_exponent_is_that_of_the_upper_half() -> None:
     growth = Growth(GOALS[0], "length", (1, 2, 4, 8), order=2, seconds=(9.0, 4.0, 16.0, 64.0))
     assert growth.exponent == pytest.approx(2)
+
+
+def test_threads_of_the_textbook_wait_as_those_of_any_program_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in BRIEFLY.items():
+        monkeypatch.setenv(name, value)
+    for way, expected in ((measuring.OURS, list(BRIEFLY.values())), (measuring.TEXTBOOK, [None, None])):
+        with measuring._worker(way=way) as call:
+            assert [call(os.getenv, name) for name in BRIEFLY] == expected
+    assert BRIEFLY.items() <= os.environ.items()
 
 
 def test_bench_measures_in_processes_of_its_own(ganlm: Ganlm, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
 """The command line. Each command is a module of its own, imported when it is called; torch only inside its body."""
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -11,6 +10,7 @@ from ganlm_core.cli.context import Invocation, current_host, shared_options
 from ganlm_core.discovery import BUILT_IN, Origin, load_target
 from ganlm_core.errors import GanlmError, Interrupted, UnknownName
 from ganlm_core.plugins import Command
+from ganlm_core.threads import wait_briefly
 
 COMMANDS = {
     "run": ("ganlm_core.cli.run:run", "train a generator against a discriminator"),
@@ -63,9 +63,7 @@ def ganlm(context: click.Context) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; give its exit code. Errors become one line on stderr."""
-    # Before torch is loaded: its threads are to sleep while they wait for each other. They spin otherwise, and take the
-    # cores from each other as soon as anything else runs: a step then takes many times as long.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    wait_briefly()
     invocation = Invocation()
     try:
         result = ganlm.main(args=argv, prog_name="ganlm", standalone_mode=False, obj=invocation)

@@ -29,9 +29,9 @@ HEADER = [
 @click.option("--rounds", type=click.IntRange(1), default=2, help="times that both ways take turns")
 @json_option
 def bench(full: bool, rounds: int, as_json: bool) -> None:
-    """How fast this machine trains and samples, on one thread, beside the way that textbooks do the same.
+    """How fast this machine trains and samples, on all its cores, beside the way that textbooks do the same.
 
-    Times are those of the processor. 'over products' is how many times the matrix products alone the work takes;
+    Other work on it spoils the times. 'over products' is how many times the matrix products alone the work takes;
     'of floor' is how much of its time the least is that it could take, by the operations and the bytes of its
     products; memory is the most that it needs. docs/performance.md says more.
     """

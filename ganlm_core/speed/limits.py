@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 SHORTEST = 0.05
-"""Processor seconds of one measurement, at least: what is faster is done several times."""
+"""Seconds of one measurement, at least: what is faster is done several times."""
 
 Product = tuple[int, int, int, int]
 """How many products of matrices (rows, inner) and (inner, columns) side by side."""
@@ -94,10 +94,9 @@ def on_cuda() -> bool:
 
 
 def _clock() -> float:
-    """Processor seconds; on CUDA those on the wall, when it has done all that it was given."""
-    if not on_cuda():
-        return time.process_time()
-    torch.cuda.synchronize()
+    """Seconds on the wall; on CUDA when it has done all that it was given."""
+    if on_cuda():
+        torch.cuda.synchronize()
     return time.perf_counter()
 
 

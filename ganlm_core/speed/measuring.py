@@ -1,11 +1,15 @@
-"""Both ways in turn, each in a process of its own; what the loop adds; and how costs grow."""
+"""Both ways in turn, each in a process of its own; what the loop adds; and how costs grow.
+
+On all cores, or as many threads as ``OMP_NUM_THREADS`` says, and by the clock on the wall.
+"""
 
 import math
 import multiprocessing
+import os
 import resource
 import statistics
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,13 +24,17 @@ from ganlm_core.following import loop
 from ganlm_core.speed import works
 from ganlm_core.speed.limits import Limits, limits_of, on_cuda, seconds
 from ganlm_core.speed.works import Goal, Sizes
+from ganlm_core.threads import BRIEFLY
 
 OURS, TEXTBOOK = "ours", "textbook"
+
+LONG = 0.5
+"""Seconds for which a work is done in a round, at least."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Processor seconds and bytes of one work, ours and the textbook's, and its limits."""
+    """Seconds and bytes of one work, ours and the textbook's, and its limits."""
 
     goal: Goal
     ours: float
@@ -64,24 +72,36 @@ def measure(goal: Goal, sizes: Sizes, rounds: int, device: str = "cpu") -> Measu
 
 
 @contextmanager
-def _worker(*arguments: Any) -> Iterator[Callable[..., Any]]:
-    """A fresh process, as a function that has it call another; :func:`_begin` is called first."""
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    context.set_forkserver_preload([__name__])
-    with ProcessPoolExecutor(1, context, _begin, arguments) as pool:
+def _worker(
+    goal: Goal | None = None, sizes: Sizes | None = None, way: str = OURS, device: str = "cpu"
+) -> Iterator[Callable[..., Any]]:
+    """A fresh process, as a function that has it call another; :func:`_begin` is called first.
+
+    The textbook's has the memory management and the waiting of threads that a program has by default.
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, (goal, sizes, way, device)) as pool:
+        with _unset(BRIEFLY if way == TEXTBOOK else ()):
+            pool.submit(os.getpid).result()  # the first task starts the process
         yield lambda function, *others: pool.submit(function, *others).result()
+
+
+@contextmanager
+def _unset(names: Iterable[str]) -> Iterator[None]:
+    """Without these variables of the environment."""
+    kept = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
 
 
 _work: Callable[[], object]
 
 
 def _begin(goal: Goal | None = None, sizes: Sizes | None = None, way: str = OURS, device: str = "cpu") -> None:
-    """The textbook's process is left with the memory management that a program has by default."""
     global _work
     if device != "cpu":  # on the CPU it would slow every operation down for nothing
         torch.set_default_device(device)
-    torch.set_num_threads(1)
     torch.manual_seed(0)
     if way == OURS:
         keep_memory()
@@ -90,7 +110,7 @@ def _begin(goal: Goal | None = None, sizes: Sizes | None = None, way: str = OURS
 
 
 def _seconds() -> float:
-    return seconds(_work)
+    return seconds(_work, at_least=LONG)
 
 
 def _limits() -> Limits:
@@ -142,7 +162,7 @@ def _spending(steps: int) -> list[tuple[str, float]]:
 
 @dataclass(frozen=True)
 class Growth:
-    """Processor seconds of a work for several values of one of its sizes.
+    """Seconds of a work for several values of one of its sizes.
 
     ``order`` is the exponent that the algorithm itself has in that size, at most.
     """
