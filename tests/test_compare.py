@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -146,8 +147,9 @@ def test_what_does_not_compare_is_refused() -> None:
     assert str(caught.value) == message
 
 
-def run(name: str, evaluation: Scores, seed: int, generator: str = "lstm") -> None:
-    folder = RunFolder.create(Path(name), name, make_config(generator, "conv", seed=seed).to_toml())
+def run(name: str, evaluation: Scores, seed: int, generator: str = "lstm", **settings: Any) -> None:
+    config = make_config(generator, "conv", seed=seed, **settings)
+    folder = RunFolder.create(Path(name), name, config.to_toml())
     evaluation.write(folder.evaluation)
 
 
@@ -172,6 +174,16 @@ def test_runs_that_differ_in_their_seed_are_one_method(ganlm: Ganlm) -> None:
         "lstm against conv by autoregressive is ahead of transformer against conv by autoregressive by 0.110 BLEU-4, "
         "more than the spread over seeds (0.014)"
     )
+
+
+def test_methods_of_one_title_are_told_apart_by_where_their_runs_are(ganlm: Ganlm) -> None:
+    """The folders have one name, which alone would make one method of two."""
+    run("x/run", scores(STEEP), 0)
+    run("y/run", scores(above(STEEP, -0.1)), 0, steps=7)
+    code, out, err = ganlm("compare", "x/run", "y/run", "--json")
+    assert code == 0, err
+    title = "lstm against conv by autoregressive"
+    assert [one["title"] for one in json.loads(out)["standings"]] == [f"{title} (x/run)", f"{title} (y/run)"]
 
 
 def test_means_are_over_the_seeds_of_a_method_at_each_temperature() -> None:

@@ -63,7 +63,7 @@ def group(runs: Sequence[Path]) -> dict[str, list[RunFolder]]:
         configs[key] = config
     titles = [_title(config) for config in configs.values()]
     return {
-        title if titles.count(title) == 1 else f"{title} ({', '.join(each.path.name for each in members)})": members
+        title if titles.count(title) == 1 else f"{title} ({', '.join(str(each.path) for each in members)})": members
         for title, members in zip(titles, found.values(), strict=True)
     }
 
