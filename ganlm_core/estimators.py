@@ -22,6 +22,7 @@ from ganlm_core.protocol import (
     Estimator,
     Generator,
     Sequences,
+    mask_of,
     per_sequence,
 )
 from ganlm_core.standard import (
@@ -235,7 +236,7 @@ class Rollout(_ScoreFunction):
         while left > 0:
             count = min(per_chunk, left)
             completed = sampling.rollouts(generator, noise, drawn.tokens, count).flatten(0, 2)
-            mask = sampling.mask_of(completed)
+            mask = mask_of(completed)
             reward = -per_sequence(cost(completed, mask), mask)
             total[:-1] += reward.view(length - 1, count, rows).sum(dim=1)
             left -= count

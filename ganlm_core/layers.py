@@ -4,8 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlm_core.protocol import UNK, AutoregressiveGenerator, State, shift
-from ganlm_core.sampling import LARGE
+from ganlm_core.protocol import LARGE, UNK, AutoregressiveGenerator, State, shift
 
 
 class TokenEmbedding(nn.Embedding):

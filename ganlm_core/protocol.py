@@ -27,6 +27,10 @@ from torch.utils._pytree import tree_map
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")
 
+LARGE = 1024
+"""Words from which on a vocabulary is large: faster ways are taken that round otherwise. Below, what a seed draws is on
+record to the last bit, and a draw costs little."""
+
 State = Any
 """What an autoregressive generator carries: a tensor, batch first, a number that holds for the whole batch, or a tuple,
 list or dict of states."""

@@ -17,7 +17,7 @@ from ganlm_core.evaluation import Judge, nll_bound, round_values
 from ganlm_core.metrics import Conditions, Likelihood, Metric, Subject
 from ganlm_core.metrics.basic import Copies, Distinct, HeldOutLikelihood, Validity
 from ganlm_core.protocol import EOS, Generator, Shape, mask_of
-from ganlm_core.sampling import PLAIN, Policy
+from ganlm_core.sampling import PLAIN, Policy, likelihood
 from ganlm_core.standard import PenaltyOptions
 from ganlm_core.tokenizer import Tokenizer
 
@@ -134,7 +134,7 @@ def test_each_sequence_keeps_its_noise_however_many_are_scored_at_once(
 ) -> None:
     generator, (tokens, _) = noisy(2), every_sequence()
     whole = nll_bound(generator, tokens, seed=0)
-    monkeypatch.setattr(sampling, "LOGITS", logits)
+    monkeypatch.setattr(likelihood, "LOGITS", logits)
     assert nll_bound(generator, tokens, seed=0) == pytest.approx(whole, rel=1e-6)
 
 

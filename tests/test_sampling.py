@@ -11,6 +11,7 @@ from ganlm_core.errors import UsageError
 from ganlm_core.protocol import (
     BOS,
     EOS,
+    LARGE,
     PAD,
     AutoregressiveGenerator,
     Generator,
@@ -19,7 +20,7 @@ from ganlm_core.protocol import (
     State,
     mask_of,
 )
-from ganlm_core.sampling import PLAIN, Policy
+from ganlm_core.sampling import PLAIN, Policy, drawing, relaxation, sentences
 
 from .tiny import SHAPE, TinyGenerator, TinyOneShot, chi_square, count, every_sequence, likelihoods
 
@@ -54,7 +55,8 @@ def exact(generator: Generator, policy: Policy = PLAIN, noise: Tensor = NOISE) -
 @pytest.fixture(params=[False, True], ids=["rows leave", "rows stay"])
 def whether_rows_stay(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Both ways through a batch: where values are at hand, what has ended leaves it; elsewhere nobody looks."""
-    monkeypatch.setattr(sampling, "asynchronous", lambda device: request.param)
+    for module in (drawing, sentences):
+        monkeypatch.setattr(module, "asynchronous", lambda device: request.param)
     return bool(request.param)
 
 
@@ -117,7 +119,7 @@ def test_the_search_in_blocks_draws_what_the_search_of_all_words_does(
     """From the same random numbers, but for words at whose edges the number falls, for sums are rounded otherwise."""
     logits = 3 * torch.randn(500, 3000, generator=torch.Generator().manual_seed(0))
     blocks, block_log_probs = sampling.draw(logits, policy, torch.Generator().manual_seed(1), samples=2)
-    monkeypatch.setattr(sampling, "LARGE", 10_000)
+    monkeypatch.setattr(drawing, "LARGE", 10_000)
     plain, log_probs = sampling.draw(logits, policy, torch.Generator().manual_seed(1), samples=2)
     assert (blocks == plain).float().mean() > 0.995
     same = blocks == plain
@@ -506,7 +508,7 @@ def test_rollouts_in_parts_are_those_of_the_whole_batch(monkeypatch: pytest.Monk
     assert isinstance(generator, AutoregressiveGenerator)
     tokens, found = torch.tensor([[3, 4, 5], [5, 3, EOS], [4, EOS, PAD], [4, 4, 4]]), []
     for rows in (1000, 3):
-        monkeypatch.setattr(sampling, "LOGITS", rows * SHAPE.vocabulary)
+        monkeypatch.setattr(drawing, "LOGITS", rows * SHAPE.vocabulary)
         torch.manual_seed(0)
         found.append(sampling.rollouts(generator, noise, tokens, 50))
     assert found[0].equal(found[1])
@@ -544,7 +546,8 @@ def test_nobody_looks_at_what_was_drawn_where_looking_waits_for_the_device(wheth
 @pytest.mark.parametrize("words", [SHAPE.vocabulary, 1024, 1500])
 def test_what_is_drawn_from_nonsense_is_a_word_all_the_same(words: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nobody looks, the next phase may draw from logits that are not finite; a number too large ends CUDA."""
-    monkeypatch.setattr(sampling, "asynchronous", lambda device: True)
+    for module in (drawing, sentences):
+        monkeypatch.setattr(module, "asynchronous", lambda device: True)
     generator, noise = TinyGenerator(Shape(words, 3, SHAPE.noise)), torch.randn(20, SHAPE.noise)
     for nonsense in (torch.nan, torch.inf, -torch.inf):
         generator.prior.fill_(nonsense)
@@ -555,13 +558,13 @@ def test_what_is_drawn_from_nonsense_is_a_word_all_the_same(words: int, monkeypa
         assert relaxed.sequence.shape == (20, 3, words)
 
 
-@pytest.mark.parametrize("words", [sampling.LARGE, sampling.LARGE + 1, 5000])
+@pytest.mark.parametrize("words", [LARGE, LARGE + 1, 5000])
 def test_the_likeliest_word_of_a_large_vocabulary_is_the_first_of_the_highest(words: int) -> None:
     torch.manual_seed(0)
     few = torch.randint(20, (40, 3, words)).float()  # with many equal ones
     every = torch.eye(words)
     for soft in (few, every, torch.rand(40, words)):
-        assert torch.equal(sampling._likeliest(soft), soft.argmax(dim=-1))
+        assert torch.equal(relaxation._likeliest(soft), soft.argmax(dim=-1))
 
 
 def test_map_state_reaches_every_tensor_and_keeps_the_containers() -> None:

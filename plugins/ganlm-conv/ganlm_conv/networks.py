@@ -12,8 +12,7 @@ from ganlm_core.layers import (
     max_over_time,
     output_layer,
 )
-from ganlm_core.protocol import Discriminator, Generator, Shape
-from ganlm_core.sampling import LARGE
+from ganlm_core.protocol import LARGE, Discriminator, Generator, Shape
 
 
 class ResidualBlock(nn.Module):

@@ -15,8 +15,7 @@ from ganlm_conv.options import CausalConvOptions, ConvDiscriminatorOptions, Conv
 from torch.nn import functional as F
 
 from ganlm_core.errors import OptionError
-from ganlm_core.protocol import Shape
-from ganlm_core.sampling import LARGE
+from ganlm_core.protocol import LARGE, Shape
 from ganlm_core.testing import Case, parametrize_with_checks
 
 ONE_SHOT, CAUSAL, DISCRIMINATOR = ganlm_components()

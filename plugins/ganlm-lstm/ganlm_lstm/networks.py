@@ -9,8 +9,7 @@ from ganlm_core.layers import (
     max_over_time,
     output_layer,
 )
-from ganlm_core.protocol import Discriminator, Shape
-from ganlm_core.sampling import LARGE
+from ganlm_core.protocol import LARGE, Discriminator, Shape
 from ganlm_lstm.options import LSTMDiscriminatorOptions, LSTMGeneratorOptions
 
 LSTMState = tuple[Tensor, Tensor]

@@ -9,8 +9,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ganlm_core.errors import OptionError
-from ganlm_core.protocol import Shape, mask_of, shift
-from ganlm_core.sampling import LARGE
+from ganlm_core.protocol import LARGE, Shape, mask_of, shift
 from ganlm_core.testing import Case, parametrize_with_checks
 
 GENERATOR, DISCRIMINATOR = ganlm_components()

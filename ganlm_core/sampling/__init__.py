@@ -1,0 +1,27 @@
+"""Drawing token sequences from a generator: one way for every generator, with a policy; relaxed samples; rollouts.
+
+``<pad>`` and ``<bos>`` are never drawn: they have probability zero under every generator, here and in every
+likelihood. After ``<eos>`` a sequence is padded, and the padding has log-probability zero.
+"""
+
+from ganlm_core.sampling.drawing import PLAIN, Policy, draw, log_probabilities
+from ganlm_core.sampling.likelihood import log_likelihood, log_marginal, log_marginals, of_tokens
+from ganlm_core.sampling.relaxation import relaxed_sample
+from ganlm_core.sampling.sentences import Sample, map_state, rollouts, sample, select_rows
+
+__all__ = [
+    "PLAIN",
+    "Policy",
+    "Sample",
+    "draw",
+    "log_likelihood",
+    "log_marginal",
+    "log_marginals",
+    "log_probabilities",
+    "map_state",
+    "of_tokens",
+    "relaxed_sample",
+    "rollouts",
+    "sample",
+    "select_rows",
+]

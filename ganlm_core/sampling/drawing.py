@@ -1,0 +1,134 @@
+"""Words from logits: the policy, the distribution under it, and the search for a word."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ganlm_core.devices import asynchronous
+from ganlm_core.protocol import BOS, LARGE
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How tokens are drawn from logits: temperature, then the ``top_k`` likeliest, then the ``top_p`` nucleus.
+
+    ``top_k = 0`` and ``top_p = 1`` leave the distribution whole. Nucleus: Holtzman et al. 2020, section 3.1.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+
+PLAIN = Policy()
+
+BLOCK = 128
+"""Words in a block: about the square root of ten thousand words, so that blocks and words in them are equally few."""
+
+LOG2_E = math.log2(math.e)
+
+BELOW_ONE = 1 - 2**-23
+"""The product of this and any number is less than the number, in float32 too."""
+
+LOGITS = 2**22
+"""Logits that a likelihood computes at once. The system takes back an allocation of more than 32 MB as soon as it is
+freed and clears it for the next one, which doubles the time of a likelihood over thousands of words."""
+
+CACHED = 2**20
+"""Logits of a large vocabulary that each core of a CPU draws from at once: its cache has room for them."""
+
+
+def log_probabilities(logits: Tensor, policy: Policy = PLAIN) -> Tensor:
+    """Logits (..., V) to normalised log-probabilities (..., V) in float32 under the policy."""
+    return _under(policy, logits).log_softmax(dim=-1)
+
+
+def _under(policy: Policy, logits: Tensor) -> Tensor:
+    """Logits (..., V) as the policy leaves them, in float32."""
+    logits = without_specials(logits.float())
+    if policy.temperature != 1.0:
+        logits = logits / policy.temperature
+    if 0 < policy.top_k < logits.shape[-1]:
+        threshold = logits.topk(policy.top_k, dim=-1).values[..., -1:]
+        logits = logits.masked_fill(logits < threshold, float("-inf"))
+    if policy.top_p < 1.0:
+        logits = _nucleus(logits, policy.top_p)
+    return logits
+
+
+def without_specials(logits: Tensor) -> Tensor:
+    """Logits (..., V), those of the words that are never drawn at minus infinity."""
+    blocked = torch.zeros(logits.shape[-1], dtype=logits.dtype, device=logits.device)
+    blocked[: BOS + 1] = float("-inf")
+    return logits + blocked
+
+
+def _nucleus(logits: Tensor, top_p: float) -> Tensor:
+    ordered, order = logits.sort(dim=-1, descending=True)
+    probabilities = ordered.softmax(dim=-1)
+    outside = probabilities.cumsum(dim=-1) - probabilities >= top_p
+    return logits.masked_fill(outside.scatter(-1, order, outside), float("-inf"))
+
+
+@torch.no_grad()
+def draw(
+    logits: Tensor, policy: Policy = PLAIN, rng: torch.Generator | None = None, samples: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Ids (samples, ...) for each row of logits (..., V), and the log-probability of each.
+
+    By inverse-CDF search with one uniform number for each id.
+    """
+    uniform = torch.rand((samples, *logits.shape[:-1]), generator=rng, device=logits.device).movedim(0, -1)
+    if logits.shape[-1] < LARGE:
+        distribution = log_probabilities(logits, policy)
+        cumulative = distribution.exp().cumsum(dim=-1)
+        ids = _search(cumulative, uniform * cumulative[..., -1:])
+        log_probs = distribution.gather(-1, ids)
+    else:
+        rows = rows_at_once(logits.shape[-1], logits.device)
+        parts = zip(*(each.reshape(-1, each.shape[-1]).split(rows) for each in (logits, uniform)), strict=True)
+        found = [_search_blocks(policy, *part) for part in parts]
+        ids, log_probs = (torch.cat(each).view(uniform.shape) for each in zip(*found, strict=True))
+    return ids.movedim(-1, 0), log_probs.movedim(-1, 0)
+
+
+def _search(cumulative: Tensor, weight: Tensor) -> Tensor:
+    """The words in whose shares of the cumulative weights (..., V) the weights (..., samples) fall."""
+    # One that was rounded up to the whole would fall behind the last word that has any weight.
+    weight = torch.minimum(weight, cumulative[..., -1:] * BELOW_ONE)
+    # NaN, which nobody may have looked at yet, falls behind all words; on CUDA that would end the process.
+    return torch.searchsorted(cumulative, weight.contiguous(), right=True).clamp_(max=cumulative.shape[-1] - 1)
+
+
+def rows_at_once(vocabulary: int, device: torch.device) -> int:
+    """How many rows of logits (..., V) are best worked on at once."""
+    fits_cache = vocabulary >= LARGE and not asynchronous(device)
+    return max(1, (CACHED * torch.get_num_threads() if fits_cache else LOGITS) // vocabulary)
+
+
+def _search_blocks(policy: Policy, logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """The same search from logits (R, V): for the block of words by their sums, then in that block alone.
+
+    Only maximum, exponential and sum see all words; exp2 takes half the time of exp. Without a policy the special words
+    are hidden here, which saves a pass. Gives ids and log-probabilities.
+    """
+    logits = logits.float() if policy == PLAIN else _under(policy, logits)
+    rows, words = logits.shape
+    count = -(-words // BLOCK)
+    highest = logits[:, BOS + 1 :].amax(dim=-1, keepdim=True)
+    weights = logits.new_empty(rows, count * BLOCK)
+    exponents = torch.add(-LOG2_E * highest, logits, alpha=LOG2_E, out=weights[:, :words])
+    torch.exp2(exponents, out=exponents)
+    weights[:, : BOS + 1] = weights[:, words:] = 0
+    cumulative = logits.new_zeros(rows, 1 + count)  # what lies before each block, and the whole
+    torch.cumsum(weights.view(rows, count, BLOCK).sum(dim=-1), dim=-1, out=cumulative[:, 1:])
+    total = cumulative[:, -1:]
+    weight = uniform * total
+    block = _search(cumulative, weight).sub_(1)  # the first of them is zero
+    weight = weight - cumulative.gather(-1, block)
+    first = torch.arange(0, rows * count, count, device=logits.device).unsqueeze(-1)
+    within = weights.view(-1, BLOCK).index_select(0, (first + block).flatten()).cumsum(dim=-1)
+    ids = _search(within, weight.reshape(-1, 1)).view(block.shape).add_(block, alpha=BLOCK).clamp_(max=words - 1)
+    return ids, logits.gather(-1, ids) - highest - total.log()

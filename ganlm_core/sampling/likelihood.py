@@ -1,0 +1,54 @@
+"""How likely sentences are under a generator."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ganlm_core.protocol import EOS, Generator
+from ganlm_core.sampling.drawing import LOGITS, PLAIN, Policy, log_probabilities
+
+
+def log_likelihood(generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor, policy: Policy = PLAIN) -> Tensor:
+    """log p(token | noise, tokens before it) of ids (N, T) as (N, T), zero where the mask is false. Differentiable.
+
+    N may be any multiple of the B rows of noise, of which row i belongs to row i % B. p is the distribution that is
+    drawn from under the policy.
+    """
+    if generator.autoregressive:
+        noise = noise.repeat(len(tokens) // len(noise), 1)
+    return of_tokens(log_probabilities(generator(noise, tokens), policy), tokens, mask)
+
+
+def log_marginal(generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor, policy: Policy = PLAIN) -> Tensor:
+    """As :func:`log_marginals` under one policy: (B,)."""
+    return log_marginals(generator, noise, tokens, mask, [policy])[0]
+
+
+@torch.no_grad()
+def log_marginals(
+    generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor, policies: Sequence[Policy]
+) -> Tensor:
+    """log of the mean of p(tokens | noise) over K draws of the noise (K, B, Z), for ids (B, T): (policies, B).
+
+    Exact for generators without noise. Otherwise by Jensen's inequality too low on average as log p(tokens), the less
+    so the larger K (Burda et al. 2016, theorem 1, with the prior as the proposal).
+    """
+    lengths = mask.sum(dim=1)
+    scores = torch.empty(len(policies), *noise.shape[:2], device=tokens.device)
+    rows = max(1, LOGITS // (tokens.shape[1] * generator.shape.vocabulary))
+    for part in lengths.argsort().split(rows):  # by length, so that little padding is scored
+        upto = slice(int(lengths[part].max()))
+        for k, each in enumerate(noise):
+            logits = generator(each[part], tokens[part, upto])
+            for place, policy in enumerate(policies):
+                found = of_tokens(log_probabilities(logits, policy), tokens[part, upto], mask[part, upto])
+                scores[place, k, part] = found.sum(dim=1)
+    return scores.logsumexp(dim=1) - math.log(len(noise))
+
+
+def of_tokens(distribution: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+    """What log-probabilities (B, T, V) say of ids (N, T), rows i of i % B: (N, T), zero where the mask is false."""
+    ids = tokens.masked_fill(~mask, EOS).unflatten(0, (-1, len(distribution))).movedim(0, -1)
+    return torch.where(mask, distribution.gather(-1, ids).movedim(-1, 0).flatten(0, 1), 0.0)

@@ -1,0 +1,188 @@
+"""Sentences from a generator, and the completions of their prefixes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ganlm_core.devices import asynchronous
+from ganlm_core.errors import UsageError
+from ganlm_core.protocol import BOS, EOS, LARGE, PAD, AutoregressiveGenerator, Generator, State, mask_of
+from ganlm_core.sampling.drawing import LOGITS, PLAIN, Policy, draw, rows_at_once
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Drawn ids (B, T), their mask, and the log-probability of each under the policy.
+
+    That of the padding and of a prompt, which nobody drew, is zero.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    log_probs: Tensor
+
+
+@torch.no_grad()
+def sample(
+    generator: Generator,
+    noise: Tensor,
+    policy: Policy = PLAIN,
+    rng: torch.Generator | None = None,
+    prompt: Tensor | None = None,
+    samples: int = 1,
+) -> Sample:
+    """Draw ``samples`` sequences for each row of noise (B, Z). Without ``rng`` the global random state is used.
+
+    Row i of all of them belongs to row i % B of the noise. They begin with the ids of ``prompt``, (P,) for all of them
+    or one row for each, and the rest is drawn from what the generator makes of these; a row whose prompt has ``<eos>``
+    is finished. Raises UsageError for a prompt that leaves nothing to draw, and for a generator that is not
+    autoregressive.
+    """
+    repeated = noise.repeat(samples, 1)
+    forced = _forced(generator, repeated, prompt)
+    if isinstance(generator, AutoregressiveGenerator):
+        tokens, log_probs = _one_by_one(generator, repeated, policy, rng, forced)
+    else:
+        tokens, log_probs = _all_at_once(generator, noise, policy, rng, samples)
+    mask = mask_of(tokens)
+    return Sample(tokens.masked_fill(~mask, PAD), mask, log_probs.masked_fill(~mask, 0.0))
+
+
+def _all_at_once(
+    generator: Generator, noise: Tensor, policy: Policy, rng: torch.Generator | None, samples: int
+) -> tuple[Tensor, Tensor]:
+    """Tokens and the log-probability of each, (samples * B, T); part of the batch at a time for a large vocabulary."""
+    shape, rows = generator.shape, len(noise)
+    if shape.vocabulary >= LARGE:
+        rows = max(1, LOGITS // (shape.vocabulary * shape.length))
+    drawn = [draw(generator(part), policy, rng, samples) for part in noise.split(rows)]
+    tokens, log_probs = (torch.cat(parts, dim=1).flatten(0, 1) for parts in zip(*drawn, strict=True))
+    return tokens, log_probs
+
+
+def _one_by_one(
+    generator: AutoregressiveGenerator,
+    noise: Tensor,
+    policy: Policy,
+    rng: torch.Generator | None,
+    forced: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Tokens and the log-probability of each, (B, T), from the logits (B', V) of the rows that have not ended.
+
+    Half of the positions of a batch and more are often behind an ``<eos>``, and a large vocabulary makes each dear.
+    What stands behind an ``<eos>`` means nothing.
+    """
+    tokens = F.pad(forced, (0, generator.shape.length - forced.shape[1]), value=PAD)
+    log_probs = torch.zeros(tokens.shape, device=noise.device)
+    state, last = generator.start(noise), torch.full((noise.shape[0],), BOS, device=noise.device)
+    for column in forced.unbind(dim=1):
+        _, state = generator.step(last, state)
+        last = column
+    rows = torch.arange(len(noise), device=noise.device)
+    going_on = _going_on((forced == EOS).any(dim=1))
+    for position in range(forced.shape[1], generator.shape.length):
+        if len(going_on) < len(rows):
+            rows, last, state = rows[going_on], last[going_on], select_rows(state, going_on)
+        if len(rows) == 0:
+            break
+        logits, state = generator.step(last, state)
+        (last,), (found,) = draw(logits, policy, rng)
+        tokens[:, position].scatter_(0, rows, last)
+        log_probs[:, position].scatter_(0, rows, found)
+        going_on = _going_on(last == EOS)
+    return tokens, log_probs
+
+
+def _going_on(ended: Tensor) -> Tensor:
+    """The numbers of the rows that have not ended; of all (B,) where looking would wait for the device."""
+    if asynchronous(ended.device):
+        return torch.arange(len(ended), device=ended.device)
+    return (~ended).nonzero().squeeze(1)
+
+
+def _forced(generator: Generator, noise: Tensor, prompt: Tensor | None) -> Tensor:
+    """The prompt for every row: ids (B, P), with P = 0 for none."""
+    if prompt is None or prompt.shape[-1] == 0:
+        return torch.empty(len(noise), 0, dtype=torch.int64, device=noise.device)
+    if not generator.autoregressive:
+        raise UsageError(
+            "this generator writes all positions at once, so it cannot go on from a prompt; "
+            "an autoregressive one, which writes word by word, can"
+        )
+    if prompt.shape[-1] >= generator.shape.length:
+        raise UsageError(
+            f"the prompt has {prompt.shape[-1]} tokens, and a sequence of this generator has {generator.shape.length} "
+            "at most; give a shorter one"
+        )
+    return prompt.to(noise.device).expand(len(noise), -1)
+
+
+@torch.no_grad()
+def rollouts(generator: AutoregressiveGenerator, noise: Tensor, tokens: Tensor, samples: int) -> Tensor:
+    """Monte Carlo completions of every prefix (Yu et al. 2017, eq. 4): ids (B, T) to ids (T - 1, samples, B, T).
+
+    Entry [t] keeps ``tokens[:, :t + 1]`` and draws the rest. All of them ride in one batch behind the sequences
+    themselves: each starts from the state that its prefix reached, so no prefix is run twice, and leaves at ``<eos>``.
+    """
+    rows, length = tokens.shape
+    device = tokens.device
+    kept = torch.ones(length - 1, length, dtype=torch.bool, device=device).tril()
+    completed = torch.where(kept[:, None, None], tokens, PAD).repeat(1, samples, 1, 1)
+    entries = completed.view(-1, length)
+    prefixes = torch.arange(rows, device=device)  # the rows of tokens that have not ended
+    open_entries = prefixes[:0]  # the rows of entries that have not ended
+    state, last = generator.start(noise), torch.full_like(tokens[:, 0], BOS)
+    for position in range(length):
+        drawn, state = _next_words(generator, last, state, len(prefixes))
+        entries[open_entries, position] = drawn
+        last = torch.cat([tokens[prefixes, position], drawn])
+        going_prefixes, going_entries = map(_going_on, (last == EOS).tensor_split([len(prefixes)]))
+        if position == length - 1 or len(going_prefixes) + len(going_entries) == 0:
+            break
+        batch = torch.cat([going_prefixes, len(prefixes) + going_entries, going_prefixes.repeat(samples)])
+        prefixes = prefixes[going_prefixes]
+        first = (position * samples + torch.arange(samples, device=device)) * rows
+        open_entries = torch.cat([open_entries[going_entries], (first[:, None] + prefixes).flatten()])
+        state, last = select_rows(state, batch), last[batch]
+    return completed.masked_fill_(~mask_of(completed.flatten(0, 2)).view(completed.shape), PAD)
+
+
+def _next_words(generator: AutoregressiveGenerator, last: Tensor, state: State, given: int) -> tuple[Tensor, State]:
+    """What comes after the last words (B,), drawn for all rows but the ``given`` first; and the state after these.
+
+    For thousands of words, parts of the batch cost half as much as the whole.
+    """
+    rows = rows_at_once(generator.shape.vocabulary, last.device)
+    drawn, states = [], []
+    for first in range(0, len(last), rows):
+        part = slice(first, first + rows)
+        logits, after = generator.step(last[part], map_state(lambda each: each[part], state))  # noqa: B023
+        (words,), _ = draw(logits[max(0, given - first) :])
+        drawn.append(words)
+        states.append(after)
+    return torch.cat(drawn), states[0] if len(states) == 1 else map_state(lambda *parts: torch.cat(parts), *states)
+
+
+def select_rows(state: State, rows: Tensor) -> State:
+    """The state of these rows of the batch, in this order, or of those where a mask is true."""
+    return map_state(lambda part: part[rows], state)
+
+
+def map_state(function: Callable[..., Tensor], *states: State) -> State:
+    """The state with ``function`` applied to each of its tensors, or to those of several states in the same place.
+
+    Numbers stay as they are in the first.
+    """
+    state = states[0]
+    if isinstance(state, int):
+        return state
+    if isinstance(state, Tensor):
+        return function(*states)
+    if isinstance(state, dict):
+        return {key: map_state(function, *(each[key] for each in states)) for key in state}
+    if isinstance(state, tuple | list):
+        return type(state)(map_state(function, *parts) for parts in zip(*states, strict=True))
+    raise TypeError(f"a state holds tensors and ints in tuples, lists and dicts; this one has {type(state).__name__}")
