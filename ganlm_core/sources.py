@@ -47,9 +47,12 @@ def open_sources(host: Host, names: Sequence[str], baselines: Sequence[str] = ()
     A run that was trained by maximum likelihood before its adversarial training is its own baseline, if no other is
     named. Raises DataError, and as :func:`ganlm_core.bundle.load`.
     """
-    sources = [_open(host, name, "model", device) for name in names]
+    titles = _titles([*names, *baselines])
+    kinds = ["model"] * len(names) + ["baseline"] * len(baselines)
+    opened = zip([*names, *baselines], titles, kinds, strict=True)
+    sources = [_open(host, name, title, kind, device) for name, title, kind in opened]
     if baselines:
-        return sources + [_open(host, name, "baseline", device) for name in baselines]
+        return sources
     for name, source in zip(names, list(sources), strict=True):
         before = RunFolder(Path(name)).before
         if before.is_dir():
@@ -57,9 +60,16 @@ def open_sources(host: Host, names: Sequence[str], baselines: Sequence[str] = ()
     return sources
 
 
-def _open(host: Host, name: str, kind: str, device: str) -> Source:
+def _titles(names: Sequence[str]) -> list[str]:
+    """The last part of each path; all of the path where two share that, and numbered where it is given again."""
+    last = [Path(name).name or Path(name).resolve().name for name in names]
+    found = [short if last.count(short) == 1 else name for short, name in zip(last, names, strict=True)]
+    again = [found[:place].count(title) for place, title in enumerate(found)]
+    return [f"{title} ({times + 1})" if times else title for title, times in zip(found, again, strict=True)]
+
+
+def _open(host: Host, name: str, title: str, kind: str, device: str) -> Source:
     path = Path(name)
-    title = path.name or path.resolve().name
     if path.is_file():
         return Source("samples" if kind == "model" else kind, title, texts=read_sentences(name)[0])
     if not path.exists() and ":" not in name:
@@ -83,10 +93,10 @@ def real_text(host: Host, sources: Sequence[Source], data: str = "", test: str =
 
 
 def _trained_on(host: Host, sources: Sequence[Source]) -> Corpus:
-    chosen = {each.title: each.model.config.components["corpus"] for each in sources if each.model is not None}
+    chosen = [(each.title, each.model.config.components["corpus"]) for each in sources if each.model is not None]
     if not chosen:
         raise UsageError("samples are scored beside real text; name the text of their training with --data FILE")
-    (first, corpus), *others = chosen.items()
+    (first, corpus), *others = chosen
     for other, found in others:
         if (found.name, found.options) != (corpus.name, corpus.options):
             raise UsageError(f"{first} and {other} were trained on different text; name one for both with --data FILE")
@@ -117,10 +127,8 @@ def warnings(sources: Sequence[Source], corpus: Corpus, n: int) -> Iterator[str]
         if source.texts:
             yield from _unknown_words(source, corpus)
             yield from _tokenised_differently(source.title, source.texts, corpus.train)
-    sizes = {"the training part": len(corpus.train), "the test part": len(corpus.test)} | {
-        each.title: len(each.texts) for each in sources if each.texts
-    }
-    for title, size in sizes.items():
+    sizes = [("the training part", len(corpus.train)), ("the test part", len(corpus.test))]
+    for title, size in [*sizes, *((each.title, len(each.texts)) for each in sources if each.texts)]:
         if size < n:
             yield (
                 f"{title} has {size:,} sentences and other rows have {n:,}, so their diversity does not compare; "

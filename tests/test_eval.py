@@ -129,6 +129,29 @@ def test_models_of_different_text_need_one_named_for_both(ganlm: Ganlm, run: Pat
     assert ganlm("eval", run, other) == (2, "", f"ganlm: error: {message}\n")
 
 
+def test_folders_of_one_name_are_told_apart_by_their_paths(ganlm: Ganlm, run: Path) -> None:
+    """Keyed by the last part of the path, one run would hide from the other that its text is different."""
+    config = tiny_config("ngram-mlp", "mlp", steps=1, corpus_options={"size": 200})
+    other = execute(config, out=Path("other/small")).path
+    message = f"{run} and other/small were trained on different text; name one for both with --data FILE"
+    assert ganlm("eval", run, other) == (2, "", f"ganlm: error: {message}\n")
+    found = rows(ganlm, run, other, run, "--data", "grammar", "--metrics", "distinct", "--temperatures", "1")
+    titles = [str(run), "other/small", f"{run} (2)", f"{run} before", f"{run} (2) before"]
+    assert list(found)[:5] == [f"{title} 1.0" for title in titles]
+
+
+def test_files_of_one_name_are_each_warned_of(ganlm: Ganlm, files: list[str]) -> None:
+    for folder in ("a", "b"):
+        Path(folder).mkdir()
+    few = [write("a/samples.txt", TEST[:1]), write("b/samples.txt", TEST[:2])]
+    assert notes(ganlm, *few, *files, "-n", 4)[-2:] == [
+        "a/samples.txt has 1 sentences and other rows have 4, so their diversity does not compare; "
+        "-n 1 makes them equal",
+        "b/samples.txt has 2 sentences and other rows have 4, so their diversity does not compare; "
+        "-n 2 makes them equal",
+    ]
+
+
 def test_text_that_is_gone_is_asked_for(ganlm: Ganlm) -> None:
     write("gone.txt", [f"{text} {number}" for text in REAL for number in range(10)])
     path = execute(tiny_config("ngram-mlp", "mlp", steps=1, data="gone.txt", corpus_options={}), out=Path("run")).path
