@@ -411,6 +411,32 @@ def test_a_run_is_resumed_with_its_own_configuration_or_not_at_all(ganlm: Ganlm,
     )
 
 
+@pytest.mark.parametrize("state", ["finished", "interrupted"])
+def test_the_matrix_takes_no_run_of_other_options_for_the_one_asked_for(
+    ganlm: Ganlm, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """Nor one of options for the defaults; and it says so before it trains anything."""
+    started: list[object] = []
+    monkeypatch.setattr("ganlm_core.cli.sweep.subprocess.run", started.append)
+    run = Path("runs/lstm-conv")
+    run.mkdir(parents=True)
+    chosen = ["--gen", "lstm", "--disc", "conv", "--steps", 4]
+    (run / "config.toml").write_text(ganlm("run", *chosen, "--print-config")[1])
+    if state == "finished":
+        (run / "bundle").mkdir()
+    command = ["matrix", "--gens", "mlp,lstm", "--discs", "conv", "--out", "runs"]
+    for options, changes in (
+        (["--steps", 9, "--seed", 5], "training.steps: 4 -> 9, training.seed: 0 -> 5"),
+        (["--steps", 4, "--gen.layers", 2], "generator.lstm.layers: 1 -> 2"),
+        ([], "training.steps: 4 -> 3000"),
+    ):
+        assert refused(ganlm, *command, *options) == (
+            f"the run in runs/lstm-conv has another configuration ({changes}); "
+            "choose another --out, or the options that it was started with"
+        )
+    assert started == []
+
+
 def test_every_command_has_a_line_of_help_for_each_option() -> None:
     from ganlm_core.cli import COMMANDS, ganlm
 

@@ -40,7 +40,7 @@ def matrix(
     """Train every generator against every discriminator and print one table.
 
     Options that are not listed below go to every run: --data FILE, --steps N, --seed S. A pair whose run is finished
-    in the folder is not trained again, and one that was interrupted goes on.
+    in the folder is not trained again, and one that was interrupted goes on; one with other options is refused.
     """
     host = current_host()
     pairs = [

@@ -6,7 +6,7 @@ user gave, by flag or by environment, is laid over it.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +182,12 @@ def configure(host: Host, chosen: Mapping[str, Any], options: Layer | None = Non
         layers.append({"recipe": chosen["recipe"]})
     layers.append(options or {})
     return override(host, _saved(host, chosen["resume"]), layers) if chosen["resume"] else resolve(host, layers)
+
+
+def configuration(arguments: Sequence[str]) -> RunConfig:
+    """What ``ganlm run`` with these arguments would train, asked within a command. Raises as it does."""
+    context = run.make_context("run", list(arguments), parent=click.get_current_context())
+    return configure(current_host(), context.params, _given(context))
 
 
 def _saved(host: Host, run: Path) -> RunConfig:

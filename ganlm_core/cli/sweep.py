@@ -11,6 +11,10 @@ from typing import Any
 
 import click
 
+from ganlm_core.cli.context import current_host
+from ganlm_core.cli.run import configuration
+from ganlm_core.config import difference
+from ganlm_core.errors import UsageError
 from ganlm_core.files import read_json
 from ganlm_core.runs import RunFolder
 
@@ -49,13 +53,26 @@ def train_all(
 
     Each has so many ``threads``, on which its bytes depend; or what ``OMP_NUM_THREADS`` says; or its share of the
     cores. A run that is finished in its folder is not trained again, and one that was interrupted goes on. ``before``
-    are arguments that stand before ``run``, as ``--plugin FILE``.
+    are arguments that stand before ``run``, as ``--plugin FILE``. Raises UsageError, before anything is trained, where
+    a folder has a run of another configuration: its numbers would pass for those of the one that was asked for.
     """
+    for run, arguments in runs.items():
+        if run.is_dir():
+            _refuse_another(run, arguments)
     environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs)), **os.environ}
     if threads is not None:
         environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
     with ThreadPoolExecutor(jobs) as pool:
         return list(pool.map(lambda run: _train(run, [*before, "run", "--json"], runs[run], environment), runs))
+
+
+def _refuse_another(run: Path, arguments: Sequence[str]) -> None:
+    changes = difference(RunFolder.open(run).load_config(current_host()), configuration(arguments))
+    if changes:
+        raise UsageError(
+            f"the run in {run} has another configuration ({', '.join(changes)}); "
+            "choose another --out, or the options that it was started with"
+        )
 
 
 def _train(run: Path, command: Sequence[str], arguments: Sequence[str], environment: Mapping[str, str]) -> Trained:
