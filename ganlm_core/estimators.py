@@ -5,6 +5,8 @@ the gradient of the cost through it: low variance, biased. *Score functions* (``
 gradient of log p(x) by what x cost: unbiased for any cost, of high variance, which the baseline lowers. *Importance
 weights* (``importance``) make the generator's own samples likelier by their share of what all of them earned.
 
+The last two leave the generator's dropout out, and relaxations do not. The discriminator's own is on for all of them.
+
 Bias, measured on a three-word vocabulary against the enumerated gradient, is in ``tests/test_estimators.py``.
 """
 
@@ -15,6 +17,7 @@ from torch import Tensor
 
 from ganlm_core import sampling
 from ganlm_core.errors import UsageError
+from ganlm_core.layers import without_dropout
 from ganlm_core.protocol import (
     AutoregressiveGenerator,
     Batch,
@@ -102,6 +105,27 @@ class _DrawsIds(Estimator):
         return Sequences(drawn.tokens, drawn.mask)
 
 
+class _Scored(_DrawsIds):
+    """What estimators share that weigh the gradient of log p(x): the p that is scored is the p that drew.
+
+    With dropout they would be two, since each pass has a mask of its own, and what a mask draws is no sample of another
+    one. So the generator has none here, in what the discriminator is shown neither, as is usual where a language model
+    is a policy (Huang et al. 2024, section 4); what is learned is the generator that is evaluated and saved.
+    """
+
+    def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
+        with without_dropout(generator):
+            return self.weigh(generator, batch, cost)
+
+    @abstractmethod
+    def weigh(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
+        """As :meth:`forward`, of a generator without dropout."""
+
+    def draw(self, generator: Generator, batch: Batch) -> Sequences:
+        with without_dropout(generator):
+            return super().draw(generator, batch)
+
+
 class StraightThrough(_DrawsIds, _Relaxation):
     """One-hot samples forward, the gradient of the Gumbel-softmax backward (Jang et al. 2017, section 2.2). Biased."""
 
@@ -119,7 +143,7 @@ def _log_reward(batch: Batch, reward: Tensor) -> None:
     batch.log("reward_variance", reward.var(correction=0))
 
 
-class _ScoreFunction(_DrawsIds):
+class _ScoreFunction(_Scored):
     """The part of ``reinforce`` and ``rollout`` that turns rewards into a surrogate loss."""
 
     average: Tensor
@@ -173,7 +197,7 @@ class Reinforce(_ScoreFunction):
         self.options = options
         self.per_position_only = options.reward == "position"
 
-    def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
+    def weigh(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
         drawn = sampling.sample(generator, batch.noise, samples=self.samples)
         with torch.no_grad():
             reward = -cost(drawn.tokens, drawn.mask)
@@ -208,7 +232,7 @@ class Rollout(_ScoreFunction):
         super().__init__(options.baseline, options.decay)
         self.options = options
 
-    def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
+    def weigh(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
         if not isinstance(generator, AutoregressiveGenerator):
             raise UsageError(
                 f"rollouts complete prefixes, and {type(generator).__name__} writes all positions at once; "
@@ -259,7 +283,7 @@ def ranked(values: Tensor, mask: Tensor, sharpness: float) -> Tensor:
     return (sharpness * (0.5 - rank / mask.sum(dim=0).clamp(min=1))).sigmoid().masked_fill(~mask, 0)
 
 
-class Importance(_DrawsIds):
+class Importance(_Scored):
     """Maximum likelihood on the generator's own samples, weighted towards a target (Che et al. 2017, Alg. 1).
 
     The weights w are the softmax of -cost over the batch: self-normalised importance weights of the target
@@ -287,7 +311,7 @@ class Importance(_DrawsIds):
         length = batch.tokens.shape[1]
         return batch.tokens[:, : round(self.options.prefix * (1 - batch.progress) * (length - 1))]
 
-    def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
+    def weigh(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
         prompt = self.prompt(batch)
         drawn = sampling.sample(generator, batch.noise, self.policy, prompt=prompt)
         real, (log_p, log_q) = prompt.shape[1], self._log_probs(generator, batch.noise, drawn)

@@ -1,5 +1,8 @@
 """What several architectures are built from. Shape letters as in :mod:`ganlm_core.protocol`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -79,6 +82,26 @@ def max_over_time(states: Tensor, mask: Tensor) -> Tensor:
     """States (B, T, H) to their maximum (B, H) over the mask (B, T); zeros where the mask is empty."""
     hidden = ~mask.unsqueeze(-1)
     return states.masked_fill(hidden, -torch.inf).amax(dim=1).masked_fill(hidden.all(dim=1), 0)
+
+
+@contextmanager
+def without_dropout(network: nn.Module) -> Iterator[None]:
+    """Leaves dropout out of a network, that of torch's own layers, whatever mode it is in.
+
+    The mode stays as it is: in evaluation mode, cuDNN's recurrent layers have no backward pass, and what normalises by
+    its batch would normalise by something else.
+    """
+    parts = list(network.modules())
+    layers = [(part, "training", False) for part in parts if isinstance(part, nn.modules.dropout._DropoutNd)]
+    shares = [(part, "dropout", 0.0) for part in parts if isinstance(part, nn.RNNBase | nn.MultiheadAttention)]
+    before = [(part, name, getattr(part, name)) for part, name, _ in (*layers, *shares)]
+    try:
+        for part, name, value in (*layers, *shares):
+            setattr(part, name, value)
+        yield
+    finally:
+        for part, name, value in before:
+            setattr(part, name, value)
 
 
 class StatefulGenerator(AutoregressiveGenerator):

@@ -7,7 +7,7 @@ from torch import Tensor
 from ganlm_core import sampling
 from ganlm_core.errors import UsageError
 from ganlm_core.estimators import Gumbel, Importance, Reinforce, Rollout, Softmax, StraightThrough, ranked
-from ganlm_core.protocol import EOS, PAD, Batch, Estimator, Generator, mask_of, per_sequence
+from ganlm_core.protocol import EOS, PAD, Batch, Estimator, Generator, State, mask_of, per_sequence
 from ganlm_core.standard import (
     GumbelOptions,
     ImportanceOptions,
@@ -70,6 +70,40 @@ def test_score_functions_are_unbiased(name: str, per_position: bool) -> None:
     found = estimates(UNBIASED[name], generator, discriminator)
     # 48 coordinates, each a standard normal if unbiased: beyond 4.5 with probability 0.0003.
     assert z_scores(found, exact_gradient(generator, discriminator)).abs().max() < 4.5
+
+
+class Dropping(TinyGenerator):
+    """Leaves out a third of its logits, drawn anew for each step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropout = torch.nn.Dropout(1 / 3)
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        logits, state = super().step(tokens, state)
+        return 3 * self.dropout(logits), state
+
+
+@pytest.mark.parametrize("name", ["leave one out", "rollout"])
+def test_score_functions_are_unbiased_for_a_generator_with_dropout(name: str) -> None:
+    """The policy is the generator without dropout. Drawn under one mask and scored under another: |z| of 40."""
+    torch.manual_seed(1)
+    generator, discriminator = Dropping(), TinyDiscriminator()
+    found = estimates(UNBIASED[name], generator, discriminator)
+    assert generator.dropout.training
+    assert z_scores(found, exact_gradient(generator.eval(), discriminator)).abs().max() < 4.5
+
+
+@pytest.mark.parametrize("estimator", [UNBIASED["leave one out"], Importance(ImportanceOptions())])
+def test_the_discriminator_is_shown_what_the_scored_generator_draws(estimator: Estimator) -> None:
+    """It draws one word alone. With dropout, whose zeros are as likely as each other, the others too."""
+    generator, batch = Dropping(), make_batch(rows=64)
+    with torch.no_grad():
+        generator.table.fill_(-9.0)
+        generator.table[:, 4] = 9.0
+        generator.noise.zero_()
+    generator.prior[EOS] = -1e9
+    assert estimator.draw(generator, batch).sequence.eq(4).float().mean() > 0.99
 
 
 def test_a_one_shot_generator_has_an_unbiased_score_function_too() -> None:

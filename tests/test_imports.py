@@ -40,10 +40,10 @@ LEVELS = (
     (
         "tensors",
         "sampling",
+        "layers",
         "losses",
         "penalties",
         "estimators",
-        "layers",
         "corpora",
         "tokenizer",
         "encoding",

@@ -11,6 +11,7 @@ from ganlm_core.layers import (
     hide,
     max_over_time,
     output_layer,
+    without_dropout,
 )
 from ganlm_core.protocol import Shape
 
@@ -83,3 +84,25 @@ def test_a_stateful_generator_says_what_forward_needs() -> None:
     assert str(error.value) == (
         "an autoregressive generator needs the tokens so far; to draw some, use sampling.sample"
     )
+
+
+def test_dropout_is_left_out_of_every_layer_of_torch_that_has_it_and_nothing_else_changes() -> None:
+    lstm = torch.nn.LSTM(2, 2, num_layers=2, dropout=0.5)
+    attention = torch.nn.MultiheadAttention(2, 1, dropout=0.5)
+    dropout, norm = torch.nn.Dropout(0.5), torch.nn.BatchNorm1d(2)
+    network = torch.nn.ModuleList([lstm, attention, dropout, norm])
+    states = torch.randn(5, 5, 2)
+
+    def answers() -> list[torch.Tensor]:
+        return [lstm(states)[0], attention(states, states, states)[0], dropout(states)]
+
+    torch.manual_seed(0)
+    with pytest.raises(KeyboardInterrupt), without_dropout(network):
+        assert all(once.equal(twice) for once, twice in zip(answers(), answers(), strict=True))
+        assert lstm.training and norm.training
+        raise KeyboardInterrupt
+    assert not any(once.equal(twice) for once, twice in zip(answers(), answers(), strict=True))
+    assert network.eval() and not dropout.training
+    with without_dropout(network):
+        pass
+    assert not dropout.training

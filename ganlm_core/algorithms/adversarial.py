@@ -38,7 +38,11 @@ def generator_loss(parts: Parts, batch: Batch) -> Tensor:
 
 
 def generator_cost(parts: Parts, batch: Batch) -> Cost:
-    """What the discriminator makes the generator pay for sequences: each beside a real one of the batch, if paired."""
+    """What the discriminator makes the generator pay for sequences: each beside a real one of the batch, if paired.
+
+    The discriminator is in training mode: its dropout is on while it judges, as it is while it learns. What a sequence
+    costs is then random, and an unbiased estimate is one for the mean of that.
+    """
     rows = batch.tokens.shape[0]
     real = batch.noise.new_zeros(rows)
     if parts.loss.paired:

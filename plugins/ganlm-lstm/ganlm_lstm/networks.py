@@ -68,7 +68,7 @@ class LSTMGenerator(StatefulGenerator):
         return hidden, cell
 
     def step(self, tokens: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
-        learns = torch.is_grad_enabled() or (self.training and self.dropout.p > 0)
+        learns = torch.is_grad_enabled() or (self.dropout.training and self.dropout.p > 0)
         # Cells round otherwise, and what a seed draws from a small vocabulary is on record to the last bit.
         if learns or self.shape.vocabulary < LARGE:
             return super().step(tokens, state)
