@@ -411,6 +411,20 @@ def test_a_run_is_resumed_with_its_own_configuration_or_not_at_all(ganlm: Ganlm,
     )
 
 
+def test_a_resumed_run_stays_where_it_is(ganlm: Ganlm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where new runs go, by the environment, says nothing of an old one."""
+    run = tmp_path / "run"
+    run.mkdir()
+    config = ganlm("run", "--print-config")[1]
+    (run / "config.toml").write_text(config)
+    assert refused(ganlm, "run", "--resume", run, "--out", "other") == (
+        f"--resume {run}: the run goes on in its own folder, not in --out other; "
+        "resume it without --out, or start a new run"
+    )
+    monkeypatch.setenv("GANLM_OUT", "other")
+    assert ganlm("run", "--resume", run, "--print-config") == (0, config, "")
+
+
 @pytest.mark.parametrize("state", ["finished", "interrupted"])
 def test_the_matrix_takes_no_run_of_other_options_for_the_one_asked_for(
     ganlm: Ganlm, monkeypatch: pytest.MonkeyPatch, state: str

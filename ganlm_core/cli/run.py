@@ -150,6 +150,7 @@ def run(
     host = current_host()
     config = configure(host, context.params, _given(context))
     if resume is not None:
+        _refuse_another_place(context, resume)
         _refuse_changes(resume, _saved(host, resume), config)
     if print_config:
         echo_json(config.to_dict()) if as_json else click.echo(config.to_toml(), nl=False)
@@ -195,6 +196,15 @@ def _saved(host: Host, run: Path) -> RunConfig:
     from ganlm_core.runs import RunFolder
 
     return RunFolder.open(run).load_config(host)
+
+
+def _refuse_another_place(context: click.Context, run: Path) -> None:
+    """A flag alone is refused: the environment speaks of new runs."""
+    if context.get_parameter_source("out") is ParameterSource.COMMANDLINE:
+        raise UsageError(
+            f"--resume {run}: the run goes on in its own folder, not in --out {context.params['out']}; "
+            "resume it without --out, or start a new run"
+        )
 
 
 def _refuse_changes(run: Path, saved: RunConfig, config: RunConfig) -> None:
