@@ -150,6 +150,7 @@ class Course:
         self.experiment.batches.drawn, self.experiment.batches.tokens_drawn = extra["batches"]
         self.progress = _Progress(**extra["progress"])
         self.folder.truncate_metrics(self.progress.records)
+        self.folder.remove_samples_after(self.step)
         return found.note
 
     def train(self) -> None:

@@ -163,16 +163,26 @@ class RunFolder:
         kept = self.read_metrics()[:records]
         write_file(self.metrics, "".join(to_json(record) + "\n" for record in kept).encode())
 
+    def remove_samples_after(self, step: int) -> None:
+        """Remove the sentences of later evaluations, the final one among them."""
+        with writing(self.samples):
+            self._samples_at(None).unlink(missing_ok=True)
+            for path in self.samples.glob("step-*.txt"):
+                if path.name > self._samples_at(step).name:
+                    path.unlink()
+
     def last_samples(self) -> list[str]:
         """The sentences of the final evaluation, else of the latest one; none before the first."""
-        final = self.samples / "final.txt"
+        final = self._samples_at(None)
         files = [final] if final.exists() else sorted(self.samples.glob("step-*.txt"))
         return read_text(files[-1]).splitlines() if files else []
 
     def write_samples(self, step: int | None, lines: Sequence[str]) -> None:
         """The sentences of the evaluation at ``step``, or of the final one."""
-        name = "final.txt" if step is None else f"step-{step:08}.txt"
-        write_file(self.samples / name, "".join(line + "\n" for line in lines).encode())
+        write_file(self._samples_at(step), "".join(line + "\n" for line in lines).encode())
+
+    def _samples_at(self, step: int | None) -> Path:
+        return self.samples / ("final.txt" if step is None else f"step-{step:08}.txt")
 
 
 def _make(path: Path) -> Path:

@@ -239,6 +239,7 @@ def test_a_run_that_collapses_again_and_again_ends_where_it_was_good(tmp_path: P
     assert same(weights_of(run), witness.weights[2])
     info = RunFolder(run).info()
     assert (info["weights_step"], info["stopped"]) == (2, "it went wrong again after 3 rollbacks")
+    assert sorted(path.name for path in (run / "samples").iterdir()) == ["final.txt", "step-00000002.txt"]
 
 
 def test_a_loss_that_is_not_finite_is_gone_back_from_too(tmp_path: Path) -> None:
