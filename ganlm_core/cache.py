@@ -26,10 +26,21 @@ def cache() -> Path:
 
 
 def kept(folder: Path, make: Callable[[Path], None], doing: str) -> Path:
-    """``folder``, which ``make`` fills unless that was done before; a damaged one is made again.
+    """``folder`` as of :func:`whole`, its sums written here. A command says that it is ``doing`` what ``make`` does."""
 
-    Of processes that want it at once, one makes it and the others wait. A command says that it is ``doing`` this.
-    Raises WriteError where nothing can be kept, to which an OSError of ``make`` counts, and its other errors.
+    def fill(beside: Path) -> None:
+        _tell(f"{doing}, once: it is kept in {folder}")
+        make(beside)
+        write_sums(beside)
+
+    return whole(folder, fill)
+
+
+def whole(folder: Path, fill: Callable[[Path], None]) -> Path:
+    """``folder``, which ``fill`` makes with its SHA256SUMS unless that was done before; a damaged one is made again.
+
+    Of processes that want it at once, one makes it and the others wait. Raises WriteError where nothing can be kept,
+    to which an OSError of ``fill`` counts, and its other errors.
     """
     if _is_whole(folder):
         return folder
@@ -39,16 +50,15 @@ def kept(folder: Path, make: Callable[[Path], None], doing: str) -> Path:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # a copy is as private as what it is of
         with FileLock(folder.with_name(f"{folder.name}.lock")):
             if not _is_whole(folder):
-                _tell(f"{doing}, once: it is kept in {folder}")
                 with new_folder(folder, replace=True) as beside:
-                    make(beside)
-                    write_sums(beside)
+                    fill(beside)
     return folder
 
 
 def _is_whole(folder: Path) -> bool:
     with suppress(GanlmError):
-        return all(sha256(folder / name) == wanted for name, wanted in read_sums(folder).items())
+        sums = read_sums(folder)
+        return bool(sums) and all(sha256(folder / name) == wanted for name, wanted in sums.items())
     return False
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganlm_core.cache import cache
+from ganlm_core.cache import cache, whole
 from ganlm_core.errors import GanlmError, UsageError, WeightsError
 from ganlm_core.files import (
     FETCH_AGAIN,
@@ -25,7 +25,6 @@ from ganlm_core.files import (
     shown,
     write_json,
 )
-from ganlm_core.manifest import CONFIG
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -118,25 +117,31 @@ def pull(address: Address, folder: Path) -> Address:
         raise UsageError(f"{folder} is there already; choose another folder")
     pinned = resolve(address)
     with new_folder(folder) as beside:
-        with _talking(pinned) as api:
-            _fetch(api, pinned, SUMS, beside)
-            sums = read_sums(beside)
-            sizes = _sizes(api, pinned)
-            for name in sums:
-                _check_size(pinned, name, sizes)
-            for name in sums:
-                _fetch(api, pinned, name, beside)
-        shutil.rmtree(beside / ".cache", ignore_errors=True)  # the client's notes
-        for name in sums:
-            check_sum(beside, name, sums)
-        _record(beside, pinned)
+        _fill(beside, pinned)
     return pinned
+
+
+def _fill(folder: Path, pinned: Address) -> None:
+    """All files of a commit, in a folder that is empty."""
+    with _talking(pinned) as api:
+        _fetch(api, pinned, SUMS, folder)
+        sums = read_sums(folder)
+        sizes = _sizes(api, pinned)
+        for name in sums:
+            _check_size(pinned, name, sizes)
+        for name in sums:
+            _fetch(api, pinned, name, folder)
+    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's notes
+    for name in sums:
+        check_sum(folder, name, sums)
+    _record(folder, pinned)
 
 
 def fetch(address: Address) -> Path:
     """The folder of a bundle that was fetched once and is kept. Raises as :func:`pull`.
 
-    A commit that is there needs no network. Raises UsageError for an address without a revision.
+    A commit that is there needs no network; one that was damaged there is fetched again. Raises UsageError for an
+    address without a revision.
     """
     pinned = resolve(address)
     if address.revision is None:
@@ -145,9 +150,7 @@ def fetch(address: Address) -> Path:
             f"and {address}@main is whatever is newest"
         )
     folder = cache() / "hub" / address.repository.replace("/", "--") / str(pinned.revision)
-    if not (folder / CONFIG).exists():
-        pull(pinned, folder)
-    return folder
+    return whole(folder, lambda place: _fill(place, pinned))
 
 
 def _record(folder: Path, address: Address) -> None:

@@ -58,9 +58,10 @@ def test_what_was_made_is_not_made_again_and_nobody_else_may_read_it(tmp_path: P
         lambda folder: (folder / "data").write_bytes(b"x" * 999 + b"y"),
         lambda folder: (folder / "more").unlink(),
         lambda folder: (folder / "SHA256SUMS").unlink(),
+        lambda folder: (folder / "SHA256SUMS").write_bytes(b""),
         lambda folder: (folder / "SHA256SUMS").write_text("no sums\n"),
     ],
-    ids=["cut", "changed", "lost", "without sums", "with other sums"],
+    ids=["cut", "changed", "lost", "without sums", "with empty sums", "with other sums"],
 )
 def test_what_is_damaged_is_made_again(tmp_path: Path, damage: object) -> None:
     folder, make = tmp_path / "it", Maker()

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -163,6 +163,19 @@ def test_a_pinned_commit_is_fetched_once(server: FakeHub, pushed: str, saved: Pa
     asked = len(server.requests)
     assert bundle.load(address, host).sample(3) == model.sample(3)
     assert len(server.requests) == asked, "a commit that is kept needs no network"
+
+
+@pytest.mark.parametrize("name", ["generator.safetensors", "config.json", "SHA256SUMS"])
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b""), Path.unlink], ids=["emptied", "lost"])
+def test_a_commit_that_was_damaged_where_it_is_kept_is_fetched_again(
+    server: FakeHub, pushed: str, saved: Path, name: str, damage: Callable[[Path], object]
+) -> None:
+    folder = hub.fetch(Address(NAME, pushed))
+    damage(folder / name)
+    assert hub.fetch(Address(NAME, pushed)) == folder
+    found = files_of(folder)
+    assert json.loads(found.pop(".hub.json")) == {"repository": NAME, "revision": pushed}
+    assert found == files_of(saved)
 
 
 def test_a_branch_is_looked_up_each_time(server: FakeHub, pushed: str, host: Host) -> None:
