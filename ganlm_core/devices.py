@@ -13,11 +13,7 @@ from ganlm_core.errors import UsageError
 
 
 def pick_device(name: str) -> torch.device:
-    """``auto`` takes CUDA, then MPS, then the CPU. Raises UsageError for a device that is not there.
-
-    Whoever picks one is about to compute: the process keeps its memory from here on.
-    """
-    keep_memory()
+    """``auto`` takes CUDA, then MPS, then the CPU. Raises UsageError for a device that is not there."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
@@ -68,7 +64,9 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
 def keep_memory() -> None:
-    """Let the process keep what memory it freed, for its next tensors.
+    """Let the process keep what memory it freed, for its next tensors: called where a run or a command begins.
+
+    Not where a model is loaded, by a program whose memory is its own affair.
 
     The C library of Linux gives that of large ones back to the system, which clears it, page by page, when it is asked
     for again: that took two thirds of the time of drawing from a vocabulary of 5,000. Elsewhere nothing happens.

@@ -7,6 +7,7 @@ from pathlib import Path
 from ganlm_core import bundle, distributed
 from ganlm_core.config import RunConfig
 from ganlm_core.course import Course, Display
+from ganlm_core.devices import keep_memory
 from ganlm_core.experiment import Experiment, prepare, run_name
 from ganlm_core.files import write_file
 from ganlm_core.model import Model
@@ -35,6 +36,7 @@ def execute(
     was lost, go on with the run in which they were. Raises Interrupted when a signal stopped the run and a checkpoint
     was saved, TrainingError when a step could not be finished, and what :func:`prepare` raises.
     """
+    keep_memory()
     display = display or Display()
     if resume is None and (resume := _begun()) is not None:
         config = RunFolder.open(resume).load_config(host or default_host())

@@ -16,7 +16,7 @@ from torch import Tensor
 from ganlm_core import distributed, trainer
 from ganlm_core.checkpoint import pack, random_states, restore_random_states, unpack
 from ganlm_core.config import RunConfig
-from ganlm_core.devices import arithmetic
+from ganlm_core.devices import arithmetic, keep_memory
 from ganlm_core.errors import NonFinite
 from ganlm_core.evaluation import BATCH, Judge
 from ganlm_core.experiment import Experiment, prepare
@@ -63,6 +63,7 @@ def follow(config: RunConfig, host: Host | None = None) -> None:
 
     They leave signals to the first one. Raises ProcessLost when that has ended with an error, which it tells itself.
     """
+    keep_memory()
     experiment = prepare(config, host)
     with caught_signals(lambda: None):
         while (asked := distributed.share(None)) is not None:

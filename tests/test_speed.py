@@ -16,8 +16,9 @@ from ganlm_lstm.options import LSTMGeneratorOptions
 from torch import nn
 from torch.nn import functional as F
 
+import ganlm_core
 from ganlm_core import sampling
-from ganlm_core.devices import pick_device
+from ganlm_core.devices import keep_memory
 from ganlm_core.estimators import Rollout
 from ganlm_core.protocol import EOS, Batch, Shape, mask_of
 from ganlm_core.speed import limits, measuring, textbook, works
@@ -161,11 +162,23 @@ def test_bench_measures_in_processes_of_its_own(ganlm: Ganlm, monkeypatch: pytes
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the allocator of Linux")
-def test_whoever_picks_a_device_keeps_the_memory_that_it_frees(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_process_keeps_the_memory_that_it_frees(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the C library has the settings of glibc's malloc.h; one without them is left as it is."""
     told: list[tuple[int, int]] = []
     monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace(mallopt=lambda *pair: told.append(pair)))
-    pick_device("cpu")
+    keep_memory()
     assert dict(told) == {-3: 32 * 2**20, -1: 2**30}
     monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace())
-    assert pick_device("cpu").type == "cpu"
+    keep_memory()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the allocator of Linux")
+def test_commands_keep_memory_and_programs_that_load_a_model_are_left_as_they_are(
+    ganlm: Ganlm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace(mallopt=lambda *pair: told.append(pair)))
+    ganlm_core.load("zoo:lstm.mle-grammar")
+    assert not told
+    assert ganlm("sample", "zoo:lstm.mle-grammar", "-n", 1)[0] == 0
+    assert told

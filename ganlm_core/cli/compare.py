@@ -76,9 +76,11 @@ def _title(config: dict[str, Any]) -> str:
 def _scores(host: "Host", run: RunFolder) -> Scores:
     """The evaluation of a run; made and kept if there is none."""
     if not run.evaluation.exists():
+        from ganlm_core.devices import keep_memory
         from ganlm_core.rows import Settings, choose_metrics, evaluate
         from ganlm_core.sources import open_sources, real_text
 
+        keep_memory()
         click.echo(f"evaluating {run.path}", err=True)
         sources = open_sources(host, [str(run.path)])
         evaluate(host, sources, real_text(host, sources), Settings(choose_metrics(host))).write(run.evaluation)

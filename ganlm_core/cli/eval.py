@@ -53,10 +53,12 @@ def eval_(
     """
     from ganlm_core import distributed
     from ganlm_core.cli.tables import show_scores
+    from ganlm_core.devices import keep_memory
     from ganlm_core.rows import Settings, choose_metrics, evaluate
     from ganlm_core.scores import check_free
     from ganlm_core.sources import open_sources, real_text
 
+    keep_memory()
     click.get_current_context().with_resource(distributed.processes())
     host = current_host()
     chosen = choose_metrics(host, _names(metrics))

@@ -13,7 +13,9 @@ from ganlm_core.cli.output import results
 def report(run: Path) -> None:
     """Write report.html of a RUN, finished or not, into its folder: curves, samples and settings on one page."""
     from ganlm_core import report as page
+    from ganlm_core.devices import keep_memory
     from ganlm_core.runs import RunFolder
 
+    keep_memory()
     folder = RunFolder.open(run)
     click.echo(page.write(folder, current_host(), results(page.evaluation_of(folder))))

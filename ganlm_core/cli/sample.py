@@ -71,9 +71,11 @@ def sample(
     """
     from ganlm_core import distributed, stream
     from ganlm_core.bundle import load
+    from ganlm_core.devices import keep_memory
     from ganlm_core.sampling import PLAIN, Policy
     from ganlm_core.selection import SELECTIONS, Tally
 
+    keep_memory()
     click.get_current_context().with_resource(distributed.processes())
     first = distributed.rank() == 0
     if first and out is not None and offset == 0:

@@ -29,8 +29,10 @@ def score(bundle: Path, file: str, data: str | None, explain: bool, column: str,
     """
     from ganlm_core.bundle import load
     from ganlm_core.corpora.files import read_sentences
+    from ganlm_core.devices import keep_memory
     from ganlm_core.sampling import PLAIN
 
+    keep_memory()
     host = current_host()
     model = load(bundle, host, device)
     sentences, _ = read_sentences(file, column)
