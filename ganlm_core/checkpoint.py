@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganlm_core.devices import random_states, restore_random_states
 from ganlm_core.errors import WeightsError
 from ganlm_core.files import check_sum, new_folder, read_json, read_sums, write_json, write_sums
 from ganlm_core.tensors import check_state, read_tensors, write_tensors
@@ -67,7 +68,7 @@ def save(
 
     ``modules`` are restored by :func:`load` (the algorithm, an average of the generator); ``networks`` are those
     parts of them that a bundle would share. ``extra`` is a tree of dicts, lists, tuples, tensors and plain values.
-    The random states of torch on the CPU and on every CUDA device are kept too.
+    The random states of torch, on the CPU and on every other device, are kept too.
     """
     state = {
         "step": step,
@@ -174,22 +175,6 @@ def load(
 def _listed(modules: Mapping[str, Any], optimizers: Mapping[str, str]) -> str:
     pairs = ", ".join(f"{kind} for the {name}" for name, kind in sorted(optimizers.items()))
     return f"{', '.join(sorted(modules))} and {pairs or 'no optimiser'}"
-
-
-def random_states() -> dict[str, Tensor]:
-    """The states of torch's global random generators, on the CPU and on each CUDA device."""
-    states = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        states |= {f"cuda:{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}
-    return states
-
-
-def restore_random_states(states: Mapping[str, Tensor]) -> None:
-    """Set what :func:`random_states` gave; the states of devices that this machine lacks are left out."""
-    torch.set_rng_state(states["cpu"])
-    for index in range(torch.cuda.device_count()):
-        if f"cuda:{index}" in states:
-            torch.cuda.set_rng_state(states[f"cuda:{index}"], index)
 
 
 def pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:

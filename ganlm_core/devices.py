@@ -4,7 +4,8 @@ import ctypes
 import os
 import shutil
 import sys
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 import torch
 from torch import Tensor
@@ -50,6 +51,37 @@ def arithmetic(device: torch.device, precision: str) -> AbstractContextManager[o
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.allow_tf32 = True
     return torch.autocast("cuda", dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def random_states() -> dict[str, Tensor]:
+    """The states of torch's global random generators: those of the CPU, of each CUDA device and of MPS."""
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states |= {f"cuda:{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}
+    if torch.backends.mps.is_available():
+        states["mps"] = torch.mps.get_rng_state()
+    return states
+
+
+def restore_random_states(states: Mapping[str, Tensor]) -> None:
+    """Set what :func:`random_states` gave; the states of devices that this machine lacks are left out."""
+    torch.set_rng_state(states["cpu"])
+    for index in range(torch.cuda.device_count()):
+        if f"cuda:{index}" in states:
+            torch.cuda.set_rng_state(states[f"cuda:{index}"], index)
+    if "mps" in states and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(states["mps"])
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Random numbers from a seed of their own, on every device; afterwards the global states are what they were."""
+    states = random_states()
+    torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        restore_random_states(states)
 
 
 def require_compiler() -> None:

@@ -14,9 +14,9 @@ from typing import Any
 from torch import Tensor
 
 from ganlm_core import distributed, trainer
-from ganlm_core.checkpoint import pack, random_states, restore_random_states, unpack
+from ganlm_core.checkpoint import pack, unpack
 from ganlm_core.config import RunConfig
-from ganlm_core.devices import arithmetic, keep_memory
+from ganlm_core.devices import arithmetic, keep_memory, random_states, restore_random_states
 from ganlm_core.errors import NonFinite
 from ganlm_core.evaluation import BATCH, Judge
 from ganlm_core.experiment import Experiment, prepare

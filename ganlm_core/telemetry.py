@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ganlm_core import sampling
 from ganlm_core.corpora import spread
+from ganlm_core.devices import seeded
 from ganlm_core.evaluation import Values, evaluating, nll_bound, round_values
 from ganlm_core.experiment import Experiment
 from ganlm_core.metrics import Subject
@@ -87,9 +88,7 @@ def _accuracy(experiment: Experiment, held_out: Tensor, step: int) -> Values:
         return {}
     device, options = experiment.device, experiment.config.training
     found = []
-    # What a phase draws comes from the global random state.
-    with evaluating(experiment.algorithm), torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(experiment.judge.seed)
+    with evaluating(experiment.algorithm), seeded(experiment.judge.seed):
         for tokens in held_out.split(options.batch_size):
             noise = torch.randn(len(tokens), options.noise_size, device=device)
             progress = (step - 1) / max(1, options.steps - 1)

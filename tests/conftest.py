@@ -12,6 +12,7 @@ from typing import Any
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
+import torch
 
 from ganlm_core import bundle
 from ganlm_core.cli import main
@@ -152,6 +153,33 @@ def command(host: Host, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         return code, *capsys.readouterr()
 
     return call
+
+
+class FakeMPS:
+    """Stands for torch's random generator on Apple's MPS, which is on no machine that tests run on."""
+
+    def __init__(self) -> None:
+        self.state = torch.tensor([1, 2, 3], dtype=torch.uint8)
+        self.seeds: list[int] = []
+
+    def get_rng_state(self) -> torch.Tensor:
+        return self.state
+
+    def set_rng_state(self, state: torch.Tensor) -> None:
+        self.state = state
+
+    def manual_seed(self, seed: int) -> None:
+        self.seeds.append(seed)
+        self.state = torch.zeros(3, dtype=torch.uint8)
+
+
+@pytest.fixture
+def fake_mps(monkeypatch: pytest.MonkeyPatch) -> FakeMPS:
+    fake = FakeMPS()
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    for name in ("get_rng_state", "set_rng_state", "manual_seed"):
+        monkeypatch.setattr(torch.mps, name, getattr(fake, name))
+    return fake
 
 
 @pytest.fixture(scope="session")

@@ -79,6 +79,15 @@ def test_a_resumed_run_has_the_bytes_of_one_that_never_stopped(tmp_path, name):
     assert state_bytes(other, others) == state_bytes(pair, optimizers)
 
 
+def test_the_random_numbers_of_mps_are_kept_too(tmp_path, fake_mps):
+    pair, networks, optimizers = fresh()
+    fake_mps.state = torch.tensor([4, 5], dtype=torch.uint8)
+    save(tmp_path, 3, pair, networks, optimizers)
+    fake_mps.state = torch.tensor([6, 7], dtype=torch.uint8)
+    checkpoint.load(tmp_path, modules={"algorithm": pair}, optimizers=optimizers)
+    assert fake_mps.state.tolist() == [4, 5]
+
+
 def test_loaded_state_does_not_stand_on_the_file(tmp_path):
     pair, networks, optimizers = fresh()
     train(pair, optimizers, 2)

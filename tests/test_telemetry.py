@@ -15,7 +15,7 @@ from ganlm_core.corpora import spread
 from ganlm_core.evaluation import nll_bound
 from ganlm_core.experiment import Experiment, prepare
 from ganlm_core.metrics import Conditions, Measured, Subject
-from tests.conftest import WARM, tiny_config
+from tests.conftest import WARM, FakeMPS, tiny_config
 
 LOG2 = math.log(2)
 ROOT = Path(__file__).parent.parent
@@ -85,6 +85,13 @@ def test_a_glance_changes_nothing(lstm: Experiment) -> None:
     assert all(tensor.equal(state[name]) for name, tensor in algorithm.state_dict().items())
     assert all(module.training for module in algorithm.modules())
     assert all(parameter.grad is None for parameter in algorithm.parameters())
+
+
+def test_a_glance_leaves_the_random_numbers_of_every_device(lstm: Experiment, fake_mps: FakeMPS) -> None:
+    """torch.manual_seed seeds them all."""
+    telemetry.glance(lstm, 6)
+    assert fake_mps.seeds == [0]
+    assert fake_mps.state.tolist() == [1, 2, 3]
 
 
 def test_the_discriminator_is_told_of_in_steps_that_train_it(lstm: Experiment) -> None:
