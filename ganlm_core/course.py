@@ -283,7 +283,7 @@ class Course:
         self._record({"step": step, "evaluation": values} | ({"collapse": collapse} if collapse else {}))
         self.folder.write_samples(step, samples)
         self.display.evaluated(step, values, samples)
-        self._notify("ganlm_evaluated", step=step, evaluation=values, samples=samples)
+        self._notify("ganlm_evaluated", step=step, evaluation=values, samples=samples, final=False)
         if watch.since_best(history) == 0:
             self.experiment.keep_as_best()
         if not collapse:
@@ -347,7 +347,7 @@ class Course:
         values, samples = self._judged(generator)
         self._record({"step": self.step, "weights_step": weights_step, "evaluation": values})
         self.folder.write_samples(None, samples)
-        self._notify("ganlm_evaluated", step=self.step, evaluation=values, samples=samples)
+        self._notify("ganlm_evaluated", step=self.step, evaluation=values, samples=samples, final=True)
         references = judge.references(n, experiment.log_frequencies)
         rows = self.progress.evaluations | {"after": values}
         rows |= {key: round_values(judge.judge(subject())) for key, subject in references.items()}

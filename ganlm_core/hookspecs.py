@@ -50,10 +50,10 @@ def ganlm_step_ended(step: int, metrics: Mapping[str, float]) -> None:
 
 
 @hookspec
-def ganlm_evaluated(step: int, evaluation: Mapping[str, Any], samples: list[str]) -> None:
-    """An evaluation during training, or after it the final one, with the sentences it was made from.
+def ganlm_evaluated(step: int, evaluation: Mapping[str, Any], samples: list[str], final: bool) -> None:
+    """A glance during training, or after it the ``final`` evaluation, with the sentences it was made from.
 
-    Both have the last step; only the final one has seen the test part.
+    Both may have the last step; only the final one has seen the test part.
     """
 
 

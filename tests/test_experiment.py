@@ -413,6 +413,16 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_checkpoint(ganlm: 
     assert checkpoint.latest(run / "checkpoints").step == 0
 
 
+def test_an_observer_is_told_which_evaluation_is_the_final_one(ganlm: Ganlm, tmp_path: Path) -> None:
+    """The last glance has the same step."""
+    keep = "    with open('told', 'a') as file:\n        print(step, final, file=file)\n"
+    plugin = write_plugin(tmp_path / "plugin.py", f"@hookimpl\ndef ganlm_evaluated(step, final):\n{keep}")
+    assert ganlm(*ARGUMENTS, "--plugin", plugin, "--out", tmp_path / "told-run")[0] == 0
+    told = (tmp_path / "told").read_text().splitlines()
+    assert told[-2:] == ["6 False", "6 True"]
+    assert all(line.endswith("False") for line in told[:-1])
+
+
 def test_an_observer_that_raises_is_reported_once_and_ends_nothing(
     ganlm: Ganlm, finished: Path, tmp_path: Path
 ) -> None:

@@ -30,9 +30,8 @@ class Observer:
         self._add("step", step, metrics)
 
     @hookimpl
-    def ganlm_evaluated(self, step: int, evaluation: Mapping[str, float], samples: list[str]) -> None:
-        # Glances alone compare bigrams; the final evaluation has the last glance's step.
-        self._add("glance" if "bigram_divergence" in evaluation else "final", step, evaluation)
+    def ganlm_evaluated(self, step: int, evaluation: Mapping[str, float], samples: list[str], final: bool) -> None:
+        self._add("final" if final else "glance", step, evaluation)
         if self._writer is not None:
             self._writer.add_text("samples", "\n\n".join(samples[:SHOWN]), step)
 
