@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -16,6 +16,7 @@ from ganlm_core.corpora import Corpus, spread
 from ganlm_core.errors import GanlmError
 from ganlm_core.figures import Curve, Figure
 from ganlm_core.files import read_json, read_text, write_file
+from ganlm_core.metrics import Conditions
 from ganlm_core.model import Model
 from ganlm_core.pages import Table
 from ganlm_core.plugins import Host
@@ -87,7 +88,8 @@ def render(run: RunFolder, host: Host, results: Table) -> str:
         samples=dict(_samples(run)),
         judged=judged,
         full=max((abs(weight) for each in chain(*judged.values()) for _, weight in each.tokens), default=0) or 1.0,
-        neighbours=nearest(last, spread(corpus.train, COMPARED)) if corpus is not None else [],
+        neighbours=nearest(last, corpus) if corpus is not None else [],
+        unit=Conditions(corpus).unit if corpus is not None else "",
         compared=COMPARED,
         toml=run.config(),
     )
@@ -213,12 +215,12 @@ class Neighbour:
     shared: float
 
 
-def nearest(samples: Sequence[str], training: Sequence[str]) -> list[Neighbour]:
-    """The nearest training sentence of each sample by Dice's coefficient of their words and pairs of words.
+def nearest(samples: Sequence[str], corpus: Corpus) -> list[Neighbour]:
+    """The nearest training sentence of each sample by Dice's coefficient of their units and pairs of units.
 
-    Where no training sentence has a space, by its characters. Of several, the first. Dice 1945.
+    Words or characters, as metrics count them. Of several, the first. Dice 1945.
     """
-    split: Callable[[str], list[str]] = str.split if any(" " in text for text in training) else list
+    split, training = Conditions(corpus).split, spread(corpus.train, COMPARED)
     own = [_grams(split(sample)) for sample in samples]
     index: dict[str, list[int]] = {}
     for place, grams in enumerate(own):

@@ -12,6 +12,7 @@ from ganlm_core.corpora import Corpus, spread
 from ganlm_core.corpora.files import read_sentences
 from ganlm_core.corpora.lines import lookup
 from ganlm_core.errors import DataError, UsageError
+from ganlm_core.metrics import Conditions
 from ganlm_core.model import Model
 from ganlm_core.plugins import Host
 from ganlm_core.runs import RunFolder
@@ -119,13 +120,13 @@ def warnings(sources: Sequence[Source], corpus: Corpus, n: int) -> Iterator[str]
             "no row was trained by maximum likelihood alone, without whose curve nobody knows what a GAN adds; "
             "train one (ganlm run --recipe mle) and name it with --baseline RUN"
         )
-    known = lookup(corpus.train)
+    conditions, known = Conditions(corpus), lookup(corpus.train)
     if overlap := sum(text in known for text in corpus.test):
         yield f"{overlap:,} of {len(corpus.test):,} test sentences are in the training text too"
     yield from _tokenised_differently("the test part", corpus.test, corpus.train)
     for source in sources:
         if source.texts:
-            yield from _unknown_words(source, corpus)
+            yield from _unknown_units(source, conditions)
             yield from _tokenised_differently(source.title, source.texts, corpus.train)
     sizes = [("the training part", len(corpus.train)), ("the test part", len(corpus.test))]
     for title, size in [*sizes, *((each.title, len(each.texts)) for each in sources if each.texts)]:
@@ -136,13 +137,14 @@ def warnings(sources: Sequence[Source], corpus: Corpus, n: int) -> Iterator[str]
             )
 
 
-def _unknown_words(source: Source, corpus: Corpus) -> Iterator[str]:
-    found = [word for text in source.texts for word in text.split()]
+def _unknown_units(source: Source, conditions: Conditions) -> Iterator[str]:
+    """Words or characters, whichever the metrics count."""
+    found = [unit for text in source.texts for unit in conditions.split(text)]
     strange = set(found)
-    for text in itertools.chain(corpus.train, corpus.test):
-        strange.difference_update(text.split())
-    if unknown := [word for word in found if word in strange]:
-        share = f"{len(unknown):,} of {len(found):,} words ({len(unknown) / len(found):.1%})"
+    for text in itertools.chain(conditions.corpus.train, conditions.corpus.test):
+        strange.difference_update(conditions.split(text))
+    if unknown := [unit for unit in found if unit in strange]:
+        share = f"{len(unknown):,} of {len(found):,} {conditions.unit}s ({len(unknown) / len(found):.1%})"
         yield f"{source.title}: {share} are in no real sentence, the first is '{unknown[0]}'"
 
 

@@ -251,6 +251,16 @@ def test_warnings_tell_what_may_be_wrong_with_the_text(ganlm: Ganlm, files: list
     assert notes(ganlm, "samples.txt", *files, "-n", 6) == [f"the test part {short}", f"samples.txt {short}"]
 
 
+def test_lines_of_a_word_are_warned_of_by_characters_as_the_metrics_count_them(ganlm: Ganlm) -> None:
+    cities = write("cities.txt", ["Paris", "Rome", "New York", "Oslo"])
+    files = ["--baseline", cities, "--data", cities, "--test", cities, "-n", 4]
+    overlap = "4 of 4 test sentences are in the training text too"
+    assert notes(ganlm, write("known.txt", ["Pars", "Romo", "Yerk", "Sole"]), *files)[:1] == [overlap]
+    assert notes(ganlm, write("strange.txt", ["Pars", "Romo", "Yerk", "Zole"]), *files)[1:2] == [
+        "strange.txt: 1 of 16 characters (6.2%) are in no real sentence, the first is 'Z'"
+    ]
+
+
 def test_a_table_without_maximum_likelihood_says_so(ganlm: Ganlm, run: Path, files: list[str]) -> None:
     message = (
         "no row was trained by maximum likelihood alone, without whose curve nobody knows what a GAN adds; train one "

@@ -12,7 +12,7 @@ from ganlm_core import bundle, pages, report
 from ganlm_core.cli.output import results
 from ganlm_core.comparison import compare
 from ganlm_core.components import Measure
-from ganlm_core.corpora import spread
+from ganlm_core.corpora import Corpus, spread
 from ganlm_core.execution import execute
 from ganlm_core.figures import Curve, Figure, svg
 from ganlm_core.plugins import default_host
@@ -76,11 +76,17 @@ def test_a_long_curve_is_drawn_by_the_means_of_neighbours() -> None:
 
 def test_the_nearest_training_sentence_shares_most_words_and_pairs() -> None:
     training = ["a dog runs .", "the cat sleeps .", "the dog runs in the city ."]
-    one, other, same = report.nearest(["the dog runs .", "zebra", "the cat sleeps ."], training)
+    one, other, same = report.nearest(["the dog runs .", "zebra", "the cat sleeps ."], Corpus("pets", training, [], []))
     # "the dog runs ." has 4 words and 3 pairs; with "a dog runs ." it shares dog, runs, . and "dog runs", "runs .".
     assert (one.training, one.shared) == ("a dog runs .", 2 * 5 / (7 + 7))
     assert (other.training, other.shared) == ("", 0.0)
     assert (same.training, same.shared) == ("the cat sleeps .", 1.0)
+
+
+def test_the_nearest_of_lines_of_a_word_is_found_by_characters_as_the_metrics_count_them() -> None:
+    """One of the three lines has a space."""
+    [found] = report.nearest(["Parys"], Corpus("cities", ["Rome", "Paris", "New York"], [], []))
+    assert (found.training, found.shared) == ("Paris", 2 * (4 + 2) / (9 + 9))
 
 
 def test_a_run_ends_with_a_report_of_itself(ganlm: Ganlm) -> None:
