@@ -1,10 +1,11 @@
 """Who is ahead: quality at matched diversity, interpolated on the curves over temperature. No torch.
 
 At a temperature of its own any model beats any other in one of the two; only where both have the same diversity does
-the better quality mean something (Caccia et al. 2020, section 3). What differs by less than the seeds of one
-method do is no difference.
+the better quality mean something (Caccia et al. 2020, section 3). A difference that other seeds could have made is
+none (Welch 1947).
 """
 
+import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,20 @@ from typing import Any, NamedTuple
 from ganlm_core.components import Measure
 from ganlm_core.errors import UsageError
 from ganlm_core.scores import MARK, Row, Scores, cell, warm_up
+
+STUDENT = {
+    1: 12.706,
+    2: 4.303,
+    3: 3.182,
+    4: 2.776,
+    5: 2.571,
+    7: 2.365,
+    10: 2.228,
+    15: 2.131,
+    30: 2.042,
+    math.inf: 1.960,
+}
+"""By degrees of freedom, what Student's t exceeds once in twenty times on either side of zero."""
 
 
 class Point(NamedTuple):
@@ -89,13 +104,15 @@ class Comparison:
     def _verdict(self, one: Standing, other: Standing) -> str:
         gap = abs(one.quality - other.quality)
         lead = f"{one.title} is ahead of {other.title} by {gap:.3f} {self.quality.title}"
-        spreads = [each.spread for each in (one, other) if each.spread is not None]
-        if not spreads:
-            return f"{lead}; with one seed each nobody knows whether chance does as much: train both with other --seed"
-        spread = max(spreads)
-        if gap > spread:
-            return f"{lead}, more than the spread over seeds ({spread:.3f})"
-        return f"{lead}, which is within the spread over seeds ({spread:.3f}): no difference is shown"
+        margin, alone = chance(one, other), [each.title for each in (one, other) if each.spread is None]
+        if margin is None:
+            whose, which = ("each", "both") if len(alone) == 2 else (f"of {alone[0]}", "it")
+            more = f"train {which} with other --seed"
+            return f"{lead}; with one seed {whose} nobody knows whether chance does as much: {more}"
+        interval = f"95% interval: {gap - margin:.3f} to {gap + margin:.3f}"
+        if gap > margin:
+            return f"{lead}, more than chance explains ({interval})"
+        return f"{lead}, which chance may explain ({interval}): no difference is shown"
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -125,6 +142,30 @@ def compare(groups: Mapping[str, Sequence[Scores]], quality: str, diversity: str
     standings = [] if at is None else [_standing(each, at, measures[0]) for each in contenders]
     standings.sort(key=lambda each: each.quality, reverse=measures[0].better == "higher")
     return Comparison(measures[0], measures[1], real.diversity if at is None else at, real, standings, contenders)
+
+
+def chance(one: Standing, other: Standing) -> float | None:
+    """Half of Welch's 95% interval of the gap between two means over seeds; None where a method has but one seed.
+
+    Differs: Student's t is interpolated in a table, which makes it too wide below two degrees of freedom.
+    """
+    if one.spread is None or other.spread is None:
+        return None
+    errors = [(one.spread**2 / one.seeds, one.seeds), (other.spread**2 / other.seeds, other.seeds)]
+    error = sum(part for part, _ in errors)
+    if error == 0:
+        return 0.0
+    return _student(sum((part / error) ** 2 / (seeds - 1) for part, seeds in errors)) * math.sqrt(error)
+
+
+def _student(inverse: float) -> float:
+    """STUDENT at the ``inverse`` of degrees of freedom, in which it is nearly straight."""
+    points = [(1 / freedom, t) for freedom, t in STUDENT.items()]
+    return next(
+        next_t + (t - next_t) * (inverse - next_x) / (x - next_x)
+        for (x, t), (next_x, next_t) in pairwise(points)
+        if next_x <= inverse
+    )
 
 
 def matched(wanted: float, contenders: Sequence[Contender]) -> float | None:

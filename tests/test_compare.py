@@ -1,13 +1,15 @@
 """``ganlm compare``: interpolation by hand, what is said of leads and spreads, and the command on kept evaluations."""
 
 import json
+import random
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ganlm_core.comparison import Comparison, Contender, Point, compare, interpolate, matched, means
+from ganlm_core.comparison import Comparison, Contender, Point, Standing, chance, compare, interpolate, matched, means
 from ganlm_core.components import Measure
 from ganlm_core.config import make_config
 from ganlm_core.errors import UsageError
@@ -81,22 +83,62 @@ def test_where_real_text_is_out_of_reach_the_nearest_that_all_have_is_taken(
     assert matched(0.5, [Contender("steep", [STEEP]), Contender("other", [other])]) == at
 
 
-def test_a_lead_is_measured_by_the_spread_over_seeds() -> None:
-    """Seeds at 0.30 and 0.32: a standard deviation of 0.0141."""
+def test_a_lead_is_measured_by_what_chance_does() -> None:
+    """Seeds at 0.30 and 0.32: a standard deviation of 0.0141, and of the gap of two such means an error of 0.0141 too.
+
+    At two degrees of freedom the interval is 4.303 times that to either side: 0.061.
+    """
     seeds = [scores(STEEP), scores(above(STEEP, 0.02))]
-    wide = compared({"a": seeds, "b": [scores(above(STEEP, -0.02)), scores(above(STEEP, -0.04))]})
-    assert [(one.seeds, one.spread) for one in wide.standings] == [(2, pytest.approx(0.02 / 2**0.5))] * 2
-    assert wide.verdicts() == ["a is ahead of b by 0.040 BLEU-4, more than the spread over seeds (0.014)"]
-    narrow = compared({"a": seeds, "b": [scores(STEEP)]})
-    assert narrow.verdicts() == [
-        "a is ahead of b by 0.010 BLEU-4, which is within the spread over seeds (0.014): no difference is shown"
+    far = compared({"a": seeds, "b": [scores(above(STEEP, -0.10)), scores(above(STEEP, -0.12))]})
+    assert [(one.seeds, one.spread) for one in far.standings] == [(2, pytest.approx(0.02 / 2**0.5))] * 2
+    assert far.verdicts() == [
+        "a is ahead of b by 0.120 BLEU-4, more than chance explains (95% interval: 0.059 to 0.181)"
+    ]
+    near = compared({"a": seeds, "b": [scores(above(STEEP, -0.02)), scores(above(STEEP, -0.04))]})
+    assert near.verdicts() == [
+        "a is ahead of b by 0.040 BLEU-4, which chance may explain (95% interval: -0.021 to 0.101): "
+        "no difference is shown"
     ]
 
 
-def test_one_seed_each_shows_nothing() -> None:
-    found = compared({"a": [scores(STEEP)], "b": [scores(above(STEEP, -0.1))]})
-    assert found.verdicts() == [
+def standing(values: Sequence[float], title: str = "") -> Standing:
+    return Standing(title, len(values), statistics.fmean(values), statistics.stdev(values))
+
+
+def test_the_interval_is_welchs() -> None:
+    """Four values of variance 20/3 and three of variance 1: an error of 5/3 + 1/3, at 4.075 degrees of freedom.
+
+    Student's t there is 2.7564, integrated; the table is straight between its points.
+    """
+    wide, narrow = standing([1, 3, 5, 7]), standing([0, 1, 2])
+    assert chance(wide, narrow) == pytest.approx(2.7564 * 2**0.5, rel=0.001)
+    assert chance(wide, narrow) == chance(narrow, wide)
+    assert chance(standing([2, 2]), standing([1, 1])) == 0
+
+
+@pytest.mark.parametrize(
+    ("seeds", "share"), [((2, 2), 0.021), ((3, 3), 0.034), ((5, 5), 0.044), ((10, 10), 0.049), ((2, 5), 0.063)]
+)
+def test_equal_methods_are_rarely_told_apart(seeds: tuple[int, int], share: float) -> None:
+    """The shares are of 40,000 cases; that of 2,000 has a standard deviation of 0.5% at most."""
+    numbers, measures = random.Random(0), [MEASURES["bleu"][0], MEASURES["self-bleu"][0]]
+
+    def apart() -> bool:
+        standings = [standing([numbers.gauss() for _ in range(count)]) for count in seeds]
+        return "more than chance" in Comparison(*measures, 0.5, REAL, standings).verdicts()[0]
+
+    assert sum(apart() for _ in range(2000)) / 2000 == pytest.approx(share, abs=0.012)
+
+
+def test_one_seed_shows_nothing() -> None:
+    both = compared({"a": [scores(STEEP)], "b": [scores(above(STEEP, -0.1))]})
+    assert both.verdicts() == [
         "a is ahead of b by 0.100 BLEU-4; with one seed each nobody knows whether chance does as much: train both with "
+        "other --seed"
+    ]
+    other = compared({"a": [scores(STEEP), scores(above(STEEP, 0.02))], "b": [scores(above(STEEP, -0.1))]})
+    assert other.verdicts() == [
+        "a is ahead of b by 0.110 BLEU-4; with one seed of b nobody knows whether chance does as much: train it with "
         "other --seed"
     ]
 
@@ -171,8 +213,9 @@ def test_runs_that_differ_in_their_seed_are_one_method(ganlm: Ganlm) -> None:
     assert lines[0] == "BLEU-4 where Self-BLEU-4 is 0.500; that of real text is 0.500"
     assert lines[-1] == found["verdicts"][0]
     assert lines[-1] == (
-        "lstm against conv by autoregressive is ahead of transformer against conv by autoregressive by 0.110 BLEU-4, "
-        "more than the spread over seeds (0.014)"
+        "lstm against conv by autoregressive is ahead of transformer against conv by autoregressive by 0.110 BLEU-4; "
+        "with one seed of transformer against conv by autoregressive nobody knows whether chance does as much: train "
+        "it with other --seed"
     )
 
 
@@ -207,7 +250,8 @@ def test_the_page_says_who_is_ahead_and_what_is_too_good(ganlm: Ganlm) -> None:
     page = Path("page.html").read_text()
     title = "lstm against conv by autoregressive"
     verdicts = [
-        f"{title} is ahead of {title}, before by 0.210 BLEU-4, more than the spread over seeds (0.014)",
+        f"{title} is ahead of {title}, before by 0.210 BLEU-4; with one seed of {title}, before nobody knows "
+        "whether chance does as much: train it with other --seed",
         f"{title} is better than real text (0.510 against 0.400): mode seeking",
     ]
     assert out.splitlines()[-2:] == verdicts

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 def compare(runs: Sequence[Path], quality: str, diversity: str, out: Path, force: bool, as_json: bool) -> None:
     """Compare runs by their quality at the same diversity, on their curves over temperature.
 
-    Runs that differ in their seed alone are one method, and their spread is what a lead must exceed. Each run is
-    compared with its own warm-up too. A run without an evaluation gets one, as 'ganlm eval RUN' makes it. All of it is
-    also a page, compare.html, that opens by double click.
+    Runs that differ in their seed alone are one method, and their spread says what of a lead may be chance. Each run
+    is compared with its own warm-up too. A run without an evaluation gets one, as 'ganlm eval RUN' makes it. All of it
+    is also a page, compare.html, that opens by double click.
     """
     from ganlm_core import comparison, pages
 
