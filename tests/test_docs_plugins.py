@@ -96,10 +96,10 @@ def imported(source: str) -> Iterator[tuple[str, str]]:
 
 
 def test_authors_are_shown_public_names_only() -> None:
-    """In the tutorial, in the example and in what a new project is made of."""
+    """In the tutorial, in the example, in what a new project is made of and in the built-in plugins."""
     new = [text for kind in KINDS for path, text in render("a-b", kind) if path.endswith(".py")]
-    example = [file.read_text() for file in (ROOT / "examples" / "ganlm-gru").rglob("*.py")]
-    sources = [*blocks("python"), *new, *example]
+    folders = [ROOT / "examples" / "ganlm-gru", *(ROOT / "plugins").glob("*/ganlm_*")]
+    sources = [*blocks("python"), *new, *(file.read_text() for folder in folders for file in folder.rglob("*.py"))]
     assert len(sources) > 40
     assert {name for source in sources for name in imported(source)} - set(public()) == set()
 
