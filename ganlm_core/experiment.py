@@ -290,6 +290,8 @@ def _notes(config: RunConfig, corpus: Corpus, shape: Shape, cut: int, algorithm:
     if cut:
         share = cut / len(corpus.train)
         yield f"{cut:,} training sentences ({share:.1%}) were longer and were cut; --tokenizer.max-length takes more"
+    if config.tokenizer.name == "word" and shape.length <= 2 and not cut:
+        yield "every sentence is a single word; --tokenizer char makes a sequence of its characters"
     if algorithm.unused:
         yield f"algorithm '{config.algorithm.name}' makes no use of a chosen {' or '.join(algorithm.unused)}"
     if "discriminator" in algorithm.networks and algorithm.adversarial_from >= config.training.steps:

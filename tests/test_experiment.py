@@ -274,6 +274,17 @@ def test_a_step_for_nothing_but_the_warm_up_is_told(ganlm: Ganlm) -> None:
         assert (warning in plan["notes"]) is told
 
 
+def test_single_words_are_told_to_be_better_read_by_characters(ganlm: Ganlm, tmp_path: Path) -> None:
+    data, told = (
+        tmp_path / "names.txt",
+        "every sentence is a single word; --tokenizer char makes a sequence of its characters",
+    )
+    data.write_text("\n".join(f"name{number}" for number in range(200)))
+    for tokenizer, notes in (("word", 1), ("char", 0)):
+        plan = json.loads(ganlm(*TINY, "--data", data, "--tokenizer", tokenizer, "--dry-run", "--json")[1])
+        assert plan["notes"].count(told) == notes
+
+
 def test_sampling_does_not_import_the_compiler(finished: Path) -> None:
     """Two seconds; normal initialisation on the meta device would."""
     program = (

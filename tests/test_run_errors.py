@@ -124,6 +124,15 @@ def test_a_wrong_word_or_number(refused: Refused, arguments: str, message: str) 
     assert refused(2, "run", *GRAMMAR[: 2 * ("--data" not in arguments)], *arguments.split()) == message
 
 
+@pytest.mark.parametrize("flag", ["--data", "--gen", "--recipe", "--gen-optimizer"])
+def test_a_name_that_is_empty_is_not_the_default(refused: Refused, flag: str) -> None:
+    """As of a shell's variable that is not set. An environment variable that is empty is like one that is not set."""
+    assert refused(2, "run", flag, "") == (
+        f"Invalid value for '{flag}': it is empty; give a name, or leave the option out; "
+        "'ganlm run --help' shows what it takes"
+    )
+
+
 LONG = "\n".join(f"word{number} a b c d e f" for number in range(200)).encode()
 
 
@@ -170,6 +179,15 @@ def test_a_column_that_is_not_there(refused: Refused, tmp_path: Path) -> None:
         f"there is no column of {path} 'sentences'; did you mean 'sentence'? it has id, sentence; "
         "name one with --corpus.column"
     )
+
+
+def test_a_quotation_mark_too_many(refused: Refused, tmp_path: Path) -> None:
+    """Read leniently, each of these would swallow the line after it."""
+    path = tmp_path / "data.csv"
+    path.write_text("id,text\n" + "\n".join(f'{number},"a dog {number}' for number in range(200)))
+    assert refused(1, *TINY, "--data", path) == f"{path}, line 3 is not CSV: ',' expected after '\"'; mend the line"
+    path.write_text('id,text\n1,"a dog')
+    assert refused(1, *TINY, "--data", path) == f"{path}, line 2 is not CSV: unexpected end of data; mend the line"
 
 
 def test_a_folder_that_is_there(refused: Refused, tmp_path: Path) -> None:

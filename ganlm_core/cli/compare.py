@@ -35,8 +35,8 @@ def compare(runs: Sequence[Path], quality: str, diversity: str, out: Path, force
     """
     from ganlm_core import comparison, pages
 
-    check_free(out, force)
     host, groups = current_host(), group(runs)
+    check_free(out, force)
     evaluations = {title: [_scores(host, run) for run in members] for title, members in groups.items()}
     found = comparison.compare(evaluations, quality, diversity)
     command = ["ganlm", "compare", *map(str, runs), "--quality", quality, "--diversity", diversity]

@@ -11,7 +11,7 @@ from ganlm_core.cli.output import results
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 def report(run: Path) -> None:
-    """Write report.html of a RUN, finished or not, into its folder: curves, samples and settings on one page."""
+    """Write report.html of a RUN, finished or not, into its folder, over an older one: curves, samples and settings."""
     from ganlm_core import report as page
     from ganlm_core.devices import keep_memory
     from ganlm_core.runs import RunFolder

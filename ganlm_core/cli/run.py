@@ -32,6 +32,17 @@ from ganlm_core.config import (
 from ganlm_core.errors import UsageError
 from ganlm_core.plugins import Host
 
+
+class Name(click.ParamType):
+    """A word. One that is empty, such as that of a variable that is not set, is not the default either."""
+
+    name = "text"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return value or self.fail("it is empty; give a name, or leave the option out", param, ctx)
+
+
+NAME = Name()
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(path_type=Path)
 
@@ -103,7 +114,7 @@ def _parameter(section: str) -> str:
 
 def _selector(flag: str, section: str, help: str) -> click.Option:
     return click.Option(
-        [flag, _parameter(section)], metavar="NAME", envvar=_variable(flag), help=help, show_default=True
+        [flag, _parameter(section)], type=NAME, metavar="NAME", envvar=_variable(flag), help=help, show_default=True
     )
 
 
@@ -127,8 +138,12 @@ SELECTORS = {
     epilog="'ganlm list' shows the names. Every option can come from the environment: GANLM_STEPS, GANLM_GEN, "
     "GANLM_GEN_HIDDEN_SIZE. A flag wins over the environment, that over --config, that over the recipe.",
 )
-@click.option("--data", envvar="GANLM_DATA", metavar="FILE|CORPUS", help="a text, CSV or JSONL file, - or a corpus")
-@click.option("--recipe", envvar="GANLM_RECIPE", metavar="NAME", help="the recipe that everything else changes")
+@click.option(
+    "--data", type=NAME, envvar="GANLM_DATA", metavar="FILE|CORPUS", help="a text, CSV or JSONL file, - or a corpus"
+)
+@click.option(
+    "--recipe", type=NAME, envvar="GANLM_RECIPE", metavar="NAME", help="the recipe that everything else changes"
+)
 @click.option("--config", envvar="GANLM_CONFIG", type=FILE, metavar="FILE", help="a TOML file over the recipe")
 @click.option("--out", envvar="GANLM_OUT", type=FOLDER, metavar="FOLDER", help="the run folder, a new one")
 @click.option("--resume", type=FOLDER, metavar="RUN", help="go on with an interrupted run")

@@ -182,7 +182,7 @@ def _lines(name: str, text: TextIO, column: str) -> Iterator[str]:
 
 
 def _csv(name: str, text: TextIO, column: str) -> Iterator[str]:
-    rows = csv.DictReader(text)
+    rows = csv.DictReader(text, strict=True)
     try:
         header = rows.fieldnames or []
         if column not in header:
