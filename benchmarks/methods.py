@@ -16,10 +16,11 @@ import click
 import jinja2
 
 from ganlm_core.about import MEASURED, About, measured
-from ganlm_core.cli.output import REFERENCES, TITLES, metric_cells
 from ganlm_core.cli.show import MOMENTS
 from ganlm_core.cli.sweep import Trained, train_all
 from ganlm_core.config import read_layer
+from ganlm_core.measures import REFERENCES
+from ganlm_core.outcome import TITLES, metric_cells
 from ganlm_core.plugins import Host
 
 ROOT = Path(__file__).parent.parent

@@ -18,7 +18,7 @@ from ganlm_core.figures import Curve, Figure
 from ganlm_core.files import read_json, read_text, write_file
 from ganlm_core.metrics import Conditions
 from ganlm_core.model import Model
-from ganlm_core.pages import Table
+from ganlm_core.outcome import results
 from ganlm_core.plugins import Host
 from ganlm_core.rows import Settings, choose_metrics, evaluate
 from ganlm_core.runs import RunFolder
@@ -44,24 +44,24 @@ REAL = 4
 """Real sentences beside those that the discriminator judges."""
 
 
-def evaluation_of(run: RunFolder) -> dict[str, Any]:
+def _evaluation(run: RunFolder) -> dict[str, Any]:
     """evaluation.json of the bundle; nothing for a run that has none yet."""
     return read_json(run.bundle / "evaluation.json") if run.bundle.is_dir() else {}
 
 
-def write(run: RunFolder, host: Host, results: Table) -> Path:
-    """Write the report of a run, finished or not, into its folder. ``results`` is its final table.
+def write(run: RunFolder, host: Host) -> Path:
+    """Write the report of a run, finished or not, into its folder.
 
     Raises GanlmError when the disk refuses, or when what the run left there is damaged.
     """
-    write_file(run.report, render(run, host, results).encode())
+    write_file(run.report, render(run, host).encode())
     return run.report
 
 
-def render(run: RunFolder, host: Host, results: Table) -> str:
+def render(run: RunFolder, host: Host) -> str:
     """The page. The same run gives the same text."""
     config, info = run.load_config(host), run.info()
-    evaluation = evaluation_of(run)
+    evaluation = _evaluation(run)
     pair = f"{config.generator.name} against {config.discriminator.name}"
     corpus, last = _corpus(config, host), run.last_samples()[:SHOWN]
     sources = open_sources(host, [str(run.path)]) if run.bundle.is_dir() else []
@@ -76,7 +76,7 @@ def render(run: RunFolder, host: Host, results: Table) -> str:
         info=info,
         command=pages.repeating(run),
         evaluation=evaluation,
-        results=results,
+        results=results(evaluation),
         troubles=[*_troubles(run)],
         training=[(each.title, figures.svg(each)) for each in training_figures(run.step_records())],
         quality=[(each.title, figures.svg(each)) for each in evaluation_figures(run.glance_records(), evaluation)],

@@ -28,6 +28,7 @@ LEVELS = (
         "scaffold",
         "header",
         "measures",
+        "outcome",
         "scores",
         "comparison",
         "standard",

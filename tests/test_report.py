@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from ganlm_core import bundle, pages, report
-from ganlm_core.cli.output import results
 from ganlm_core.comparison import compare
 from ganlm_core.components import Measure
 from ganlm_core.corpora import Corpus, spread
@@ -100,7 +99,7 @@ def test_a_run_ends_with_a_report_of_itself(ganlm: Ganlm) -> None:
     assert not re.search(r"""(src|href)=["']?(https?:)?//|<script|@import|url\(http""", page)
     for line in RunFolder(Path("run")).last_samples()[:3]:
         assert line in page
-    again = report.render(RunFolder(Path("run")), default_host(), results(report.evaluation_of(RunFolder(Path("run")))))
+    again = report.render(RunFolder(Path("run")), default_host())
     assert again == page
 
 

@@ -14,13 +14,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from ganlm_core import report
-from ganlm_core.cli.output import echo_json, metric_cell, results
+from ganlm_core.cli.output import echo_json
 from ganlm_core.config import RunConfig
 from ganlm_core.course import Display
 from ganlm_core.errors import GanlmError
 from ganlm_core.execution import execute
 from ganlm_core.experiment import Experiment, prepare, run_name
 from ganlm_core.files import read_json
+from ganlm_core.outcome import metric_cell, results
 from ganlm_core.plugins import Host
 from ganlm_core.runs import RunFolder, free_path
 
@@ -139,7 +140,7 @@ def train_and_show(config: RunConfig, *, host: Host, out: Path | None, resume: P
         click.echo(f"  {text}")
     click.echo(f"bundle: {folder.bundle}")
     try:
-        click.echo(f"report: {report.write(folder, host, results(evaluation))}")
+        click.echo(f"report: {report.write(folder, host)}")
     except GanlmError as error:
         click.echo(f"there is no report: {error}", err=True)
 

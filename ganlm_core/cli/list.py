@@ -6,10 +6,11 @@ import click
 
 from ganlm_core import zoo
 from ganlm_core.cli.context import current_host
-from ganlm_core.cli.output import TITLES, echo_json, echo_table, json_option, metric_cell
+from ganlm_core.cli.output import echo_json, echo_table, json_option
 from ganlm_core.components import KINDS
 from ganlm_core.config import catalog
 from ganlm_core.errors import UnknownName
+from ganlm_core.outcome import TITLES, metric_cell
 from ganlm_core.plugins import Host
 
 CHOOSABLE = (*KINDS, "tokenizer", "optimizer")

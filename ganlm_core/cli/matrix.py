@@ -8,10 +8,12 @@ from pathlib import Path
 import click
 
 from ganlm_core.cli.context import current_host, invocation
-from ganlm_core.cli.output import REFERENCES, TITLES, echo_json, echo_table, metric_cells
+from ganlm_core.cli.output import echo_json, echo_table
 from ganlm_core.cli.sweep import Trained, train_all
 from ganlm_core.errors import GanlmError
 from ganlm_core.files import write_file
+from ganlm_core.measures import REFERENCES
+from ganlm_core.outcome import TITLES, metric_cells
 
 SAMPLES = 3
 """Sentences that the page shows of each pair."""

@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from ganlm_core.cli.context import current_host
-from ganlm_core.cli.output import results
 
 
 @click.command()
@@ -18,4 +17,4 @@ def report(run: Path) -> None:
 
     keep_memory()
     folder = RunFolder.open(run)
-    click.echo(page.write(folder, current_host(), results(page.evaluation_of(folder))))
+    click.echo(page.write(folder, current_host()))

@@ -9,10 +9,11 @@ import click
 from ganlm_core.about import About, beside_paper, measured, parts_of
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.list import CHOOSABLE, summary
-from ganlm_core.cli.output import TITLES, echo_json, echo_table, json_option, metric_cell, ordered
+from ganlm_core.cli.output import echo_json, echo_table, json_option
 from ganlm_core.components import Option
 from ganlm_core.config import PREFIXES, catalog, read_recipe
 from ganlm_core.errors import UnknownName
+from ganlm_core.outcome import TITLES, metric_cell, ordered
 from ganlm_core.plugins import Host
 
 MOMENTS = ("before", "after")
