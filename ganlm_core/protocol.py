@@ -204,8 +204,9 @@ class Sequences:
 class Batch:
     """What one phase sees: real ``tokens`` (B, T) with their ``mask``, fresh ``noise`` (B, Z), and when it is.
 
-    ``progress`` runs from 0 at the first step to 1 at the last. ``log`` keeps a scalar tensor for the metrics
-    of this step, without synchronising the device.
+    ``progress`` runs from 0 at the first step to 1 at the last. Adversarial methods count it from their first
+    adversarial step, see :class:`ganlm_core.algorithms.schedule.Schedule`. ``log`` keeps a scalar tensor for the
+    metrics of this step, without synchronising the device.
     """
 
     tokens: Tensor

@@ -165,7 +165,8 @@ def train(
     """Train from step ``start`` to ``steps``; after each, ``after_step(steps done, metrics of the step)`` is called.
 
     ``clip`` is the largest gradient norm of a network, 0 for none. Raises OutOfMemory and, on the CPU, NonFinite before
-    the parameters have changed, and whatever ``after_step`` raises; on other devices that has to look at ``losses``.
+    the optimiser uses the gradient, and whatever ``after_step`` raises; on other devices that has to look at
+    ``losses``. L-BFGS takes several gradients in a step, and may have moved by those before.
     """
     losses = losses or Losses()
     for step in range(start, steps):

@@ -160,6 +160,11 @@ def test_every_module_has_a_level(name: str) -> None:
     assert name.partition(".")[0] in LEVEL, f"give ganlm_core.{name} a place in LEVELS"
 
 
+def test_the_page_of_decisions_counts_the_levels() -> None:
+    page = (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8")
+    assert f"Imports go down {('nine', 'ten', 'eleven')[len(LEVELS) - 9]} levels, from 0 to {len(LEVELS) - 1}." in page
+
+
 @pytest.mark.parametrize(("name", "file"), core_modules().items(), ids=core_modules())
 def test_imports_go_down(name: str, file: Path) -> None:
     own = name.partition(".")[0]

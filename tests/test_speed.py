@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch.nn import functional as F
 
 import ganlm_core
 from ganlm_core import sampling
+from ganlm_core.cli.bench import HEADER, bench
 from ganlm_core.devices import keep_memory
 from ganlm_core.estimators import Rollout
 from ganlm_core.protocol import EOS, Batch, Shape, mask_of
@@ -159,6 +161,12 @@ def test_bench_measures_in_processes_of_its_own(ganlm: Ganlm, monkeypatch: pytes
     assert work["limits"]["operations"] == 2 * 3 * (hidden + 5 * 64 * 30)
     assert work["ratio"] == pytest.approx(work["textbook_seconds"] / work["seconds"])
     assert json.loads(out)["loop_overhead"] == 0.0123
+
+
+def test_help_explains_columns_that_there_are() -> None:
+    explained = re.findall(r"'([a-z ]+)' is how", bench.help or "")
+    assert explained == ["over products", "share of floor"]
+    assert set(explained) <= set(HEADER)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the allocator of Linux")

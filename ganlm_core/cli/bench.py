@@ -32,7 +32,7 @@ def bench(full: bool, rounds: int, as_json: bool) -> None:
     """How fast this machine trains and samples, on all its cores, beside the way that textbooks do the same.
 
     Other work on it spoils the times. 'over products' is how many times the matrix products alone the work takes;
-    'of floor' is how much of its time the least is that it could take, by the operations and the bytes of its
+    'share of floor' is how much of its time the least is that it could take, by the operations and the bytes of its
     products; memory is the most that it needs. docs/performance.md says more.
     """
     from ganlm_core.speed.measuring import loop_overhead, measure

@@ -55,7 +55,7 @@ def check_prior(case: Case) -> None:
 
 
 def check_sampling(case: Case) -> None:
-    """Sampling with one seed gives the same sequences, with another seed others; all of them well formed."""
+    """Sampling with one seed gives the same sequences (B, T), with another seed others."""
     built, noise = network(case, dtype=torch.float32), references.noise(16, dtype=torch.float32)
     same, again, other = (
         sampling.sample(built, noise, rng=torch.Generator().manual_seed(seed)).tokens for seed in (0, 0, 1)

@@ -35,7 +35,7 @@ def entries() -> Iterator[Entry]:
 
 
 def _entry(bundle: Path) -> Entry:
-    from ganlm_core.files import read_json, read_text  # here, so that listing an empty zoo costs nothing
+    from ganlm_core.files import read_json, read_text  # here, so that the names of components are listed without it
 
     size = sum(file.stat().st_size for file in bundle.iterdir())
     metrics = read_json(bundle / "evaluation.json").get("after", {})
