@@ -1,4 +1,4 @@
-"""The training part as ids, made once: in the cache beside sentences that are there, and else in memory.
+"""The training part as ids, made once: in the cache beside sentences that are there, and else in memory; their counts.
 
 Of ids in the cache, a run holds those of one batch.
 """
@@ -17,11 +17,13 @@ from ganlm_core.components import AUTO
 from ganlm_core.corpora import SAMPLE, Corpus, spaced
 from ganlm_core.errors import DataError, WriteError
 from ganlm_core.files import read_text, write_file
-from ganlm_core.protocol import EOS, PAD
+from ganlm_core.protocol import EOS, PAD, Shape, mask_of
 from ganlm_core.tokenizer import CHUNK, LONGEST, Tokenizer
 
 FORMAT = 1
 """Part of every key in the cache: another number for other ids of the same sentences."""
+
+SMOOTHING = 0.1
 
 IDS, TOKENIZER = "ids", "tokenizer.json"
 
@@ -106,3 +108,19 @@ def _mapped(path: Path, tokenizer: Tokenizer, corpus: Corpus) -> Tensor:
     """Ids (N, T) that stay in their file."""
     kind, size = _type(tokenizer), path.stat().st_size
     return torch.from_file(str(path), shared=False, size=size // kind.itemsize, dtype=kind).view(len(corpus.train), -1)
+
+
+def token_counts(chunks: Iterable[Tensor], shape: Shape) -> Tensor:
+    """How often each word stands at each position of ids (n, T), as (T, V); padding does not count.
+
+    SMOOTHING is added to every count, so that no word is out of a generator's reach from the start.
+    """
+    counts = torch.full((shape.length, shape.vocabulary), SMOOTHING, dtype=torch.float64)
+    for tokens in chunks:
+        counts.scatter_add_(1, tokens.T.long(), mask_of(tokens).T.double())
+    return counts
+
+
+def log_frequencies(counts: Tensor) -> Tensor:
+    """Counts (..., V) to log frequencies (..., V) in float32."""
+    return (counts / counts.sum(dim=-1, keepdim=True)).log().float()

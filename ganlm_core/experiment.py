@@ -4,7 +4,7 @@ import copy
 import hashlib
 import shlex
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,17 +18,15 @@ from ganlm_core.contract import BASES, problem_with_algorithm, problem_with_kind
 from ganlm_core.corpora import Corpus
 from ganlm_core.devices import arithmetic, pick_device, require_compiler
 from ganlm_core.discovery import BUILT_IN, describe
-from ganlm_core.encoding import encode
+from ganlm_core.encoding import encode, log_frequencies, token_counts
 from ganlm_core.errors import PluginError, UnknownName, UsageError
 from ganlm_core.evaluation import Judge
 from ganlm_core.manifest import NETWORKS
 from ganlm_core.optimizers import ScheduledOptimizer, build_optimizer
 from ganlm_core.plugins import Host, default_host
-from ganlm_core.protocol import Algorithm, Discriminator, Generator, Parts, Shape, mask_of
+from ganlm_core.protocol import Algorithm, Discriminator, Generator, Parts, Shape
 from ganlm_core.tokenizer import CHUNK, Tokenizer, count_cut
 from ganlm_core.trainer import Average, Batches, Losses
-
-SMOOTHING = 0.1
 
 PARTS = ("generator", "discriminator", "loss", "penalty", "estimator")
 """The kinds of the components that an algorithm is built from."""
@@ -296,19 +294,3 @@ def _notes(config: RunConfig, corpus: Corpus, shape: Shape, cut: int, algorithm:
         yield f"algorithm '{config.algorithm.name}' makes no use of a chosen {' or '.join(algorithm.unused)}"
     if "discriminator" in algorithm.networks and algorithm.adversarial_from >= config.training.steps:
         yield "the warm-up takes every step, so the networks never train against each other; raise --steps"
-
-
-def token_counts(chunks: Iterable[Tensor], shape: Shape) -> Tensor:
-    """How often each word stands at each position of ids (n, T), as (T, V); padding does not count.
-
-    SMOOTHING is added to every count, so that no word is out of a generator's reach from the start.
-    """
-    counts = torch.full((shape.length, shape.vocabulary), SMOOTHING, dtype=torch.float64)
-    for tokens in chunks:
-        counts.scatter_add_(1, tokens.T.long(), mask_of(tokens).T.double())
-    return counts
-
-
-def log_frequencies(counts: Tensor) -> Tensor:
-    """Counts (..., V) to log frequencies (..., V) in float32."""
-    return (counts / counts.sum(dim=-1, keepdim=True)).log().float()

@@ -17,6 +17,9 @@ from ganlm_core.protocol import Discriminator, Generator, Shape, mask_of, per_se
 from ganlm_core.sampling import PLAIN, Policy, log_marginal, sample
 from ganlm_core.tokenizer import Tokenizer
 
+BATCH = 256
+"""Sentences that are drawn or judged at once: part of what a seed gives, as each batch has its own random numbers."""
+
 FEWEST = 10
 """Real sentences for a calibration, at least."""
 
@@ -48,7 +51,7 @@ class Model:
         temperature: float = 1.0,
         top_k: int = 0,
         top_p: float = 1.0,
-        batch_size: int = 256,
+        batch_size: int = BATCH,
         prompt: str = "",
     ) -> list[str]:
         """``n`` sentences, each of which begins with the ``prompt``.
@@ -58,22 +61,19 @@ class Model:
         that is none, and UsageError for a prompt that has unknown words, that leaves no room, or that is for a
         generator that is not autoregressive.
         """
-        return list(self.stream(n, seed, Policy(temperature, top_k, top_p), batch_size, prompt))
-
-    def stream(self, n: int, seed: int, policy: Policy, batch_size: int = 256, prompt: str = "") -> Iterator[str]:
-        """As :meth:`sample`, giving each batch as soon as it is drawn."""
+        policy = Policy(temperature, top_k, top_p)
         _check(n, policy, batch_size)
-        for index, start in enumerate(range(0, n, batch_size)):
-            yield from self.tokenizer.decode(self.batch(index, seed, policy, batch_size, prompt)[: n - start])
+        batches = (self.batch(each, seed, policy, batch_size, prompt) for each in range(math.ceil(n / batch_size)))
+        return [text for batch in batches for text in self.tokenizer.decode(batch)][:n]
 
-    def batch(self, index: int, seed: int, policy: Policy = PLAIN, size: int = 256, prompt: str = "") -> Tensor:
+    def batch(self, index: int, seed: int, policy: Policy = PLAIN, size: int = BATCH, prompt: str = "") -> Tensor:
         """Ids (B, T) of the batch of this number. Each has a random generator of its own."""
         forced = self.tokenizer.prompt(prompt)
         rng = torch.Generator(self.device).manual_seed(batch_seed(seed, index))
         noise = torch.randn(size, self.shape.noise, generator=rng, device=self.device)
         return sample(self.generator, noise, policy, rng, forced).tokens
 
-    def log_prob(self, texts: Sequence[str], draws: int = 8, seed: int = 0, batch_size: int = 256) -> list[float]:
+    def log_prob(self, texts: Sequence[str], draws: int = 8, seed: int = 0, batch_size: int = BATCH) -> list[float]:
         """log p(sentence) in nats, with ``<eos>``. Of a sentence that is too long, that of its first tokens.
 
         For a generator that is driven by noise it is a lower bound, tighter with more ``draws`` of the noise, which are
@@ -93,7 +93,7 @@ class Model:
         ]
         return [value for values in found for value in values]
 
-    def score(self, texts: Sequence[str], batch_size: int = 256) -> list[float]:
+    def score(self, texts: Sequence[str], batch_size: int = BATCH) -> list[float]:
         """The discriminator's logit of each sentence, the higher the more real; the mean over it, if per position.
 
         What is longer than the bundle's sequences is cut. Raises UsageError when the bundle has no discriminator.
@@ -107,7 +107,7 @@ class Model:
         mask = mask_of(tokens)
         return per_sequence(self._require_discriminator()(tokens, mask), mask)
 
-    def probability(self, texts: Sequence[str], batch_size: int = 256) -> list[float]:
+    def probability(self, texts: Sequence[str], batch_size: int = BATCH) -> list[float]:
         """The probability that each sentence is real, if half of all are real and half are the generator's.
 
         Raises UsageError when the bundle has no discriminator, or no calibration of it.
@@ -142,7 +142,7 @@ class Model:
         if len(held_out) < FEWEST:
             raise DataError(f"calibration wants {FEWEST} or more real sentences; there are {len(held_out)}")
         real = torch.tensor(self.score(held_out))
-        batches = range(math.ceil(len(held_out) / 256))
+        batches = range(math.ceil(len(held_out) / BATCH))
         generated = torch.cat([self.logits(self.batch(each, CALIBRATION_SEED, policy)) for each in batches]).cpu()
         return fit(real, generated[: len(held_out)])
 

@@ -224,10 +224,6 @@ class Host:
         """The subcommands from plugins by name, sorted."""
         return dict(sorted(self._commands.items()))
 
-    def observers(self) -> list[tuple[str, Any]]:
-        """The plugins that watch runs: (name, plugin)."""
-        return [(name, plugin) for name, manager in self._observers() for plugin in manager.get_plugins()]
-
     def notify(self, hook: str, **arguments: Any) -> list[str]:
         """Call an observer hook; give a line for each observer that raised, which is silent until the next run."""
         if hook == "ganlm_run_started":

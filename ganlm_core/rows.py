@@ -10,8 +10,8 @@ import ganlm_core
 from ganlm_core.components import ComponentSpec, Measure
 from ganlm_core.corpora import SAMPLE, Corpus, spread
 from ganlm_core.distributed import Divide
+from ganlm_core.encoding import log_frequencies, token_counts
 from ganlm_core.evaluation import Judge, build_metrics, round_values
-from ganlm_core.experiment import log_frequencies, token_counts
 from ganlm_core.measures import METRICS
 from ganlm_core.metrics import Measured, Subject
 from ganlm_core.metrics.encoders import Encoder, plain_encoder

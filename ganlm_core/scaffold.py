@@ -91,8 +91,7 @@ def _check_name(host: Host, name: str, kind: str) -> None:
     if not is_name(name):
         raise UsageError(f"{name!r} is no name; wanted lower-case letters, digits and hyphens, a letter first")
     if name in host.specs(kind):
-        owner = " ".join(host.origin(kind, name)).rstrip()
-        raise UsageError(f"there is a {kind} '{name}' already, of {owner}; choose another name")
+        raise UsageError(f"{host.full_name(kind, name)} is there already; choose another name")
     module = name.replace("-", "_")
     if keyword.iskeyword(module) or importlib.util.find_spec(module) is not None:
         raise UsageError(f"Python has a module or keyword '{module}' already; choose another name")

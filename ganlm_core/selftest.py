@@ -16,7 +16,6 @@ from torch import Tensor
 from ganlm_core.errors import WeightsError
 from ganlm_core.files import FETCH_AGAIN
 from ganlm_core.model import Model
-from ganlm_core.protocol import mask_of, per_sequence
 from ganlm_core.sampling import sample
 
 SEED, ROWS, VALUES = 0, 4, 16
@@ -48,9 +47,7 @@ def numbers(model: Model, noise: Tensor, tokens: Tensor) -> dict[str, Any]:
     }
     if model.discriminator is None:
         return numbers
-    mask = mask_of(tokens)
-    scores = per_sequence(model.discriminator(tokens, mask), mask)
-    return numbers | {"scores": [round(value, 6) for value in scores.tolist()]}
+    return numbers | {"scores": [round(value, 6) for value in model.logits(tokens).tolist()]}
 
 
 def compare(path: Path, recorded: Mapping[str, Any], model: Model) -> str:

@@ -17,11 +17,10 @@ from torch import Tensor
 
 from ganlm_core.distributed import Divide
 from ganlm_core.errors import GanlmError
-from ganlm_core.model import Model, batch_seed
+from ganlm_core.model import BATCH, Model, batch_seed
 from ganlm_core.sampling import PLAIN, Policy
 from ganlm_core.selection import Selected, Selection, Tally
 
-BATCH = 256
 ERROR = 1e-6
 BARREN = 64
 """Batches without a new sentence after which a generator is taken to have no more."""

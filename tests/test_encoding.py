@@ -177,11 +177,11 @@ def test_what_is_counted_and_hashed_by_parts_is_that_of_the_whole(
     found = experiment.prepare(make_config("ngram-mlp", "mlp", data=path, device="cpu"))
     tokens, _ = found.tokenizer.encode(corpora[0].train, found.shape.length)
     assert found.fingerprint == hashlib.sha256(tokens.numpy().tobytes()).hexdigest()
-    counts = torch.full((found.shape.length, found.shape.vocabulary), experiment.SMOOTHING, dtype=torch.float64)
+    counts = torch.full((found.shape.length, found.shape.vocabulary), encoding.SMOOTHING, dtype=torch.float64)
     for row in tokens.tolist():
         for place, token in enumerate(row[: row.index(EOS) + 1] if EOS in row else row):
             counts[place, token] += 1
-    assert experiment.token_counts(found.batches.tokens.split(7), found.shape).equal(counts)
+    assert encoding.token_counts(found.batches.tokens.split(7), found.shape).equal(counts)
 
 
 PROGRAM = """

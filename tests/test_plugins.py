@@ -502,17 +502,12 @@ def test_an_observer_that_raises_is_reported_once_and_silent_until_the_next_run(
         distribution="watcher",
     )
     host = Host.discover()
-    watchers = dict(host.observers())
-    assert {"guest", "watcher"} <= watchers.keys()
-    assert "core" not in watchers
-    assert watchers["watcher"].__name__ == module
-
     report = "observer 'guest' failed in ganlm_step_ended and is switched off for this run: ValueError: step {}"
     assert host.notify("ganlm_step_ended", step=1, metrics={}) == [report.format(1)]
     assert host.notify("ganlm_step_ended", step=2, metrics={}) == []
     assert host.notify("ganlm_run_started", folder=Path(), config={}) == []
     assert host.notify("ganlm_step_ended", step=3, metrics={}) == [report.format(3)]
-    assert [step for step, _ in watchers["watcher"].steps] == [1, 2, 3]
+    assert [step for step, _ in sys.modules[module].steps] == [1, 2, 3]
 
 
 def test_without_an_installed_ganlm_the_error_says_so() -> None:

@@ -58,7 +58,7 @@ def test_the_command_tells_the_files_and_what_comes_next(ganlm: Ganlm, tmp_path:
             "algorithm, loss, penalty, estimator, corpus, metric, encoder",
         ),
         ("My_GRU", "generator", "'My_GRU' is no name; wanted lower-case letters, digits and hyphens, a letter first"),
-        ("lstm", "generator", "there is a generator 'lstm' already, of ganlm 0.1.0; choose another name"),
+        ("lstm", "generator", "generator 'lstm' of ganlm 0.1.0 is there already; choose another name"),
         ("json", "metric", "Python has a module or keyword 'json' already; choose another name"),
         ("lambda", "metric", "Python has a module or keyword 'lambda' already; choose another name"),
         ("there", "metric", "there is there already; choose another name or --out"),

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Column, Table
+from rich.table import Column
 
 from ganlm_core import report
 from ganlm_core.cli.output import echo_json
+from ganlm_core.cli.tables import titled_rows
 from ganlm_core.config import RunConfig
 from ganlm_core.course import Display
 from ganlm_core.errors import GanlmError
@@ -135,7 +135,7 @@ def train_and_show(config: RunConfig, *, host: Host, out: Path | None, resume: P
         f"{evaluation['samples']:,} sentences at temperature {evaluation['temperature']}, "
         f"of the weights of step {evaluation['weights_step']}"
     )
-    console.print(_results(evaluation))
+    console.print(titled_rows(results(evaluation)))
     for text in samples:
         click.echo(f"  {text}")
     click.echo(f"bundle: {folder.bundle}")
@@ -168,14 +168,3 @@ def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {count:,}" for name, count in value.items())
     return "; ".join(value) if isinstance(value, list) else str(value)
-
-
-def _results(evaluation: Mapping[str, Any]) -> Table:
-    header, *rows = results(evaluation)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(header[0], no_wrap=True)
-    for title in header[1:]:
-        table.add_column(title, justify="right")
-    for row in rows:
-        table.add_row(*row)
-    return table

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ganlm_core.cli.context import current_host
-from ganlm_core.cli.output import echo_json
+from ganlm_core.cli.output import echo_json, json_option
 from ganlm_core.errors import OptionError
 from ganlm_core.runs import RunFolder
 
@@ -30,7 +30,7 @@ FILE = click.Path(path_type=Path)
 @click.option("--device", default="cpu", help="auto, cpu, cuda, cuda:N or mps")
 @click.option("--out", type=FILE, metavar="FILE", help="where to keep it; of one run by default evaluation.json in it")
 @click.option("--force", is_flag=True, help="replace an evaluation that is there")
-@click.option("--json", "as_json", is_flag=True, help="print JSON")
+@json_option
 def eval_(
     sources: tuple[str, ...],
     data: str,

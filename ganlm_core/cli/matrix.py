@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ganlm_core.cli.context import current_host, invocation
-from ganlm_core.cli.output import echo_json, echo_table
+from ganlm_core.cli.output import echo_json, echo_table, json_option
 from ganlm_core.cli.sweep import Trained, train_all
 from ganlm_core.errors import GanlmError
 from ganlm_core.files import write_file
@@ -28,7 +28,7 @@ Cells = Mapping[tuple[str, str], Trained]
 @click.option("--jobs", type=click.IntRange(1), default=1, help="runs at once, which share the cores")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/matrix"), help="folder of the runs")
 @click.option("--page", type=click.Path(path_type=Path), metavar="FILE", help="write the table as a Markdown page")
-@click.option("--json", "as_json", is_flag=True, help="print JSON")
+@json_option
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF RUN]...")
 def matrix(
     gens: str | None,

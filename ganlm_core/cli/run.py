@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from ganlm_core.cli.context import current_host
-from ganlm_core.cli.output import echo_json
+from ganlm_core.cli.output import echo_json, json_option
 from ganlm_core.components import Option, Options
 from ganlm_core.config import (
     CHOSEN,
@@ -149,7 +149,7 @@ SELECTORS = {
 @click.option("--resume", type=FOLDER, metavar="RUN", help="go on with an interrupted run")
 @click.option("--dry-run", is_flag=True, help="show the configuration, the sizes and the folder; train nothing")
 @click.option("--print-config", is_flag=True, help="print the resolved configuration as TOML; train nothing")
-@click.option("--json", "as_json", is_flag=True, help="print JSON")
+@json_option
 @click.pass_context
 def run(
     context: click.Context,

@@ -9,8 +9,6 @@ from ganlm_core.cli.calibrating import calibrate, data_option
 from ganlm_core.cli.context import current_host
 from ganlm_core.files import to_json
 
-BATCH = 256
-
 
 @click.command()
 @click.argument("bundle", metavar="BUNDLE|RUN", type=click.Path(path_type=Path))
@@ -30,6 +28,7 @@ def score(bundle: Path, file: str, data: str | None, explain: bool, column: str,
     from ganlm_core.bundle import load
     from ganlm_core.corpora.files import read_sentences
     from ganlm_core.devices import keep_memory
+    from ganlm_core.model import BATCH
     from ganlm_core.sampling import PLAIN
 
     keep_memory()

@@ -34,19 +34,24 @@ def show_scores(scores: Scores) -> None:
 def show_comparison(found: Comparison) -> None:
     """The standings at matched diversity and what they amount to, on standard output."""
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    if found.standings:
+        console.print(f"{found.quality.title} where {found.diversity.title} is {found.at:.3f}", end="")
+        console.print(f"; that of real text is {found.real.diversity:.3f}")
+        console.print(titled_rows(found.table()))
+    for verdict in found.verdicts():
+        console.print(verdict, markup=False)
+
+
+def titled_rows(lines: Sequence[Sequence[str]]) -> Table:
+    """A table of a line of titles and rows, whose first cells are titles too and whose others are numbers."""
+    header, *rows = lines
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    header, *rows = found.table()
     table.add_column(header[0], no_wrap=True)
     for title in header[1:]:
         table.add_column(title, justify="right")
     for row in rows:
         table.add_row(*row)
-    if found.standings:
-        console.print(f"{found.quality.title} where {found.diversity.title} is {found.at:.3f}", end="")
-        console.print(f"; that of real text is {found.real.diversity:.3f}")
-        console.print(table)
-    for verdict in found.verdicts():
-        console.print(verdict, markup=False)
+    return table
 
 
 def _groups(scores: Scores, width: int) -> Iterator[list[str]]:
