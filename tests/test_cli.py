@@ -425,6 +425,18 @@ def test_a_resumed_run_stays_where_it_is(ganlm: Ganlm, tmp_path: Path, monkeypat
     assert ganlm("run", "--resume", run, "--print-config") == (0, config, "")
 
 
+@pytest.mark.parametrize(
+    ("given", "flag", "instead"), [(["--gen", "lstm"], "--gen", "--gens"), (["--disc=conv"], "--disc", "--discs")]
+)
+def test_the_matrix_trains_no_pair_under_the_name_of_another(
+    ganlm: Ganlm, tmp_path: Path, given: list[str], flag: str, instead: str
+) -> None:
+    """The last --gen of a line wins, so that every row would have been of one generator."""
+    message = f"ganlm: error: {flag} is chosen anew for each pair; name those to take with {instead}\n"
+    assert ganlm("matrix", "--steps", 1, *given) == (2, "", message)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("state", ["finished", "interrupted"])
 def test_the_matrix_takes_no_run_of_other_options_for_the_one_asked_for(
     ganlm: Ganlm, monkeypatch: pytest.MonkeyPatch, state: str

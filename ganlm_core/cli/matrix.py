@@ -10,13 +10,16 @@ import click
 from ganlm_core.cli.context import current_host, invocation
 from ganlm_core.cli.output import echo_json, echo_table, json_option
 from ganlm_core.cli.sweep import Trained, train_all
-from ganlm_core.errors import GanlmError
+from ganlm_core.errors import GanlmError, UsageError
 from ganlm_core.files import write_file
 from ganlm_core.measures import REFERENCES
 from ganlm_core.outcome import TITLES, metric_cells
 
 SAMPLES = 3
 """Sentences that the page shows of each pair."""
+
+CHOICES = {"--gen": "--gens", "--disc": "--discs"}
+"""What is chosen for each run, and how to say among which."""
 
 Cells = Mapping[tuple[str, str], Trained]
 """The runs by generator and discriminator."""
@@ -44,6 +47,9 @@ def matrix(
     Options that are not listed below go to every run: --data FILE, --steps N, --seed S. A pair whose run is finished
     in the folder is not trained again, and one that was interrupted goes on; one with other options is refused.
     """
+    for flag in (word.partition("=")[0] for word in options):
+        if flag in CHOICES:
+            raise UsageError(f"{flag} is chosen anew for each pair; name those to take with {CHOICES[flag]}")
     host = current_host()
     pairs = [
         (host.spec("generator", gen).name, host.spec("discriminator", disc).name)
