@@ -49,12 +49,12 @@ class _Relaxation(Estimator):
         """Relaxed samples (B, T, V), differentiable in the generator."""
 
     def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
-        relaxed = self.relax(generator, batch)
+        relaxed: Sequences = generator.untraced(self.relax, batch)
         return per_sequence(cost(relaxed.sequence, relaxed.mask), relaxed.mask).mean()
 
     @torch.no_grad()
     def draw(self, generator: Generator, batch: Batch) -> Sequences:
-        return self.relax(generator, batch)
+        return generator.untraced(self.relax, batch)
 
 
 class Gumbel(_Relaxation):
@@ -94,12 +94,12 @@ class Softmax(_Relaxation):
 class _DrawsIds(Estimator):
     """What estimators share that show the discriminator what a reader will see: ids drawn from the generator."""
 
-    def prompt(self, batch: Batch) -> Tensor:
+    def prompt(self, generator: Generator, batch: Batch) -> Tensor:
         """The ids (B, P) that samples go on from: none."""
         return batch.tokens[:, :0]
 
     def draw(self, generator: Generator, batch: Batch) -> Sequences:
-        prompt = self.prompt(batch)
+        prompt = generator.untraced(self.prompt, batch)
         drawn = sampling.sample(generator, batch.noise, prompt=prompt)
         batch.log("entropy", -drawn.log_probs.sum() / drawn.mask[:, prompt.shape[1] :].sum().clamp(min=1))
         return Sequences(drawn.tokens, drawn.mask)
@@ -259,7 +259,7 @@ class Rollout(_ScoreFunction):
         left = self.options.samples
         while left > 0:
             count = min(per_chunk, left)
-            completed = sampling.rollouts(generator, noise, drawn.tokens, count).flatten(0, 2)
+            completed = generator.untraced(sampling.rollouts, noise, drawn.tokens, count).flatten(0, 2)
             mask = mask_of(completed)
             reward = -per_sequence(cost(completed, mask), mask)
             total[:-1] += reward.view(length - 1, count, rows).sum(dim=1)
@@ -307,12 +307,14 @@ class Importance(_Scored):
         self.policy = sampling.Policy(temperature=options.temperature)
         self.autoregressive_only = options.prefix > 0
 
-    def prompt(self, batch: Batch) -> Tensor:
+    def prompt(self, generator: Generator, batch: Batch) -> Tensor:
+        if self.options.prefix == 0:
+            return super().prompt(generator, batch)
         length = batch.tokens.shape[1]
         return batch.tokens[:, : round(self.options.prefix * (1 - batch.progress) * (length - 1))]
 
     def weigh(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
-        prompt = self.prompt(batch)
+        prompt = generator.untraced(self.prompt, batch)
         drawn = sampling.sample(generator, batch.noise, self.policy, prompt=prompt)
         real, (log_p, log_q) = prompt.shape[1], self._log_probs(generator, batch.noise, drawn)
         own = log_p[:, real:].sum(dim=1)

@@ -4,7 +4,7 @@ import copy
 import hashlib
 import shlex
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlm_core import distributed
+from ganlm_core.compilation import as_graphs, as_it_is, compile_networks
 from ganlm_core.config import RunConfig
 from ganlm_core.contract import BASES, problem_with_algorithm, problem_with_kind
 from ganlm_core.corpora import Corpus
@@ -24,7 +25,7 @@ from ganlm_core.evaluation import Judge
 from ganlm_core.manifest import NETWORKS
 from ganlm_core.optimizers import ScheduledOptimizer, build_optimizer
 from ganlm_core.plugins import Host, default_host
-from ganlm_core.protocol import Algorithm, Discriminator, Generator, Parts, Shape
+from ganlm_core.protocol import Algorithm, Generator, Parts, Phase, Shape
 from ganlm_core.tokenizer import CHUNK, Tokenizer, count_cut
 from ganlm_core.trainer import Average, Batches, Losses
 
@@ -36,7 +37,8 @@ PARTS = ("generator", "discriminator", "loss", "penalty", "estimator")
 class Experiment:
     """Everything that a run needs, built from its configuration.
 
-    ``best``: copies of the shared networks for the best of their weights, where these are to be kept.
+    ``best``: copies of the shared networks for the best of their weights, where these are to be kept. ``compiled``
+    gives a phase in the form in which the loop computes it.
     """
 
     config: RunConfig
@@ -55,6 +57,7 @@ class Experiment:
     judge: Judge
     log_frequencies: Tensor
     notes: tuple[str, ...]
+    compiled: Callable[[Phase], Phase]
 
     @property
     def generator(self) -> Generator:
@@ -156,7 +159,7 @@ def prepare(config: RunConfig, host: Host | None = None) -> Experiment:
     _check_fit(config, parts)
     algorithm = _algorithm(host, config, parts).to(device)
     average = Average.of(generator, options.ema) if options.ema else None
-    not_compiled = _compile(algorithm, parts) if options.compile else []
+    left_out = compile_networks(algorithm, parts) if options.compile else []
     return Experiment(
         config=config,
         host=host,
@@ -185,8 +188,9 @@ def prepare(config: RunConfig, host: Host | None = None) -> Experiment:
             *corpus.notes,
             *encoded.notes,
             *_notes(config, corpus, shape, cut, algorithm),
-            *not_compiled,
+            *(_left_out(name) for name in left_out),
         ),
+        compiled=as_graphs(left_out) if options.compile and device.type == "cuda" else as_it_is,
     )
 
 
@@ -220,15 +224,8 @@ def _size(config: RunConfig, name: str) -> int:
     return int(getattr(config.tokenizer.options, name))
 
 
-def _compile(algorithm: Algorithm, parts: Parts) -> list[str]:
-    """Compile the networks in place, so that tensors keep their names; gives what was left out and why."""
-    left_out = []
-    for name, network in algorithm.networks.items():
-        if parts.penalty.interval > 0 and isinstance(network, Discriminator):
-            left_out.append(f"the {name} is not compiled: its penalty differentiates it twice, and torch.compile once")
-        else:
-            network.compile()
-    return left_out
+def _left_out(name: str) -> str:
+    return f"the {name} is not compiled: its penalty differentiates it twice, and torch.compile once"
 
 
 def _check_fit(config: RunConfig, parts: Parts) -> None:

@@ -133,6 +133,7 @@ def _train(experiment: Experiment, step: int, pace: float, after_step: distribut
         after_step=after_step,
         average=experiment.average,
         losses=experiment.losses,
+        compiled=experiment.compiled,
         arithmetic=arithmetic(experiment.device, options.precision),
     )
 

@@ -17,12 +17,12 @@ How the target of a component is called, by kind::
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_map_only
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")
@@ -66,6 +66,14 @@ class Generator(nn.Module):
     def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
         raise NotImplementedError
 
+    def untraced(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What ``function(self, *arguments)`` gives.
+
+        torch.compile does not look into it where this generator is compiled and writes word by word. It would unroll
+        such a loop into one graph of all words, and compile again for each value of ``progress``.
+        """
+        return function(self, *arguments)
+
 
 class AutoregressiveGenerator(Generator):
     """p(token t | noise, tokens before t), with the state carried from step to step.
@@ -95,17 +103,15 @@ class AutoregressiveGenerator(Generator):
         raise NotImplementedError
 
     def compile(self, *args: Any, **options: Any) -> None:
-        """Have ``step`` compiled too, by which words are drawn: on CUDA as a graph, whose results are copied out of it
-        since its next run writes over them. As of any module, a copy is not compiled."""
+        """Have ``step`` compiled too, by which words are drawn: on CUDA as a graph. As of any module, a copy is not
+        compiled."""
         super().compile(*args, **options)
-        if next(self.parameters()).is_cuda:
-            graph = torch.compile(self.step, mode="reduce-overhead")
-            self.step = lambda tokens, state: tree_map(torch.clone, graph(tokens, state))  # type: ignore[method-assign]
-        else:
-            self.step = torch.compile(self.step)  # type: ignore[method-assign]
+        self.untraced = torch.compiler.disable(self.untraced)  # type: ignore[method-assign]
+        on_cuda = next(self.parameters()).is_cuda
+        self.step = cuda_graph(self.step) if on_cuda else torch.compile(self.step)  # type: ignore[method-assign]
 
     def __getstate__(self) -> Any:
-        return {name: value for name, value in super().__getstate__().items() if name != "step"}
+        return {name: value for name, value in super().__getstate__().items() if name not in ("step", "untraced")}
 
     def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
         if tokens is None:
@@ -224,13 +230,18 @@ class Batch:
 class Phase:
     """One optimiser step of one network: ``loss`` maps a fresh batch to the scalar that ``network`` minimises.
 
-    ``part``: the only module of the network that moves; the others get no gradient.
+    ``part``: the only module of the network that moves; the others get no gradient. ``progress``: what the batch is
+    told instead of that of the run. To call a phase is to compute its loss.
     """
 
     name: str
     network: str
     loss: Callable[[Batch], Tensor]
     part: nn.Module | None = None
+    progress: float | None = None
+
+    def __call__(self, batch: Batch) -> Tensor:
+        return self.loss(batch if self.progress is None else replace(batch, progress=self.progress))
 
 
 @dataclass(frozen=True)
@@ -264,6 +275,15 @@ class Algorithm(nn.Module, ABC):
     @abstractmethod
     def phases(self, step: int) -> Sequence[Phase]:
         """The phases of this step, in order."""
+
+
+def cuda_graph(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of tensors as CUDA graphs, whose results are copied out of them since their next run writes over them.
+
+    By torch.compile, which records graphs anew when what was constant in them changes, and guards that.
+    """
+    graphs = torch.compile(function, mode="reduce-overhead")
+    return lambda *arguments: tree_map_only(Tensor, torch.clone, graphs(*arguments))
 
 
 def mask_of(tokens: Tensor) -> Tensor:

@@ -93,6 +93,6 @@ def _accuracy(experiment: Experiment, held_out: Tensor, step: int) -> Values:
             noise = torch.randn(len(tokens), options.noise_size, device=device)
             progress = (step - 1) / max(1, options.steps - 1)
             batch = Batch(tokens, mask_of(tokens), noise, step - 1, progress)
-            phase.loss(batch)
+            phase(batch)
             found += [batch.metrics["accuracy"].item()] * len(tokens) if "accuracy" in batch.metrics else []
     return {"discriminator_accuracy": sum(found) / len(found)} if found else {}

@@ -161,17 +161,19 @@ def train(
     average: Average | None = None,
     arithmetic: AbstractContextManager[object] | None = None,
     losses: Losses | None = None,
+    compiled: Callable[[Phase], Phase] = lambda phase: phase,
 ) -> None:
     """Train from step ``start`` to ``steps``; after each, ``after_step(steps done, metrics of the step)`` is called.
 
-    ``clip`` is the largest gradient norm of a network, 0 for none. Raises OutOfMemory and, on the CPU, NonFinite before
-    the optimiser uses the gradient, and whatever ``after_step`` raises; on other devices that has to look at
-    ``losses``. L-BFGS takes several gradients in a step, and may have moved by those before.
+    ``clip`` is the largest gradient norm of a network, 0 for none; ``compiled`` gives a phase in the form in which it
+    is computed. Raises OutOfMemory and, on the CPU, NonFinite before the optimiser uses the gradient, and whatever
+    ``after_step`` raises; on other devices that has to look at ``losses``. L-BFGS takes several gradients in a step,
+    and may have moved by those before.
     """
     losses = losses or Losses()
     for step in range(start, steps):
         metrics: Metrics = {}
-        phases = algorithm.phases(step)
+        phases = [compiled(phase) for phase in algorithm.phases(step)]
         for phase in phases:
             scheduled = optimizers[phase.network]
             scheduled.set_learning_rate(step, steps)
@@ -205,7 +207,7 @@ def _make_step(
     def closure() -> Tensor:
         optimizer.zero_grad(set_to_none=True)
         with arithmetic:
-            loss = phase.loss(batch)
+            loss = phase(batch)
         loss.backward(inputs=parameters)
         loss = distributed.average(loss, parameters)
         norm = nn.utils.clip_grad_norm_(parameters, clip if clip > 0 else float("inf"))

@@ -156,7 +156,7 @@ def test_what_is_annealed_starts_with_the_first_adversarial_step() -> None:
     algorithm = Adversarial(parts, AdversarialOptions(warmup=0.5, discriminator_warmup=0.1))
     for step in range(5, 10):
         for phase in algorithm.phases(step):
-            phase.loss(batch_of(REAL, step=step))
+            phase(batch_of(REAL, step=step))
     assert seen == pytest.approx([0, 0, 0, 1 / 3, 1 / 3, 2 / 3, 2 / 3, 1, 1])
 
 

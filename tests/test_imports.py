@@ -52,7 +52,7 @@ LEVELS = (
         "contract",
     ),
     ("algorithms",),
-    ("optimizers", "distributed", "trainer"),
+    ("compilation", "optimizers", "distributed", "trainer"),
     (
         "checkpoint",
         "attribution",

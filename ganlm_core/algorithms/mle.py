@@ -43,10 +43,11 @@ class MLE(Algorithm):
         require_likelihood(parts.generator, "mle")
         self.generator = parts.generator
         self.adversarial_from = parts.steps
+        self._phases = [likelihood_phase(parts.generator)]
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
         return {"generator": self.generator}
 
     def phases(self, step: int) -> Sequence[Phase]:
-        return [likelihood_phase(self.generator)]
+        return self._phases

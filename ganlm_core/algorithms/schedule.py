@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from torch import Tensor
-
 from ganlm_core.algorithms.mle import require_likelihood
-from ganlm_core.protocol import Batch, Parts, Phase
+from ganlm_core.protocol import Parts, Phase
 from ganlm_core.standard import AdversarialOptions
 
 
@@ -36,20 +34,16 @@ class Schedule:
         if step < self.discriminator_from:
             return self.likelihood
         if step < self.adversarial_from:
-            return [self._annealed(self.discriminator)]
+            return [self._annealed(self.discriminator, step)]
         rounds, interleave = step + 1 - self.adversarial_from, self.options.interleave
         closing = self.likelihood if interleave and rounds % interleave == 0 else []
         adversarial = [*[self.discriminator] * self.options.discriminator_steps, *self.generator]
-        return [*map(self._annealed, adversarial), *closing]
+        return [*(self._annealed(phase, step) for phase in adversarial), *closing]
 
-    def _annealed(self, phase: Phase) -> Phase:
+    def _annealed(self, phase: Phase, step: int) -> Phase:
         """The phase with its progress counted from the first adversarial step: what is annealed starts there."""
         rounds = max(1, self.steps - 1 - self.adversarial_from)
-
-        def loss(batch: Batch) -> Tensor:
-            return phase.loss(replace(batch, progress=max(0, batch.step - self.adversarial_from) / rounds))
-
-        return replace(phase, loss=loss)
+        return replace(phase, progress=max(0, step - self.adversarial_from) / rounds)
 
     def check(self, parts: Parts) -> None:
         """Raises UsageError if the schedule has steps of maximum likelihood and the generator has none."""

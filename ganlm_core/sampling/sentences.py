@@ -44,7 +44,7 @@ def sample(
     repeated = noise.repeat(samples, 1)
     forced = _forced(generator, repeated, prompt)
     if isinstance(generator, AutoregressiveGenerator):
-        tokens, log_probs = _one_by_one(generator, repeated, policy, rng, forced)
+        tokens, log_probs = generator.untraced(_one_by_one, repeated, policy, rng, forced)
     else:
         tokens, log_probs = _all_at_once(generator, noise, policy, rng, samples)
     mask = mask_of(tokens)

@@ -74,7 +74,7 @@ def check_losses(case: Case) -> None:
     algorithm: Algorithm = build(case)
     for step, phase in _phases(algorithm):
         before = _parameters(algorithm)
-        value = phase.loss(batch(ROWS, step=step, progress=step / (STEPS - 1)))
+        value = phase(batch(ROWS, step=step, progress=step / (STEPS - 1)))
         case.expect(
             value.dim() == 0, f"has a loss of shape {tuple(value.shape)} in phase '{phase.name}'; take the mean"
         )
@@ -127,7 +127,7 @@ def check_refusals(case: Case) -> None:
             continue
         for step, phase in _phases(algorithm):
             try:
-                phase.loss(batch(ROWS, step=step, progress=step / (STEPS - 1)))
+                phase(batch(ROWS, step=step, progress=step / (STEPS - 1)))
             except Exception as error:
                 pair = f"{type(generator).__name__} and {type(discriminator).__name__}"
                 raise AssertionError(
