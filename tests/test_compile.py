@@ -1,20 +1,35 @@
-"""``--compile``: the same run, its networks through torch.compile."""
+"""``--compile``: the same run, its networks through torch.compile, and on CUDA its phases.
+
+Phases are traced here on the CPU as on CUDA, and what runs the graphs is a stand-in.
+"""
 
 import copy
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch._dynamo.backends.common import aot_autograd
+from torch._dynamo.backends.debugging import aot_eager
+from torch._functorch.aot_autograd import make_boxed_func
 
-from ganlm_core import experiment
+from ganlm_core import experiment, following
+from ganlm_core.compilation import as_graphs, compile_networks
+from ganlm_core.config import RunConfig
 from ganlm_core.errors import TrainingError
 from ganlm_core.execution import execute
 from ganlm_core.experiment import prepare
+from ganlm_core.plugins import default_host
+from ganlm_core.protocol import cuda_graph
+from ganlm_core.sampling import drawing, sentences
+from ganlm_core.trainer import Metrics
 from tests.conftest import Ganlm, files_of, tiny_config
+from tests.test_waiting import settings
 from tests.tiny import SHAPE, TinyGenerator
 
 Backend = Callable[[torch.fx.GraphModule, Any], Callable[..., Any]]
@@ -27,7 +42,9 @@ def compile_with(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Backend]
     """Puts a function in the place of torch's compiler, which takes a minute: what it is given, it may run as it is."""
     real = torch.compile
     monkeypatch.setattr(experiment, "require_compiler", lambda: None)
-    yield lambda backend: monkeypatch.setattr(torch, "compile", lambda function: real(function, backend=backend))
+    yield lambda backend: monkeypatch.setattr(
+        torch, "compile", lambda function, mode=None: real(function, backend=backend)
+    )
     torch.compiler.reset()
 
 
@@ -105,6 +122,120 @@ def test_a_discriminator_that_is_differentiated_twice_is_left_out(
     built = prepare(tiny_config("conv", "mlp", penalty=penalty, compile=True))
     assert [note for note in built.notes if "compile" in note] == left_out
     assert compiled == [*built.algorithm.networks.values()][: 2 - len(left_out)]
+
+
+def overwriting(graph: torch.fx.GraphModule, inputs: Any) -> Callable[..., Any]:
+    """Runs a graph as CUDA graphs are run: into memory of its own, over what it gave before."""
+    memory: list[Any] = []
+
+    def run(*arguments: Any) -> Any:
+        results = graph(*arguments)
+        memory[:] = memory or [result.clone() if isinstance(result, Tensor) else result for result in results]
+        for place, result in zip(memory, results, strict=True):
+            if isinstance(result, Tensor):
+                place.copy_(result)
+        return list(memory)
+
+    return make_boxed_func(run)
+
+
+def test_what_a_graph_gave_outlives_its_next_run(compile_with: Callable[[Backend], None]) -> None:
+    """The state of a generator may have numbers in it, which stay as they are."""
+    compile_with(aot_autograd(fw_compiler=overwriting))
+    step = cuda_graph(lambda words, state: (words + 1, (state[0], [state[1] * 2])))
+    first, second = (step(torch.tensor([float(k)]), (7, torch.tensor([10.0 * k]))) for k in (1, 2))
+    assert first == (torch.tensor([2.0]), (7, [torch.tensor([20.0])]))
+    assert second == (torch.tensor([3.0]), (7, [torch.tensor([40.0])]))
+
+
+Seen = list[dict[str, float]]
+
+
+def trained(config: RunConfig, *, graphs: bool, after_step: Callable[[], None] = lambda: None) -> Seen:
+    """All metrics of a run, looked at after its end."""
+    built = prepare(config)
+    if graphs:
+        parts = getattr(built.algorithm, "parts", SimpleNamespace(penalty=SimpleNamespace(interval=0)))
+        built = replace(built, compiled=as_graphs(compile_networks(built.algorithm, parts)))
+    kept: list[dict[str, Tensor]] = []
+
+    def keep(step: int, metrics: Metrics) -> None:
+        kept.append(metrics)
+        after_step()
+
+    following.loop(built, 0, 1.0, keep)
+    return [{name: value.item() for name, value in metrics.items()} for metrics in kept]
+
+
+def same(ones: Seen, others: Seen) -> bool:
+    """To float tolerance: a traced cosine is computed otherwise."""
+    return [each.keys() for each in ones] == [each.keys() for each in others] and all(
+        list(one.values()) == pytest.approx(list(other.values()), rel=1e-3, abs=1e-5)
+        for one, other in zip(ones, others, strict=True)
+    )
+
+
+@pytest.mark.parametrize(("recipe", "generator", "phases"), [("one-shot", "mlp", 2), ("mle", "transformer", 1)])
+def test_a_phase_that_can_be_traced_is_one_graph(
+    compile_with: Callable[[Backend], None], recipe: str, generator: str, phases: int
+) -> None:
+    """Forward and backward, and what they gave is not what later runs write over it."""
+    traced: list[torch.fx.GraphModule] = []
+
+    def forward(graph: torch.fx.GraphModule, inputs: Any) -> Callable[..., Any]:
+        traced.append(graph)
+        return overwriting(graph, inputs)
+
+    compile_with(aot_autograd(fw_compiler=forward, bw_compiler=overwriting))
+    config = tiny_config(generator, "mlp", recipe=recipe, steps=4, tokenizer_options={"max_length": 5})
+    assert same(trained(config, graphs=True), trained(config, graphs=False))
+    assert len(traced) == phases
+
+
+QUICK = ["gsgan", "seqgan"]
+"""Every kind of thing that changes from step to step, and that is drawn word by word."""
+
+
+@pytest.mark.parametrize(
+    "recipe", [pytest.param(each, marks=[] if each in QUICK else pytest.mark.slow) for each in default_host().recipes()]
+)
+def test_no_recipe_is_traced_at_every_step(
+    compile_with: Callable[[Backend], None], monkeypatch: pytest.MonkeyPatch, recipe: str
+) -> None:
+    """A graph for each whole number that it is given: one of the step itself would be recorded at every step."""
+    for module in (sentences, drawing):
+        monkeypatch.setattr(module, "asynchronous", lambda device: True)
+    recorded: set[tuple[int, tuple[int, ...]]] = set()
+    counts: list[int] = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: Any) -> Callable[..., Any]:
+        run, number = aot_eager(graph, inputs), len(counts)
+        counts.append(0)
+
+        def called(*arguments: Any) -> Any:
+            recorded.add((number, tuple(each for each in arguments if isinstance(each, int))))
+            return run(*arguments)
+
+        return called
+
+    compile_with(backend)
+    # A prompt of another length is another shape, and so another graph, until there is none.
+    prompt = {"estimator_options": {"prefix": 0.0}} if recipe == "maligan" else {}
+    config = settings(recipe, "cpu", steps=12, **prompt)
+    sizes: list[int] = []
+    assert same(
+        trained(config, graphs=True, after_step=lambda: sizes.append(len(recorded))), trained(config, graphs=False)
+    )
+    assert sizes[0] > 0
+    assert sizes[-2:] == [len(recorded)] * 2
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here: that graphs give the same is not seen")
+@pytest.mark.parametrize("recipe", default_host().recipes())
+def test_a_run_of_cuda_graphs_is_the_same(monkeypatch: pytest.MonkeyPatch, recipe: str) -> None:
+    monkeypatch.setattr(torch._inductor.config, "fallback_random", True)  # the random numbers of a run without
+    config = settings(recipe, "cuda", steps=12)
+    assert same(trained(config, graphs=True), trained(config, graphs=False))
 
 
 @pytest.mark.slow
