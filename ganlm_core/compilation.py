@@ -7,7 +7,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ganlm_core.protocol import Algorithm, Batch, Discriminator, Parts, Phase, cuda_graph
+from ganlm_core.devices import cuda_graph
+from ganlm_core.protocol import Algorithm, Batch, Discriminator, Parts, Phase
 
 Loss = Callable[[Batch], Tensor]
 

@@ -4,11 +4,13 @@ import ctypes
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from ganlm_core.errors import UsageError
 
@@ -82,6 +84,15 @@ def seeded(seed: int) -> Iterator[None]:
         yield
     finally:
         restore_random_states(states)
+
+
+def cuda_graph(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of tensors as CUDA graphs, whose results are copied out of them since their next run writes over them.
+
+    By torch.compile, which records graphs anew when what was constant in them changes, and guards that.
+    """
+    graphs = torch.compile(function, mode="reduce-overhead")
+    return lambda *arguments: tree_map_only(Tensor, torch.clone, graphs(*arguments))
 
 
 def require_compiler() -> None:

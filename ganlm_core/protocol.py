@@ -22,7 +22,8 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
+
+from ganlm_core.devices import cuda_graph
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")
@@ -275,15 +276,6 @@ class Algorithm(nn.Module, ABC):
     @abstractmethod
     def phases(self, step: int) -> Sequence[Phase]:
         """The phases of this step, in order."""
-
-
-def cuda_graph(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of tensors as CUDA graphs, whose results are copied out of them since their next run writes over them.
-
-    By torch.compile, which records graphs anew when what was constant in them changes, and guards that.
-    """
-    graphs = torch.compile(function, mode="reduce-overhead")
-    return lambda *arguments: tree_map_only(Tensor, torch.clone, graphs(*arguments))
 
 
 def mask_of(tokens: Tensor) -> Tensor:

@@ -19,7 +19,9 @@ class TrainingOptions(Options):
     precision: str = option(
         "float32", "arithmetic on CUDA; tf32 and bf16 trade digits for speed", choices=("float32", "tf32", "bf16")
     )
-    compile: bool = option(False, "put the networks through torch.compile, a minute or more of work at the start")
+    compile: bool = option(
+        False, "put the networks, on CUDA whole phases, through torch.compile: a minute or more of work at first"
+    )
     log_every: int = option(20, "steps between lines of metrics.jsonl", min=1)
     evaluate_every: int = option(500, "steps between evaluations", min=1)
     checkpoint_every: int = option(500, "steps between checkpoints", min=1)

@@ -21,11 +21,11 @@ from torch._functorch.aot_autograd import make_boxed_func
 from ganlm_core import experiment, following
 from ganlm_core.compilation import as_graphs, compile_networks
 from ganlm_core.config import RunConfig
+from ganlm_core.devices import cuda_graph
 from ganlm_core.errors import TrainingError
 from ganlm_core.execution import execute
 from ganlm_core.experiment import prepare
 from ganlm_core.plugins import default_host
-from ganlm_core.protocol import cuda_graph
 from ganlm_core.sampling import drawing, sentences
 from ganlm_core.trainer import Metrics
 from tests.conftest import Ganlm, files_of, tiny_config
