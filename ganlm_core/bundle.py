@@ -81,14 +81,16 @@ def save(
     evaluation: Mapping[str, Any],
     host: Host,
     held_out: Sequence[str] = (),
+    unused: Sequence[str] = (),
     force: bool = False,
 ) -> Path:
     """Write a bundle. The same arguments give the same bytes on one machine.
 
     ``networks``: the generator and, if one was trained, the discriminator. ``held_out``: real sentences that nobody was
-    trained on, for the calibration of the discriminator; without them the bundle has none. The folder appears when it
-    is complete, and what was written has been loaded once. Raises UsageError when there is something at ``folder``
-    that ``force`` does not let go, GanlmError when the disk refuses, and what :func:`load` raises.
+    trained on, for the calibration of the discriminator; without them the bundle has none. ``unused``: the kinds of
+    components that the training method ignored, which the card leaves out. The folder appears when it is complete, and
+    what was written has been loaded once. Raises UsageError when there is something at ``folder`` that ``force`` does
+    not let go, GanlmError when the disk refuses, and what :func:`load` raises.
     """
     check_free(folder, force)
     names = tuple(kind for kind in NETWORKS if kind in networks)
@@ -107,7 +109,8 @@ def save(
                 write_json(beside / CALIBRATION, asdict(model.calibrate(held_out)))
         write_json(beside / SELFTEST, selftest.record(model))
         counts = {kind: sum(p.numel() for p in networks[kind].parameters()) for kind in names}
-        write_file(beside / CARD, card.render(manifest, evaluation, model.sample(CARD_SAMPLES), counts).encode())
+        page = card.render(manifest, evaluation, model.sample(CARD_SAMPLES), counts, unused)
+        write_file(beside / CARD, page.encode())
         write_sums(beside)
     return folder
 
@@ -289,5 +292,6 @@ def export(run: RunFolder, folder: Path, host: Host, force: bool = False) -> Pat
         tokenizer=Tokenizer.from_json(run.tokenizer()),
         evaluation={},
         host=host,
+        unused=run.unused(),
         force=force,
     )

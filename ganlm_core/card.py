@@ -12,15 +12,20 @@ _TEMPLATE = Path(__file__).parent / "templates" / "card.md.j2"
 
 
 def render(
-    manifest: Manifest, evaluation: Mapping[str, Any], samples: Sequence[str], parameters: Mapping[str, int]
+    manifest: Manifest,
+    evaluation: Mapping[str, Any],
+    samples: Sequence[str],
+    parameters: Mapping[str, int],
+    unused: Sequence[str] = (),
 ) -> str:
-    """The card. ``parameters`` counts those of each network."""
+    """The card, without the ``unused`` kinds of components. ``parameters`` counts those of each network."""
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
     columns, rows = evaluation_table(evaluation)
     sources = {manifest.components[kind].distribution for kind in manifest.networks}
     distributions = sorted({"ganlm"} | {source for source in sources if not source.endswith(".py")})
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         manifest=manifest,
+        parts={kind: part for kind, part in manifest.components.items() if kind not in unused},
         columns=columns,
         rows=rows,
         alone={name: _cell(value) for name, value in evaluation.items() if not isinstance(value, Mapping)},

@@ -119,6 +119,7 @@ class Course:
                 for kind in ("generator", "discriminator", "algorithm")
             },
             plugin_files=experiment.host.files,
+            unused=experiment.algorithm.unused,
         )
         try:
             self._milestone(0)
@@ -377,6 +378,7 @@ class Course:
             evaluation={**protocol, **rows},
             host=experiment.host,
             held_out=experiment.corpus.validation[:n],
+            unused=experiment.algorithm.unused,
             force=True,
         )
 

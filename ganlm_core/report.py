@@ -62,16 +62,16 @@ def render(run: RunFolder, host: Host) -> str:
     """The page. The same run gives the same text."""
     config, info = run.load_config(host), run.info()
     evaluation = _evaluation(run)
-    pair = f"{config.generator.name} against {config.discriminator.name}"
+    title = run.title()
     corpus, last = _corpus(config, host), run.last_samples()[:SHOWN]
     sources = open_sources(host, [str(run.path)]) if run.bundle.is_dir() else []
     kept = _kept(run)
     scores = kept or _drawn(host, sources, corpus)
-    comparison = compare({pair: [scores]}, QUALITY, DIVERSITY) if scores is not None else None
+    comparison = compare({title: [scores]}, QUALITY, DIVERSITY) if scores is not None else None
     judged = _judged(sources[0].model, last, corpus) if sources else {}
     return pages.render(
         "report.html.j2",
-        title=f"{pair} on {config.corpus.name}",
+        title=f"{title} on {config.corpus.name}",
         config=config,
         info=info,
         command=pages.repeating(run),

@@ -1,7 +1,7 @@
 """The run folder: what a training leaves behind, and what it needs to go on. Nothing here imports torch.
 
 config.toml      fully resolved; runs again as it is
-run.json         versions, plugins, device, seed, command, shape, status
+run.json         versions, plugins, device, seed, command, shape, status, what the method makes no use of
 data.txt         what came through standard input, if that was the data
 tokenizer.json   the tokenizer, fitted to the training data
 metrics.jsonl    a JSON object a line, with its step; no times, so that two runs of one seed leave the same bytes
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import ganlm_core
-from ganlm_core.config import RunConfig
+from ganlm_core.config import RunConfig, parse_toml
 from ganlm_core.errors import PluginError, RunExists, UnknownName, UsageError, WeightsError
 from ganlm_core.files import read_json, read_text, reading, to_json, write_file, write_json, writing
 from ganlm_core.plugins import Host
@@ -135,6 +135,16 @@ class RunFolder:
         if not isinstance(shape, dict) or {type(size) for size in shape.values()} != {int}:
             raise WeightsError(f"{self.path / 'run.json'} has no shape; start the run anew")
         return shape
+
+    def unused(self) -> Sequence[str]:
+        """The kinds of parts that are configured and of which the training method makes no use."""
+        return tuple(self.info().get("unused", ()))
+
+    def title(self) -> str:
+        """What trains: ``lstm against conv``, or ``lstm`` where the method makes no use of the discriminator."""
+        config = parse_toml(self.config(), str(self.path / "config.toml"))
+        generator, discriminator = (next(iter(config[kind])) for kind in ("generator", "discriminator"))
+        return generator if "discriminator" in self.unused() else f"{generator} against {discriminator}"
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """One line of metrics.jsonl; ``record`` has a ``step``. Write it before the checkpoint of that step."""

@@ -219,6 +219,14 @@ def test_runs_that_differ_in_their_seed_are_one_method(ganlm: Ganlm) -> None:
     )
 
 
+def test_a_method_without_a_discriminator_is_called_by_its_generator(ganlm: Ganlm) -> None:
+    run("one", scores(STEEP), 0)
+    RunFolder(Path("one")).write_info(unused=["discriminator"])
+    code, out, err = ganlm("compare", "one", "--json")
+    assert code == 0, err
+    assert [each["title"] for each in json.loads(out)["standings"]] == ["lstm by autoregressive"]
+
+
 def test_methods_of_one_title_are_told_apart_by_where_their_runs_are(ganlm: Ganlm) -> None:
     """The folders have one name, which alone would make one method of two."""
     run("x/run", scores(STEEP), 0)

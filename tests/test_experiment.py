@@ -306,6 +306,7 @@ def test_run_json_says_what_ran(finished: Path) -> None:
         "seed",
         "shape",
         "status",
+        "unused",
         "versions",
         "weights_step",
     }
@@ -397,6 +398,26 @@ def test_a_dry_run_writes_nothing(ganlm: Ganlm, tmp_path: Path) -> None:
     assert plan["parameters"].keys() == {"generator", "discriminator"}
     assert plan["config"]["training"]["steps"] == 6
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_method_makes_no_use_of_is_in_no_title_and_on_no_card(ganlm: Ganlm, tmp_path: Path) -> None:
+    """Nor on the card of a bundle that is made of a checkpoint."""
+    run = tmp_path / "run"
+    code, _, err = ganlm(*TINY, *GRAMMAR, "--algorithm", "mle", "--out", run)
+    assert code == 0
+    assert "\nlstm on cpu: generator " in err
+    assert RunFolder(run).info()["unused"] == ["discriminator", "loss", "penalty", "estimator"]
+    assert "<title>lstm on grammar</title>" in (run / "report.html").read_text()
+    assert _parts(run / "bundle") == ["algorithm", "corpus", "generator"]
+    shutil.rmtree(run / "bundle")
+    assert ganlm("weights", "export", run, "--out", tmp_path / "exported")[0] == 0
+    assert _parts(tmp_path / "exported") == ["algorithm", "corpus", "generator"]
+
+
+def _parts(folder: Path) -> list[str]:
+    """The parts that the card of a bundle lists."""
+    table = (folder / "README.md").read_text().partition("| part |")[2].partition("\n\n")[0]
+    return [line.split()[1] for line in table.splitlines()[2:]]
 
 
 def test_maximum_likelihood_leaves_a_bundle_without_a_discriminator(ganlm: Ganlm, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import shlex
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -53,24 +53,21 @@ def compare(runs: Sequence[Path], quality: str, diversity: str, out: Path, force
 def group(runs: Sequence[Path]) -> dict[str, list[RunFolder]]:
     """Runs by what they are, those that differ in their seed alone together. Raises UsageError for what is no run."""
     found: dict[str, list[RunFolder]] = {}
-    configs: dict[str, dict[str, Any]] = {}
     for path in runs:
         folder = RunFolder.open(path)
         config = tomllib.loads(folder.config())
         config["training"].pop("seed", None)
         key = json.dumps(config, sort_keys=True)
         found.setdefault(key, []).append(folder)
-        configs[key] = config
-    titles = [_title(config) for config in configs.values()]
+    titles = [_title(members[0]) for members in found.values()]
     return {
         title if titles.count(title) == 1 else f"{title} ({', '.join(str(each.path) for each in members)})": members
         for title, members in zip(titles, found.values(), strict=True)
     }
 
 
-def _title(config: dict[str, Any]) -> str:
-    generator, discriminator = (next(iter(config[kind])) for kind in ("generator", "discriminator"))
-    return f"{generator} against {discriminator} by {config['recipe']}"
+def _title(run: RunFolder) -> str:
+    return f"{run.title()} by {tomllib.loads(run.config())['recipe']}"
 
 
 def _scores(host: "Host", run: RunFolder) -> Scores:

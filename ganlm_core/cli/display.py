@@ -62,13 +62,10 @@ class ProgressDisplay(Display):
         self.clock = (0.0, 0.0)
 
     def started(self, experiment: Experiment, folder: RunFolder, step: int) -> None:
-        names = experiment.config
         for line in experiment.notes:
             self.note(line)
         parameters = ", ".join(f"{name} {count:,}" for name, count in experiment.parameters().items())
-        self.note(
-            f"{names.generator.name} against {names.discriminator.name} on {experiment.device}: {parameters} parameters"
-        )
+        self.note(f"{folder.title()} on {experiment.device}: {parameters} parameters")
         self.note(f"run folder {folder.path}" + (f", from step {step}" if step else ""))
         self.progress.update(self.task, total=experiment.config.training.steps, completed=step)
         self.clock = (time.monotonic(), float(experiment.batches.tokens_drawn))
