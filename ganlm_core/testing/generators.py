@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import torch
 
 from ganlm_core import sampling
+from ganlm_core.layers import without_dropout
 from ganlm_core.protocol import AutoregressiveGenerator, Generator, Shape, mask_of, shift
 from ganlm_core.testing import references
 from ganlm_core.testing.case import Case, Skipped
-from ganlm_core.testing.networks import check_modes, close, network
+from ganlm_core.testing.networks import answer, check_modes, close, has_dropout, network
 from ganlm_core.testing.references import DISCRIMINATORS, SHAPE, SMALL, one_hot
 
 SHAPES = (
@@ -64,6 +65,17 @@ def check_sampling(case: Case) -> None:
     case.expect(not torch.equal(same, other), "samples the same sequences whatever the seed; let logits be moderate")
     wanted = (16, SHAPE.length)
     case.expect(same.shape == wanted, f"samples ids {tuple(same.shape)}; (B, T) is {wanted}")
+
+
+def check_policy(case: Case) -> None:
+    """In training too, logits are the same twice once dropout is left out: what was drawn is scored by what drew it."""
+    changes = {**case.changes, "dropout": 0.5} if has_dropout(case) else case.changes
+    built = network(Case(case.spec, changes)).train()
+    with without_dropout(built):
+        case.expect(
+            close(answer(built), answer(built)),
+            "draws at random when dropout is left out, as policy gradients do; use nn.Dropout, or that of torch's RNNs",
+        )
 
 
 def check_relaxation(case: Case) -> None:
@@ -191,6 +203,7 @@ CHECKS = (
     check_noise,
     check_state,
     check_sampling,
+    check_policy,
     check_relaxation,
     check_probabilities,
 )

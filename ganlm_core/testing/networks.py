@@ -107,7 +107,7 @@ def check_modes(case: Case) -> None:
 
 def check_dropout(case: Case) -> None:
     """An option that is called dropout acts in training."""
-    if "dropout" not in {field.name for field in case.spec.options.fields()}:
+    if not has_dropout(case):
         raise Skipped("it has no option called dropout")
     answers = []
     for share in (0.0, 0.5):
@@ -115,6 +115,10 @@ def check_dropout(case: Case) -> None:
         torch.manual_seed(3)
         answers.append(answer(built))
     case.expect(not close(answers[0], answers[1]), "has an option, dropout, that does nothing in training")
+
+
+def has_dropout(case: Case) -> bool:
+    return "dropout" in {field.name for field in case.spec.options.fields()}
 
 
 def check_scale(case: Case) -> None:

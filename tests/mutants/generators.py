@@ -31,6 +31,16 @@ class Priorless(Recurrent):
         return logits - self.prior, state
 
 
+@breaks(
+    "generator",
+    "generators.check_policy",
+    "draws at random when dropout is left out, as policy gradients do; use nn.Dropout, or that of torch's RNNs",
+)
+class DropsByItself(Recurrent):
+    def start(self, noise: Tensor) -> Tensor:
+        return nn.functional.dropout(super().start(noise), 0.5, self.training)
+
+
 @breaks("generator", "generators.check_logits", "gives probabilities; leave out its softmax, sampling has one")
 class Normalises(Recurrent):
     def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
