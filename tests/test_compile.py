@@ -151,8 +151,8 @@ def test_what_a_graph_gave_outlives_its_next_run(compile_with: Callable[[Backend
 Seen = list[dict[str, float]]
 
 
-def trained(config: RunConfig, *, graphs: bool, after_step: Callable[[], None] = lambda: None) -> Seen:
-    """All metrics of a run, looked at after its end."""
+def trained(config: RunConfig, *, graphs: bool = False, after_step: Callable[[], None] = lambda: None) -> Seen:
+    """All metrics of a run, looked at after its end. ``graphs``: its phases are prepared as on CUDA."""
     built = prepare(config)
     if graphs:
         parts = getattr(built.algorithm, "parts", SimpleNamespace(penalty=SimpleNamespace(interval=0)))
@@ -188,7 +188,7 @@ def test_a_phase_that_can_be_traced_is_one_graph(
 
     compile_with(aot_autograd(fw_compiler=forward, bw_compiler=overwriting))
     config = tiny_config(generator, "mlp", recipe=recipe, steps=4, tokenizer_options={"max_length": 5})
-    assert same(trained(config, graphs=True), trained(config, graphs=False))
+    assert same(trained(config, graphs=True), trained(config))
     assert len(traced) == phases
 
 
@@ -216,9 +216,7 @@ def test_no_phase_is_traced_at_every_step(
     compile_with(backend)
     config = settings(recipe, "cpu", steps=9)
     sizes: list[int] = []
-    assert same(
-        trained(config, graphs=True, after_step=lambda: sizes.append(len(recorded))), trained(config, graphs=False)
-    )
+    assert same(trained(config, graphs=True, after_step=lambda: sizes.append(len(recorded))), trained(config))
     assert sizes[0] > 0
     assert sizes[-2:] == [len(recorded)] * 2
 
@@ -226,9 +224,9 @@ def test_no_phase_is_traced_at_every_step(
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here: that graphs give the same is not seen")
 @pytest.mark.parametrize("recipe", default_host().recipes())
 def test_a_run_of_cuda_graphs_is_the_same(recipe: str) -> None:
-    config = settings(recipe, "cuda", steps=12)
     with torch._inductor.config.patch(fallback_random=True):  # the random numbers of a run without
-        assert same(trained(config, graphs=True), trained(config, graphs=False))
+        one, other = (trained(settings(recipe, "cuda", steps=12, compile=how)) for how in (True, False))
+    assert same(one, other)
 
 
 @pytest.mark.slow
