@@ -1,6 +1,6 @@
 """Speed at the sizes of papers, as ``docs/performance.md``.
 
-    python benchmarks/speed.py
+    OMP_NUM_THREADS=1 python benchmarks/speed.py
 
 takes minutes, most of them the textbook's, and wants a machine with nothing else to do. The works, the textbook's ways
 and the clock are those of ``ganlm bench``. With ``--device cuda``, the same works are done on a GPU, as
@@ -108,7 +108,7 @@ def _machine() -> str:
     names = [line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")]
     name = names[0] if names else platform.processor() or platform.machine()
     simd, threads = torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()
-    return f"{name} with {simd}, torch {torch.__version__}, {threads} threads"
+    return f"{name} with {simd}, torch {torch.__version__}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def _cpuinfo() -> list[str]:
