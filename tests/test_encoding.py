@@ -219,4 +219,4 @@ def test_memory_does_not_grow_with_the_number_of_sentences(monkeypatch: pytest.M
         path.write_text("".join(f"{'x' * 400} {i % 499} cats {i // 499}\n" for i in range(int(path.stem))))
     done = subprocess.run([sys.executable, "-c", PROGRAM, *paths], capture_output=True, text=True, check=True)
     few, many = map(int, done.stdout.split())
-    assert many - few < 15_000  # kilobytes: one epoch's permutation, and what the allocators do not give back
+    assert many - few < 25_000  # kilobytes: one epoch's permutation, and up to 15 MB that allocators do not give back
