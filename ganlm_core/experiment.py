@@ -29,7 +29,7 @@ from ganlm_core.protocol import Algorithm, Generator, Parts, Phase, Shape
 from ganlm_core.tokenizer import CHUNK, Tokenizer, count_cut
 from ganlm_core.trainer import Average, Batches, Losses
 
-PARTS = ("generator", "discriminator", "loss", "penalty", "estimator")
+PART_KINDS = ("generator", "discriminator", "loss", "penalty", "estimator")
 """The kinds of the components that an algorithm is built from."""
 
 
@@ -98,7 +98,7 @@ class Experiment:
 
     def blame(self, error: Exception) -> str:
         """Who failed with it. What others gave may have made a built-in component fail, so then they are named too."""
-        chosen = {kind: getattr(self.config, kind).name for kind in (*PARTS, "algorithm")}
+        chosen = {kind: getattr(self.config, kind).name for kind in (*PART_KINDS, "algorithm")}
         culprit = self._culprit(error)
         others = [pair for pair in chosen.items() if self.host.origin(*pair)[0] != BUILT_IN]
         blamed = f"{self.host.full_name(culprit, chosen[culprit])} failed with {describe(error)}"
@@ -109,7 +109,7 @@ class Experiment:
 
     def _culprit(self, error: Exception) -> str:
         """The kind of the part whose code was running, innermost first, or else the algorithm."""
-        types = {kind: type(getattr(self.parts, kind)) for kind in PARTS} | {"algorithm": type(self.algorithm)}
+        types = {kind: type(getattr(self.parts, kind)) for kind in PART_KINDS} | {"algorithm": type(self.algorithm)}
         culprit = "algorithm"
         for frame, _ in traceback.walk_tb(error.__traceback__):
             # By type, because what is evaluated may be the generator's moving average.
