@@ -14,8 +14,8 @@ import numpy as np
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from numpy.typing import NDArray
 
-from ganlm_core.corpora import spread
-from ganlm_core.corpora.files import read_sentences
+from ganlm_core.data.corpus import spread
+from ganlm_core.data.text_files import read_sentences
 from ganlm_core.metrics.bleu import bleu, self_bleu
 from ganlm_core.metrics.ngrams import Index
 

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import click
 
-from ganlm_core import bundle, zoo
+from ganlm_core.bundle import zoo
 from ganlm_core.cli.sweep import train_all
-from ganlm_core.plugins import default_host
-from ganlm_core.runs import RunFolder
+from ganlm_core.plugins.host import default_host
+from ganlm_core.training.export import export
+from ganlm_core.training.run_folder import RunFolder
 
 LARGEST = 20 * 10**6
 """Bytes of the whole zoo, which everybody downloads."""
@@ -54,7 +55,7 @@ def main(jobs: int, out: Path) -> None:
         if run.failure:
             raise click.ClickException(f"{run.run.name} failed: {run.failure}")
     for run in runs:
-        bundle.export(RunFolder.open(run.run), zoo.FOLDER / run.run.name, default_host(), force=True)
+        export(RunFolder.open(run.run), zoo.FOLDER / run.run.name, default_host(), force=True)
     for entry in zoo.entries():
         if entry.name not in PAIRS:
             shutil.rmtree(zoo.FOLDER / entry.name)

@@ -15,13 +15,12 @@ from typing import Any
 import click
 import jinja2
 
-from ganlm_core.about import MEASURED, About, measured
 from ganlm_core.cli.show import MOMENTS
 from ganlm_core.cli.sweep import Trained, train_all
-from ganlm_core.config import read_layer
-from ganlm_core.measures import REFERENCES
-from ganlm_core.outcome import TITLES, metric_cells
-from ganlm_core.plugins import Host
+from ganlm_core.config.recipes import MEASURED, About, measured
+from ganlm_core.config.run_config import read_layer
+from ganlm_core.evaluation.scores import REFERENCES, TITLES, metric_cells
+from ganlm_core.plugins.host import Host
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "methods.md"

@@ -17,11 +17,12 @@ import click
 import jinja2
 import numpy as np
 
-from ganlm_core import load, stream
+from ganlm_core import load
+from ganlm_core.bundle import stream
+from ganlm_core.bundle.model import Model
+from ganlm_core.bundle.select import SELECTIONS, Tally
 from ganlm_core.cli.sweep import train_all
-from ganlm_core.corpora.grammar import Grammar
-from ganlm_core.model import Model
-from ganlm_core.selection import SELECTIONS, Tally
+from ganlm_core.data.grammar import Grammar
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "sampling.md"

@@ -15,10 +15,10 @@ import jinja2
 import torch
 
 from ganlm_core.cli.bench import HEADER, cells
-from ganlm_core.figures import Curve, Figure, svg
-from ganlm_core.speed.measuring import Growth, grow, loop_overhead, measure, spending
-from ganlm_core.speed.works import GOALS, OVERHEAD, Sizes
-from ganlm_core.threads import wait_briefly
+from ganlm_core.cli.bench.measuring import Growth, grow, loop_overhead, measure, spending
+from ganlm_core.cli.bench.works import GOALS, OVERHEAD, Sizes
+from ganlm_core.evaluation.figures import Curve, Figure, svg
+from ganlm_core.system.threads import wait_briefly
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "performance.md"

@@ -9,8 +9,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ganlm_core import components, corpora, hookspecs, layers, metrics, protocol, sampling
-from ganlm_core.metrics import encoders
+from ganlm_core import components, hookspecs, layers, protocol, sampling
+from ganlm_core.data import corpus
+from ganlm_core.metrics import encoders, metric
 from ganlm_core.testing import CHECKS, build, parametrize_with_checks, references
 
 PAGE = Path(__file__).with_name("plugin-reference.md")
@@ -39,8 +40,8 @@ SECTIONS: list[tuple[str, ModuleType, tuple[str, ...]]] = [
         ),
     ),
     ("Drawing sentences", sampling, ("sample", "relaxed_sample", "log_likelihood", "log_probabilities", "Policy")),
-    ("Corpora", corpora, ("Corpus", "Process", "split")),
-    ("Metrics", metrics, ("Metric", "Subject", "Conditions", "Measured", "Likelihood")),
+    ("Corpora", corpus, ("Corpus", "Process", "split")),
+    ("Metrics", metric, ("Metric", "Subject", "Conditions", "Measured", "Likelihood")),
     ("Sentence encoders", encoders, ("Encoder",)),
 ]
 

@@ -3,15 +3,21 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from ganlm_core.bundle import load
-    from ganlm_core.config import RunConfig, make_config
-    from ganlm_core.execution import train
+from ganlm_core.system.version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from ganlm_core.bundle.load import load
+    from ganlm_core.config.run_config import RunConfig, make_config
+    from ganlm_core.training.train import train
+
 __all__ = ["RunConfig", "__version__", "load", "make_config", "train"]
 
-_HOMES = {"RunConfig": "config", "load": "bundle", "make_config": "config", "train": "execution"}
+_HOMES = {
+    "RunConfig": "config.run_config",
+    "load": "bundle.load",
+    "make_config": "config.run_config",
+    "train": "training.train",
+}
 
 
 def __getattr__(name: str) -> Any:

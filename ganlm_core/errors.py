@@ -4,7 +4,7 @@ GanlmError                     1  anything below
 ├── UsageError                 2  what was asked for cannot be
 │   ├── UnknownName            2  no component, recipe or option has this name; the nearest is suggested
 │   ├── OptionError            2  a value is of the wrong type or out of range
-│   └── RunExists              2  the run folder is there already
+│   └── RunExists              2  the run folder already exists
 ├── DataError                  1  a corpus cannot be read, or leaves nothing to train on
 ├── WriteError                 1  a disk is full, a folder not to be written to
 ├── PluginError                3  a plugin is missing, broken or breaks its contract

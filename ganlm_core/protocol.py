@@ -12,7 +12,7 @@ How the target of a component is called, by kind::
     generator, discriminator       target(shape=Shape, options=...)
     loss, penalty, estimator       target(options=...)
     algorithm                      target(parts=Parts, options=...)
-    corpus, metric, encoder        target(options=...)          see ganlm_core.corpora and ganlm_core.metrics
+    corpus, metric, encoder        target(options=...)          see ganlm_core.data.corpus and ganlm_core.metrics.metric
 """
 
 from abc import ABC, abstractmethod
@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ganlm_core.devices import cuda_graph
+from ganlm_core.system.devices import cuda_graph
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")

@@ -7,12 +7,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ganlm_core import bundle
-from ganlm_core.config import RunConfig
+from ganlm_core.bundle import load
+from ganlm_core.bundle.verify import verify
+from ganlm_core.config.run_config import RunConfig
+from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import WeightsError
-from ganlm_core.files import write_sums
 from ganlm_core.protocol import Shape
-from ganlm_core.tokenizer import Tokenizer
+from ganlm_core.system.files import write_sums
 
 TEXTS = ["a cat sees the dog", "the dogs see a cat"]
 SMALL = """
@@ -34,7 +35,7 @@ def install_distribution(site, name, entry_points):
 
 
 def bundle_parts(host):
-    """All that :func:`ganlm_core.bundle.save` wants."""
+    """All that :func:`ganlm_core.bundle.save.save` wants."""
     config = RunConfig.from_toml(host, SMALL)
     tokenizer = Tokenizer.train("word", TEXTS, 20)
     shape = Shape(tokenizer.vocabulary_size, 6, 3)
@@ -74,7 +75,7 @@ def edit(folder, name, **changes):
 def refused(folder, host, error=WeightsError):
     """The message with which both ``load`` and ``verify`` refuse."""
     messages = set()
-    for act in (bundle.load, bundle.verify):
+    for act in (load.load, verify):
         with pytest.raises(error) as caught:
             act(folder, host)
         messages.add(str(caught.value))

@@ -14,16 +14,19 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import pytest
 import torch
 
-from ganlm_core import bundle
+from ganlm_core.bundle.save import save
 from ganlm_core.cli import main
 from ganlm_core.cli.context import Invocation
 from ganlm_core.components import Options
-from ganlm_core.config import RunConfig, make_config
-from ganlm_core.plugins import Host, default_host
+from ganlm_core.config.run_config import RunConfig, make_config
+from ganlm_core.plugins.host import Host, default_host
 from tests.bundles import bundle_parts, install_distribution
 from tests.environments import ROOT, build
 
 Ganlm = Callable[..., tuple[int, str, str]]
+
+CORE = {room: f"ganlm_core.{room}.specs" for room in ("algorithms", "data", "metrics")}
+"""The entry points of the components that come with the core."""
 
 TINY = {
     "hidden_size": 8,
@@ -107,7 +110,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, Host]]:
     """The core and ``conv`` as the distribution ganlm; then, with ``lstm`` as a stranger's distribution, all three."""
     site, more = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("more")
-    install_distribution(site, "ganlm", {"core": "ganlm_core.standard", "conv": "ganlm_conv"})
+    install_distribution(site, "ganlm", CORE | {"conv": "ganlm_conv"})
     install_distribution(more, "ganlm-lstm", {"lstm": "ganlm_lstm"})
     with pytest.MonkeyPatch.context() as patch:
         for folder in (ROOT / "plugins" / "ganlm-lstm", ROOT / "plugins" / "ganlm-conv", site):
@@ -129,13 +132,13 @@ def host(hosts: tuple[Host, Host]) -> Host:
 
 @pytest.fixture(scope="module")
 def parts(host: Host) -> dict[str, Any]:
-    """All that :func:`ganlm_core.bundle.save` wants."""
+    """All that :func:`ganlm_core.bundle.save.save` wants."""
     return bundle_parts(host)
 
 
 @pytest.fixture(scope="module")
 def saved(parts: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return bundle.save(tmp_path_factory.mktemp("bundles") / "saved", **parts)
+    return save(tmp_path_factory.mktemp("bundles") / "saved", **parts)
 
 
 @pytest.fixture

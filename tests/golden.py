@@ -11,9 +11,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from ganlm_core.config import PREFIXES, resolve
-from ganlm_core.plugins import default_host
-from ganlm_core.runs import RunFolder
+from ganlm_core.config.run_config import PREFIXES, resolve
+from ganlm_core.plugins.host import default_host
+from ganlm_core.training.run_folder import RunFolder
 from tests.conftest import TINY
 
 FILE = Path(__file__).with_suffix(".json")

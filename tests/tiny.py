@@ -5,10 +5,11 @@ import itertools
 import torch
 from torch import Tensor, nn
 
+from ganlm_core.algorithms.estimators import StraightThrough
+from ganlm_core.algorithms.losses import NonSaturating
+from ganlm_core.algorithms.options import NonSaturatingOptions, StraightThroughOptions
+from ganlm_core.algorithms.penalties import NoPenalty, relaxed
 from ganlm_core.components import NoOptions
-from ganlm_core.estimators import StraightThrough
-from ganlm_core.losses import NonSaturating
-from ganlm_core.penalties import NoPenalty, relaxed
 from ganlm_core.protocol import (
     EOS,
     AutoregressiveGenerator,
@@ -20,7 +21,6 @@ from ganlm_core.protocol import (
     State,
     mask_of,
 )
-from ganlm_core.standard import NonSaturatingOptions, StraightThroughOptions
 
 SHAPE = Shape(vocabulary=6, length=3, noise=2)
 WORDS = (EOS, 3, 4, 5)

@@ -1,1 +1,1 @@
-"""Training methods: one file each, pure functions from a batch to a loss, and the list of phases that uses them."""
+"""Training methods: losses, penalties, estimators, schedules, and one file for each algorithm."""

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ganlm_core.algorithms.mle import likelihood_phase
+from ganlm_core.algorithms.options import AdversarialOptions
+from ganlm_core.algorithms.penalties import relaxed
 from ganlm_core.algorithms.schedule import Schedule
-from ganlm_core.penalties import relaxed
 from ganlm_core.protocol import Algorithm, Batch, Cost, Parts, Phase, Sequences, per_sequence
-from ganlm_core.standard import AdversarialOptions
 
 
 def discriminator_loss(parts: Parts, batch: Batch) -> Tensor:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ganlm_core import sampling
 from ganlm_core.algorithms.mle import negative_log_likelihood, require_likelihood
+from ganlm_core.algorithms.options import CoTOptions
 from ganlm_core.protocol import EOS, Algorithm, Batch, Generator, Parts, Phase
-from ganlm_core.standard import CoTOptions
 
 
 def mixture(generator: Generator, batch: Batch) -> Batch:

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganlm_core.algorithms.mle import likelihood_phase
+from ganlm_core.algorithms.options import RankGANOptions
 from ganlm_core.algorithms.schedule import Schedule
 from ganlm_core.protocol import Algorithm, Batch, Parts, Phase
-from ganlm_core.standard import RankGANOptions
 
 SMALLEST = 1e-6
 """1 - R is not taken for less, so that the loss stays finite for a text that ranks first beyond doubt."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ganlm_core.algorithms.mle import require_likelihood
+from ganlm_core.algorithms.options import AdversarialOptions
 from ganlm_core.protocol import Parts, Phase
-from ganlm_core.standard import AdversarialOptions
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import click
 
-from ganlm_core import __version__
 from ganlm_core.cli.context import Invocation, current_host, shared_options
-from ganlm_core.discovery import BUILT_IN, Origin, load_target
 from ganlm_core.errors import GanlmError, Interrupted, UnknownName
-from ganlm_core.plugins import Command
-from ganlm_core.threads import wait_briefly
+from ganlm_core.plugins.discovery import BUILT_IN, Origin, load_target
+from ganlm_core.plugins.host import Command
+from ganlm_core.system.threads import wait_briefly
+from ganlm_core.system.version import __version__
 
 COMMANDS = {
     "run": ("ganlm_core.cli.run:run", "train a generator against a discriminator"),

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ganlm_core.config import data_layer, resolve
-from ganlm_core.plugins import Host
+from ganlm_core.config.run_config import data_layer, resolve
+from ganlm_core.plugins.host import Host
 
 if TYPE_CHECKING:
-    from ganlm_core.model import Model
+    from ganlm_core.bundle.model import Model
     from ganlm_core.sampling import Policy
 
 data_option = click.option(

@@ -11,12 +11,12 @@ import click
 
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.output import echo_json, json_option
-from ganlm_core.files import write_file
-from ganlm_core.runs import RunFolder
-from ganlm_core.scores import Scores, check_free
+from ganlm_core.evaluation.scores import Scores, check_free
+from ganlm_core.system.files import write_file
+from ganlm_core.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from ganlm_core.plugins import Host
+    from ganlm_core.plugins.host import Host
 
 
 @click.command(context_settings={"show_default": True})
@@ -33,12 +33,12 @@ def compare(runs: Sequence[Path], quality: str, diversity: str, out: Path, force
     is compared with its own warm-up too. A run without an evaluation gets one, as 'ganlm eval RUN' makes it. All of it
     is also a page, compare.html, that opens by double click.
     """
-    from ganlm_core import comparison, pages
+    from ganlm_core.evaluation import compare, pages
 
     host, groups = current_host(), group(runs)
     check_free(out, force)
     evaluations = {title: [_scores(host, run) for run in members] for title, members in groups.items()}
-    found = comparison.compare(evaluations, quality, diversity)
+    found = compare.compare(evaluations, quality, diversity)
     command = ["ganlm", "compare", *map(str, runs), "--quality", quality, "--diversity", diversity]
     write_file(out, pages.compared(found, evaluations, groups, shlex.join(command)).encode())
     if as_json:
@@ -73,12 +73,14 @@ def _title(run: RunFolder) -> str:
 def _scores(host: "Host", run: RunFolder) -> Scores:
     """The evaluation of a run; made and kept if there is none."""
     if not run.evaluation.exists():
-        from ganlm_core.devices import keep_memory
-        from ganlm_core.rows import Settings, choose_metrics, evaluate
-        from ganlm_core.sources import open_sources, real_text
+        from ganlm_core.evaluation.evaluate import EvaluationSettings, choose_metrics, evaluate
+        from ganlm_core.evaluation.sources import open_sources, real_text
+        from ganlm_core.system.devices import keep_memory
 
         keep_memory()
         click.echo(f"evaluating {run.path}", err=True)
         sources = open_sources(host, [str(run.path)])
-        evaluate(host, sources, real_text(host, sources), Settings(choose_metrics(host))).write(run.evaluation)
+        evaluate(host, sources, real_text(host, sources), EvaluationSettings(choose_metrics(host))).write(
+            run.evaluation
+        )
     return Scores.read(run.evaluation)

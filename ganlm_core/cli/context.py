@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ganlm_core.plugins import Host, default_host
+from ganlm_core.plugins.host import Host, default_host
 
 
 @dataclass

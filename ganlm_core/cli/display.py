@@ -12,18 +12,18 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from ganlm_core import report
 from ganlm_core.cli.output import echo_json
 from ganlm_core.cli.tables import titled_rows
-from ganlm_core.config import RunConfig
-from ganlm_core.course import Display
+from ganlm_core.config.run_config import RunConfig
 from ganlm_core.errors import GanlmError
-from ganlm_core.execution import execute
-from ganlm_core.experiment import Experiment, prepare, run_name
-from ganlm_core.files import read_json
-from ganlm_core.outcome import metric_cell, results
-from ganlm_core.plugins import Host
-from ganlm_core.runs import RunFolder, free_path
+from ganlm_core.evaluation import report
+from ganlm_core.evaluation.scores import results
+from ganlm_core.metrics.formatting import format_metric
+from ganlm_core.plugins.host import Host
+from ganlm_core.system.files import read_json
+from ganlm_core.training.display import Display
+from ganlm_core.training.run_folder import RunFolder, free_path
+from ganlm_core.training.setup import Setup, prepare, run_name
 
 SHOWN = 3
 """Samples shown at each evaluation."""
@@ -61,14 +61,14 @@ class ProgressDisplay(Display):
         self.task = self.progress.add_task("training", total=None, numbers="")
         self.clock = (0.0, 0.0)
 
-    def started(self, experiment: Experiment, folder: RunFolder, step: int) -> None:
-        for line in experiment.notes:
+    def started(self, setup: Setup, folder: RunFolder, step: int) -> None:
+        for line in setup.notes:
             self.note(line)
-        parameters = ", ".join(f"{name} {count:,}" for name, count in experiment.parameters().items())
-        self.note(f"{folder.title()} on {experiment.device}: {parameters} parameters")
+        parameters = ", ".join(f"{name} {count:,}" for name, count in setup.parameters().items())
+        self.note(f"{folder.title()} on {setup.device}: {parameters} parameters")
         self.note(f"run folder {folder.path}" + (f", from step {step}" if step else ""))
-        self.progress.update(self.task, total=experiment.config.training.steps, completed=step)
-        self.clock = (time.monotonic(), float(experiment.batches.tokens_drawn))
+        self.progress.update(self.task, total=setup.config.training.steps, completed=step)
+        self.clock = (time.monotonic(), float(setup.trainer.batches.tokens_drawn))
         self.progress.start()
 
     def logged(self, step: int, record: Mapping[str, float]) -> None:
@@ -81,7 +81,7 @@ class ProgressDisplay(Display):
         self.progress.update(self.task, completed=step, numbers="  ".join([*shown, f"{_rounded(speed)} tok/s"]))
 
     def evaluated(self, step: int, values: Mapping[str, float], samples: list[str]) -> None:
-        shown = (f"{title} {metric_cell(name, values[name])}" for name, title in GLANCED.items() if name in values)
+        shown = (f"{title} {format_metric(name, values[name])}" for name, title in GLANCED.items() if name in values)
         self.console.print(f"[bold]step {step}[/]  {'  '.join(shown)}")
         for text in samples[:SHOWN]:
             self.console.print(f"  [dim]{escape(text)}[/]")
@@ -116,12 +116,11 @@ def _rounded(speed: float) -> str:
     return f"{speed / 1000:,.0f}k" if speed >= 10_000 else f"{speed:,.0f}"
 
 
-def train_and_show(config: RunConfig, *, host: Host, out: Path | None, resume: Path | None, as_json: bool) -> None:
-    """Train, then print the final table, eight samples and where everything is, or all of it as JSON.
+def show_result(folder: RunFolder, host: Host, as_json: bool) -> None:
+    """Print the final table of a run, eight samples and where its files are, or all of it as JSON.
 
-    For people there is a report too; that it cannot be written is no failure of the run.
+    Without ``as_json``, write the report too; one that cannot be written does not fail the run.
     """
-    folder = execute(config, host=host, out=out, resume=resume, display=ProgressDisplay())
     evaluation = read_json(folder.bundle / "evaluation.json")
     samples = folder.last_samples()[:SHOWN_AT_END]
     if as_json:
@@ -144,14 +143,14 @@ def train_and_show(config: RunConfig, *, host: Host, out: Path | None, resume: P
 
 def show_plan(config: RunConfig, *, host: Host, out: Path | None, as_json: bool) -> None:
     """What a run would be: its configuration, sizes and folder. Nothing is written."""
-    experiment = prepare(config, host)
+    setup = prepare(config, host)
     plan = {
         "folder": str(out or free_path(run_name(config))),
-        "device": str(experiment.device),
-        "vocabulary": experiment.shape.vocabulary,
-        "length": experiment.shape.length,
-        "parameters": experiment.parameters(),
-        "notes": list(experiment.notes),
+        "device": str(setup.device),
+        "vocabulary": setup.shape.vocabulary,
+        "length": setup.shape.length,
+        "parameters": setup.parameters(),
+        "notes": list(setup.notes),
     }
     if as_json:
         echo_json({**plan, "config": config.to_dict()})

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import torch
 
-from ganlm_core.cli.plugins import health_in_full
-from ganlm_core.devices import pick_device
-from ganlm_core.discovery import BUILT_IN
+from ganlm_core.cli.health import health_in_full
 from ganlm_core.hookspecs import GANLM_PLUGIN_API
-from ganlm_core.plugins import Health, Host
-from ganlm_core.runs import versions
+from ganlm_core.plugins.discovery import BUILT_IN
+from ganlm_core.plugins.host import Health, Host
+from ganlm_core.system.devices import pick_device
+from ganlm_core.training.run_folder import versions
 
 LIBRARIES = ("torch", "numpy", "pluggy", "click", "safetensors", "tokenizers", "rich")
 SLOW = 0.5

@@ -8,11 +8,11 @@ import click
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.output import echo_json, json_option
 from ganlm_core.errors import OptionError
-from ganlm_core.runs import RunFolder
+from ganlm_core.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from ganlm_core.metrics.encoders import Encoder
-    from ganlm_core.plugins import Host
+    from ganlm_core.plugins.host import Host
 
 FILE = click.Path(path_type=Path)
 
@@ -51,25 +51,25 @@ def eval_(
     Beside them stand real text under the same protocol, a perfect generator where the corpus has an exact process,
     shuffled words and a unigram model. docs/metrics.md says what each number means and how it misleads.
     """
-    from ganlm_core import distributed
     from ganlm_core.cli.tables import show_scores
-    from ganlm_core.devices import keep_memory
-    from ganlm_core.rows import Settings, choose_metrics, evaluate
-    from ganlm_core.scores import check_free
-    from ganlm_core.sources import open_sources, real_text
+    from ganlm_core.evaluation.evaluate import EvaluationSettings, choose_metrics, evaluate
+    from ganlm_core.evaluation.sources import open_sources, real_text
+    from ganlm_core.system import processes
+    from ganlm_core.system.devices import keep_memory
+    from ganlm_core.system.files import check_free
 
     keep_memory()
-    click.get_current_context().with_resource(distributed.processes())
+    click.get_current_context().with_resource(processes.processes())
     host = current_host()
     chosen = choose_metrics(host, _names(metrics))
-    settings = Settings(chosen, _numbers(temperatures), sentences, seed, _encoder(host, encoder))
+    settings = EvaluationSettings(chosen, _numbers(temperatures), sentences, seed, _encoder(host, encoder))
     place = out or _place(sources)
     if place is not None:
         check_free(place, force)
     opened = open_sources(host, sources, baselines, device)
     real = real_text(host, opened, data, test)
-    scores = evaluate(host, opened, real, settings, _tell, distributed.divided, distributed.size())
-    if distributed.rank() > 0:
+    scores = evaluate(host, opened, real, settings, _tell, processes.divided, processes.size())
+    if processes.rank() > 0:
         return
     if place is not None:
         scores.write(place, force)

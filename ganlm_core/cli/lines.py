@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ganlm_core.errors import DataError, UsageError
-from ganlm_core.files import writing
+from ganlm_core.system.files import writing
 
 Write = Callable[[str], None]
 
@@ -16,7 +16,7 @@ Write = Callable[[str], None]
 def check_new(path: Path, hint: str) -> None:
     """Raises UsageError, with a hint at what else could be done, when there is something at ``path``."""
     if path.exists():
-        raise UsageError(f"{path} is there already; choose another file, or {hint}")
+        raise UsageError(f"{path} already exists; choose another file, or {hint}")
 
 
 def read_lines(path: Path) -> Iterator[str]:

@@ -4,14 +4,15 @@ from typing import Any
 
 import click
 
-from ganlm_core import zoo
+from ganlm_core.bundle import zoo
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.output import echo_json, echo_table, json_option
 from ganlm_core.components import KINDS
-from ganlm_core.config import catalog
+from ganlm_core.config.run_config import catalog
 from ganlm_core.errors import UnknownName
-from ganlm_core.outcome import TITLES, metric_cell
-from ganlm_core.plugins import Host
+from ganlm_core.evaluation.scores import TITLES
+from ganlm_core.metrics.formatting import format_metric
+from ganlm_core.plugins.host import Host
 
 CHOOSABLE = (*KINDS, "tokenizer", "optimizer")
 WEIGHTS = "weights"
@@ -54,7 +55,7 @@ def summary(host: Host, kind: str, name: str) -> dict[str, Any]:
 def _weights(entry: zoo.Entry) -> dict[str, Any]:
     """A bundle of the zoo: its size, its score and a sentence."""
     scores = [
-        f"{title} {metric_cell(name, entry.metrics[name])}" for name, title in TITLES.items() if name in entry.metrics
+        f"{title} {format_metric(name, entry.metrics[name])}" for name, title in TITLES.items() if name in entry.metrics
     ]
     about = ", ".join([f"{entry.size / 1e6:.1f} MB", *scores])
     return {

@@ -11,9 +11,8 @@ from ganlm_core.cli.context import current_host, invocation
 from ganlm_core.cli.output import echo_json, echo_table, json_option
 from ganlm_core.cli.sweep import Trained, train_all
 from ganlm_core.errors import GanlmError, UsageError
-from ganlm_core.files import write_file
-from ganlm_core.measures import REFERENCES
-from ganlm_core.outcome import TITLES, metric_cells
+from ganlm_core.evaluation.scores import REFERENCES, TITLES, metric_cells
+from ganlm_core.system.files import write_file
 
 SAMPLES = 3
 """Sentences that the page shows of each pair."""
@@ -101,7 +100,7 @@ def _page(cells: Cells, rows: Sequence[Sequence[str]], command: str) -> str:
     import jinja2
 
     done = {" against ".join(pair): cell for pair, cell in cells.items() if not cell.failure}
-    template = Path(__file__).parent.parent / "templates" / "matrix.md.j2"
+    template = Path(__file__).parent / "templates" / "matrix.md.j2"
     return (
         jinja2.Environment(trim_blocks=True, keep_trailing_newline=True)
         .from_string(template.read_text())

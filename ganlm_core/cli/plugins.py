@@ -1,7 +1,7 @@
 """``ganlm plugins``: the health of every plugin that was found, and what there is for the authors of new ones."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 from ganlm_core.cli.context import invocation
+from ganlm_core.cli.health import health_in_full, why_not
 from ganlm_core.cli.output import echo_json, echo_table, json_option
 from ganlm_core.components import KINDS, ComponentSpec
-from ganlm_core.discovery import BUILT_IN, missing_target
-from ganlm_core.errors import GanlmError, PluginError, UnknownName, UsageError
-from ganlm_core.plugins import Health, Host
+from ganlm_core.errors import PluginError, UnknownName, UsageError
+from ganlm_core.plugins.host import Health, Host
 
 
 @click.group(invoke_without_command=True)
@@ -64,7 +64,7 @@ def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="the new folder, else ./NAME")
 def new(name: str, kind: str, out: Path | None) -> None:
     """A new distribution NAME with one component that works: package, options, tests, README, licence, CI."""
-    from ganlm_core.scaffold import create, use
+    from ganlm_core.plugins.scaffold import create, use
 
     folder = out or Path(name)
     for path in create(_host(), name, kind, folder):
@@ -88,12 +88,6 @@ def doctor(as_json: bool) -> None:
         click.echo("" if report.problems else "\nno problems")
     if report.failed:
         raise PluginError(f"plugins that cannot be used: {', '.join(report.failed)}")
-
-
-def health_in_full(host: Host) -> list[Health]:
-    """The health of all plugins, and of those from elsewhere also the targets that are not where they should be, and
-    the recipes that cannot be run."""
-    return [replace(one, reason="; ".join(filter(None, (one.reason, *_lost(host, one))))) for one in host.health]
 
 
 def named(host: Host, name: str) -> tuple[list[ComponentSpec], list[str]]:
@@ -138,32 +132,11 @@ def _contents(health: Health) -> str:
     return "; ".join(filter(None, (given, health.reason)))
 
 
-def _lost(host: Host, health: Health) -> Iterator[str]:
-    if health.distribution != BUILT_IN:
-        for spec in host.specs_of(health):
-            if reason := missing_target(spec.target):
-                yield f"{spec.kind} '{spec.name}' cannot be built: {reason}"
-        for recipe in host.recipes_of(health):
-            if reason := _why_not(host, recipe):
-                yield f"recipe '{recipe}' cannot be run: {reason}"
-
-
-def _why_not(host: Host, recipe: str) -> str:
-    """What is wrong with a recipe, or nothing."""
-    from ganlm_core.about import check_recipe
-
-    try:
-        check_recipe(host, recipe)
-    except GanlmError as error:
-        return str(error)
-    return ""
-
-
 def _read(host: Host, recipe: str) -> Iterator[Any]:
     """The only check of a recipe."""
     from ganlm_core.testing import Result
 
-    reason = _why_not(host, recipe)
+    reason = why_not(host, recipe)
     message = f"recipe '{recipe}' cannot be run: {reason}" if reason else ""
     yield Result(f"recipe '{recipe}'", "check_recipe", "failed" if reason else "passed", message)
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from ganlm_core.about import About, check_about, check_recipe
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.output import echo_json, echo_table, json_option
-from ganlm_core.config import read_layer, read_recipe, resolve
+from ganlm_core.config.recipes import About, check_about, check_recipe
+from ganlm_core.config.run_config import read_layer, read_recipe, resolve
 from ganlm_core.errors import GanlmError, UsageError
-from ganlm_core.plugins import Host
+from ganlm_core.plugins.host import Host
 
 
 @click.group()
@@ -54,7 +54,7 @@ def copy(name: str, file: Path | None) -> None:
         with target.open("x", encoding="utf-8") as stream:
             stream.write(host.recipes()[name].read_text(encoding="utf-8"))
     except FileExistsError:
-        raise UsageError(f"{target} is there already; give another file") from None
+        raise UsageError(f"{target} already exists; give another file") from None
     click.echo(f"{target}: change it and run it with 'ganlm run --config {target}'", err=True)
 
 

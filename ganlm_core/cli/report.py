@@ -11,9 +11,9 @@ from ganlm_core.cli.context import current_host
 @click.argument("run", type=click.Path(path_type=Path))
 def report(run: Path) -> None:
     """Write report.html of a RUN, finished or not, into its folder, over an older one: curves, samples and settings."""
-    from ganlm_core import report as page
-    from ganlm_core.devices import keep_memory
-    from ganlm_core.runs import RunFolder
+    from ganlm_core.evaluation import report as page
+    from ganlm_core.system.devices import keep_memory
+    from ganlm_core.training.run_folder import RunFolder
 
     keep_memory()
     folder = RunFolder.open(run)

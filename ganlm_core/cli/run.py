@@ -16,7 +16,7 @@ from click.core import ParameterSource
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.output import echo_json, json_option
 from ganlm_core.components import Option, Options
-from ganlm_core.config import (
+from ganlm_core.config.run_config import (
     CHOSEN,
     PREFIXES,
     Layer,
@@ -30,7 +30,7 @@ from ganlm_core.config import (
     resolve,
 )
 from ganlm_core.errors import UsageError
-from ganlm_core.plugins import Host
+from ganlm_core.plugins.host import Host
 
 
 class Name(click.ParamType):
@@ -171,18 +171,20 @@ def run(
         echo_json(config.to_dict()) if as_json else click.echo(config.to_toml(), nl=False)
         return
     # Torch is imported here and not before.
-    from ganlm_core import distributed
-    from ganlm_core.cli.display import show_plan, train_and_show
-    from ganlm_core.following import follow, let_go
+    from ganlm_core.cli.display import ProgressDisplay, show_plan, show_result
+    from ganlm_core.system import processes
+    from ganlm_core.training.parallel import follow, let_go
+    from ganlm_core.training.train import execute
 
-    context.with_resource(distributed.processes())
-    if distributed.rank() > 0:
+    context.with_resource(processes.processes())
+    if processes.rank() > 0:
         follow(config, host)
         return
     if dry_run:
         show_plan(config, host=host, out=out or resume, as_json=as_json)
     else:
-        train_and_show(config, host=host, out=out, resume=resume, as_json=as_json)
+        folder = execute(config, host=host, out=out, resume=resume, display=ProgressDisplay())
+        show_result(folder, host, as_json)
     let_go()
 
 
@@ -208,7 +210,7 @@ def configuration(arguments: Sequence[str]) -> RunConfig:
 
 def _saved(host: Host, run: Path) -> RunConfig:
     """The configuration that a run started with. Raises UsageError for no run folder, PluginError for lost plugins."""
-    from ganlm_core.runs import RunFolder
+    from ganlm_core.training.run_folder import RunFolder
 
     return RunFolder.open(run).load_config(host)
 

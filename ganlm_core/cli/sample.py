@@ -12,12 +12,12 @@ from ganlm_core.cli.calibrating import calibrate, data_option
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.lines import check_new, lines_to, read_lines
 from ganlm_core.errors import Interrupted, ProcessLost, UsageError
-from ganlm_core.files import to_json
-from ganlm_core.signals import caught_signals
+from ganlm_core.system.files import to_json
+from ganlm_core.system.signals import caught_signals
 
 if TYPE_CHECKING:
-    from ganlm_core.selection import Tally
-    from ganlm_core.stream import Drawn, Seen
+    from ganlm_core.bundle.select import Tally
+    from ganlm_core.bundle.stream import Drawn, Seen
 
 POSITIVE = click.FloatRange(0, min_open=True)
 SHARE = click.FloatRange(0, 1, min_open=True)
@@ -69,21 +69,22 @@ def sample(
 
     The same seed gives the same sentences, however many are asked for.
     """
-    from ganlm_core import distributed, stream
-    from ganlm_core.bundle import load
-    from ganlm_core.devices import keep_memory
+    from ganlm_core.bundle import stream
+    from ganlm_core.bundle.load import load
+    from ganlm_core.bundle.select import SELECTIONS, Tally
     from ganlm_core.sampling import PLAIN, Policy
-    from ganlm_core.selection import SELECTIONS, Tally
+    from ganlm_core.system import processes
+    from ganlm_core.system.devices import keep_memory
 
     keep_memory()
-    click.get_current_context().with_resource(distributed.processes())
-    first = distributed.rank() == 0
+    click.get_current_context().with_resource(processes.processes())
+    first = processes.rank() == 0
     if first and out is not None and offset == 0:
         check_new(out, "go on with it: --offset says how many sentences were drawn for it")
     host, policy, tally = current_host(), Policy(temperature, top_k, top_p), Tally()
     model = load(bundle, host, device)
     if method is None:
-        batches = stream.draw(model, seed, policy, prompt, offset, distributed.divided)
+        batches = stream.draw(model, seed, policy, prompt, offset, processes.divided)
     else:
         if data is not None:
             model = calibrate(model, host, data, policy)
@@ -92,11 +93,11 @@ def sample(
                 "the bundle's discriminator is calibrated for temperature 1 and all words; "
                 "add --data FILE|CORPUS to calibrate it for what you chose"
             )
-        choose, divide = SELECTIONS[method], distributed.divided
+        choose, divide = SELECTIONS[method], processes.divided
         batches = stream.select(model, choose, candidates, tally, seed, policy, prompt, offset, divide)
     line, text_of = (_json_line, _json_text) if as_json else (str, str)
     if once:
-        batches = stream.unique(batches, distributed.share(_seen(out, count, text_of) if first else None))
+        batches = stream.unique(batches, processes.share(_seen(out, count, text_of) if first else None))
     batches = stream.take(batches, count)
     if not first:
         _draw_along(batches)
@@ -110,7 +111,7 @@ def sample(
 
 def _seen(out: Path | None, count: int, text_of: Callable[[str], str]) -> "Seen":
     """A filter for ``count`` texts, and for those that are in the file already."""
-    from ganlm_core.stream import BATCH, Seen
+    from ganlm_core.bundle.stream import BATCH, Seen
 
     if out is None or not out.exists():
         return Seen(count)

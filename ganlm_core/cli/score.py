@@ -7,7 +7,7 @@ import click
 
 from ganlm_core.cli.calibrating import calibrate, data_option
 from ganlm_core.cli.context import current_host
-from ganlm_core.files import to_json
+from ganlm_core.system.files import to_json
 
 
 @click.command()
@@ -25,11 +25,11 @@ def score(bundle: Path, file: str, data: str | None, explain: bool, column: str,
 
     FILE has a sentence a line, or is CSV or JSONL, gzipped or not; - is standard input. Blank lines are passed over.
     """
-    from ganlm_core.bundle import load
-    from ganlm_core.corpora.files import read_sentences
-    from ganlm_core.devices import keep_memory
-    from ganlm_core.model import BATCH
+    from ganlm_core.bundle.load import load
+    from ganlm_core.bundle.model import BATCH
+    from ganlm_core.data.text_files import read_sentences
     from ganlm_core.sampling import PLAIN
+    from ganlm_core.system.devices import keep_memory
 
     keep_memory()
     host = current_host()

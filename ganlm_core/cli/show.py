@@ -6,15 +6,16 @@ from typing import Any
 
 import click
 
-from ganlm_core.about import About, beside_paper, measured, parts_of
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.list import CHOOSABLE, summary
 from ganlm_core.cli.output import echo_json, echo_table, json_option
 from ganlm_core.components import Option
-from ganlm_core.config import PREFIXES, catalog, read_recipe
+from ganlm_core.config.recipes import About, beside_paper, measured, parts_of
+from ganlm_core.config.run_config import PREFIXES, catalog, read_recipe
 from ganlm_core.errors import UnknownName
-from ganlm_core.outcome import TITLES, metric_cell, ordered
-from ganlm_core.plugins import Host
+from ganlm_core.evaluation.scores import TITLES, ordered
+from ganlm_core.metrics.formatting import format_metric
+from ganlm_core.plugins.host import Host
 
 MOMENTS = ("before", "after")
 """Where a run is measured: before adversarial training and after it."""
@@ -108,7 +109,7 @@ def _echo_measured(results: Mapping[str, Mapping[str, Any]]) -> None:
     rows = [(corpus, when, found[when]) for corpus, found in results.items() for when in MOMENTS if when in found]
     metrics = ordered(name for _, _, values in rows for name in values)
     header = ("measured on", "training", *(TITLES.get(name, name) for name in metrics))
-    cells = [[metric_cell(name, values.get(name)) for name in metrics] for _, _, values in rows]
+    cells = [[format_metric(name, values.get(name)) for name in metrics] for _, _, values in rows]
     _echo_part(header, [[corpus, when, *line] for (corpus, when, _), line in zip(rows, cells, strict=True)])
     for found in results.values():
         click.echo(f"{found['command']}  # seed {found['seed']}, {found['cpu_seconds']:.0f} CPU seconds")

@@ -13,10 +13,10 @@ import click
 
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.run import configuration
-from ganlm_core.config import difference
+from ganlm_core.config.run_config import difference
 from ganlm_core.errors import UsageError
-from ganlm_core.files import read_json
-from ganlm_core.runs import RunFolder
+from ganlm_core.system.files import read_json
+from ganlm_core.training.run_folder import RunFolder
 
 
 @dataclass(frozen=True)

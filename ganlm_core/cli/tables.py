@@ -7,9 +7,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ganlm_core.comparison import Comparison
 from ganlm_core.components import Measure
-from ganlm_core.scores import MARK, Scores
+from ganlm_core.evaluation.compare import Comparison
+from ganlm_core.evaluation.scores import MARK, Scores
 
 WIDTH = 110
 """Columns where standard output is no terminal."""

@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
+from ganlm_core.bundle.locate import locate
+from ganlm_core.bundle.manifest import CONFIG, read_manifest, weights_file
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.output import echo_json, echo_table, json_option
 from ganlm_core.errors import GanlmError
-from ganlm_core.files import shown
-from ganlm_core.header import read_header
-from ganlm_core.locations import locate
-from ganlm_core.manifest import CONFIG, read_manifest, weights_file
+from ganlm_core.system.files import shown
+from ganlm_core.system.header import read_header
 
 
 @click.group()
@@ -25,7 +25,7 @@ def weights() -> None:
 @json_option
 def inspect(path: Path, as_json: bool) -> None:
     """The tensors of a safetensors file, or the parts and the tensors of a bundle. Torch and plugins are not needed."""
-    found = describe(path)
+    found = contents(path)
     if as_json:
         echo_json(found)
         return
@@ -40,7 +40,7 @@ def inspect(path: Path, as_json: bool) -> None:
             click.echo(f"  {_plain(key)}: {_plain(value)}")
 
 
-def describe(path: Path) -> dict[str, Any]:
+def contents(path: Path) -> dict[str, Any]:
     """What config.json says, None for a lone file, and what the header of each file says. Raises WeightsError."""
     manifest, paths = None, [path]
     if not path.is_file():
@@ -86,7 +86,7 @@ def _plain(text: str) -> str:
 @json_option
 def verify(bundle: Path, as_json: bool) -> None:
     """Check a bundle: checksums, headers, shapes, values, tokenizer and self-test. Exit code 4 for a fault."""
-    from ganlm_core.bundle import checks
+    from ganlm_core.bundle.verify import checks
 
     done: list[dict[str, str]] = []
     try:
@@ -108,9 +108,9 @@ def verify(bundle: Path, as_json: bool) -> None:
 @json_option
 def diff(a: Path, b: Path, as_json: bool) -> None:
     """What differs between two bundles: configuration, tokenizer, tensors and evaluation."""
-    from ganlm_core.differences import compare
+    from ganlm_core.bundle.diff import diff as differences
 
-    found = compare(a, b)
+    found = differences(a, b)
     if as_json:
         echo_json(found)
         return
@@ -149,14 +149,15 @@ def export(run: Path, out: Path, force: bool) -> None:
 
     If the name of --out ends in .onnx or .pt2: the generator of a bundle for onnxruntime, or for torch.export.load.
     """
-    from ganlm_core import bundle, exchange
-    from ganlm_core.runs import RunFolder
+    from ganlm_core.bundle import load, onnx
+    from ganlm_core.training.export import export
+    from ganlm_core.training.run_folder import RunFolder
 
     host = current_host()
-    if out.suffix in exchange.WRITERS:
-        exchange.export(bundle.load(run, host).generator, out)
+    if out.suffix in onnx.WRITERS:
+        onnx.export(load.load(run, host).generator, out)
     else:
-        bundle.export(RunFolder.open(run), out, host, force)
+        export(RunFolder.open(run), out, host, force)
     click.echo(out)
 
 
@@ -171,8 +172,8 @@ def push(bundle: Path, address: str, private: bool, dry_run: bool, as_json: bool
 
     The token is the one of 'hf auth login' or of HF_TOKEN.
     """
-    from ganlm_core import hub
-    from ganlm_core.bundle import verify as verify_bundle
+    from ganlm_core.bundle import hub
+    from ganlm_core.bundle.verify import verify as verify_bundle
 
     target, folder = hub.Address.of(address), locate(bundle)
     verify_bundle(folder, current_host())
@@ -191,6 +192,6 @@ def push(bundle: Path, address: str, private: bool, dry_run: bool, as_json: bool
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FOLDER", help="the folder to make")
 def pull(address: str, out: Path) -> None:
     """Fetch a bundle from the Hugging Face Hub to a folder; the address of its commit is printed, and kept there."""
-    from ganlm_core import hub
+    from ganlm_core.bundle import hub
 
     click.echo(hub.pull(hub.Address.of(address), out))

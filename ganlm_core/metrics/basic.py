@@ -2,9 +2,9 @@
 
 import math
 
-from ganlm_core.corpora import spread
-from ganlm_core.corpora.lines import lookup
-from ganlm_core.metrics import Conditions, Likelihood, Measured, Metric, Subject
+from ganlm_core.data.corpus import spread
+from ganlm_core.data.mapped_lines import lookup
+from ganlm_core.metrics.metric import Conditions, Likelihood, Measured, Metric, Subject
 
 MOST = 1_000
 """Sentences of the test part whose likelihood is computed, evenly spaced."""
@@ -55,7 +55,7 @@ class Copies(Metric):
 class HeldOutLikelihood(Metric):
     """``test_nll``: the negative log-likelihood that the subject gives to the test part, in nats per token.
 
-    For a generator that is driven by noise it is an upper bound, see :func:`ganlm_core.evaluation.nll_bound`. Of a
+    For a generator that is driven by noise it is an upper bound, see :func:`ganlm_core.metrics.judge.nll_bound`. Of a
     large test part, MOST sentences stand for all.
     """
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlm_core.metrics import Conditions, Measured, Metric, Subject
+from ganlm_core.metrics.metric import Conditions, Measured, Metric, Subject
 from ganlm_core.metrics.ngrams import ORDERS, Counts, Index, Ints, Order, index
 
 EPSILON = 0.1

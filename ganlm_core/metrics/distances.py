@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlm_core.corpora import spread
-from ganlm_core.metrics import Conditions, Measured, Metric, Subject
+from ganlm_core.data.corpus import spread
 from ganlm_core.metrics.encoders import Features
+from ganlm_core.metrics.metric import Conditions, Measured, Metric, Subject
 
 MOST = 5_000
 """Sentences of each kind that MAUVE compares: as many as in its paper."""

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ganlm_core.components import Options
 from ganlm_core.errors import UsageError
-from ganlm_core.measures import HashedNgramsOptions, SentenceTransformersOptions
 from ganlm_core.metrics.ngrams import Split
+from ganlm_core.metrics.options import HashedNgramsOptions, SentenceTransformersOptions
 
 Features = NDArray[np.float64]
 

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from ganlm_core.corpora import SAMPLE, spread
-from ganlm_core.metrics import Conditions, Measured, Metric, Subject
+from ganlm_core.data.corpus import SAMPLE, spread
+from ganlm_core.metrics.metric import Conditions, Measured, Metric, Subject
 from ganlm_core.metrics.ngrams import Split
 
 ORDER = 4

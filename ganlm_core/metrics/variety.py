@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ganlm_core.corpora import SAMPLE, spread
-from ganlm_core.metrics import Conditions, Measured, Metric, Subject
+from ganlm_core.data.corpus import SAMPLE, spread
+from ganlm_core.metrics.metric import Conditions, Measured, Metric, Subject
 from ganlm_core.metrics.ngrams import Index, Ints, Split, extend, index, lay_out, unique_ids
 
 DISTINCT_ORDERS = 4

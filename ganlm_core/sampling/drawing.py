@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganlm_core.devices import asynchronous
 from ganlm_core.protocol import BOS, LARGE
+from ganlm_core.system.devices import asynchronous
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganlm_core.devices import asynchronous
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import BOS, EOS, LARGE, PAD, AutoregressiveGenerator, Generator, State, mask_of
 from ganlm_core.sampling.drawing import LOGITS, PLAIN, Policy, draw, rows_at_once
+from ganlm_core.system.devices import asynchronous
 
 
 @dataclass(frozen=True)

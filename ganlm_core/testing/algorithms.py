@@ -7,17 +7,18 @@ from dataclasses import fields
 import torch
 from torch import Tensor, nn
 
-from ganlm_core.config import Choice
-from ganlm_core.contract import problem_with_networks, problem_with_phases
+from ganlm_core.config.options import SGDOptimizer
+from ganlm_core.config.run_config import Choice
+from ganlm_core.data.batches import Batches
 from ganlm_core.errors import GanlmError, UsageError
-from ganlm_core.optimizers import build_optimizer
 from ganlm_core.protocol import Algorithm, Parts, Phase
-from ganlm_core.settings import SGDOptimizer
 from ganlm_core.testing import references
 from ganlm_core.testing.case import Case
 from ganlm_core.testing.kinds import STEPS, build
 from ganlm_core.testing.references import SHAPE, batch
-from ganlm_core.trainer import Batches, train
+from ganlm_core.training.checks import problem_with_networks, problem_with_phases
+from ganlm_core.training.loop import Trainer
+from ganlm_core.training.optimizers import build_optimizer
 
 ROWS = 8
 LEARNING_RATE = 0.1
@@ -155,15 +156,8 @@ def _train(algorithm: Algorithm, start: int, stop: int) -> None:
     torch.manual_seed(11 + start)
     tokens = references.tokens(ROWS)
     batches = Batches(tokens, ROWS, 0, SHAPE.noise, torch.device("cpu"))
-    train(
-        algorithm,
-        {name: build_optimizer(sgd, network.parameters()) for name, network in algorithm.networks.items()},
-        batches,
-        start=start,
-        steps=stop,
-        clip=1.0,
-        after_step=lambda step, metrics: None,
-    )
+    optimizers = {name: build_optimizer(sgd, network.parameters()) for name, network in algorithm.networks.items()}
+    Trainer(algorithm, optimizers, batches, steps=stop, clip=1.0).train(start, lambda step, metrics: None)
 
 
 def _moves(algorithm: Algorithm, phase: Phase) -> nn.Module:

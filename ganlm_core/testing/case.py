@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ganlm_core.components import ComponentSpec, Options
-from ganlm_core.plugins import Host, default_host
+from ganlm_core.plugins.host import Host, default_host
 
 
 class Skipped(Exception):

@@ -4,7 +4,7 @@ import functools
 import math
 
 from ganlm_core.components import ComponentSpec, Options
-from ganlm_core.corpora import Corpus
+from ganlm_core.data.corpus import Corpus
 from ganlm_core.testing.case import Case, Skipped
 from ganlm_core.testing.kinds import build
 
@@ -16,12 +16,12 @@ def check_parts(case: Case) -> None:
     corpus = _built(case.spec, case.options)
     parts = {"train": corpus.train, "validation": corpus.validation, "test": corpus.test}
     for name, part in parts.items():
-        case.expect(part, f"has nothing in its part {name}; use ganlm_core.corpora.split")
+        case.expect(part, f"has nothing in its part {name}; use ganlm_core.data.corpus.split")
         lines = all(isinstance(text, str) and text.strip() and "\n" not in text for text in part)
         case.expect(lines, f"has sentences in {name} that are not text of one line; clean them")
     train, validation, test = (set(part) for part in parts.values())
     shared = (train & validation) | (train & test) | (validation & test)
-    case.expect(not shared, f"has {len(shared)} sentences in more than one part; use ganlm_core.corpora.split")
+    case.expect(not shared, f"has {len(shared)} sentences in more than one part; use ganlm_core.data.corpus.split")
 
 
 def check_seeded(case: Case) -> None:

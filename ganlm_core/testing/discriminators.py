@@ -7,8 +7,8 @@ from torch.nn import functional as F
 from ganlm_core.protocol import Discriminator, Shape, mask_of
 from ganlm_core.testing import references
 from ganlm_core.testing.case import Case, Skipped
-from ganlm_core.testing.differences import same, slopes
 from ganlm_core.testing.generators import EMBED
+from ganlm_core.testing.gradients import same, slopes
 from ganlm_core.testing.networks import answer, check_modes, close, network
 from ganlm_core.testing.references import SHAPE, one_hot
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ganlm_core.corpora.grammar import Grammar
+from ganlm_core.data.grammar import Grammar
 from ganlm_core.errors import UsageError
 from ganlm_core.metrics.encoders import Encoder, Features
 from ganlm_core.testing.case import Case, Skipped

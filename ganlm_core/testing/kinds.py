@@ -5,16 +5,16 @@ from contextlib import suppress
 from typing import Any
 
 from ganlm_core.components import Options
-from ganlm_core.config import RunConfig, make_config
-from ganlm_core.contract import BASES, problem_with_kind
+from ganlm_core.config.run_config import RunConfig, make_config
 from ganlm_core.errors import GanlmError, UsageError
-from ganlm_core.metrics import Metric
 from ganlm_core.metrics.encoders import Encoder
-from ganlm_core.plugins import Host
+from ganlm_core.metrics.metric import Metric
+from ganlm_core.plugins.host import Host
 from ganlm_core.protocol import Parts
 from ganlm_core.testing import references
 from ganlm_core.testing.case import Case
 from ganlm_core.testing.references import SHAPE
+from ganlm_core.training.checks import BASES, problem_with_kind
 
 STEPS = 8
 """Of training, for an algorithm whose phases change in its course."""

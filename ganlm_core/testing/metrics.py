@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from ganlm_core.corpora import Corpus
-from ganlm_core.corpora.grammar import Grammar
-from ganlm_core.discovery import describe
-from ganlm_core.metrics import Conditions, Likelihood, Measured, Metric, Subject, problem_with
+from ganlm_core.data.corpus import Corpus
+from ganlm_core.data.grammar import Grammar
+from ganlm_core.metrics.metric import Conditions, Likelihood, Measured, Metric, Subject, problem_with
+from ganlm_core.plugins.discovery import one_line
 from ganlm_core.testing.case import Case
 from ganlm_core.testing.kinds import build
 
@@ -50,7 +50,7 @@ def check_missing(case: Case) -> None:
                 raise
             except Exception as error:
                 raise AssertionError(
-                    f"{case} fails on sentences {which}, on a corpus {corpus} an exact process ({describe(error)}); "
+                    f"{case} fails on sentences {which}, on a corpus {corpus} an exact process ({one_line(error)}); "
                     "leave out a value that does not exist"
                 ) from error
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlm_core.protocol import Discriminator, Shape, mask_of
-from ganlm_core.tensors import read_into, without_memory, write_tensors
+from ganlm_core.system.tensors import read_into, without_memory, write_tensors
 from ganlm_core.testing import references
 from ganlm_core.testing.case import Case, Skipped
 from ganlm_core.testing.references import SHAPE

@@ -9,7 +9,7 @@ from torch import Tensor
 from ganlm_core.protocol import Discriminator, Penalty, Sequences, Shape, mask_of
 from ganlm_core.testing import references
 from ganlm_core.testing.case import Case, Skipped
-from ganlm_core.testing.differences import same, slopes
+from ganlm_core.testing.gradients import same, slopes
 from ganlm_core.testing.kinds import build
 from ganlm_core.testing.networks import close
 from ganlm_core.testing.references import DISCRIMINATORS, SHAPE, one_hot

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from ganlm_core.components import ComponentSpec
-from ganlm_core.discovery import describe, place_of
+from ganlm_core.plugins.discovery import one_line, place_of
 from ganlm_core.testing import (
     algorithms,
     component,
@@ -95,7 +95,7 @@ def _told(error: Exception) -> str:
         base, _, method = frame.f_code.co_qualname.rpartition(".")
         return f"has no {method}, which {base} leaves to it,"
     place = place_of(error)
-    return f"raised {describe(error)}" + f" ({place})" * bool(place)
+    return f"raised {one_line(error)}" + f" ({place})" * bool(place)
 
 
 COMMON = component.CHECKS

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ganlm_core.algorithms.adversarial import Adversarial
+from ganlm_core.algorithms.options import AdversarialOptions
 from ganlm_core.errors import DataError, GanlmError, UsageError
 from ganlm_core.protocol import Batch, Parts, Phase
-from ganlm_core.standard import AdversarialOptions
 from tests.mutants.breaking import breaks
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
+from ganlm_core.algorithms.options import AdversarialOptions, NonSaturatingOptions, PenaltyOptions, ReinforceOptions
 from ganlm_core.components import ComponentSpec, Kind, NoOptions, Options
-from ganlm_core.standard import AdversarialOptions, NonSaturatingOptions, PenaltyOptions, ReinforceOptions
 
 OPTIONS: dict[Kind, type[Options]] = {
     "algorithm": AdversarialOptions,

@@ -2,11 +2,11 @@
 
 from torch import Tensor
 
+from ganlm_core.algorithms.losses import NonSaturating
+from ganlm_core.algorithms.options import NonSaturatingOptions
 from ganlm_core.components import Options, option
 from ganlm_core.errors import OptionError
-from ganlm_core.losses import NonSaturating
 from ganlm_core.protocol import Loss
-from ganlm_core.standard import NonSaturatingOptions
 from tests.mutants.breaking import MUTANTS, Mutant, breaks, mutant
 
 
@@ -95,7 +95,7 @@ class NotSmall(NonSaturating):
             raise OptionError(f"size is {options.size}; wanted at least 2")
 
 
-HINGE = "ganlm_core.losses:Hinge"
+HINGE = "ganlm_core.algorithms.losses:Hinge"
 
 MUTANTS += [
     Mutant(
@@ -120,9 +120,10 @@ MUTANTS += [
         "formed, with a summary of one line, and its target and its recipe are there.",
     ),
     Mutant(
-        mutant("loss", "ganlm_core.losses:Hing"),
+        mutant("loss", "ganlm_core.algorithms.losses:Hing"),
         "component.check_declaration",
-        "has a target, ganlm_core.losses:Hing, that is not there: ...losses.py has no Hing; did you mean 'Hinge'?",
+        "has a target, ganlm_core.algorithms.losses:Hing, that is not there: ...losses.py has no Hing; "
+        "did you mean 'Hinge'?",
     ),
     Mutant(
         mutant("generator", "ganlm_core.testing.references:Recurrent", recipe="autoregresive"),

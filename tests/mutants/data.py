@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from ganlm_core.components import Measure, Options
-from ganlm_core.corpora import Corpus, split
-from ganlm_core.corpora.grammar import Grammar
-from ganlm_core.metrics import Conditions, Measured, Metric, Subject
+from ganlm_core.data.corpus import Corpus, split
+from ganlm_core.data.grammar import Grammar
 from ganlm_core.metrics.encoders import Encoder, Features, Split
+from ganlm_core.metrics.metric import Conditions, Measured, Metric, Subject
 from tests.mutants.breaking import MUTANTS, Mutant, breaks, mutant
 
 
-@breaks("corpus", "corpora.check_parts", "has 10 sentences in more than one part; use ganlm_core.corpora.split")
+@breaks("corpus", "corpora.check_parts", "has 10 sentences in more than one part; use ganlm_core.data.corpus.split")
 def overlapping(options: Options) -> Corpus:
     texts = Grammar().sample(300, 0)
     return Corpus("overlapping", texts, texts[:10], texts[:10])
@@ -27,7 +27,7 @@ def drawn_anew(options: Options) -> Corpus:
     return split("anew", Grammar().sample(300, random.randrange(2**32)))
 
 
-@breaks("corpus", "corpora.check_parts", "has nothing in its part test; use ganlm_core.corpora.split")
+@breaks("corpus", "corpora.check_parts", "has nothing in its part test; use ganlm_core.data.corpus.split")
 def untested(options: Options) -> Corpus:
     texts = Grammar().sample(300, 0)
     return Corpus("untested", texts[10:], texts[:10], [])
@@ -135,7 +135,7 @@ class Sorts(Metric):
         return Measured({"one": 1.0}, "none")
 
 
-@breaks("metric", "metrics.check_values", "gives 3.5; wanted a ganlm_core.metrics.Measured")
+@breaks("metric", "metrics.check_values", "gives 3.5; wanted a ganlm_core.metrics.metric.Measured")
 class Bare(Metric):
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
         return 3.5  # type: ignore[return-value]

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from ganlm_core import sampling
-from ganlm_core.estimators import Reinforce
-from ganlm_core.losses import NonSaturating
-from ganlm_core.penalties import R1
+from ganlm_core.algorithms.estimators import Reinforce
+from ganlm_core.algorithms.losses import NonSaturating
+from ganlm_core.algorithms.options import PenaltyOptions
+from ganlm_core.algorithms.penalties import R1
 from ganlm_core.protocol import Batch, Cost, Discriminator, Generator, Sequences
-from ganlm_core.standard import PenaltyOptions
 from tests.mutants.breaking import breaks
 
 

@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 from ganlm_core import sampling
 from ganlm_core.algorithms.adversarial import discriminator_loss, generator_cost
+from ganlm_core.algorithms.estimators import Rollout
 from ganlm_core.algorithms.mle import negative_log_likelihood
 from ganlm_core.algorithms.schedule import AdversarialOptions, Schedule
 from ganlm_core.errors import UsageError
-from ganlm_core.estimators import Rollout
 from ganlm_core.protocol import BOS, Algorithm, Batch, Parts, Phase
 from ganlm_leakgan.networks import LeakGenerator
 from ganlm_leakgan.options import LeakGANOptions

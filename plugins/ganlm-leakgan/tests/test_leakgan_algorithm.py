@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,15 @@ from ganlm_leakgan.algorithm import LeakGAN, arrivals, intrinsic_reward, manager
 from ganlm_leakgan.networks import LeakGenerator
 from torch import Tensor
 
-from ganlm_core import bundle, sampling
-from ganlm_core.config import RunConfig, make_config
+from ganlm_core import sampling
+from ganlm_core.bundle import load
+from ganlm_core.bundle.verify import verify
+from ganlm_core.config.run_config import RunConfig, make_config
 from ganlm_core.errors import UsageError
-from ganlm_core.execution import execute
-from ganlm_core.experiment import Experiment, prepare
-from ganlm_core.runs import RunFolder
-from ganlm_core.tensors import read_into
-from ganlm_core.trainer import train
+from ganlm_core.system.tensors import read_into
+from ganlm_core.training.run_folder import RunFolder
+from ganlm_core.training.setup import Setup, prepare
+from ganlm_core.training.train import execute
 
 WARM = {"warmup": 1 / 3, "alternate": 2}
 
@@ -46,8 +48,8 @@ def config(generator: str = "leakgan", discriminator: str = "conv", **settings: 
     return make_config(generator, discriminator, **usual | (sizes if fitting else others) | settings)
 
 
-def networks(experiment: Experiment) -> tuple[LeakGAN, LeakGenerator, ConvDiscriminator]:
-    algorithm = experiment.algorithm
+def networks(experiment: Setup) -> tuple[LeakGAN, LeakGenerator, ConvDiscriminator]:
+    algorithm = experiment.trainer.algorithm
     assert isinstance(algorithm, LeakGAN)
     return algorithm, algorithm.generator, algorithm.discriminator
 
@@ -95,25 +97,17 @@ def test_rewards_stay_with_their_sentences_whatever_lies_behind_the_end() -> Non
     assert torch.equal(intrinsic_reward(*others[:2], 2)[MASK], reward[MASK])
 
 
-def state(experiment: Experiment) -> dict[str, Tensor]:
-    return {name: weight.clone() for name, weight in experiment.algorithm.state_dict().items()}
+def state(experiment: Setup) -> dict[str, Tensor]:
+    return {name: weight.clone() for name, weight in experiment.trainer.algorithm.state_dict().items()}
 
 
-def moved(experiment: Experiment, phases: list[str], step: int) -> set[str]:
+def moved(experiment: Setup, phases: list[str], step: int) -> set[str]:
     """What the named phases of a step change: ``generator.manager``, ``discriminator`` and the like."""
-    algorithm, before = experiment.algorithm, state(experiment)
+    algorithm, before = experiment.trainer.algorithm, state(experiment)
     chosen = [phase for phase in algorithm.phases(step) if phase.name in phases]
     assert [phase.name for phase in chosen] == phases
     algorithm.phases = lambda step: chosen  # type: ignore[method-assign]
-    train(
-        algorithm,
-        experiment.optimizers,
-        experiment.batches,
-        start=step,
-        steps=step + 1,
-        clip=5.0,
-        after_step=lambda *_: None,
-    )
+    replace(experiment.trainer, steps=step + 1).train(step, lambda *_: None)
     changed = {name for name, weight in state(experiment).items() if not torch.equal(weight, before[name])}
     return {".".join(name.split(".")[: 2 if name.startswith("generator") else 1]) for name in changed}
 
@@ -140,7 +134,8 @@ def test_the_loss_of_the_worker_would_move_the_manager_but_for_its_part() -> Non
     experiment = prepare(config())
     algorithm, generator, _ = networks(experiment)
     (worker,) = [phase for phase in algorithm.phases(3) if phase.name == "worker"]
-    gradients = torch.autograd.grad(worker.loss(experiment.batches.next(3, 6)), list(generator.manager.parameters()))
+    loss = worker.loss(experiment.trainer.batches.next(3, 6))
+    gradients = torch.autograd.grad(loss, list(generator.manager.parameters()))
     assert any(gradient.any() for gradient in gradients)
     assert worker.part is generator.worker
 
@@ -148,7 +143,7 @@ def test_the_loss_of_the_worker_would_move_the_manager_but_for_its_part() -> Non
 def test_the_copy_is_the_discriminator_after_every_round() -> None:
     experiment = prepare(config())
     _, generator, discriminator = networks(experiment)
-    tokens = experiment.batches.next(0, 1).tokens
+    tokens = experiment.trainer.batches.next(0, 1).tokens
 
     def same() -> bool:
         discriminator.eval()
@@ -184,7 +179,7 @@ def test_the_weights_of_the_two_rewards_are_the_workers() -> None:
         options = {**WARM, "intrinsic": intrinsic, "extrinsic": extrinsic}
         experiment = prepare(config(algorithm_options=options, estimator_options={"samples": 1}))
         algorithm, *_ = networks(experiment)
-        batch = experiment.batches.next(3, 6)
+        batch = experiment.trainer.batches.next(3, 6)
         torch.manual_seed(0)
         losses.append(algorithm.phases(3)[-1].loss(batch).item())
     assert losses[0] + losses[1] == pytest.approx(losses[2], rel=1e-4)
@@ -208,8 +203,8 @@ def test_every_phase_is_in_the_metrics(run: RunFolder) -> None:
 
 
 def test_the_file_of_the_generator_alone_writes_the_same_sentences(run: RunFolder) -> None:
-    assert bundle.verify(run.bundle)[-1].detail == "identical"
-    model = bundle.load(run.bundle)
+    assert verify(run.bundle)[-1].detail == "identical"
+    model = load.load(run.bundle)
     _, generator, _ = networks(prepare(config(seed=1)))
     noise = torch.randn(4, model.shape.noise)
     expected = sampling.sample(model.generator, noise, rng=torch.Generator().manual_seed(0))
@@ -274,6 +269,6 @@ def test_other_methods_train_the_generator_too(recipe: str, tmp_path: Path) -> N
     experiment = prepare(config("leakgan", "mlp", **settings))
     before = state(experiment)
     run = execute(config("leakgan", "mlp", **settings), out=tmp_path / "run")
-    after = bundle.load(run.bundle).generator.state_dict()
+    after = load.load(run.bundle).generator.state_dict()
     for name, weight in after.items():
         assert torch.equal(weight, before[f"generator.{name}"]) == name.startswith(("extractor.", "prior")), name

@@ -11,13 +11,13 @@ from ganlm_relational.options import MultiEmbeddingOptions, RelationalMemoryOpti
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlm_core.config import RunConfig, make_config
+from ganlm_core.algorithms.estimators import Gumbel
+from ganlm_core.algorithms.options import GumbelOptions
+from ganlm_core.config.run_config import RunConfig, make_config
 from ganlm_core.errors import UsageError
-from ganlm_core.estimators import Gumbel
-from ganlm_core.execution import execute
 from ganlm_core.protocol import Shape, mask_of
-from ganlm_core.standard import GumbelOptions
 from ganlm_core.testing import Case, parametrize_with_checks
+from ganlm_core.training.train import execute
 
 GENERATOR, DISCRIMINATOR = ganlm_components()
 SHAPE = Shape(vocabulary=9, length=5, noise=3)

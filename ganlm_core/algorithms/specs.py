@@ -1,0 +1,158 @@
+"""The built-in losses, penalties, estimators, algorithms and recipes, registered as any plugin registers its own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ganlm_core.algorithms.options import (
+    AdversarialOptions,
+    CoTOptions,
+    GumbelOptions,
+    ImportanceOptions,
+    NonSaturatingOptions,
+    PenaltyOptions,
+    RankGANOptions,
+    ReinforceOptions,
+    RolloutOptions,
+    SoftmaxOptions,
+    StraightThroughOptions,
+    WGANGPOptions,
+)
+from ganlm_core.components import ComponentSpec, NoOptions, Options
+from ganlm_core.hookspecs import hookimpl
+
+
+def _loss(name: str, target: str, summary: str, source: str, options: type[Options] = NoOptions) -> ComponentSpec:
+    return ComponentSpec("loss", name, f"ganlm_core.algorithms.losses:{target}", options, summary, source)
+
+
+def _penalty(name: str, target: str, summary: str, source: str, options: type[Options] = NoOptions) -> ComponentSpec:
+    return ComponentSpec("penalty", name, f"ganlm_core.algorithms.penalties:{target}", options, summary, source)
+
+
+def _estimator(name: str, target: str, options: type[Options], summary: str, source: str) -> ComponentSpec:
+    return ComponentSpec("estimator", name, f"ganlm_core.algorithms.estimators:{target}", options, summary, source)
+
+
+LOSSES = (
+    _loss(
+        "non-saturating",
+        "NonSaturating",
+        "-E[log D(G(z))] and binary cross-entropy",
+        "Goodfellow et al. 2014, section 3",
+        options=NonSaturatingOptions,
+    ),
+    _loss(
+        "probability",
+        "Probability",
+        "the generator is paid D(x); binary cross-entropy",
+        "Yu et al. 2017, Alg. 1",
+        options=NonSaturatingOptions,
+    ),
+    _loss(
+        "reverse-kl",
+        "ReverseKL",
+        "KL(p_generator || p_data) at the best discriminator; binary cross-entropy",
+        "Sonderby et al. 2017",
+        options=NonSaturatingOptions,
+    ),
+    _loss("hinge", "Hinge", "margins of one", "Lim & Ye 2017; Miyato et al. 2018, eq. 16-17"),
+    _loss("least-squares", "LeastSquares", "squared distance to the labels", "Mao et al. 2017, eq. 9"),
+    _loss("wasserstein", "Wasserstein", "difference of means; wants a penalty", "Arjovsky et al. 2017, eq. 2"),
+    _loss(
+        "relativistic",
+        "Relativistic",
+        "is the real one more real than the generated one",
+        "Jolicoeur-Martineau 2019, eq. 8-9",
+    ),
+)
+
+PENALTIES = (
+    _penalty("none", "NoPenalty", "no regulariser", ""),
+    _penalty(
+        "wgan-gp",
+        "WGANGP",
+        "gradient norm of one between real and generated",
+        "Gulrajani et al. 2017, eq. 3",
+        options=WGANGPOptions,
+    ),
+    _penalty("r1", "R1", "squared gradient on real data", "Mescheder et al. 2018, eq. 9", options=PenaltyOptions),
+    _penalty("r2", "R2", "squared gradient on generated data", "Mescheder et al. 2018, eq. 10", options=PenaltyOptions),
+    _penalty("r1-r2", "R1R2", "squared gradient on both", "Huang et al. 2024, section 2.2", options=PenaltyOptions),
+)
+
+ESTIMATORS = (
+    _estimator(
+        "gumbel", "Gumbel", GumbelOptions, "Gumbel-softmax, annealed", "Jang et al. 2017, eq. 2; Maddison et al. 2017"
+    ),
+    _estimator(
+        "straight-through",
+        "StraightThrough",
+        StraightThroughOptions,
+        "hard samples forward, softmax backward",
+        "Bengio et al. 2013; Jang et al. 2017, section 2.2",
+    ),
+    _estimator(
+        "reinforce",
+        "Reinforce",
+        ReinforceOptions,
+        "score function with a baseline",
+        "Williams 1992; Kool et al. 2019 (leave-one-out)",
+    ),
+    _estimator(
+        "rollout", "Rollout", RolloutOptions, "score function with Monte Carlo action values", "Yu et al. 2017, eq. 4-6"
+    ),
+    _estimator(
+        "softmax", "Softmax", SoftmaxOptions, "the softmax itself, no sampling", "Gulrajani et al. 2017, section 5.4"
+    ),
+    _estimator(
+        "importance",
+        "Importance",
+        ImportanceOptions,
+        "likelihood of own samples, weighted by exp(-cost)",
+        "Che et al. 2017, Alg. 1; Lamprier et al. 2022",
+    ),
+)
+
+ALGORITHMS = (
+    ComponentSpec(
+        "algorithm",
+        "adversarial",
+        "ganlm_core.algorithms.adversarial:Adversarial",
+        AdversarialOptions,
+        "generator against discriminator, after a warm-up by mle",
+        "Goodfellow et al. 2014, Alg. 1",
+    ),
+    ComponentSpec(
+        "algorithm",
+        "mle",
+        "ganlm_core.algorithms.mle:MLE",
+        summary="maximum likelihood, no discriminator",
+        source="Bengio et al. 2003, section 2",
+    ),
+    ComponentSpec(
+        "algorithm",
+        "rankgan",
+        "ganlm_core.algorithms.rankgan:RankGAN",
+        RankGANOptions,
+        "a ranker compares texts by their features; neither loss nor penalty",
+        "Lin et al. 2017, eq. 1-7",
+    ),
+    ComponentSpec(
+        "algorithm",
+        "cot",
+        "ganlm_core.algorithms.cot:CoT",
+        CoTOptions,
+        "a mediator learns the mixture, the generator follows it; no discriminator",
+        "Lu et al. 2019, Alg. 1",
+    ),
+)
+
+
+@hookimpl
+def ganlm_components() -> Iterator[ComponentSpec]:
+    yield from (*LOSSES, *PENALTIES, *ESTIMATORS, *ALGORITHMS)
+
+
+@hookimpl
+def ganlm_recipes() -> Iterator[Path]:
+    yield from sorted((Path(__file__).parent / "recipes").glob("*.toml"))

@@ -1,0 +1,177 @@
+"""A loaded bundle: sentences from its generator, scores from its discriminator."""
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganlm_core.bundle.attribution import leave_one_out
+from ganlm_core.bundle.calibration import Calibration, fit
+from ganlm_core.bundle.manifest import Manifest
+from ganlm_core.data.tokenizer import Tokenizer
+from ganlm_core.errors import DataError, OptionError, UsageError
+from ganlm_core.protocol import Discriminator, Generator, Shape, mask_of, per_sequence
+from ganlm_core.sampling import PLAIN, Policy, log_marginal, sample
+
+BATCH = 256
+"""Sentences that are drawn or judged at once: part of what a seed gives, as each batch has its own random numbers."""
+
+FEWEST = 10
+"""Real sentences for a calibration, at least."""
+
+CALIBRATION_SEED = 2**32
+"""Far from the seeds that people choose: what calibrates must not be the sentences that are then judged."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """The networks of a bundle, in evaluation mode and without gradients, and all that came with them.
+
+    ``discriminator`` is None where the algorithm trained none, and ``calibration`` where nothing was held out to put
+    its logits on scale. ``config`` is the bundle's config.json, ``evaluation`` its evaluation.json.
+    """
+
+    generator: Generator
+    discriminator: Discriminator | None
+    tokenizer: Tokenizer
+    config: Manifest
+    evaluation: Mapping[str, Any]
+    shape: Shape
+    device: torch.device
+    calibration: Calibration | None = None
+
+    def sample(
+        self,
+        n: int,
+        seed: int = 0,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        batch_size: int = BATCH,
+        prompt: str = "",
+    ) -> list[str]:
+        """``n`` sentences, each of which begins with the ``prompt``.
+
+        The same seed, policy, batch size, prompt and kind of device give the same sentences, and the first of many are
+        those of few: every batch is drawn whole, with a random generator of its own. Raises OptionError for a policy
+        that is none, and UsageError for a prompt that has unknown words, that leaves no room, or that is for a
+        generator that is not autoregressive.
+        """
+        policy = Policy(temperature, top_k, top_p)
+        _check(n, policy, batch_size)
+        batches = (self.batch(each, seed, policy, batch_size, prompt) for each in range(math.ceil(n / batch_size)))
+        return [text for batch in batches for text in self.tokenizer.decode(batch)][:n]
+
+    def batch(self, index: int, seed: int, policy: Policy = PLAIN, size: int = BATCH, prompt: str = "") -> Tensor:
+        """Ids (B, T) of the batch of this number. Each has a random generator of its own."""
+        forced = self.tokenizer.prompt(prompt)
+        rng = torch.Generator(self.device).manual_seed(batch_seed(seed, index))
+        noise = torch.randn(size, self.shape.noise, generator=rng, device=self.device)
+        return sample(self.generator, noise, policy, rng, forced).tokens
+
+    def log_prob(self, texts: Sequence[str], draws: int = 8, seed: int = 0, batch_size: int = BATCH) -> list[float]:
+        """log p(sentence) in nats, with ``<eos>``. Of a sentence that is too long, that of its first tokens.
+
+        For a generator that is driven by noise it is a lower bound, tighter with more ``draws`` of the noise, which are
+        the same for every sentence: see :func:`ganlm_core.sampling.log_marginal`. Raises UsageError for a generator
+        that is not autoregressive: given the noise its words are independent, and the bound would be empty.
+        """
+        if not self.generator.autoregressive:
+            raise UsageError(
+                "this generator writes all positions at once and gives sentences no probability worth the name; "
+                "an autoregressive one, which writes word by word, does"
+            )
+        draws = draws if self.shape.noise else 1
+        noise = torch.randn(draws, 1, self.shape.noise, generator=torch.Generator().manual_seed(seed)).to(self.device)
+        found = [
+            log_marginal(self.generator, noise.expand(-1, len(tokens), -1), tokens, mask_of(tokens)).tolist()
+            for tokens in self._encoded(texts, batch_size)
+        ]
+        return [value for values in found for value in values]
+
+    def score(self, texts: Sequence[str], batch_size: int = BATCH) -> list[float]:
+        """The discriminator's logit of each sentence, the higher the more real; the mean over it, if per position.
+
+        What is longer than the bundle's sequences is cut. Raises UsageError when the bundle has no discriminator.
+        """
+        self._require_discriminator()
+        return [logit for tokens in self._encoded(texts, batch_size) for logit in self.logits(tokens).tolist()]
+
+    @torch.no_grad()
+    def logits(self, tokens: Tensor) -> Tensor:
+        """As :meth:`score`, of ids (B, T): (B,)."""
+        mask = mask_of(tokens)
+        return per_sequence(self._require_discriminator()(tokens, mask), mask)
+
+    def probability(self, texts: Sequence[str], batch_size: int = BATCH) -> list[float]:
+        """The probability that each sentence is real, if half of all are real and half are the generator's.
+
+        Raises UsageError when the bundle has no discriminator, or no calibration of it.
+        """
+        return self.calibrated().probability(torch.tensor(self.score(texts, batch_size))).tolist()
+
+    def explain(self, text: str) -> list[tuple[str, float]]:
+        """The tokens of a sentence, each with what it adds to the log-odds that the sentence is real.
+
+        See :func:`ganlm_core.bundle.attribution.leave_one_out`. Raises as :meth:`probability`.
+        """
+        slope = self.calibrated().slope
+        (tokens,) = next(self._encoded([text], 1))
+        weights = slope * leave_one_out(self._require_discriminator(), tokens)
+        return list(zip(self.tokenizer.decode(tokens[: len(weights), None]), weights.tolist(), strict=True))
+
+    def calibrated(self) -> Calibration:
+        """The calibration. Raises UsageError when there is none."""
+        self._require_discriminator()
+        if self.calibration is None:
+            raise UsageError(
+                "this bundle has no calibration, without which a logit is no probability; "
+                "give real text that it was not trained on (--data FILE, Model.calibrate)"
+            )
+        return self.calibration
+
+    def calibrate(self, held_out: Sequence[str], policy: Policy = PLAIN) -> Calibration:
+        """A calibration on real sentences that nobody was trained on, and on as many that the generator draws.
+
+        Raises UsageError when the bundle has no discriminator, and DataError for fewer than FEWEST sentences.
+        """
+        if len(held_out) < FEWEST:
+            raise DataError(f"calibration wants {FEWEST} or more real sentences; there are {len(held_out)}")
+        real = torch.tensor(self.score(held_out))
+        batches = range(math.ceil(len(held_out) / BATCH))
+        generated = torch.cat([self.logits(self.batch(each, CALIBRATION_SEED, policy)) for each in batches]).cpu()
+        return fit(real, generated[: len(held_out)])
+
+    def _require_discriminator(self) -> Discriminator:
+        if self.discriminator is None:
+            raise UsageError(
+                "this bundle has no discriminator, so it cannot score; train with an algorithm that has one"
+            )
+        return self.discriminator
+
+    def _encoded(self, texts: Sequence[str], batch_size: int) -> Iterator[Tensor]:
+        for start in range(0, len(texts), batch_size):
+            tokens, _ = self.tokenizer.encode(texts[start : start + batch_size], self.shape.length)
+            yield tokens.to(self.device)
+
+
+def batch_seed(*parts: object) -> int:
+    """A seed for each batch, from a seed and its number, such that the batches of neighbouring seeds do not meet."""
+    return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:8], "big") >> 1
+
+
+def _check(n: int, policy: Policy, batch_size: int) -> None:
+    wanted = {
+        f"n is {n}; wanted 0 or more": n >= 0,
+        f"batch_size is {batch_size}; wanted 1 or more": batch_size >= 1,
+        f"temperature is {policy.temperature}; wanted a number above 0": 0 < policy.temperature < float("inf"),
+        f"top_k is {policy.top_k}; wanted 0 or more": policy.top_k >= 0,
+        f"top_p is {policy.top_p}; wanted a number above 0 and at most 1": 0 < policy.top_p <= 1,
+    }
+    for message, holds in wanted.items():
+        if not holds:
+            raise OptionError(message)

@@ -1,0 +1,111 @@
+"""Sentences of the generator that the discriminator chooses, so that they are nearer to real text.
+
+Each method is a pure function of the log density ratios log p(x) - log q(x) of candidates drawn from the generator q,
+as a calibrated discriminator estimates them (:mod:`ganlm_core.bundle.calibration`). As far as the ratios are right,
+all but ``rerank`` draw from p, which is q(x) D(x) / (1 - D(x)) up to a constant. Candidates come in groups (G, K).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Selected:
+    """Boolean (G, K): which candidates are ``taken``, and which were ``accepted`` on the way."""
+
+    taken: Tensor
+    accepted: Tensor
+
+
+Selection = Callable[[Tensor, float, torch.Generator], Selected]
+"""(log ratios (G, K), their bound, random generator) -> what is selected."""
+
+
+def rejection(log_ratios: Tensor, bound: float, rng: torch.Generator) -> Selected:
+    """Each candidate with probability p(x) / (M q(x)), where log M is the bound (Azadi et al. 2019, section 3.1).
+
+    Differs: of the paper's eq. 8 the exact case, gamma = 0 and epsilon = 0; and where a candidate exceeds the bound it
+    counts for its own group of candidates alone, not for all that follow, so that groups can be drawn in any order.
+    """
+    bounds = log_ratios.amax(dim=1, keepdim=True).clamp(min=bound)
+    taken = _uniform(log_ratios, rng) < (log_ratios - bounds).exp()
+    return Selected(taken, taken)
+
+
+def metropolis_hastings(log_ratios: Tensor, bound: float, rng: torch.Generator) -> Selected:
+    """The end of an independence chain over the K candidates (Turner et al. 2019, Alg. 1).
+
+    Differs: the chain starts at the first candidate, the paper's at real text; the longer it is, the less that matters.
+    """
+    thresholds = _uniform(log_ratios, rng).log()
+    accepted = torch.zeros_like(log_ratios, dtype=torch.bool)
+    current, place = log_ratios[:, 0], torch.zeros(len(log_ratios), dtype=torch.int64)
+    for k in range(1, log_ratios.shape[1]):
+        accepted[:, k] = thresholds[:, k] < log_ratios[:, k] - current
+        current = torch.where(accepted[:, k], log_ratios[:, k], current)
+        place = place.masked_fill(accepted[:, k], k)
+    return Selected(_only(place, log_ratios), accepted)
+
+
+def resample(log_ratios: Tensor, bound: float, rng: torch.Generator) -> Selected:
+    """One of the K candidates with probability proportional to p(x) / q(x) (Deng et al. 2020, Alg. 2).
+
+    Self-normalised importance sampling. Differs: the paper's candidates are the k likeliest continuations.
+    """
+    cumulative = log_ratios.softmax(dim=1).cumsum(dim=1)
+    point = _uniform(log_ratios[:, :1], rng) * cumulative[:, -1:]
+    place = torch.searchsorted(cumulative, point, right=True).squeeze(1).clamp(max=log_ratios.shape[1] - 1)
+    taken = _only(place, log_ratios)
+    return Selected(taken, taken)
+
+
+def rerank(log_ratios: Tensor, bound: float, rng: torch.Generator) -> Selected:
+    """The best of the K candidates. The distribution is none that one could name, and less diverse than p."""
+    taken = _only(log_ratios.argmax(dim=1), log_ratios)
+    return Selected(taken, taken)
+
+
+SELECTIONS: dict[str, Selection] = {
+    "rejection": rejection,
+    "mh": metropolis_hastings,
+    "resample": resample,
+    "rerank": rerank,
+}
+
+
+class Tally:
+    """What became of the candidates so far. ``weights``: their ratios p(x) / q(x), by sum and by sum of squares."""
+
+    def __init__(self) -> None:
+        self.candidates = self.taken = self.accepted = 0
+        self.weights = self.squares = 0.0
+
+    def add(self, log_ratios: Tensor, selected: Selected) -> None:
+        ratios = log_ratios.double().exp()
+        self.candidates += log_ratios.numel()
+        self.taken += int(selected.taken.sum())
+        self.accepted += int(selected.accepted.sum())
+        self.weights += ratios.sum().item()
+        self.squares += ratios.square().sum().item()
+
+    @property
+    def effective(self) -> float:
+        """The effective sample size of the candidates, a share of their number (Kish 1965): 1 if all weigh the same."""
+        return self.weights**2 / self.squares / self.candidates if self.squares else 0.0
+
+    @property
+    def acceptance(self) -> float:
+        """The share of the candidates that were accepted."""
+        return self.accepted / max(self.candidates, 1)
+
+
+def _uniform(like: Tensor, rng: torch.Generator) -> Tensor:
+    return torch.rand(like.shape, generator=rng, dtype=like.dtype)
+
+
+def _only(place: Tensor, like: Tensor) -> Tensor:
+    """True at one place of each group (G,), in the shape of ``like`` (G, K)."""
+    return torch.zeros_like(like, dtype=torch.bool).scatter_(1, place[:, None], True)

@@ -1,0 +1,55 @@
+"""The zoo: trained pairs that come with the package, the folders beside this file. Nothing here imports torch."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganlm_core.errors import UnknownName
+
+PREFIX = "zoo:"
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A bundle of the zoo: its size in bytes, the numbers it ended with, and a sentence of its card."""
+
+    name: str
+    size: int
+    metrics: dict[str, Any]
+    sample: str
+
+
+def find(name: str) -> Path:
+    """The bundle of that name. Raises UnknownName."""
+    names = _names()
+    if name not in names:
+        raise UnknownName("bundle in the zoo", name, names, hint="'ganlm list weights' shows them")
+    return FOLDER / name
+
+
+def entries() -> Iterator[Entry]:
+    """All bundles in the order of their names. Raises WeightsError for one that is damaged."""
+    yield from (_entry(FOLDER / name) for name in _names())
+
+
+def _entry(bundle: Path) -> Entry:
+    from ganlm_core.system.files import (  # here, so that the names of components are listed without it
+        read_json,
+        read_text,
+    )
+
+    size = sum(file.stat().st_size for file in bundle.iterdir())
+    metrics = read_json(bundle / "evaluation.json").get("after", {})
+    return Entry(bundle.name, size, metrics, _first_sample(read_text(bundle / "README.md")))
+
+
+def _names() -> list[str]:
+    return sorted(path.name for path in FOLDER.iterdir() if path.is_dir() and path.name != "__pycache__")
+
+
+def _first_sample(card: str) -> str:
+    """The first indented line under the heading of the samples."""
+    lines = card.partition("\n## Samples\n")[2].splitlines()
+    return next((line.strip() for line in lines if line.startswith("    ")), "")

@@ -1,0 +1,191 @@
+"""The work that is measured, each our way and the textbook's, and how fast it is meant to be."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganlm_core import sampling
+from ganlm_core.algorithms.adversarial import discriminator_loss, generator_loss
+from ganlm_core.algorithms.mle import MLE, negative_log_likelihood
+from ganlm_core.cli.bench import textbook
+from ganlm_core.components import NoOptions
+from ganlm_core.config.run_config import make_config
+from ganlm_core.data.batches import Batches
+from ganlm_core.plugins.host import Host
+from ganlm_core.protocol import EOS, Algorithm, Batch, Parts, Shape, mask_of
+from ganlm_core.training.loop import Trainer
+from ganlm_core.training.optimizers import ScheduledOptimizer, build_optimizer
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much work is measured. ``long`` is the length of the transformer's sequences."""
+
+    vocabulary: int = 5000
+    length: int = 20
+    batch: int = 64
+    rollouts: int = 16
+    long: int = 128
+
+
+SHORT = Sizes(length=10, rollouts=2, long=32)
+"""What is measured in seconds instead of minutes."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """The same work done our way and the textbook's."""
+
+    ours: Callable[[], object]
+    textbook: Callable[[], object]
+
+
+def _parts(recipe: str, shape: Shape, **settings: Any) -> tuple[Parts, dict[str, ScheduledOptimizer]]:
+    """The parts that a recipe names, and an optimiser for each of the networks."""
+    config, host = make_config(recipe=recipe, **settings), Host.discover(no_plugins=True)
+
+    def build(kind: str, **arguments: Any) -> Any:
+        choice = getattr(config, kind)
+        return host.build(kind, choice.name, choice.options, **arguments)
+
+    networks = {kind: build(kind, shape=shape) for kind in ("generator", "discriminator")}
+    others = {kind: build(kind) for kind in ("loss", "penalty", "estimator")}
+    optimizers = {
+        kind: build_optimizer(config.optimizers[kind], network.parameters()) for kind, network in networks.items()
+    }
+    return Parts(**networks, **others, steps=1), optimizers
+
+
+def _batch(shape: Shape, rows: int) -> Batch:
+    """Made-up sentences of the full length."""
+    tokens = torch.randint(EOS + 1, shape.vocabulary, (rows, shape.length))
+    return Batch(tokens, mask_of(tokens), torch.randn(rows, shape.noise))
+
+
+def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """A step as the loop makes it: the gradient goes into the network that is moved alone."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    optimizer.zero_grad()
+    loss.backward(inputs=parameters)
+    optimizer.step()
+
+
+LSTM_SIZES = {"embedding_size": 32, "hidden_size": 32}
+
+
+def policy_gradient(sizes: Sizes) -> Work:
+    """SeqGAN's step of the generator, its rollouts and their scores included."""
+    shape = Shape(sizes.vocabulary, sizes.length, noise=0)
+    samples = {"samples": sizes.rollouts}
+    parts, optimizers = _parts("seqgan", shape, generator_options=LSTM_SIZES, estimator_options=samples)
+    batch = _batch(shape, sizes.batch)
+    generator = textbook.LSTM(sizes.vocabulary, **LSTM_SIZES)
+    critic = textbook.TextCNN(sizes.vocabulary, 32, [2, 3, 4, 5], 64)
+    adam = torch.optim.Adam(generator.parameters())
+    return Work(
+        lambda: _step(optimizers["generator"].optimizer, generator_loss(parts, batch)),
+        lambda: textbook.policy_gradient_step(generator, critic, adam, sizes.batch, sizes.length, sizes.rollouts),
+    )
+
+
+def lstm_sampling(sizes: Sizes) -> Work:
+    """Sentences from the LSTM."""
+    shape = Shape(sizes.vocabulary, sizes.length, noise=0)
+    parts, _ = _parts("seqgan", shape, generator_options=LSTM_SIZES)
+    plain, noise = textbook.LSTM(sizes.vocabulary, **LSTM_SIZES), torch.randn(sizes.batch, 0)
+    return Work(
+        lambda: sampling.sample(parts.generator, noise),
+        lambda: textbook.sample(plain, sizes.batch, sizes.length),
+    )
+
+
+def relativistic(sizes: Sizes) -> Work:
+    """RelGAN's step of the generator and that of the discriminator."""
+    shape = Shape(sizes.vocabulary, sizes.length, noise=32)
+    parts, optimizers = _parts("relgan", shape)
+    batch = _batch(shape, sizes.batch)
+
+    def iteration() -> None:
+        _step(optimizers["generator"].optimizer, generator_loss(parts, batch))
+        _step(optimizers["discriminator"].optimizer, discriminator_loss(parts, batch))
+
+    generator: Any = parts.generator
+    plain = {name: scheduled.optimizer for name, scheduled in optimizers.items()}
+    return Work(
+        iteration,
+        lambda: textbook.relativistic_iteration(generator, parts.discriminator, plain, batch.tokens, batch.noise),
+    )
+
+
+def transformer_sampling(sizes: Sizes) -> Work:
+    """Long sequences from the transformer."""
+    shape = Shape(sizes.vocabulary, sizes.long, noise=0)
+    parts, _ = _parts("autoregressive", shape, generator="transformer")
+    plain, noise = textbook.Transformer(sizes.vocabulary, sizes.long, 128, 4, 2), torch.randn(sizes.batch, 0)
+    return Work(
+        lambda: sampling.sample(parts.generator, noise),
+        lambda: textbook.sample_without_cache(plain, sizes.batch, sizes.long),
+    )
+
+
+def _one_shot(sizes: Sizes, generator: str) -> Work:
+    shape = Shape(sizes.vocabulary, sizes.length, noise=32)
+    parts, _ = _parts("one-shot", shape, generator=generator)
+    noise = torch.randn(sizes.batch, shape.noise)
+    return Work(
+        lambda: sampling.sample(parts.generator, noise),
+        lambda: textbook.sample_at_once(parts.generator, noise),
+    )
+
+
+def mlp_sampling(sizes: Sizes) -> Work:
+    """Sentences from the MLP, all positions at once."""
+    return _one_shot(sizes, "mlp")
+
+
+def conv_sampling(sizes: Sizes) -> Work:
+    """Sentences from the convolutional generator, all positions at once."""
+    return _one_shot(sizes, "conv")
+
+
+def training_step() -> Work:
+    """A step of maximum likelihood at the default sizes, in the loop and by itself: the cheapest that there is."""
+    shape = Shape(200, 20, noise=32)
+    parts, optimizers = _parts("mle", shape)
+    sentences = _batch(shape, 1000)
+    batches = Batches(sentences.tokens, 64, 0, shape.noise, torch.device("cpu"))
+    algorithm: Algorithm = MLE(parts, NoOptions())
+    batch = batches.next(0, 1)
+
+    def bare() -> None:
+        _step(optimizers["generator"].optimizer, negative_log_likelihood(parts.generator, batch))
+
+    trainer = Trainer(algorithm, optimizers, batches, steps=1, clip=1.0)
+    return Work(lambda: trainer.train(0, lambda step, metrics: None), bare)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A work by name, how many times faster than the textbook it is to be (0: not set), and how many times slower
+    than its matrix products alone it may be (0: not set)."""
+
+    title: str
+    work: Callable[[Sizes], Work]
+    ratio: float = 0
+    products: float = 0
+
+
+GOALS = (
+    Goal("SeqGAN policy-gradient step", policy_gradient, ratio=17),
+    Goal("sampling, LSTM", lstm_sampling, ratio=18, products=2),
+    Goal("RelGAN iteration", relativistic, ratio=3),
+    Goal("sampling, transformer", transformer_sampling, ratio=10),
+    Goal("sampling, one-shot mlp", mlp_sampling, products=1.5),
+    Goal("sampling, one-shot conv", conv_sampling, products=1.5),
+)
+
+OVERHEAD = 0.03
+"""The share of a step that the loop may take."""

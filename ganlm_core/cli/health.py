@@ -1,0 +1,35 @@
+"""Health of plugins, with missing targets and broken recipes."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ganlm_core.errors import GanlmError
+from ganlm_core.plugins.discovery import BUILT_IN, missing_target
+from ganlm_core.plugins.host import Health, Host
+
+
+def health_in_full(host: Host) -> list[Health]:
+    """The health of all plugins, and of those from elsewhere also the targets that are not where they should be, and
+    the recipes that cannot be run."""
+    return [replace(one, reason="; ".join(filter(None, (one.reason, *_lost(host, one))))) for one in host.health]
+
+
+def _lost(host: Host, health: Health) -> Iterator[str]:
+    if health.distribution != BUILT_IN:
+        for spec in host.specs_of(health):
+            if reason := missing_target(spec.target):
+                yield f"{spec.kind} '{spec.name}' cannot be built: {reason}"
+        for recipe in host.recipes_of(health):
+            if reason := why_not(host, recipe):
+                yield f"recipe '{recipe}' cannot be run: {reason}"
+
+
+def why_not(host: Host, recipe: str) -> str:
+    """What is wrong with a recipe, or nothing."""
+    from ganlm_core.config.recipes import check_recipe
+
+    try:
+        check_recipe(host, recipe)
+    except GanlmError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,1 @@
+"""The configuration of a run: its options, its TOML form, and recipes."""

@@ -1,0 +1,145 @@
+"""What a recipe says of itself: its ``[about]`` table, its settings beside the paper's, and what was measured with it.
+
+::
+
+    [about]
+    summary = "one line"
+    paper = "Yu et al. 2017, Alg. 1"
+    needs = "what it needs of its parts: an autoregressive generator"
+
+    [about.paper_values]
+    "training.batch_size" = "64"
+    "estimator.rollout.samples" = "16"
+    "discriminator" = "a CNN with highway layers"
+
+A key of ``paper_values`` is an option by its place in a configuration, or a section for what is chosen in it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ganlm_core.config.options import TrainingOptions
+from ganlm_core.config.run_config import (
+    DEFAULTS,
+    KIND_SECTIONS,
+    Layer,
+    options_of,
+    read_recipe,
+    resolve,
+    sections,
+    settings_of,
+)
+from ganlm_core.errors import OptionError, UnknownName
+from ganlm_core.plugins.host import Host
+
+MEASURED = "measured.json"
+"""The file beside a recipe that holds the results of some or all recipes of its folder."""
+
+
+@dataclass(frozen=True)
+class About:
+    """The ``[about]`` table: what is shown and never run."""
+
+    summary: str = ""
+    paper: str = ""
+    needs: str = ""
+    paper_values: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, layer: Layer) -> "About":
+        """That of a recipe or configuration file. Raises UnknownName or OptionError."""
+        table, known = layer.get("about", {}), [each.name for each in fields(cls)]
+        if not isinstance(table, Mapping):
+            raise OptionError(f"about is {table!r}; wanted a table with any of {', '.join(known)}")
+        for key, value in table.items():
+            if key not in known:
+                raise UnknownName("key of [about]", key, known, hint=f"the keys are {', '.join(known)}")
+            if key != "paper_values":
+                _check_text(f"about.{key}", value)
+        papers = table.get("paper_values", {})
+        if not isinstance(papers, Mapping):
+            raise OptionError(f"about.paper_values is {papers!r}; wanted a table of settings and the paper's values")
+        for setting, value in papers.items():
+            _check_text(f'about.paper_values."{setting}"', value)
+        return cls(**table)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting, its value by the recipe and, if the recipe says so, by the paper; None where there is none."""
+
+    name: str
+    here: Any
+    paper: str | None
+
+
+def check_about(host: Host, layer: Layer) -> None:
+    """Raises UnknownName or OptionError for a key, a setting or a value of ``[about]`` that cannot be."""
+    for setting in About.of(layer).paper_values:
+        _check_setting(host, setting)
+
+
+def check_recipe(host: Host, recipe: str) -> None:
+    """Raises UsageError or PluginError for a recipe that is no TOML, or has what cannot be run or shown."""
+    check_about(host, read_recipe(host, recipe))
+    resolve(host, [{"recipe": recipe}])
+
+
+def parts_of(host: Host, recipe: str) -> dict[str, str]:
+    """What a recipe chooses: names by section."""
+    config = resolve(host, [{"recipe": recipe}])
+    chosen = {section for section, _ in sections(read_recipe(host, recipe))}
+    return {section: choice.name for section, choice in config.choices().items() if section in chosen}
+
+
+def beside_paper(host: Host, recipe: str) -> list[Setting]:
+    """Every option that a recipe or its paper sets, in the order of a configuration; last, what this one cannot set."""
+    layer, config = read_recipe(host, recipe), resolve(host, [{"recipe": recipe}])
+    here = settings_of(config) | {section: choice.name for section, choice in config.choices().items()}
+    tables = {f"{section}.{name}": table for section, named in sections(layer) for name, table in named.items()}
+    tables["training"] = layer.get("training", {})
+    names = [f"{table}.{key.replace('-', '_')}" for table, values in tables.items() for key in values]
+    papers = About.of(layer).paper_values
+    found = {*names, *papers}
+    ordered = [name for name in here if name in found] + [name for name in papers if name not in here]
+    return [Setting(name, here.get(name), papers.get(name)) for name in ordered]
+
+
+def measured(recipe: Path) -> dict[str, Any]:
+    """The results of the recipe in this file, by corpus; empty where nobody measured any.
+
+    Each has the metrics ``before`` adversarial training and ``after`` it, the ``seed``, the ``cpu_seconds`` and the
+    ``command`` that gave them.
+    """
+    import json
+
+    try:
+        found = json.loads(recipe.with_name(MEASURED).read_text(encoding="utf-8"))
+        return dict(found["recipes"][recipe.stem])
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
+
+
+def _check_text(key: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise OptionError(f"{key} is {value!r}; wanted text in quotes")
+
+
+def _check_setting(host: Host, setting: str) -> None:
+    """Raises UnknownName or OptionError unless a configuration can have this setting."""
+    *place, last = setting.split(".")
+    if setting in DEFAULTS or place == ["optimizer"]:
+        return
+    if place == ["training"]:
+        TrainingOptions.field(last, "training")
+        return
+    depth = 2 if place[:1] == ["optimizer"] else 1
+    section, name = ".".join(place[:depth]), ".".join(place[depth:])
+    if not name or place[0] not in (*KIND_SECTIONS, "tokenizer", "optimizer"):
+        raise OptionError(
+            f"about.paper_values has '{setting}'; wanted a section, such as discriminator, or an option by its place, "
+            "such as training.batch_size or estimator.rollout.samples"
+        )
+    options_of(host, section, name).field(last, f"{place[0]} '{name}'")

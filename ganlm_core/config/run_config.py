@@ -1,0 +1,350 @@
+"""The configuration of a run: a closed, frozen record, its TOML form and the layers that it is resolved from.
+
+In TOML, one table per section names the choice and holds its options::
+
+    recipe = "autoregressive"
+
+    [generator.lstm]
+    hidden_size = 256
+
+    [optimizer.generator.adam]
+    lr = 0.001
+
+    [training]
+    steps = 2000
+
+A layer is such a mapping with anything left out; later layers win. A layer that chooses another name in a section
+drops the options that earlier layers gave to the old one. The name ``*``, from Python only, stands for whichever
+is chosen. A recipe is a layer in a file of its own, with an optional ``[about]`` table
+(:mod:`ganlm_core.config.recipes`).
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganlm_core.components import Options
+from ganlm_core.config.options import OPTIMIZERS, TrainingOptions
+from ganlm_core.data.options import TOKENIZERS
+from ganlm_core.errors import OptionError, UnknownName, UsageError
+from ganlm_core.plugins.host import Host, default_host
+
+KIND_SECTIONS = ("generator", "discriminator", "algorithm", "loss", "penalty", "estimator", "corpus")
+"""The sections that choose a component; ``tokenizer`` and one ``optimizer.NETWORK`` for each network are the others."""
+
+PREFIXES = {
+    "generator": "gen",
+    "discriminator": "disc",
+    **{section: section for section in (*KIND_SECTIONS[2:], "tokenizer")},
+    "optimizer.generator": "gen-optimizer",
+    "optimizer.discriminator": "disc-optimizer",
+}
+"""How the command line calls each section: ``--gen lstm --gen.hidden-size 256``."""
+
+DEFAULTS = {
+    "generator": "lstm",
+    "discriminator": "conv",
+    "algorithm": "adversarial",
+    "loss": "non-saturating",
+    "penalty": "none",
+    "estimator": "reinforce",
+    "corpus": "grammar",
+    "tokenizer": "word",
+    "optimizer.generator": "adam",
+    "optimizer.discriminator": "adam",
+}
+DEFAULT_RECIPE = "autoregressive"
+CHOSEN = "*"
+
+Layer = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A chosen component, tokenizer or optimiser, with its options."""
+
+    name: str
+    options: Options
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that determines a run. ``optimizers`` are by network name; ``recipe`` is the one it came from."""
+
+    generator: Choice
+    discriminator: Choice
+    algorithm: Choice
+    loss: Choice
+    penalty: Choice
+    estimator: Choice
+    corpus: Choice
+    tokenizer: Choice
+    optimizers: Mapping[str, Choice]
+    training: TrainingOptions
+    recipe: str
+
+    def choices(self) -> dict[str, Choice]:
+        """All choices by section, in the order of the file: ``generator``, ..., ``optimizer.generator``, ..."""
+        chosen = {section: getattr(self, section) for section in (*KIND_SECTIONS, "tokenizer")}
+        return chosen | {f"optimizer.{network}": choice for network, choice in self.optimizers.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fully resolved TOML form as plain dictionaries."""
+        tables: dict[str, Any] = {"recipe": self.recipe}
+        for section, choice in self.choices().items():
+            *above, last = section.split(".")
+            table = tables.setdefault(above[0], {}) if above else tables
+            table[last] = {choice.name: choice.options.as_dict()}
+        return tables | {"training": self.training.as_dict()}
+
+    def to_toml(self) -> str:
+        """The fully resolved file; it runs again as it is. The same configuration gives the same text."""
+        import tomli_w
+
+        return tomli_w.dumps(self.to_dict())
+
+    @classmethod
+    def from_toml(cls, host: Host, text: str) -> "RunConfig":
+        """What :meth:`to_toml` wrote. Its recipe is not read again. Raises UsageError, as :func:`resolve` does."""
+        return _build(host, [parse_toml(text, "the configuration")])
+
+
+def resolve(host: Host, layers: Sequence[Layer]) -> RunConfig:
+    """The configuration that ``layers`` give over their recipe, which lies over the defaults.
+
+    The recipe is the last that a layer names; else the one that the chosen generator asks for. Raises UnknownName
+    for a section, name or option that does not exist, OptionError for a value that does not fit, and PluginError.
+    """
+    recipe = _recipe_of(host, layers)
+    return _build(host, [{"recipe": recipe}, read_recipe(host, recipe), *layers])
+
+
+def override(host: Host, config: RunConfig, layers: Sequence[Layer]) -> RunConfig:
+    """``config`` with ``layers`` over it."""
+    return _build(host, [config.to_dict(), *layers])
+
+
+def difference(old: RunConfig, new: RunConfig) -> list[str]:
+    """What differs, a line each: ``generator.lstm.hidden_size: 128 -> 256`` or ``generator: lstm -> conv``."""
+    names = [{"recipe": config.recipe, **_names(config)} for config in (old, new)]
+    options = [settings_of(config) for config in (old, new)]
+    changed = {key: tuple(each.get(key, "nothing") for each in names) for key in names[0] | names[1]}
+    changed |= {key: (options[0][key], options[1][key]) for key in options[0] if key in options[1]}
+    return [f"{key}: {before} -> {after}" for key, (before, after) in changed.items() if before != after]
+
+
+def make_config(
+    generator: str | None = None,
+    discriminator: str | None = None,
+    data: str | os.PathLike[str] | None = None,
+    recipe: str | None = None,
+    host: Host | None = None,
+    **settings: Any,
+) -> RunConfig:
+    """A configuration in one call: ``make_config("lstm", "conv", steps=100, generator_options={"hidden_size": 64})``.
+
+    ``data`` is a corpus by name or a file. ``settings`` are training options (``steps``, ``batch_size``, ...), names
+    for the other sections (``algorithm``, ``loss``, ``penalty``, ``estimator``, ``tokenizer``, ``generator_optimizer``,
+    ``discriminator_optimizer``), and for any section its options as ``<section>_options``. What is left out comes from
+    the recipe. Raises as :func:`resolve`.
+    """
+    sections = {_keyword(section): section for section in DEFAULTS}
+    known = {*_fields(TrainingOptions), *sections, *(f"{keyword}_options" for keyword in sections)}
+    for key in settings:
+        if key not in known:
+            raise UnknownName("setting", key, known, hint="help(ganlm_core.make_config) shows them")
+    settings = {"generator": generator, "discriminator": discriminator, **settings}
+    layer: dict[str, Any] = {"recipe": recipe} if recipe else {}
+    layer["training"] = {key: settings[key] for key in settings if key in _fields(TrainingOptions)}
+    tables = {
+        section: ({settings[key]: {}} if settings.get(key) else {}) | {CHOSEN: settings.get(f"{key}_options", {})}
+        for key, section in sections.items()
+    }
+    host = host or default_host()
+    return resolve(host, [data_layer(host, os.fspath(data)) if data is not None else {}, layer | nest(tables)])
+
+
+def data_layer(host: Host, data: str) -> dict[str, Any]:
+    """The layer for a corpus by name, a file, or ``-`` for standard input. Raises UnknownName for any other word."""
+    corpora = host.specs("corpus")
+    if data in corpora:
+        return {"corpus": {data: {}}}
+    if data != "-" and not Path(data).exists() and Path(data).name == data and "." not in data:
+        hint = f"the corpora are {', '.join(corpora)}, and there is no such file"
+        raise UnknownName("corpus", data, corpora, hint=hint)
+    return {"corpus": {"file": {"path": data}}}
+
+
+def nest(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Tables by section, ``optimizer.generator`` among them, as one layer."""
+    layer: dict[str, Any] = {}
+    for section, table in tables.items():
+        above, _, network = section.partition(".")
+        if network:
+            layer.setdefault(above, {})[network] = table
+        else:
+            layer[section] = table
+    return layer
+
+
+def read_layer(path: Path) -> dict[str, Any]:
+    """A TOML file. Raises UsageError when it is missing, unreadable or not TOML."""
+    try:
+        return parse_toml(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}; give a TOML file") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not UTF-8 text; give a TOML file") from None
+
+
+def parse_toml(text: str, name: str) -> dict[str, Any]:
+    """The layer that a text holds. Raises UsageError naming it when it is not TOML."""
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{name} is not valid TOML: {error}") from None
+
+
+def read_recipe(host: Host, name: str) -> dict[str, Any]:
+    """The layer of a recipe. Raises UnknownName, or UsageError when the file is not TOML."""
+    recipes = host.recipes()
+    if name not in recipes:
+        raise UnknownName("recipe", name, recipes, hint="'ganlm recipes list' shows them, --config takes a file")
+    return {key: value for key, value in read_layer(recipes[name]).items() if key != "recipe"}
+
+
+def catalog(host: Host, section: str) -> Mapping[str, type[Options]]:
+    """What can be chosen in a section, or of a kind: the options of each by name."""
+    if section == "tokenizer":
+        return TOKENIZERS
+    if section.partition(".")[0] == "optimizer":
+        return OPTIMIZERS
+    return {name: spec.options for name, spec in host.specs(section).items()}
+
+
+def options_of(host: Host, section: str, name: str) -> type[Options]:
+    """The options dataclass of a choice. Raises UnknownName or PluginError."""
+    if section in KIND_SECTIONS:
+        return host.spec(section, name).options
+    known, kind = catalog(host, section), section.partition(".")[0]
+    if name not in known:
+        raise UnknownName(kind, name, known, hint=f"'ganlm list {kind}' shows them")
+    return known[name]
+
+
+def sections(layer: Layer) -> Iterator[tuple[str, Mapping[str, Mapping[str, Any]]]]:
+    """The tables of a layer that choose something, by section. Raises UnknownName for any other key."""
+    known = (*KIND_SECTIONS, "tokenizer", "optimizer", "training", "recipe", "about")
+    for key, value in layer.items():
+        if key not in known:
+            raise UnknownName("section of a configuration", key, known, hint=f"the sections are {', '.join(known)}")
+        if key == "optimizer":
+            for network, table in _table(key, value).items():
+                yield f"{key}.{network}", _tables(f"{key}.{network}", table)
+        elif key not in ("training", "recipe", "about"):
+            yield key, _tables(key, value)
+
+
+def settings_of(config: RunConfig) -> dict[str, Any]:
+    """Every option by its place in the file: ``training.steps``, ``generator.lstm.hidden_size``, ..."""
+    tables = {f"{section}.{choice.name}": choice.options for section, choice in config.choices().items()}
+    tables["training"] = config.training
+    return {f"{table}.{key}": value for table, options in tables.items() for key, value in options.as_dict().items()}
+
+
+def check_option(host: Host, section: str, name: str, key: str, said: str) -> None:
+    """Raises UsageError unless the choice ``name`` has the option ``key``, which the user wrote as ``said``.
+
+    If another choice of the section has it, the message says which and how to choose it.
+    """
+    field, title = key.replace("-", "_"), _title(section)
+    if field in _fields(options_of(host, section, name)):
+        return
+    owners = [other for other, options in catalog(host, section).items() if field in _fields(options)]
+    if owners and section in PREFIXES:
+        raise UsageError(
+            f"{said} is not an option of {title} '{name}'; it belongs to {' and '.join(map(repr, owners))}: "
+            f"choose it with {_selector(section)} {owners[0]}"
+        )
+    options_of(host, section, name).field(key, f"{title} '{name}'")
+
+
+def _build(host: Host, layers: Sequence[Layer]) -> RunConfig:
+    """Fold the layers, the first over the defaults, and check every name and value."""
+    chosen: dict[str, tuple[str, dict[str, Any]]] = {section: (name, {}) for section, name in DEFAULTS.items()}
+    training: dict[str, Any] = {}
+    recipe = DEFAULT_RECIPE
+    for layer in layers:
+        recipe = layer.get("recipe", recipe)
+        training |= _table("training", layer.get("training", {}))
+        for section, table in sections(layer):
+            old, options = chosen.get(section, ("adam", {}))
+            new = _name_in(section, table) or old
+            kept = options if new == old else {}
+            chosen[section] = new, {**kept, **table.get(new, {}), **table.get(CHOSEN, {})}
+    choices = {section: _choice(host, section, *pair) for section, pair in chosen.items()}
+    optimizers = {key.partition(".")[2]: choices.pop(key) for key in list(choices) if key.startswith("optimizer.")}
+    return RunConfig(**choices, optimizers=optimizers, training=TrainingOptions.of(training, "training"), recipe=recipe)
+
+
+def _choice(host: Host, section: str, name: str, values: Mapping[str, Any]) -> Choice:
+    for key in values:
+        check_option(host, section, name, key, said=key)
+    return Choice(name, options_of(host, section, name).of(values, f"{_title(section)} '{name}'"))
+
+
+def _recipe_of(host: Host, layers: Sequence[Layer]) -> str:
+    named = [layer["recipe"] for layer in layers if "recipe" in layer]
+    if named:
+        return str(named[-1])
+    generators = [
+        _name_in(section, table) for layer in layers for section, table in sections(layer) if section == "generator"
+    ]
+    name = next((name for name in reversed(generators) if name), DEFAULTS["generator"])
+    return host.spec("generator", name).recipe or DEFAULT_RECIPE
+
+
+def _name_in(section: str, table: Mapping[str, Any]) -> str | None:
+    """The name that a table chooses, if any."""
+    names = [name for name in table if name != CHOSEN]
+    if len(names) > 1:
+        raise UsageError(f"[{section}] chooses {' and '.join(map(repr, names))}; keep one of them")
+    return names[0] if names else None
+
+
+def _tables(key: str, value: Any) -> Mapping[str, Mapping[str, Any]]:
+    return {name: _table(f"{key}.{name}", options) for name, options in _table(key, value).items()}
+
+
+def _table(key: str, value: Any) -> Mapping[str, Any]:
+    if isinstance(value, Mapping):
+        return value
+    raise OptionError(
+        f"{key} is {value!r}; wanted a table, such as [generator.lstm], [optimizer.generator.adam] or [training]"
+    )
+
+
+def _names(config: RunConfig) -> dict[str, str]:
+    return {section: choice.name for section, choice in config.choices().items()}
+
+
+def _fields(options: type[Options]) -> set[str]:
+    return {option.name for option in options.fields()}
+
+
+def _keyword(section: str) -> str:
+    """The keyword of :func:`make_config` for a section: ``optimizer.generator`` is ``generator_optimizer``."""
+    return "_".join(reversed(section.split(".")))
+
+
+def _selector(section: str) -> str:
+    return "--data" if section == "corpus" else f"--{PREFIXES[section]}"
+
+
+def _title(section: str) -> str:
+    """A section in words: ``optimizer.generator`` is ``generator optimizer``."""
+    return " ".join(reversed(section.split(".")))

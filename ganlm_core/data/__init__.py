@@ -1,0 +1,1 @@
+"""Corpora, tokenizers, encoded sequences and batches."""

@@ -1,0 +1,126 @@
+"""The training part as ids, made once: in the cache beside sentences that are there, and else in memory; their counts.
+
+Of ids in the cache, a run holds those of one batch.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import tokenizers
+import torch
+from torch import Tensor
+
+from ganlm_core.components import AUTO
+from ganlm_core.data.corpus import SAMPLE, Corpus, spaced
+from ganlm_core.data.tokenizer import CHUNK, LONGEST, Tokenizer
+from ganlm_core.errors import DataError, WriteError
+from ganlm_core.protocol import EOS, PAD, Shape, mask_of
+from ganlm_core.system.cache import kept
+from ganlm_core.system.files import read_text, write_file
+
+FORMAT = 1
+"""Part of every key in the cache: another number for other ids of the same sentences."""
+
+SMOOTHING = 0.1
+
+IDS, TOKENIZER = "ids", "tokenizer.json"
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The training part as ``tokens`` (N, T) of the tokenizer that was trained on it, of as small a type as holds them.
+
+    ``notes`` are lines to tell the user.
+    """
+
+    tokenizer: Tokenizer
+    tokens: Tensor
+    notes: tuple[str, ...] = ()
+
+
+def encode(corpus: Corpus, kind: str, vocabulary: int, most: int) -> Encoded:
+    """Encode the training part with a tokenizer of a ``kind`` and ``vocabulary`` tokens at most, trained on it.
+
+    T and ``most`` are those of :meth:`Tokenizer.sequence_length`. The tokenizer has seen SAMPLE sentences at most.
+    Raises DataError when every sentence would be cut, and as :meth:`Tokenizer.train`.
+    """
+    notes: tuple[str, ...] = ()
+    if corpus.cache is not None:
+        key = "/".join(map(str, (FORMAT, tokenizers.__version__, kind, vocabulary, most)))
+        folder = corpus.cache / f"encoded-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+        try:
+            kept(folder, lambda place: _write(place, corpus, kind, vocabulary, most), f"encoding {corpus.name}")
+            tokenizer = Tokenizer.from_json(read_text(folder / TOKENIZER))
+            return Encoded(tokenizer, _mapped(folder / IDS, tokenizer, corpus))
+        except WriteError as error:
+            notes = (f"{error}; the ids are held in memory instead",)
+    tokenizer = _trained(corpus, kind, vocabulary)
+    wide = torch.cat([*_wide(tokenizer, corpus, most)])
+    return Encoded(tokenizer, wide[:, : _length(tokenizer, corpus, wide, most)].contiguous(), notes)
+
+
+def _write(folder: Path, corpus: Corpus, kind: str, vocabulary: int, most: int) -> None:
+    """The ids at the greatest length that they may have, then at that which they have: all are encoded only once."""
+    tokenizer, beside = _trained(corpus, kind, vocabulary), folder / "wide"
+    _dump(beside, _wide(tokenizer, corpus, most))
+    wide = _mapped(beside, tokenizer, corpus)
+    _dump(folder / IDS, wide[:, : _length(tokenizer, corpus, wide, most)].split(CHUNK))
+    beside.unlink()
+    write_file(folder / TOKENIZER, tokenizer.to_json().encode())
+
+
+def _trained(corpus: Corpus, kind: str, vocabulary: int) -> Tokenizer:
+    return Tokenizer.train(kind, spaced(corpus.train, SAMPLE), vocabulary)
+
+
+def _wide(tokenizer: Tokenizer, corpus: Corpus, most: int) -> Iterator[Tensor]:
+    for chunk in tokenizer.chunks(corpus.train, LONGEST if most == AUTO else most):
+        yield chunk.to(_type(tokenizer))
+
+
+def _type(tokenizer: Tokenizer) -> torch.dtype:
+    return torch.int16 if tokenizer.vocabulary_size <= 2**15 else torch.int32
+
+
+def _length(tokenizer: Tokenizer, corpus: Corpus, wide: Tensor, most: int) -> int:
+    """T, as :meth:`Tokenizer.sequence_length` has it, from ids that are as long as they may be."""
+    used, ended = torch.zeros(wide.shape[1], dtype=torch.bool), False
+    for part in wide.split(CHUNK):
+        used |= (part != PAD).any(dim=0)
+        ended = ended or bool((part == EOS).any())
+    if not ended:
+        try:
+            tokenizer.sequence_length(corpus.train, most)
+        except DataError as error:
+            raise DataError(f"{corpus.name}: {error}") from None
+    return int(used.sum()) if most == AUTO else most
+
+
+def _dump(path: Path, chunks: Iterable[Tensor]) -> None:
+    with path.open("wb") as file:
+        for chunk in chunks:
+            file.write(chunk.contiguous().numpy().data)
+
+
+def _mapped(path: Path, tokenizer: Tokenizer, corpus: Corpus) -> Tensor:
+    """Ids (N, T) that stay in their file."""
+    kind, size = _type(tokenizer), path.stat().st_size
+    return torch.from_file(str(path), shared=False, size=size // kind.itemsize, dtype=kind).view(len(corpus.train), -1)
+
+
+def token_counts(chunks: Iterable[Tensor], shape: Shape) -> Tensor:
+    """How often each word stands at each position of ids (n, T), as (T, V); padding does not count.
+
+    SMOOTHING is added to every count, so that no word is out of a generator's reach from the start.
+    """
+    counts = torch.full((shape.length, shape.vocabulary), SMOOTHING, dtype=torch.float64)
+    for tokens in chunks:
+        counts.scatter_add_(1, tokens.T.long(), mask_of(tokens).T.double())
+    return counts
+
+
+def log_frequencies(counts: Tensor) -> Tensor:
+    """Counts (..., V) to log frequencies (..., V) in float32."""
+    return (counts / counts.sum(dim=-1, keepdim=True)).log().float()

@@ -1,0 +1,204 @@
+"""English sentences with number agreement, from a probabilistic grammar written for this project.
+
+The grammar is data. In ``RULES`` a symbol has alternatives separated by ``|``, each after its weight. ``#`` is number,
+singular or plural, the same everywhere in one alternative; ``is/are`` gives the form of each, and ``3/0`` is a weight
+of 3 in the singular and of nothing in the plural. A symbol without ``#`` takes both numbers, half of the weight each.
+``WORDS`` has the words of a class, all equally likely; the article "a" needs those after it to begin with a consonant.
+Capitals mark symbols; anything else is a word.
+"""
+
+import random
+from bisect import bisect
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from itertools import accumulate
+from math import inf, log
+
+from ganlm_core.data.corpus import Corpus, split
+from ganlm_core.data.options import GrammarOptions
+
+LONGEST = 14
+"""Tokens in the longest sentence of the grammar, the final "." included."""
+
+RULES = {
+    "Sentence": "8 Clause . | 1 When Clause .",
+    "Clause": "4 Person# PersonDoes# | 4 Animal# AnimalDoes# | 1 Vehicle# VehicleDoes#",
+    "Person#": "7 PlainPerson# | 1 Det# PersonNoun# Place | 1 Det# PersonNoun# who Tend# OneAnimal"
+    " | 1 Det# PersonNoun# that OnePersonMeets",
+    "Animal#": "7 PlainAnimal# | 1 Det# AnimalNoun# Place | 1 Det# AnimalNoun# that Chase# OneAnimal"
+    " | 1 Det# AnimalNoun# that OnePersonTends",
+    "Vehicle#": "3 PlainVehicle# | 1 Det# VehicleNoun# Place",
+    "PersonDoes#": "2 PersonMoves# | 1 PersonMoves# Place | 1 Is# PersonMood | 2 Meet# SomePerson | 2 Tend# SomeAnimal"
+    " | 2 Write# SomeText",
+    "AnimalDoes#": "2 AnimalMoves# | 1 AnimalMoves# Place | 1 Is# AnimalMood | 3 Chase# SomeAnimal | 2 Eat# SomeFood",
+    "VehicleDoes#": "2 VehicleMoves# Place | 1 Carry# SomePerson",
+    "SomePerson": "1 PlainPerson#",
+    "SomeAnimal": "1 PlainAnimal#",
+    "SomeText": "1 Det# TextNoun#",
+    "SomeFood": "1 Det# FoodNoun#",
+    "PlainPerson#": "3 Det# PersonNoun# | 1 Det# PersonKind PersonNoun#",
+    "PlainAnimal#": "3 Det# AnimalNoun# | 1 Det# AnimalKind AnimalNoun#",
+    "PlainVehicle#": "3 Det# VehicleNoun# | 1 Det# VehicleKind VehicleNoun#",
+    "OneAnimal": "1 Det# AnimalNoun#",
+    "OnePersonMeets": "1 Det# PersonNoun# Meet#",
+    "OnePersonTends": "1 Det# PersonNoun# Tend#",
+    "Place": "1 in the Region | 1 near the Landmark",
+    "When": "1 today | 1 tonight | 2 in the Season",
+    "Is#": "1 is/are",
+    "Det#": "6 the | 4/0 a | 1/0 this | 1/0 every | 0/1 these | 0/2 some | 0/2 many | 1 my",
+}
+
+WORDS = {
+    "PersonNoun#": "teacher/teachers child/children farmer/farmers painter/painters doctor/doctors sailor/sailors"
+    " baker/bakers girl/girls boy/boys woman/women man/men poet/poets",
+    "PersonKind": "young kind clever brave tall wise",
+    "PersonMood": "happy tired hungry proud busy",
+    "PersonMoves#": "sings/sing dances/dance laughs/laugh works/work waits/wait dreams/dream",
+    "Meet#": "meets/meet helps/help loves/love teaches/teach visits/visit",
+    "Tend#": "feeds/feed loves/love watches/watch draws/draw",
+    "Write#": "writes/write reads/read likes/like sells/sell",
+    "AnimalNoun#": "dog/dogs cat/cats bird/birds horse/horses fox/foxes bear/bears rabbit/rabbits"
+    " mouse/mice goose/geese duck/ducks",
+    "AnimalKind": "small gray brown white black wild",
+    "AnimalMood": "hungry tired asleep calm",
+    "AnimalMoves#": "sleeps/sleep runs/run plays/play hides/hide jumps/jump",
+    "Chase#": "chases/chase follows/follow fears/fear watches/watch",
+    "Eat#": "eats/eat finds/find steals/steal carries/carry",
+    "VehicleNoun#": "train/trains bus/buses truck/trucks car/cars boat/boats",
+    "VehicleKind": "red blue slow new",
+    "VehicleMoves#": "stops/stop turns/turn waits/wait",
+    "Carry#": "carries/carry brings/bring",
+    "TextNoun#": "book/books letter/letters story/stories poem/poems song/songs",
+    "FoodNoun#": "carrot/carrots pear/pears cake/cakes peach/peaches",
+    "Region": "garden forest field village city",
+    "Landmark": "river lake hill road school mill",
+    "Season": "morning evening spring summer winter",
+}
+
+END = ""
+"""Stands for the end of the sentence among the words that can come next."""
+
+Production = tuple[float, tuple[str, ...]]
+Belief = tuple[tuple[tuple[str, ...], float], ...]
+"""What may still come after the words so far: stacks of symbols, next one first, with their probabilities."""
+
+
+class Grammar:
+    """The distribution over sentences that rules and words give; a :class:`ganlm_core.data.corpus.Process`.
+
+    The language is finite: no symbol may lead back to itself. A sentence is read from left to right by an automaton
+    whose state is the belief over what is still to come, so every probability is summed over all derivations.
+    """
+
+    name = "grammar"
+
+    def __init__(self, rules: Mapping[str, str] = RULES, words: Mapping[str, str] = WORDS) -> None:
+        self._productions = _productions(rules, words)
+        self._next = cache(self._expand)
+        self._moves = cache(self._read)
+        self._start: Belief = ((("Sentence",), 1.0),)
+
+    @property
+    def words(self) -> list[str]:
+        """All words of the grammar, sorted."""
+        items = {item for alternatives in self._productions.values() for _, body in alternatives for item in body}
+        return sorted(items - self._productions.keys())
+
+    @property
+    def longest(self) -> int:
+        """Tokens in the longest sentence."""
+        return self._longest("Sentence")
+
+    def log_prob(self, texts: Sequence[str]) -> list[float]:
+        """The log-probability of each sentence in nats; ``-inf`` if the grammar cannot give it."""
+        return [self._log_prob(text.split()) for text in texts]
+
+    def sample(self, n: int, seed: int) -> list[str]:
+        """``n`` sentences, drawn with ``random.random()`` alone, so that a seed means the same on every Python."""
+        rng = random.Random(seed)
+        return [" ".join(self._sentence(rng)) for _ in range(n)]
+
+    def entropy(self) -> float:
+        """The entropy of a sentence in nats, exactly: over sentences, not over derivations."""
+
+        @cache
+        def remaining(belief: Belief) -> float:
+            return sum(p * (remaining(after) - log(p)) for p, after in self._moves(belief).values())
+
+        return remaining(self._start)
+
+    def _log_prob(self, words: Iterable[str]) -> float:
+        belief, total = self._start, 0.0
+        for word in (*words, END):
+            move = self._moves(belief).get(word)
+            if move is None:
+                return -inf
+            total += log(move[0])
+            belief = move[1]
+        return total
+
+    def _sentence(self, rng: random.Random) -> list[str]:
+        words: list[str] = []
+        belief = self._start
+        while True:
+            moves = self._moves(belief)
+            cumulative = list(accumulate(p for p, _ in moves.values()))
+            word = list(moves)[bisect(cumulative, rng.random() * cumulative[-1], hi=len(moves) - 1)]
+            if word == END:
+                return words
+            words.append(word)
+            belief = moves[word][1]
+
+    def _read(self, belief: Belief) -> dict[str, tuple[float, Belief]]:
+        """Each word that can come next, with its probability and the belief after it."""
+        after: dict[str, dict[tuple[str, ...], float]] = defaultdict(lambda: defaultdict(float))
+        for stack, weight in belief:
+            for word, rest, p in self._next(stack):
+                after[word][rest] += weight * p
+        totals = {word: sum(stacks.values()) for word, stacks in after.items()}
+        return {
+            word: (total, tuple((stack, p / total) for stack, p in after[word].items()) if word != END else ())
+            for word, total in totals.items()
+        }
+
+    def _expand(self, stack: tuple[str, ...]) -> list[tuple[str, tuple[str, ...], float]]:
+        """The first words that a stack of symbols can give: (word, the stack after it, probability)."""
+        if not stack:
+            return [(END, (), 1.0)]
+        first, rest = stack[0], stack[1:]
+        if first not in self._productions:
+            return [(first, rest, 1.0)]
+        return [
+            (word, after, p * q) for p, body in self._productions[first] for word, after, q in self._next(body + rest)
+        ]
+
+    def _longest(self, symbol: str) -> int:
+        alternatives = self._productions.get(symbol)
+        return max(sum(map(self._longest, body)) for _, body in alternatives) if alternatives else 1
+
+
+def _productions(rules: Mapping[str, str], words: Mapping[str, str]) -> dict[str, list[Production]]:
+    """The notation of this module, with the numbers written out and the weights made probabilities."""
+    written = {head: [alternative.split() for alternative in text.split("|")] for head, text in rules.items()}
+    written |= {head: [["1", word] for word in text.split()] for head, text in words.items()}
+    weighted: dict[str, dict[tuple[str, ...], int]] = defaultdict(lambda: defaultdict(int))
+    for head, alternatives in written.items():
+        for number in (0, 1):
+            for alternative in alternatives:
+                weight, *body = (_inflect(item, number) for item in alternative)
+                weighted[_inflect(head, number)][tuple(body)] += int(weight)
+    return {
+        head: [(weight / sum(bodies.values()), body) for body, weight in bodies.items() if weight]
+        for head, bodies in weighted.items()
+    }
+
+
+def _inflect(item: str, number: int) -> str:
+    return item.split("/")[number] if "/" in item else item.replace("#", (".singular", ".plural")[number])
+
+
+def grammar_corpus(options: GrammarOptions) -> Corpus:
+    """``options.size`` sentences; the process gives their exact probabilities."""
+    grammar = Grammar()
+    return split("grammar", grammar.sample(options.size, options.seed), process=grammar)

@@ -1,0 +1,186 @@
+"""The SeqGAN oracle: a random LSTM whose sequences have exact probabilities (Yu et al. 2017, section 4.1).
+
+With x_t the embedding of the word before t, h and c of size H, both zero at the start, and s the logistic function::
+
+    i, f, g, o = split(W_x x_t + W_h h_{t-1} + b)
+    c_t = s(f) * c_{t-1} + s(i) * tanh(g)
+    h_t = s(o) * tanh(c_t)
+    p(word at t | words before) = softmax(W_o h_t + b_o)
+
+As in the authors' code, the word before the first is word 0, and it can also occur later. Every weight, biases
+included, is drawn from N(0, 1), but from another random generator than theirs: to compare with results on their oracle,
+convert its weights to the file that :meth:`Oracle.load` reads. Words are written ``w0``, ``w1``, ...
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import inf
+from pathlib import Path
+from typing import Self
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from ganlm_core.data.corpus import Corpus, split
+from ganlm_core.data.options import OracleOptions
+from ganlm_core.errors import DataError
+from ganlm_core.system.files import write_file
+
+EMBEDDING, HIDDEN = 32, 32
+START = 0
+BATCH = 64
+"""Sequences at once; at 5,000 words the distributions of so many just fit a processor's cache."""
+
+
+class Oracle:
+    """The distribution over sequences of exactly ``length`` words; a :class:`ganlm_core.data.corpus.Process`.
+
+    ``weights`` by name, V words, E embedding, H hidden; the rows of 4H are the gates input, forget, cell, output
+    (the i, f, g, o above)::
+
+        embedding (V, E)     input.weight (4H, E)    hidden.weight (4H, H)    bias (4H,)
+        output.weight (V, H)    output.bias (V,)
+    """
+
+    name = "oracle"
+
+    def __init__(self, weights: Mapping[str, Tensor], length: int) -> None:
+        self.weights = dict(weights)
+        self.length = length
+        self.vocabulary = len(self.weights["embedding"])
+        self._ids = {f"w{i}": i for i in range(self.vocabulary)}
+
+    @classmethod
+    def draw(cls, generator: torch.Generator, vocabulary: int, length: int) -> Self:
+        """An oracle with weights from N(0, 1), drawn in the order of the names above."""
+        shapes = _shapes(vocabulary, EMBEDDING, HIDDEN)
+        return cls({name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}, length)
+
+    @classmethod
+    def load(cls, path: Path, length: int) -> Self:
+        """Somebody's oracle, from safetensors. Raises DataError unless it holds the names and shapes above."""
+        try:
+            weights = safetensors.torch.load_file(path)
+        except FileNotFoundError:
+            raise DataError(f"there is no file {path}; check --corpus.weights") from None
+        except (OSError, safetensors.SafetensorError) as error:
+            raise DataError(f"{path} is no safetensors file ({error}); check --corpus.weights") from None
+        if wrong := _differences(weights):
+            raise DataError(f"{path} holds no oracle: {', '.join(wrong)}; see ganlm_core.data.oracle for the format")
+        return cls({name: tensor.float() for name, tensor in weights.items()}, length)
+
+    def save(self, path: Path) -> None:
+        """The weights as safetensors, for :meth:`load`. Raises GanlmError when it cannot be written."""
+        write_file(path, safetensors.torch.save(self.weights))
+
+    @torch.no_grad()
+    def log_prob(self, texts: Sequence[str]) -> list[float]:
+        """The log-probability of each sentence in nats, computed in float64; ``-inf`` unless ``length`` known words."""
+        rows = {i: ids for i, text in enumerate(texts) if (ids := self._parse(text)) is not None}
+        scores = [-inf] * len(texts)
+        tokens = torch.tensor(list(rows.values()), dtype=torch.int64).reshape(-1, self.length)
+        for i, score in zip(rows, self._scores(tokens), strict=True):
+            scores[i] = score
+        return scores
+
+    @torch.no_grad()
+    def sample(self, n: int, seed: int) -> list[str]:
+        """``n`` sentences by inverse transform sampling, the uniform numbers drawn on the CPU."""
+        uniform = torch.rand(n, self.length, generator=torch.Generator().manual_seed(seed))
+        return [
+            " ".join(f"w{i}" for i in row) for chunk in uniform.split(BATCH) for row in self._invert(chunk).tolist()
+        ]
+
+    def _parse(self, text: str) -> list[int] | None:
+        ids = [self._ids.get(word, -1) for word in text.split()]
+        return ids if len(ids) == self.length and -1 not in ids else None
+
+    def _scores(self, tokens: Tensor) -> Iterator[float]:
+        lstm = _LSTM({name: tensor.double() for name, tensor in self.weights.items()})
+        for chunk in tokens.split(BATCH):
+            state, score = lstm.start(len(chunk)), torch.zeros(len(chunk), dtype=torch.float64)
+            before = torch.full_like(chunk[:, 0], START)
+            for column in chunk.unbind(1):
+                logits, state = lstm.step(before, state)
+                score += logits.gather(1, column[:, None]).squeeze(1) - logits.logsumexp(dim=1)
+                before = column
+            yield from score.tolist()
+
+    def _invert(self, uniform: Tensor) -> Tensor:
+        """Numbers in [0, 1) (B, T) to the words (B, T) at those points of each cumulative distribution."""
+        lstm = _LSTM(self.weights)
+        state, words = lstm.start(len(uniform)), []
+        before = torch.full((len(uniform),), START)
+        for column in uniform.unbind(1):
+            logits, state = lstm.step(before, state)
+            cumulative = (logits - logits.amax(dim=1, keepdim=True)).exp_().cumsum_(dim=1)
+            before = torch.searchsorted(cumulative, column[:, None] * cumulative[:, -1:], right=True).squeeze(1)
+            before = before.clamp(max=self.vocabulary - 1)
+            words.append(before)
+        return torch.stack(words, dim=1)
+
+
+class _LSTM:
+    """The equations of this module, for a batch of B."""
+
+    def __init__(self, weights: Mapping[str, Tensor]) -> None:
+        self.weights = weights
+        # The input's share of the gates depends on the word alone: (V, 4H), computed once.
+        self.inputs = weights["embedding"] @ weights["input.weight"].T + weights["bias"]
+
+    def start(self, batch: int) -> tuple[Tensor, Tensor]:
+        hidden = self.weights["hidden.weight"]
+        return hidden.new_zeros(batch, hidden.shape[1]), hidden.new_zeros(batch, hidden.shape[1])
+
+    def step(self, before: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The words before, ids (B,), and (h, c), each (B, H), to logits (B, V) and the state after."""
+        h, c = state
+        i, f, g, o = (self.inputs[before] + h @ self.weights["hidden.weight"].T).chunk(4, dim=1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        h = o.sigmoid() * c.tanh()
+        return torch.addmm(self.weights["output.bias"], h, self.weights["output.weight"].T), (h, c)
+
+
+def _shapes(vocabulary: int, embedding: int, hidden: int) -> dict[str, tuple[int, ...]]:
+    return {
+        "embedding": (vocabulary, embedding),
+        "input.weight": (4 * hidden, embedding),
+        "hidden.weight": (4 * hidden, hidden),
+        "bias": (4 * hidden,),
+        "output.weight": (vocabulary, hidden),
+        "output.bias": (vocabulary,),
+    }
+
+
+def _differences(weights: Mapping[str, Tensor]) -> list[str]:
+    """What keeps ``weights`` from being an oracle, by tensor; the sizes are those of the two tensors that name them."""
+    names = _shapes(0, 0, 0)
+    wrong = [f"{name} is missing" for name in names if name not in weights]
+    wrong += [f"{name} is unknown" for name in sorted(weights.keys() - names)]
+    wrong += [f"{name} is not finite floats" for name, tensor in weights.items() if not _is_finite(tensor)]
+    if wrong:
+        return wrong
+    sizes = *weights["embedding"].shape[:2], *weights["output.weight"].shape[1:2]
+    if len(sizes) < 3:
+        return ["embedding and output.weight do not both have two dimensions"]
+    return [
+        f"{name} is {tuple(weights[name].shape)}, wanted {shape}"
+        for name, shape in _shapes(*sizes).items()
+        if weights[name].shape != shape
+    ]
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and bool(tensor.isfinite().all())
+
+
+def oracle_corpus(options: OracleOptions) -> Corpus:
+    """``options.size`` sequences; the process gives their exact probabilities."""
+    if options.weights:
+        oracle = Oracle.load(Path(options.weights), options.length)
+    else:
+        rng = torch.Generator().manual_seed(options.seed)
+        oracle = Oracle.draw(rng, options.vocabulary, options.length)
+    # Not the seed of the weights, whose random numbers would come again.
+    return split("oracle", oracle.sample(options.size, options.seed + 1), process=oracle)

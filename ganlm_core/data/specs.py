@@ -1,0 +1,46 @@
+"""The built-in corpora, registered as any plugin registers its own."""
+
+from collections.abc import Iterator
+
+from ganlm_core.components import ComponentSpec
+from ganlm_core.data.options import FileOptions, GrammarOptions, OracleOptions, PasswordsOptions
+from ganlm_core.hookspecs import hookimpl
+
+CORPORA = (
+    ComponentSpec(
+        "corpus",
+        "grammar",
+        "ganlm_core.data.grammar:grammar_corpus",
+        GrammarOptions,
+        "English sentences with number agreement; exact likelihood",
+    ),
+    ComponentSpec(
+        "corpus",
+        "passwords",
+        "ganlm_core.data.passwords:passwords_corpus",
+        PasswordsOptions,
+        "a word and what people put behind it, for --tokenizer char; exact likelihood",
+    ),
+    ComponentSpec(
+        "corpus",
+        "oracle",
+        "ganlm_core.data.oracle:oracle_corpus",
+        OracleOptions,
+        "random LSTM; exact likelihood",
+        "Yu et al. 2017, section 4.1",
+        exceptions={"check_smallest": "one word of two makes two sentences, too few to set some aside"},
+    ),
+    ComponentSpec(
+        "corpus",
+        "file",
+        "ganlm_core.data.text_files:file_corpus",
+        FileOptions,
+        "your own text, CSV or JSONL",
+        exceptions={"check_defaults": "it reads the file that the user names"},
+    ),
+)
+
+
+@hookimpl
+def ganlm_components() -> Iterator[ComponentSpec]:
+    yield from CORPORA

@@ -1,0 +1,1 @@
+"""Evaluate models and samples, compare methods, and write reports."""

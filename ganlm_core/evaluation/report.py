@@ -1,0 +1,244 @@
+"""``report.html``: a run on one page that opens by double click. Figures are SVG in the page; no script, no network."""
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from ganlm_core.bundle.model import Model
+from ganlm_core.config.run_config import RunConfig
+from ganlm_core.data.corpus import Corpus, spread
+from ganlm_core.errors import GanlmError
+from ganlm_core.evaluation import figures, pages
+from ganlm_core.evaluation.compare import compare
+from ganlm_core.evaluation.evaluate import EvaluationSettings, choose_metrics, evaluate
+from ganlm_core.evaluation.figures import Curve, Figure
+from ganlm_core.evaluation.scores import Scores, results
+from ganlm_core.evaluation.sources import Source, open_sources
+from ganlm_core.metrics.metric import Conditions
+from ganlm_core.plugins.host import Host
+from ganlm_core.system.files import read_json, read_text, write_file
+from ganlm_core.training.run_folder import RunFolder
+
+SHOWN = 8
+"""Sentences shown of each evaluation, and compared with their nearest training sentences."""
+
+COMPARED = 50_000
+"""Training sentences that these are compared with at most, evenly spaced: a few seconds' worth."""
+
+POINTS = 400
+"""Points of a curve at most; of more, the means of neighbours are drawn."""
+
+QUALITY, DIVERSITY = "bleu4", "self_bleu4"
+"""What is drawn against each other."""
+
+SENTENCES = 1_000
+"""Drawn at each temperature at most, where ``ganlm eval`` has not measured the run: a few seconds' worth."""
+
+REAL = 4
+"""Real sentences beside those that the discriminator judges."""
+
+
+def _evaluation(run: RunFolder) -> dict[str, Any]:
+    """evaluation.json of the bundle; nothing for a run that has none yet."""
+    return read_json(run.bundle / "evaluation.json") if run.bundle.is_dir() else {}
+
+
+def write(run: RunFolder, host: Host) -> Path:
+    """Write the report of a run, finished or not, into its folder.
+
+    Raises GanlmError when the disk refuses, or when what the run left there is damaged.
+    """
+    write_file(run.report, render(run, host).encode())
+    return run.report
+
+
+def render(run: RunFolder, host: Host) -> str:
+    """The page. The same run gives the same text."""
+    config, info = run.load_config(host), run.info()
+    evaluation = _evaluation(run)
+    title = run.title()
+    corpus, last = _corpus(config, host), run.last_samples()[:SHOWN]
+    sources = open_sources(host, [str(run.path)]) if run.bundle.is_dir() else []
+    kept = _kept(run)
+    scores = kept or _drawn(host, sources, corpus)
+    comparison = compare({title: [scores]}, QUALITY, DIVERSITY) if scores is not None else None
+    judged = _judged(sources[0].model, last, corpus) if sources else {}
+    return pages.render(
+        "report.html.j2",
+        title=f"{title} on {config.corpus.name}",
+        config=config,
+        info=info,
+        command=pages.repeating(run),
+        evaluation=evaluation,
+        results=results(evaluation),
+        troubles=[*_troubles(run)],
+        training=[(each.title, figures.svg(each)) for each in training_figures(run.step_records())],
+        quality=[(each.title, figures.svg(each)) for each in evaluation_figures(run.glance_records(), evaluation)],
+        comparison=comparison,
+        tradeoff=figures.svg(pages.tradeoff(comparison, scores)) if comparison and scores else "",
+        scores=scores,
+        table=pages.score_table(scores) if scores is not None else [],
+        kept=kept is not None,
+        samples=dict(_samples(run)),
+        judged=judged,
+        full=max((abs(weight) for each in chain(*judged.values()) for _, weight in each.tokens), default=0) or 1.0,
+        neighbours=nearest(last, corpus) if corpus is not None else [],
+        unit=Conditions(corpus).unit if corpus is not None else "",
+        compared=COMPARED,
+        toml=run.config(),
+    )
+
+
+def _corpus(config: RunConfig, host: Host) -> Corpus | None:
+    """None where the data are no longer there."""
+    try:
+        corpus: Corpus = host.build("corpus", config.corpus.name, config.corpus.options)
+    except GanlmError:
+        return None
+    return corpus
+
+
+def _kept(run: RunFolder) -> Scores | None:
+    """What ``ganlm eval`` found of the run, if it looked at quality and diversity."""
+    scores = Scores.read(run.evaluation) if run.evaluation.exists() else None
+    return scores if scores is not None and _has_both(scores) else None
+
+
+def _drawn(host: Host, sources: Sequence[Source], corpus: Corpus | None) -> Scores | None:
+    """Quality and diversity alone, of fewer sentences; of a run with a bundle whose data are still there."""
+    if not sources or corpus is None:
+        return None
+    n = min(SENTENCES, len(corpus.train), len(corpus.test))
+    scores = evaluate(
+        host, sources, corpus, EvaluationSettings(choose_metrics(host, ["bleu", "self-bleu"]), sentences=n)
+    )
+    return scores if _has_both(scores) else None
+
+
+def _has_both(scores: Scores) -> bool:
+    """Whether real text, and so every other row, has both coordinates; a single sentence has no Self-BLEU."""
+    return scores.real is not None and {QUALITY, DIVERSITY} <= scores.real.values.keys()
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A sentence, the ``probability`` that it is real, and what each of its tokens adds to the log-odds of that."""
+
+    tokens: Sequence[tuple[str, float]]
+    probability: float
+
+
+def _judged(model: Model | None, samples: Sequence[str], corpus: Corpus | None) -> dict[str, list[Judged]]:
+    """Samples and real sentences as the discriminator sees them.
+
+    Nothing where none was trained, or where too little text was held out to put its logits on scale.
+    """
+    if model is None or model.discriminator is None or model.calibration is None:
+        return {}
+    texts = {"samples": samples, "held-out sentences": spread(corpus.test, REAL) if corpus is not None else []}
+    return {
+        title: [Judged(model.explain(text), p) for text, p in zip(found, model.probability(found), strict=True)]
+        for title, found in texts.items()
+        if found
+    }
+
+
+def _troubles(run: RunFolder) -> Iterator[str]:
+    """What went wrong in the course of the run, and why it ended before its last step."""
+    for record in run.read_metrics():
+        if "collapse" in record:
+            yield f"The generator had collapsed at step {record['step']}: {record['collapse']}."
+        if "rollback" in record:
+            yield f"Back to step {record['step']}: {record['reason']}."
+    if "stopped" in run.info():
+        yield f"Stopped: {run.info()['stopped']}."
+
+
+def training_figures(steps: Sequence[Mapping[str, Any]]) -> list[Figure]:
+    """The losses together, the gradient norms together, and every other number of the steps by itself."""
+    names = list(dict.fromkeys(name for record in steps for name in record if name not in ("step", "tokens")))
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        kind = next((kind for kind in ("loss", "gradient norm") if name.endswith(f"_{kind.replace(' ', '_')}")), name)
+        groups.setdefault({"loss": "losses", "gradient norm": "gradient norms"}.get(kind, kind), []).append(name)
+    return [
+        Figure(title, "step", title.replace("_", " "), [_curve(steps, name, _short(name, title)) for name in members])
+        for title, members in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
+    ]
+
+
+def evaluation_figures(glances: Sequence[Mapping[str, Any]], evaluation: Mapping[str, Any]) -> list[Figure]:
+    """Each metric in the course of the training, with the levels of real text and of the unigram model."""
+    points = [{"step": glance["step"], **glance["evaluation"]} for glance in glances]
+    names = list(dict.fromkeys(name for point in points for name in point if name != "step"))
+    found = []
+    for name in names:
+        levels = {
+            title: evaluation[key][name]
+            for key, title in (("real", "real text"), ("unigram", "unigram model"))
+            if name in evaluation.get(key, {})
+        }
+        title = name.replace("_", " ")
+        found.append(Figure(title, "step", title, [_curve(points, name, title)], levels))
+    return found
+
+
+def _short(name: str, title: str) -> str:
+    return name.removesuffix("_loss").removesuffix("_gradient_norm").replace("_", " ") if title != name else title
+
+
+def _curve(records: Sequence[Mapping[str, Any]], name: str, title: str) -> Curve:
+    points = [(record["step"], record[name]) for record in records if name in record]
+    size = -(-len(points) // POINTS)
+    groups = [points[start : start + size] for start in range(0, len(points), size)]
+    x, y = ([sum(point[axis] for point in group) / len(group) for group in groups] for axis in (0, 1))
+    return Curve(title, x, y)
+
+
+def _samples(run: RunFolder) -> Iterator[tuple[int, list[str]]]:
+    for file in sorted(run.samples.glob("step-*.txt")):
+        step = re.fullmatch(r"step-(\d+)\.txt", file.name)
+        if step:
+            yield int(step[1]), read_text(file).splitlines()[:SHOWN]
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A sample, and the training sentence that shares most with it. ``shared`` is 1 for the same sentence."""
+
+    sample: str
+    training: str
+    shared: float
+
+
+def nearest(samples: Sequence[str], corpus: Corpus) -> list[Neighbour]:
+    """The nearest training sentence of each sample by Dice's coefficient of their units and pairs of units.
+
+    Words or characters, as metrics count them. Of several, the first. Dice 1945.
+    """
+    split, training = Conditions(corpus).split, spread(corpus.train, COMPARED)
+    own = [_grams(split(sample)) for sample in samples]
+    index: dict[str, list[int]] = {}
+    for place, grams in enumerate(own):
+        for gram in grams:
+            index.setdefault(gram, []).append(place)
+    found = [Neighbour(sample, "", 0.0) for sample in samples]
+    for text in training:
+        grams, shared = _grams(split(text)), Counter[int]()
+        for gram, count in grams.items():
+            for place in index.get(gram, ()):
+                shared[place] += min(count, own[place][gram])
+        for place, count in shared.items():
+            dice = 2 * count / (own[place].total() + grams.total())
+            if dice > found[place].shared:
+                found[place] = Neighbour(samples[place], text, dice)
+    return found
+
+
+def _grams(words: Sequence[str]) -> Counter[str]:
+    return Counter([*words, *map(" ".join, itertools.pairwise(words))])

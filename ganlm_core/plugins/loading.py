@@ -1,0 +1,93 @@
+"""Load one plugin: call its hooks and check what they return."""
+
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pluggy
+
+from ganlm_core import hookspecs
+from ganlm_core.components import ComponentSpec, check_spec
+from ganlm_core.errors import PluginError, did_you_mean
+from ganlm_core.hookspecs import GANLM_PLUGIN_API
+from ganlm_core.plugins.discovery import (
+    Candidate,
+    place_of,
+)
+
+HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("ganlm_"))
+
+
+Status = Literal["ok", "broken", "incompatible", "duplicate", "disabled"]
+
+
+@dataclass
+class Content:
+    """What the hooks of one plugin gave, checked; complete only if no exception came."""
+
+    manager: pluggy.PluginManager = field(default_factory=lambda: pluggy.PluginManager("ganlm"))
+    components: dict[tuple[str, str], ComponentSpec] = field(default_factory=dict)
+    recipes: dict[str, Path] = field(default_factory=dict)
+    commands: dict[str, tuple[str, str]] = field(default_factory=dict)
+    deprecations: list[str] = field(default_factory=list)
+
+    def read(self, candidate: Candidate) -> None:
+        plugin = candidate.load()
+        _check_api(plugin)
+        self.manager.add_hookspecs(hookspecs)
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            self.manager.register(plugin, candidate.name)
+        self.deprecations.extend(str(one.message) for one in warned)
+        for hook in self._unknown_hooks():
+            raise PluginError(f"it implements {hook}, which is no hook{did_you_mean(hook, HOOKS)}")
+        if not self.manager.get_hookcallers(plugin):
+            raise PluginError("it has no hooks; decorate its functions with ganlm_core.hookspecs.hookimpl")
+        for spec in self._items("ganlm_components"):
+            key = check_spec(spec).kind, spec.name
+            if key in self.components:
+                raise ValueError(f"it gives {' '.join(key)} twice")
+            self.components[key] = spec
+        for path in map(Path, self._items("ganlm_recipes")):
+            if path.suffix != ".toml" or not path.is_file():
+                raise ValueError(f"recipe {path} is not a TOML file")
+            if path.stem in self.recipes:
+                raise ValueError(f"it gives recipe {path.stem} twice")
+            self.recipes[path.stem] = path
+        for commands in self.manager.hook.ganlm_commands():
+            for name, (target, help) in commands.items():
+                self.commands[name] = (str(target), str(help))
+
+    def _unknown_hooks(self) -> list[str]:
+        callers = vars(self.manager.hook).items()
+        return [name for name, caller in callers if isinstance(caller, pluggy.HookCaller) and not caller.has_spec()]
+
+    def _items(self, hook: str) -> Iterator[Any]:
+        """What the plugin's implementation of a hook gives, if it has one; of a None pluggy makes nothing."""
+        caller = getattr(self.manager.hook, hook)
+        for items in caller() or [None] * len(caller.get_hookimpls()):
+            if not isinstance(items, Iterable):
+                raise TypeError(f"{hook} gave {items!r}; let it yield what it has, or return a list")
+            yield from items
+
+
+class Refused(Exception):
+    """A plugin is not taken in, for a reason that is not a failure of its code."""
+
+    def __init__(self, status: Status, reason: str) -> None:
+        self.status, self.reason = status, reason
+
+
+def with_place(reason: str, error: BaseException) -> str:
+    place = "" if isinstance(error, PluginError | SyntaxError) else place_of(error)
+    return f"{reason} ({place})" if place else reason
+
+
+def _check_api(plugin: object) -> None:
+    wanted = getattr(plugin, "GANLM_PLUGIN_API", GANLM_PLUGIN_API)
+    if wanted != GANLM_PLUGIN_API:
+        raise Refused(
+            "incompatible", f"it is for plugin API {wanted}, this is {GANLM_PLUGIN_API}; install a version that fits"
+        )

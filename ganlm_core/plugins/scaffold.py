@@ -1,0 +1,102 @@
+"""``ganlm plugins new``: a whole distribution with one component that already works, to be changed into one's own.
+
+The templates are files under ``templates/plugin``: those in ``common``, then those of the kind. In their paths MODULE
+and NAME stand for the new names; the ending ``.j2`` is dropped.
+"""
+
+import importlib.util
+import keyword
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ganlm_core.components import KINDS, is_name
+from ganlm_core.errors import UnknownName, UsageError
+from ganlm_core.plugins.host import Host
+from ganlm_core.system.files import removed_on_failure, write_file
+from ganlm_core.system.version import __version__
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+SUMMARIES = {
+    "generator": "a GRU that starts from the noise",
+    "discriminator": "pairs of words at their places, added up",
+    "algorithm": "the discriminator, then the generator, in turn",
+    "loss": "the hinge loss with a margin of one's own",
+    "penalty": "logits of real data kept near zero",
+    "estimator": "the score function, with costs around their mean",
+    "corpus": "true sums of two numbers",
+    "metric": "the mean number of words in a sentence",
+    "encoder": "how often each letter stands in a sentence",
+}
+USES = {
+    "generator": "ganlm run --gen {name} --disc conv",
+    "discriminator": "ganlm run --gen lstm --disc {name}",
+    "algorithm": "ganlm run --recipe {name}",
+    "loss": "ganlm run --loss {name}",
+    "penalty": "ganlm run --penalty {name}",
+    "estimator": "ganlm run --estimator {name}",
+    "corpus": "ganlm run --data {name}",
+    "metric": "ganlm run  # every run measures it",
+    "encoder": "ganlm eval RUN --encoder {name}",
+}
+
+
+def create(host: Host, name: str, kind: str, folder: Path) -> list[Path]:
+    """Write the distribution ``name`` into a new folder; give its files.
+
+    Raises UnknownName for the kind, UsageError for a name that cannot be or is taken, GanlmError if nothing can be
+    written; the folder is then not there.
+    """
+    if kind not in KINDS:
+        raise UnknownName("kind", kind, KINDS, hint=f"the kinds are {', '.join(KINDS)}")
+    _check_name(host, name, kind)
+    if folder.exists():
+        raise UsageError(f"{folder} already exists; choose another name or --out")
+    with removed_on_failure(folder):
+        return [_write(folder / path, text) for path, text in render(name, kind)]
+
+
+def use(name: str, kind: str) -> str:
+    """The command that uses the new component."""
+    return USES[kind].format(name=name)
+
+
+def render(name: str, kind: str) -> Iterator[tuple[str, str]]:
+    """The files: their paths in the folder, and what is in them."""
+    import jinja2
+
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    names = _names(name, kind)
+    for root in (TEMPLATES / "common", TEMPLATES / kind):
+        for template in sorted(path for path in root.rglob("*.j2") if path.is_file()):
+            path = template.relative_to(root).as_posix().removesuffix(".j2")
+            path = path.replace("MODULE", names["module"]).replace("NAME", name)
+            yield path, environment.from_string(template.read_text(encoding="utf-8")).render(names)
+
+
+def _names(name: str, kind: str) -> Mapping[str, str]:
+    article = "an" if kind[0] in "aeiou" else "a"
+    return {
+        "name": name,
+        "module": name.replace("-", "_"),
+        "a_kind": f"{article} {kind}",
+        "summary": SUMMARIES[kind],
+        "usage": use(name, kind),
+        "version": __version__,
+    }
+
+
+def _check_name(host: Host, name: str, kind: str) -> None:
+    if not is_name(name):
+        raise UsageError(f"{name!r} is no name; wanted lower-case letters, digits and hyphens, a letter first")
+    if name in host.specs(kind):
+        raise UsageError(f"{host.full_name(kind, name)} already exists; choose another name")
+    module = name.replace("-", "_")
+    if keyword.iskeyword(module) or importlib.util.find_spec(module) is not None:
+        raise UsageError(f"Python has a module or keyword '{module}' already; choose another name")
+
+
+def _write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, text.encode())
+    return path

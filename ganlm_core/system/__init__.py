@@ -1,0 +1,1 @@
+"""The machine: files, caches, safetensors, devices, processes, signals and threads."""

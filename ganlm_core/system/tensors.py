@@ -1,0 +1,133 @@
+"""Tensors to and from safetensors: the same tensors always give the same bytes, and reading is strict."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
+
+from ganlm_core.errors import WeightsError
+from ganlm_core.system.files import FETCH_AGAIN, reading, to_json, write_file
+from ganlm_core.system.header import METADATA_KEY, Header, read_header
+
+SPARE = 100
+"""Parameters that a network may be given beyond those it keeps, in the time it is built."""
+
+_DTYPES: dict[torch.dtype, str] = {
+    torch.bool: "BOOL", torch.uint8: "U8", torch.int8: "I8", torch.int16: "I16", torch.int32: "I32", torch.int64: "I64",
+    torch.float16: "F16", torch.bfloat16: "BF16", torch.float32: "F32", torch.float64: "F64", torch.complex64: "C64",
+}  # fmt: skip
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """A safetensors file. Raises GanlmError when it cannot be written.
+
+    Each tensor is copied whole to the CPU: the format knows no strides and no shared memory, so tied weights are
+    written under each of their names. Our metadata is under one key, because several are written in random order.
+    """
+    plain = {name: _plain(tensors[name]) for name in sorted(tensors)}
+    write_file(path, safetensors.torch.save(plain, {METADATA_KEY: to_json(metadata)}))
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a file, on the CPU, in memory of their own. Raises WeightsError."""
+    read_header(path)
+    try:
+        with reading(path):
+            return {name: tensor.clone() for name, tensor in sorted(safetensors.torch.load_file(path).items())}
+    except safetensors.SafetensorError as error:
+        raise WeightsError(f"{path} is no valid safetensors file: {error}; {FETCH_AGAIN}") from error
+
+
+def read_into(path: Path, module: nn.Module) -> None:
+    """Load a file into ``module``: its names, shapes and dtypes, no more and no less. Raises WeightsError."""
+    check_header(path, read_header(path), module)
+    module.load_state_dict(read_tensors(path))
+
+
+@contextmanager
+def without_memory(most: float = math.inf) -> Iterator[None]:
+    """What is built inside has shapes and no values: the meta device.
+
+    Raises ValueError in the middle of building for far more than ``most`` parameters: layers without values have a
+    size too, and a stranger may ask for any number of them. Tied weights are given twice, hence the margin.
+    """
+    given = itertools.count(1)
+
+    def count(module: nn.Module, name: str, parameter: Any) -> None:
+        if next(given) > 2 * most + SPARE:
+            raise ValueError(f"it asks for more than the {most} tensors that there are")
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        with torch.device("meta"), _NoNormal():
+            yield
+    finally:
+        handle.remove()
+
+
+class _NoNormal(TorchFunctionMode):
+    """Leaves out normal initialisation, for which torch would import its compiler on the meta device: two seconds."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in (nn.init.normal_, Tensor.normal_):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+def check_header(path: Path, header: Header, module: nn.Module) -> None:
+    """Raises WeightsError unless the file holds exactly the tensors of ``module``, which may be on the meta device."""
+    _check(path, {name: TensorKind(info.dtype, info.shape) for name, info in header.tensors.items()}, module)
+
+
+def check_state(path: Path, state: Mapping[str, Tensor], module: nn.Module) -> None:
+    """As :func:`check_header`, for tensors that were read already."""
+    _check(path, {name: _kind(tensor) for name, tensor in state.items()}, module)
+
+
+class TensorKind(NamedTuple):
+    """What must be equal between a file and a module, besides the name."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {list(self.shape)}"
+
+
+def _check(path: Path, found: Mapping[str, TensorKind], module: nn.Module) -> None:
+    wanted = {name: _kind(tensor) for name, tensor in module.state_dict().items()}
+    both = sorted(wanted.keys() & found.keys())
+    faults = {
+        "lacks": sorted(wanted.keys() - found.keys()),
+        "has, unasked for,": sorted(found.keys() - wanted.keys()),
+        "differs in": [
+            f"{name} ({found[name]}, wanted {wanted[name]})" for name in both if found[name] != wanted[name]
+        ],
+    }
+    for fault, names in faults.items():
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise WeightsError(
+                f"{path} {fault} {', '.join(names[:3])}{more}: it is of another architecture; "
+                f"use the options and the version it was made with"
+            )
+
+
+def _kind(tensor: Tensor) -> TensorKind:
+    return TensorKind(_DTYPES.get(tensor.dtype, str(tensor.dtype)), tuple(tensor.shape))

@@ -1,0 +1,92 @@
+"""Optimisers by name, each with a learning rate that is a pure function of the step."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from ganlm_core.config.options import (
+    AdadeltaOptimizer,
+    BetaOptimizer,
+    DecayingOptimizer,
+    LBFGSOptimizer,
+    OptimizerOptions,
+    RMSpropOptimizer,
+    SGDOptimizer,
+)
+from ganlm_core.config.run_config import Choice
+
+_CLASSES: Mapping[str, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "adagrad": torch.optim.Adagrad,
+    "adadelta": torch.optim.Adadelta,
+    "adamax": torch.optim.Adamax,
+    "nadam": torch.optim.NAdam,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+    "lbfgs": torch.optim.LBFGS,
+}
+_FUSED = {"cpu": ("adam", "adamw"), "cuda": ("adam", "adamw", "sgd"), "mps": ("adam", "adamw")}
+"""Those that torch has as one kernel, by device, since 2.4; on CUDA the others go through all parameters at once."""
+
+
+@dataclass(frozen=True)
+class ScheduledOptimizer:
+    """A torch optimiser, and the course of its learning rate. The optimiser alone has state."""
+
+    optimizer: torch.optim.Optimizer
+    options: OptimizerOptions
+
+    def set_learning_rate(self, step: int, steps: int) -> None:
+        """The rate of step ``step`` of ``steps``, counted from 0."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.options.lr * rate_factor(self.options, step, steps)
+
+    def slowed(self, factor: float) -> "ScheduledOptimizer":
+        """The same optimiser on ``factor`` of the learning rate."""
+        return replace(self, options=replace(self.options, lr=self.options.lr * factor))
+
+
+def rate_factor(options: OptimizerOptions, step: int, steps: int) -> float:
+    """The learning rate at ``step`` as a share of ``options.lr``: linear warm-up, then constant, linear or cosine.
+
+    Cosine: Loshchilov & Hutter 2017, eq. 5, one cycle.
+    """
+    if step < options.warmup_steps:
+        return (step + 1) / options.warmup_steps
+    passed = (step - options.warmup_steps) / max(1, steps - options.warmup_steps)
+    falling = {"constant": 1.0, "linear": 1 - passed, "cosine": (1 + math.cos(math.pi * passed)) / 2}[options.schedule]
+    return options.final_lr + (1 - options.final_lr) * falling if options.schedule != "constant" else 1.0
+
+
+def build_optimizer(choice: Choice, parameters: Iterable[nn.Parameter]) -> ScheduledOptimizer:
+    """The optimiser that ``choice`` names, over the parameters that are trained."""
+    options = choice.options
+    assert isinstance(options, OptimizerOptions)
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    arguments = _arguments(options)
+    if choice.name in _FUSED.get(trained[0].device.type, ()):
+        arguments["fused"] = True
+    return ScheduledOptimizer(_CLASSES[choice.name](trained, **arguments), options)
+
+
+def _arguments(options: OptimizerOptions) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"lr": options.lr}
+    if isinstance(options, DecayingOptimizer):
+        arguments["weight_decay"] = options.weight_decay
+    match options:
+        case LBFGSOptimizer():
+            arguments |= {"max_iter": options.max_iter, "history_size": options.history_size}
+        case BetaOptimizer():
+            arguments |= {"betas": (options.beta1, options.beta2), "eps": options.eps}
+        case AdadeltaOptimizer():
+            arguments |= {"rho": options.rho}
+        case RMSpropOptimizer():
+            arguments |= {"alpha": options.alpha, "momentum": options.momentum}
+        case SGDOptimizer():
+            arguments |= {"momentum": options.momentum, "nesterov": options.nesterov and options.momentum > 0}
+    return arguments

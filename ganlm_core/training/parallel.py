@@ -1,0 +1,183 @@
+"""The loop of a run, and the processes that follow the first one through it: see :mod:`ganlm_core.system.processes`.
+
+The others wait for what the first one asks: to train from its state, to draw or to score with its generator, to end.
+"""
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from itertools import chain
+from typing import Any
+
+from torch import Tensor
+
+from ganlm_core.bundle.model import batch_seed
+from ganlm_core.config.run_config import RunConfig
+from ganlm_core.errors import NonFinite
+from ganlm_core.metrics.judge import BATCH, Judge
+from ganlm_core.metrics.metric import Likelihood, Subject
+from ganlm_core.plugins.host import Host
+from ganlm_core.protocol import Generator
+from ganlm_core.sampling import PLAIN
+from ganlm_core.system import processes
+from ganlm_core.system.devices import keep_memory, random_states, restore_random_states
+from ganlm_core.system.signals import caught_signals
+from ganlm_core.training.checkpoint import pack, unpack
+from ganlm_core.training.loop import Metrics
+from ganlm_core.training.setup import Setup, prepare
+
+
+def lead(setup: Setup, step: int, pace: float, after_step: processes.Told) -> processes.Told:
+    """On rank 0: have the other ranks train along from ``step``, with all learning rates multiplied by ``pace``.
+
+    Returns what the loop calls after each step: ``after_step``, after which the other ranks are told whether training
+    continues.
+    """
+    if processes.size() > 1:
+        processes.share((_train_along, _packed(setup, step, pace)))
+    return processes.leading(after_step)
+
+
+def written(setup: Setup, generator: Generator, n: int) -> Subject:
+    """As :meth:`Judge.written`, with the others' help. The first process calls this.
+
+    Where there are others every batch has random numbers of its own, so that the sentences and the bound on the
+    likelihood are the same for two processes and for more; from those of one they differ as those of other seeds do.
+    """
+    if processes.size() == 1:
+        return setup.judge.written(generator, n)
+
+    def ask(work: Callable[..., Any], argument: Any) -> Any:
+        weights = {name: tensor.cpu() for name, tensor in generator.state_dict().items()}
+        processes.share((_help, work, weights, argument))
+        return work(setup.judge, generator, argument)
+
+    likelihood = cache(partial(ask, _score)) if generator.autoregressive else None
+    return Subject(ask(_draw, n), likelihood, setup.judge.corpus.test)
+
+
+def let_go() -> None:
+    """Let the others end. The first process calls this when it has no more to ask."""
+    processes.share(None)
+
+
+def follow(config: RunConfig, host: Host | None = None) -> None:
+    """What the other processes do: what the first one asks, until it lets them go.
+
+    They leave signals to the first one. Raises ProcessLost when that has ended with an error, which it tells itself.
+    """
+    keep_memory()
+    setup = prepare(config, host)
+    with caught_signals(lambda: None):
+        while (asked := processes.share(None)) is not None:
+            _answer(setup, asked)
+
+
+def _answer(setup: Setup, asked: Any) -> None:
+    work, *arguments = asked
+    work(setup, *arguments)
+
+
+def _train_along(setup: Setup, packed: Any) -> None:
+    """The loop, from the state that the first process has as it enters it."""
+    step, pace = _take_over(setup, packed)
+    seed, answer = setup.config.training.seed, processes.following(partial(_answer, setup))
+
+    def after_step(step: int, metrics: Metrics) -> None:
+        answer(step, metrics)
+        processes.seed_others(seed, step)
+
+    processes.seed_others(seed, step)
+    with suppress(processes.Ended, NonFinite):  # after which the first one may go back and enter again
+        setup.trainer.slowed(pace).train(step, after_step)
+
+
+def _help(setup: Setup, work: Callable[..., Any], weights: dict[str, Tensor], argument: Any) -> None:
+    """``work`` with the first one's generator: within the loop ours has these weights, outside of it any will do."""
+    setup.generator.load_state_dict(weights)
+    work(setup.judge, setup.generator, argument)
+
+
+def _draw(judge: Judge, generator: Generator, n: int) -> list[str]:
+    """``n`` sentences. All processes do this."""
+
+    def some(index: int) -> list[str]:
+        return _with_own_seed(judge, index).draw(generator, BATCH, PLAIN)
+
+    return list(chain.from_iterable(processes.divided(some, range(math.ceil(n / BATCH)))))[:n]
+
+
+def _score(judge: Judge, generator: Generator, held_out: tuple[str, ...]) -> Likelihood:
+    """The likelihood of sentences. All processes do this."""
+
+    def some(index: int) -> Likelihood:
+        return _with_own_seed(judge, index).likelihoods(generator, held_out[index::parts], [PLAIN])[0]
+
+    parts = math.ceil(len(held_out) / BATCH)
+    found = list(processes.divided(some, range(parts)))
+    tokens = sum(each.tokens for each in found)
+    mean = sum(each.nll_per_token * each.tokens for each in found) / tokens
+    return Likelihood(mean, tokens, len(held_out), found[0].draws)
+
+
+def _with_own_seed(judge: Judge, index: int) -> Judge:
+    return replace(judge, seed=batch_seed(judge.seed, index))
+
+
+def _packed(setup: Setup, step: int, pace: float) -> Any:
+    """The state of a run as plain values, its tensors on the CPU."""
+    tensors: dict[str, Any] = {}
+    state = {
+        "step": step,
+        "pace": pace,
+        "batches": [setup.trainer.batches.drawn, setup.trainer.batches.tokens_drawn],
+        "modules": {name: dict(module.state_dict()) for name, module in setup.modules.items()},
+        "optimizers": {name: each.optimizer.state_dict() for name, each in setup.trainer.optimizers.items()},
+    }
+    return pack(state, "state", tensors), {name: tensor.cpu() for name, tensor in tensors.items()}
+
+
+def _take_over(setup: Setup, packed: Any) -> tuple[int, float]:
+    """The other side of :func:`_packed`: the step and the pace."""
+    state = unpack(*packed)
+    for name, module in setup.modules.items():
+        module.load_state_dict(state["modules"][name])
+    for name, each in setup.trainer.optimizers.items():
+        each.optimizer.load_state_dict(state["optimizers"][name])
+    setup.trainer.batches.drawn, setup.trainer.batches.tokens_drawn = state["batches"]
+    return state["step"], state["pace"]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place between two steps, to which a run can go back from amid the first phase of the next one.
+
+    ``versions`` count the changes in place of every parameter and buffer. Fused optimisers change them uncounted;
+    that a phase has passed is told by the batches drawn.
+    """
+
+    random: dict[str, Tensor]
+    drawn: int
+    tokens_drawn: int
+    versions: list[int]
+
+    @classmethod
+    def of(cls, setup: Setup) -> "Mark":
+        batches = setup.trainer.batches
+        return cls(random_states(), batches.drawn, batches.tokens_drawn, _versions(setup))
+
+    def go_back(self, setup: Setup) -> bool:
+        """Whether that could be done: not in a later phase, nor where something moved amid the first (L-BFGS does)."""
+        batches = setup.trainer.batches
+        if batches.drawn > self.drawn + batches.processes or _versions(setup) != self.versions:
+            return False
+        restore_random_states(self.random)
+        batches.drawn, batches.tokens_drawn = self.drawn, self.tokens_drawn
+        return True
+
+
+def _versions(setup: Setup) -> list[int]:
+    modules = setup.modules.values()
+    return [each._version for module in modules for each in chain(module.parameters(), module.buffers())]

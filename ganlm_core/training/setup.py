@@ -1,0 +1,312 @@
+"""From a configuration to everything that its run needs. Nothing here is written to a disk or trained."""
+
+import copy
+import hashlib
+import shlex
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganlm_core.bundle.manifest import NETWORKS
+from ganlm_core.config.run_config import RunConfig
+from ganlm_core.data.batches import Batches
+from ganlm_core.data.corpus import Corpus
+from ganlm_core.data.encoding import encode, log_frequencies, token_counts
+from ganlm_core.data.tokenizer import CHUNK, Tokenizer, count_cut
+from ganlm_core.errors import PluginError, UnknownName, UsageError
+from ganlm_core.metrics.judge import Judge
+from ganlm_core.plugins.discovery import BUILT_IN, one_line
+from ganlm_core.plugins.host import Host, default_host
+from ganlm_core.protocol import Algorithm, Generator, Parts, Shape
+from ganlm_core.system import processes
+from ganlm_core.system.devices import arithmetic, pick_device, require_compiler
+from ganlm_core.training.checks import BASES, problem_with_algorithm, problem_with_kind
+from ganlm_core.training.compilation import as_graphs, as_it_is, compile_networks
+from ganlm_core.training.loop import Average, Trainer
+from ganlm_core.training.optimizers import ScheduledOptimizer, build_optimizer
+
+PART_KINDS = ("generator", "discriminator", "loss", "penalty", "estimator")
+"""The kinds of the components that an algorithm is built from."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that a run needs, built from its configuration.
+
+    ``best``: copies of the shared networks that hold the best weights so far, where these are to be kept.
+    """
+
+    config: RunConfig
+    host: Host
+    corpus: Corpus
+    tokenizer: Tokenizer
+    shape: Shape
+    device: torch.device
+    parts: Parts
+    trainer: Trainer
+    best: nn.ModuleDict | None
+    judge: Judge
+    log_frequencies: Tensor
+    notes: tuple[str, ...]
+
+    @property
+    def generator(self) -> Generator:
+        """The generator that is evaluated and saved: the moving average, where one is kept."""
+        generator = self.shared_networks["generator"]
+        assert isinstance(generator, Generator)
+        return generator
+
+    @property
+    def shared_networks(self) -> dict[str, nn.Module]:
+        """The networks that a bundle holds, as they are now."""
+        return _shared(self.trainer.algorithm, self.trainer.average)
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """The modules whose state a checkpoint keeps."""
+        average = self.trainer.average
+        averaged = {"average": average.model} if average is not None else {}
+        best = {"best": self.best} if self.best is not None else {}
+        return {"algorithm": self.trainer.algorithm, **averaged, **best}
+
+    def keep_as_best(self) -> None:
+        """The best weights are those of now. Nothing happens where only the last are kept."""
+        if self.best is not None:
+            for name, network in self.shared_networks.items():
+                self.best[name].load_state_dict(network.state_dict())
+
+    def parameters(self) -> dict[str, int]:
+        """The number of parameters of each network."""
+        networks = self.trainer.algorithm.networks
+        return {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the training data as they are encoded: a run resumes on the same data or not at all."""
+        digest = hashlib.sha256()
+        for part in self.trainer.batches.tokens.split(CHUNK):
+            digest.update(part.long().numpy())
+        return digest.hexdigest()
+
+    def blame(self, error: Exception) -> str:
+        """Who failed with it. What others gave may have made a built-in component fail, so then they are named too."""
+        chosen = {kind: getattr(self.config, kind).name for kind in (*PART_KINDS, "algorithm")}
+        culprit = self._culprit(error)
+        others = [pair for pair in chosen.items() if self.host.origin(*pair)[0] != BUILT_IN]
+        blamed = f"{self.host.full_name(culprit, chosen[culprit])} failed with {one_line(error)}"
+        if not others or (culprit, chosen[culprit]) in others:
+            return blamed
+        suspects = " or ".join(self.host.full_name(*pair) for pair in others)
+        return f"{blamed}; perhaps because of {suspects}, which 'ganlm plugins check' can test"
+
+    def _culprit(self, error: Exception) -> str:
+        """The kind of the part whose code was running, innermost first, or else the algorithm."""
+        types = {kind: type(getattr(self.parts, kind)) for kind in PART_KINDS} | {
+            "algorithm": type(self.trainer.algorithm)
+        }
+        culprit = "algorithm"
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            # By type, because what is evaluated may be the generator's moving average.
+            running = [kind for kind in types if isinstance(frame.f_locals.get("self"), types[kind])]
+            beside = [kind for kind in types if frame.f_globals.get("__name__") == types[kind].__module__]
+            if running or (beside and culprit not in beside):
+                culprit = (running or beside)[0]
+        return culprit
+
+
+def run_name(config: RunConfig) -> str:
+    """What a run folder is called, but for its number."""
+    return f"{config.generator.name}-{config.discriminator.name}-{config.corpus.name}"
+
+
+def prepare(config: RunConfig, host: Host | None = None) -> Setup:
+    """Build the corpus, the tokenizer, the networks and the rest. Seeds the global random state.
+
+    Raises GanlmError of every kind for what cannot be built, before anything is written.
+    """
+    host = host or default_host()
+    options = config.training
+    device = pick_device(options.device)
+    precision = arithmetic(device, options.precision)
+    if options.compile:
+        require_compiler()
+    data = _data(host, config)
+    torch.manual_seed(options.seed)
+    parts = _parts(host, config, data)
+    algorithm = _algorithm(host, config, parts).to(device)
+    average = Average.of(parts.generator, options.ema) if options.ema else None
+    left_out = compile_networks(algorithm, parts) if options.compile else []
+    trainer = Trainer(
+        algorithm,
+        _optimizers(config, algorithm),
+        Batches(
+            data.tokens,
+            options.batch_size,
+            options.seed,
+            options.noise_size,
+            device,
+            processes.rank(),
+            processes.size(),
+        ),
+        steps=options.steps,
+        clip=options.clip,
+        average=average,
+        compiled=as_graphs(left_out) if options.compile and device.type == "cuda" else as_it_is,
+        arithmetic=precision,
+    )
+    return Setup(
+        config=config,
+        host=host,
+        corpus=data.corpus,
+        tokenizer=data.tokenizer,
+        shape=data.shape,
+        device=device,
+        parts=parts,
+        trainer=trainer,
+        best=nn.ModuleDict(copy.deepcopy(_shared(algorithm, average))) if options.keep == "best" else None,
+        judge=Judge.of(host, data.corpus, data.tokenizer, data.shape, options.seed),
+        log_frequencies=log_frequencies(data.counts.sum(dim=0)),
+        notes=(*data.notes, *_notes(config, data, algorithm), *(_left_out(name) for name in left_out)),
+    )
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The corpus and its training part as ids ``tokens`` (N, T); ``counts`` (T, V) of each word at each position."""
+
+    corpus: Corpus
+    tokenizer: Tokenizer
+    tokens: Tensor
+    shape: Shape
+    counts: Tensor
+    notes: tuple[str, ...]
+
+
+def _data(host: Host, config: RunConfig) -> _Data:
+    corpus: Corpus = _build(host, config, "corpus")
+    size = config.tokenizer.options.as_dict()
+    encoded = encode(corpus, config.tokenizer.name, size["vocabulary"], size["max_length"])
+    shape = Shape(encoded.tokenizer.vocabulary_size, encoded.tokens.shape[1], config.training.noise_size)
+    counts = token_counts(encoded.tokens.split(CHUNK), shape)
+    return _Data(corpus, encoded.tokenizer, encoded.tokens, shape, counts, (*corpus.notes, *encoded.notes))
+
+
+def _parts(host: Host, config: RunConfig, data: _Data) -> Parts:
+    """What the algorithm is built from. Raises UsageError for components that cannot work together."""
+    generator = _build(host, config, "generator", shape=data.shape)
+    if config.training.prior:
+        with host.blaming("generator", config.generator.name, "does not take its prior"):
+            counts = data.counts if generator.prior.dim() == 2 else data.counts.sum(dim=0)
+            generator.prior.copy_(log_frequencies(counts))
+    parts = Parts(
+        generator=generator,
+        discriminator=_build(host, config, "discriminator", shape=data.shape),
+        loss=_build(host, config, "loss"),
+        penalty=_build(host, config, "penalty"),
+        estimator=_build(host, config, "estimator"),
+        steps=config.training.steps,
+    )
+    _check_fit(config, parts)
+    return parts
+
+
+def _shared(algorithm: Algorithm, average: Average | None) -> dict[str, nn.Module]:
+    return {**algorithm.networks, **({"generator": average.generator} if average is not None else {})}
+
+
+def _build(host: Host, config: RunConfig, kind: str, **arguments: Any) -> Any:
+    choice = getattr(config, kind)
+    built = host.build(kind, choice.name, choice.options, **arguments)
+    _refuse(host, kind, choice.name, problem_with_kind(built, BASES[kind]))
+    return built
+
+
+def _algorithm(host: Host, config: RunConfig, parts: Parts) -> Algorithm:
+    algorithm: Algorithm = _build(host, config, "algorithm", parts=parts)
+    with host.blaming("algorithm", config.algorithm.name, "cannot say its networks and phases"):
+        problem = problem_with_algorithm(algorithm, parts.steps)
+    _refuse(host, "algorithm", config.algorithm.name, problem)
+    return algorithm
+
+
+def _refuse(host: Host, kind: str, name: str, problem: str) -> None:
+    """Raises PluginError if there is a problem."""
+    if problem:
+        check = shlex.join(["ganlm", "plugins", "check", name, *host.flags()])
+        raise PluginError(f"{host.full_name(kind, name)} {problem}; to check all of it: {check}")
+
+
+def _left_out(name: str) -> str:
+    return f"the {name} is not compiled: its penalty differentiates it twice, and torch.compile once"
+
+
+def _check_fit(config: RunConfig, parts: Parts) -> None:
+    """Raises UsageError for parts that cannot work together."""
+    if parts.estimator.autoregressive_only and not parts.generator.autoregressive:
+        raise UsageError(
+            f"estimator '{config.estimator.name}' needs an autoregressive generator, and '{config.generator.name}' "
+            "writes all positions at once; choose another --gen or another --estimator"
+        )
+    if parts.estimator.per_position_only and not parts.discriminator.per_position:
+        raise UsageError(
+            f"estimator '{config.estimator.name}' wants a logit for every position, and '{config.discriminator.name}' "
+            "gives one per sequence; choose a discriminator that gives them, or another reward"
+        )
+    if parts.penalty.interval > 0 and not parts.discriminator.twice_differentiable:
+        raise UsageError(
+            f"penalty '{config.penalty.name}' needs a discriminator that can be differentiated twice, and "
+            f"'{config.discriminator.name}' cannot; choose another --disc or --penalty none"
+        )
+
+
+def _optimizers(config: RunConfig, algorithm: Algorithm) -> dict[str, ScheduledOptimizer]:
+    known = dict.fromkeys((*NETWORKS, *algorithm.networks))  # every configuration has an optimiser for both NETWORKS
+    for name in config.optimizers:
+        if name not in known:
+            raise UnknownName("network", name, known, hint=f"[optimizer.{name}] is for one of {', '.join(known)}")
+    for name in algorithm.networks:
+        if name not in config.optimizers:
+            raise UsageError(
+                f"the network '{name}' of algorithm '{config.algorithm.name}' has no optimiser; "
+                f"add a table [optimizer.{name}.adam] to the configuration"
+            )
+        if next(algorithm.networks[name].parameters(), None) is None:
+            raise UsageError(
+                f"the network '{name}' of algorithm '{config.algorithm.name}' has no parameters, so nothing can be "
+                "trained; give it some as attributes, or choose an algorithm that does not train it"
+            )
+    _check_parts(config, algorithm)
+    return {
+        name: build_optimizer(config.optimizers[name], net.parameters()) for name, net in algorithm.networks.items()
+    }
+
+
+def _check_parts(config: RunConfig, algorithm: Algorithm) -> None:
+    """Raises UsageError where an optimiser cannot move a part of its network alone: what L-BFGS remembers is of all."""
+    for phase in algorithm.phases(config.training.steps - 1):
+        if phase.part is not None and config.optimizers[phase.network].name == "lbfgs":
+            raise UsageError(
+                f"algorithm '{config.algorithm.name}' moves a part of the {phase.network} at a time, and lbfgs moves "
+                f"all of it; choose another optimiser in [optimizer.{phase.network}]"
+            )
+
+
+def _notes(config: RunConfig, data: _Data, algorithm: Algorithm) -> Iterator[str]:
+    corpus, shape = data.corpus, data.shape
+    cut = sum(map(count_cut, data.tokens.split(CHUNK)))
+    parts = f"{len(corpus.train):,} to train, {len(corpus.validation):,} to validate, {len(corpus.test):,} to test"
+    yield f"{corpus.name}: {parts}; {shape.vocabulary:,} words, sequences of {shape.length} tokens at most"
+    if cut:
+        share = cut / len(corpus.train)
+        yield f"{cut:,} training sentences ({share:.1%}) were longer and were cut; --tokenizer.max-length takes more"
+    if config.tokenizer.name == "word" and shape.length <= 2 and not cut:
+        yield "every sentence is a single word; --tokenizer char makes a sequence of its characters"
+    if algorithm.unused:
+        yield f"algorithm '{config.algorithm.name}' makes no use of a chosen {' or '.join(algorithm.unused)}"
+    if "discriminator" in algorithm.networks and algorithm.adversarial_from >= config.training.steps:
+        yield "the warm-up takes every step, so the networks never train against each other; raise --steps"

@@ -1,0 +1,142 @@
+"""Cooperative training: the mediator's optimum and the generator's gradient, enumerated over three words."""
+
+import torch
+from torch import Tensor, nn
+
+from ganlm_core import sampling
+from ganlm_core.algorithms.cot import CoT, divergence, mixture
+from ganlm_core.algorithms.mle import negative_log_likelihood
+from ganlm_core.algorithms.options import CoTOptions
+from ganlm_core.protocol import AutoregressiveGenerator, Batch, Generator, Shape, State, mask_of
+from tests.tiny import NOISE, SHAPE, TinyGenerator, every_sequence, gradient, make_batch, make_parts, z_scores
+
+ROWS, REPEATS = 512, 64
+
+
+class Table(AutoregressiveGenerator):
+    """Logits of its own for every prefix: it can be any distribution."""
+
+    def __init__(self) -> None:
+        super().__init__(SHAPE)
+        self.logits = nn.Parameter(torch.zeros(SHAPE.vocabulary**SHAPE.length, SHAPE.vocabulary))
+
+    def start(self, noise: Tensor) -> State:
+        return noise.new_zeros(len(noise), dtype=torch.long)
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        state = state * SHAPE.vocabulary + tokens
+        return self.logits[state], state
+
+    @classmethod
+    def of(cls, probabilities: Tensor) -> "Table":
+        """The one that writes every sequence there is with the given probability."""
+        found, (tokens, mask) = cls(), every_sequence()
+        with torch.no_grad():
+            for sequence, own, probability in zip(tokens, mask, probabilities, strict=True):
+                prefix = 1  # <bos>
+                for word in sequence[own].tolist():
+                    found.logits[prefix, word] += probability
+                    prefix = prefix * SHAPE.vocabulary + word
+            found.logits.log_().clamp_(min=-1e4)
+        return found
+
+
+def log_probs(generator: Generator) -> Tensor:
+    """log p of every sequence there is, (N,)."""
+    tokens, mask = every_sequence(generator.shape.length)
+    return sampling.log_likelihood(generator, NOISE.expand(len(tokens), -1), tokens, mask).sum(dim=1)
+
+
+def own_batch(tokens: Tensor) -> Batch:
+    return Batch(tokens, mask_of(tokens), NOISE.expand(len(tokens), -1))
+
+
+def test_a_mediator_that_is_the_mixture_has_nothing_to_learn() -> None:
+    torch.manual_seed(0)
+    generator, data = TinyGenerator(), TinyGenerator()
+    p, q = log_probs(data).exp().detach(), log_probs(generator).exp().detach()
+
+    def pull(mediator: Table) -> Tensor:
+        real = (sampling.sample(data, NOISE.expand(ROWS, -1)).tokens for _ in range(REPEATS))
+        losses = (negative_log_likelihood(mediator, mixture(generator, own_batch(tokens))) for tokens in real)
+        return torch.stack([gradient(loss, mediator) for loss in losses])
+
+    at_mixture, at_data = (pull(Table.of(each)) for each in ((p + q) / 2, p))
+    assert log_probs(Table.of((p + q) / 2)).exp().allclose((p + q) / 2, atol=1e-6)
+    # 60 coordinates, each a standard normal at the optimum: beyond 4.5 with probability 0.0004.
+    assert z_scores(at_mixture, torch.zeros(())).abs().max() < 4.5
+    assert z_scores(at_data, torch.zeros(())).abs().max() > 20
+
+
+def test_real_and_generated_texts_are_as_many_and_keep_their_noise() -> None:
+    torch.manual_seed(1)
+    batch = make_batch(rows=5)
+    found = mixture(TinyGenerator(), batch)
+    assert found.tokens[:5].equal(batch.tokens)
+    assert found.mask.equal(mask_of(found.tokens))
+    assert found.noise.equal(torch.cat([batch.noise, batch.noise]))
+    assert len(found.tokens) == 10
+
+
+def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
+    middle = (p + q) / 2
+    return ((p * (p / middle).log()).sum() + (q * (q / middle).log()).sum()) / 2
+
+
+def test_a_text_of_one_word_has_twice_the_gradient_of_the_jensen_shannon_divergence() -> None:
+    """Exactly, whatever is drawn: there is one prefix, the empty one. The mediator is the mixture."""
+    torch.manual_seed(2)
+    shape = Shape(SHAPE.vocabulary, 1, SHAPE.noise)
+    generator, mediator = TinyGenerator(shape), TinyGenerator(shape)
+    data = torch.rand(4).softmax(dim=0)
+    with torch.no_grad():  # the logits are tanh of what is fed to it, so the mixture goes into the prior
+        mediator.table.zero_()
+        mediator.noise.zero_()
+        mediator.prior[2:] = ((data + log_probs(generator).exp()) / 2).log()
+    found = gradient(divergence(generator, mediator, own_batch(torch.full((3, 1), 2))), generator)
+    exact = gradient(jensen_shannon(data, log_probs(generator).exp()), generator)
+    assert found.allclose(2 * exact, atol=1e-6)
+    assert exact.norm() > 0.01
+
+
+def test_the_generator_follows_the_mediator_at_the_prefixes_that_it_writes() -> None:
+    """The mean loss is KL(generator || mediator) of whole texts; the mean gradient is that of the divergence at each
+    prefix times the prefix's probability, held fixed."""
+    torch.manual_seed(3)
+    generator, mediator = TinyGenerator(), TinyGenerator()
+    tokens, mask = every_sequence()
+    noise = NOISE.expand(len(tokens), -1)
+    own, other = (sampling.log_probabilities(each(noise, tokens))[..., 2:] for each in (generator, mediator))
+    at_prefixes = (own.exp() * (own - other.detach())).sum(dim=-1)
+    exact = gradient((log_probs(generator).exp().detach() * (at_prefixes * mask).sum(dim=1)).sum(), generator)
+    losses = [divergence(generator, mediator, own_batch(torch.full((ROWS, 3), 2))) for _ in range(REPEATS)]
+    found = torch.stack([gradient(loss, generator) for loss in losses])
+    assert z_scores(found, exact).abs().max() < 4.5
+    whole = (log_probs(generator).exp() * (log_probs(generator) - log_probs(mediator))).sum()
+    values = torch.stack(losses)[:, None].detach()
+    assert z_scores(values, whole.detach()).abs().max() < 3.5
+    assert exact.norm() > 5 * (found.mean(dim=0) - exact).norm()
+
+
+def test_the_mediator_starts_as_the_generator_and_learns_first() -> None:
+    torch.manual_seed(4)
+    algorithm = CoT(make_parts(), CoTOptions(mediator_steps=2))
+    assert [phase.network for phase in algorithm.phases(7)] == ["mediator", "mediator", "generator"]
+    loss = algorithm.phases(0)[-1].loss(make_batch())
+    assert abs(loss.item()) < 1e-6
+    assert list(algorithm.networks) == ["generator", "mediator"]
+    assert not set(algorithm.networks["mediator"].parameters()) & set(algorithm.networks["generator"].parameters())
+
+
+def test_each_phase_moves_its_network_alone() -> None:
+    torch.manual_seed(5)
+    generator = TinyGenerator()
+    algorithm = CoT(make_parts(generator=generator), CoTOptions())
+    mediator = algorithm.networks["mediator"]
+    with torch.no_grad():
+        mediator.table.add_(0.5 * torch.randn_like(mediator.table))
+    for phase, other in zip(algorithm.phases(0), ("generator", "mediator"), strict=True):
+        wanted = [*algorithm.networks[phase.network].parameters(), *algorithm.networks[other].parameters()]
+        found = torch.autograd.grad(phase.loss(make_batch()), wanted, allow_unused=True)
+        assert all(part is not None and part.any() for part in found[:2])
+        assert found[2:] == (None, None)

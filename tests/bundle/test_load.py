@@ -1,0 +1,437 @@
+"""What a stranger's bundle may hold, and how it is refused. docs/bundle.md lists the same."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ganlm_core.bundle import load, selftest
+from ganlm_core.bundle.verify import verify
+from ganlm_core.data.tokenizer import Tokenizer
+from ganlm_core.errors import PluginError, WeightsError
+from tests.bundles import (
+    change_generator,
+    edit,
+    grow,
+    link,
+    overlap,
+    raw_weights,
+    refused,
+    replace,
+    rewrite,
+    set_first,
+    write,
+)
+from tests.environments import ROOT
+
+WORDS = ("<pad>", "<bos>", "<eos>", "<unk>", "the", "a", "cat", "dog", "dogs", "see", "sees")
+
+BY_LOADING = {
+    "a file that is missing": [
+        (lambda folder, name=name: (folder / name).unlink(), f"{name} is missing; fetch or export it again")
+        for name in ("generator.safetensors", "tokenizer.json", "evaluation.json", "calibration.json", "SHA256SUMS")
+    ],
+    "a file that was changed or cut short": [
+        (
+            lambda folder: (folder / "tokenizer.json").write_text("{}"),
+            "tokenizer.json was changed or damaged: its SHA-256 is not the one in SHA256SUMS; fetch or export it again",
+        ),
+        (
+            lambda folder: raw_weights(folder, (folder / "generator.safetensors").read_bytes()[8:-4]),
+            "is no valid safetensors file",
+        ),
+    ],
+    "a name that leaves the folder": [
+        (
+            lambda folder: (folder / "SHA256SUMS").write_text(f"{'0' * 64}  ../passwd\n"),
+            "SHA256SUMS lists '../passwd', which leaves the folder; do not use it",
+        )
+    ],
+    "a symbolic link": [
+        (
+            lambda folder: replace(folder, "tokenizer.json", link),
+            "tokenizer.json is a symbolic link; a bundle holds plain files only; fetch or export it again",
+        )
+    ],
+    "a folder, pipe or device in the place of a file": [
+        (lambda folder: replace(folder, "tokenizer.json", os.mkfifo), "tokenizer.json is not a plain file; fetch or"),
+        (lambda folder: replace(folder, "config.json", os.mkdir), "config.json is not a plain file; fetch or"),
+    ],
+    "a JSON file or list of checksums above 8 MiB": [
+        (
+            lambda folder: grow(folder, "config.json", 8 * 2**20 + 1),
+            "config.json has 8388609 bytes, more than the 8388608 allowed; fetch or export it again",
+        ),
+        (
+            lambda folder: write(folder, "tokenizer.json", " " * (8 * 2**20 + 1)),
+            "tokenizer.json has 8388609 bytes, more than the 8388608 allowed; fetch or export it again",
+        ),
+        (
+            lambda folder: grow(folder, "SHA256SUMS", 8 * 2**20 + 1),
+            "SHA256SUMS has 8388609 bytes, more than the 8388608 allowed; fetch or export it again",
+        ),
+    ],
+    "a text file above 64 MiB": [
+        (
+            lambda folder: grow(folder, "tokenizer.json", 500 * 10**6),
+            "tokenizer.json has 500000000 bytes, more than the 67108864 allowed; fetch or export it again",
+        )
+    ],
+    "JSON that is not valid, has a key twice or holds a number that is none": [
+        (lambda folder: write(folder, "config.json", "{"), "config.json is not valid JSON"),
+        (lambda folder: write(folder, "config.json", '{"a": 1, "a": 1}'), "the key 'a' is there twice"),
+        (lambda folder: write(folder, "evaluation.json", '{"a": NaN}'), "evaluation.json is not valid JSON (NaN is no"),
+        (lambda folder: write(folder, "evaluation.json", "[" * 10**5), "evaluation.json is not valid JSON"),
+        (lambda folder: write(folder, "calibration.json", "{"), "calibration.json is not valid JSON"),
+    ],
+    "a format that is newer, or none of ours": [
+        (
+            lambda folder: edit(folder, "config.json", format_version=2),
+            "config.json was made by a newer ganlm (format 2); this one reads 1: upgrade ganlm",
+        ),
+        (
+            lambda folder: edit(folder, "config.json", format="other"),
+            "config.json is not the config.json of a bundle: its format is 'other'; give another folder",
+        ),
+    ],
+    "sizes that cannot be": [
+        (
+            lambda folder: edit(folder, "config.json", shape={"vocabulary": 11, "length": 0, "noise": 3}),
+            "config.json has impossible networks or sizes",
+        ),
+        (
+            lambda folder: edit(folder, "config.json", shape={"vocabulary": 11, "length": 2**16 + 1, "noise": 3}),
+            "config.json has impossible networks or sizes",
+        )
+    ],
+    "a calibration that is none": [
+        (
+            lambda folder: edit(folder, "calibration.json", slope="1"),
+            "calibration.json is no calibration ('a value that is no number'); fetch or export it again",
+        ),
+        (
+            lambda folder: edit(folder, "calibration.json", slope=10**400),
+            "calibration.json is no calibration (",
+        ),
+        (
+            lambda folder: edit(folder, "calibration.json", more=1),
+            "calibration.json is no calibration (\"Calibration.__init__() got an unexpected keyword argument 'more'\")",
+        ),
+    ],
+    "options that ask for more layers than there are weights": [
+        (
+            lambda folder: change_generator(folder, options={"layers": 10**9, "hidden_size": 8, "embedding_size": 4}),
+            "config.json: the generator cannot be built as it says: 'it asks for more than the 10 tensors that there "
+            "are'; fetch or export it again",
+        )
+    ],
+    "options that the component does not take": [
+        (
+            lambda folder: change_generator(folder, options={"size": 8}),
+            "config.json: there is no generator 'lstm' option 'size'",
+        )
+    ],
+    "a safetensors header above 8 MiB or longer than its file": [
+        (lambda folder: raw_weights(folder, b" " * (8 * 2**20 + 1)), "and wants a header of 8388609; fetch or export"),
+        (lambda folder: write(folder, "generator.safetensors", "12345678"), "it has 8 bytes and wants a header of"),
+    ],
+    "tensors that overlap, leave gaps or are there twice": [
+        (overlap, "generator.safetensors is no valid safetensors file: tensor 'b' overlaps the one before"),
+        (lambda folder: raw_weights(folder, b'{"a": 1, "a": 1}'), "the key 'a' is there twice"),
+    ],
+    "tensors of another architecture": [
+        (
+            lambda folder: rewrite(folder, "generator.safetensors", lambda tensors: tensors.pop("output.bias")),
+            "generator.safetensors lacks output.bias: it is of another architecture; use the options and the version",
+        ),
+        (
+            lambda folder: rewrite(
+                folder, "generator.safetensors", lambda tensors: tensors.update(more=torch.zeros(1))
+            ),
+            "generator.safetensors has, unasked for, more: it is of another architecture",
+        ),
+    ],
+    "tensors of another dtype": [
+        (
+            lambda folder: rewrite(
+                folder, "generator.safetensors", lambda tensors: tensors.update(prior=tensors["prior"].double())
+            ),
+            "generator.safetensors differs in prior (F64 [11], wanted F32 [11])",
+        )
+    ],
+    "values that are not finite": [
+        (
+            lambda folder, value=value: rewrite(folder, "generator.safetensors", set_first(value)),
+            "generator.safetensors: output.bias has values that are not finite; train again with a lower learning rate",
+        )
+        for value in (float("nan"), float("-inf"))
+    ],
+    "a tokenizer of another size or with other special tokens": [
+        (
+            lambda folder: write(folder, "tokenizer.json", Tokenizer.train("word", ["one two"], 20).to_json()),
+            "tokenizer.json has 6 tokens, config.json says 11; fetch or export it again",
+        ),
+        (
+            lambda folder: write(
+                folder, "tokenizer.json", (folder / "tokenizer.json").read_text().replace("<eos>", "e")
+            ),
+            "tokenizer.json: the tokenizer has the ids [0, 1, None, 3] for",
+        ),
+        (
+            lambda folder: write(folder, "tokenizer.json", "{}"),
+            "tokenizer.json: not a tokenizer in the Hugging Face format",
+        ),
+        (  # in which the library panics
+            lambda folder: edit(
+                folder, "tokenizer.json", normalizer={"type": "Precompiled", "precompiled_charsmap": "AAAA"}
+            ),
+            "tokenizer.json: not a tokenizer in the Hugging Face format ('Precompiled: Error",
+        ),
+    ],
+    "a tokenizer with other parts than those that are trained here": [
+        (
+            lambda folder, part=part: edit(folder, "tokenizer.json", **part),
+            "tokenizer.json: the tokenizer has parts that none of word, char, bpe has; fetch or export it again",
+        )
+        for part in (
+            {"normalizer": {"type": "Replace", "pattern": {"Regex": "(a*)*b"}, "content": "x"}},
+            {"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(a*)*b"}, "behavior": "Removed", "invert": True}},
+            {"pre_tokenizer": {"type": "FixedLength", "length": 0}},
+            {"decoder": {"type": "Strip", "content": "a", "start": 10**9, "stop": 10**9}},
+            {"model": {"type": "WordLevel", "unk_token": "none", "vocab": dict(zip(WORDS, range(11), strict=True))}},
+        )
+    ],
+}  # fmt: skip
+MISSING_PLUGINS = {
+    "a component whose plugin is not installed": [
+        (
+            lambda folder: change_generator(folder, distribution="other-lstm", version="3.0"),
+            "config.json: the generator 'lstm' is of other-lstm 3.0, which is not installed; "
+            "if you trust it: pip install other-lstm",
+        ),
+        (
+            lambda folder: change_generator(folder, name="mine", distribution="mine.py", version=""),
+            "config.json: the generator 'mine' is of mine.py, which is not installed; "
+            "if you trust it: load it with --plugin mine.py",
+        ),
+    ],
+    "a component made for a newer plugin API": [
+        (
+            lambda folder: change_generator(folder, api=2),
+            "config.json: the generator 'lstm' is made for plugin API 2; this ganlm has 1: upgrade ganlm",
+        )
+    ],
+    "a module in the place of a component's name": [
+        (
+            lambda folder: change_generator(folder, name="os:system"),
+            "config.json: the generator 'os:system' is of ganlm-lstm 0.1.0, which is not installed",
+        )
+    ],
+}
+BY_VERIFY = {
+    "a file that is not listed": [
+        (lambda folder: (folder / "more.bin").write_text(""), "has 'more.bin', which SHA256SUMS does not list; remove")
+    ],
+    "a card, recipe or self-test that was changed": [
+        *(
+            (lambda folder, name=name: (folder / name).write_text(""), f"{name} was changed or damaged")
+            for name in ("README.md", "recipe.toml", "selftest.json")
+        ),
+        (lambda folder: write(folder, "recipe.toml", "["), "recipe.toml is not valid TOML"),
+    ],
+    "a recipe above 1 MiB": [
+        (
+            lambda folder: write(folder, "recipe.toml", "#" * (2**20 + 1)),
+            "recipe.toml has 1048577 bytes, more than the 1048576 allowed; fetch or export it again",
+        )
+    ],
+    "a self-test that gives other numbers": [
+        (
+            lambda folder: rewrite(folder, "generator.safetensors", lambda tensors: tensors["output.bias"].add_(0.01)),
+            "selftest.json: the networks give ",
+        )
+    ],
+}
+
+
+def cases(table):
+    return [pytest.param(*case, id=f"{name} {i}") for name, cases in table.items() for i, case in enumerate(cases)]
+
+
+ADVICE = re.compile(
+    r"[;:] (fetch|do not use|use|upgrade|give|train|remove|(if you trust it: )?(pip install|load)) ?\b.*$"
+)
+"""Every refusal ends with what to do."""
+
+
+@pytest.mark.parametrize(("craft", "message"), cases(BY_LOADING))
+def test_what_loading_refuses(copy, host, craft, message):
+    craft(copy)
+    said = refused(copy, host)
+    assert said.startswith(str(copy)) and message in said and ADVICE.search(said)
+
+
+@pytest.mark.parametrize(("craft", "message"), cases(MISSING_PLUGINS))
+def test_what_loading_misses(copy, host, craft, message):
+    craft(copy)
+    said = refused(copy, host, PluginError)
+    assert said.startswith(str(copy)) and message in said and ADVICE.search(said)
+
+
+@pytest.mark.parametrize(("craft", "message"), cases(BY_VERIFY))
+def test_what_verify_refuses(copy, host, craft, message):
+    craft(copy)
+    with pytest.raises(WeightsError) as caught:
+        verify(copy, host)
+    said = str(caught.value)
+    assert said.startswith(str(copy)) and message in said and ADVICE.search(said)
+    assert "\n" not in said
+
+
+def test_the_documentation_lists_what_is_refused_and_no_more():
+    page = (ROOT / "docs" / "bundle.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.+) \| (loading|verify) \|$", page, re.M)
+    assert {name for name, by in rows if by == "loading"} == BY_LOADING.keys() | MISSING_PLUGINS.keys()
+    assert {name for name, by in rows if by == "verify"} == BY_VERIFY.keys()
+    assert len(rows) == len(set(rows))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (f"{'0' * 64}  ../../etc/passwd", "lists '../../etc/passwd', which leaves the folder; do not use it"),
+        (f"{'0' * 64}  ..", "lists '..', which leaves the folder; do not use it"),
+        (f"{'0' * 64}  a\\b", "lists 'a\\\\b', which leaves the folder; do not use it"),
+        (f"{'0' * 64}  config.json", "lists 'config.json' twice; fetch or export it again"),
+        ("nonsense", "line 10: wanted a SHA-256 and a file name; fetch or export it again"),
+    ],
+)
+def test_hostile_checksums(copy, host, line, message):
+    with (copy / "SHA256SUMS").open("a") as file:
+        file.write(line + "\n")
+    assert refused(copy, host).endswith(message)
+
+
+def test_an_unlisted_part(copy, host):
+    lines = (copy / "SHA256SUMS").read_text().splitlines(keepends=True)
+    (copy / "SHA256SUMS").write_text("".join(line for line in lines if "tokenizer.json" not in line))
+    assert refused(copy, host) == f"{copy}/SHA256SUMS does not list tokenizer.json; fetch or export it again"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format_version": "1"}, "format_version is '1'; wanted a value of type int"),
+        ({"format_version": True}, "format_version is True; wanted a value of type int"),
+        ({"networks": ["discriminator"]}, "has impossible networks or sizes: ['discriminator']"),
+        ({"networks": ["generator", "../x"]}, "has impossible networks or sizes: ['generator', '../x']"),
+        ({"shape": {"vocabulary": 11, "length": 6}}, "noise is None; wanted a value of type int"),
+        ({"components": {}}, "generator is None; wanted a value of type dict"),
+        ({"ganlm_version": None}, "ganlm_version is None; wanted a value of type str"),
+    ],
+)
+def test_hostile_config(copy, host, changes, message):
+    edit(copy, "config.json", **changes)
+    assert message in refused(copy, host)
+
+
+def test_a_missing_plugin(copy, host_without_lstm):
+    assert refused(copy, host_without_lstm, PluginError) == (
+        f"{copy}/config.json: the generator 'lstm' is of ganlm-lstm 0.1.0, which is not installed; "
+        "if you trust it: pip install ganlm-lstm"
+    )
+
+
+def test_advice_is_never_a_shell_command(copy, host):
+    change_generator(copy, distribution="x; rm -rf ~")
+    assert refused(copy, host).endswith("'x; rm -rf ~' is no name of a distribution; do not use it")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden_size": -1}, "hidden-size is -1; -1 is not in the range x>=1; use ganlm-lstm 0.1.0"),
+        ({"hidden_size": 9, "embedding_size": 4}, "differs in initial.bias (F32 [16], wanted F32 [18])"),
+        ({"hidden_size": 10**7, "embedding_size": 4}, "differs in initial.bias (F32 [16], wanted F32 [20000000])"),
+        ({"hidden_size": 2**62, "embedding_size": 4}, "the generator cannot be built as it says"),
+    ],
+)
+def test_options_that_do_not_fit_the_weights(copy, host, options, message):
+    change_generator(copy, options=options)
+    assert message in refused(copy, host)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 10**30},
+        {"tokens": [[99] * 6] * 4},
+        {"tokens": [[1]]},
+        {"logits": []},
+        {"seed": "x"},
+        {"seed": None},
+        {"scores": [None] * 4},
+    ],
+)
+def test_hostile_selftest(copy, host, changes):
+    edit(copy, "selftest.json", **changes)
+    with pytest.raises(WeightsError, match=r"selftest\.json does not fit the networks"):
+        verify(copy, host)
+
+
+def test_the_seed_must_draw_what_it_drew(copy, host):
+    model = load.load(copy, host)
+    other = selftest.record(model, seed=1)
+    edit(copy, "selftest.json", **other | {"seed": 1})
+    assert verify(copy, host)[-1].detail == "identical"
+    noise = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    tokens = torch.tensor(other["tokens"])
+    edit(copy, "selftest.json", **selftest.numbers(model, noise, tokens) | {"seed": 0, "tokens": tokens.tolist()})
+    with pytest.raises(WeightsError) as caught:
+        verify(copy, host)
+    assert str(caught.value) == (
+        f"{copy}/selftest.json: seed 0 draws other tokens than when saved; use the versions that made the bundle "
+        "(ganlm 0.1.0, ganlm-lstm 0.1.0)"
+    )
+
+
+LOAD_ALL = """
+import resource, sys
+from ganlm_core.bundle.load import load
+from ganlm_core.errors import WeightsError
+
+whole, *crafted = sys.argv[1:]
+load(whole)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for folder in crafted:
+    try:
+        load(folder)
+    except WeightsError:
+        more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        assert more < 2**18, f"{folder} took {more} KiB"
+    else:
+        raise AssertionError(f"{folder} was loaded")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss is another one elsewhere")
+def test_nothing_that_is_refused_takes_much_memory(copy, tmp_path):
+    """In a process of its own: a quarter of a GiB for files of absurd sizes, for a thousand million layers and a
+    hundred million units, and for JSON that has all the bytes that it may have, which takes most."""
+    change_generator(copy, distribution="ganlm")  # that process has the built-in plugins alone
+    lists = f'{{"a": [{"[]," * (2**23 // 3 - 5)}[]]}}'
+    crafts = [craft for name, table in BY_LOADING.items() if "above" in name or "more" in name for craft, _ in table]
+    crafts += [
+        lambda folder: change_generator(folder, options={"hidden_size": 10**8, "embedding_size": 4}),
+        lambda folder: write(folder, "calibration.json", lists),
+    ]
+    folders = [Path(shutil.copytree(copy, tmp_path / str(number))) for number in range(len(crafts))]
+    for craft, folder in zip(crafts, folders, strict=True):
+        craft(folder)
+    done = subprocess.run([sys.executable, "-c", LOAD_ALL, copy, *folders], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

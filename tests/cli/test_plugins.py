@@ -1,0 +1,230 @@
+"""``ganlm plugins check`` and ``ganlm plugins doctor``, on plugins from files and on those that are built in."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ganlm_core.cli.doctor import Problem, examine
+from ganlm_core.plugins.host import Health, Host
+from ganlm_core.testing import CHECKS
+from tests.conftest import Ganlm
+
+PLUGIN = """
+from dataclasses import dataclass
+from ganlm_core.components import ComponentSpec, Options, option
+from ganlm_core.hookspecs import hookimpl
+
+class Margin(Options):
+    margin: float = option(1.0, "how far", min=0)
+
+@hookimpl
+def ganlm_components():
+    yield ComponentSpec("loss", "fine", "ganlm_core.algorithms.losses:Hinge", Margin, "as it should be")
+    yield ComponentSpec("loss", "averaged", "ganlm_core.algorithms.losses:Hinge", Margin, "")
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.py"
+    path.write_text(PLUGIN)
+    return path
+
+
+def test_a_component_that_passes(ganlm: Ganlm, plugin: Path) -> None:
+    code, out, err = ganlm("plugins", "check", "fine", "--set", "margin=2", "--plugin", plugin)
+    checks = [check.name for check in CHECKS["loss"]]
+    assert (code, err) == (0, f"{len(checks)} checks of 'fine', none failed\n")
+    title, *lines = out.splitlines()
+    assert title == "loss 'fine' with margin=2.0"
+    assert [line.split()[1] for line in lines] == checks
+    assert lines[1] == "  skipped   check_light_import               a local file is loaded only when --plugin names it"
+    assert {line.split()[0] for line in lines} == {"passed", "skipped"}
+
+
+WRONG = """
+from ganlm_core.components import ComponentSpec, NoOptions
+from ganlm_core.hookspecs import hookimpl
+from ganlm_core.testing.references import Bag
+
+class Wrong(Bag):
+    def features(self, sequence, mask):
+        return self.hidden(super().features(sequence, mask)[:, 1:])
+
+@hookimpl
+def ganlm_components():
+    yield ComponentSpec("discriminator", "wrong", f"{__name__}:Wrong", NoOptions, "features of the wrong size")
+"""
+
+
+def test_what_a_component_raises_is_told_once_with_its_own_line(ganlm: Ganlm, tmp_path: Path) -> None:
+    """However deep in torch it was raised, and however many checks it stops."""
+    file = tmp_path / "wrong.py"
+    file.write_text(WRONG)
+    code, out, _ = ganlm("plugins", "check", "wrong", "--json", "--plugin", file)
+    (failed,) = [result for result in json.loads(out) if result["status"] == "failed"]
+    assert (code, failed["check"]) == (3, "check_shapes")
+    assert failed["message"].startswith("discriminator 'wrong' raised RuntimeError: mat1 and mat2 shapes cannot be ")
+    assert f" ({file}, line 8) where this was promised: Logits (B,), or (B, T)" in failed["message"]
+
+
+def test_a_plugin_of_which_one_component_fails(ganlm: Ganlm, plugin: Path) -> None:
+    code, out, err = ganlm("plugins", "check", "mine", "--json", "--plugin", plugin)
+    results = json.loads(out)
+    assert code == 3
+    assert err == f"ganlm: error: 1 of {len(results)} checks of 'mine' failed; each says what to change\n"
+    assert len(results) == 2 * len(CHECKS["loss"])
+    assert [result for result in results if result["status"] == "failed"] == [
+        {
+            "component": "loss 'averaged'",
+            "check": "check_declaration",
+            "status": "failed",
+            "message": "loss 'averaged' has no summary of one line; 'ganlm list' shows it",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (
+            ["lstn"],
+            2,
+            "there is no plugin or component 'lstn'; did you mean 'lstm'? 'ganlm plugins' and 'ganlm list' show them",
+        ),
+        (["fine", "--set", "margin"], 2, "--set margin has no value; write --set OPTION=VALUE"),
+        (
+            ["fine", "--set", "margn=1"],
+            2,
+            "there is no loss 'fine' option 'margn'; did you mean 'margin'? it takes margin",
+        ),
+        (["fine", "--set", "margin=-1"], 2, "loss 'fine': margin is '-1'; -1.0 is not in the range x>=0.0"),
+    ],
+)
+def test_what_cannot_be_checked(ganlm: Ganlm, plugin: Path, arguments: list[str], code: int, message: str) -> None:
+    assert ganlm("plugins", "check", *arguments, "--plugin", plugin) == (code, "", f"ganlm: error: {message}\n")
+
+
+RECIPES = """
+from pathlib import Path
+from ganlm_core.hookspecs import hookimpl
+
+@hookimpl
+def ganlm_recipes():
+    return sorted(Path(__file__).parent.glob("*.toml"))
+"""
+
+BAD_RECIPES = {
+    "torn": ("[training", "{}/torn.toml is not valid TOML: Expected ']' at the end of a table declaration (at end of "
+             "document)"),
+    "misspelt": ("[training]\nstepps = 3", "there is no training option 'stepps'; did you mean 'steps'?"),
+    "lonely": ("[generator.lsmt]", "there is no generator 'lsmt'; did you mean 'lstm'? 'ganlm list generator' shows "
+               "them"),
+    "boastful": ("[about]\nsumary = 'x'", "there is no key of [about] 'sumary'; did you mean 'summary'? the keys are "
+                 "summary, paper, needs, paper_values"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def recipes(tmp_path: Path) -> Path:
+    """A plugin of a good recipe and of every bad one."""
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(RECIPES)
+    (tmp_path / "good.toml").write_text("[training]\nsteps = 3")
+    for name, (toml, _) in BAD_RECIPES.items():
+        (tmp_path / f"{name}.toml").write_text(toml)
+    return plugin
+
+
+@pytest.mark.parametrize("name", BAD_RECIPES)
+def test_a_bad_recipe_is_told_wherever_its_plugin_is_asked_about(
+    ganlm: Ganlm, recipes: Path, tmp_path: Path, name: str
+) -> None:
+    told = f"recipe '{name}' cannot be run: {BAD_RECIPES[name][1].format(tmp_path)}"
+    failed = {"component": f"recipe '{name}'", "check": "check_recipe", "status": "failed"}
+    code, out, err = ganlm("plugins", "check", "mine", "--json", "--plugin", recipes)
+    (result,) = [one for one in json.loads(out) if one["component"] == f"recipe '{name}'"]
+    assert result.pop("message").startswith(told)
+    assert (code, result, err) == (
+        3,
+        failed,
+        "ganlm: error: 4 of 5 checks of 'mine' failed; each says what to change\n",
+    )
+    assert f"  failed    check_recipe                     {told}" in ganlm("plugins", "check", name, *given(recipes))[1]
+    code, out, _ = ganlm("plugins", "doctor", "--plugin", recipes)
+    assert (code, told in out) == (0, True)
+    assert told in ganlm("plugins", "--plugin", recipes)[1]
+    code, out, _ = ganlm("recipes", "list", "--plugin", recipes)
+    assert (code, name in [line.split()[0] for line in out.splitlines()]) == (0, True)
+
+
+def test_a_good_recipe_is_checked_too(ganlm: Ganlm, recipes: Path) -> None:
+    shown = "recipe 'good'\n  passed    check_recipe\n"
+    assert ganlm("plugins", "check", "good", *given(recipes)) == (0, shown, "1 check of 'good', none failed\n")
+    assert "recipe 'good'" not in ganlm("plugins", "--plugin", recipes)[1]
+
+
+def given(plugin: Path) -> list[str]:
+    return ["--plugin", str(plugin)]
+
+
+def test_a_plugin_with_nothing_to_check_is_no_unknown_one(ganlm: Ganlm) -> None:
+    told = "'tensorboard' has neither components nor recipes, so there is nothing to check\n"
+    assert ganlm("plugins", "check", "tensorboard") == (0, "", told)
+
+
+def test_a_disabled_plugin_is_not_checked(ganlm: Ganlm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANLM_DISABLE_PLUGINS", "lstm")
+    assert ganlm("plugins", "check", "lstm") == (
+        3,
+        "",
+        "ganlm: error: plugin 'lstm' of ganlm is disabled: GANLM_DISABLE_PLUGINS names it; "
+        "'ganlm plugins' shows all of them\n",
+    )
+
+
+def test_the_doctor_finds_a_healthy_machine(ganlm: Ganlm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANLM_PLUGIN_TIMEOUT", "7")
+    code, out, err = ganlm("--no-plugins", "plugins", "doctor")
+    assert (code, err) == (0, "")
+    facts = dict(line.split(maxsplit=1) for line in out.splitlines()[1:] if len(line.split(maxsplit=1)) == 2)
+    assert facts["ganlm"].endswith("plugin API 1")
+    assert facts["device"].startswith(("cpu, ", "cuda, ", "mps, "))
+    assert facts["GANLM_PLUGIN_TIMEOUT"] == "7"
+    assert out.endswith("\nno problems\n")
+
+
+def test_the_doctor_has_advice_for_every_status() -> None:
+    host = Host()
+    host.health = [
+        Health("a", "zoo-a", "1", "broken", "ValueError: no"),
+        Health("b", "zoo-b", "1", "incompatible", "it is for plugin API 2"),
+        Health("c", "zoo-c", "1", "duplicate", "already taken: loss hinge (this one is zoo-c/hinge)"),
+        Health("d", "zoo-d", "1", "ok", "it printed 'x' while it was loaded", seconds=0.7),
+        Health("e", "", "", "broken", "GANLM_PLUGINS names it, and no installed distribution has it"),
+        Health("f", "zoo-f", "1", "disabled", "GANLM_DISABLE_PLUGINS names it"),
+        Health("algorithms", "ganlm", "1", "ok", seconds=9.0),
+    ]
+    report = examine(host)
+    assert report.failed == ("a", "b", "e")
+    assert report.problems == (
+        Problem(
+            "plugin 'a' of zoo-a is broken: ValueError: no",
+            "mend it, upgrade it or 'pip uninstall zoo-a'; GANLM_DISABLE_PLUGINS=a leaves it out",
+        ),
+        Problem(
+            "plugin 'b' of zoo-b is incompatible: it is for plugin API 2",
+            "'pip install --upgrade zoo-b ganlm'; GANLM_DISABLE_PLUGINS=b leaves it out",
+        ),
+        Problem(
+            "plugin 'c' of zoo-c is duplicate: already taken: loss hinge (this one is zoo-c/hinge)",
+            "choose what it has by its long name; GANLM_DISABLE_PLUGINS=c leaves it out",
+        ),
+        Problem("plugin 'd' of zoo-d: it printed 'x' while it was loaded", "tell its author"),
+        Problem("plugin 'd' of zoo-d takes 0.7 s to be loaded, in every command", "tell its author"),
+        Problem(
+            "plugin 'e' is broken: GANLM_PLUGINS names it, and no installed distribution has it",
+            "install it, or take its name out of GANLM_PLUGINS",
+        ),
+    )

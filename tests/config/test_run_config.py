@@ -1,0 +1,318 @@
+"""From layers to a configuration: precedence, every way to be wrong, and the round trip through TOML."""
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ganlm_core.config import run_config as configuration
+from ganlm_core.config.run_config import Layer, RunConfig, data_layer, difference, make_config, override, resolve
+from ganlm_core.errors import GanlmError, OptionError, UnknownName, UsageError
+from ganlm_core.plugins.host import Host
+
+PLUGIN = """
+from pathlib import Path
+from dataclasses import dataclass
+from ganlm_core.components import ComponentSpec, Options, option
+from ganlm_core.hookspecs import hookimpl
+
+class TallOptions(Options):
+    height: int = option(1, "height", min=1)
+    shade: str = option("blue", "shade")
+
+class WideOptions(Options):
+    width: int = option(1, "width", min=1)
+
+@hookimpl
+def ganlm_components():
+    yield ComponentSpec("generator", "tall", "m:a", TallOptions, recipe="towers")
+    yield ComponentSpec("generator", "wide", "m:a", WideOptions, recipe="towers")
+
+@hookimpl
+def ganlm_recipes():
+    yield Path(__file__).with_name("towers.toml")
+    yield Path(__file__).with_name("bad.toml")
+"""
+RECIPE = """
+[about]
+summary = "builds towers"
+
+[loss.hinge]
+
+[generator.tall]
+height = 5
+shade = "red"
+
+[training]
+steps = 50
+batch_size = 8
+"""
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
+    """The built-in plugins, and one with two small generators and the recipes ``towers`` and ``bad``."""
+    folder = tmp_path_factory.mktemp("plugin")
+    (folder / "plugin.py").write_text(PLUGIN)
+    (folder / "towers.toml").write_text(RECIPE)
+    (folder / "bad.toml").write_text("[generator\n")
+    return Host.discover([folder / "plugin.py"], no_plugins=True)
+
+
+def options(config: RunConfig, section: str) -> dict[str, Any]:
+    return config.choices()[section].options.as_dict()
+
+
+def test_a_generator_brings_its_recipe_and_the_rest_comes_from_the_defaults(host: Host) -> None:
+    config = resolve(host, [{"generator": {"tall": {}}}])
+    assert config.recipe == "towers"
+    assert (config.generator.name, options(config, "generator")) == ("tall", {"height": 5, "shade": "red"})
+    assert config.loss.name == "hinge"
+    assert (config.training.steps, config.training.batch_size, config.training.noise_size) == (50, 8, 32)
+    rest = [section for section in configuration.DEFAULTS if section not in ("generator", "loss")]
+    assert {section: config.choices()[section].name for section in rest} == {
+        section: configuration.DEFAULTS[section] for section in rest
+    }
+
+
+def test_without_any_choice_it_is_lstm_against_conv_by_the_default_recipe(host: Host) -> None:
+    config = resolve(host, [])
+    assert (config.generator.name, config.discriminator.name, config.recipe) == ("lstm", "conv", "autoregressive")
+
+
+def test_later_layers_win_option_by_option(host: Host) -> None:
+    config = resolve(
+        host,
+        [
+            {"recipe": "towers"},
+            {"generator": {"tall": {"height": 6}}, "training": {"steps": 60}},
+            {"generator": {"tall": {"height": 7}}, "training": {"batch-size": 9}},
+        ],
+    )
+    assert options(config, "generator") == {"height": 7, "shade": "red"}
+    assert (config.training.steps, config.training.batch_size) == (60, 9)
+
+
+def test_another_name_drops_the_options_of_the_old_one(host: Host) -> None:
+    layers: list[Layer] = [{"recipe": "towers"}, {"generator": {"wide": {}}}, {"generator": {"tall": {}}}]
+    assert options(resolve(host, layers[:2]), "generator") == {"width": 1}
+    assert options(resolve(host, layers), "generator") == {"height": 1, "shade": "blue"}
+
+
+def test_options_can_be_given_for_whichever_is_chosen(host: Host) -> None:
+    layers: list[Layer] = [
+        {"recipe": "towers"},
+        {"generator": {"*": {"height": 9}}, "optimizer": {"generator": {"*": {"lr": 0.5}}}},
+    ]
+    config = resolve(host, layers)
+    assert options(config, "generator") == {"height": 9, "shade": "red"}
+    assert options(config, "optimizer.generator")["lr"] == 0.5
+
+
+def test_the_recipe_that_a_layer_names_wins_over_that_of_the_generator(host: Host) -> None:
+    config = resolve(host, [{"recipe": "autoregressive"}, {"generator": {"tall": {}}}])
+    assert config.recipe == "autoregressive"
+    assert options(config, "generator") == {"height": 1, "shade": "blue"}
+
+
+def test_a_network_of_its_own_gets_an_optimiser_of_its_own(host: Host) -> None:
+    config = resolve(host, [{"optimizer": {"manager": {"sgd": {"momentum": 0.5}}}}])
+    assert list(config.optimizers) == ["generator", "discriminator", "manager"]
+    assert options(config, "optimizer.manager")["momentum"] == 0.5
+
+
+WRONG: dict[str, tuple[dict[str, Any], type[GanlmError], str]] = {
+    "section": (
+        {"genrator": {}},
+        UnknownName,
+        "there is no section of a configuration 'genrator'; did you mean 'generator'? the sections are ",
+    ),
+    "component": (
+        {"generator": {"lsmt": {}}},
+        UnknownName,
+        "there is no generator 'lsmt'; did you mean 'lstm'? 'ganlm list generator' shows them",
+    ),
+    "tokenizer": (
+        {"tokenizer": {"chars": {}}},
+        UnknownName,
+        "there is no tokenizer 'chars'; did you mean 'char'? 'ganlm list tokenizer' shows them",
+    ),
+    "optimiser": (
+        {"optimizer": {"generator": {"adm": {}}}},
+        UnknownName,
+        "there is no optimizer 'adm'; did you mean 'adam'? 'ganlm list optimizer' shows them",
+    ),
+    "recipe": (
+        {"recipe": "tower"},
+        UnknownName,
+        "there is no recipe 'tower'; did you mean 'towers'? 'ganlm recipes list' shows them, --config takes a file",
+    ),
+    "option": (
+        {"generator": {"tall": {"hight": 2}}},
+        UnknownName,
+        "there is no generator 'tall' option 'hight'; did you mean 'height'? it takes height, shade",
+    ),
+    "option of another": (
+        {"generator": {"tall": {"width": 2}}},
+        UsageError,
+        "width is not an option of generator 'tall'; it belongs to 'wide': choose it with --gen wide",
+    ),
+    "optimiser option of another": (
+        {"optimizer": {"discriminator": {"adam": {"nesterov": True}}}},
+        UsageError,
+        "nesterov is not an option of discriminator optimizer 'adam'; it belongs to 'sgd': "
+        "choose it with --disc-optimizer sgd",
+    ),
+    "training option": (
+        {"training": {"step": 2}},
+        UnknownName,
+        "there is no training option 'step'; did you mean 'steps'? it takes steps, batch-size, ",
+    ),
+    "value": (
+        {"generator": {"tall": {"height": 0}}},
+        OptionError,
+        "generator 'tall': height is 0; 0 is not in the range x>=1",
+    ),
+    "two names": (
+        {"generator": {"tall": {}, "wide": {}}},
+        UsageError,
+        "[generator] chooses 'tall' and 'wide'; keep one of them",
+    ),
+    "no table": (
+        {"generator": "tall"},
+        OptionError,
+        "generator is 'tall'; wanted a table, such as [generator.lstm], [optimizer.generator.adam] or [training]",
+    ),
+    "options without a name": (
+        {"generator": {"height": 3}},
+        OptionError,
+        "generator.height is 3; wanted a table, such as ",
+    ),
+}
+
+
+@pytest.mark.parametrize(("layer", "error", "message"), WRONG.values(), ids=WRONG)
+def test_a_wrong_layer_is_refused(host: Host, layer: dict[str, Any], error: type[GanlmError], message: str) -> None:
+    with pytest.raises(error) as caught:
+        resolve(host, [layer])
+    assert type(caught.value) is error
+    assert str(caught.value).startswith(message)
+
+
+def test_a_recipe_that_is_not_toml_is_named(host: Host) -> None:
+    with pytest.raises(UsageError) as caught:
+        resolve(host, [{"recipe": "bad"}])
+    assert str(caught.value).startswith(f"{host.recipes()['bad']} is not valid TOML: Expected ']'")
+
+
+def test_what_is_written_reads_back_equal_and_writes_the_same(host: Host) -> None:
+    config = make_config("tall", "mlp", host=host, generator_options={"shade": 'a "quoted" name'})
+    text = config.to_toml()
+    again = RunConfig.from_toml(host, text)
+    assert again == config
+    assert again.to_toml() == text
+    assert resolve(host, [tomllib.loads(text)]) == config
+
+
+def test_a_resolved_file_does_not_need_its_recipe(host: Host) -> None:
+    text = make_config("tall", host=host).to_toml().replace('"towers"', '"lost"')
+    assert RunConfig.from_toml(host, text).recipe == "lost"
+
+
+def test_a_resolved_file_names_every_option(host: Host) -> None:
+    config = make_config(host=host)
+    tables = tomllib.loads(config.to_toml())
+    assert set(tables) == {"recipe", "training", "optimizer", *configuration.KIND_SECTIONS, "tokenizer"}
+    assert tables["generator"]["lstm"].keys() == {option.name for option in config.generator.options.fields()}
+    assert tables["penalty"] == {"none": {}}
+
+
+def test_differences_are_named_one_by_one(host: Host) -> None:
+    old = make_config("tall", host=host)
+    new = override(
+        host,
+        old,
+        [
+            {
+                "generator": {"tall": {"height": 8}},
+                "loss": {"wasserstein": {}},
+                "optimizer": {"critic": {"adam": {}}},
+                "training": {"steps": 7},
+            }
+        ],
+    )
+    assert difference(old, new) == [
+        "loss: hinge -> wasserstein",
+        "optimizer.critic: nothing -> adam",
+        "generator.tall.height: 5 -> 8",
+        "training.steps: 50 -> 7",
+    ]
+    assert difference(old, old) == []
+
+
+def test_make_config_takes_names_options_and_training_settings(host: Host) -> None:
+    config = make_config(
+        "lstm",
+        "mlp",
+        data="oracle",
+        host=host,
+        steps=7,
+        prior=False,
+        loss="hinge",
+        corpus_options={"length": 5},
+        generator_options={"hidden_size": 12},
+        discriminator_optimizer="sgd",
+        discriminator_optimizer_options={"lr": 0.25},
+    )
+    assert (config.generator.name, config.discriminator.name, config.loss.name) == ("lstm", "mlp", "hinge")
+    assert options(config, "generator")["hidden_size"] == 12
+    assert (config.corpus.name, options(config, "corpus")["length"]) == ("oracle", 5)
+    assert config.optimizers["discriminator"].name == "sgd"
+    assert options(config, "optimizer.discriminator")["lr"] == 0.25
+    assert (config.training.steps, config.training.prior) == (7, False)
+
+
+def test_make_config_leaves_to_the_recipe_what_it_is_not_told(host: Host) -> None:
+    assert make_config(recipe="towers", host=host).generator.name == "tall"
+
+
+def test_make_config_answers_an_unknown_setting_with_the_nearest(host: Host) -> None:
+    with pytest.raises(UnknownName) as caught:
+        make_config(host=host, generator_option={})
+    assert str(caught.value) == (
+        "there is no setting 'generator_option'; did you mean 'generator_options'? "
+        "help(ganlm_core.make_config) shows them"
+    )
+
+
+def test_data_is_a_corpus_a_file_or_standard_input(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sentences").touch()
+    assert data_layer(host, "oracle") == {"corpus": {"oracle": {}}}
+    for path in ("sentences", "-", "missing/sentences", "missing.txt"):
+        assert data_layer(host, path) == {"corpus": {"file": {"path": path}}}
+    with pytest.raises(UnknownName) as caught:
+        data_layer(host, "gramar")
+    assert str(caught.value) == (
+        "there is no corpus 'gramar'; did you mean 'grammar'? "
+        "the corpora are file, grammar, oracle, passwords, and there is no such file"
+    )
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        (lambda path: None, "cannot be read: No such file or directory; give a TOML file"),
+        (lambda path: path.mkdir(), "cannot be read: Is a directory; give a TOML file"),
+        (lambda path: path.write_bytes(b"\xff\xfe"), "is not UTF-8 text; give a TOML file"),
+        (lambda path: path.write_text("steps 3"), "is not valid TOML: Expected '=' after a key"),
+    ],
+)
+def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, prepare: Callable[[Path], Any], message: str) -> None:
+    path = tmp_path / "mine.toml"
+    prepare(path)
+    with pytest.raises(UsageError) as caught:
+        configuration.read_layer(path)
+    assert str(caught.value).startswith(f"{path} {message}")

@@ -1,0 +1,210 @@
+import json
+
+import pytest
+import tokenizers
+import torch
+
+from ganlm_core.data.options import TOKENIZERS
+from ganlm_core.data.tokenizer import CHUNK, LONGEST, Tokenizer
+from ganlm_core.errors import DataError, OptionError, UnknownName, UsageError, WeightsError
+from ganlm_core.protocol import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
+
+TEXTS = ["the dog sees the cat .", "the cat sleeps .", "naïve café .", "日本 の 猫"]
+
+
+def words(*texts: str, vocabulary: int = 100) -> Tokenizer:
+    return Tokenizer.train("word", texts, vocabulary)
+
+
+def vocabulary(tokenizer: Tokenizer) -> list[str]:
+    return tokenizer.decode(torch.arange(UNK + 1, tokenizer.vocabulary_size)[:, None])
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_what_was_encoded_is_decoded_exactly(kind: str) -> None:
+    tokenizer = Tokenizer.train(kind, TEXTS, 300)
+    length = tokenizer.sequence_length(TEXTS)
+    ids, cut = tokenizer.encode(TEXTS, length)
+    assert cut == 0
+    assert ids.dtype == torch.int64
+    assert ids.shape == (len(TEXTS), max(tokenizer.lengths(TEXTS)))
+    assert ids.max() < tokenizer.vocabulary_size <= 300
+    assert tokenizer.decode(ids) == TEXTS
+
+
+@pytest.mark.parametrize("kind", ["char", "bpe"])
+def test_characters_and_byte_pairs_keep_every_space(kind: str) -> None:
+    texts = [" two  spaces ", "a\ttab", "   "]
+    tokenizer = Tokenizer.train(kind, texts, 100)
+    assert tokenizer.decode(tokenizer.encode(texts, 32)[0]) == texts
+
+
+def test_the_most_frequent_words_are_kept_and_ties_go_by_alphabet() -> None:
+    assert vocabulary(words("b a c a", "d c b", vocabulary=7)) == ["a", "b", "c"]
+    assert vocabulary(words("d c b a", vocabulary=6)) == ["a", "b"]
+
+
+def test_characters_are_code_points_by_frequency() -> None:
+    assert vocabulary(Tokenizer.train("char", ["ab a", "猫a"], 100)) == ["a", " ", "b", "猫"]
+
+
+def test_byte_pairs_merge_what_is_frequent() -> None:
+    tokenizer = Tokenizer.train("bpe", ["low low low lower"], 20)
+    assert tokenizer.lengths(["low"]) == [2]
+    assert tokenizer.lengths(["wol"]) == [4]
+
+
+def test_sentences_end_and_are_padded_or_cut() -> None:
+    tokenizer = words("a b c")
+    a, b, c = range(UNK + 1, UNK + 4)
+    ids, cut = tokenizer.encode(["a", "a b", "a b c", "a b c a", ""], 3)
+    assert ids.tolist() == [[a, EOS, PAD], [a, b, EOS], [a, b, c], [a, b, c], [EOS, PAD, PAD]]
+    assert cut == 2
+    assert tokenizer.lengths(["", "a b c"]) == [1, 4]
+
+
+def test_unknown_words_are_shown_and_other_special_tokens_are_not() -> None:
+    tokenizer = words("a b")
+    a, b = UNK + 1, UNK + 2
+    assert tokenizer.encode(["a zebra"], 3)[0].tolist() == [[a, UNK, EOS]]
+    assert tokenizer.decode(torch.tensor([[BOS, a, UNK, b], [a, PAD, b, EOS], [EOS, a, b, PAD]])) == [
+        "a <unk> b",
+        "a b",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "prompts"),
+    [
+        ("word", ["the dog", "the", " the   dog "]),
+        ("char", ["the do", "the ", "日本"]),
+        ("bpe", ["the do", "the ", "naïv"]),
+    ],
+)
+def test_a_prompt_is_the_beginning_of_a_sentence(kind: str, prompts: list[str]) -> None:
+    tokenizer = Tokenizer.train(kind, TEXTS, 300)
+    for prompt in prompts:
+        ids = tokenizer.prompt(prompt)
+        assert EOS not in ids
+        assert tokenizer.decode(ids[None]) == [" ".join(prompt.split()) if kind == "word" else prompt]
+    assert tokenizer.prompt("").shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "prompt", "unknown"),
+    [
+        ("word", "the zebra sees a zebra", "'zebra', 'a'"),
+        ("word", "the <eos> <unk>", "'<eos>', '<unk>'"),
+        ("char", "the yak", "'y', 'k'"),
+        ("bpe", "the yak!", "'y', 'k', '!'"),
+    ],
+)
+def test_a_prompt_names_what_it_does_not_know(kind: str, prompt: str, unknown: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Tokenizer.train(kind, TEXTS, 300).prompt(prompt)
+    assert str(caught.value) == f"the vocabulary has no {unknown}; take other words for the prompt"
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_special_tokens_in_the_text_are_text(kind: str) -> None:
+    """Both where the tokenizer was trained on them and where it was not."""
+    text = "a <eos> b <pad> <bos> c"
+    for trained_on in ([text, "a b c"], ["a b c <eosbpad>"]):
+        tokenizer = Tokenizer.from_json(Tokenizer.train(kind, trained_on, 100).to_json())
+        (row,) = tokenizer.encode([text], 32)[0].tolist()
+        assert row.index(EOS) == tokenizer.lengths([text])[0] - 1
+        assert not {PAD, BOS} & set(row[: row.index(EOS)])
+        shown = "a <unk> b <unk> <unk> c" if kind == "word" else text
+        assert tokenizer.decode(torch.tensor([row])) == [shown]
+
+
+def test_more_sentences_than_are_encoded_at_once_keep_their_order() -> None:
+    texts = ["a", *["b"] * (CHUNK - 1), "c", "a"]
+    ids, _ = words("a b c").encode(texts, 2)
+    assert words("a b c").decode(ids) == texts
+
+
+def test_no_sentences_are_no_rows() -> None:
+    ids, cut = words("a").encode([], 5)
+    assert (ids.shape, cut) == ((0, 5), 0)
+
+
+def test_the_length_is_the_longest_of_the_data_or_what_was_asked() -> None:
+    tokenizer = words("a")
+    assert tokenizer.sequence_length(["a", "a a a"]) == 4
+    assert tokenizer.sequence_length(["a", "a " * 100]) == LONGEST == 64
+    assert tokenizer.sequence_length(["a", "a a a"], 3) == 3
+
+
+def test_a_length_that_cuts_every_sentence_is_refused() -> None:
+    with pytest.raises(DataError) as caught:
+        words("a").sequence_length(["a a a", "a a a a"], 3)
+    assert str(caught.value) == (
+        "every sentence has more than the 3 tokens of a sequence, the shortest has 4 with <eos>;"
+        " raise --tokenizer.max-length"
+    )
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_the_file_gives_the_same_tokenizer_and_the_same_bytes(kind: str) -> None:
+    # Many ties, so that an order that is left to chance shows.
+    texts = [f"{first}{second} {second}{first}" for first in "abcdefgh" for second in "ijklmnop"]
+    text = Tokenizer.train(kind, texts, 90).to_json()
+    assert all(Tokenizer.train(kind, texts, 90).to_json() == text for _ in range(5))
+    again = Tokenizer.from_json(text)
+    assert again.to_json() == text
+    assert again.encode(texts, 16)[0].equal(Tokenizer.train(kind, texts, 90).encode(texts, 16)[0])
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_the_file_is_one_that_the_library_reads_and_adds_no_ids(kind: str) -> None:
+    backend = tokenizers.Tokenizer.from_str(Tokenizer.train(kind, TEXTS, 300).to_json())
+    assert backend.post_processor is None
+    assert [backend.token_to_id(token) for token in SPECIAL_TOKENS] == [PAD, BOS, EOS, UNK]
+    assert backend.decode(backend.encode("the cat sleeps .").ids) == "the cat sleeps ."
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", "words\nand words"])
+def test_what_is_no_tokenizer_is_refused(text: str) -> None:
+    with pytest.raises(WeightsError) as caught:
+        Tokenizer.from_json(text)
+    message = str(caught.value)
+    assert message.startswith("not a tokenizer in the Hugging Face format (")
+    assert message.endswith("); fetch or export it again")
+    assert "\n" not in message
+
+
+def test_a_tokenizer_with_other_ids_is_refused() -> None:
+    content = json.loads(words("a b").to_json())
+    ids = content["model"]["vocab"]
+    content["added_tokens"] = []
+    ids["<pad>"], ids["<eos>"] = ids["<eos>"], ids["<pad>"]
+    with pytest.raises(WeightsError) as caught:
+        Tokenizer.from_json(json.dumps(content))
+    assert str(caught.value) == (
+        "the tokenizer has the ids [2, 1, 0, 3] for <pad>, <bos>, <eos>, <unk>; wanted 0, 1, 2, 3;"
+        " fetch or export it again"
+    )
+    ids["<pad>"], ids["<eos>"], ids["b"] = PAD, EOS, 9
+    with pytest.raises(WeightsError) as caught:
+        Tokenizer.from_json(json.dumps(content))
+    assert str(caught.value) == "the tokenizer has 6 tokens, but not the ids 0 to 5; fetch or export it again"
+
+
+def test_an_unknown_kind_and_too_small_a_vocabulary_are_refused() -> None:
+    with pytest.raises(UnknownName) as unknown:
+        Tokenizer.train("words", TEXTS, 100)
+    assert str(unknown.value) == "there is no tokenizer 'words'; did you mean 'word'? there are word, char, bpe"
+    with pytest.raises(OptionError) as small:
+        Tokenizer.train("bpe", ["abc", "abcd"], 7)
+    assert str(small.value) == ("tokenizer bpe: vocabulary is 7; the special tokens and the bytes of the data take 8")
+
+
+def test_a_tokenizer_that_no_bundle_takes_is_refused_before_training() -> None:
+    with pytest.raises(OptionError) as caught:
+        Tokenizer.train("word", ["a" * 2**22, "b" * 2**22], 10)
+    assert str(caught.value) == (
+        "the tokenizer has 8,389,714 bytes, and a bundle takes 8,388,608 at most; "
+        "lower --tokenizer.vocabulary, or choose --tokenizer char"
+    )

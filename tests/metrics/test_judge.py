@@ -1,0 +1,300 @@
+"""The numbers of the final table: each metric by hand, and the likelihoods against enumeration and quadrature."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ganlm_core import sampling
+from ganlm_core.algorithms.options import PenaltyOptions
+from ganlm_core.components import ComponentSpec, NoOptions
+from ganlm_core.data.corpus import Corpus
+from ganlm_core.data.tokenizer import Tokenizer
+from ganlm_core.metrics import judge
+from ganlm_core.metrics.basic import Copies, Distinct, HeldOutLikelihood, Validity
+from ganlm_core.metrics.judge import Judge, Unigram, Values, nll_bound, round_values
+from ganlm_core.metrics.metric import Conditions, Likelihood, Metric, Subject
+from ganlm_core.protocol import EOS, Generator, Shape, mask_of
+from ganlm_core.sampling import PLAIN, Policy, likelihood
+from tests.tiny import TinyGenerator, TinyOneShot, every_sequence, likelihoods
+
+LOG2 = math.log(2)
+
+
+class Known:
+    """A process that gives "a b" with 1/2 and "b" and "b b" with 1/4 each."""
+
+    name = "known"
+
+    def log_prob(self, texts: Sequence[str]) -> list[float]:
+        bits = {"a b": 1, "b": 2, "b b": 2}
+        return [-bits[text] * LOG2 if text in bits else -math.inf for text in texts]
+
+
+CORPUS = Corpus("known", ["a b", "b"], ["b"], ["a b", "b", "b b"], process=Known())
+NAMELESS = replace(CORPUS, process=None)
+TEXTS = ["a b", "b", "a a", "a b"]
+METRICS: dict[str, Metric] = {
+    kind.__name__: kind(NoOptions()) for kind in (Validity, Distinct, Copies, HeldOutLikelihood)
+}
+
+TOKENIZER = Tokenizer.train("word", CORPUS.train, 10)
+A, B = (TOKENIZER.encode([word], 2)[0][0, 0].item() for word in "ab")
+SHAPE = Shape(TOKENIZER.vocabulary_size, 3, 2)
+JUDGE = Judge(CORPUS, TOKENIZER, SHAPE, METRICS, seed=0)
+JUDGE_NAMELESS = replace(JUDGE, corpus=NAMELESS)
+
+
+def measure(kind: type[Metric], texts: list[str], corpus: Corpus = CORPUS) -> dict[str, float]:
+    return dict(kind(NoOptions())(Subject(texts), Conditions(corpus)).values)
+
+
+def judged(judge: Judge, generator: Generator, n: int) -> tuple[Values, list[str]]:
+    subject = judge.written(generator, n)
+    return judge.judge(subject), list(subject.texts)
+
+
+def test_validity_is_a_share_and_the_likelihood_is_that_of_the_valid_ones() -> None:
+    assert measure(Validity, TEXTS) == pytest.approx({"valid": 3 / 4, "process_nll": (1 + 2 + 1) * LOG2 / 3})
+
+
+def test_where_nothing_is_valid_there_is_no_likelihood() -> None:
+    assert measure(Validity, ["a", "a a"]) == {"valid": 0}
+
+
+def test_without_a_process_nothing_is_said_of_validity() -> None:
+    assert measure(Validity, TEXTS, NAMELESS) == {}
+
+
+def test_distinct_is_the_share_of_different_sentences() -> None:
+    assert measure(Distinct, TEXTS) == {"distinct": 3 / 4}
+    assert measure(Distinct, ["a"] * 5) == {"distinct": 1 / 5}
+
+
+def test_copied_is_the_share_found_in_the_training_part() -> None:
+    assert measure(Copies, [*TEXTS, "b b"]) == {"copied": 3 / 5}
+
+
+def test_held_out_likelihood_is_asked_of_the_test_part_and_of_nobody_without_one() -> None:
+    asked = []
+
+    def likelihood(texts: Sequence[str]) -> Likelihood:
+        asked.append(texts)
+        return Likelihood(1.5, tokens=8, sentences=3, draws=4)
+
+    found = HeldOutLikelihood(NoOptions())(Subject(TEXTS, likelihood), Conditions(CORPUS))
+    assert found.values == {"test_nll": 1.5}
+    assert found.protocol == "3 sentences of the test part, 8 tokens; upper bound from 4 draws of the noise"
+    assert asked == [tuple(CORPUS.test)]
+    assert measure(HeldOutLikelihood, TEXTS) == {}
+
+
+def noisy(size: int) -> TinyGenerator:
+    """A generator whose probabilities depend much on its noise."""
+    torch.manual_seed(0)
+    generator = TinyGenerator(Shape(6, 3, size))
+    with torch.no_grad():
+        generator.noise.mul_(10)
+    return generator
+
+
+def conditional(generator: Generator, noise: Tensor) -> Tensor:
+    """p(x | z) of every sequence (N,) for noise (Z,)."""
+    tokens, mask = every_sequence()
+    logits = generator(noise.expand(len(tokens), -1), tokens)
+    return likelihoods(sampling.log_probabilities(logits), tokens, mask).detach()
+
+
+def per_token(probabilities: Tensor) -> float:
+    return (-probabilities.log().sum() / every_sequence()[1].sum()).item()
+
+
+def test_without_noise_the_bound_is_the_likelihood_whatever_the_seed() -> None:
+    generator, (tokens, _) = noisy(0), every_sequence()
+    exact = per_token(conditional(generator, torch.zeros(0)))
+    assert nll_bound(generator, tokens, seed=0) == pytest.approx(exact, rel=1e-5)
+    assert nll_bound(generator, tokens, seed=1) == pytest.approx(exact, rel=1e-5)
+
+
+def test_more_sequences_than_fit_a_batch_are_weighed_by_their_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator, (tokens, _) = noisy(0), every_sequence()
+    whole = nll_bound(generator, tokens, seed=0)
+    monkeypatch.setattr(judge, "BATCH", 7)
+    assert nll_bound(generator, tokens, seed=0) == pytest.approx(whole, rel=1e-5)
+
+
+@pytest.mark.parametrize("logits", [1, 100])
+def test_each_sequence_keeps_its_noise_however_many_are_scored_at_once(
+    monkeypatch: pytest.MonkeyPatch, logits: int
+) -> None:
+    generator, (tokens, _) = noisy(2), every_sequence()
+    whole = nll_bound(generator, tokens, seed=0)
+    monkeypatch.setattr(likelihood, "LOGITS", logits)
+    assert nll_bound(generator, tokens, seed=0) == pytest.approx(whole, rel=1e-6)
+
+
+def test_with_noise_it_is_a_bound_that_more_draws_tighten() -> None:
+    """Against the marginal by quadrature: one noise dimension from -8 to 8 standard deviations."""
+    generator, (tokens, _) = noisy(1), every_sequence()
+    grid = torch.linspace(-8, 8, 401)
+    density = torch.exp(-grid.square() / 2) / math.sqrt(2 * math.pi)
+    inside = torch.stack([conditional(generator, point[None]) for point in grid], dim=1)
+    marginal = torch.trapezoid(inside * density, grid)
+    assert marginal.sum().item() == pytest.approx(1, abs=1e-4)
+
+    def bound(draws: int) -> float:
+        return nll_bound(generator, tokens.repeat(25, 1), seed=0, draws=draws)
+
+    # Above the exact value by 0.193 nats at one draw and 0.015 at eight. A thousand sequences leave a Monte Carlo error
+    # of 0.003 nats at eight draws, and of less than 0.001 at 512.
+    exact = per_token(marginal)
+    assert bound(1) > bound(8) + 0.1
+    assert bound(8) > exact + 0.005
+    assert bound(512) == pytest.approx(exact, abs=0.003)
+
+
+def test_a_bound_is_fixed_by_its_seed_and_leaves_the_global_random_state_alone() -> None:
+    generator, (tokens, _) = noisy(2), every_sequence()
+    before = torch.get_rng_state()
+    one, same, other = (nll_bound(generator, tokens, seed) for seed in (0, 0, 1))
+    assert one == same != other
+    assert torch.get_rng_state().equal(before)
+
+
+def log_frequencies(eos: float, a: float, b: float) -> Tensor:
+    frequencies = torch.zeros(SHAPE.vocabulary)
+    frequencies[[EOS, A, B]] = torch.tensor([eos, a, b])
+    return frequencies.log()
+
+
+def test_the_unigram_model_gives_each_token_its_frequency() -> None:
+    """The test part is "a b", "b" and "b b", each with an end: eight tokens."""
+    references = JUDGE_NAMELESS.references(100, log_frequencies(eos=1 / 4, a=1 / 4, b=1 / 2))
+    values = JUDGE_NAMELESS.judge(references["unigram"]())
+    bits = [2, 1, 2, 1, 2, 1, 1, 2]
+    assert values["test_nll"] == pytest.approx(sum(bits) * LOG2 / len(bits), rel=1e-5)
+
+
+def test_the_unigram_model_writes_words_as_often_as_they_are() -> None:
+    judge = replace(JUDGE, metrics={}, shape=Shape(SHAPE.vocabulary, 2, 2))
+    model = Unigram(judge.shape)
+    model.prior.copy_(log_frequencies(eos=0.0, a=1 / 4, b=3 / 4))
+    _, texts = judged(judge, model, 4000)
+    words = " ".join(texts).split()
+    assert len(words) == 8000
+    # The share of 8000 draws is within 4.5 standard errors, sqrt(3/16/8000), of a quarter.
+    assert words.count("a") / len(words) == pytest.approx(0.25, abs=0.022)
+
+
+class Watched(TinyGenerator):
+    """Keeps the mode in which it was called."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        self.modes: set[bool] = set()
+
+    def start(self, noise: Tensor) -> Any:
+        self.modes.add(self.training)
+        return super().start(noise)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_judging_a_generator_changes_neither_its_mode_nor_the_global_random_state(training: bool) -> None:
+    generator = Watched(SHAPE).train(training)
+    before = torch.get_rng_state()
+    judged(JUDGE, generator, 10)
+    assert torch.get_rng_state().equal(before)
+    assert generator.training is training
+    assert generator.modes == {False}
+
+
+def test_a_generator_is_judged_by_as_many_sentences_as_were_asked_for() -> None:
+    torch.manual_seed(0)
+    generator = TinyGenerator(SHAPE)
+    values, texts = judged(JUDGE, generator, 300)
+    assert len(texts) == 300
+    assert values["distinct"] == len(set(texts)) / 300
+    assert values["copied"] == sum(text in CORPUS.train for text in texts) / 300
+    assert values["test_nll"] == nll_bound(generator, TOKENIZER.encode(CORPUS.test, SHAPE.length)[0], JUDGE.seed)
+    assert texts[256:] != texts[:44]
+
+
+def test_a_curve_has_the_likelihood_under_every_policy_from_one_pass() -> None:
+    torch.manual_seed(0)
+    generator, policies = TinyGenerator(replace(SHAPE, noise=0)), [Policy(0.5), PLAIN, Policy(2.0)]
+    subjects = list(replace(JUDGE, shape=generator.shape).curve(generator, 20, policies))
+    assert len({tuple(each.texts) for each in subjects}) == len(policies)
+    tokens, _ = TOKENIZER.encode(CORPUS.test, SHAPE.length)
+    mask, logits = mask_of(tokens), generator(torch.zeros(len(tokens), 0), tokens)
+    passes = []
+    generator.register_forward_pre_hook(lambda *_: passes.append(1))
+    for each, policy in zip(subjects, policies, strict=True):
+        exact = -sampling.of_tokens(sampling.log_probabilities(logits, policy), tokens, mask).sum() / mask.sum()
+        assert each.likelihood is not None
+        assert each.likelihood(tuple(CORPUS.test)).nll_per_token == pytest.approx(exact.item(), rel=1e-5)
+    assert len(passes) == 1
+
+
+def test_the_seed_of_the_judge_fixes_the_sentences() -> None:
+    generator = TinyGenerator(SHAPE)
+    one, same, other = (judged(replace(JUDGE, seed=seed), generator, 50) for seed in (0, 0, 1))
+    assert one == same
+    assert one[1] != other[1]
+
+
+def test_a_generator_without_likelihood_has_no_such_value() -> None:
+    assert judged(JUDGE, TinyOneShot(SHAPE), 10)[0].keys() >= {"valid", "distinct", "copied"}
+    assert "test_nll" not in judged(JUDGE, TinyOneShot(SHAPE), 10)[0]
+
+
+def test_real_text_is_training_text_where_it_does_not_matter_that_it_was_trained_on() -> None:
+    """Its sentences are "a b" and "b", three bits. What is copied, and what is likely, is the test part: five bits for
+    "a b", "b" and "b b", which are eight tokens with their ends."""
+    assert JUDGE.judge(JUDGE.real(100)) == pytest.approx(
+        {"valid": 1, "process_nll": 3 * LOG2 / 2, "distinct": 1, "copied": 2 / 3, "test_nll": 5 * LOG2 / 8}
+    )
+
+
+def test_real_text_counts_all_its_tokens_even_where_the_networks_see_fewer() -> None:
+    short = replace(JUDGE, shape=replace(SHAPE, length=2))
+    assert short.judge(short.real(100))["test_nll"] == pytest.approx(5 * LOG2 / 8)
+
+
+def test_real_text_is_no_more_than_was_asked_for() -> None:
+    subject = JUDGE.real(1)
+    assert len(subject.texts) == len(subject.unseen) == 1
+    values = JUDGE.judge(subject)
+    assert values["copied"] == 1
+    assert values["test_nll"] == pytest.approx(5 * LOG2 / 8)
+
+
+def test_real_text_without_a_process_has_no_likelihood() -> None:
+    assert JUDGE_NAMELESS.judge(JUDGE_NAMELESS.real(100)) == pytest.approx({"distinct": 1, "copied": 2 / 3})
+
+
+def test_a_judge_has_the_metrics_that_every_run_ends_with() -> None:
+    specs = {
+        name: ComponentSpec("metric", name, "m:a", PenaltyOptions, when=when)
+        for name, when in {"a": "run", "b": "eval"}.items()
+    }
+    host: Any = SimpleNamespace(
+        specs=lambda kind: specs if kind == "metric" else {},
+        spec=lambda kind, name: specs[name],
+        origin=lambda kind, name: ("ganlm", "1"),
+        build=lambda kind, name, options: (kind, name, options),
+    )
+    judge = Judge.of(host, CORPUS, TOKENIZER, SHAPE, seed=3)
+    assert judge.metrics == {"a": ("metric", "a", PenaltyOptions())}
+    assert judge.seed == 3
+
+
+def test_values_are_rounded_to_six_digits() -> None:
+    values = {"long": 1.23456789, "small": 0.0000123456789, "large": 123456789.0, "short": 0.5, "none": math.inf}
+    assert round_values(values) == {
+        "long": 1.23457, "small": 1.23457e-05, "large": 123457000.0, "short": 0.5, "none": math.inf
+    }  # fmt: skip

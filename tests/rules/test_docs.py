@@ -1,0 +1,69 @@
+"""What the documentation shows is run: the README's plugin, its Python, its commands and its links."""
+
+import re
+import runpy
+import shlex
+from pathlib import Path
+
+import pytest
+
+from ganlm_core.cli import COMMANDS, main
+from tests.environments import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TINY = ["--steps", "3", "--corpus.size", "300", "--evaluation-samples", "20"]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def plugin_file(folder: Path) -> Path:
+    (source,) = [block for block in blocks("python") if "hookimpl" in block]
+    path = folder / "my_gru.py"
+    path.write_text(source)
+    return path
+
+
+def test_the_plugin_of_the_readme_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugin_file(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (command,) = [line for block in blocks("sh") for line in block.splitlines() if "--plugin" in line]
+    arguments = shlex.split(command)[1:]
+    assert main([*arguments, *TINY, "--out", "run"]) == 0, capsys.readouterr().err
+    assert "bundle: run/bundle" in capsys.readouterr().out
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", *TINY]) == 0
+    assert Path("runs/lstm-conv-grammar-1/bundle").is_dir()
+    Path("my.txt").write_text("\n".join(f"sentence number {n}" for n in range(300)))
+    (source,) = [block for block in blocks("python") if "ganlm_core.load" in block]
+    Path("readme.py").write_text(source.replace("steps=2000", "steps=3, evaluation_samples=20"))
+    names = runpy.run_path("readme.py")
+    assert len(names["model"].sample(20)) == 20
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
+    missing = [target for target in targets if not target.startswith("http") and not (page.parent / target).exists()]
+    assert not missing
+
+
+def test_the_readme_names_every_command_and_no_other() -> None:
+    named = set(re.findall(r"\bganlm ([a-z]+)", README))
+    assert named <= COMMANDS.keys()
+    assert COMMANDS.keys() - named <= {"show", "recipes"}
+
+
+def test_the_plugin_of_the_readme_passes_the_conformance_checks(tmp_path: Path) -> None:
+    from ganlm_core.plugins.host import Host
+    from ganlm_core.testing import Case, run_checks
+
+    spec = Host.discover([plugin_file(tmp_path)]).spec("generator", "my-gru")
+    assert [result for result in run_checks(Case(spec)) if result.status == "failed"] == []

@@ -1,0 +1,16 @@
+"""The numbers in docs/data.md are those in the code."""
+
+from ganlm_core.data import corpus, text_files
+from ganlm_core.data.batches import LARGEST
+from ganlm_core.evaluation import evaluate, report
+from tests.environments import ROOT
+
+PAGE = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+
+
+def test_the_page_has_the_numbers_of_the_code() -> None:
+    assert f"`copied-span`, `lm-score` | {corpus.SAMPLE:,} |" in PAGE
+    assert f"frequencies of the unigram row | {evaluate.MOST_REFERENCES:,} |" in PAGE
+    assert f"neighbours of the samples in the report | {report.COMPARED:,} |" in PAGE
+    assert f"Of more than {LARGEST:,} training sentences" in PAGE
+    assert f"Files of less than {text_files.LARGE // 2**20} MiB" in PAGE

@@ -1,0 +1,114 @@
+"""What a built component must be: what is wrong with one is said in words, before a run has begun."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from torch import nn
+
+from ganlm_core.algorithms.adversarial import Adversarial
+from ganlm_core.algorithms.losses import Hinge
+from ganlm_core.algorithms.options import AdversarialOptions
+from ganlm_core.components import NoOptions
+from ganlm_core.protocol import Loss
+from ganlm_core.testing import references
+from ganlm_core.training.checks import problem_with_algorithm, problem_with_kind
+
+STEPS = 8
+PARTS = references.parts(*next(iter(references.pairs())), STEPS)
+"""An algorithm that has these goes adversarial at the eighth step."""
+
+
+class Given(Adversarial):
+    """An algorithm of which some things are what a test gives."""
+
+    def __init__(self, networks: Any = None, phases: Callable[[int, Any], Any] = lambda step, own: own) -> None:
+        super().__init__(PARTS, AdversarialOptions())
+        self.change, self.changed = networks or (lambda own: own), phases
+
+    @property
+    def networks(self) -> Any:
+        return self.change(super().networks)
+
+    def phases(self, step: int) -> Any:
+        return self.changed(step, super().phases(step))
+
+
+def test_an_algorithm_that_keeps_the_contract_has_no_problem() -> None:
+    assert problem_with_algorithm(Given(), STEPS) == ""
+
+
+NETWORKS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "nothing": (lambda own: None, "gave None as its networks; return a dict of modules by name"),
+    "a list": (
+        lambda own: list(own.values()),
+        "gave a value of type list as its networks; return a dict of modules by name",
+    ),
+    "no generator": (
+        lambda own: {"writer": own["generator"]},
+        "has no 'generator' among its networks; name it so",
+    ),
+    "a generator that is none": (
+        lambda own: {"generator": nn.Linear(1, 1)},
+        "gave a value of type Linear as its network 'generator'; give a ganlm_core.protocol.Generator",
+    ),
+    "a discriminator that is none": (
+        lambda own: own | {"discriminator": own["generator"]},
+        f"gave a value of type {type(PARTS.generator).__name__} as its network 'discriminator'; "
+        "give a ganlm_core.protocol.Discriminator",
+    ),
+    "no module": (
+        lambda own: own | {"judge": min},
+        "gave a value of type builtin_function_or_method as its network 'judge'; give a torch.nn.Module",
+    ),
+}
+
+
+@pytest.mark.parametrize(("networks", "problem"), NETWORKS.values(), ids=NETWORKS)
+def test_networks(networks: Callable[[Any], Any], problem: str) -> None:
+    assert problem_with_algorithm(Given(networks), STEPS) == problem
+
+
+PHASES: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "nothing": (lambda own: None, "gave None as the phases of step {}; return a list of Phase"),
+    "an iterator, which the loop cannot go through twice": (
+        iter,
+        "gave a value of type list_iterator as the phases of step {}; return a list of Phase",
+    ),
+    "names": (
+        lambda own: [phase.name for phase in own],
+        "gave a value of type str among the phases of step {}; return a list of Phase",
+    ),
+    "a network that there is not": (
+        lambda own: [replace(phase, network="writer") for phase in own],
+        "has a phase of 'writer'; name one of its networks: generator, discriminator",
+    ),
+    "no function": (
+        lambda own: [replace(phase, name="mine", loss=None) for phase in own],
+        "gave None as the loss of phase 'mine'; give a function of a batch",
+    ),
+}
+
+
+@pytest.mark.parametrize("when", [0, 6, 7], ids=["first", "adversarial", "last"])
+@pytest.mark.parametrize(("phases", "problem"), PHASES.values(), ids=PHASES)
+def test_phases_where_a_course_of_training_changes(phases: Callable[[Any], Any], problem: str, when: int) -> None:
+    algorithm = Given(phases=lambda step, own: phases(own) if step == when else own)
+    algorithm.adversarial_from = 6
+    assert problem_with_algorithm(algorithm, STEPS) == problem.format(when)
+
+
+def test_an_adversarial_start_that_is_no_step() -> None:
+    algorithm = Given()
+    algorithm.adversarial_from = None  # type: ignore[assignment]
+    assert problem_with_algorithm(algorithm, STEPS) == "gave None as adversarial_from; give the number of a step"
+    algorithm.adversarial_from = 10**9
+    assert problem_with_algorithm(algorithm, STEPS) == ""
+
+
+def test_kinds() -> None:
+    assert problem_with_kind(Hinge(NoOptions()), Loss) == ""
+    assert problem_with_kind("hinge", Loss) == (
+        "gave a value of type str, and must be a ganlm_core.protocol.Loss; derive it from that"
+    )

@@ -1,0 +1,156 @@
+"""A glance at a run: each number against one worked by hand, and that it costs the run nothing but time."""
+
+import math
+import re
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+
+from ganlm_core import sampling
+from ganlm_core.data.corpus import spread
+from ganlm_core.metrics.judge import nll_bound
+from ganlm_core.metrics.metric import Conditions, Measured, Subject
+from ganlm_core.training import monitor, run
+from ganlm_core.training.setup import Setup, prepare
+from tests.conftest import WARM, FakeMPS, tiny_config
+from tests.environments import ROOT
+
+LOG2 = math.log(2)
+
+
+def experiment(generator: str = "lstm", **settings: Any) -> Setup:
+    return prepare(tiny_config(generator, "conv", **settings))
+
+
+@pytest.fixture(scope="module")
+def lstm() -> Setup:
+    return experiment(algorithm_options=WARM)
+
+
+def test_bigrams_are_counted_from_the_first_word_to_the_end() -> None:
+    """7 <eos> <pad> and 7 8 9: <bos> 7 twice, 7 <eos>, 7 8, 8 9."""
+    tokens = torch.tensor([[7, 2, 0], [7, 8, 9]])
+    found = monitor.bigrams(tokens, vocabulary=10)
+    assert sorted(found.tolist()) == [17, 17, 72, 78, 89]
+
+
+def test_the_divergence_of_two_frequencies() -> None:
+    """(1/2, 1/2, 0) and (0, 1/2, 1/2) have the mean (1/4, 1/2, 1/4): half of log 2 each."""
+    one, other = torch.tensor([5, 5, 6, 6]), torch.tensor([6, 7])
+    assert monitor.divergence(one, other) == pytest.approx(LOG2 / 2)
+    assert monitor.divergence(other, one) == pytest.approx(LOG2 / 2)
+    assert monitor.divergence(one, torch.tensor([6, 5])) == 0
+    assert monitor.divergence(one, torch.tensor([7])) == pytest.approx(LOG2)
+
+
+def test_a_glance_is_of_the_generator_and_of_the_validation_part(lstm: Setup) -> None:
+    values, texts = monitor.glance(lstm, 1)
+    corpus, generator = lstm.corpus, lstm.generator.eval()
+    assert len(texts) == monitor.SENTENCES
+    assert values["distinct"] == pytest.approx(len(set(texts)) / len(texts), rel=1e-5)
+    assert "test_nll" not in values
+    held_out, _ = lstm.tokenizer.encode(corpus.validation, lstm.shape.length)
+    assert values["validation_nll"] == pytest.approx(nll_bound(generator, held_out, 0, monitor.NOISE_DRAWS), rel=1e-5)
+    rng = torch.Generator().manual_seed(0)
+    sample = sampling.sample(generator, torch.randn(monitor.SENTENCES, 4, generator=rng), rng=rng)
+    assert texts == lstm.tokenizer.decode(sample.tokens)
+    lengths = sample.mask.sum(dim=1).tolist()
+    lines = [[1, *row[:length]] for row, length in zip(sample.tokens.tolist(), lengths, strict=True)]
+    assert values["distinct_bigrams"] == len({pair for line in lines for pair in pairwise(line)})
+    assert values["entropy"] == pytest.approx((-sample.log_probs.sum() / sample.mask.sum()).item(), rel=1e-5)
+
+
+def test_the_test_part_is_not_looked_at(lstm: Setup) -> None:
+    """Not by a metric either, which finds the validation part in its place."""
+    seen = []
+
+    def metric(subject: Subject, conditions: Conditions) -> Measured:
+        seen.append((subject.likelihood, conditions.corpus.test))
+        return Measured()
+
+    judge = replace(lstm.judge, metrics={"spy": metric})  # type: ignore[dict-item]
+    monitor.glance(replace(lstm, judge=judge), 1)
+    assert seen == [(None, lstm.corpus.validation)]
+
+
+def test_a_glance_changes_nothing(lstm: Setup) -> None:
+    algorithm = lstm.trainer.algorithm.train()
+    before, state = torch.get_rng_state(), {name: tensor.clone() for name, tensor in algorithm.state_dict().items()}
+    once, again = (monitor.glance(lstm, 6) for _ in range(2))
+    assert once == again
+    assert torch.get_rng_state().equal(before)
+    assert all(tensor.equal(state[name]) for name, tensor in algorithm.state_dict().items())
+    assert all(module.training for module in algorithm.modules())
+    assert all(parameter.grad is None for parameter in algorithm.parameters())
+
+
+def test_a_glance_leaves_the_random_numbers_of_every_device(lstm: Setup, fake_mps: FakeMPS) -> None:
+    """torch.manual_seed seeds them all."""
+    monitor.glance(lstm, 6)
+    assert fake_mps.seeds == [0]
+    assert fake_mps.state.tolist() == [1, 2, 3]
+
+
+def test_the_discriminator_is_told_of_in_steps_that_train_it(lstm: Setup) -> None:
+    """Steps 1 and 2 are of maximum likelihood."""
+    told = [step for step in range(1, 7) if "discriminator_accuracy" in monitor.glance(lstm, step)[0]]
+    assert told == [3, 4, 5, 6]
+
+
+def test_a_discriminator_that_knows_a_word_of_real_text_is_always_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every sentence of the grammar ends with a full stop; a generator that never writes one is always found out."""
+    mine = experiment(algorithm_options={"warmup": 0, "discriminator_warmup": 0})
+    stop = mine.tokenizer.encode(["."], 2)[0][0, 0]
+    assert all(text.endswith(".") for text in mine.corpus.validation)
+    mine.generator.prior[stop] = -torch.inf
+
+    def has_stop(sequence: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return (sequence == stop).any(dim=1).float()
+
+    monkeypatch.setattr(mine.trainer.algorithm.networks["discriminator"], "forward", has_stop)
+    assert monitor.glance(mine, 1)[0]["discriminator_accuracy"] == 1
+    monkeypatch.setattr(
+        mine.trainer.algorithm.networks["discriminator"], "forward", lambda sequence, mask: torch.zeros(len(sequence))
+    )
+    assert monitor.glance(mine, 1)[0]["discriminator_accuracy"] == 0.5
+
+
+def test_a_generator_that_writes_all_positions_at_once_has_a_divergence_and_no_likelihood() -> None:
+    values, _ = monitor.glance(experiment("mlp"), 1)
+    assert "validation_nll" not in values
+    assert 0 < values["bigram_divergence"] < LOG2
+
+
+def test_real_variety_is_that_of_training_sentences(lstm: Setup) -> None:
+    texts = lstm.corpus.train[::1]
+    assert len(texts) > monitor.SENTENCES
+    found = monitor.real_variety(lstm)
+    assert 0.5 < found["distinct"] <= 1
+    few = replace(lstm, corpus=replace(lstm.corpus, train=["the dog sleeps .", "the dog sleeps ."]))
+    assert monitor.real_variety(few) == {"distinct": 0.5, "distinct_bigrams": 5}
+
+
+def test_sentences_are_taken_evenly_from_all_there_are() -> None:
+    texts = [str(number) for number in range(1000)]
+    taken = spread(texts, monitor.SENTENCES)
+    assert len(taken) == monitor.SENTENCES
+    gaps = {int(after) - int(before) for before, after in pairwise(taken)}
+    assert gaps == {3, 4}
+    assert spread(texts[:10], monitor.SENTENCES) == texts[:10]
+
+
+def test_every_name_is_on_the_page_and_the_page_has_the_numbers_of_the_code(lstm: Setup) -> None:
+    page = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "ganlm_core").rglob("*.py")]
+    logged = {name for source in sources for name in re.findall(r'batch\.log\(\s*"(\w+)"', source)}
+    assert {"accuracy", "entropy", "reward", "reward_variance"} <= logged
+    of_metrics = lstm.judge.judge(Subject(["the dog sleeps ."])).keys() | {"process_nll"}
+    glanced = monitor.glance(lstm, 6)[0].keys() - of_metrics
+    assert {"validation_nll", "discriminator_accuracy"} <= glanced
+    assert {name for name in logged | glanced if f"`{name}`" not in page} == set()
+    assert (monitor.SENTENCES, monitor.REPEATING, run.ROLLBACKS, monitor.NOISE_DRAWS) == (256, 1 / 5, 3, 1)
+    for words in ("256 sentences", "less than a fifth", "after three times", "from one draw"):
+        assert words in page

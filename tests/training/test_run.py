@@ -1,0 +1,382 @@
+"""What a run decides from its own evaluations: which weights it keeps, when it stops, when it goes back."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ganlm_core.bundle import load
+from ganlm_core.config.run_config import RunConfig
+from ganlm_core.errors import NonFinite
+from ganlm_core.metrics.judge import Values
+from ganlm_core.plugins.host import default_host
+from ganlm_core.training import checkpoint, loop, monitor
+from ganlm_core.training.display import Display
+from ganlm_core.training.loop import Trainer
+from ganlm_core.training.run_folder import RunFolder
+from ganlm_core.training.setup import Setup, prepare
+from ganlm_core.training.train import execute
+from tests.conftest import WARM, Ganlm, files_of, tiny_config
+
+Glances = Callable[[Callable[[int, Values], Values]], None]
+"""Puts a function of the step and of the true values in the place of what glances find."""
+
+
+@pytest.fixture
+def glances(monkeypatch: pytest.MonkeyPatch) -> Glances:
+    true = monitor.glance
+
+    def script(change: Callable[[int, Values], Values]) -> None:
+        def glance(experiment: Setup, step: int) -> tuple[Values, list[str]]:
+            values, samples = true(experiment, step)
+            return values | change(step, values), samples
+
+        monkeypatch.setattr(monitor, "glance", glance)
+
+    return script
+
+
+def nlls(*scores: float) -> Callable[[int, Values], Values]:
+    return lambda step, values: {"validation_nll": scores[step - 1]}
+
+
+class Witness(Display):
+    """Keeps the weights of every evaluated step, and what was said."""
+
+    def __init__(self) -> None:
+        self.weights: dict[int, dict[str, dict[str, Tensor]]] = {}
+        self.said: list[str] = []
+        self.experiment: Setup | None = None
+
+    def started(self, experiment: Setup, folder: RunFolder, step: int) -> None:
+        self.experiment = experiment
+
+    def evaluated(self, step: int, values: Mapping[str, float], samples: list[str]) -> None:
+        assert self.experiment is not None
+        self.weights[step] = {
+            name: {key: tensor.clone() for key, tensor in network.state_dict().items()}
+            for name, network in self.experiment.shared_networks.items()
+        }
+
+    def finishing(self, weights_step: int) -> None:
+        self.said.append(f"finishing {weights_step}")
+
+    def note(self, line: str) -> None:
+        self.said.append(line)
+
+    def warn(self, line: str) -> None:
+        self.said.append(f"warning: {line}")
+
+
+def config(**settings: Any) -> RunConfig:
+    return tiny_config("lstm", "conv", **{"algorithm_options": WARM, "evaluate_every": 1} | settings)
+
+
+def watched(path: Path, **settings: Any) -> Witness:
+    witness = Witness()
+    execute(config(**settings), out=path, display=witness)
+    return witness
+
+
+def weights_of(run: Path) -> dict[str, dict[str, Tensor]]:
+    names = ("generator", "discriminator")
+    return {name: load_file(run / "bundle" / f"{name}.safetensors") for name in names}
+
+
+def same(one: Mapping[str, Mapping[str, Tensor]], other: Mapping[str, Mapping[str, Tensor]]) -> bool:
+    assert one.keys() == other.keys()
+    return all(one[name][key].equal(tensor) for name in one for key, tensor in other[name].items())
+
+
+@pytest.mark.parametrize("settings", [{}, {"ema": 0.9}], ids=["trained", "moving average"])
+@pytest.mark.parametrize(("keep", "step"), [("best", 2), ("last", 6)])
+def test_the_weights_that_are_kept_are_evaluated_and_saved(
+    tmp_path: Path, glances: Glances, keep: str, step: int, settings: dict[str, Any]
+) -> None:
+    glances(nlls(3, 1, 2, 1, 5, 4))
+    run = tmp_path / "run"
+    witness = watched(run, keep=keep, **settings)
+    assert same(weights_of(run), witness.weights[step])
+    assert not same(weights_of(run), witness.weights[8 - step])
+    model = load.load(run)
+    assert witness.experiment is not None
+    subject = witness.experiment.judge.written(model.generator, 20)
+    assert model.evaluation["after"] == pytest.approx(witness.experiment.judge.judge(subject), rel=1e-5)
+    assert RunFolder(run).last_samples() == subject.texts
+    assert model.evaluation["weights_step"] == RunFolder(run).info()["weights_step"] == step
+    last = RunFolder(run).read_metrics()[-1]
+    assert (last["step"], last["weights_step"]) == (6, step)
+    assert witness.said[-1] == f"finishing {step}"
+
+
+def test_the_best_weights_so_far_are_those_of_a_checkpoint_too(tmp_path: Path, glances: Glances) -> None:
+    glances(nlls(3, 1, 2, 2, 2, 2))
+    run = tmp_path / "run"
+    witness = watched(run, keep="best")
+    saved = checkpoint.latest(run / "checkpoints")
+    assert saved.step == 6
+    assert same({name: saved.network(name) for name in saved.networks}, witness.weights[2])
+
+
+@pytest.mark.parametrize(("patience", "last"), [(0, 6), (1, 3), (2, 4), (4, 6), (9, 6)])
+def test_a_run_stops_when_evaluations_get_no_better(tmp_path: Path, glances: Glances, patience: int, last: int) -> None:
+    glances(nlls(3, 1, 2, 2, 2, 2))
+    run = tmp_path / "run"
+    witness = watched(run, patience=patience)
+    assert [record["step"] for record in RunFolder(run).step_records()] == list(range(1, last + 1))
+    info, reason = RunFolder(run).info(), "no evaluation was better than that of step 2"
+    assert (info["status"], info["weights_step"]) == ("finished", last)
+    assert info.get("stopped") == (reason if last < 6 else None)
+    assert (f"stopped after step {last}: {reason}" in witness.said) is (last < 6)
+
+
+def test_a_run_of_one_evaluation_is_its_best(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    watched(run, keep="best", patience=1, evaluate_every=100)
+    assert RunFolder(run).info()["weights_step"] == 6
+
+
+def test_a_generator_without_likelihood_is_best_where_its_bigrams_are_most_like_real_ones(
+    tmp_path: Path, glances: Glances
+) -> None:
+    glances(lambda step, values: {"bigram_divergence": [0.5, 0.4, 0.1, 0.3, 0.2, 0.2][step - 1]})
+    run = tmp_path / "run"
+    execute(tiny_config("mlp", "conv", evaluate_every=1, keep="best", patience=2), out=run)
+    info = RunFolder(run).info()
+    assert (info["weights_step"], info["stopped"]) == (3, "no evaluation was better than that of step 3")
+
+
+COLLAPSED = {"distinct": 0.01, "entropy": 0.1}
+
+
+def collapsed_at(*steps: int) -> Callable[[int, Values], Values]:
+    return lambda step, values: COLLAPSED if step in steps else {"entropy": 4.0}
+
+
+def collapsed_once(step: int) -> Callable[[int, Values], Values]:
+    """At that step, as long as the weights are what they were when it first came."""
+    entropies: list[float] = []
+
+    def change(at: int, values: Values) -> Values:
+        if at != step or (entropies and values["entropy"] != entropies[0]):
+            return {}
+        entropies[:] = [values["entropy"]]
+        return COLLAPSED
+
+    return change
+
+
+@pytest.fixture(scope="module")
+def seen() -> str:
+    """How a collapse that is made up reads; real text is nearly all different."""
+    real = monitor.real_variety(prepare(config()))["distinct"]
+    return f"samples repeat: 1.0% distinct (real text: {real:.1%})"
+
+
+def collapses(run: Path) -> dict[int, str]:
+    return {record["step"]: record["collapse"] for record in RunFolder(run).read_metrics() if record.get("collapse")}
+
+
+def test_a_collapse_is_told_once_until_it_is_over(tmp_path: Path, glances: Glances, seen: str) -> None:
+    glances(collapsed_at(2, 3, 5))
+    run = tmp_path / "run"
+    said = watched(run).said
+    words = f"entropy fell from 4.0 to 0.1 nats; {seen}"
+    assert [line for line in said if line.startswith("warning")] == [
+        f"warning: the generator collapsed after step {step}: {words}" for step in (2, 5)
+    ]
+    assert collapses(run) == dict.fromkeys((2, 3, 5), words)
+    assert RunFolder(run).info()["weights_step"] == 6
+
+
+def test_a_collapse_may_end_the_run(tmp_path: Path, glances: Glances) -> None:
+    glances(collapsed_at(4))
+    run = tmp_path / "run"
+    witness = watched(run, on_collapse="stop")
+    assert witness.said[-2:] == ["stopped after step 4: the generator collapsed", "finishing 4"]
+    info = RunFolder(run).info()
+    assert (info["status"], info["stopped"]) == ("finished", "the generator collapsed")
+    assert same(weights_of(run), witness.weights[4])
+
+
+def test_a_run_goes_back_to_where_it_was_good_and_on_with_half_the_learning_rates(
+    tmp_path: Path, glances: Glances, seen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evaluated at 2, 4 and 6: the collapse at 4 costs two steps, although newer checkpoints push that of 2 out."""
+    rates: list[list[float]] = []
+    train = Trainer.train
+
+    def spy(self: Trainer, start: int, after_step: Any) -> None:
+        rates.append([start, *(each.options.lr for each in self.optimizers.values())])
+        train(self, start, after_step)
+
+    monkeypatch.setattr(Trainer, "train", spy)
+    glances(collapsed_once(4))
+    run = tmp_path / "run"
+    witness = watched(run, on_collapse="rollback", evaluate_every=2, checkpoint_every=1)
+    assert rates == [[0, 0.003, 0.001], [2, 0.0015, 0.0005]]
+    records = RunFolder(run).read_metrics()
+    assert [record["step"] for record in RunFolder(run).step_records()] == [1, 2, 3, 4, 5, 6]
+    words = f"entropy fell from 4.2 to 0.1 nats; {seen}"
+    (told,) = [record for record in records if "rollback" in record]
+    assert told == {"step": 2, "rollback": 1, "reason": f"the generator collapsed after step 4: {words}"}
+    assert collapses(run) == {}
+    assert "back at step 2; going on with 0.5 of the learning rates" in witness.said
+    assert RunFolder(run).info()["weights_step"] == 6
+
+
+def test_a_run_that_collapses_again_and_again_ends_where_it_was_good(tmp_path: Path, glances: Glances) -> None:
+    glances(collapsed_at(4))
+    run = tmp_path / "run"
+    witness = watched(run, on_collapse="rollback", evaluate_every=2)
+    rollbacks = [line for line in witness.said if line.startswith("back at step 2; ")]
+    assert rollbacks == [
+        *(f"back at step 2; going on with {rate} of the learning rates" for rate in (0.5, 0.25, 0.125)),
+        "back at step 2; it went wrong again after 3 rollbacks",
+    ]
+    assert same(weights_of(run), witness.weights[2])
+    info = RunFolder(run).info()
+    assert (info["weights_step"], info["stopped"]) == (2, "it went wrong again after 3 rollbacks")
+    assert sorted(path.name for path in (run / "samples").iterdir()) == ["final.txt", "step-00000002.txt"]
+
+
+def test_a_loss_that_is_not_finite_is_gone_back_from_too(tmp_path: Path) -> None:
+    """At the start a run has its untrained weights to go back to."""
+    run = tmp_path / "run"
+    settings = {"generator_optimizer": "sgd", "generator_optimizer_options": {"lr": 1e30}}
+    witness = watched(run, on_collapse="rollback", evaluate_every=100, **settings)
+    (first, *_) = [line for line in witness.said if line.startswith("warning: ")]
+    assert first.startswith("warning: step 2: the loss of phase mle is nan and its gradient's norm nan; lower the ")
+    assert RunFolder(run).info()["weights_step"] == 0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"log_every": 3}, {"evaluate_every": 3}, {"checkpoint_every": 3}, {"algorithm_options": WARM}],
+    ids=["logs", "evaluates", "saves", "evaluates before it goes adversarial"],
+)
+def test_whoever_looks_late_logs_and_saves_nothing_after_a_bad_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    """The second step is bad. Where values are not looked at as they come, the first who would use one finds it."""
+    monkeypatch.setattr(loop, "asynchronous", lambda device: True)
+    run, rare = tmp_path / "run", {"log_every": 100, "evaluate_every": 100, "checkpoint_every": 100}
+    bad = {"generator_optimizer": "sgd", "generator_optimizer_options": {"lr": 1e30}, "algorithm_options": {}}
+    with pytest.raises(NonFinite) as caught:
+        execute(config(**rare | bad | settings), out=run)
+    assert str(caught.value).startswith("step 2: the loss of phase mle is nan and its gradient's norm nan; lower the ")
+    assert str(caught.value).endswith(f"; the checkpoint of step 0 is kept in {run}")
+    assert checkpoint.latest(run / "checkpoints").step == 0
+    assert RunFolder(run).read_metrics() == [] and not RunFolder(run).before.exists()
+
+
+def test_a_real_collapse_is_seen_and_survived(ganlm: Ganlm) -> None:
+    """A learning rate of 300 makes a generator of one word after the other; an eighth of it does not at once."""
+    arguments = ["run", "--gen.hidden-size", 8, "--gen.embedding-size", 8, "--disc", "mlp", "--corpus.size", 300,
+                 "--steps", 30, "--batch-size", 8, "--noise-size", 4, "--evaluate-every", 5, "--evaluation-samples", 20,
+                 "--gen-optimizer", "sgd", "--gen-optimizer.lr", 300, "--clip", 0, "--out", "run"]  # fmt: skip
+    code, _, err = ganlm(*arguments, "--on-collapse", "rollback", "--keep", "best")
+    assert code == 0
+    assert "warning: the generator collapsed after step 5: samples repeat: " in err
+    assert "back at step 0; going on with 0.5 of the learning rates" in err
+    best = json.loads(Path("run/bundle/evaluation.json").read_text())["after"]
+    assert best["distinct"] > 0.9
+    page = Path("run/report.html").read_text()
+    assert "What went wrong" in page
+    assert "<li>Back to step 0: the generator collapsed after step 5: samples repeat: " in page
+
+
+SETTINGS = {"on_collapse": "rollback", "keep": "best", "patience": 1, "evaluate_every": 2, "checkpoint_every": 1}
+"""A run of everything: a collapse at 4, from 2 again, no better at 4, the end."""
+
+
+def everything(step: int, values: Values) -> Values:
+    return {"validation_nll": {2: 1.0}.get(step, 2.0)}
+
+
+class Killed(BaseException):
+    """Ends a run as a signal would that cannot be caught."""
+
+
+def killing(function: Callable[..., Any], when: Callable[..., bool]) -> Callable[..., Any]:
+    """``function``, but after the first call of which ``when`` is true everything ends."""
+    dead: list[bool] = []
+
+    def call(*arguments: Any, **more: Any) -> Any:
+        result = function(*arguments, **more)
+        if not dead and when(*arguments, **more):
+            dead.append(True)
+            raise Killed
+        return result
+
+    return call
+
+
+MOMENTS: dict[str, tuple[Any, str, Callable[..., bool]]] = {
+    "the step after the best": (checkpoint, "save", lambda folder, step, **_: step == 3),
+    "the collapse": (RunFolder, "append_metrics", lambda self, record: "collapse" in record),
+    "the good checkpoint was read": (checkpoint, "load", lambda *_, step=None, **__: step is not None),
+    "the later checkpoints were removed": (checkpoint, "remove_after", lambda *_: True),
+    "the record of the rollback": (RunFolder, "append_metrics", lambda self, record: "rollback" in record),
+    "the checkpoint of the rollback": (
+        checkpoint,
+        "save",
+        lambda folder, step, extra, **_: step == 2 and extra["progress"]["rollbacks"] == 1,
+    ),
+    "a step after the rollback": (
+        checkpoint,
+        "save",
+        lambda folder, step, extra, **_: step == 3 and extra["progress"]["rollbacks"] == 1,
+    ),
+    "the last checkpoint": (checkpoint, "save", lambda folder, step, extra, **_: bool(extra["progress"]["stopped"])),
+    "the final evaluation": (RunFolder, "append_metrics", lambda self, record: "weights_step" in record),
+}
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("unbroken") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        _script_everything(patch)
+        execute(config(**SETTINGS), out=run)
+    info = RunFolder(run).info()
+    assert (info["weights_step"], info["stopped"]) == (2, "no evaluation was better than that of step 2")
+    assert [record["step"] for record in RunFolder(run).step_records()] == [1, 2, 3, 4]
+    return run
+
+
+def _script_everything(patch: pytest.MonkeyPatch) -> None:
+    true, once = monitor.glance, collapsed_once(4)
+
+    def glance(experiment: Setup, step: int) -> tuple[Values, list[str]]:
+        values, samples = true(experiment, step)
+        return values | everything(step, values) | once(step, values), samples
+
+    patch.setattr(monitor, "glance", glance)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_after_anything_it_resumes_to_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unbroken: Path, moment: str
+) -> None:
+    _script_everything(monkeypatch)
+    owner, name, when = MOMENTS[moment]
+    monkeypatch.setattr(owner, name, killing(getattr(owner, name), when))
+    run = tmp_path / "run"
+    with pytest.raises(Killed):
+        execute(config(**SETTINGS), out=run)
+    assert not (run / "bundle").exists()
+    execute(RunFolder(run).load_config(default_host()), resume=run)
+    found, wanted = files_of(run), files_of(unbroken)
+    assert found.keys() == wanted.keys()
+    assert [name for name in wanted if found[name] != wanted[name]] == []
+
+
+def test_an_ordinary_run_has_no_collapse(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert [line for line in watched(run).said if "collapsed" in line] == []
+    assert collapses(run) == {}

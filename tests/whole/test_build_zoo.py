@@ -1,0 +1,64 @@
+"""The script that trains the zoo and installs it."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from click.testing import CliRunner
+
+import ganlm_core
+from ganlm_core.bundle import zoo
+from ganlm_core.cli import main
+from ganlm_core.plugins.host import default_host
+from tests.scripts import benchmark
+
+TINY = "--steps 2 --batch-size 8 --corpus.size 300 --evaluation-samples 20 --gen.hidden-size 8 --device cpu"
+
+
+@pytest.fixture(scope="module")
+def build_zoo() -> ModuleType:
+    return benchmark("build_zoo")
+
+
+def test_the_recipe_of_each_pair_is_what_would_be_trained_now(
+    build_zoo: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, arguments in build_zoo.PAIRS.items():
+        assert main(["run", *arguments.split(), "--print-config"]) == 0, f"{name}: {capsys.readouterr().err}"
+        assert capsys.readouterr().out == (zoo.FOLDER / name / "recipe.toml").read_text(encoding="utf-8"), name
+
+
+def test_every_run_has_one_thread(build_zoo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def run(words: list[str], env: dict[str, str], **_: object) -> subprocess.CompletedProcess[str]:
+        seen.append((env["OMP_NUM_THREADS"], env["MKL_NUM_THREADS"]))
+        return subprocess.CompletedProcess(words, 1, "", "ganlm: error: not today\n")
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setattr("ganlm_core.cli.sweep.subprocess.run", run)
+    done = CliRunner().invoke(build_zoo.main, ["--out", str(tmp_path / "runs"), "--jobs", "2"])
+    assert seen == [("1", "1")] * len(build_zoo.PAIRS)
+    assert done.exit_code == 1 and done.output.endswith(f"{next(iter(build_zoo.PAIRS))} failed: not today\n")
+
+
+def test_building_the_zoo_trains_and_installs(
+    build_zoo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    default_host.cache_clear()
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path / "zoo")
+    (tmp_path / "zoo").mkdir()
+    monkeypatch.setattr(build_zoo, "PAIRS", {"lstm.tiny-grammar": f"--gen lstm --recipe mle {TINY}"})
+    done = CliRunner().invoke(build_zoo.main, ["--out", str(tmp_path / "runs")])
+    assert done.exit_code == 0, done.output
+    (entry,) = zoo.entries()
+    assert entry.name == "lstm.tiny-grammar" and f"{entry.size:,} bytes; {entry.sample}\n" in done.output
+    assert ganlm_core.load("zoo:lstm.tiny-grammar").sample(2)
+
+    shutil.copytree(tmp_path / "zoo" / entry.name, tmp_path / "zoo" / "lstm.no-longer-listed")
+    monkeypatch.setattr(build_zoo, "LARGEST", 1000)
+    done = CliRunner().invoke(build_zoo.main, ["--out", str(tmp_path / "runs")])
+    assert done.exit_code == 1 and done.output.endswith("bytes; wanted 1,000 at most\n")
+    assert [path.name for path in (tmp_path / "zoo").iterdir()] == ["lstm.tiny-grammar"]

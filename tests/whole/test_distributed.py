@@ -1,0 +1,241 @@
+"""Several processes: the losses and the sentences of one, one writer, what a loss leaves and how it is made good."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from ganlm_core.bundle import load
+from ganlm_core.cli import main
+from ganlm_core.data.batches import Batches
+from ganlm_core.errors import ProcessLost
+from ganlm_core.plugins.host import default_host
+from ganlm_core.system import processes
+from ganlm_core.training import checkpoint, parallel
+from ganlm_core.training.run_folder import RunFolder
+from ganlm_core.training.setup import prepare
+from tests.conftest import files_of
+
+RUN = ["run", "--recipe", "mle", "--gen", "lstm", "--gen.hidden-size", "8", "--gen.embedding-size", "8",
+       "--gen.dropout", "0", "--noise-size", "0", "--data", "oracle", "--corpus.vocabulary", "50",
+       "--corpus.length", "6", "--corpus.size", "400", "--steps", "6", "--log-every", "1",
+       "--checkpoint-every", "3", "--device", "cpu", "--evaluation-samples", "300", "--json"]  # fmt: skip
+"""Nothing here is drawn in training, and sentences have one length, so that the mean over the batches of two processes
+is that over a batch of both."""
+
+AGAINST = ["run", "--recipe", "autoregressive", "--disc", "conv", "--disc.filters", "4", *RUN[3:],
+           "--gen.dropout", "0.1", "--noise-size", "4", "--algorithm.warmup", "0.34",
+           "--algorithm.discriminator-warmup", "0.17", "--batch-size", "8"]  # fmt: skip
+"""Two steps of maximum likelihood, one of the discriminator, and three of two phases; all of them draw."""
+
+GANLM = [sys.executable, "-m", "ganlm_core"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+VICTIM = """
+import os, signal, sys
+from ganlm_core.system import processes
+from ganlm_core.cli import main
+
+average, phases = processes.average, []
+
+def last_words(*arguments):
+    phases.append(arguments)
+    if len(phases) == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return average(*arguments)
+
+if (os.environ["RANK"], os.environ["TORCHELASTIC_RESTART_COUNT"]) == ("1", "0"):
+    processes.average = last_words
+sys.exit(main())
+"""
+"""ganlm, but the second process is killed in the first phase of step 5, the first time that it comes there."""
+
+EACH = """
+import json, os, sys
+from ganlm_core.cli import main
+
+for os.environ["MASTER_PORT"], line in json.loads(sys.argv[1]):
+    main(line)
+"""
+"""Several commands in one process, each with the others at a port of its own."""
+
+
+def start(commands: Sequence[Sequence[str]]) -> list[subprocess.Popen[str]]:
+    """These commands as the processes of one run, with what torchrun tells them."""
+    shared = {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": str(len(commands)), "MASTER_ADDR": "127.0.0.1",
+              "MASTER_PORT": free_port(), "OMP_NUM_THREADS": "1"}  # fmt: skip
+    return [
+        subprocess.Popen(
+            command,
+            env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank, command in enumerate(commands)
+    ]
+
+
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return str(server.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of two processes, each with batches of eight."""
+    folder = tmp_path_factory.mktemp("two")
+    command = [*GANLM, *RUN, "--batch-size", "8", "--out", str(folder / "run")]
+    first, second = start([command, command])
+    (told, _), (silence, _) = first.communicate(), second.communicate()
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert json.loads(told)["bundle"] == str(folder / "run" / "bundle") and silence == ""
+    assert [path.name for path in folder.iterdir()] == ["run"]
+    return folder / "run"
+
+
+def column(folder: Path, name: str) -> torch.Tensor:
+    return torch.tensor([record[name] for record in RunFolder(folder).step_records()])
+
+
+def test_two_processes_learn_as_one_with_batches_twice_as_large(two: Path, tmp_path: Path) -> None:
+    assert main([*RUN, "--batch-size", "16", "--out", str(tmp_path / "run")]) == 0
+    for name in ("mle_loss", "mle_gradient_norm"):
+        torch.testing.assert_close(column(two, name), column(tmp_path / "run", name), rtol=1e-5, atol=1e-5)
+    assert column(two, "tokens").equal(column(tmp_path / "run", "tokens"))
+
+
+def test_what_two_processes_began_goes_on_in_one(two: Path, tmp_path: Path) -> None:
+    """From where the data were left: a step of one process counts half as many tokens."""
+    folder = shutil.copytree(two, tmp_path / "run")
+    shutil.rmtree(folder / "bundle")
+    shutil.rmtree(folder / "checkpoints" / "step-00000006")
+    assert main(["run", "--resume", str(folder), "--json"]) == 0
+    tokens = column(folder, "tokens")
+    assert tokens[:3].equal(column(two, "tokens")[:3])
+    assert tokens[3:].diff(prepend=tokens[2:3]).tolist() == [56, 56, 56]
+
+
+def test_all_draw_and_score_for_the_final_evaluation(two: Path) -> None:
+    """Batch by batch, each with a seed of its own: what one process finds that does the same alone."""
+    experiment, model = prepare(RunFolder(two).load_config(default_host())), load.load(two)
+    assert RunFolder(two).last_samples() == parallel._draw(experiment.judge, model.generator, 300)
+    likelihood = parallel._score(experiment.judge, model.generator, tuple(experiment.corpus.test))
+    assert model.evaluation["after"]["test_nll"] == pytest.approx(likelihood.nll_per_token, rel=1e-5)
+
+
+def test_two_processes_sample_and_evaluate_as_one(two: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """To the last byte: the batches and the rows, of which each process takes some, do not depend on each other."""
+
+    def lines(name: str) -> list[list[str]]:
+        sample = ["-n", "900", "--seed", "3", "--offset", "20", "--unique", "--json", "--out", f"{tmp_path}/{name}.txt"]
+        evaluate = ["--temperatures", "0.5,1,2", "--metrics", "validity,bleu", "--json"]
+        return [["sample", str(two), *sample], ["eval", str(two), *evaluate, "--out", f"{tmp_path}/{name}.json"]]
+
+    command = [sys.executable, "-c", EACH, json.dumps([(free_port(), line) for line in lines("two")])]
+    first, second = start([command, command])
+    (told, notes), (silence, more) = first.communicate(), second.communicate()
+    assert [main(line) for line in lines("one")] == [0, 0]
+    assert (told, silence) == (capfd.readouterr().out, "")
+    assert "measuring run at temperature 2\n" in more and "at temperature 2\n" not in notes
+    for kind in ("txt", "json"):
+        assert (tmp_path / f"two.{kind}").read_bytes() == (tmp_path / f"one.{kind}").read_bytes()
+
+
+def test_a_process_that_is_lost_costs_an_unfinished_step(tmp_path: Path) -> None:
+    """The first one keeps the step that all had made, and together they go on as if nothing had been."""
+    victim, lost, whole = tmp_path / "victim.py", tmp_path / "lost", tmp_path / "whole"
+    victim.write_text(VICTIM)
+    command = [*TORCHRUN, "--max-restarts", "1", str(victim), *AGAINST, "--out", str(lost)]
+    run = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    first, second = start([[*GANLM, *AGAINST, "--out", str(whole)]] * 2)
+    assert (run.returncode, first.wait(), second.wait()) == (0, 0, 0)
+    assert (
+        "ganlm: error: process 0 of 2 waits for another one, which has ended; the checkpoint of step 4 is kept, "
+        f"go on with: ganlm run --resume {lost}\n"
+    ) in run.stderr
+    assert f"run folder {lost}, from step 4\n" in run.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lost", "victim.py", "whole"]
+    for folder in ("bundle", "before", "samples"):
+        assert files_of(lost / folder) == files_of(whole / folder)
+    assert (lost / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+
+
+def test_only_what_these_processes_began_is_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Killed before its first checkpoint, a run is of no use; what somebody else has there is not touched."""
+    rest = RunFolder.create(tmp_path / "run", "", "").path / "rest"
+    rest.write_text("of a run that was killed")
+    command = [*RUN, "--batch-size", "8", "--out", str(rest.parent)]
+    assert main(command) == 2 and rest.exists()
+    assert "run already exists; choose another --out" in capsys.readouterr().err
+    remembered = []
+    monkeypatch.setattr(processes, "begun", lambda: str(rest.parent))
+    monkeypatch.setattr(processes, "remember", remembered.append)
+    assert main(command) == 0 and not rest.exists()
+    assert remembered == [str(rest.parent)]
+    assert main(command) == 0, "which finds it finished"
+    assert f"{rest.parent} is finished" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("phase", "step"), [(6, 4), (7, 3)])
+def test_only_a_step_that_all_have_made_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], phase: int, step: int
+) -> None:
+    """Phase 6 is the first of step 5 and changes nothing when it fails; phase 7 is the second. Every third is saved."""
+    phases = []
+
+    def average(loss: torch.Tensor, parameters: Sequence[torch.nn.Parameter]) -> torch.Tensor:
+        phases.append(loss)
+        if len(phases) == phase:
+            raise ProcessLost("the other one has gone")
+        return loss
+
+    monkeypatch.setattr(processes, "size", lambda: 2)
+    monkeypatch.setattr(processes, "share", lambda state: state)
+    monkeypatch.setattr(processes, "gather", lambda value: [value, value])
+    monkeypatch.setattr(processes, "average", average)
+    assert main([*AGAINST, "--out", str(tmp_path / "run")]) == 1
+    assert f"the other one has gone; the checkpoint of step {step} is kept, " in capsys.readouterr().err
+    assert checkpoint.latest(tmp_path / "run" / "checkpoints").extra["batches"][0] == {3: 6, 4: 10}[step]
+
+
+def test_each_process_works_on_its_own_parts_and_all_get_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    worked: dict[int, list[int]] = {0: [], 1: []}
+
+    def part(process: int) -> Iterator[int | None]:
+        """What a process comes to in its rounds."""
+        monkeypatch.setattr(processes, "rank", lambda: process)
+        monkeypatch.setattr(processes, "gather", lambda value: [value, value])
+        yield from processes.divided(lambda number: worked[process].append(number) or number, range(5))
+
+    monkeypatch.setattr(processes, "size", lambda: 2)
+    assert list(part(0)) == [0, 0, 2, 2, 4]
+    assert list(part(1)) == [1, 1, 3, 3, None]
+    assert worked == {0: [0, 2, 4], 1: [1, 3]}
+
+
+def test_processes_take_the_batches_of_one_in_turn() -> None:
+    tokens = torch.arange(20).unsqueeze(1)
+    one, *both = (
+        Batches(tokens, 3, 0, 0, torch.device("cpu"), rank, processes) for rank, processes in ((0, 1), (0, 2), (1, 2))
+    )
+    for _ in range(5):  # into the second epoch, which begins amid a step
+        for each in both:
+            assert each.next(0, 1).tokens.equal(one.next(0, 1).tokens)
+    assert {(each.drawn, each.tokens_drawn) for each in both} == {(one.drawn, one.tokens_drawn)}
+
+
+def test_one_process_is_alone_and_nothing_is_averaged() -> None:
+    parameter, loss = torch.nn.Parameter(torch.ones(2)), torch.tensor(3.0)
+    with processes.processes():
+        assert (processes.rank(), processes.size()) == (0, 1)
+        assert processes.average(loss, [parameter]) is loss
+        assert processes.share("state") == "state"

@@ -1,0 +1,163 @@
+"""Every pair and every part by name, through the same code: trained, saved, loaded, verified and resumed.
+
+The names come from the plugin host, so what a new plugin registers is tested without a line here.
+"""
+
+import itertools
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import ganlm_core
+from ganlm_core.bundle.verify import verify
+from ganlm_core.config.options import OPTIMIZERS
+from ganlm_core.data.options import TOKENIZERS
+from ganlm_core.plugins.host import default_host
+from ganlm_core.protocol import Shape
+from ganlm_core.training import checkpoint
+from ganlm_core.training.run_folder import RunFolder
+from ganlm_core.training.train import execute
+from tests.conftest import WARM, Ganlm, files_of, tiny_config
+
+HOST = default_host()
+PAIRS = list(itertools.product(HOST.specs("generator"), HOST.specs("discriminator")))
+KEPT, LAST = "step-00000004", "step-00000006"
+
+
+def warmup(generator: str) -> dict[str, float]:
+    """A warm-up by maximum likelihood where there is a likelihood; an adversarial round in any case."""
+    options = HOST.spec("generator", generator).options()
+    built = HOST.build("generator", generator, options, shape=Shape(vocabulary=8, length=4, noise=2))
+    return WARM if built.autoregressive else {"warmup": 0, "discriminator_warmup": 0}
+
+
+@pytest.mark.parametrize(("generator", "discriminator"), PAIRS)
+def test_a_pair_trains_saves_loads_and_resumes(generator: str, discriminator: str, tmp_path: Path) -> None:
+    config = tiny_config(generator, discriminator, algorithm_options=warmup(generator))
+    run = execute(config, out=tmp_path / "run")
+    saved = files_of(run.bundle)
+    last = run.step_records()[-1]
+    assert {"generator_loss", "discriminator_loss"} <= last.keys()
+    assert None not in last.values(), "a number that is not finite"
+
+    model = ganlm_core.load(run.path)
+    assert model.discriminator is not None
+    assert len(model.sample(5)) == 5
+    assert all(map(math.isfinite, model.score(["the dog sleeps .", "dog the the"])))
+    assert verify(run.bundle)[-1].detail == "identical"
+
+    shutil.rmtree(run.bundle)
+    shutil.rmtree(run.checkpoints / LAST)
+    middle = checkpoint.latest(run.checkpoints)
+    assert middle.path.name == KEPT
+    for name, network in (("generator", model.generator), ("discriminator", model.discriminator)):
+        old, new = middle.network(name), network.state_dict()
+        assert any(not torch.equal(old[key], new[key]) for key in new), f"the {name} has learned nothing"
+    execute(config, resume=run.path)
+    assert files_of(run.bundle) == saved
+
+
+def trained(folder: Path, **settings: Any) -> RunFolder:
+    """A run of an LSTM against a Conv1D, all of whose numbers are finite."""
+    run = execute(tiny_config("lstm", "conv", algorithm_options=WARM, **settings), out=folder)
+    assert all(None not in record.values() for record in run.step_records())
+    assert verify(run.bundle)[-1].detail == "identical"
+    return run
+
+
+@pytest.mark.parametrize("kind", ["loss", "penalty", "estimator"])
+def test_every_part_trains_in_a_way_of_its_own(kind: str, tmp_path: Path) -> None:
+    runs = {name: trained(tmp_path / name, **{kind: name}) for name in HOST.specs(kind)}
+    metrics = {name: run.metrics.read_text() for name, run in runs.items()}
+    assert len(set(metrics.values())) == len(metrics) > 1
+
+
+@pytest.mark.parametrize("discriminator", HOST.specs("discriminator"))
+def test_every_discriminator_takes_a_penalty_on_its_gradient(discriminator: str, tmp_path: Path) -> None:
+    """The first step of both runs is the same but for the penalty, which is positive."""
+    losses = []
+    for penalty, options in (("none", {}), ("r1", {"weight": 1000.0})):
+        config = tiny_config(
+            "mlp",
+            discriminator,
+            penalty=penalty,
+            penalty_options=options,
+            algorithm_options=warmup("mlp"),
+            steps=1,
+        )
+        losses.append(execute(config, out=tmp_path / penalty).step_records()[-1]["discriminator_loss"])
+    assert losses[1] > losses[0]
+
+
+def test_every_optimiser_trains_both_networks_in_a_way_of_its_own(tmp_path: Path) -> None:
+    weights = {}
+    for name in OPTIMIZERS:
+        options = {"weight_decay": 0.1} if name != "lbfgs" else {}  # without it, adamw would be adam
+        run = trained(
+            tmp_path / name,
+            generator_optimizer=name,
+            generator_optimizer_options=options,
+            discriminator_optimizer=name,
+            discriminator_optimizer_options=options,
+        )
+        files = files_of(run.bundle)
+        weights[name] = files["generator.safetensors"], files["discriminator.safetensors"]
+    for network in zip(*weights.values(), strict=True):
+        assert len(set(network)) == len(OPTIMIZERS)
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_every_tokenizer_gives_text_back(name: str, tmp_path: Path) -> None:
+    model = ganlm_core.load(trained(tmp_path / "run", tokenizer=name, tokenizer_options={"max_length": 16}).path)
+    tokens, _ = model.tokenizer.encode(["a dog ."], model.shape.length)
+    assert model.tokenizer.decode(tokens) == ["a dog ."]
+    assert model.shape.length == 16
+    assert any(model.sample(5))
+
+
+def test_a_discriminator_by_position_pays_by_position(tmp_path: Path) -> None:
+    runs = {}
+    for reward in ("position", "sequence"):
+        config = tiny_config(
+            "lstm",
+            "lstm",
+            algorithm_options=WARM,
+            discriminator_options={"per_position": True, "direction": "causal"},
+            estimator="reinforce",
+            estimator_options={"reward": reward},
+        )
+        runs[reward] = execute(config, out=tmp_path / reward)
+    model = ganlm_core.load(runs["position"].path)
+    assert model.discriminator is not None
+    assert model.discriminator.per_position
+    assert all(map(math.isfinite, model.score(["the dog sleeps ."])))
+    assert runs["position"].metrics.read_text() != runs["sequence"].metrics.read_text()
+
+
+@pytest.mark.slow
+def test_the_matrix_is_one_table_and_trains_no_pair_twice(ganlm: Ganlm, tmp_path: Path) -> None:
+    """One of the two pairs fails, which is said and costs the other nothing."""
+    sizes = ["--steps", 2, "--batch-size", 8, "--corpus.size", 300, "--evaluation-samples", 20, "--device", "cpu"]
+    pairs = ["--gens", "ngram-mlp,mlp", "--discs", "mlp"]
+    command = ["matrix", *pairs, "--out", "runs", "--page", "zoo.md", *sizes, "--estimator", "rollout"]
+    code, out, err = ganlm(*command)
+    assert code == 1
+    header, trained, failed, *others = out.splitlines()
+    assert header.split()[:3] == ["generator", "discriminator", "valid"]
+    assert trained.split()[:2] == ["ngram-mlp", "mlp"] and trained.split()[-1].isdecimal()
+    assert failed.split()[:2] == ["mlp", "mlp"] and failed.endswith("failed")
+    titles = [line.split("  ")[0] for line in others]
+    assert titles == ["real text", "perfect generator", "shuffled words", "unigram model"]
+    assert err.splitlines()[-1].startswith(
+        "ganlm: error: 1 of 2 pairs failed; the first, mlp against mlp: estimator 'rollout' needs an autoregressive"
+    )
+    page = (tmp_path / "zoo.md").read_text()
+    assert "Written by `ganlm matrix --gens ngram-mlp,mlp --discs mlp --steps 2 " in page
+    assert "| ngram-mlp | mlp | " in page and "mlp against mlp failed: estimator 'rollout' needs" in page
+    code, again, err = ganlm(*command[:2], "ngram-mlp", *command[3:])
+    assert (code, err) == (0, "")
+    assert again.splitlines()[:2] == [header, trained]

@@ -1,0 +1,156 @@
+"""Nobody waits for the device within a step. What CUDA would wait for is found by the meta device of torch, on the CPU.
+
+Tensors on it have shapes and no values, so whatever looks at a value fails where it looks.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import ganlm_leakgan.networks
+import ganlm_lstm.networks
+import pytest
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from ganlm_core.config.options import OPTIMIZERS
+from ganlm_core.config.run_config import RunConfig, resolve
+from ganlm_core.plugins.host import default_host
+from ganlm_core.training import setup
+from ganlm_core.training.setup import Setup, prepare
+from tests.conftest import tiny_config
+
+STEPS = 3
+ONE_EACH = {"warmup": 0.34, "discriminator_warmup": 0.34, "discriminator_steps": 1, "mediator_steps": 1}
+"""One step of maximum likelihood, one of the discriminator, one round of both, where a recipe has all of these."""
+
+SHORT = {"tokenizer_options": {"max_length": 5}, "steps": STEPS}
+"""Each position is the same again, and shapes alone take their time too."""
+
+Waits = Counter[str]
+
+
+class Crossings(TorchDispatchMode):
+    """Counts the operations between devices; ``sent`` are the copies that nobody waits for.
+
+    A scalar on the CPU is an argument that needs no copy.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent, self.waits = 0, Waits()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, Tensor)]
+        if len({tensor.device for tensor in tensors if tensor.dim() > 0 or tensor.device.type != "cpu"}) > 1:
+            if func is torch.ops.aten._to_copy.default and (kwargs or {}).get("non_blocking"):
+                self.sent += 1
+            else:
+                self.waits[str(func)] += 1
+        return result
+
+
+class Constants(TorchFunctionMode):
+    """Counts the tensors that are made from values of the program for another device, which are copied there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits = Waits()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func in (torch.tensor, torch.as_tensor, Tensor.new_tensor) and result.device.type != "cpu":
+            self.waits[func.__name__] += 1
+        return result
+
+
+def waits_of(work: Callable[[], object]) -> tuple[Waits, int]:
+    """What a device would be waited for, and the number of copies to it that go on meanwhile."""
+    with Constants() as constants, Crossings() as crossings:
+        work()
+    return constants.waits + crossings.waits, crossings.sent
+
+
+def test_what_waits_is_found() -> None:
+    """Each way of waiting, so that the steps below are not found free of them by an instrument that sees nothing."""
+    here, there = torch.ones(3), torch.ones(3, device="meta")
+    for look in (Tensor.item, bool, Tensor.tolist, Tensor.nonzero, Tensor.unique, Tensor.cpu):
+        with pytest.raises((RuntimeError, NotImplementedError)):
+            look(there.sum() if look in (Tensor.item, bool) else there)
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        there[there > 0]
+    assert waits_of(lambda: here.to("meta")) == ({"aten._to_copy.default": 1}, 0)
+    assert waits_of(lambda: here.to("meta", non_blocking=True)) == ({}, 1)
+    assert waits_of(lambda: torch.tensor([1.0], device="meta")) == ({"tensor": 1}, 0)
+    assert waits_of(lambda: there[torch.tensor([0, 2])]) == ({"aten.index.Tensor": 1}, 0)
+    assert waits_of(lambda: (there + 1) * torch.tensor(2.0)) == ({}, 0)
+
+
+@pytest.fixture
+def meta(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs on the meta device: the LSTM goes the way of cuDNN there, since there is no autocast to leave."""
+    monkeypatch.setattr(setup, "pick_device", torch.device)
+    run = ganlm_lstm.networks._run
+    for networks in (ganlm_lstm.networks, ganlm_leakgan.networks):
+        monkeypatch.setattr(networks, "recur", lambda lstm, states, start, twice=False: run(lstm, states, start))
+
+
+def settings(recipe: str, device: str, **more: Any) -> RunConfig:
+    """A tiny run of a recipe, its warm-ups as in STEPS."""
+    found = resolve(default_host(), [{"recipe": recipe}])
+    once = {key: ONE_EACH[key] for key, value in found.algorithm.options.as_dict().items() if key in ONE_EACH and value}
+    names = found.generator.name, found.discriminator.name
+    return tiny_config(*names, recipe=recipe, device=device, **SHORT | {"algorithm_options": once} | more)
+
+
+def steps_of(built: Setup) -> tuple[Callable[[], None], int]:
+    """All steps of a run, in the loop, and how many phases there are in them."""
+    phases = sum(len(built.trainer.algorithm.phases(step)) for step in range(STEPS))
+    return lambda: built.trainer.train(0, lambda step, metrics: None), phases
+
+
+@pytest.mark.usefixtures("meta")
+@pytest.mark.parametrize("recipe", default_host().recipes())
+def test_no_recipe_waits_within_a_step(recipe: str) -> None:
+    """Every phase sends its batch, tokens and mask, and nothing else goes between program and device."""
+    work, phases = steps_of(prepare(settings(recipe, "meta")))
+    assert waits_of(work) == ({}, 2 * phases)
+
+
+@pytest.mark.usefixtures("meta")
+@pytest.mark.parametrize(
+    ("recipe", "more"),
+    [
+        ("mle", {"ema": 0.9}),
+        ("seqgan", {"corpus": "oracle", "corpus_options": {"vocabulary": 1500, "length": 4, "size": 400}}),
+    ],
+    ids=["a moving average", "a large vocabulary"],
+)
+def test_nor_does_what_no_recipe_has(recipe: str, more: dict[str, Any]) -> None:
+    work, phases = steps_of(prepare(settings(recipe, "meta", **more)))
+    assert waits_of(work) == ({}, 2 * phases)
+
+
+@pytest.mark.usefixtures("meta")
+@pytest.mark.parametrize("optimizer", [name for name in OPTIMIZERS if name != "lbfgs"])
+def test_no_optimizer_but_lbfgs_waits(optimizer: str) -> None:
+    work, phases = steps_of(prepare(settings("mle", "meta", generator_optimizer=optimizer)))
+    assert waits_of(work) == ({}, 2 * phases)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here: whether CUDA waits is not seen")
+@pytest.mark.parametrize("recipe", default_host().recipes())
+def test_cuda_itself_waits_nowhere_within_a_step(recipe: str) -> None:
+    built = prepare(settings(recipe, "cuda"))
+    work, _ = steps_of(built)
+    work()  # what is done once, such as choosing kernels, may wait
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        work()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    built.trainer.losses.look()
