@@ -25,17 +25,22 @@ from ganlm_core.config.run_config import (
     DEFAULTS,
     KIND_SECTIONS,
     Layer,
+    RunConfig,
+    name_in,
     options_of,
     read_recipe,
     resolve,
     sections,
     settings_of,
 )
-from ganlm_core.errors import OptionError, UnknownName
-from ganlm_core.plugins.host import Host
+from ganlm_core.errors import OptionError, UnknownName, UsageError
+from ganlm_core.plugins.host import Host, default_host
 
 MEASURED = "measured.json"
 """The file beside a recipe that holds the results of some or all recipes of its folder."""
+
+METHOD = ("algorithm", "loss", "penalty", "estimator")
+"""The sections that make up a training method."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,32 @@ def parts_of(host: Host, recipe: str) -> dict[str, str]:
     config = resolve(host, [{"recipe": recipe}])
     chosen = {section for section, _ in sections(read_recipe(host, recipe))}
     return {section: choice.name for section, choice in config.choices().items() if section in chosen}
+
+
+def method_of(config: RunConfig | Layer, host: Host | None = None) -> str:
+    """Return the name of the training method: its recipe, and what differs from it, such as
+    ``autoregressive with algorithm two, loss focal``.
+
+    ``config`` is resolved: a RunConfig, or what its TOML form holds. Where ``host`` (by default the installed plugins)
+    lacks the recipe, all sections of METHOD are named.
+    """
+    config = config.to_dict() if isinstance(config, RunConfig) else config
+    recipe, chosen = config["recipe"], _method(config)
+    by_recipe = _method_of_recipe(host or default_host(), recipe)
+    changed = [f"{section} {name}" for section, name in chosen.items() if name != by_recipe.get(section)]
+    return f"{recipe} with {', '.join(changed)}" if changed else str(recipe)
+
+
+def _method_of_recipe(host: Host, recipe: str) -> dict[str, str]:
+    try:
+        return _method(read_recipe(host, recipe))
+    except UsageError:
+        return {}
+
+
+def _method(layer: Layer) -> dict[str, str]:
+    """Return the choice of each section of METHOD by a layer over the defaults."""
+    return {section: name_in(section, layer.get(section, {})) or DEFAULTS[section] for section in METHOD}
 
 
 def beside_paper(host: Host, recipe: str) -> list[Setting]:

@@ -283,7 +283,7 @@ def _build(host: Host, layers: Sequence[Layer]) -> RunConfig:
         training |= _table("training", layer.get("training", {}))
         for section, table in sections(layer):
             old, options = chosen.get(section, ("adam", {}))
-            new = _name_in(section, table) or old
+            new = name_in(section, table) or old
             kept = options if new == old else {}
             chosen[section] = new, {**kept, **table.get(new, {}), **table.get(CHOSEN, {})}
     choices = {section: _choice(host, section, *pair) for section, pair in chosen.items()}
@@ -302,13 +302,13 @@ def _recipe_of(host: Host, layers: Sequence[Layer]) -> str:
     if named:
         return str(named[-1])
     generators = [
-        _name_in(section, table) for layer in layers for section, table in sections(layer) if section == "generator"
+        name_in(section, table) for layer in layers for section, table in sections(layer) if section == "generator"
     ]
     name = next((name for name in reversed(generators) if name), DEFAULTS["generator"])
     return host.spec("generator", name).recipe or DEFAULT_RECIPE
 
 
-def _name_in(section: str, table: Mapping[str, Any]) -> str | None:
+def name_in(section: str, table: Mapping[str, Any]) -> str | None:
     """The name that a table chooses, if any."""
     names = [name for name in table if name != CHOSEN]
     if len(names) > 1:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ganlm_core.config.recipes import About, Setting, beside_paper, check_about, measured, parts_of
-from ganlm_core.config.run_config import parse_toml
+from ganlm_core.config.recipes import About, Setting, beside_paper, check_about, measured, method_of, parts_of
+from ganlm_core.config.run_config import make_config, parse_toml
 from ganlm_core.errors import OptionError, UnknownName
 from ganlm_core.plugins.host import Host, default_host
 from tests.conftest import Ganlm
@@ -94,6 +94,32 @@ def test_settings_of_the_recipe_stand_beside_the_papers_in_the_order_of_a_config
         Setting("discriminator", "conv", "a CNN with highway layers"),
         Setting("optimizer.generator.sgd.lr", None, "0.01"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "method"),
+    [
+        ({}, "rolling"),
+        ({"generator": "mlp", "loss": "non-saturating", "estimator": "rollout", "steps": 7}, "rolling"),
+        ({"loss": "hinge"}, "rolling with loss hinge"),
+        ({"estimator": "gumbel", "penalty": "r1"}, "rolling with penalty r1, estimator gumbel"),
+        ({"algorithm": "mle", "loss": "hinge"}, "rolling with algorithm mle, loss hinge"),
+    ],
+)
+def test_a_method_is_named_by_its_recipe_and_what_differs_from_it(
+    host: Host, settings: dict[str, Any], method: str
+) -> None:
+    config = make_config(recipe="rolling", host=host, **settings)
+    assert method_of(config, host) == method
+    assert method_of(config.to_dict(), host) == method
+
+
+def test_a_method_whose_recipe_is_missing_or_broken_names_all_of_its_choices(host: Host, plugin: Path) -> None:
+    config = make_config(recipe="rolling", host=host)
+    method = "rolling with algorithm adversarial, loss non-saturating, penalty none, estimator rollout"
+    assert method_of(config) == method
+    plugin.with_suffix(".toml").write_text("[")
+    assert method_of(config, host) == method
 
 
 def about(toml: str) -> dict[str, Any]:
