@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ganlm_core import __version__
 from ganlm_core.bundle import zoo
 from tests.environments import BUILDS, ROOT, build, call, new_environment
 
@@ -62,11 +63,15 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     assert "ganlm_core/py.typed" in found
 
 
+def test_the_wheel_has_the_version_that_the_package_says(wheel: Path) -> None:
+    assert f"ganlm-{__version__}.dist-info/METADATA" in contents(wheel)
+
+
 def test_the_sdist_builds_the_same_wheel_and_holds_what_the_checkout_is_tested_with(
     wheel: Path, sdist: Path, tmp_path: Path
 ) -> None:
     assert contents(build("wheel", sdist, tmp_path)) == contents(wheel)
-    for name in ("README.md", "LICENSE", "Makefile", "constraints.txt", "tests/test_wheel.py", "docs/bundle.md"):
+    for name in ("README.md", "LICENSE", "Makefile", "constraints.txt", "tests/rules/test_wheel.py", "docs/bundle.md"):
         assert (sdist / name).read_bytes() == (ROOT / name).read_bytes()
     for plugin in ROOT.glob("plugins/*"):
         assert (sdist / plugin.relative_to(ROOT) / "pyproject.toml").is_file()
