@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlm_core.protocol import LARGE, UNK, AutoregressiveGenerator, State, shift
+from ganlm_core.protocol import UNK, AutoregressiveGenerator, State, shift
 
 
 class TokenEmbedding(nn.Embedding):
@@ -51,14 +51,14 @@ class NoiseLinear(nn.Linear):
 class OutputLayer(nn.Linear):
     """States (..., H) to logits (..., V), to which it adds the generator's prior, (V,) or (T, V), if it is given one.
 
-    Over a large vocabulary each sum is a pass over memory that costs a tenth of the product, so the prior is added to
-    the bias, or both in place. That rounds otherwise, and small vocabularies keep what is on record of them.
+    Each sum over all logits is a pass over memory that costs a tenth of the product over 5,000 words, so the prior is
+    added to the bias, or both are added in place.
     """
 
     def forward(self, states: Tensor, prior: Tensor | None = None) -> Tensor:
         if prior is None:
             return super().forward(states)
-        if self.out_features < LARGE or torch.is_autocast_enabled(states.device.type):
+        if torch.is_autocast_enabled(states.device.type):  # in float32, not in the precision of the product
             return super().forward(states) + prior
         if prior.dim() == 1:
             return F.linear(states, self.weight, self.bias + prior)

@@ -28,10 +28,6 @@ from ganlm_core.system.devices import cuda_graph
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")
 
-LARGE = 1024
-"""Words from which on a vocabulary is large: faster ways are taken that round otherwise. Below, what a seed draws is on
-record to the last bit, and a draw costs little."""
-
 State = Any
 """What an autoregressive generator carries: a tensor, batch first, a number that holds for the whole batch, or a tuple,
 list or dict of states."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganlm_core.protocol import BOS, LARGE
+from ganlm_core.protocol import BOS
 from ganlm_core.system.devices import asynchronous
 
 
@@ -26,6 +26,11 @@ PLAIN = Policy()
 
 BLOCK = 128
 """Words in a block: about the square root of ten thousand words, so that blocks and words in them are equally few."""
+
+MANY_WORDS = 2048
+"""From this vocabulary size on, a search in blocks of words is faster than one over all words. For 64 rows on one
+thread: 0.20 ms against 0.06 ms at 200 words, 0.26 against 0.19 at 1,500, 0.49 against 0.52 at 5,000, 0.55 against 0.97
+at 10,000."""
 
 LOG2_E = math.log2(math.e)
 
@@ -81,16 +86,10 @@ def draw(
     By inverse-CDF search with one uniform number for each id.
     """
     uniform = torch.rand((samples, *logits.shape[:-1]), generator=rng, device=logits.device).movedim(0, -1)
-    if logits.shape[-1] < LARGE:
-        distribution = log_probabilities(logits, policy)
-        cumulative = distribution.exp().cumsum(dim=-1)
-        ids = _search(cumulative, uniform * cumulative[..., -1:])
-        log_probs = distribution.gather(-1, ids)
-    else:
-        rows = rows_at_once(logits.shape[-1], logits.device)
-        parts = zip(*(each.reshape(-1, each.shape[-1]).split(rows) for each in (logits, uniform)), strict=True)
-        found = [_search_blocks(policy, *part) for part in parts]
-        ids, log_probs = (torch.cat(each).view(uniform.shape) for each in zip(*found, strict=True))
+    rows = rows_at_once(logits.shape[-1], logits.device)
+    parts = zip(*(each.reshape(-1, each.shape[-1]).split(rows) for each in (logits, uniform)), strict=True)
+    found = [_draw_rows(policy, *part) for part in parts]
+    ids, log_probs = (torch.cat(each).view(uniform.shape) for each in zip(*found, strict=True))
     return ids.movedim(-1, 0), log_probs.movedim(-1, 0)
 
 
@@ -104,31 +103,44 @@ def _search(cumulative: Tensor, weight: Tensor) -> Tensor:
 
 def rows_at_once(vocabulary: int, device: torch.device) -> int:
     """How many rows of logits (..., V) are best worked on at once."""
-    fits_cache = vocabulary >= LARGE and not asynchronous(device)
-    return max(1, (CACHED * torch.get_num_threads() if fits_cache else LOGITS) // vocabulary)
+    return max(1, (LOGITS if asynchronous(device) else CACHED * torch.get_num_threads()) // vocabulary)
 
 
-def _search_blocks(policy: Policy, logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
-    """The same search from logits (R, V): for the block of words by their sums, then in that block alone.
+def _draw_rows(policy: Policy, logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """Ids and log-probabilities (R, samples) from logits (R, V) and as many uniform numbers (R, samples).
 
-    Only maximum, exponential and sum see all words; exp2 takes half the time of exp. Without a policy the special words
-    are hidden here, which saves a pass. Gives ids and log-probabilities.
+    Only maximum, exponential and sum read all words; exp2 takes half the time of exp. Without a policy the special
+    words get no weight here, which saves a pass over the logits.
     """
     logits = logits.float() if policy == PLAIN else _under(policy, logits)
-    rows, words = logits.shape
-    count = -(-words // BLOCK)
+    words = logits.shape[-1]
     highest = logits[:, BOS + 1 :].amax(dim=-1, keepdim=True)
-    weights = logits.new_empty(rows, count * BLOCK)
+    padding = -words % BLOCK if words >= MANY_WORDS else 0
+    weights = logits.new_empty(len(logits), words + padding)
     exponents = torch.add(-LOG2_E * highest, logits, alpha=LOG2_E, out=weights[:, :words])
     torch.exp2(exponents, out=exponents)
     weights[:, : BOS + 1] = weights[:, words:] = 0
-    cumulative = logits.new_zeros(rows, 1 + count)  # what lies before each block, and the whole
+    ids, total = (_search_blocks if words >= MANY_WORDS else _search_words)(weights, uniform)
+    ids.clamp_(max=words - 1)
+    return ids, logits.gather(-1, ids) - highest - total.log()
+
+
+def _search_words(weights: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """The words (R, samples) at ``uniform`` shares of the weights (R, V), and the total of each row (R, 1)."""
+    cumulative = weights.cumsum(dim=-1)
+    total = cumulative[:, -1:]
+    return _search(cumulative, uniform * total), total
+
+
+def _search_blocks(weights: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """Like :func:`_search_words`: find the block of words by the sums of blocks, then the word in that block alone."""
+    rows, count = len(weights), weights.shape[-1] // BLOCK
+    cumulative = weights.new_zeros(rows, 1 + count)  # the weight before each block, and the total
     torch.cumsum(weights.view(rows, count, BLOCK).sum(dim=-1), dim=-1, out=cumulative[:, 1:])
     total = cumulative[:, -1:]
     weight = uniform * total
     block = _search(cumulative, weight).sub_(1)  # the first of them is zero
     weight = weight - cumulative.gather(-1, block)
-    first = torch.arange(0, rows * count, count, device=logits.device).unsqueeze(-1)
+    first = torch.arange(0, rows * count, count, device=weights.device).unsqueeze(-1)
     within = weights.view(-1, BLOCK).index_select(0, (first + block).flatten()).cumsum(dim=-1)
-    ids = _search(within, weight.reshape(-1, 1)).view(block.shape).add_(block, alpha=BLOCK).clamp_(max=words - 1)
-    return ids, logits.gather(-1, ids) - highest - total.log()
+    return _search(within, weight.reshape(-1, 1)).view(block.shape).add_(block, alpha=BLOCK), total

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganlm_core.protocol import BOS, LARGE, PAD, AutoregressiveGenerator, Generator, Sequences, mask_of
-from ganlm_core.sampling.drawing import BLOCK, without_specials
+from ganlm_core.protocol import BOS, PAD, AutoregressiveGenerator, Generator, Sequences, mask_of
+from ganlm_core.sampling.drawing import BLOCK, MANY_WORDS, without_specials
 
 
 def unroll(
@@ -70,7 +70,7 @@ def _likeliest(soft: Tensor) -> Tensor:
     place, which takes eight times as long.
     """
     words = soft.shape[-1]
-    if words < LARGE:
+    if words < MANY_WORDS:
         return soft.argmax(dim=-1)
     maxima = soft.unfold(-1, BLOCK, BLOCK).amax(dim=-1), soft[..., -BLOCK:].amax(dim=-1, keepdim=True)
     start = (torch.cat(maxima, dim=-1).argmax(dim=-1, keepdim=True) * BLOCK).clamp(max=words - BLOCK)

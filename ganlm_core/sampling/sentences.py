@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganlm_core.errors import UsageError
-from ganlm_core.protocol import BOS, EOS, LARGE, PAD, AutoregressiveGenerator, Generator, State, mask_of
+from ganlm_core.protocol import BOS, EOS, PAD, AutoregressiveGenerator, Generator, State, mask_of
 from ganlm_core.sampling.drawing import LOGITS, PLAIN, Policy, draw, rows_at_once
 from ganlm_core.system.devices import asynchronous
 
@@ -55,9 +55,7 @@ def _all_at_once(
     generator: Generator, noise: Tensor, policy: Policy, rng: torch.Generator | None, samples: int
 ) -> tuple[Tensor, Tensor]:
     """Tokens and the log-probability of each, (samples * B, T); part of the batch at a time for a large vocabulary."""
-    shape, rows = generator.shape, len(noise)
-    if shape.vocabulary >= LARGE:
-        rows = max(1, LOGITS // (shape.vocabulary * shape.length))
+    rows = max(1, LOGITS // (generator.shape.vocabulary * generator.shape.length))
     drawn = [draw(generator(part), policy, rng, samples) for part in noise.split(rows)]
     tokens, log_probs = (torch.cat(parts, dim=1).flatten(0, 1) for parts in zip(*drawn, strict=True))
     return tokens, log_probs

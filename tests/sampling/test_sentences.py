@@ -11,7 +11,6 @@ from ganlm_core.errors import UsageError
 from ganlm_core.protocol import (
     BOS,
     EOS,
-    LARGE,
     PAD,
     AutoregressiveGenerator,
     Generator,
@@ -21,6 +20,7 @@ from ganlm_core.protocol import (
     mask_of,
 )
 from ganlm_core.sampling import PLAIN, Policy, drawing, relaxation, sentences
+from ganlm_core.sampling.drawing import MANY_WORDS
 from tests.tiny import SHAPE, TinyGenerator, TinyOneShot, chi_square, count, every_sequence, likelihoods
 
 INFINITY = float("inf")
@@ -70,7 +70,7 @@ def spread(probabilities: list[float], words: int) -> Tensor:
     return logits
 
 
-@pytest.fixture(params=[6, 1024, 5000], ids=["plain search", "whole blocks", "part of a block"])
+@pytest.fixture(params=[6, MANY_WORDS, 5000], ids=["plain search", "whole blocks", "part of a block"])
 def words(request: pytest.FixtureRequest) -> int:
     """Sizes of vocabularies on both sides of the one from which on they are searched in blocks."""
     return int(request.param)
@@ -118,7 +118,7 @@ def test_the_search_in_blocks_draws_what_the_search_of_all_words_does(
     """From the same random numbers, but for words at whose edges the number falls, for sums are rounded otherwise."""
     logits = 3 * torch.randn(500, 3000, generator=torch.Generator().manual_seed(0))
     blocks, block_log_probs = sampling.draw(logits, policy, torch.Generator().manual_seed(1), samples=2)
-    monkeypatch.setattr(drawing, "LARGE", 10_000)
+    monkeypatch.setattr(drawing, "MANY_WORDS", 10_000)
     plain, log_probs = sampling.draw(logits, policy, torch.Generator().manual_seed(1), samples=2)
     assert (blocks == plain).float().mean() > 0.995
     same = blocks == plain
@@ -542,7 +542,7 @@ def test_nobody_looks_at_what_was_drawn_where_looking_waits_for_the_device(wheth
     assert (sizes == [2, 2 + 100, 2 + 200]) == whether_rows_stay
 
 
-@pytest.mark.parametrize("words", [SHAPE.vocabulary, 1024, 1500])
+@pytest.mark.parametrize("words", [SHAPE.vocabulary, MANY_WORDS, MANY_WORDS + 500])
 def test_what_is_drawn_from_nonsense_is_a_word_all_the_same(words: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nobody looks, the next phase may draw from logits that are not finite; a number too large ends CUDA."""
     for module in (drawing, sentences):
@@ -557,7 +557,7 @@ def test_what_is_drawn_from_nonsense_is_a_word_all_the_same(words: int, monkeypa
         assert relaxed.sequence.shape == (20, 3, words)
 
 
-@pytest.mark.parametrize("words", [LARGE, LARGE + 1, 5000])
+@pytest.mark.parametrize("words", [MANY_WORDS, MANY_WORDS + 1, 5000])
 def test_the_likeliest_word_of_a_large_vocabulary_is_the_first_of_the_highest(words: int) -> None:
     torch.manual_seed(0)
     few = torch.randint(20, (40, 3, words)).float()  # with many equal ones

@@ -12,7 +12,7 @@ from ganlm_core.layers import (
     max_over_time,
     output_layer,
 )
-from ganlm_core.protocol import LARGE, Discriminator, Generator, Shape
+from ganlm_core.protocol import Discriminator, Generator, Shape
 
 
 class ResidualBlock(nn.Module):
@@ -149,9 +149,8 @@ class ConvDiscriminator(Discriminator):
         self.output = nn.Linear(size, 1)
 
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
-        # Sums of a table round otherwise, and small vocabularies keep what is on record of them, to the last bit.
-        large = sequence.numel() > self.shape.vocabulary >= LARGE
-        if not large or sequence.is_floating_point() or torch.is_grad_enabled():
+        pays = sequence.numel() > self.shape.vocabulary
+        if not pays or sequence.is_floating_point() or torch.is_grad_enabled():
             return self.read(self.embedding(sequence), mask)
         weight = self.embedding.weight
         return self._merge([strongest_by_table(each, weight, sequence, mask) for each in self.convolutions])

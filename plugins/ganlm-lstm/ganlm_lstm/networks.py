@@ -9,7 +9,7 @@ from ganlm_core.layers import (
     max_over_time,
     output_layer,
 )
-from ganlm_core.protocol import LARGE, Discriminator, Shape
+from ganlm_core.protocol import Discriminator, Shape
 from ganlm_lstm.options import LSTMDiscriminatorOptions, LSTMGeneratorOptions
 
 LSTMState = tuple[Tensor, Tensor]
@@ -69,8 +69,7 @@ class LSTMGenerator(StatefulGenerator):
 
     def step(self, tokens: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
         learns = torch.is_grad_enabled() or (self.dropout.training and self.dropout.p > 0)
-        # Cells round otherwise, and what a seed draws from a small vocabulary is on record to the last bit.
-        if learns or self.shape.vocabulary < LARGE:
+        if learns:
             return super().step(tokens, state)
         states, state = cells(self.lstm, self.embedding(tokens), state)
         return self.logits(states), state

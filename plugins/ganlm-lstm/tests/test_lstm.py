@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ganlm_core.errors import OptionError
-from ganlm_core.protocol import LARGE, Shape, mask_of, shift
+from ganlm_core.protocol import Shape, mask_of, shift
 from ganlm_core.testing import Case, parametrize_with_checks
 
 GENERATOR, DISCRIMINATOR = ganlm_components()
@@ -34,8 +34,8 @@ def test_conformance(component: Case, check: Callable[[Case], None]) -> None:
 @pytest.mark.parametrize("options", [{"layers": 2}, {"tie": True}, {"dropout": 0.5, "layers": 2}], ids=str)
 def test_cells_draw_from_a_large_vocabulary_what_the_lstm_would(options: dict[str, float]) -> None:
     torch.manual_seed(0)
-    generator = LSTMGenerator(Shape(LARGE, 5, 3), LSTMGeneratorOptions(hidden_size=8, **options)).eval()  # type: ignore[arg-type]
-    noise, tokens = torch.randn(3, 3), torch.randint(3, LARGE, (3, 5))
+    generator = LSTMGenerator(Shape(50, 5, 3), LSTMGeneratorOptions(hidden_size=8, **options)).eval()  # type: ignore[arg-type]
+    noise, tokens = torch.randn(3, 3), torch.randint(3, 50, (3, 5))
     state, logits = generator.start(noise), []
     with torch.no_grad():
         for column in shift(tokens).unbind(dim=1):
@@ -45,7 +45,7 @@ def test_cells_draw_from_a_large_vocabulary_what_the_lstm_would(options: dict[st
 
 
 def test_cells_leave_out_no_dropout() -> None:
-    generator = LSTMGenerator(Shape(LARGE, 5, 3), LSTMGeneratorOptions(hidden_size=8, dropout=0.5))
+    generator = LSTMGenerator(Shape(50, 5, 3), LSTMGeneratorOptions(hidden_size=8, dropout=0.5))
     state = generator.start(torch.randn(1, 3))
     with torch.no_grad():
         one, other = (generator.step(torch.tensor([3]), state)[0] for _ in range(2))
