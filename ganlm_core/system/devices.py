@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +30,12 @@ def pick_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(f"there is no device '{name}'; this machine has {torch.cuda.device_count()} CUDA devices")
     return device
+
+
+def machine() -> str:
+    """Return what the digits of a run depend on beside its seed and threads: processor, instruction set, torch."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{platform.machine()} with {capability}, torch {torch.__version__}"
 
 
 def asynchronous(device: torch.device) -> bool:
