@@ -1,4 +1,4 @@
-"""What a corpus is: sentences in three disjoint parts and, where there is one, the exact process they come from."""
+"""A corpus: sentences in three disjoint splits and, for a synthetic corpus, the exact process that they come from."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,33 +6,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from ganlm_core.data.text import identity
 from ganlm_core.errors import DataError
 
 T = TypeVar("T")
 
-PARTS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 
 SAMPLE = 1_000_000
-"""Of a larger part, so many sentences, evenly spaced, stand for all where all of them would be in memory at once."""
+"""Larger splits are subsampled evenly to this size where all sentences would be in memory at once."""
+
+TOGETHER = 10_000
+"""Sentences that are hashed at once."""
 
 
 class Process(Protocol):
-    """A distribution over sentences that can be computed exactly. One that knows its entropy has ``entropy()``."""
+    """A distribution over sentences that can be computed exactly. If it knows its entropy, it has ``entropy()``."""
 
     name: str
 
     def log_prob(self, texts: Sequence[str]) -> list[float]:
-        """The log-probability of each sentence in nats; ``-inf`` where the process cannot give it."""
+        """Return the log-probability of each sentence in nats; ``-inf`` where the process cannot produce it."""
 
     def sample(self, n: int, seed: int) -> list[str]:
-        """``n`` independent sentences."""
+        """Return ``n`` independent sentences."""
 
 
 @dataclass(frozen=True)
 class Corpus:
     """Sentences, tokens separated by spaces where tokens are words. ``notes`` are lines to tell the user.
 
-    ``cache`` is the folder in which what is made of the sentences can be kept, where they are in one themselves.
+    ``cache`` is the folder for files that are made of the sentences, if the sentences themselves are in the cache.
     """
 
     name: str
@@ -43,23 +47,32 @@ class Corpus:
     notes: tuple[str, ...] = ()
     cache: Path | None = None
 
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256 of each split, by its name: the hash of its sentences with ``\\n`` between two."""
+        return {name: _digest(getattr(self, name)) for name in SPLITS}
+
 
 def split(name: str, texts: Iterable[str], process: Process | None = None, notes: tuple[str, ...] = ()) -> Corpus:
-    """A corpus whose parts are fixed by the hash of each sentence: 90% train, 5% validate, 5% test.
+    """Return a corpus whose splits are chosen by the hash of each sentence: 90% train, 5% validation, 5% test.
 
-    Equal sentences fall in the same part, so that the parts are disjoint whatever the order and however many lines
-    are added later. Raises DataError when a part would be empty.
+    Copies (:func:`ganlm_core.data.text.identity`) are in the same split, so the splits are disjoint whatever the
+    order, and stay as they are when lines are added later. Raises DataError when a split would be empty.
     """
-    parts: tuple[list[str], list[str], list[str]] = ([], [], [])
+    splits: tuple[list[str], list[str], list[str]] = ([], [], [])
     for text in texts:
-        parts[part_of(hashlib.sha256(text.encode()).digest())].append(text)
-    if not all(parts):
-        raise too_few(name, sum(len(set(part)) for part in parts))
-    return Corpus(name, *parts, process=process, notes=notes)
+        splits[split_of(digest(text))].append(text)
+    if not all(splits):
+        raise too_few(name, len({identity(text) for found in splits for text in found}))
+    return Corpus(name, *splits, process=process, notes=notes)
 
 
-def part_of(digest: bytes) -> int:
-    """Which of PARTS a sentence with this SHA-256 falls in."""
+def digest(text: str) -> bytes:
+    """Return the SHA-256 of the identity of a sentence."""
+    return hashlib.sha256(identity(text).encode()).digest()
+
+
+def split_of(digest: bytes) -> int:
+    """Return the place in SPLITS for a sentence with this digest."""
     return max(0, int.from_bytes(digest[:4], "big") % 20 - 17)
 
 
@@ -71,10 +84,18 @@ def too_few(name: str, different: int) -> DataError:
 
 
 def spread(texts: Sequence[T], n: int) -> Sequence[T]:
-    """``n`` of the texts or all there are, evenly spaced, because neighbours in a file are often alike."""
+    """Return all texts, or ``n`` of them where there are more: evenly spaced, because neighbours are often alike."""
     return list(spaced(texts, n)) if len(texts) > n else texts
 
 
 def spaced(texts: Sequence[T], n: int) -> Iterator[T]:
-    """As :func:`spread`, one after the other, so that they need not all be in memory."""
+    """Yield the texts of :func:`spread` one by one, so that they need not all be in memory."""
     return (texts[index * len(texts) // n] for index in range(n)) if len(texts) > n else iter(texts)
+
+
+def _digest(texts: Sequence[str]) -> str:
+    """Return the SHA-256 of the sentences with a line break between two."""
+    found = hashlib.sha256()
+    for start in range(0, len(texts), TOGETHER):
+        found.update("\n".join(["", *texts[start : start + TOGETHER]]).encode()[start == 0 :])
+    return found.hexdigest()

@@ -1,6 +1,5 @@
-"""Sentences that stay on the disk: the parts of a corpus in memory-mapped files, decoded when they are asked for."""
+"""Sentences that stay on the disk: the splits of a corpus in memory-mapped files, decoded on access."""
 
-import hashlib
 import mmap
 import sys
 from bisect import bisect_left
@@ -11,20 +10,21 @@ from typing import BinaryIO, NamedTuple, Self, overload
 
 import numpy as np
 
-from ganlm_core.data.corpus import PARTS, part_of
+from ganlm_core.data.corpus import SPLITS, digest, split_of
+from ganlm_core.data.text import identity
 
 TOGETHER = 1_000
-"""Sentences that are decoded at once where all are walked through."""
+"""Sentences that are decoded at once in an iteration over all of them."""
 
 
 class Lines(Sequence[str]):
-    """The sentences of one of the parts that :func:`write_parts` wrote into a folder, in their order.
+    """The sentences of one split that :func:`write_splits` wrote into a folder, in their order.
 
-    ``in`` compares hashes of 64 bits: among ten million sentences, one in 10^12 strange ones is taken for known.
+    ``in`` compares 64-bit hashes of identities: a new text is taken for one of ten million with probability 10^-12.
     """
 
-    def __init__(self, folder: Path, part: str) -> None:
-        text, ends, hashes = (_mapped(path) for path in _paths(folder, part))
+    def __init__(self, folder: Path, split: str) -> None:
+        text, ends, hashes = (_mapped(path) for path in _paths(folder, split))
         self._text, self._ends, self._hashes = text, ends.cast("Q"), hashes.cast("Q")
 
     def __len__(self) -> int:
@@ -48,7 +48,7 @@ class Lines(Sequence[str]):
     def __contains__(self, text: object) -> bool:
         if not isinstance(text, str):
             return False
-        wanted = int.from_bytes(_hash(_digest(text.encode())), sys.byteorder)
+        wanted = int.from_bytes(_hash(digest(text)), sys.byteorder)
         place = bisect_left(self._hashes, wanted)
         return place < len(self) and self._hashes[place] == wanted
 
@@ -59,31 +59,40 @@ class Lines(Sequence[str]):
         return str(self._text[begin : self._ends[stop - 1] - 1], "utf-8").split("\n")
 
 
+class _Known(Container[str]):
+    """A set of texts, of which any text with the same identity is a member."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._identities = set(map(identity, texts))
+
+    def __contains__(self, text: object) -> bool:
+        return isinstance(text, str) and identity(text) in self._identities
+
+
 def lookup(texts: Sequence[str]) -> Container[str]:
-    """The texts in a form that finds one of them at once."""
-    return texts if isinstance(texts, Lines) else set(texts)
+    """Return a container in which ``in`` finds copies of the texts quickly, whatever their white space and form."""
+    return texts if isinstance(texts, Lines) else _Known(texts)
 
 
 class Sizes(NamedTuple):
-    """How many sentences there are, and how many different ones."""
+    """The number of sentences, and of different ones."""
 
     total: int
     different: int
 
 
-def write_parts(folder: Path, texts: Iterable[str]) -> list[Sizes]:
-    """Sentences, each of one line, into the files of their parts; the sizes of each part. Raises OSError."""
+def write_splits(folder: Path, texts: Iterable[str]) -> list[Sizes]:
+    """Write sentences, each of one line, into the files of their splits; return the sizes of each. Raises OSError."""
     with ExitStack() as stack:
-        parts = [stack.enter_context(_Part(folder, name)) for name in PARTS]
+        splits = [stack.enter_context(_Split(folder, name)) for name in SPLITS]
         for text in texts:
-            data = text.encode()
-            digest = _digest(data)
-            parts[part_of(digest)].add(data, digest)
-    return [_sort(part.hashes) for part in parts]
+            found = digest(text)
+            splits[split_of(found)].add(text.encode(), found)
+    return [_sort(split.hashes) for split in splits]
 
 
-class _Part:
-    """The files of a part while they are written: the lines, where each ends, and their hashes."""
+class _Split:
+    """The files of a split while they are written: the lines, the end of each, and their hashes."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.text, self.ends, self.hashes = _paths(folder, name)
@@ -107,7 +116,7 @@ class _Part:
 
 
 def _sort(path: Path) -> Sizes:
-    """Sort the hashes in their file, so that their number takes no memory."""
+    """Sort the hashes within their file, without a copy in memory; return the sizes."""
     if path.stat().st_size == 0:
         return Sizes(0, 0)
     hashes = np.memmap(path, dtype=np.uint64, mode="r+")
@@ -115,8 +124,8 @@ def _sort(path: Path) -> Sizes:
     return Sizes(len(hashes), 1 + int(np.count_nonzero(hashes[1:] != hashes[:-1])))
 
 
-def _paths(folder: Path, part: str) -> list[Path]:
-    return [folder / f"{part}.{kind}" for kind in ("txt", "ends", "hashes")]
+def _paths(folder: Path, split: str) -> list[Path]:
+    return [folder / f"{split}.{kind}" for kind in ("txt", "ends", "hashes")]
 
 
 def _mapped(path: Path) -> memoryview:
@@ -124,10 +133,6 @@ def _mapped(path: Path) -> memoryview:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
-def _digest(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
-
-
 def _hash(digest: bytes) -> bytes:
-    """Eight bytes of a digest that do not say which part it is of."""
+    """Return eight bytes of a digest which do not depend on the split of the sentence."""
     return digest[8:16]

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from ganlm_core.data.corpus import PARTS, Corpus, split, too_few
-from ganlm_core.data.mapped_lines import Lines, write_parts
+from ganlm_core.data.corpus import SPLITS, Corpus, split, too_few
+from ganlm_core.data.mapped_lines import Lines, write_splits
 from ganlm_core.data.options import FileOptions
+from ganlm_core.data.text import identity, one_line
 from ganlm_core.errors import DataError, OptionError, UnknownName, WriteError
 from ganlm_core.system.cache import cache, kept
 from ganlm_core.system.files import read_json, write_json
@@ -30,7 +31,7 @@ STANDARD_INPUT = "-"
 LARGE = 2**20
 """The least bytes that are worth a place in the cache; fewer are read and encoded in less than a second."""
 
-FORMAT = 1
+FORMAT = 2
 """Part of every key in the cache: another number for another form of what is kept."""
 
 CHUNK = 2**20
@@ -49,7 +50,7 @@ def file_corpus(options: FileOptions) -> Corpus:
             except WriteError as error:
                 notes.append(f"{error}; the data are held in memory instead")
         sentences = list(text.sentences(options.column))
-        notes += _notes(text.name, text.blank, len(sentences), len(set(sentences)))
+        notes += _notes(text.name, text.blank, len(sentences), len(set(map(identity, sentences))))
         return split(text.name, sentences, notes=tuple(notes))
 
 
@@ -70,14 +71,14 @@ def _kept(text: "_Text", column: str) -> Corpus:
     form = f"{text.kind}/{column}" if text.kind else ""
     key = hashlib.sha256(f"{FORMAT}/{form}/{text.sha256}".encode()).hexdigest()[:32]
     folder = kept(cache() / "corpora" / key, lambda place: _write(place, text, column), f"reading {text.name}")
-    train, validation, test = (Lines(folder, part) for part in PARTS)
+    train, validation, test = (Lines(folder, split) for split in SPLITS)
     return Corpus(
         text.name, train, validation, test, notes=_notes(text.name, **read_json(folder / FACTS)), cache=folder
     )
 
 
 def _write(folder: Path, text: "_Text", column: str) -> None:
-    parts = write_parts(folder, text.sentences(column))
+    parts = write_splits(folder, text.sentences(column))
     total, different = (sum(sizes) for sizes in zip(*parts, strict=True))
     if not all(part.total for part in parts):
         raise too_few(text.name, different)

@@ -1,6 +1,5 @@
 """The rows of ``ganlm eval``: generators at every temperature, files of samples, and what they must beat."""
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,9 +29,6 @@ VOCABULARY = 100_000
 
 MOST_REFERENCES = 50_000
 """Of a larger test share, so many sentences, evenly spaced, stand for all; of the training share, for its unigrams."""
-
-TOGETHER = 10_000
-"""Sentences that are hashed at once."""
 
 Tell = Callable[[str], None]
 
@@ -173,23 +169,16 @@ def _measures(settings: EvaluationSettings, found: Sequence[Mapping[str, Measure
 def _conditions(judge: Judge, temperatures: Sequence[float], n: int) -> dict[str, object]:
     """What was the same for all rows; evaluations can be compared where these are equal."""
     corpus = judge.corpus
+    digests = corpus.digests()
     return {
         "ganlm_version": __version__,
         "corpus": corpus.name,
         "process_entropy": judge.conditions.process_entropy,
-        "train": {"sentences": len(corpus.train), "sha256": _digest(corpus.train)},
-        "test": {"sentences": len(corpus.test), "sha256": _digest(corpus.test)},
+        "train": {"sentences": len(corpus.train), "sha256": digests["train"]},
+        "test": {"sentences": len(corpus.test), "sha256": digests["test"]},
         "sentences": n,
         "seed": judge.seed,
         "encoder": judge.encoder.title,
         "temperatures": list(temperatures),
         "metrics": list(judge.metrics),
     }
-
-
-def _digest(texts: Sequence[str]) -> str:
-    """Of the sentences, with a line break between two."""
-    digest = hashlib.sha256()
-    for start in range(0, len(texts), TOGETHER):
-        digest.update("\n".join(["", *texts[start : start + TOGETHER]]).encode()[start == 0 :])
-    return digest.hexdigest()

@@ -18,7 +18,7 @@ import torch
 from ganlm_core.data import mapped_lines, text_files
 from ganlm_core.data.corpus import Corpus, split
 from ganlm_core.data.grammar import LONGEST, Grammar, grammar_corpus
-from ganlm_core.data.mapped_lines import Lines, lookup, write_parts
+from ganlm_core.data.mapped_lines import Lines, lookup, write_splits
 from ganlm_core.data.options import FileOptions, GrammarOptions, OracleOptions, PasswordsOptions
 from ganlm_core.data.oracle import Oracle, oracle_corpus
 from ganlm_core.data.passwords import TAILS, WORDS, Passwords, passwords_corpus
@@ -462,7 +462,7 @@ def test_a_corpus_in_the_cache_is_the_one_in_memory(
     assert in_memory.cache is None and not (tmp_path / "cache").exists()
     monkeypatch.setattr(text_files, "LARGE", 0)
     first = file_corpus(FileOptions(path=str(path)))
-    monkeypatch.delattr(text_files, "write_parts")
+    monkeypatch.delattr(text_files, "write_splits")
     second = file_corpus(FileOptions(path=str(path)))
     assert first.cache == second.cache == next((tmp_path / "cache" / "corpora").glob("*/SHA256SUMS")).parent
     for corpus in (first, second):
@@ -508,12 +508,12 @@ def test_a_file_that_grows_while_it_is_read_is_not_kept(monkeypatch: pytest.Monk
     path = tmp_path / "a.txt"
 
     def grow(folder: Path, texts: Iterable[str]) -> list[mapped_lines.Sizes]:
-        sizes = write_parts(folder, texts)
+        sizes = write_splits(folder, texts)
         with path.open("a") as file:
             file.write("\nmore")
         return sizes
 
-    monkeypatch.setattr(text_files, "write_parts", grow)
+    monkeypatch.setattr(text_files, "write_splits", grow)
     with pytest.raises(DataError) as caught:
         load(path, "\n".join(SENTENCES))
     assert str(caught.value) == f"{path} changed while it was read; run again when nothing writes to it"
@@ -522,7 +522,7 @@ def test_a_file_that_grows_while_it_is_read_is_not_kept(monkeypatch: pytest.Monk
 
 def test_lines_are_a_sequence_of_sentences(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     texts = [f"naïve {i % 150} 日本" for i in range(400)]
-    sizes = write_parts(tmp_path, texts)
+    sizes = write_splits(tmp_path, texts)
     assert (sum(size.total for size in sizes), sum(size.different for size in sizes)) == (400, 150)
     found, expected = Lines(tmp_path, "train"), list(split("", texts).train)
     for together in (1, 7, 1000):
@@ -536,9 +536,10 @@ def test_lines_are_a_sequence_of_sentences(monkeypatch: pytest.MonkeyPatch, tmp_
     for place in (n, -n - 1):
         with pytest.raises(IndexError):
             found[place]
-    strange = [*split("", texts).test, "naïve", "", "naïve 0 日本 "]
+    strange = [*split("", texts).test, "naïve", "", "naïve 0 日本 ."]
     for known in (found, lookup(found), lookup(expected)):
         assert all(text in known for text in expected)
+        assert "  nai\u0308ve\t0\x1f日本 " in known  # with the same words in the same form
         assert not any(text in known for text in strange)
     assert 7 not in found
 
