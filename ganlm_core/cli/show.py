@@ -10,7 +10,7 @@ from ganlm_core.cli.context import current_host
 from ganlm_core.cli.list import CHOOSABLE, summary
 from ganlm_core.cli.output import echo_json, echo_table, json_option
 from ganlm_core.components import Option
-from ganlm_core.config.recipes import About, beside_paper, measured, parts_of
+from ganlm_core.config.recipes import About, beside_paper, choices_of, measured
 from ganlm_core.config.run_config import PREFIXES, catalog, read_recipe
 from ganlm_core.errors import UnknownName
 from ganlm_core.evaluation.scores import TITLES, ordered
@@ -56,7 +56,7 @@ def describe_recipe(host: Host, name: str) -> dict[str, Any]:
         "summary": about.summary,
         "paper": about.paper,
         "needs": about.needs,
-        "parts": parts_of(host, name),
+        "choices": choices_of(host, name),
         "settings": [asdict(setting) for setting in beside_paper(host, name)],
         "measured": measured(path),
     }
@@ -98,7 +98,7 @@ def _echo_recipe(entry: dict[str, Any]) -> None:
     for text in (entry["summary"], entry["paper"], needs):
         if text:
             click.echo(text)
-    _echo_part(("part", "choice"), [list(part) for part in entry["parts"].items()])
+    _echo_part(("section", "choice"), [list(pair) for pair in entry["choices"].items()])
     settings = [[one["name"], _text(one["here"]), _text(one["paper"])] for one in entry["settings"]]
     _echo_part(("setting", "here", "paper"), settings)
     _echo_measured(entry["measured"])

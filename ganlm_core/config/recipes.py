@@ -1,18 +1,18 @@
-"""What a recipe says of itself: its ``[about]`` table, its settings beside the paper's, and what was measured with it.
+"""Recipes: the ``[about]`` table, the settings beside the paper's, the measured results, and the method's name.
 
 ::
 
     [about]
     summary = "one line"
     paper = "Yu et al. 2017, Alg. 1"
-    needs = "what it needs of its parts: an autoregressive generator"
+    needs = "the networks that it needs: an autoregressive generator"
 
     [about.paper_values]
     "training.batch_size" = "64"
     "estimator.rollout.samples" = "16"
     "discriminator" = "a CNN with highway layers"
 
-A key of ``paper_values`` is an option by its place in a configuration, or a section for what is chosen in it.
+A key of ``paper_values`` is the place of an option in a configuration, or a section, whose value is the choice.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ from ganlm_core.errors import OptionError, UnknownName, UsageError
 from ganlm_core.plugins.host import Host, default_host
 
 MEASURED = "measured.json"
-"""The file beside a recipe that holds the results of some or all recipes of its folder."""
+"""The file in the folder of the recipes that holds their measured results, of some or all of them."""
 
 METHOD = ("algorithm", "loss", "penalty", "estimator")
 """The sections that make up a training method."""
@@ -45,7 +45,7 @@ METHOD = ("algorithm", "loss", "penalty", "estimator")
 
 @dataclass(frozen=True)
 class About:
-    """The ``[about]`` table: what is shown and never run."""
+    """The ``[about]`` table. It is shown and does not change a run."""
 
     summary: str = ""
     paper: str = ""
@@ -54,7 +54,7 @@ class About:
 
     @classmethod
     def of(cls, layer: Layer) -> "About":
-        """That of a recipe or configuration file. Raises UnknownName or OptionError."""
+        """Read the table of a recipe or configuration file. Raises UnknownName or OptionError."""
         table, known = layer.get("about", {}), [each.name for each in fields(cls)]
         if not isinstance(table, Mapping):
             raise OptionError(f"about is {table!r}; wanted a table with any of {', '.join(known)}")
@@ -73,7 +73,7 @@ class About:
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting, its value by the recipe and, if the recipe says so, by the paper; None where there is none."""
+    """A setting with its value in the recipe and in the paper; None where the recipe does not say one."""
 
     name: str
     here: Any
@@ -81,19 +81,19 @@ class Setting:
 
 
 def check_about(host: Host, layer: Layer) -> None:
-    """Raises UnknownName or OptionError for a key, a setting or a value of ``[about]`` that cannot be."""
+    """Raise UnknownName or OptionError for a wrong key, setting or value of ``[about]``."""
     for setting in About.of(layer).paper_values:
         _check_setting(host, setting)
 
 
 def check_recipe(host: Host, recipe: str) -> None:
-    """Raises UsageError or PluginError for a recipe that is no TOML, or has what cannot be run or shown."""
+    """Raise UsageError or PluginError for a recipe that is not TOML, or that cannot be run or shown."""
     check_about(host, read_recipe(host, recipe))
     resolve(host, [{"recipe": recipe}])
 
 
-def parts_of(host: Host, recipe: str) -> dict[str, str]:
-    """What a recipe chooses: names by section."""
+def choices_of(host: Host, recipe: str) -> dict[str, str]:
+    """Return the names that a recipe chooses, by section."""
     config = resolve(host, [{"recipe": recipe}])
     chosen = {section for section, _ in sections(read_recipe(host, recipe))}
     return {section: choice.name for section, choice in config.choices().items() if section in chosen}
@@ -126,7 +126,10 @@ def _method(layer: Layer) -> dict[str, str]:
 
 
 def beside_paper(host: Host, recipe: str) -> list[Setting]:
-    """Every option that a recipe or its paper sets, in the order of a configuration; last, what this one cannot set."""
+    """Return every option that a recipe or its paper sets, in the order of a configuration.
+
+    Settings of the paper that this recipe does not have come last.
+    """
     layer, config = read_recipe(host, recipe), resolve(host, [{"recipe": recipe}])
     here = settings_of(config) | {section: choice.name for section, choice in config.choices().items()}
     tables = {f"{section}.{name}": table for section, named in sections(layer) for name, table in named.items()}
@@ -139,9 +142,9 @@ def beside_paper(host: Host, recipe: str) -> list[Setting]:
 
 
 def measured(recipe: Path) -> dict[str, Any]:
-    """The results of the recipe in this file, by corpus; empty where nobody measured any.
+    """Return the measured results of the recipe in this file, by corpus; empty where there are none.
 
-    Each has the metrics ``before`` adversarial training and ``after`` it, the ``seed``, the ``cpu_seconds`` and the
+    A result holds the metrics ``before`` and ``after`` adversarial training, the ``seed``, the ``cpu_seconds`` and the
     ``command`` that gave them.
     """
     import json
@@ -159,7 +162,7 @@ def _check_text(key: str, value: Any) -> None:
 
 
 def _check_setting(host: Host, setting: str) -> None:
-    """Raises UnknownName or OptionError unless a configuration can have this setting."""
+    """Raise UnknownName or OptionError unless a configuration can have this setting."""
     *place, last = setting.split(".")
     if setting in DEFAULTS or place == ["optimizer"]:
         return

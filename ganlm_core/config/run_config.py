@@ -1,6 +1,6 @@
-"""The configuration of a run: a closed, frozen record, its TOML form and the layers that it is resolved from.
+"""The configuration of a run: a frozen record, its TOML form, and the layers that it is resolved from.
 
-In TOML, one table per section names the choice and holds its options::
+In TOML, each section has one table that names the choice and holds its options::
 
     recipe = "autoregressive"
 
@@ -13,9 +13,9 @@ In TOML, one table per section names the choice and holds its options::
     [training]
     steps = 2000
 
-A layer is such a mapping with anything left out; later layers win. A layer that chooses another name in a section
-drops the options that earlier layers gave to the old one. The name ``*``, from Python only, stands for whichever
-is chosen. A recipe is a layer in a file of its own, with an optional ``[about]`` table
+A layer is such a mapping; anything may be left out. Later layers win. A layer that chooses another name in a section
+drops the options that earlier layers set for the old name. From Python, the name ``*`` sets options of the chosen
+name, whatever it is. A recipe is a layer in its own file, with an optional ``[about]`` table
 (:mod:`ganlm_core.config.recipes`).
 """
 
@@ -32,7 +32,7 @@ from ganlm_core.errors import OptionError, UnknownName, UsageError
 from ganlm_core.plugins.host import Host, default_host
 
 KIND_SECTIONS = ("generator", "discriminator", "algorithm", "loss", "penalty", "estimator", "corpus")
-"""The sections that choose a component; ``tokenizer`` and one ``optimizer.NETWORK`` for each network are the others."""
+"""The sections that choose a component. The others are ``tokenizer`` and an ``optimizer.NETWORK`` for each network."""
 
 PREFIXES = {
     "generator": "gen",
@@ -41,7 +41,7 @@ PREFIXES = {
     "optimizer.generator": "gen-optimizer",
     "optimizer.discriminator": "disc-optimizer",
 }
-"""How the command line calls each section: ``--gen lstm --gen.hidden-size 256``."""
+"""The flag of each section on the command line: ``--gen lstm --gen.hidden-size 256``."""
 
 DEFAULTS = {
     "generator": "lstm",
@@ -71,7 +71,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that determines a run. ``optimizers`` are by network name; ``recipe`` is the one it came from."""
+    """Everything that determines a run.
+
+    ``optimizers`` maps network names to choices. ``recipe`` is the name of the recipe that it was resolved from.
+    """
 
     generator: Choice
     discriminator: Choice
@@ -86,12 +89,12 @@ class RunConfig:
     recipe: str
 
     def choices(self) -> dict[str, Choice]:
-        """All choices by section, in the order of the file: ``generator``, ..., ``optimizer.generator``, ..."""
+        """Return all choices by section, in the order of the file: ``generator``, ..., ``optimizer.generator``, ..."""
         chosen = {section: getattr(self, section) for section in (*KIND_SECTIONS, "tokenizer")}
         return chosen | {f"optimizer.{network}": choice for network, choice in self.optimizers.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """The fully resolved TOML form as plain dictionaries."""
+        """Return the fully resolved TOML form as plain dictionaries."""
         tables: dict[str, Any] = {"recipe": self.recipe}
         for section, choice in self.choices().items():
             *above, last = section.split(".")
@@ -100,34 +103,37 @@ class RunConfig:
         return tables | {"training": self.training.as_dict()}
 
     def to_toml(self) -> str:
-        """The fully resolved file; it runs again as it is. The same configuration gives the same text."""
+        """Return the fully resolved configuration as TOML text.
+
+        ``--config`` takes it as it is. The same configuration gives the same text.
+        """
         import tomli_w
 
         return tomli_w.dumps(self.to_dict())
 
     @classmethod
     def from_toml(cls, host: Host, text: str) -> "RunConfig":
-        """What :meth:`to_toml` wrote. Its recipe is not read again. Raises UsageError, as :func:`resolve` does."""
+        """Read the text that :meth:`to_toml` wrote, without its recipe. Raises UsageError, as :func:`resolve` does."""
         return _build(host, [parse_toml(text, "the configuration")])
 
 
 def resolve(host: Host, layers: Sequence[Layer]) -> RunConfig:
-    """The configuration that ``layers`` give over their recipe, which lies over the defaults.
+    """Resolve ``layers`` over their recipe, and the recipe over the defaults.
 
-    The recipe is the last that a layer names; else the one that the chosen generator asks for. Raises UnknownName
-    for a section, name or option that does not exist, OptionError for a value that does not fit, and PluginError.
+    The recipe is the last one that a layer names, else the one that the chosen generator asks for. Raises UnknownName
+    for a section, name or option that does not exist, OptionError for a wrong value, and PluginError.
     """
     recipe = _recipe_of(host, layers)
     return _build(host, [{"recipe": recipe}, read_recipe(host, recipe), *layers])
 
 
 def override(host: Host, config: RunConfig, layers: Sequence[Layer]) -> RunConfig:
-    """``config`` with ``layers`` over it."""
+    """Return ``config`` with ``layers`` applied over it."""
     return _build(host, [config.to_dict(), *layers])
 
 
 def difference(old: RunConfig, new: RunConfig) -> list[str]:
-    """What differs, a line each: ``generator.lstm.hidden_size: 128 -> 256`` or ``generator: lstm -> conv``."""
+    """Return a line for each difference: ``generator.lstm.hidden_size: 128 -> 256`` or ``generator: lstm -> conv``."""
     names = [{"recipe": config.recipe, **_names(config)} for config in (old, new)]
     options = [settings_of(config) for config in (old, new)]
     changed = {key: tuple(each.get(key, "nothing") for each in names) for key in names[0] | names[1]}
@@ -143,12 +149,12 @@ def make_config(
     host: Host | None = None,
     **settings: Any,
 ) -> RunConfig:
-    """A configuration in one call: ``make_config("lstm", "conv", steps=100, generator_options={"hidden_size": 64})``.
+    """Make a configuration: ``make_config("lstm", "conv", steps=100, generator_options={"hidden_size": 64})``.
 
-    ``data`` is a corpus by name or a file. ``settings`` are training options (``steps``, ``batch_size``, ...), names
-    for the other sections (``algorithm``, ``loss``, ``penalty``, ``estimator``, ``tokenizer``, ``generator_optimizer``,
-    ``discriminator_optimizer``), and for any section its options as ``<section>_options``. What is left out comes from
-    the recipe. Raises as :func:`resolve`.
+    ``data`` is the name of a corpus, or a file. ``settings`` are training options (``steps``, ``batch_size``, ...),
+    names for the other sections (``algorithm``, ``loss``, ``penalty``, ``estimator``, ``tokenizer``,
+    ``generator_optimizer``, ``discriminator_optimizer``), and the options of any section as ``<section>_options``.
+    Everything else comes from the recipe. Raises the errors of :func:`resolve`.
     """
     sections = {_keyword(section): section for section in DEFAULTS}
     known = {*_fields(TrainingOptions), *sections, *(f"{keyword}_options" for keyword in sections)}
@@ -167,7 +173,10 @@ def make_config(
 
 
 def data_layer(host: Host, data: str) -> dict[str, Any]:
-    """The layer for a corpus by name, a file, or ``-`` for standard input. Raises UnknownName for any other word."""
+    """Return the layer for ``data``: the name of a corpus, a file, or ``-`` for standard input.
+
+    Raises UnknownName for a word that is neither a corpus nor a file.
+    """
     corpora = host.specs("corpus")
     if data in corpora:
         return {"corpus": {data: {}}}
@@ -178,7 +187,7 @@ def data_layer(host: Host, data: str) -> dict[str, Any]:
 
 
 def nest(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Tables by section, ``optimizer.generator`` among them, as one layer."""
+    """Return one layer from tables by section, such as ``generator`` or ``optimizer.generator``."""
     layer: dict[str, Any] = {}
     for section, table in tables.items():
         above, _, network = section.partition(".")
@@ -210,15 +219,15 @@ def parse_toml(text: str, name: str) -> dict[str, Any]:
 
 
 def read_recipe(host: Host, name: str) -> dict[str, Any]:
-    """The layer of a recipe. Raises UnknownName, or UsageError when the file is not TOML."""
+    """Read the layer of a recipe. Raises UnknownName, or UsageError when the file is not TOML."""
     recipes = host.recipes()
     if name not in recipes:
-        raise UnknownName("recipe", name, recipes, hint="'ganlm recipes list' shows them, --config takes a file")
+        raise UnknownName("recipe", name, recipes, hint="'ganlm recipes list' shows them; --config takes a file")
     return {key: value for key, value in read_layer(recipes[name]).items() if key != "recipe"}
 
 
 def catalog(host: Host, section: str) -> Mapping[str, type[Options]]:
-    """What can be chosen in a section, or of a kind: the options of each by name."""
+    """Return the names that a section (or a kind) offers, each with its options class."""
     if section == "tokenizer":
         return TOKENIZERS
     if section.partition(".")[0] == "optimizer":
@@ -227,7 +236,7 @@ def catalog(host: Host, section: str) -> Mapping[str, type[Options]]:
 
 
 def options_of(host: Host, section: str, name: str) -> type[Options]:
-    """The options dataclass of a choice. Raises UnknownName or PluginError."""
+    """Return the options class of a choice. Raises UnknownName or PluginError."""
     if section in KIND_SECTIONS:
         return host.spec(section, name).options
     known, kind = catalog(host, section), section.partition(".")[0]
@@ -237,11 +246,11 @@ def options_of(host: Host, section: str, name: str) -> type[Options]:
 
 
 def sections(layer: Layer) -> Iterator[tuple[str, Mapping[str, Mapping[str, Any]]]]:
-    """The tables of a layer that choose something, by section. Raises UnknownName for any other key."""
+    """Yield each section of a layer with its tables. Raises UnknownName for a key that is no section."""
     known = (*KIND_SECTIONS, "tokenizer", "optimizer", "training", "recipe", "about")
     for key, value in layer.items():
         if key not in known:
-            raise UnknownName("section of a configuration", key, known, hint=f"the sections are {', '.join(known)}")
+            raise UnknownName("configuration section", key, known, hint=f"the sections are {', '.join(known)}")
         if key == "optimizer":
             for network, table in _table(key, value).items():
                 yield f"{key}.{network}", _tables(f"{key}.{network}", table)
@@ -250,16 +259,16 @@ def sections(layer: Layer) -> Iterator[tuple[str, Mapping[str, Mapping[str, Any]
 
 
 def settings_of(config: RunConfig) -> dict[str, Any]:
-    """Every option by its place in the file: ``training.steps``, ``generator.lstm.hidden_size``, ..."""
+    """Return every option by its place in the file: ``training.steps``, ``generator.lstm.hidden_size``, ..."""
     tables = {f"{section}.{choice.name}": choice.options for section, choice in config.choices().items()}
     tables["training"] = config.training
     return {f"{table}.{key}": value for table, options in tables.items() for key, value in options.as_dict().items()}
 
 
 def check_option(host: Host, section: str, name: str, key: str, said: str) -> None:
-    """Raises UsageError unless the choice ``name`` has the option ``key``, which the user wrote as ``said``.
+    """Raise UsageError unless the choice ``name`` has the option ``key``, which the user wrote as ``said``.
 
-    If another choice of the section has it, the message says which and how to choose it.
+    If another choice of the section has the option, the message says which one and how to choose it.
     """
     field, title = key.replace("-", "_"), _title(section)
     if field in _fields(options_of(host, section, name)):
@@ -274,7 +283,7 @@ def check_option(host: Host, section: str, name: str, key: str, said: str) -> No
 
 
 def _build(host: Host, layers: Sequence[Layer]) -> RunConfig:
-    """Fold the layers, the first over the defaults, and check every name and value."""
+    """Merge the layers over the defaults, the last layer on top, and check every name and value."""
     chosen: dict[str, tuple[str, dict[str, Any]]] = {section: (name, {}) for section, name in DEFAULTS.items()}
     training: dict[str, Any] = {}
     recipe = DEFAULT_RECIPE
@@ -309,7 +318,7 @@ def _recipe_of(host: Host, layers: Sequence[Layer]) -> str:
 
 
 def name_in(section: str, table: Mapping[str, Any]) -> str | None:
-    """The name that a table chooses, if any."""
+    """Return the name that a table chooses, or None. Raises UsageError for several names."""
     names = [name for name in table if name != CHOSEN]
     if len(names) > 1:
         raise UsageError(f"[{section}] chooses {' and '.join(map(repr, names))}; keep one of them")
@@ -337,7 +346,7 @@ def _fields(options: type[Options]) -> set[str]:
 
 
 def _keyword(section: str) -> str:
-    """The keyword of :func:`make_config` for a section: ``optimizer.generator`` is ``generator_optimizer``."""
+    """Return the keyword of :func:`make_config` for a section: ``generator_optimizer`` for ``optimizer.generator``."""
     return "_".join(reversed(section.split(".")))
 
 
@@ -346,5 +355,5 @@ def _selector(section: str) -> str:
 
 
 def _title(section: str) -> str:
-    """A section in words: ``optimizer.generator`` is ``generator optimizer``."""
+    """Return a section in words: ``generator optimizer`` for ``optimizer.generator``."""
     return " ".join(reversed(section.split(".")))

@@ -1,4 +1,4 @@
-"""What a recipe says of itself: the closed table, its settings beside the paper's, and measured results."""
+"""Recipes: the [about] table, the settings beside the paper's, the measured results, and the method's name."""
 
 import json
 import textwrap
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ganlm_core.config.recipes import About, Setting, beside_paper, check_about, measured, method_of, parts_of
+from ganlm_core.config.recipes import About, Setting, beside_paper, check_about, choices_of, measured, method_of
 from ganlm_core.config.run_config import make_config, parse_toml
 from ganlm_core.errors import OptionError, UnknownName
 from ganlm_core.plugins.host import Host, default_host
@@ -76,15 +76,15 @@ def host(plugin: Path) -> Host:
     return Host.discover([plugin], no_plugins=True)
 
 
-def test_the_parts_are_those_that_the_recipe_chooses(host: Host) -> None:
-    assert parts_of(host, "rolling") == {
+def test_choices_of_gives_only_the_sections_that_the_recipe_sets(host: Host) -> None:
+    assert choices_of(host, "rolling") == {
         "algorithm": "adversarial",
         "estimator": "rollout",
         "optimizer.generator": "adam",
     }
 
 
-def test_settings_of_the_recipe_stand_beside_the_papers_in_the_order_of_a_configuration(host: Host) -> None:
+def test_beside_paper_lists_the_settings_of_recipe_and_paper_in_the_order_of_a_configuration(host: Host) -> None:
     assert beside_paper(host, "rolling") == [
         Setting("estimator.rollout.samples", 4, "16"),
         Setting("optimizer.generator.adam.schedule", "cosine", None),
@@ -177,19 +177,19 @@ def about(toml: str) -> dict[str, Any]:
         ),
     ],
 )
-def test_validate_refuses_what_the_table_cannot_hold(toml: str, error: type[Exception], message: str) -> None:
+def test_validate_refuses_a_wrong_about_table(toml: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error) as caught:
         check_about(default_host(), about(toml))
     assert str(caught.value).startswith(message)
 
 
-def test_a_table_that_is_none() -> None:
+def test_about_that_is_not_a_table_is_refused() -> None:
     with pytest.raises(OptionError) as caught:
         About.of({"about": "me"})
     assert str(caught.value) == "about is 'me'; wanted a table with any of summary, paper, needs, paper_values"
 
 
-def test_the_recipes_that_come_with_the_core_say_all_of_it() -> None:
+def test_the_built_in_recipes_fill_in_every_key_of_about() -> None:
     host = default_host()
     for path in host.recipes().values():
         said = About.of(parse_toml(path.read_text(), str(path)))
@@ -198,13 +198,13 @@ def test_the_recipes_that_come_with_the_core_say_all_of_it() -> None:
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"recipes": {"other": {}}}', '{"recipes": 3}'])
-def test_without_results_there_are_none(tmp_path: Path, content: str | None) -> None:
+def test_measured_is_empty_without_readable_results(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "measured.json").write_text(content)
     assert measured(tmp_path / "rolling.toml") == {}
 
 
-def test_show_tells_all_of_a_recipe(ganlm: Ganlm, plugin: Path) -> None:
+def test_show_prints_choices_settings_and_results_of_a_recipe(ganlm: Ganlm, plugin: Path) -> None:
     code, out, err = ganlm("show", "rolling", "--plugin", plugin)
     assert (code, err) == (0, "")
     path = plugin.with_suffix(".toml")
@@ -215,7 +215,7 @@ def test_show_tells_all_of_a_recipe(ganlm: Ganlm, plugin: Path) -> None:
         Yu et al. 2017, Alg. 1
         needs an autoregressive generator, rollouts
 
-        part                 choice
+        section              choice
         algorithm            adversarial
         estimator            rollout
         optimizer.generator  adam
@@ -246,7 +246,7 @@ def test_show_tells_all_of_a_recipe(ganlm: Ganlm, plugin: Path) -> None:
     assert entry["measured"] == MEASURED["recipes"]["rolling"]
 
 
-def test_recipes_list_has_what_each_needs(ganlm: Ganlm, plugin: Path) -> None:
+def test_recipes_list_shows_the_needs_and_why_a_recipe_is_broken(ganlm: Ganlm, plugin: Path) -> None:
     plugin.with_suffix(".toml").write_text("[about]\nneed = ''\n")
     code, out, _ = ganlm("recipes", "list", "--plugin", plugin)
     header, *rows = out.splitlines()

@@ -1,4 +1,4 @@
-"""From layers to a configuration: precedence, every way to be wrong, and the round trip through TOML."""
+"""Resolving layers to a configuration: precedence, every kind of error, and the round trip through TOML."""
 
 import tomllib
 from collections.abc import Callable
@@ -77,7 +77,7 @@ def test_a_generator_brings_its_recipe_and_the_rest_comes_from_the_defaults(host
     }
 
 
-def test_without_any_choice_it_is_lstm_against_conv_by_the_default_recipe(host: Host) -> None:
+def test_the_defaults_are_lstm_against_conv_with_the_autoregressive_recipe(host: Host) -> None:
     config = resolve(host, [])
     assert (config.generator.name, config.discriminator.name, config.recipe) == ("lstm", "conv", "autoregressive")
 
@@ -101,7 +101,7 @@ def test_another_name_drops_the_options_of_the_old_one(host: Host) -> None:
     assert options(resolve(host, layers), "generator") == {"height": 1, "shade": "blue"}
 
 
-def test_options_can_be_given_for_whichever_is_chosen(host: Host) -> None:
+def test_a_star_sets_options_of_the_chosen_name(host: Host) -> None:
     layers: list[Layer] = [
         {"recipe": "towers"},
         {"generator": {"*": {"height": 9}}, "optimizer": {"generator": {"*": {"lr": 0.5}}}},
@@ -111,13 +111,13 @@ def test_options_can_be_given_for_whichever_is_chosen(host: Host) -> None:
     assert options(config, "optimizer.generator")["lr"] == 0.5
 
 
-def test_the_recipe_that_a_layer_names_wins_over_that_of_the_generator(host: Host) -> None:
+def test_a_named_recipe_wins_over_the_recipe_of_the_generator(host: Host) -> None:
     config = resolve(host, [{"recipe": "autoregressive"}, {"generator": {"tall": {}}}])
     assert config.recipe == "autoregressive"
     assert options(config, "generator") == {"height": 1, "shade": "blue"}
 
 
-def test_a_network_of_its_own_gets_an_optimiser_of_its_own(host: Host) -> None:
+def test_an_extra_network_gets_its_own_optimizer_section(host: Host) -> None:
     config = resolve(host, [{"optimizer": {"manager": {"sgd": {"momentum": 0.5}}}}])
     assert list(config.optimizers) == ["generator", "discriminator", "manager"]
     assert options(config, "optimizer.manager")["momentum"] == 0.5
@@ -127,7 +127,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[GanlmError], str]] = {
     "section": (
         {"genrator": {}},
         UnknownName,
-        "there is no section of a configuration 'genrator'; did you mean 'generator'? the sections are ",
+        "there is no configuration section 'genrator'; did you mean 'generator'? the sections are ",
     ),
     "component": (
         {"generator": {"lsmt": {}}},
@@ -147,7 +147,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[GanlmError], str]] = {
     "recipe": (
         {"recipe": "tower"},
         UnknownName,
-        "there is no recipe 'tower'; did you mean 'towers'? 'ganlm recipes list' shows them, --config takes a file",
+        "there is no recipe 'tower'; did you mean 'towers'? 'ganlm recipes list' shows them; --config takes a file",
     ),
     "option": (
         {"generator": {"tall": {"hight": 2}}},
@@ -207,7 +207,7 @@ def test_a_recipe_that_is_not_toml_is_named(host: Host) -> None:
     assert str(caught.value).startswith(f"{host.recipes()['bad']} is not valid TOML: Expected ']'")
 
 
-def test_what_is_written_reads_back_equal_and_writes_the_same(host: Host) -> None:
+def test_the_toml_round_trip_is_equal_and_gives_the_same_text(host: Host) -> None:
     config = make_config("tall", "mlp", host=host, generator_options={"shade": 'a "quoted" name'})
     text = config.to_toml()
     again = RunConfig.from_toml(host, text)
@@ -274,11 +274,11 @@ def test_make_config_takes_names_options_and_training_settings(host: Host) -> No
     assert (config.training.steps, config.training.prior) == (7, False)
 
 
-def test_make_config_leaves_to_the_recipe_what_it_is_not_told(host: Host) -> None:
+def test_make_config_takes_everything_else_from_the_recipe(host: Host) -> None:
     assert make_config(recipe="towers", host=host).generator.name == "tall"
 
 
-def test_make_config_answers_an_unknown_setting_with_the_nearest(host: Host) -> None:
+def test_make_config_suggests_the_nearest_setting(host: Host) -> None:
     with pytest.raises(UnknownName) as caught:
         make_config(host=host, generator_option={})
     assert str(caught.value) == (
