@@ -1,23 +1,25 @@
-"""The numbers that every run ends with: validity, likelihoods, variety, copying."""
+"""The metrics of every run: validity, likelihood, distinct sentences, copies."""
 
 import math
 
 from ganlm_core.data.corpus import spread
 from ganlm_core.data.mapped_lines import lookup
+from ganlm_core.data.text import identity
+from ganlm_core.metrics.formatting import format_value
 from ganlm_core.metrics.metric import Conditions, Likelihood, Measured, Metric, Subject
 
 MOST = 1_000
-"""Sentences of the test part whose likelihood is computed, evenly spaced."""
+"""Test sentences whose likelihood is computed. Larger test splits are subsampled evenly to this size."""
 
 LARGEST = 700.0
-"""The largest number of nats whose exponential is a number."""
+"""The largest number of nats whose exponential is a finite float."""
 
 
 class Validity(Metric):
     """``valid``: the share of sentences that the corpus's process can give (for the grammar, the grammatical ones).
 
-    ``process_nll``: the mean of -log p under the process, in nats per sentence, over the valid ones. Below the value
-    of real text, the sentences are too likely: the generator keeps to the frequent ones.
+    ``process_nll``: the mean of -log p under the process, in nats per sentence, over the valid ones. Sentences with a
+    lower value than real text are too likely: the generator writes only the frequent ones.
     """
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
@@ -31,32 +33,40 @@ class Validity(Metric):
         protocol = f"{len(subject.texts):,} sentences; the likelihood of the {len(possible):,} valid ones"
         entropy = conditions.process_entropy
         return Measured(
-            found, protocol if entropy is None else f"{protocol}; the process's entropy is {entropy:.2f} nats"
+            found, protocol if entropy is None else f"{protocol}; the process's entropy is {format_value(entropy)} nats"
         )
 
 
 class Distinct(Metric):
-    """``distinct``: different sentences as a share of all. It falls as more are drawn; compare equal numbers."""
+    """``distinct``: different sentences as a share of all.
+
+    It falls as more sentences are drawn: compare it only for equal numbers of sentences.
+    """
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
-        return Measured({"distinct": len(set(subject.texts)) / len(subject.texts)}, f"{len(subject.texts):,} sentences")
+        different = len(set(map(identity, subject.texts)))
+        return Measured({"distinct": different / len(subject.texts)}, f"{len(subject.texts):,} sentences")
 
 
 class Copies(Metric):
-    """``copied``: the share of sentences that stand word for word in the training part."""
+    """``copied``: the share of sentences that are copies, word for word, of a training sentence."""
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
         known = lookup(conditions.corpus.train)
         texts = subject.unseen
         copied = sum(text in known for text in texts) / len(texts)
-        return Measured({"copied": copied}, f"{len(texts):,} sentences, {len(conditions.corpus.train):,} to copy")
+        protocol = f"{len(texts):,} sentences, {len(conditions.corpus.train):,} to copy"
+        if conditions.corpus.process is None:
+            chance = format_value(conditions.copies_by_chance, share=True)
+            protocol += f"; by chance {chance}, as of one half of the training text in the other"
+        return Measured({"copied": copied}, protocol)
 
 
 class HeldOutLikelihood(Metric):
-    """``test_nll``: the negative log-likelihood that the subject gives to the test part, in nats per token.
+    """``test_nll``: the negative log-likelihood of the test split under the subject, in nats per token.
 
-    For a generator that is driven by noise it is an upper bound, see :func:`ganlm_core.metrics.judge.nll_bound`. Of a
-    large test part, MOST sentences stand for all.
+    For a generator with noise it is an upper bound, see :func:`ganlm_core.metrics.judge.nll_bound`. A test split of
+    more than MOST sentences is subsampled evenly.
     """
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
@@ -65,9 +75,9 @@ class HeldOutLikelihood(Metric):
 
 
 class Perplexity(Metric):
-    """``perplexity``, e to the power of ``test_nll``, and ``test_nll_sentence``, the same likelihood by sentence.
+    """``perplexity``: e to the power of ``test_nll``. ``test_nll_sentence``: the same likelihood, in nats per sentence.
 
-    Between models of different tokenizers only the latter can be compared, and that where both know every word.
+    Models with different tokenizers can be compared only by ``test_nll_sentence``, and only if both know every word.
     """
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:

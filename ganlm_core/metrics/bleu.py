@@ -1,8 +1,8 @@
-"""BLEU of sentences against many references, exactly as NLTK's ``sentence_bleu`` has it and thousands of times faster.
+"""BLEU of sentences against many references: the values of NLTK's ``sentence_bleu``, thousands of times faster.
 
-BLEU-k (Papineni et al. 2002, section 2.3) of a sentence is its brevity penalty times the geometric mean of its modified
-precisions of orders 1 to k. A precision of zero counts as 0.1 over its denominator (Chen & Cherry 2014, smoothing
-method 1), and a sentence that shares no word with any reference scores 0.
+The BLEU-k of a sentence (Papineni et al. 2002, section 2.3) is its brevity penalty times the geometric mean of its
+modified precisions of orders 1 to k. A precision of zero counts as 0.1 over its denominator (Chen & Cherry 2014,
+smoothing method 1). A sentence that shares no word with any reference, such as an empty one, scores 0.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 
 def bleu(hypotheses: Sequence[str], references: Index) -> Floats:
-    """BLEU-1 to BLEU-5 (N, 5) of each sentence against all references."""
+    """Return BLEU-1 to BLEU-5 (N, 5) of each hypothesis against all references."""
     found, lengths = references.find(hypotheses)
     matches = [
         _matches(counts, order.best[counts.gram], len(lengths))
@@ -28,22 +28,22 @@ def bleu(hypotheses: Sequence[str], references: Index) -> Floats:
 
 
 def self_bleu(sentences: Index) -> Floats:
-    """BLEU-1 to BLEU-5 (N, 5) of each of N > 1 sentences against the N - 1 others: never against itself.
+    """Return BLEU-1 to BLEU-5 (N, 5) of each of N > 1 sentences against the N - 1 other ones, never against itself.
 
-    An equal sentence elsewhere among them is another one.
+    An equal sentence at another place counts as another sentence.
     """
     matches = [_matches(order.counts, _best_elsewhere(order), len(sentences)) for order in sentences.orders]
     return _scores(matches, sentences.lengths, _closest_other(sentences.lengths))
 
 
 def _best_elsewhere(order: Order) -> Ints:
-    """For each of the order's counts, the highest count of that n-gram in the other sentences."""
+    """Return, for each of the order's counts, the highest count of the same n-gram in the other sentences."""
     gram, sentence, _ = order.counts
     return np.where(order.owner[gram] == sentence, order.second[gram], order.best[gram])
 
 
 def _matches(counts: Counts, most: Ints, sentences: int) -> Floats:
-    """The n-grams of each sentence (N,) that are matched: each as often as in the reference that has it most often."""
+    """Return the matched n-grams of each sentence (N,), each clipped at its highest count in a reference, ``most``."""
     matched = np.minimum(counts.times, most).astype(np.float64)
     return np.bincount(counts.sentence, weights=matched, minlength=sentences).astype(np.float64)
 
@@ -58,14 +58,14 @@ def _scores(matches: Sequence[Floats], lengths: Ints, closest: Ints | Floats) ->
 
 
 def _closest(lengths: Ints, known: Ints) -> Ints:
-    """For each length the closest of ``known`` (sorted), the shorter of two that are as close."""
+    """Return, for each length, the closest of ``known`` (sorted); the shorter one if two are equally close."""
     above = np.searchsorted(known, lengths).clip(max=len(known) - 1)
     below = np.maximum(above - 1, 0)
     return np.where(lengths - known[below] <= known[above] - lengths, known[below], known[above])
 
 
 def _closest_other(lengths: Ints) -> Floats:
-    """For each length the closest that another sentence has, the shorter of two that are as close."""
+    """Return, for each length, the closest length of another sentence; the shorter one if two are equally close."""
     known, place, times = np.unique(lengths.astype(np.float64), return_inverse=True, return_counts=True)
     below, above = np.append(-np.inf, known[:-1]), np.append(known[1:], np.inf)
     nearest = np.where(known - below <= above - known, below, above)
@@ -80,9 +80,9 @@ class Bleu(Metric):
 
 
 class BackwardBleu(Metric):
-    """``backward_bleu2`` to ``backward_bleu5``: the mean BLEU of real sentences against its own (Shi et al. 2018).
+    """``backward_bleu2`` to ``backward_bleu5``: the mean BLEU of real sentences against the subject's.
 
-    It falls when the subject leaves out what real text has.
+    Shi et al. 2018. It is low if the subject leaves out a part of real text.
     """
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
@@ -90,14 +90,14 @@ class BackwardBleu(Metric):
 
 
 class SelfBleu(Metric):
-    """``self_bleu2`` to ``self_bleu5``: the mean BLEU of each sentence against all the others (Zhu et al. 2018).
+    """``self_bleu2`` to ``self_bleu5``: the mean BLEU of each sentence against all other ones (Zhu et al. 2018).
 
-    Differs: a sentence is never among its own references, as it is in the code of the paper.
+    Differs: a sentence is never among its own references; in the code of the paper it is.
     """
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
         if len(subject.texts) < 2:
-            return Measured({}, "not defined: one sentence has no others to be compared with")
+            return Measured({}, "not defined: a single sentence cannot be compared with others")
         scores = self_bleu(index(tuple(subject.texts), conditions.split))
         protocol = f"each of {len(subject.texts):,} sentences against the {len(subject.texts) - 1:,} others"
         return Measured(_means("self_bleu", scores), conditions.with_unit(protocol))

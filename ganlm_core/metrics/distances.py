@@ -1,4 +1,4 @@
-"""Distances between the subject's sentences and real ones, over the features that a sentence encoder gives them."""
+"""Distances between the features of the subject's sentences and of real ones, as a sentence encoder computes them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from ganlm_core.metrics.encoders import Features
 from ganlm_core.metrics.metric import Conditions, Measured, Metric, Subject
 
 MOST = 5_000
-"""Sentences of each kind that MAUVE compares: as many as in its paper."""
+"""Sentences of each set that MAUVE compares at most: as many as in its paper."""
 
 PER_BUCKET = 10
 VARIANCE = 0.9
@@ -25,20 +25,20 @@ NOTHING = Measured({}, "not defined: there is no real text to compare with")
 class Frechet(Metric):
     """``frechet``: the squared Frechet distance between Gaussians fitted to both sets of features (Heusel et al. 2017).
 
-    It is biased upwards, the more so the fewer sentences; the row of real text shows by how much.
+    It is biased upwards, more with fewer sentences; the row of real text shows by how much.
     """
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
         sizes = len(subject.texts), len(subject.references)
         if min(sizes) < 2:
-            return Measured({}, "not defined: a covariance takes two sentences of each") if min(sizes) else NOTHING
+            return Measured({}, "not defined: a covariance needs two sentences of each set") if min(sizes) else NOTHING
         both = (conditions.encode(tuple(texts)) for texts in (subject.texts, subject.references))
         protocol = f"{sizes[0]:,} sentences and {sizes[1]:,} real ones, encoded by {conditions.sentence_encoder.title}"
         return Measured({"frechet": frechet(*both)}, conditions.with_unit(protocol))
 
 
 def frechet(one: Features, other: Features) -> float:
-    """|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)) of the means and covariances of features (N, F) and (M, F).
+    """Return |m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)) of the means and covariances of features (N, F) and (M, F).
 
     Dowson & Landau 1982, eq. 4. The trace of the root is the sum of the roots of the eigenvalues of C^(1/2) C' C^(1/2).
     """
@@ -51,19 +51,19 @@ def frechet(one: Features, other: Features) -> float:
 
 
 class Mauve(Metric):
-    """``mauve``: the area under the curve of the divergences between both distributions over clusters of features.
+    """``mauve``: the area under the divergence curve of both distributions over clusters of features.
 
-    Pillutla et al. 2021, eq. 1-3, with the settings of their section 4: clusters by k-means, a tenth as many as
-    sentences, on the principal components that keep nine tenths of the variance; scaling 5. Differs: over another
-    encoder than theirs it is another number, which only compares with those of the same encoder; k-means starts once
-    and ends after 30 rounds, where the authors' code takes the best of five starts of 500.
+    Pillutla et al. 2021, eq. 1-3, with the settings of their section 4: k-means with a tenth as many clusters as
+    sentences, on the principal components that keep nine tenths of the variance; scaling 5. Differs: the encoder is
+    not theirs, so the number compares only with numbers of the same encoder; k-means starts once and ends after 30
+    rounds, where the authors' code takes the best of five starts of 500 rounds.
     """
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
         both = subject.texts, subject.references
         if not all(both):
             return NOTHING
-        # All of them, of which Frechet asks for the features too.
+        # Encode all sentences, although some may be dropped: Frechet needs the features of all, and they are cached.
         one, other = (_some(conditions.encode(tuple(texts))) for texts in both)
         clusters = max(2, round(min(len(one), len(other)) / PER_BUCKET))
         histograms = quantise(one, other, clusters, np.random.RandomState(conditions.seed))
@@ -79,10 +79,10 @@ def _some(features: Features) -> Features:
 
 
 def mauve(p: Features, q: Features) -> float:
-    """The area under the divergence curve of two distributions (K,): 1 where they are the same, 0 where disjoint."""
+    """Return the area under the divergence curve of two distributions (K,): 1 if they are equal, 0 if disjoint."""
     points = [(0.0, 1.0), *_curve(p, q), (1.0, 0.0)]
     x, y = np.array(points).T
-    # The curve falls; it is integrated along both axes, and the mean taken, which treats p and q alike.
+    # The curve falls. The mean of the integrals along both axes treats p and q alike.
     return float((_area(x, y) + _area(y[::-1], x[::-1])) / 2)
 
 
@@ -93,7 +93,7 @@ def _curve(p: Features, q: Features) -> Iterator[tuple[float, float]]:
 
 
 def _divergence(p: Features, q: Features) -> float:
-    """Kullback-Leibler, in nats."""
+    """Return the Kullback-Leibler divergence in nats."""
     there = p > 0
     return float((p[there] * np.log(p[there] / q[there])).sum())
 
@@ -103,7 +103,7 @@ def _area(x: Features, y: Features) -> float:
 
 
 def quantise(one: Features, other: Features, clusters: int, rng: np.random.RandomState) -> tuple[Features, Features]:
-    """The shares of both sets of features, (N, F) and (M, F), in each of the clusters of their union."""
+    """Return the share of each set of features, (N, F) and (M, F), in each of the clusters (K,) of their union."""
     points = np.concatenate([one, other])
     points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
     labels = k_means(_principal(points), clusters, rng)
@@ -112,7 +112,7 @@ def quantise(one: Features, other: Features, clusters: int, rng: np.random.Rando
 
 
 def _principal(points: Features) -> Features:
-    """Points (N, F) by the fewest principal components that keep VARIANCE of them."""
+    """Project points (N, F) on the fewest principal components that keep VARIANCE of the variance."""
     centred = points - points.mean(axis=0)
     values, vectors = np.linalg.eigh(centred.T @ centred)
     values, vectors = values[::-1].clip(min=0), vectors[:, ::-1]
@@ -121,7 +121,7 @@ def _principal(points: Features) -> Features:
 
 
 def k_means(points: NDArray[Any], clusters: int, rng: np.random.RandomState) -> NDArray[np.int64]:
-    """The cluster (N,) of each point (N, F): Lloyd's algorithm from random points, until nothing moves or ROUNDS."""
+    """Return the cluster (N,) of each point (N, F): Lloyd's algorithm from random points, for ROUNDS rounds at most."""
     points = points.astype(np.float32)  # nearly all of the time goes into their products with the centres
     centres = points[rng.choice(len(points), min(clusters, len(points)), replace=False)]
     labels = np.full(len(points), -1)

@@ -1,4 +1,4 @@
-"""Sentence encoders: what distances between sets of sentences are measured over. They are components."""
+"""Sentence encoders: components that turn sentences into the features between which distances are measured."""
 
 import zlib
 from abc import ABC, abstractmethod
@@ -22,7 +22,7 @@ BUCKETS = 2**15
 
 
 class Encoder(ABC):
-    """Called with N sentences and how they are split into tokens, it gives their features (N, F).
+    """Called with N sentences and a function that splits one into tokens; returns their features (N, F).
 
     A row depends on its sentence alone, and the same sentence has the same features in every process.
     """
@@ -32,7 +32,7 @@ class Encoder(ABC):
 
     @property
     def title(self) -> str:
-        """What it is called where its distances are printed."""
+        """The name that is shown beside distances."""
         return type(self).__name__
 
     @abstractmethod
@@ -40,10 +40,11 @@ class Encoder(ABC):
 
 
 class HashedNgrams(Encoder):
-    """The n-grams of a sentence, each as a random vector chosen by its hash, summed over the root of their number.
+    """The sum of the vectors of a sentence's n-grams, divided by the square root of their number.
 
-    It knows which words and short phrases a sentence has and nothing of what they mean: a random projection (Johnson &
-    Lindenstrauss 1984) of the bag of n-grams after feature hashing (Weinberger et al. 2009).
+    Each n-gram has a random vector that its hash chooses: a random projection (Johnson & Lindenstrauss 1984) of the bag
+    of n-grams after feature hashing (Weinberger et al. 2009). The encoder knows which words and short phrases a
+    sentence has, and nothing of their meaning.
     """
 
     options: HashedNgramsOptions
@@ -65,19 +66,19 @@ class HashedNgrams(Encoder):
 
 @lru_cache(maxsize=2)
 def _vectors(dimensions: int) -> Features:
-    """The random vector of each bucket, from the generator whose numbers numpy has promised never to change."""
+    """Return the random vector of each bucket. NumPy promises that the numbers of ``RandomState`` never change."""
     return np.random.RandomState(0).standard_normal((BUCKETS, dimensions))
 
 
 def plain_encoder() -> Encoder:
-    """The encoder where none was chosen."""
+    """Return the default encoder."""
     return HashedNgrams(HashedNgramsOptions())
 
 
 class SentenceTransformers(Encoder):
     """A trained model of the library sentence-transformers (Reimers & Gurevych 2019), by its name or folder.
 
-    The first use downloads a model that is named. Raises UsageError where the library is not installed.
+    The first use of a name downloads the model. Raises UsageError if the library is not installed.
     """
 
     options: SentenceTransformersOptions
@@ -95,7 +96,7 @@ class SentenceTransformers(Encoder):
             from sentence_transformers import SentenceTransformer  # type: ignore[import-not-found]
         except ImportError:
             raise UsageError(
-                "encoder 'sentence-transformers' needs the library of that name; "
+                "encoder 'sentence-transformers' needs the library of the same name; "
                 "pip install 'ganlm[encoders]', or leave out --encoder"
             ) from None
         return SentenceTransformer(self.options.model, device="cpu")

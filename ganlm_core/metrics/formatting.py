@@ -1,5 +1,7 @@
 """Format the values of metrics as text, in one way for terminals, cards and pages. Nothing here imports torch."""
 
+from collections.abc import Sequence
+
 from ganlm_core.metrics.specs import METRICS
 
 MEASURES = {measure.name: measure for metric in METRICS for measure in metric.measures}
@@ -8,11 +10,14 @@ MEASURES = {measure.name: measure for metric in METRICS for measure in metric.me
 SHARES = {name for name, measure in MEASURES.items() if measure.share} | {"discriminator_accuracy"}
 """Values that are shown in per cent."""
 
+NO_VALUE = "-"
+"""The cell of a row that has no value."""
+
 
 def format_value(value: float | None, share: bool = False) -> str:
-    """Return a share in per cent, another number with three decimals below 1 and two above, a dash for None."""
+    """Return a share in per cent, another number with three decimals below 1 and two above, NO_VALUE for None."""
     if value is None:
-        return "-"
+        return NO_VALUE
     if share:
         return f"{value:.1%}"
     return f"{value:.3f}" if abs(value) < 1 else f"{value:,.2f}"
@@ -21,3 +26,13 @@ def format_value(value: float | None, share: bool = False) -> str:
 def format_metric(name: str, value: float | None) -> str:
     """Return the value of the measure ``name`` as :func:`format_value` does; other names than ours are no shares."""
     return format_value(value, name in SHARES)
+
+
+def without_empty_columns(table: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return a table (a row of titles, then rows of as many cells) without the columns in which no row has a value.
+
+    The first column, which names the rows, always stays.
+    """
+    _, *rows = table
+    kept = [0, *(place for place in range(1, len(table[0])) if any(row[place] not in ("", NO_VALUE) for row in rows))]
+    return [[line[place] for place in kept] for line in table]

@@ -1,4 +1,4 @@
-"""One protocol for every subject: the generator, real held-out text, and the floors that all must beat."""
+"""One protocol for every subject: generators, real held-out text, and the baselines that a model must beat."""
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from ganlm_core import sampling
 from ganlm_core.data.corpus import Corpus, spread
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.metrics.encoders import Encoder, plain_encoder
-from ganlm_core.metrics.metric import Conditions, Likelihood, Measured, Metric, Subject, problem_with
+from ganlm_core.metrics.metric import FRESH_SEED, Conditions, Likelihood, Measured, Metric, Subject, problem_with
 from ganlm_core.plugins.discovery import BUILT_IN, one_line
 from ganlm_core.plugins.host import Host
 from ganlm_core.protocol import AutoregressiveGenerator, Generator, Shape, State, mask_of
@@ -21,16 +21,13 @@ from ganlm_core.sampling import PLAIN, Policy
 
 BATCH = 256
 NOISE_DRAWS = 8
-"""Draws of the noise for the bound on the likelihood that is reported."""
-
-FRESH_SEED = 2**32
-"""Far from the seeds that people choose for their corpora: fresh sentences must not be the training ones again."""
+"""Draws of the noise for the reported bound on the likelihood."""
 
 Values = dict[str, float]
 
 
 class Unigram(AutoregressiveGenerator):
-    """Words drawn one by one from the frequencies of the training part, ``<eos>`` among them: the prior alone."""
+    """Draws each word, ``<eos>`` included, by its frequency in the training split: the prior alone."""
 
     def start(self, noise: Tensor) -> State:
         return noise.new_zeros(len(noise), 0)
@@ -40,10 +37,9 @@ class Unigram(AutoregressiveGenerator):
 
 
 class Guarded(Metric):
-    """A metric from elsewhere. Every run measures it, asked for or not, so it may end none and hide no other's number.
+    """A metric of a plugin. Every run measures it, so it must neither end a run nor hide the value of another metric.
 
-    From the first time on that it cannot be built, raises, or gives what it should not, it is left out; ``failure``
-    says why.
+    Once it cannot be built, raises, or returns something invalid, it is left out from then on; ``failure`` says why.
     """
 
     def __init__(self, host: Host, name: str) -> None:
@@ -71,12 +67,12 @@ class Guarded(Metric):
         for name, spec in self.host.specs("metric").items():
             for measure in spec.measures if _is_built_in(self.host, name) else ():
                 if measure.name in found.values:
-                    return f"gives {measure.name}, which is a number of metric '{name}'"
+                    return f"gives {measure.name}, which belongs to metric '{name}'"
         return ""
 
 
 def build_metrics(host: Host, names: Iterable[str]) -> dict[str, Metric]:
-    """Metrics by name, those from elsewhere guarded. Raises PluginError."""
+    """Build metrics by name; those of plugins are guarded. Raises PluginError."""
     return {name: _build(host, name) if _is_built_in(host, name) else Guarded(host, name) for name in names}
 
 
@@ -91,7 +87,7 @@ def _is_built_in(host: Host, name: str) -> bool:
 
 @dataclass(frozen=True)
 class Judge:
-    """What is held fixed while subjects change: the corpus, the tokenizer, the metrics by name and the random seed."""
+    """Measures subjects under fixed conditions: one corpus, tokenizer, set of metrics (by name) and random seed."""
 
     corpus: Corpus
     tokenizer: Tokenizer
@@ -102,7 +98,7 @@ class Judge:
 
     @classmethod
     def of(cls, host: Host, corpus: Corpus, tokenizer: Tokenizer, shape: Shape, seed: int) -> "Judge":
-        """With the metrics that every run ends with."""
+        """Return a judge with the metrics that are measured in every run."""
         names = [name for name, spec in host.specs("metric").items() if spec.when == "run"]
         return cls(corpus, tokenizer, shape, build_metrics(host, names), seed)
 
@@ -111,27 +107,27 @@ class Judge:
         return Conditions(self.corpus, self.seed, self.encoder)
 
     def measure(self, subject: Subject) -> dict[str, Measured]:
-        """What each metric has to say of the subject, by the metric's name."""
+        """Return what each metric measures of the subject, by the name of the metric."""
         return {name: metric(subject, self.conditions) for name, metric in self.metrics.items()}
 
     @property
     def failures(self) -> list[str]:
-        """A line for each metric that was left out."""
+        """A line for each metric that was left out, with the reason."""
         return [each.failure for each in self.metrics.values() if isinstance(each, Guarded) and each.failure]
 
     def judge(self, subject: Subject) -> Values:
-        """The numbers alone, by the names of the measures."""
+        """Return the values alone, by the name of the measure."""
         return {name: value for measured in self.measure(subject).values() for name, value in measured.values.items()}
 
     def written(self, generator: Generator, n: int) -> Subject:
-        """``n`` sentences drawn from a generator at temperature 1. Leaves the global random state."""
+        """Draw ``n`` sentences from a generator at temperature 1. The global random state does not change."""
         return next(self.curve(generator, n, [PLAIN]))
 
     def curve(self, generator: Generator, n: int, policies: Sequence[Policy]) -> Iterator[Subject]:
-        """``n`` sentences drawn from a generator under each policy, when they are asked for.
+        """Draw ``n`` sentences from a generator under each policy, lazily.
 
-        The likelihood of each is that of the distribution they are drawn from. All come from one pass over the held-out
-        text, because policies differ only in what they make of the same logits.
+        The likelihood of each subject is under the distribution that its sentences are drawn from. One pass over the
+        held-out text gives the likelihoods of all policies, because they differ only in what they do with the logits.
         """
 
         @cache
@@ -146,7 +142,7 @@ class Judge:
             yield Subject(texts, partial(likelihood, place) if generator.autoregressive else None, self.corpus.test)
 
     def draw(self, generator: Generator, n: int, policy: Policy) -> list[str]:
-        """``n`` sentences from one random stream."""
+        """Draw ``n`` sentences from one random stream."""
         device = generator.prior.device
         rng = torch.Generator(device).manual_seed(self.seed)
         texts: list[str] = []
@@ -159,7 +155,7 @@ class Judge:
     def likelihoods(
         self, generator: Generator, held_out: Sequence[str], policies: Sequence[Policy]
     ) -> list[Likelihood]:
-        """That of held-out sentences under each policy."""
+        """Return the likelihood of held-out sentences under each policy."""
         tokens, _ = self.tokenizer.encode(held_out, self.shape.length)
         count, draws = int(mask_of(tokens).sum()), NOISE_DRAWS if self.shape.noise else 0
         with evaluating(generator):
@@ -167,11 +163,11 @@ class Judge:
         return [Likelihood(bound, count, len(tokens), draws) for bound in bounds]
 
     def references(self, n: int, log_frequencies: Tensor) -> dict[str, Callable[[], Subject]]:
-        """The rows that every table has beside the models: a ceiling, what chance would have, and two floors.
+        """Return the reference rows of every table by their kind, each as a function that makes the subject.
 
-        Each subject is made when it is asked for.
-        ``real`` is real text, ``process`` a perfect generator (only of a corpus that has a process), ``shuffled``
-        real sentences with their words in random order, ``unigram`` words of the given log frequencies (V,).
+        ``real`` is real text, the upper bound; ``process`` a perfect generator (only if the corpus has a process).
+        Two lower bounds: ``shuffled`` is real sentences with their words in random order, ``unigram`` draws words by
+        the given log frequencies (V,).
         """
         model = Unigram(replace(self.shape, noise=0))
         model.prior.copy_(log_frequencies)
@@ -180,7 +176,7 @@ class Judge:
         return {"real": partial(self.real, n), **perfect, **floors}
 
     def real(self, n: int) -> Subject:
-        """Real text, ``n`` sentences at most; its likelihood is the process's, where there is one."""
+        """Return real text, ``n`` sentences at most. Its likelihood is under the process, if the corpus has one."""
         process = self.corpus.process
 
         def likelihood(held_out: tuple[str, ...]) -> Likelihood:
@@ -196,12 +192,12 @@ class Judge:
         )
 
     def fresh(self, n: int) -> Subject:
-        """Sentences of the process; they may be in the training part, by as much as chance has it."""
+        """Draw ``n`` sentences from the process. As many of them are in the training split as chance puts there."""
         assert self.corpus.process is not None
         return Subject(self.corpus.process.sample(n, FRESH_SEED + self.seed), references=self.corpus.test)
 
     def shuffled(self, n: int) -> Subject:
-        """Training sentences with their words in random order."""
+        """Return training sentences with their words in random order."""
         rng, split, join = random.Random(self.seed), self.conditions.split, self.conditions.join
         rows = [split(text) for text in spread(self.corpus.train, n)]
         return Subject([join(rng.sample(row, len(row))) for row in rows], references=self.corpus.test)
@@ -209,7 +205,7 @@ class Judge:
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Puts a network in evaluation mode, and back in the mode in which it was."""
+    """Put a network in evaluation mode; afterwards put it back in the mode that it had."""
     was_training = network.training
     network.eval()
     try:
@@ -219,7 +215,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def nll_bound(generator: Generator, tokens: Tensor, seed: int, draws: int = NOISE_DRAWS) -> float:
-    """As :func:`nll_bounds`, of sampling at temperature 1."""
+    """Return the bound of :func:`nll_bounds` for sampling at temperature 1."""
     return nll_bounds(generator, tokens, seed, [PLAIN], draws)[0]
 
 
@@ -227,17 +223,17 @@ def nll_bound(generator: Generator, tokens: Tensor, seed: int, draws: int = NOIS
 def nll_bounds(
     generator: Generator, tokens: Tensor, seed: int, policies: Sequence[Policy], draws: int = NOISE_DRAWS
 ) -> list[float]:
-    """Upper bounds on -log p(x) of ids (N, T), in nats per token; exact for generators without noise.
+    """Return upper bounds on -log p(x) of ids (N, T), in nats per token; exact for generators without noise.
 
-    The mean of minus :func:`ganlm_core.sampling.log_marginals`, with ``draws`` draws of the noise. p is that of
-    sampling under each of the ``policies``.
+    p is the distribution of sampling under each of the ``policies``. The bound is the mean of minus
+    :func:`ganlm_core.sampling.log_marginals`, with ``draws`` draws of the noise.
     """
     device = generator.prior.device
     rng = torch.Generator(device).manual_seed(seed)
     draws = draws if generator.shape.noise else 1
     totals, count = [0.0] * len(policies), 0
     lengths = mask_of(tokens).sum(dim=1)
-    for rows in lengths.argsort(stable=True).split(BATCH):  # sentences of about one length: little padding to compute
+    for rows in lengths.argsort(stable=True).split(BATCH):  # similar lengths in a batch: little padding to compute
         part = tokens[rows, : lengths[rows].max()].to(device)
         mask = mask_of(part)
         noise = torch.randn(draws, len(part), generator.shape.noise, generator=rng, device=device)
@@ -248,5 +244,5 @@ def nll_bounds(
 
 
 def round_values(values: Mapping[str, float]) -> Values:
-    """Six significant digits: what the last bits of a float say is noise."""
+    """Round to six significant digits: the last bits of a float are noise."""
     return {name: float(f"{value:.6g}") for name, value in values.items()}

@@ -1,7 +1,7 @@
-"""Scores by language models (Caccia et al. 2020, section 2): one of real text judges samples, one of samples real text.
+"""Language-model scores (Caccia et al. 2020, section 2): samples under a model of real text, and the reverse.
 
-The judge is an interpolated Kneser-Ney model of four words (Kneser & Ney 1995; Chen & Goodman 1999, section 2.7): it
-has nothing to tune, trains in a second, and is the same on every machine. Differs: the paper's are LSTMs.
+Both models are interpolated Kneser-Ney models of four words (Kneser & Ney 1995; Chen & Goodman 1999, section 2.7): they
+have nothing to tune, train in a second, and are the same on every machine. Differs: the paper's are LSTMs.
 """
 
 import math
@@ -20,7 +20,7 @@ Gram = tuple[str, ...]
 
 
 class KneserNey:
-    """p(word | the ORDER - 1 words before) over a closed vocabulary, the end of the sentence and an unknown word."""
+    """p(word | the last ORDER - 1 words) over a closed vocabulary, the end of the sentence and an unknown word."""
 
     def __init__(self, sentences: Iterable[Sequence[str]], vocabulary: frozenset[str], order: int = ORDER) -> None:
         self.order = order
@@ -28,7 +28,7 @@ class KneserNey:
         self._levels = [_Level(counts) for counts in self._counts(sentences)]
 
     def nll(self, sentence: Sequence[str]) -> float:
-        """-log p of a sentence in nats, its end included."""
+        """Return -log p of a sentence in nats, its end included."""
         words = self._framed(sentence)
         return -sum(
             math.log(self.probability(words[place], words[place - self.order + 1 : place]))
@@ -36,7 +36,7 @@ class KneserNey:
         )
 
     def probability(self, word: str, context: Sequence[str]) -> float:
-        """Of a word of the vocabulary after a context of ORDER - 1 words."""
+        """Return p(word | context) for a word of the vocabulary and a context of ORDER - 1 words."""
         found = 1 / len(self.vocabulary)
         for n, level in enumerate(self._levels):
             before = tuple(context[len(context) - n :])
@@ -48,7 +48,7 @@ class KneserNey:
         return [START] * (self.order - 1) + known + [END]
 
     def _counts(self, sentences: Iterable[Sequence[str]]) -> list[Counter[Gram]]:
-        """Of each order: how often n-grams occur in the highest, and after how many different words in the lower."""
+        """Count the n-grams of each order: occurrences of the longest, different words before the shorter ones."""
         highest: Counter[Gram] = Counter()
         for sentence in sentences:
             words = self._framed(sentence)
@@ -60,7 +60,7 @@ class KneserNey:
 
 
 class _Level:
-    """The n-grams of one order, with one discount: n1 / (n1 + 2 n2), of those that occur once and twice."""
+    """The n-grams of one order, with one discount: n1 / (n1 + 2 n2), where n1 occur once and n2 twice."""
 
     def __init__(self, counts: Counter[Gram]) -> None:
         self._counts = counts
@@ -82,29 +82,29 @@ class _Level:
 
 @lru_cache(maxsize=4)
 def judge(texts: tuple[str, ...], vocabulary: frozenset[str], split: Split) -> KneserNey:
-    """The model of ``texts``; asked again for the same sentences, the same one."""
+    """Return the model of ``texts``; the last few are cached."""
     return KneserNey([split(text) for text in texts], vocabulary)
 
 
 class LanguageModelScores(Metric):
-    """``lm_score``: nats per token of the sentences under a language model of the training text; low is fluent.
+    """``lm_score``: nats per token of the sentences under a language model of the training text; low means fluent.
 
-    ``reverse_lm_score``: nats per token of real sentences under a language model of the subject's; low is complete. The
-    vocabulary of both is that of the training text.
+    ``reverse_lm_score``: nats per token of real sentences under a language model of the subject's sentences; low means
+    complete. Both models have the vocabulary of the training text.
     """
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
         train, split = tuple(spread(conditions.corpus.train, SAMPLE)), conditions.split
         if not train or not subject.references:
             return Measured({}, "not defined: there is no real text to compare with")
-        words = frozenset(word for text in train for word in split(text))
+        vocabulary = frozenset(word for text in train for word in split(text))
         values = {
-            "lm_score": _per_token(judge(train, words, split), subject.unseen, split),
-            "reverse_lm_score": _per_token(judge(tuple(subject.texts), words, split), subject.references, split),
+            "lm_score": _per_token(judge(train, vocabulary, split), subject.unseen, split),
+            "reverse_lm_score": _per_token(judge(tuple(subject.texts), vocabulary, split), subject.references, split),
         }
         protocol = (
-            f"a Kneser-Ney model of {ORDER} words, of {len(train):,} real sentences for {len(subject.unseen):,}; "
-            f"of {len(subject.texts):,} for {len(subject.references):,} real ones"
+            f"Kneser-Ney models of {ORDER} words: one of {len(train):,} real sentences scores {len(subject.unseen):,}, "
+            f"one of {len(subject.texts):,} scores {len(subject.references):,} real ones"
         )
         return Measured(values, conditions.with_unit(protocol))
 

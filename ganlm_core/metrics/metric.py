@@ -1,6 +1,6 @@
-"""What a metric is: a number, or a few, about sentences, measured in the same way for a model and for real text.
+"""The contract of a metric: one number or a few about sentences, measured in the same way for models and real text.
 
-``docs/metrics.md`` defines each with its protocol and its known traps.
+``docs/metrics.md`` defines each metric with its protocol and its known traps.
 """
 
 import math
@@ -11,17 +11,30 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from ganlm_core.components import Options
-from ganlm_core.data.corpus import Corpus
+from ganlm_core.data.corpus import SAMPLE, Corpus, spread
+from ganlm_core.data.mapped_lines import lookup
+from ganlm_core.data.text import words
 
 if TYPE_CHECKING:
     from ganlm_core.metrics.encoders import Encoder, Features
 
+FRESH = 2_000
+"""Sentences of an exact process from which the share of copies by chance is estimated."""
+
+FRESH_SEED = 2**32
+"""Far from the seeds that users choose for a corpus: fresh sentences must not repeat the training text."""
+
+MORE, MARGIN = 2, 0.02
+"""Copies tell of memorising above MORE times their share by chance and MARGIN. Doubled, because a half of the text has
+at least half as many copies in the other as all of it would have; the margin is for the error of a few hundred samples.
+"""
+
 
 @dataclass(frozen=True)
 class Likelihood:
-    """The negative log-likelihood of some sentences, ``nll_per_token`` in nats, the ``<eos>`` of each among the tokens.
+    """The negative log-likelihood of some sentences: ``nll_per_token``, in nats; each ``<eos>`` counts as a token.
 
-    ``draws`` of the noise make it an upper bound; 0 says that it is exact.
+    With ``draws`` of the noise it is an upper bound from so many; 0 means that it is exact.
     """
 
     nll_per_token: float
@@ -35,16 +48,17 @@ class Likelihood:
 
     def __str__(self) -> str:
         kind = f"upper bound from {self.draws} draws of the noise" if self.draws else "exact"
-        return f"{self.sentences:,} sentences of the test part, {self.tokens:,} tokens; {kind}"
+        return f"{self.sentences:,} sentences of the test split, {self.tokens:,} tokens; {kind}"
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Whoever wrote the ``texts``: a generator, or the people behind real text.
+    """The author of the ``texts`` that are measured: a generator, or the people who wrote the real text.
 
-    ``likelihood`` gives that of other texts under the subject; it is None where there is none to speak of.
-    ``references`` are the real sentences that the texts are compared with: the test part, so that real text has
-    training sentences as its texts. Where it would tell that these were trained on, ``unseen`` stands for them.
+    ``likelihood`` returns the likelihood of other texts under the subject; None if the subject has none.
+    ``references`` are the real sentences that the texts are compared with: the test split. The texts of real text are
+    therefore training sentences; a metric that would only find that they were trained on uses ``held_out`` instead,
+    through ``unseen``.
     """
 
     texts: Sequence[str]
@@ -54,14 +68,15 @@ class Subject:
 
     @property
     def unseen(self) -> Sequence[str]:
+        """The texts, or for real text the sentences that no model was trained on."""
         return self.held_out or self.texts
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """What is the same for every subject: the corpus, the ``seed`` of whatever a metric draws, the sentence encoder.
+    """The conditions that are equal for every subject: the corpus, the ``seed`` of random draws, the sentence encoder.
 
-    Without an ``encoder``, ``sentence_encoder`` is the plain one.
+    ``sentence_encoder`` is ``encoder``, or the default one if that is None.
     """
 
     corpus: Corpus
@@ -70,18 +85,18 @@ class Conditions:
 
     @cached_property
     def unit(self) -> Literal["word", "character"]:
-        """What n-grams are made of: characters where real sentences have fewer than two words on average."""
+        """The unit of n-grams: characters if real sentences have fewer than two words on average, else words."""
         texts = self.corpus.test or self.corpus.train
-        return "word" if sum(len(text.split()) for text in texts) >= 2 * len(texts) else "character"
+        return "word" if sum(len(words(text)) for text in texts) >= 2 * len(texts) else "character"
 
     @property
     def split(self) -> Callable[[str], Sequence[str]]:
-        """A sentence to its units."""
-        return str.split if self.unit == "word" else list
+        """The function that splits a sentence into its units."""
+        return words if self.unit == "word" else list
 
     @property
     def join(self) -> Callable[[Sequence[str]], str]:
-        """Units to a sentence."""
+        """The function that joins units to a sentence."""
         return " ".join if self.unit == "word" else "".join
 
     @cached_property
@@ -92,14 +107,31 @@ class Conditions:
 
     @cached_property
     def encode(self) -> "Callable[[tuple[str, ...]], Features]":
-        """Sentences (N) to their features (N, F); those that were asked for last are remembered."""
+        """The function that encodes sentences (N) as features (N, F). It caches its last few results."""
         return lru_cache(maxsize=4)(lambda texts: self.sentence_encoder(texts, self.split))
 
     @cached_property
     def process_entropy(self) -> float | None:
-        """The process's entropy in nats per sentence, the NLL of a perfect generator; None if nobody can compute it."""
+        """The process's entropy in nats per sentence: the NLL of a perfect generator; None if it is unknown."""
         entropy = getattr(self.corpus.process, "entropy", None)
         return entropy() if entropy is not None else None
+
+    @cached_property
+    def copies_by_chance(self) -> float:
+        """The share of copies that a generator makes without memorising, because frequent sentences recur.
+
+        With a process: the share of fresh sentences that are in the training text. Without one: the share of one half
+        of the training text that is in the other half, which is low, because half of the text is less to copy from.
+        """
+        train = spread(self.corpus.train, SAMPLE)
+        process = self.corpus.process
+        known, fresh = (train[::2], train[1::2]) if process is None else (train, process.sample(FRESH, FRESH_SEED))
+        half = lookup(known)
+        return sum(text in half for text in fresh) / max(1, len(fresh))
+
+    def copies_exceed_chance(self, copied: float) -> bool:
+        """Return whether a share of copies is so far above ``copies_by_chance`` that it tells of memorising."""
+        return copied > MORE * self.copies_by_chance + MARGIN
 
     def with_unit(self, protocol: str) -> str:
         return protocol if self.unit == "word" else f"{protocol}, by {self.unit}s"
@@ -107,9 +139,9 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Measured:
-    """Numbers by the name of their measure, and in words what they were measured with: how many against how many.
+    """Values by the name of their measure, and a ``protocol`` in words: how many sentences against how many.
 
-    Without numbers, ``protocol`` may say why there are none.
+    If there are no values, ``protocol`` may say why.
     """
 
     values: Mapping[str, float] = field(default_factory=dict)
@@ -117,7 +149,7 @@ class Measured:
 
 
 class Metric(ABC):
-    """Called with a subject and the conditions; a value that does not exist there is left out, never made up.
+    """Called with a subject and the conditions; leaves out a value that does not exist there and never makes one up.
 
     The component that registers it declares what it measures: :class:`ganlm_core.components.Measure`.
     """
@@ -130,7 +162,7 @@ class Metric(ABC):
 
 
 def problem_with(found: object) -> str:
-    """What is wrong with what a metric gave, as it goes on from its name; nothing if all of it are finite numbers."""
+    """Return the problem with a metric's result, worded to follow its name; "" if all values are finite numbers."""
     if not isinstance(found, Measured):
         return f"gives {found!r}; wanted a ganlm_core.metrics.metric.Measured"
     for name, value in found.values.items():

@@ -1,7 +1,7 @@
 """Sentences as arrays of n-gram ids, so that millions of comparisons become a few sorts.
 
-Shape letters: ``W`` tokens, those of all sentences one after the other; ``N`` sentences; ``G`` different n-grams.
-An id of -1 stands where no n-gram starts, or none that is known.
+Shape letters: ``W`` tokens of all sentences, one sentence after the other; ``N`` sentences; ``G`` different n-grams.
+The id -1 means that no n-gram starts there, or an unknown one.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,11 +17,11 @@ ORDERS = 5
 
 Ints = NDArray[np.int64]
 Split = Callable[[str], Sequence[str]]
-"""A sentence to its tokens."""
+"""Splits a sentence into its tokens."""
 
 
 class Tokens(NamedTuple):
-    """Sentences laid out in a row: the id (W,) of each token, the sentence (W,) it stands in, and lengths (N,)."""
+    """All sentences in a row: the id (W,) of each token, the sentence (W,) that it is in, and the lengths (N,)."""
 
     ids: Ints
     sentence: Ints
@@ -29,7 +29,7 @@ class Tokens(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """The n-gram ``gram[i]`` stands ``times[i]`` times in ``sentence[i]``; sorted by n-gram, then by sentence."""
+    """The n-gram ``gram[i]`` occurs ``times[i]`` times in ``sentence[i]``; sorted by n-gram, then by sentence."""
 
     gram: Ints
     sentence: Ints
@@ -39,7 +39,7 @@ class Counts(NamedTuple):
 class Order(NamedTuple):
     """The n-grams of one length. Their ids are places in ``keys`` (G,), which are sorted.
 
-    ``best`` (G,) is the highest count of each in any sentence, ``owner`` (G,) a sentence that has so many, ``second``
+    ``best`` (G,) is the highest count of each in any sentence, ``owner`` (G,) a sentence with that count, ``second``
     (G,) the highest count in any other sentence, 0 if there is none.
     """
 
@@ -51,7 +51,7 @@ class Order(NamedTuple):
 
 
 class Index:
-    """The n-grams of N sentences, to be compared with others. Use :func:`index`, which keeps the last few."""
+    """The n-grams of N sentences, to compare others with. Use :func:`index`, which caches the last few."""
 
     def __init__(self, texts: Iterable[str], split: Split) -> None:
         self._split = split
@@ -71,7 +71,7 @@ class Index:
         return len(self.lengths)
 
     def find(self, texts: Iterable[str]) -> tuple[list[Counts], Ints]:
-        """For each order those n-grams of other sentences (M) that are here too, by their ids here; lengths (M,)."""
+        """Return, for each order, the n-grams of M other sentences that the index has, by its ids; and lengths (M,)."""
         rows = [self._split(text) for text in texts]
         tokens = _lay_out(rows, (self._words.get(word, -1) for word in chain.from_iterable(rows)))
         found, ids = [], tokens.ids
@@ -83,25 +83,25 @@ class Index:
 
 @lru_cache(maxsize=4)
 def index(texts: tuple[str, ...], split: Split) -> Index:
-    """The :class:`Index` of ``texts``; asked again for the same sentences, the same one."""
+    """Return the :class:`Index` of ``texts``; the last few are cached."""
     return Index(texts, split)
 
 
 def lay_out(texts: Sequence[str], split: Split) -> Tokens:
-    """Sentences with the ids of their words in the order in which these appear."""
+    """Return sentences in a row; a token's id is its place in the order of first appearance."""
     rows, known = [split(text) for text in texts], dict[str, int]()
     return _lay_out(rows, (known.setdefault(word, len(known)) for word in chain.from_iterable(rows)))
 
 
 def extend(ids: Ints, tokens: Tokens, n: int, words: int) -> Ints:
-    """Ids (W,) of the (n-1)-grams that start at each place to keys (W,) of the n-grams there; ``words`` bounds ids."""
+    """Turn the ids (W,) of the (n-1)-grams at each place into keys (W,) of the n-grams; ``words`` bounds the ids."""
     last, sentence = (np.append(row[n - 1 :], np.full(min(n - 1, len(row)), -1)) for row in tokens[:2])
     starts = (ids >= 0) & (last >= 0) & (sentence == tokens.sentence)
     return np.where(starts, ids * words + last, -1)
 
 
 def unique_ids(keys: Ints) -> tuple[Ints, Ints]:
-    """Keys (W,) to the different ones (G,), sorted and without -1, and the place (W,) of each among them, or -1."""
+    """Return the different keys (G,), sorted and without -1, and the place (W,) of each key among them, or -1."""
     ids, starts = np.full(len(keys), -1), keys >= 0
     known, ids[starts] = np.unique(keys[starts], return_inverse=True)
     return known, ids

@@ -23,7 +23,7 @@ def _metric(
 def _by_order(
     name: str, title: str, better: Literal["higher", "lower"], sees: Literal["quality", "diversity"]
 ) -> Iterable[Measure]:
-    """BLEU of the orders that the literature has."""
+    """Return the measures of orders 2 to 5, as the literature reports them."""
     return (Measure(f"{name}{n}", f"{title}-{n}", better, sees) for n in (2, 3, 4, 5))
 
 
@@ -31,7 +31,7 @@ METRICS = (
     _metric(
         "validity",
         "basic:Validity",
-        "share that the corpus's process can give, and their likelihood under it",
+        "share of sentences that the corpus's process can give, and their likelihood under it",
         [
             Measure("valid", "valid", "higher", "quality", share=True),
             Measure("process_nll", "process NLL", "lower", "quality"),
@@ -42,14 +42,14 @@ METRICS = (
     _metric(
         "distinct",
         "basic:Distinct",
-        "share of different sentences",
+        "different sentences as a share of all",
         [Measure("distinct", "distinct", "higher", "diversity", share=True)],
         when="run",
     ),
     _metric(
         "copies",
         "basic:Copies",
-        "share found word for word in the training part",
+        "share of sentences copied word for word from the training split",
         [Measure("copied", "copied", share=True)],
         when="run",
     ),
@@ -63,7 +63,7 @@ METRICS = (
     _metric(
         "perplexity",
         "basic:Perplexity",
-        "likelihood of held-out text as perplexity and by sentence",
+        "likelihood of held-out text as perplexity and per sentence",
         [
             Measure("perplexity", "perplexity", "lower", "both"),
             Measure("test_nll_sentence", "held-out NLL/sentence", "lower", "both"),
@@ -80,28 +80,28 @@ METRICS = (
     _metric(
         "self-bleu",
         "bleu:SelfBleu",
-        "BLEU of each sentence against all the others: low is diverse",
+        "BLEU of each sentence against all others: low means diverse",
         _by_order("self_bleu", "Self-BLEU", "lower", "diversity"),
         source="Zhu et al. 2018",
     ),
     _metric(
         "backward-bleu",
         "bleu:BackwardBleu",
-        "BLEU of real sentences against the generated ones: low leaves something out",
+        "BLEU of real sentences against the generated ones: low means that something is left out",
         _by_order("backward_bleu", "backward BLEU", "higher", "diversity"),
         source="Shi et al. 2018",
     ),
     _metric(
         "distinct-n",
         "variety:DistinctNgrams",
-        "share of different n-grams",
+        "different n-grams as a share of all",
         (Measure(f"distinct{n}", f"distinct-{n}", "higher", "diversity", share=True) for n in (1, 2, 3, 4)),
         source="Li et al. 2016, section 5.1",
     ),
     _metric(
         "copied-span",
         "variety:CopiedSpans",
-        "longest part of a sentence that is in the training part",
+        "longest span of a sentence that is copied from the training split",
         [
             Measure("copied_span", "copied words"),
             Measure("copied_span_share", "copied part", share=True),
@@ -110,7 +110,7 @@ METRICS = (
     _metric(
         "lengths",
         "variety:Lengths",
-        "words in a sentence, and how far they are from real lengths",
+        "words per sentence, and their distance from real lengths",
         [
             Measure("length", "words"),
             Measure("length_deviation", "deviation"),
@@ -121,14 +121,14 @@ METRICS = (
     _metric(
         "frechet",
         "distances:Frechet",
-        "Frechet distance between the features of both",
+        "Frechet distance between the features of samples and real text",
         [Measure("frechet", "Frechet over {encoder}", "lower", "both")],
         source="Heusel et al. 2017; Dowson & Landau 1982, eq. 4",
     ),
     _metric(
         "mauve",
         "distances:Mauve",
-        "area under the divergence curve of the features of both",
+        "area under the divergence curve of the features of samples and real text",
         [Measure("mauve", "MAUVE over {encoder}", "higher", "both")],
         source="Pillutla et al. 2021, eq. 1-3",
     ),
@@ -159,7 +159,7 @@ ENCODERS = (
         "sentence-transformers",
         "ganlm_core.metrics.encoders:SentenceTransformers",
         SentenceTransformersOptions,
-        "a trained model of that library; pip install 'ganlm[encoders]'",
+        "trained model of the library sentence-transformers; pip install 'ganlm[encoders]'",
         "Reimers & Gurevych 2019",
     ),
 )

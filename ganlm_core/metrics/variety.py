@@ -1,4 +1,4 @@
-"""How varied sentences are, how long, and how much of them was copied: what collapse and memory look like."""
+"""Metrics of collapse and memorisation: the variety of sentences, their lengths, and the spans that are copied."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ DISTINCT_ORDERS = 4
 class DistinctNgrams(Metric):
     """``distinct1`` to ``distinct4``: different n-grams as a share of all (Li et al. 2016, section 5.1).
 
-    It falls as more sentences are drawn, and as they get longer; compare equal numbers.
+    It falls with more and with longer sentences: compare it only for equal numbers of sentences.
     """
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
@@ -30,7 +30,7 @@ def _distinct(sentences: Index, n: int) -> float | None:
 
 
 class CopiedSpans(Metric):
-    """``copied_span``: the words in the longest part of a sentence that stands in some training sentence, on average.
+    """``copied_span``: the mean number of words in the longest span of a sentence that a training sentence has too.
 
     ``copied_span_share``: the same as a share of the sentence.
     """
@@ -48,9 +48,9 @@ class CopiedSpans(Metric):
 
 
 def longest_shared(texts: Sequence[str], others: Sequence[str], split: Split) -> tuple[Ints, Ints]:
-    """For each of ``texts`` (N) the length (N,) of its longest n-gram that any of ``others`` has; its own length (N,).
+    """Return the lengths (N,) of the longest n-grams that ``texts`` (N) share with any of ``others``, and of the texts.
 
-    From one order to the next, an n-gram can only be shared where the one before was: the places left are soon few.
+    An n-gram can be shared only where the (n-1)-gram at the same place is, so few places are left after few orders.
     """
     tokens = lay_out([*texts, *others], split)
     own, words = tokens.sentence < len(texts), 1 + len(tokens.ids)
@@ -72,8 +72,8 @@ def longest_shared(texts: Sequence[str], others: Sequence[str], split: Split) ->
 class Lengths(Metric):
     """``length`` and ``length_deviation``: mean and standard deviation of the words in a sentence.
 
-    ``length_distance``: the distance of the distribution of lengths from that of real sentences (Wasserstein-1): the
-    words that would have to be added or removed, on average, to make the lengths those of real text.
+    ``length_distance``: the Wasserstein-1 distance between the distributions of the lengths of these and of real
+    sentences: the mean number of words to add or remove per sentence to get the lengths of real text.
     """
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
@@ -92,7 +92,7 @@ def _lengths(texts: Sequence[str], split: Split) -> Ints:
 
 
 def transport(one: Ints, other: Ints) -> float:
-    """The Wasserstein-1 distance of two samples of whole numbers: the area between their distribution functions."""
+    """Return the Wasserstein-1 distance of two samples of integers: the area between their distribution functions."""
     steps = np.arange(min(one.min(), other.min()), max(one.max(), other.max()) + 1)
     below = [np.searchsorted(np.sort(sample), steps, side="right") / len(sample) for sample in (one, other)]
     return float(np.abs(below[0] - below[1]).sum())
