@@ -1,4 +1,4 @@
-"""What the documentation shows is run: the README's plugin, its Python, its commands and its links."""
+"""The README is run: its plugin, its Python and its commands; and all links of the docs exist."""
 
 import re
 import runpy
@@ -11,7 +11,7 @@ from ganlm_core.cli import COMMANDS, main
 from tests.environments import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 TINY = ["--steps", "3", "--corpus.size", "300", "--evaluation-samples", "20"]
 
 
@@ -21,7 +21,7 @@ def blocks(language: str) -> list[str]:
 
 def plugin_file(folder: Path) -> Path:
     (source,) = [block for block in blocks("python") if "hookimpl" in block]
-    path = folder / "my_gru.py"
+    path = folder / "my_loss.py"
     path.write_text(source)
     return path
 
@@ -49,7 +49,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_exist(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
     missing = [target for target in targets if not target.startswith("http") and not (page.parent / target).exists()]
     assert not missing
@@ -65,5 +65,5 @@ def test_the_plugin_of_the_readme_passes_the_conformance_checks(tmp_path: Path) 
     from ganlm_core.plugins.host import Host
     from ganlm_core.testing import Case, run_checks
 
-    spec = Host.discover([plugin_file(tmp_path)]).spec("generator", "my-gru")
+    spec = Host.discover([plugin_file(tmp_path)]).spec("loss", "my-margin")
     assert [result for result in run_checks(Case(spec)) if result.status == "failed"] == []
