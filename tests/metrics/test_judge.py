@@ -1,4 +1,4 @@
-"""The numbers of the final table: each metric by hand, and the likelihoods against enumeration and quadrature."""
+"""The judge: drawn sentences, likelihoods against enumeration and quadrature, and the reference rows."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.metrics import judge
 from ganlm_core.metrics.basic import Copies, Distinct, HeldOutLikelihood, Validity
 from ganlm_core.metrics.judge import Judge, Unigram, Values, nll_bound, round_values
-from ganlm_core.metrics.metric import Conditions, Likelihood, Metric, Subject
+from ganlm_core.metrics.metric import Metric
 from ganlm_core.protocol import EOS, Generator, Shape, mask_of
 from ganlm_core.sampling import PLAIN, Policy, likelihood
 from tests.tiny import TinyGenerator, TinyOneShot, every_sequence, likelihoods
@@ -37,61 +37,34 @@ class Known:
 
 
 CORPUS = Corpus("known", ["a b", "b"], ["b"], ["a b", "b", "b b"], process=Known())
+
+
 NAMELESS = replace(CORPUS, process=None)
-TEXTS = ["a b", "b", "a a", "a b"]
+
+
 METRICS: dict[str, Metric] = {
     kind.__name__: kind(NoOptions()) for kind in (Validity, Distinct, Copies, HeldOutLikelihood)
 }
 
+
 TOKENIZER = Tokenizer.train("word", CORPUS.train, 10)
+
+
 A, B = (TOKENIZER.encode([word], 2)[0][0, 0].item() for word in "ab")
+
+
 SHAPE = Shape(TOKENIZER.vocabulary_size, 3, 2)
+
+
 JUDGE = Judge(CORPUS, TOKENIZER, SHAPE, METRICS, seed=0)
+
+
 JUDGE_NAMELESS = replace(JUDGE, corpus=NAMELESS)
-
-
-def measure(kind: type[Metric], texts: list[str], corpus: Corpus = CORPUS) -> dict[str, float]:
-    return dict(kind(NoOptions())(Subject(texts), Conditions(corpus)).values)
 
 
 def judged(judge: Judge, generator: Generator, n: int) -> tuple[Values, list[str]]:
     subject = judge.written(generator, n)
     return judge.judge(subject), list(subject.texts)
-
-
-def test_validity_is_a_share_and_the_likelihood_is_that_of_the_valid_ones() -> None:
-    assert measure(Validity, TEXTS) == pytest.approx({"valid": 3 / 4, "process_nll": (1 + 2 + 1) * LOG2 / 3})
-
-
-def test_where_nothing_is_valid_there_is_no_likelihood() -> None:
-    assert measure(Validity, ["a", "a a"]) == {"valid": 0}
-
-
-def test_without_a_process_nothing_is_said_of_validity() -> None:
-    assert measure(Validity, TEXTS, NAMELESS) == {}
-
-
-def test_distinct_is_the_share_of_different_sentences() -> None:
-    assert measure(Distinct, TEXTS) == {"distinct": 3 / 4}
-    assert measure(Distinct, ["a"] * 5) == {"distinct": 1 / 5}
-
-
-def test_copied_is_the_share_found_in_the_training_part() -> None:
-    assert measure(Copies, [*TEXTS, "b b"]) == {"copied": 3 / 5}
-
-
-def test_held_out_likelihood_is_asked_of_the_test_part_and_of_nobody_without_one() -> None:
-    asked = []
-
-    def likelihood(texts: Sequence[str]) -> Likelihood:
-        asked.append(texts)
-        return Likelihood(1.5, tokens=8, sentences=3, draws=4)
-
-    found = HeldOutLikelihood(NoOptions())(Subject(TEXTS, likelihood), Conditions(CORPUS))
-    assert found.values == {"test_nll": 1.5}
-    assert found.protocol == "3 sentences of the test part, 8 tokens; upper bound from 4 draws of the noise"
-    assert asked == [tuple(CORPUS.test)]
-    assert measure(HeldOutLikelihood, TEXTS) == {}
 
 
 def noisy(size: int) -> TinyGenerator:
@@ -114,14 +87,14 @@ def per_token(probabilities: Tensor) -> float:
     return (-probabilities.log().sum() / every_sequence()[1].sum()).item()
 
 
-def test_without_noise_the_bound_is_the_likelihood_whatever_the_seed() -> None:
+def test_without_noise_the_bound_is_the_exact_likelihood_for_every_seed() -> None:
     generator, (tokens, _) = noisy(0), every_sequence()
     exact = per_token(conditional(generator, torch.zeros(0)))
     assert nll_bound(generator, tokens, seed=0) == pytest.approx(exact, rel=1e-5)
     assert nll_bound(generator, tokens, seed=1) == pytest.approx(exact, rel=1e-5)
 
 
-def test_more_sequences_than_fit_a_batch_are_weighed_by_their_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_are_weighted_by_their_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     generator, (tokens, _) = noisy(0), every_sequence()
     whole = nll_bound(generator, tokens, seed=0)
     monkeypatch.setattr(judge, "BATCH", 7)
@@ -138,7 +111,7 @@ def test_each_sequence_keeps_its_noise_however_many_are_scored_at_once(
     assert nll_bound(generator, tokens, seed=0) == pytest.approx(whole, rel=1e-6)
 
 
-def test_with_noise_it_is_a_bound_that_more_draws_tighten() -> None:
+def test_with_noise_more_draws_tighten_the_bound() -> None:
     """Against the marginal by quadrature: one noise dimension from -8 to 8 standard deviations."""
     generator, (tokens, _) = noisy(1), every_sequence()
     grid = torch.linspace(-8, 8, 401)
@@ -158,7 +131,7 @@ def test_with_noise_it_is_a_bound_that_more_draws_tighten() -> None:
     assert bound(512) == pytest.approx(exact, abs=0.003)
 
 
-def test_a_bound_is_fixed_by_its_seed_and_leaves_the_global_random_state_alone() -> None:
+def test_a_bound_depends_on_its_seed_and_does_not_change_the_global_random_state() -> None:
     generator, (tokens, _) = noisy(2), every_sequence()
     before = torch.get_rng_state()
     one, same, other = (nll_bound(generator, tokens, seed) for seed in (0, 0, 1))
@@ -173,14 +146,14 @@ def log_frequencies(eos: float, a: float, b: float) -> Tensor:
 
 
 def test_the_unigram_model_gives_each_token_its_frequency() -> None:
-    """The test part is "a b", "b" and "b b", each with an end: eight tokens."""
+    """The test split is "a b", "b" and "b b", each with an end: eight tokens."""
     references = JUDGE_NAMELESS.references(100, log_frequencies(eos=1 / 4, a=1 / 4, b=1 / 2))
     values = JUDGE_NAMELESS.judge(references["unigram"]())
     bits = [2, 1, 2, 1, 2, 1, 1, 2]
     assert values["test_nll"] == pytest.approx(sum(bits) * LOG2 / len(bits), rel=1e-5)
 
 
-def test_the_unigram_model_writes_words_as_often_as_they_are() -> None:
+def test_the_unigram_model_draws_words_by_their_frequency() -> None:
     judge = replace(JUDGE, metrics={}, shape=Shape(SHAPE.vocabulary, 2, 2))
     model = Unigram(judge.shape)
     model.prior.copy_(log_frequencies(eos=0.0, a=1 / 4, b=3 / 4))
@@ -192,7 +165,7 @@ def test_the_unigram_model_writes_words_as_often_as_they_are() -> None:
 
 
 class Watched(TinyGenerator):
-    """Keeps the mode in which it was called."""
+    """Records the modes in which it is called."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)
@@ -204,7 +177,7 @@ class Watched(TinyGenerator):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_judging_a_generator_changes_neither_its_mode_nor_the_global_random_state(training: bool) -> None:
+def test_judging_changes_neither_the_mode_of_a_generator_nor_the_global_random_state(training: bool) -> None:
     generator = Watched(SHAPE).train(training)
     before = torch.get_rng_state()
     judged(JUDGE, generator, 10)
@@ -213,7 +186,7 @@ def test_judging_a_generator_changes_neither_its_mode_nor_the_global_random_stat
     assert generator.modes == {False}
 
 
-def test_a_generator_is_judged_by_as_many_sentences_as_were_asked_for() -> None:
+def test_a_generator_is_judged_by_the_wanted_number_of_sentences() -> None:
     torch.manual_seed(0)
     generator = TinyGenerator(SHAPE)
     values, texts = judged(JUDGE, generator, 300)
@@ -224,7 +197,7 @@ def test_a_generator_is_judged_by_as_many_sentences_as_were_asked_for() -> None:
     assert texts[256:] != texts[:44]
 
 
-def test_a_curve_has_the_likelihood_under_every_policy_from_one_pass() -> None:
+def test_one_pass_gives_the_likelihood_under_every_policy() -> None:
     torch.manual_seed(0)
     generator, policies = TinyGenerator(replace(SHAPE, noise=0)), [Policy(0.5), PLAIN, Policy(2.0)]
     subjects = list(replace(JUDGE, shape=generator.shape).curve(generator, 20, policies))
@@ -240,32 +213,34 @@ def test_a_curve_has_the_likelihood_under_every_policy_from_one_pass() -> None:
     assert len(passes) == 1
 
 
-def test_the_seed_of_the_judge_fixes_the_sentences() -> None:
+def test_the_seed_of_the_judge_determines_the_sentences() -> None:
     generator = TinyGenerator(SHAPE)
     one, same, other = (judged(replace(JUDGE, seed=seed), generator, 50) for seed in (0, 0, 1))
     assert one == same
     assert one[1] != other[1]
 
 
-def test_a_generator_without_likelihood_has_no_such_value() -> None:
+def test_a_one_shot_generator_has_no_held_out_likelihood() -> None:
     assert judged(JUDGE, TinyOneShot(SHAPE), 10)[0].keys() >= {"valid", "distinct", "copied"}
     assert "test_nll" not in judged(JUDGE, TinyOneShot(SHAPE), 10)[0]
 
 
-def test_real_text_is_training_text_where_it_does_not_matter_that_it_was_trained_on() -> None:
-    """Its sentences are "a b" and "b", three bits. What is copied, and what is likely, is the test part: five bits for
-    "a b", "b" and "b b", which are eight tokens with their ends."""
+def test_real_text_is_training_text_except_for_copies_and_likelihood() -> None:
+    """Its sentences are "a b" and "b": three bits. Copies and likelihood are of the test split.
+
+    That is "a b", "b" and "b b": five bits, eight tokens with their ends.
+    """
     assert JUDGE.judge(JUDGE.real(100)) == pytest.approx(
         {"valid": 1, "process_nll": 3 * LOG2 / 2, "distinct": 1, "copied": 2 / 3, "test_nll": 5 * LOG2 / 8}
     )
 
 
-def test_real_text_counts_all_its_tokens_even_where_the_networks_see_fewer() -> None:
+def test_real_text_counts_all_its_tokens_even_if_the_networks_see_fewer() -> None:
     short = replace(JUDGE, shape=replace(SHAPE, length=2))
     assert short.judge(short.real(100))["test_nll"] == pytest.approx(5 * LOG2 / 8)
 
 
-def test_real_text_is_no_more_than_was_asked_for() -> None:
+def test_real_text_has_the_wanted_number_of_sentences_at_most() -> None:
     subject = JUDGE.real(1)
     assert len(subject.texts) == len(subject.unseen) == 1
     values = JUDGE.judge(subject)
@@ -277,7 +252,7 @@ def test_real_text_without_a_process_has_no_likelihood() -> None:
     assert JUDGE_NAMELESS.judge(JUDGE_NAMELESS.real(100)) == pytest.approx({"distinct": 1, "copied": 2 / 3})
 
 
-def test_a_judge_has_the_metrics_that_every_run_ends_with() -> None:
+def test_a_judge_has_the_metrics_of_every_run() -> None:
     specs = {
         name: ComponentSpec("metric", name, "m:a", PenaltyOptions, when=when)
         for name, when in {"a": "run", "b": "eval"}.items()

@@ -1,105 +1,47 @@
-"""BLEU, Self-BLEU and backward BLEU against NLTK, sentence by sentence."""
+"""N-grams as arrays: the counts of an index, by hand and against NLTK, and the cache."""
 
 import random
+from collections import Counter
 
-import numpy as np
+import nltk
 import pytest
-from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
-from ganlm_core.components import NoOptions
-from ganlm_core.data.corpus import Corpus
-from ganlm_core.metrics.bleu import BackwardBleu, Bleu, SelfBleu, bleu, self_bleu
-from ganlm_core.metrics.metric import Conditions, Measured, Metric, Subject
-from ganlm_core.metrics.ngrams import Index, index
-
-WEIGHTS = [(1 / n,) * n for n in range(1, 6)]
-METHOD_1 = SmoothingFunction().method1
-
-
-def nltk_scores(hypothesis: str, references: list[str]) -> list[float]:
-    split = [reference.split() for reference in references]
-    return sentence_bleu(split, hypothesis.split(), WEIGHTS, METHOD_1)
-
-
-def sentences(rng: random.Random, words: str, most: int) -> list[str]:
-    """A few sentences of 0 to 7 words, so that repetitions, empty ones and words that nobody else has all occur."""
-    return [" ".join(rng.choices(words, k=rng.randint(0, 7))) for _ in range(rng.randint(2, most))]
-
-
-@pytest.mark.parametrize("seed", range(60))
-def test_bleu_is_that_of_nltk(seed: int) -> None:
-    rng = random.Random(seed)
-    hypotheses, references = sentences(rng, "abcd", 8), sentences(rng, "abcx", 8)
-    wanted = [nltk_scores(text, references) for text in hypotheses]
-    assert bleu(hypotheses, Index(references, str.split)) == pytest.approx(np.array(wanted), abs=1e-9)
-
-
-@pytest.mark.parametrize("seed", range(60))
-def test_self_bleu_is_that_of_nltk_without_the_sentence_itself(seed: int) -> None:
-    rng = random.Random(seed)
-    texts = sentences(rng, "abc", 8)
-    wanted = [nltk_scores(text, texts[:i] + texts[i + 1 :]) for i, text in enumerate(texts)]
-    assert self_bleu(Index(texts, str.split)) == pytest.approx(np.array(wanted), abs=1e-9)
-
-
-def test_a_sentence_that_repeats_is_compared_with_its_other_copies() -> None:
-    alone = self_bleu(Index(["a b c d e", "v w x y z"], str.split))
-    repeated = self_bleu(Index(["a b c d e", "v w x y z", "a b c d e"], str.split))
-    assert (alone == 0).all()
-    assert repeated[[0, 2]] == pytest.approx(1)
-    assert (repeated[1] == 0).all()
-
-
-def test_a_tie_of_lengths_goes_to_the_shorter_reference() -> None:
-    """Three words between references of two and of four: no brevity penalty, so that BLEU-1 is the precision."""
-    assert bleu(["a b c"], Index(["a b", "a b c d"], str.split))[0, 0] == pytest.approx(1)
-    assert bleu(["a b c"], Index(["a b c d"], str.split))[0, 0] == pytest.approx(np.exp(1 - 4 / 3))
-
-
-def test_the_worked_example_of_clipping() -> None:
-    """Papineni et al. 2002, example 2: the candidate of seven "the" has two of seven matched."""
-    references = Index(["the cat is on the mat", "there is a cat on the mat"], str.split)
-    assert bleu(["the the the the the the the"], references)[0, 0] == pytest.approx(2 / 7)
-
-
-CORPUS = Corpus("letters", ["a b c d", "d c b a"], ["b"], ["a b c", "b c d"])
-
-
-def measure(kind: type[Metric], texts: list[str], references: list[str], corpus: Corpus = CORPUS) -> Measured:
-    return kind(NoOptions())(Subject(texts, references=references), Conditions(corpus))
-
-
-def test_every_bleu_says_how_many_it_compared() -> None:
-    texts, references = ["a b c d e", "b b"], ["a b c d x", "q", "b b b"]
-    forward, backward = measure(Bleu, texts, references), measure(BackwardBleu, texts, references)
-    assert forward.protocol == "2 hypotheses, 3 references"
-    assert backward.protocol == "3 hypotheses, 2 references"
-    means = np.mean([nltk_scores(text, references) for text in texts], axis=0)
-    assert forward.values == pytest.approx({f"bleu{n}": means[n - 1] for n in range(2, 6)}, abs=1e-9)
-    means = np.mean([nltk_scores(text, texts) for text in references], axis=0)
-    assert backward.values == pytest.approx({f"backward_bleu{n}": means[n - 1] for n in range(2, 6)}, abs=1e-9)
-    itself = measure(SelfBleu, texts, [])
-    assert itself.protocol == "each of 2 sentences against the 1 others"
-    means = np.mean([nltk_scores(texts[0], texts[1:]), nltk_scores(texts[1], texts[:1])], axis=0)
-    assert itself.values == pytest.approx({f"self_bleu{n}": means[n - 1] for n in range(2, 6)}, abs=1e-9)
-
-
-def test_one_sentence_has_no_self_bleu_and_nothing_has_no_bleu() -> None:
-    assert measure(SelfBleu, ["a b"], []) == Measured({}, "not defined: one sentence has no others to be compared with")
-    nothing = Measured({}, "not defined: there is no real text to compare with")
-    assert measure(Bleu, ["a b"], []) == measure(BackwardBleu, ["a b"], []) == nothing
-
-
-def test_where_sentences_are_words_characters_are_compared() -> None:
-    """As of names and passwords: one word each."""
-    names = Corpus("names", ["anna", "hanna"], [], ["anne", "johann"])
-    found = measure(Bleu, ["anna"], ["anne", "johann"], names)
-    spaced = [" ".join(name) for name in ("anna", "anne", "johann")]
-    assert found.values["bleu2"] == pytest.approx(nltk_scores(spaced[0], spaced[1:])[1], abs=1e-9)
-    assert found.protocol == "1 hypotheses, 2 references, by characters"
+from ganlm_core.metrics.ngrams import ORDERS, Index, extend, index, lay_out, unique_ids
 
 
 def test_the_same_sentences_are_indexed_once() -> None:
     texts = ["a b", "b c"]
     assert index(tuple(texts), str.split) is index(tuple(texts), str.split)
     assert index(tuple(texts), str.split) is not index(tuple(texts), list)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_an_index_counts_the_ngrams_of_nltk(seed: int) -> None:
+    rng = random.Random(seed)
+    texts = [" ".join(rng.choices("abc", k=rng.randint(0, 8))) for _ in range(6)]
+    found = Index(texts, str.split)
+    assert len(found) == 6
+    for n, order in enumerate(found.orders, start=1):
+        counts = [Counter(nltk.ngrams(text.split(), n)) for text in texts]
+        two_highest = [sorted(count[gram] for count in counts)[-2:] for gram in set().union(*counts)]
+        assert sorted(zip(order.second, order.best, strict=True)) == sorted(map(tuple, two_highest))
+        assert order.counts.times.sum() == sum(map(Counter.total, counts))
+    assert len(found.orders) == ORDERS
+
+
+def test_other_sentences_are_found_by_the_ids_of_the_index() -> None:
+    """The index of "a b" finds in "b a b x" the words a (once) and b (twice), and the pair "a b"."""
+    known = Index(["a b"], str.split)
+    (words, pairs, *longer), lengths = known.find(["b a b x"])
+    assert (words.gram.tolist(), words.times.tolist()) == ([0, 1], [1, 2])
+    assert (pairs.gram.tolist(), pairs.times.tolist()) == ([0], [1])
+    assert all(len(counts.gram) == 0 for counts in longer)
+    assert lengths.tolist() == [4]
+
+
+def test_no_ngram_crosses_the_end_of_a_sentence() -> None:
+    tokens = lay_out(["a b", "a b c"], str.split)
+    pairs = extend(tokens.ids, tokens, 2, 3)
+    assert pairs.tolist() == [1, -1, 1, 5, -1]
+    known, ids = unique_ids(pairs)
+    assert (known.tolist(), ids.tolist()) == ([1, 5], [0, -1, 0, 1, -1])

@@ -64,7 +64,7 @@ LEFT_OUT = {
     "divides": "ganlm-bad-dividing 2.5 is left out, because it failed with ZeroDivisionError: division by zero",
     "invents": "ganlm-bad-inventing 2.5 is left out, because it gives nan for made_up; leave out a value that does not "
     "exist",
-    "claims": "ganlm-bad-claiming 2.5 is left out, because it gives valid, which is a number of metric 'validity'",
+    "claims": "ganlm-bad-claiming 2.5 is left out, because it gives valid, which belongs to metric 'validity'",
 }
 """Bad metrics, which every run measures, and what is told of them."""
 
