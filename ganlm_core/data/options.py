@@ -4,46 +4,51 @@ from ganlm_core.components import AUTO, Options, option
 
 
 class GrammarOptions(Options):
-    size: int = option(20_000, "sentences drawn; nine tenths train, the rest validate and test", min=100)
-    seed: int = option(0, "seed of the drawing", min=0)
+    size: int = option(20_000, "sentences drawn: 90% train, 5% validation, 5% test", min=100)
+    seed: int = option(0, "random seed of the sentences", min=0, max=2**63 - 1)
 
 
 class PasswordsOptions(Options):
-    size: int = option(20_000, "passwords drawn; nine tenths train, the rest validate and test", min=100)
-    seed: int = option(0, "seed of the drawing", min=0)
+    size: int = option(20_000, "passwords drawn: 90% train, 5% validation, 5% test", min=100)
+    seed: int = option(0, "random seed of the passwords", min=0, max=2**63 - 1)
 
 
 class OracleOptions(Options):
-    size: int = option(10_000, "sequences drawn; nine tenths train, the rest validate and test", min=100)
-    seed: int = option(0, "seed of the weights and of the drawing", min=0)
-    weights: str = option("", "safetensors file with somebody's oracle, instead of drawn weights")
-    vocabulary: int = option(5000, "words of a drawn oracle", min=2)
+    size: int = option(10_000, "sequences drawn: 90% train, 5% validation, 5% test", min=100)
+    seed: int = option(0, "random seed of the weights and of the sequences", min=0, max=2**63 - 1)
+    weights: str = option("", "safetensors file with the weights of an oracle, instead of random ones")
+    vocabulary: int = option(5000, "words of an oracle with random weights", min=2)
     length: int = option(20, "tokens in every sequence", min=1)
 
 
 class FileOptions(Options):
-    path: str = option("", "text (a sentence a line), CSV or JSONL; - for standard input")
-    column: str = option("text", "column of a CSV file, key of a JSONL file")
+    path: str = option("", "text file (one sentence per line), CSV, TSV, JSON or JSONL; - for standard input")
+    column: str = option("text", "column of a CSV or TSV file, key of a JSON or JSONL file")
+    max_line: int = option(2**20, "most characters in a line, or in one value of a CSV or JSON file", min=1)
+    max_size: int = option(2**34, "most bytes of text in the file, after unpacking", min=1)
+    max_sentences: int = option(100_000_000, "most sentences in the file", min=1)
 
 
 class WordTokenizer(Options):
-    vocabulary: int = option(10_000, "most words kept, special ones included; the rest become <unk>", min=5)
+    vocabulary: int = option(
+        10_000, "vocabulary size at most, special tokens included; rarer words become <unk>", min=5
+    )
     max_length: int = option(
-        AUTO, "most tokens in a sequence (T), <eos> included; 0: the longest in the data, 64 at most", min=0
+        AUTO, "maximum sequence length (T) in tokens, <eos> included; 0: the longest in the data, up to 64", min=0
     )
 
 
 class CharTokenizer(Options):
-    vocabulary: int = option(512, "most characters kept, special tokens included; the rest become <unk>", min=5)
+    vocabulary: int = option(512, "vocabulary size at most, special tokens included; others become <unk>", min=5)
     max_length: int = option(
-        AUTO, "most characters in a sequence (T), <eos> included; 0: the longest in the data, 64 at most", min=0
+        AUTO, "maximum sequence length (T) in characters, <eos> included; 0: the longest in the data, up to 64", min=0
     )
 
 
 class BPETokenizer(Options):
-    vocabulary: int = option(2000, "size of the vocabulary, special tokens included", min=5)
+    vocabulary: int = option(2000, "vocabulary size at most, special tokens included", min=5)
     max_length: int = option(
-        AUTO, "most tokens in a sequence (T), <eos> included; 0: the longest in the data, 64 at most", min=0
+        AUTO, "maximum sequence length (T) in tokens, <eos> included; 0: the longest in the data, up to 64", min=0
     )
 
 

@@ -4,7 +4,7 @@ import re
 from unicodedata import normalize
 
 FORM = "NFC"
-"""The Unicode normal form in which texts are compared, and which new tokenizers give to a text before they encode it."""
+"""The Unicode normal form in which texts are compared and encoded."""
 
 _BREAKS_AND_CONTROLS = re.compile(r"[\0-\x08\n-\x1f\x7f-\x9f\u2028\u2029]")
 

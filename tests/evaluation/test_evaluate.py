@@ -165,9 +165,9 @@ def test_text_that_is_gone_is_asked_for(ganlm: Ganlm) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("empty.txt --data train.txt", "empty.txt is empty; give a file with one sentence a line"),
-        ("blank.txt --data train.txt", "blank.txt has only blank lines; give a file with one sentence a line"),
-        ("test.txt --data empty.txt", "empty.txt is empty; give a file with one sentence a line"),
+        ("empty.txt --data train.txt", "empty.txt is empty; give a file with one sentence per line"),
+        ("blank.txt --data train.txt", "blank.txt has no text; give a file with one sentence per line"),
+        ("test.txt --data empty.txt", "empty.txt is empty; give a file with one sentence per line"),
         ("nothing", "there is nothing at nothing; give a bundle, a run or a file with a sentence a line"),
         (
             "test.txt",

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -15,10 +15,9 @@ from ganlm_core.algorithms.adversarial import Adversarial, discriminator_loss, g
 from ganlm_core.algorithms.options import AdversarialOptions
 from ganlm_core.config.options import OPTIMIZERS
 from ganlm_core.config.run_config import Choice
-from ganlm_core.data import batches
 from ganlm_core.data.batches import Batches
 from ganlm_core.errors import NonFinite, OutOfMemory, UsageError
-from ganlm_core.protocol import Algorithm, Batch, Phase, mask_of
+from ganlm_core.protocol import Algorithm, Batch, Phase
 from ganlm_core.system import processes
 from ganlm_core.system.devices import arithmetic, pick_device
 from ganlm_core.training import loop
@@ -387,89 +386,6 @@ def test_a_moving_average_is_a_copy_with_the_buffers() -> None:
     assert average.generator is not generator
     average.update(generator)
     assert average.generator.prior.equal(generator.prior)
-
-
-def rows_of(batches: Batches, count: int) -> list[list[Any]]:
-    return [[tuple(row) for row in batches.next(0, 1).tokens.tolist()] for _ in range(count)]
-
-
-def test_every_epoch_is_a_permutation_of_its_own() -> None:
-    everything = sorted(map(tuple, TOKENS.tolist()))
-    drawn = rows_of(make_batches(size=8), 10)
-    epochs = [list(chain(*drawn[start : start + 5])) for start in (0, 5)]
-    assert [sorted(epoch) for epoch in epochs] == [everything, everything]
-    assert epochs[0] != epochs[1]
-
-
-@pytest.mark.parametrize("size", [3, 8, 19])
-def test_of_very_many_sequences_every_epoch_is_a_permutation_too(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    """It is computed in parts of 16 places, of which batches of 19 are larger and of 3 no divisor."""
-    monkeypatch.setattr(batches, "LARGEST", 39)
-    monkeypatch.setattr(batches, "PART", 16)
-    length = len(TOKENS) // size
-    drawn = rows_of(make_batches(size=size), 2 * length)
-    epochs = [list(chain(*drawn[start : start + length])) for start in (0, length)]
-    assert [len({*epoch}) for epoch in epochs] == [length * size] * 2
-    assert epochs[0] != epochs[1]
-    assert rows_of(make_batches(size=size, drawn=length), 1) == [drawn[length]]
-
-
-def test_ids_of_a_small_type_give_the_same_batches() -> None:
-    one, other = make_batches(), make_batches()
-    other.tokens = TOKENS.to(torch.int16)
-    for _ in range(3):
-        first, second = one.next(0, 1), other.next(0, 1)
-        assert first.tokens.dtype == second.tokens.dtype == torch.int64
-        assert first.tokens.equal(second.tokens) and first.mask.equal(second.mask)
-
-
-def test_a_last_part_smaller_than_a_batch_is_left_out() -> None:
-    """Of 40 sequences, 3 batches of 12 leave 4, and another 4 in the next epoch."""
-    drawn = rows_of(make_batches(size=12), 6)
-    epochs = [set(chain(*drawn[start : start + 3])) for start in (0, 3)]
-    assert [len(epoch) for epoch in epochs] == [36, 36]
-    assert epochs[0] != epochs[1]
-
-
-def test_a_batch_is_a_function_of_the_seed_and_its_number() -> None:
-    expected = rows_of(make_batches(), 12)
-    for drawn in (0, 3, 5, 11):
-        assert rows_of(make_batches(drawn=drawn), 1) == [expected[drawn]]
-    others = [rows_of(make_batches(seed=seed), 12) for seed in (1, 2**32, 2**70)]
-    assert all(other != expected for other in others)
-
-
-def test_a_batch_is_rows_of_the_data_with_their_masks() -> None:
-    batch = make_batches().next(3, 11)
-    assert batch.mask.equal(mask_of(batch.tokens))
-    assert (batch.tokens.shape, batch.noise.shape) == ((8, SHAPE.length), (8, SHAPE.noise))
-    assert (batch.step, batch.progress) == (3, 0.3)
-
-
-def test_fewer_data_than_a_batch_are_one_batch() -> None:
-    batches = make_batches(size=64, rows=5)
-    everything = sorted(map(tuple, TOKENS[:5].tolist()))
-    for rows in rows_of(batches, 3):
-        assert sorted(rows) == everything
-
-
-def test_tokens_are_counted_without_the_padding() -> None:
-    batches = make_batches()
-    expected = sum(int(batches.next(0, 1).mask.sum()) for _ in range(7))
-    assert batches.tokens_drawn == expected
-    assert 0 < expected < 7 * 8 * SHAPE.length
-
-
-def test_noise_is_normal_and_follows_the_global_random_state() -> None:
-    batches = Batches(TOKENS.repeat(50, 1), 2000, 0, 10, CPU)
-    torch.manual_seed(0)
-    noise = batches.next(0, 1).noise
-    # 20000 normal numbers: the mean within 4.5 / sqrt(20000), the deviation within 4.5 / sqrt(40000).
-    assert abs(noise.mean()) < 0.032
-    assert abs(noise.std() - 1) < 0.023
-    torch.manual_seed(0)
-    assert batches.next(0, 1).noise.equal(noise)
-    assert not batches.next(0, 1).noise.equal(noise)
 
 
 def test_devices_that_are_there() -> None:

@@ -139,8 +139,8 @@ LONG = "\n".join(f"word{number} a b c d e f" for number in range(200)).encode()
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "{} is empty; give a file with one sentence a line"),
-        (b"\n \n", "{} has only blank lines; give a file with one sentence a line"),
+        (b"", "{} is empty; give a file with one sentence per line"),
+        (b"\n \n", "{} has no text; give a file with one sentence per line"),
         (b"\x89PNG\0\0", "{} has NUL bytes, so it is binary or UTF-16; give text in UTF-8"),
         (b"fine\ncaf\xe9\n", "{}, line 2 is not UTF-8; convert the file to UTF-8"),
         (
@@ -169,7 +169,7 @@ def test_a_file_that_is_none(refused: Refused, tmp_path: Path) -> None:
 
 def test_nothing_on_standard_input(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
-    assert refused(1, *TINY, "--data", "-") == "standard input is empty; give a file with one sentence a line"
+    assert refused(1, *TINY, "--data", "-") == "standard input is empty; give a file with one sentence per line"
 
 
 def test_a_column_that_is_not_there(refused: Refused, tmp_path: Path) -> None:
@@ -185,9 +185,9 @@ def test_a_quotation_mark_too_many(refused: Refused, tmp_path: Path) -> None:
     """Read leniently, each of these would swallow the line after it."""
     path = tmp_path / "data.csv"
     path.write_text("id,text\n" + "\n".join(f'{number},"a dog {number}' for number in range(200)))
-    assert refused(1, *TINY, "--data", path) == f"{path}, line 3 is not CSV: ',' expected after '\"'; mend the line"
+    assert refused(1, *TINY, "--data", path) == f"{path}, line 3 is not CSV: ',' expected after '\"'; correct the line"
     path.write_text('id,text\n1,"a dog')
-    assert refused(1, *TINY, "--data", path) == f"{path}, line 2 is not CSV: unexpected end of data; mend the line"
+    assert refused(1, *TINY, "--data", path) == f"{path}, line 2 is not CSV: unexpected end of data; correct the line"
 
 
 def test_a_folder_that_is_there(refused: Refused, tmp_path: Path) -> None:
@@ -354,7 +354,7 @@ def test_a_plugin_that_is_missing(ganlm: Ganlm, refused: Refused, tmp_path: Path
     assert ganlm(*TINY, *GRAMMAR, "--gen", "mine", "--plugin", plugin, "--out", run)[0] == 0
     assert ganlm("sample", run, "-n", 1, "--plugin", plugin)[0] == 0
     assert refused(3, "sample", run) == (
-        f"{run}/bundle/config.json: the generator 'mine' is of mine.py, which is not installed; "
+        f"{run}/bundle/config.json: the generator 'mine' is from mine.py, which is not installed; "
         "if you trust it: load it with --plugin mine.py"
     )
     shutil.rmtree(run / "bundle")
