@@ -1,8 +1,8 @@
-"""How fast BLEU-2..5 and leave-one-out Self-BLEU are, beside NLTK on a few of the same sentences in the same run.
+"""Time BLEU-2..5 and leave-one-out Self-BLEU beside NLTK, which scores a few of the same sentences in the same run.
 
     python benchmarks/bleu.py HYPOTHESES.txt REFERENCES.txt
 
-prints processor seconds, and how many times as long NLTK takes for a sentence. Both must agree to nine digits.
+prints processor seconds and the ratio for one sentence. Both must agree to nine digits.
 """
 
 import time
@@ -33,7 +33,7 @@ Scores = NDArray[np.float64]
 @click.argument("references", type=FILE)
 @click.option("--few", default=5, show_default=True, help="sentences that NLTK scores")
 def main(hypotheses: str, references: str, few: int) -> None:
-    """Score a file of sentences against another one, and against itself, and let NLTK score a few of them."""
+    """Score a file of sentences against another file and against itself, and score a few of them with NLTK."""
     texts, others = (read_sentences(path)[0] for path in (hypotheses, references))
     places = list(spread(range(len(texts)), few))
     split, real = [text.split() for text in texts], [text.split() for text in others]
@@ -52,7 +52,7 @@ def main(hypotheses: str, references: str, few: int) -> None:
 
 
 def compare(title: str, ours: Callable[[], Scores], theirs: Callable[[], list[Scores]], times: float) -> None:
-    """Time both, of which the second scores one in ``times`` sentences; fails where they disagree."""
+    """Time both functions; ``theirs`` scores one in ``times`` sentences. Fails if they disagree."""
     (found, seconds), (wanted, of_few) = timed(ours), timed(theirs)
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-9)
     ratio = of_few * times / seconds
@@ -60,13 +60,13 @@ def compare(title: str, ours: Callable[[], Scores], theirs: Callable[[], list[Sc
 
 
 def timed(function: Callable[[], T]) -> tuple[T, float]:
-    """What a function gives, and the seconds of all processors that it took."""
+    """Return the result of a function and its processor seconds, on all cores together."""
     start = time.process_time()
     return function(), time.process_time() - start
 
 
 def nltk_score(hypothesis: Words, references: list[Words]) -> Scores:
-    """BLEU-1 to BLEU-5 of one sentence."""
+    """Return BLEU-1 to BLEU-5 of one sentence."""
     return np.array(sentence_bleu(references, hypothesis, WEIGHTS, METHOD_1))
 
 

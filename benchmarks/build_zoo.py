@@ -1,9 +1,9 @@
-"""The zoo: train the pairs that come with the package, and put their bundles into ``ganlm_core/zoo``.
+"""Train the pairs of the zoo and write their bundles to ``ganlm_core/bundle/zoo``.
 
     python benchmarks/build_zoo.py --jobs 2
 
-What is finished in the folder of runs is not trained again. The same machine and version of torch give the same bytes,
-however many jobs there are: every run has one thread.
+Runs that are finished in the folder of runs are not trained again. The same machine and the same version of torch give
+the same bytes, whatever the number of jobs: every run has one thread.
 """
 
 import shlex
@@ -19,10 +19,10 @@ from ganlm_core.training.export import export
 from ganlm_core.training.run_folder import RunFolder
 
 LARGEST = 20 * 10**6
-"""Bytes of the whole zoo, which everybody downloads."""
+"""Largest size of the whole zoo in bytes: it is part of every download of the package."""
 
 THREADS = 1
-"""Of each run. Sums of floats depend on their order, and that on the threads that share them."""
+"""Threads of each run. The order of a sum of floats, and so its digits, depends on the threads."""
 
 PAIRS = {
     "mlp-conv.one-shot-grammar": "--gen mlp --disc conv",
@@ -46,10 +46,10 @@ PAIRS = {
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--jobs", type=click.IntRange(1), default=1, help="runs at once, which share the cores")
+@click.option("--jobs", type=click.IntRange(1), default=1, help="parallel runs, which share the cores")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/zoo"), help="folder of the runs")
 def main(jobs: int, out: Path) -> None:
-    """Train the pairs of the zoo and install their bundles. Bundles of pairs that are no longer listed go."""
+    """Train the pairs of the zoo and install their bundles. Remove bundles of pairs that are no longer listed."""
     runs = train_all({out / name: shlex.split(arguments) for name, arguments in PAIRS.items()}, jobs, threads=THREADS)
     for run in runs:
         if run.failure:

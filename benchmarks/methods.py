@@ -1,9 +1,9 @@
-"""Every recipe on the two embedded corpora: the numbers before and after, as ``docs/methods.md``.
+"""Train every recipe on the two built-in corpora and write the numbers before and after to ``docs/methods.md``.
 
     python benchmarks/methods.py --jobs 2
 
-writes the page and, beside the recipes, ``measured.json``, which ``ganlm show RECIPE`` prints from. What is finished in
-the folder of runs is not trained again.
+writes the page, and ``measured.json`` beside the recipes, which ``ganlm show RECIPE`` prints. Runs that are finished in
+the folder of runs are not trained again.
 """
 
 import json
@@ -21,24 +21,27 @@ from ganlm_core.config.recipes import MEASURED, About, measured
 from ganlm_core.config.run_config import read_layer
 from ganlm_core.evaluation.scores import REFERENCES, TITLES, metric_cells
 from ganlm_core.plugins.host import Host
+from ganlm_core.system.devices import machine
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "methods.md"
 
 GENERIC = {"autoregressive", "one-shot"}
-"""Recipes that are no method of a paper: ``docs/zoo.md`` has their numbers."""
+"""Recipes that are not the method of a paper; ``docs/zoo.md`` has their numbers."""
 
 CORPORA = {"grammar": [], "oracle": ["--corpus.vocabulary", "500"]}
-"""The corpora with the options that let each be learned in minutes: an oracle of the usual 5,000 words is not."""
+"""The corpora, with the options that make each learnable in minutes: an oracle with the usual 5,000 words is not."""
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--recipes", "names", help="recipes, with commas; all of them by default")
-@click.option("--corpora", default=",".join(CORPORA), help="corpora, with commas, for recipes that bring none along")
-@click.option("--jobs", type=click.IntRange(1), default=1, help="runs at once, which share the cores")
+@click.option("--recipes", "names", help="recipes, comma-separated; all by default")
+@click.option(
+    "--corpora", default=",".join(CORPORA), help="corpora, comma-separated, for recipes without a corpus of their own"
+)
+@click.option("--jobs", type=click.IntRange(1), default=1, help="parallel runs, which share the cores")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/methods"), help="folder of the runs")
 def main(names: str | None, corpora: str, jobs: int, out: Path) -> None:
-    """Train the recipes, and write the page and the numbers of all that were ever measured here."""
+    """Train the recipes. The page has the numbers of every recipe that was measured, now or before."""
     recipes = Host.discover(no_plugins=True).recipes()
     chosen = names.split(",") if names else [name for name in recipes if name not in GENERIC]
     commands = {
@@ -57,21 +60,23 @@ def main(names: str | None, corpora: str, jobs: int, out: Path) -> None:
 
 
 def _own_corpus(recipe: Path) -> list[str]:
-    """The corpus that a recipe brings along, for which its other settings are made; most bring none."""
+    """Return the corpora that a recipe brings with it; most recipes bring none."""
     return list(read_layer(recipe).get("corpus", {}))
 
 
 def _entry(run: Trained, command: list[str]) -> dict[str, Any]:
+    """Return the numbers of a run as ``measured.json`` keeps them."""
     return {
         **run.evaluation,
         "cpu_seconds": round(run.cpu_seconds),
         "command": shlex.join(["ganlm", "run", *command]),
+        "machine": machine(),
         "text": run.samples[:3],
     }
 
 
 def _keep(recipe: Path, corpus: str, entry: dict[str, Any]) -> None:
-    """Set one entry of the file that is beside the recipe."""
+    """Set one entry of the file beside the recipe."""
     file = recipe.with_name(MEASURED)
     found = json.loads(file.read_text()) if file.exists() else {"recipes": {}}
     found["recipes"].setdefault(recipe.stem, {})[corpus] = entry
@@ -79,7 +84,7 @@ def _keep(recipe: Path, corpus: str, entry: dict[str, Any]) -> None:
 
 
 def page(recipes: Mapping[str, Path]) -> str:
-    """The page of what is kept beside these recipes."""
+    """Return the page for the numbers beside these recipes."""
     environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
     results = {name: measured(path) for name, path in recipes.items()}
     found = {corpus for result in results.values() for corpus in result}
@@ -87,6 +92,9 @@ def page(recipes: Mapping[str, Path]) -> str:
     return environment.from_string(Path(__file__).with_suffix(".md.j2").read_text()).render(
         results=results,
         corpora=corpora,
+        machines=sorted(
+            {entry["machine"] for result in results.values() for entry in result.values() if "machine" in entry}
+        ),
         about={name: About.of(read_layer(path)) for name, path in recipes.items()},
         tables={corpus: list(_table(results, corpus)) for corpus in corpora},
         header=["recipe", "", *TITLES.values(), "CPU seconds"],
@@ -95,7 +103,7 @@ def page(recipes: Mapping[str, Path]) -> str:
 
 
 def _table(results: Mapping[str, Mapping[str, Any]], corpus: str) -> Iterator[list[str]]:
-    """Two rows for each recipe, before and after; then the rows that hold for all."""
+    """Yield two rows for each recipe, before and after; then the reference rows, which are the same for all."""
     entries = {name: result[corpus] for name, result in results.items() if corpus in result}
     for name, entry in entries.items():
         for when in MOMENTS:

@@ -1,9 +1,9 @@
-"""What selecting with the discriminator gains on the grammar, at equal diversity, as ``docs/sampling.md``.
+"""Measure the gain of selecting with the discriminator on the grammar, at equal diversity; write ``docs/sampling.md``.
 
     python benchmarks/selection.py
 
-trains the pairs that are not in the folder of runs already. A temperature below 1 is the cheap way to more grammatical
-sentences; each method is compared with the temperature whose samples are as diverse.
+trains the pairs that are not yet in the folder of runs. A temperature below 1 is the cheap way to more grammatical
+sentences, so each method is compared with the temperature whose samples are equally diverse.
 """
 
 import shlex
@@ -23,6 +23,7 @@ from ganlm_core.bundle.model import Model
 from ganlm_core.bundle.select import SELECTIONS, Tally
 from ganlm_core.cli.sweep import train_all
 from ganlm_core.data.grammar import Grammar
+from ganlm_core.system.devices import machine
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "sampling.md"
@@ -36,14 +37,14 @@ PAIRS = {
 
 TEMPERATURES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
 SEED = 1
-"""Not that of the sentences that the run's own evaluation drew."""
+"""Another seed than the one of the run's own evaluation."""
 
 Values = dict[str, float]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One pair on the page: cells by temperature, and by method."""
+    """One pair of the page: table cells by temperature and by method."""
 
     command: str
     accuracy: float
@@ -53,10 +54,10 @@ class Comparison:
 
 @click.command(context_settings={"show_default": True})
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/selection"), help="folder of the runs")
-@click.option("-n", "count", default=5000, help="sentences of each row")
-@click.option("--candidates", default=16, help="of how many one is selected")
+@click.option("-n", "count", default=5000, help="sentences in each row")
+@click.option("--candidates", default=16, help="candidates per sentence")
 def main(out: Path, count: int, candidates: int) -> None:
-    """Train the pairs, let their discriminators select, and write the page."""
+    """Train the pairs, select with their discriminators, and write the page."""
     trained = train_all({out / name: shlex.split(arguments) for name, arguments in PAIRS.items()}, jobs=1, threads=1)
     comparisons = {}
     for (name, arguments), run in zip(PAIRS.items(), trained, strict=True):
@@ -68,6 +69,7 @@ def main(out: Path, count: int, candidates: int) -> None:
 
 
 def compare(model: Model, command: str, count: int, candidates: int) -> Comparison:
+    """Measure a pair at each temperature and with each selection method."""
     curve = {f"temperature {t}": measure(model.sample(count, SEED, temperature=t)) for t in TEMPERATURES}
     rows = {}
     for name, selection in SELECTIONS.items():
@@ -79,7 +81,7 @@ def compare(model: Model, command: str, count: int, candidates: int) -> Comparis
 
 
 def measure(texts: Iterable[str]) -> Values:
-    """The share of grammatical sentences, their exact NLL in nats, and the share of different sentences."""
+    """Return the share of grammatical sentences, their exact NLL in nats, and the share of different sentences."""
     texts = list(texts)
     possible = [score for score in Grammar().log_prob(texts) if score > -inf]
     return {
@@ -90,7 +92,7 @@ def measure(texts: Iterable[str]) -> Values:
 
 
 def at_diversity(curve: Mapping[str, Values], distinct: float) -> Values | None:
-    """What the temperature whose sentences are as diverse would give, between those that were measured."""
+    """Interpolate between the measured temperatures to equally diverse sentences; None outside of their range."""
     points = sorted(curve.values(), key=lambda values: values["distinct"])
     places = [values["distinct"] for values in points]
     if not places[0] <= distinct <= places[-1]:
@@ -100,13 +102,14 @@ def at_diversity(curve: Mapping[str, Values], distinct: float) -> Values | None:
 
 
 def accuracy(model: Model) -> float:
-    """Of the calibrated discriminator on 2,000 fresh real and as many generated sentences; 0.5 is chance."""
+    """Return the accuracy of the calibrated discriminator on 2,000 fresh real and 2,000 generated sentences."""
     real, generated = Grammar().sample(2000, 2**33), model.sample(2000, SEED)
     right = [p > 0.5 for p in model.probability(real)] + [p < 0.5 for p in model.probability(generated)]
     return sum(right) / len(right)
 
 
 def page(comparisons: Mapping[str, Comparison], count: int, candidates: int) -> str:
+    """Return the page."""
     grammar = Grammar()
     environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(Path(__file__).with_suffix(".md.j2").read_text()).render(
@@ -114,6 +117,7 @@ def page(comparisons: Mapping[str, Comparison], count: int, candidates: int) -> 
         count=count,
         candidates=candidates,
         entropy=grammar.entropy(),
+        machine=machine(),
         perfect=cells(measure(grammar.sample(count, 2**33))),
     )
 
@@ -123,7 +127,7 @@ def cells(values: Values) -> list[str]:
 
 
 def compared(values: Values, tally: Tally, tempered: Values | None) -> list[str]:
-    """The cells of a method, of its candidates, and of the temperature that is as diverse."""
+    """Return the cells of a method: its sentences, its candidates, and the equally diverse temperature."""
     other = [f"{tempered['valid']:.1%}", f"{tempered['process_nll']:.2f}"] if tempered else ["-", "-"]
     return [*cells(values), f"{tally.acceptance:.1%}", f"{tally.effective:.1%}", *other]
 

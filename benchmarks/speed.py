@@ -1,9 +1,9 @@
-"""Speed at the sizes of papers, as ``docs/performance.md``.
+"""Measure the speed at the sizes of papers and write ``docs/performance.md``.
 
     OMP_NUM_THREADS=1 python benchmarks/speed.py
 
-takes minutes, most of them the textbook's, and wants a machine with nothing else to do. The works, the textbook's ways
-and the clock are those of ``ganlm bench``. With ``--device cuda``, the same works are done on a GPU, as
+takes minutes, most of them for the textbook's ways, and needs an otherwise idle machine. The works, the textbook's ways
+and the clock are those of ``ganlm bench``. ``--device cuda`` measures the same works on a GPU and writes
 ``docs/performance-cuda.md``.
 """
 
@@ -27,7 +27,7 @@ CUDA_PAGE = ROOT / "docs" / "performance-cuda.md"
 
 STEP, LSTM, _, TRANSFORMER, MLP, _ = GOALS
 SMALL = Sizes(length=10, rollouts=2, long=64)
-"""What the other sizes are while one of them grows."""
+"""The other sizes while one of them grows."""
 
 GROWTHS = (
     Growth(LSTM, "length", (10, 20, 40, 80), order=1),
@@ -41,10 +41,10 @@ GROWTHS = (
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--rounds", type=click.IntRange(1), default=3, help="times that both ways take turns")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="where the works are done")
+@click.option("--rounds", type=click.IntRange(1), default=3, help="rounds in which both ways take turns")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="device to measure")
 def main(rounds: int, device: str) -> None:
-    """Measure, and write the page and its figure."""
+    """Measure, then write the page and its figure."""
     wait_briefly()
     if device == "cuda":
         _on_cuda(rounds)
@@ -104,7 +104,7 @@ def _figure(growths: list[Growth]) -> Figure:
 
 
 def _machine() -> str:
-    """The processor by its name and what it can, and the library that computes."""
+    """Return the name of the processor, its instruction set, the version of torch and the number of threads."""
     names = [line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")]
     name = names[0] if names else platform.processor() or platform.machine()
     simd, threads = torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()

@@ -99,6 +99,8 @@ def _rows(cells: Cells) -> Iterator[list[str]]:
 def _page(cells: Cells, rows: Sequence[Sequence[str]], command: str) -> str:
     import jinja2
 
+    from ganlm_core.system.devices import machine
+
     done = {" against ".join(pair): cell for pair, cell in cells.items() if not cell.failure}
     template = Path(__file__).parent / "templates" / "matrix.md.j2"
     return (
@@ -106,6 +108,7 @@ def _page(cells: Cells, rows: Sequence[Sequence[str]], command: str) -> str:
         .from_string(template.read_text())
         .render(
             command=command,
+            machine=machine(),
             header=_header(),
             rows=rows,
             evaluation=next((cell.evaluation for cell in done.values()), {}),
