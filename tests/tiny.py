@@ -12,11 +12,15 @@ from ganlm_core.algorithms.penalties import NoPenalty, relaxed
 from ganlm_core.components import NoOptions
 from ganlm_core.protocol import (
     EOS,
+    Algorithm,
     AutoregressiveGenerator,
     Batch,
+    Cost,
     Discriminator,
+    Estimator,
     Generator,
     Parts,
+    Sequences,
     Shape,
     State,
     mask_of,
@@ -129,3 +133,35 @@ def make_parts(**others: object) -> Parts:
         "steps": 10,
     }
     return Parts(**parts | others)  # type: ignore[arg-type]
+
+
+def batch_of(rows: list[list[int]], step: int = 0) -> Batch:
+    """Return a batch of these sequences of ids, with zeros as noise."""
+    tokens = torch.tensor(rows)
+    return Batch(tokens, mask_of(tokens), torch.zeros(len(rows), SHAPE.noise), step=step)
+
+
+class Fixed(Estimator):
+    """An estimator that needs no generator: it "draws" the same sequences every time.
+
+    Its value is their cost, repeated ``copies`` times.
+    """
+
+    def __init__(self, tokens: Tensor, copies: int = 1) -> None:
+        super().__init__()
+        self.sequences = Sequences(tokens, mask_of(tokens))
+        self.copies = copies
+
+    def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
+        return cost(self.sequences.sequence.repeat(self.copies, 1), self.sequences.mask.repeat(self.copies, 1))
+
+    def draw(self, generator: Generator, batch: Batch) -> Sequences:
+        return self.sequences
+
+
+def plan(algorithm: Algorithm, steps: int = 10) -> list[str]:
+    """Return the initials of the phases of each step. Each phase must train the network of its name."""
+    for step in range(steps):
+        for phase in algorithm.phases(step):
+            assert phase.network == ("discriminator" if phase.name == "discriminator" else "generator")
+    return ["".join(phase.name[0] for phase in algorithm.phases(step)) for step in range(steps)]

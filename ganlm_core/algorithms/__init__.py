@@ -1,1 +1,1 @@
-"""Training methods: losses, penalties, estimators, schedules, and one file for each algorithm."""
+"""Training methods: losses, penalties, estimators, the schedule, and one file per algorithm."""

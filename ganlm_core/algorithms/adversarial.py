@@ -1,6 +1,6 @@
 """Generator against discriminator (Goodfellow et al. 2014, Alg. 1), after a warm-up by maximum likelihood.
 
-Which loss, which penalty and which estimator are parts, so this file is every classic text GAN.
+The loss, the penalty and the estimator are chosen by the configuration, so this file covers every classic text GAN.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from ganlm_core.protocol import Algorithm, Batch, Cost, Parts, Phase, Sequences,
 
 
 def discriminator_loss(parts: Parts, batch: Batch) -> Tensor:
-    """The discriminator's loss on real and freshly generated sequences, with its penalty."""
+    """Return the discriminator's loss on real and newly generated sequences, penalty included."""
     real = Sequences(batch.tokens, batch.mask)
     generated = parts.estimator.draw(parts.generator, batch)
     real_logits, generated_logits = (_logits(parts, each) for each in (real, generated))
@@ -33,15 +33,16 @@ def discriminator_loss(parts: Parts, batch: Batch) -> Tensor:
 
 
 def generator_loss(parts: Parts, batch: Batch) -> Tensor:
-    """The estimator's surrogate for what the discriminator makes the generator pay."""
+    """Return the estimator's surrogate loss for the generator's cost."""
     return parts.estimator(parts.generator, batch, generator_cost(parts, batch))
 
 
 def generator_cost(parts: Parts, batch: Batch) -> Cost:
-    """What the discriminator makes the generator pay for sequences: each beside a real one of the batch, if paired.
+    """Return the function that computes the generator's cost of sequences from the discriminator's logits.
 
-    The discriminator is in training mode: its dropout is on while it judges, as it is while it learns. What a sequence
-    costs is then random, and an unbiased estimate is one for the mean of that.
+    A paired loss compares each generated sequence with a real one of the batch. The discriminator stays in training
+    mode, so its dropout is on, as when it learns. The cost of a sequence is then random, and an unbiased estimator is
+    unbiased for its mean.
     """
     rows = batch.tokens.shape[0]
     real = batch.noise.new_zeros(rows)
@@ -63,16 +64,17 @@ def _logits(parts: Parts, sequences: Sequences) -> Tensor:
 
 @torch.no_grad()
 def accuracy(real: Tensor, generated: Tensor) -> Tensor:
-    """The share of sequences, by their logits (B,), on the right side of the midpoint between the means of both kinds.
+    """Return the discriminator's accuracy on logits (B,) of real and generated sequences.
 
-    The midpoint instead of zero, because the logits of some losses (Wasserstein) have no fixed origin.
+    The threshold is the midpoint between the means of both, not zero, because the logits of some losses (Wasserstein)
+    have no fixed origin.
     """
     midpoint = (real.mean() + generated.mean()) / 2
     return ((real > midpoint).float().mean() + (generated <= midpoint).float().mean()) / 2
 
 
 class Adversarial(Algorithm):
-    """One loss of the discriminator and one of the generator, in the course of :class:`Schedule`."""
+    """A discriminator phase and a generator phase, in the order that :class:`Schedule` gives."""
 
     def __init__(self, parts: Parts, options: AdversarialOptions) -> None:
         super().__init__()

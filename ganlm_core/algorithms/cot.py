@@ -1,4 +1,4 @@
-"""Cooperative training (Lu et al. 2019): a generator and a mediator, which learns the mixture of it and the data."""
+"""Cooperative training (Lu et al. 2019): a mediator learns the mixture of data and generator."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -15,7 +15,7 @@ from ganlm_core.protocol import EOS, Algorithm, Batch, Generator, Parts, Phase
 
 
 def mixture(generator: Generator, batch: Batch) -> Batch:
-    """The real sequences and as many generated ones, (2B, T), each of both with the noise of its row."""
+    """Return the real sequences and as many generated ones, (2B, T). Rows i and B + i share their noise."""
     drawn = sampling.sample(generator, batch.noise)
     batch.log("entropy", -drawn.log_probs.sum() / drawn.mask.sum())
     return replace(
@@ -27,11 +27,11 @@ def mixture(generator: Generator, batch: Batch) -> Batch:
 
 
 def divergence(generator: Generator, mediator: Generator, batch: Batch) -> Tensor:
-    """KL(generator || mediator) of the next word, exact, summed over the prefixes of the generator's own samples.
+    """Return the exact KL(generator || mediator) of the next word, summed over prefixes of generated samples.
 
-    The gradient is that of the distributions at these prefixes, which are held fixed; that of how often each prefix
-    is written, of high variance, is left out, as in the paper. At the best mediator, half of KL(p_g || (p_g + p_d)/2)
-    is all of the Jensen-Shannon divergence that has a gradient in the generator.
+    The prefixes are held fixed: the gradient passes through the next-word distributions only. As in the paper, the
+    gradient through the probability of each prefix, which has high variance, is left out. At the optimal mediator,
+    half of KL(p_g || (p_g + p_d)/2) is the only part of the Jensen-Shannon divergence with a gradient in the generator.
     """
     drawn = sampling.sample(generator, batch.noise)
     own = _next_words(generator, batch.noise, drawn.tokens)
@@ -42,16 +42,16 @@ def divergence(generator: Generator, mediator: Generator, batch: Batch) -> Tenso
 
 
 def _next_words(generator: Generator, noise: Tensor, tokens: Tensor) -> Tensor:
-    """log p(word | noise, tokens before it), (B, T, V - 2): without ``<pad>`` and ``<bos>``, whose p is zero."""
+    """Return log p(word | noise, earlier tokens), (B, T, V - 2): without ``<pad>`` and ``<bos>``, which have p = 0."""
     return sampling.log_probabilities(generator(noise, tokens))[..., EOS:]
 
 
 class CoT(Algorithm):
-    """Steps of the mediator, each on a fresh mixture, and then one of the generator (Lu et al. 2019, Alg. 1).
+    """Mediator steps, each on a new mixture, then one generator step (Lu et al. 2019, Alg. 1).
 
-    The mediator is a second generator, from a copy of the first: at the start they agree. No discriminator is trained.
-    Differs: in the paper the mediator is twice as wide; a generator that is given noise shares it with the mediator, so
-    that what is minimised is the divergence given the noise, a bound on that of the texts.
+    The mediator starts as a copy of the generator. No discriminator is trained. Differs: the paper's mediator is twice
+    as wide. With noise, generator and mediator get the same noise: the divergence given the noise is minimised, which
+    is an upper bound on the divergence of the texts.
     """
 
     unused = ("discriminator", "loss", "penalty", "estimator")

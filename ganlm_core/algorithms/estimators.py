@@ -1,11 +1,13 @@
-"""How the generator's gradient passes the sampling of discrete tokens.
+"""Gradient estimators: they pass the generator's gradient through the sampling of discrete tokens.
 
-Three families. *Relaxations* (``gumbel``, ``straight-through``, ``softmax``) make the sample differentiable and let
-the gradient of the cost through it: low variance, biased. *Score functions* (``reinforce``, ``rollout``) weigh the
-gradient of log p(x) by what x cost: unbiased for any cost, of high variance, which the baseline lowers. *Importance
-weights* (``importance``) make the generator's own samples likelier by their share of what all of them earned.
+There are three families. *Relaxations* (``gumbel``, ``straight-through``, ``softmax``) make the sample differentiable
+and pass the gradient of the cost through it: low variance, biased. *Score functions* (``reinforce``, ``rollout``)
+weight the gradient of log p(x) by the cost of x: unbiased for any cost, with high variance, which a baseline reduces.
+*Importance weights* (``importance``) raise the likelihood of generated samples in proportion to their share of the
+reward of the batch.
 
-The last two leave the generator's dropout out, and relaxations do not. The discriminator's own is on for all of them.
+Score functions and importance weights switch off the generator's dropout; relaxations do not. The discriminator's
+dropout is on for all of them.
 
 ``tests/algorithms/test_estimators.py`` measures the bias of each against a gradient enumerated on three words.
 """
@@ -39,14 +41,14 @@ from ganlm_core.protocol import (
 
 
 class _Relaxation(Estimator):
-    """What estimators share that pass the gradient of the cost through a relaxed sample.
+    """Base of estimators that pass the gradient of the cost through a relaxed sample.
 
-    The discriminator is shown relaxed samples too.
+    The discriminator trains on relaxed samples too.
     """
 
     @abstractmethod
     def relax(self, generator: Generator, batch: Batch) -> Sequences:
-        """Relaxed samples (B, T, V), differentiable in the generator."""
+        """Return relaxed samples (B, T, V), differentiable with respect to the generator."""
 
     def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
         relaxed: Sequences = generator.untraced(self.relax, batch)
@@ -58,9 +60,9 @@ class _Relaxation(Estimator):
 
 
 class Gumbel(_Relaxation):
-    """Gumbel-softmax (Jang et al. 2017, eq. 2; Maddison et al. 2017), its temperature annealed geometrically.
+    """Gumbel-softmax (Jang et al. 2017, eq. 2; Maddison et al. 2017), with geometric annealing of the temperature.
 
-    Biased, the less so the lower the temperature.
+    Biased; the bias falls with the temperature.
     """
 
     def __init__(self, options: GumbelOptions) -> None:
@@ -77,10 +79,11 @@ class Gumbel(_Relaxation):
 
 
 class Softmax(_Relaxation):
-    """The generator's distributions themselves in place of words: no sampling at all (Gulrajani et al. 2017, sec. 5.4).
+    """The softmax of the generator instead of samples (Gulrajani et al. 2017, section 5.4).
 
-    Given the noise they are deterministic, so all variety must come from the noise. Biased: words are drawn from the
-    distributions afterwards, each by itself. Differs: a text has a length, and ends where ``<eos>`` is likeliest.
+    The output is a deterministic function of the noise, so all diversity must come from the noise. Biased: after
+    training, each word is drawn independently from these distributions. Differs: texts have lengths, and a text ends at
+    the first position where ``<eos>`` is the likeliest token.
     """
 
     def __init__(self, options: SoftmaxOptions) -> None:
@@ -92,10 +95,10 @@ class Softmax(_Relaxation):
 
 
 class _DrawsIds(Estimator):
-    """What estimators share that show the discriminator what a reader will see: ids drawn from the generator."""
+    """Base of estimators whose discriminator trains on ids drawn from the generator, as a user will see them."""
 
     def prompt(self, generator: Generator, batch: Batch) -> Tensor:
-        """The ids (B, P) that samples go on from: none."""
+        """Return the ids (B, P) that samples continue. Here P = 0."""
         return batch.tokens[:, :0]
 
     def draw(self, generator: Generator, batch: Batch) -> Sequences:
@@ -106,11 +109,11 @@ class _DrawsIds(Estimator):
 
 
 class _Scored(_DrawsIds):
-    """What estimators share that weigh the gradient of log p(x): the p that is scored is the p that drew.
+    """Base of estimators that weight the gradient of log p(x). The p that scores a sample must be the p that drew it.
 
-    With dropout they would be two, since each pass has a mask of its own, and what a mask draws is no sample of another
-    one. So the generator has none here, in what the discriminator is shown neither, as is usual where a language model
-    is a policy (Huang et al. 2024, section 4); what is learned is the generator that is evaluated and saved.
+    With dropout the two would differ, because each forward pass draws its own dropout mask. So the generator's dropout
+    is off here, also for the samples of the discriminator, as is usual where a language model is a policy (Huang et al.
+    2024, section 4). The trained distribution is then the one that is evaluated and saved.
     """
 
     def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
@@ -119,7 +122,7 @@ class _Scored(_DrawsIds):
 
     @abstractmethod
     def weigh(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
-        """As :meth:`forward`, of a generator without dropout."""
+        """Do the work of :meth:`forward`. The generator's dropout is off."""
 
     def draw(self, generator: Generator, batch: Batch) -> Sequences:
         with without_dropout(generator):
@@ -127,7 +130,7 @@ class _Scored(_DrawsIds):
 
 
 class StraightThrough(_DrawsIds, _Relaxation):
-    """One-hot samples forward, the gradient of the Gumbel-softmax backward (Jang et al. 2017, section 2.2). Biased."""
+    """One-hot samples forward, the Gumbel-softmax gradient backward (Jang et al. 2017, section 2.2). Biased."""
 
     def __init__(self, options: StraightThroughOptions) -> None:
         super().__init__()
@@ -138,13 +141,13 @@ class StraightThrough(_DrawsIds, _Relaxation):
 
 
 def _log_reward(batch: Batch, reward: Tensor) -> None:
-    """The mean and the variance of what each sequence earned (B,)."""
+    """Log the mean and the variance of the rewards (B,) of the sequences."""
     batch.log("reward", reward.mean())
     batch.log("reward_variance", reward.var(correction=0))
 
 
 class _ScoreFunction(_Scored):
-    """The part of ``reinforce`` and ``rollout`` that turns rewards into a surrogate loss."""
+    """Base of ``reinforce`` and ``rollout``: turns rewards into a surrogate loss."""
 
     average: Tensor
     updates: Tensor
@@ -158,15 +161,16 @@ class _ScoreFunction(_Scored):
         self.register_buffer("updates", torch.zeros(()))
 
     def surrogate(self, log_probs: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
-        """-E[sum_t (return - baseline) log p(x_t)] from (B, T) each, averaged over the sequences (Williams 1992)."""
+        """Return -E[sum_t (return - baseline) log p(x_t)], the mean over B, from tensors (B, T) (Williams 1992)."""
         advantage = (returns - self._expected(returns, mask)) * mask
         return -(advantage.detach() * log_probs).sum(dim=1).mean()
 
     @torch.no_grad()
     def _expected(self, returns: Tensor, mask: Tensor) -> Tensor:
-        """The baseline of every position: zero, a moving average of past batches, or the mean of the others there.
+        """Return the baseline of each position: zero, a moving average of past batches, or the leave-one-out mean.
 
-        The others are those of the same noise, or of the batch where each noise has one sample.
+        The leave-one-out mean is over the other sequences that reach the position: those with the same noise vector,
+        or, with one sample per noise vector, all others of the batch.
         """
         if self.baseline == "moving-average":
             expected = self.average / (1 - self.decay**self.updates).clamp(min=1e-8)
@@ -184,12 +188,12 @@ class _ScoreFunction(_Scored):
 class Reinforce(_ScoreFunction):
     """The score function (Williams 1992) with a moving-average or leave-one-out baseline (Kool et al. 2019).
 
-    ``reward="sequence"`` pays every token what its sequence earned, and is unbiased. ``"position"`` pays a token its
-    own and the discounted later rewards (de Masson d'Autume et al. 2019, eq. 3): less variance; exact only for a
-    discriminator whose logits see no later token, sequences of one length, and a discount of one.
-    ``entropy`` adds -weight * log p(x) to the reward, whose expectation is the entropy. ``samples`` of each noise
-    vector are compared with each other by the leave-one-out baseline, as in the paper, which takes out of the reward
-    what is due to the noise; with one sample, it is the mean of the rest of the batch.
+    ``reward="sequence"`` gives every token the reward of its sequence, and is unbiased. ``"position"`` gives a token
+    its own reward plus the discounted later rewards (de Masson d'Autume et al. 2019, eq. 3): lower variance; exact only
+    if the discriminator is causal, all sequences have one length and the discount is 1. ``entropy`` adds
+    -weight * log p(x) to the reward; the expectation of -log p(x) is the entropy. With several ``samples`` per noise
+    vector, the leave-one-out baseline compares these with each other, as in the paper, and so removes the part of the
+    reward that the noise explains. With one sample, it is the mean of the rest of the batch.
     """
 
     def __init__(self, options: ReinforceOptions) -> None:
@@ -219,11 +223,11 @@ class Reinforce(_ScoreFunction):
 
 
 class Rollout(_ScoreFunction):
-    """The score function with the value of each token estimated by Monte Carlo completions (Yu et al. 2017, eq. 4-6).
+    """The score function estimator with Monte Carlo rollouts for the value of each token (Yu et al. 2017, eq. 4-6).
 
-    Unbiased. Differs: the completions start from the state that the prefix reached instead of running it again,
-    and a baseline is taken from the rewards; the paper has none. With ``rank`` the values are :func:`ranked`, and the
-    estimate is of another cost: of how the sentence does among the others of its batch.
+    Unbiased. Differs: the rollouts continue from the state of the prefix and do not run the prefix again; and a
+    baseline is subtracted from the rewards, where the paper has none. With ``rank`` the values are :func:`ranked`, and
+    the gradient is of another cost: the rank of the sentence in its batch.
     """
 
     autoregressive_only = True
@@ -244,14 +248,14 @@ class Rollout(_ScoreFunction):
         return self.surrogate(log_probs, returns, drawn.mask)
 
     def returns(self, generator: AutoregressiveGenerator, batch: Batch, drawn: sampling.Sample, cost: Cost) -> Tensor:
-        """What each token is paid, (B, T): the value of the prefix that ends with it, by its rank if wanted."""
+        """Return the reward of each token (B, T): the value of the prefix up to it, ranked if ``rank`` is set."""
         values = self._values(generator, batch.noise, drawn, cost)
         _log_reward(batch, values[:, -1])
         return ranked(values, drawn.mask, self.options.rank) if self.options.rank else values
 
     @torch.no_grad()
     def _values(self, generator: AutoregressiveGenerator, noise: Tensor, drawn: sampling.Sample, cost: Cost) -> Tensor:
-        """The mean reward of the completions of each prefix, (B, T); that of a whole sequence is its own."""
+        """Return the mean reward of the rollouts of each prefix, (B, T). A whole sequence has its own reward."""
         rows, length = drawn.tokens.shape
         own = -per_sequence(cost(drawn.tokens, drawn.mask), drawn.mask)
         total = torch.zeros(length, rows, device=noise.device)
@@ -270,11 +274,11 @@ class Rollout(_ScoreFunction):
 
 
 def ranked(values: Tensor, mask: Tensor, sharpness: float) -> Tensor:
-    """Values (B, T) to sigmoid(sharpness * (0.5 - rank / B)), the bootstrapped rescaled activation of Guo et al. 2018.
+    """Return sigmoid(sharpness * (0.5 - rank / B)) for values (B, T): the rescaled activation of Guo et al. 2018.
 
-    The rank is that of a value among those of its position, the highest first; B counts these. However little the
-    values differ, and whatever their scale, the rewards of a position have the same mean and variance.
-    Differs: equal values share the mean of their ranks; only sentences that reach the position are ranked there.
+    A value is ranked among the values of its position, the highest first; B is their number. The rewards of a position
+    have the same mean and variance whatever the scale and the spread of the values. Differs: equal values share the
+    mean of their ranks; only sentences that reach the position are ranked there.
     """
     others = values.unsqueeze(0)
     higher = (others > values.unsqueeze(1)) & mask.unsqueeze(0)
@@ -284,21 +288,21 @@ def ranked(values: Tensor, mask: Tensor, sharpness: float) -> Tensor:
 
 
 class Importance(_Scored):
-    """Maximum likelihood on the generator's own samples, weighted towards a target (Che et al. 2017, Alg. 1).
+    """Maximum likelihood on generated samples, importance-weighted towards a target (Che et al. 2017, Alg. 1).
 
     The weights w are the softmax of -cost over the batch: self-normalised importance weights of the target
-    p(x) exp(-cost(x)). With the cost -log D the target is p D (Lamprier et al. 2022; Scialom et al. 2021); with
-    log((1 - D)/D) it is p D/(1 - D), which at the best discriminator is the data (Che et al. 2017). The surrogate is
-    -sum_i (w_i - b/B) log p(x_i), with the ``baseline`` b. Samples may come from the generator at another
-    ``temperature``, from q: then p/q is a factor of the weights, and of the baseline's.
+    p(x) exp(-cost(x)). For the cost -log D the target is p D (Lamprier et al. 2022; Scialom et al. 2021). For
+    log((1 - D)/D) it is p D/(1 - D), which is the data at the optimal discriminator (Che et al. 2017). The surrogate is
+    -sum_i (w_i - b/B) log p(x_i), with the ``baseline`` b. Samples may be drawn at another ``temperature``, from q; the
+    weights and the baseline then get the factor p/q.
 
-    With a ``prefix``, samples go on from the first N tokens of real sequences, which are learned by maximum likelihood;
-    N falls from that share of them to none (Che et al. 2017, Alg. 2). The discriminator sees such samples too.
-    Differs: one sample goes on from each prefix, and weights are normalised over the batch instead of over all samples
-    of a prefix. At the best discriminator their mean is one for every prefix.
+    With a ``prefix``, samples continue the first N tokens of real sequences, and these tokens are trained by maximum
+    likelihood. N falls from that fraction of the sequence to 0 (Che et al. 2017, Alg. 2). The discriminator reads such
+    samples too. Differs: each prefix gets one sample, and weights are normalised over the batch, not over the samples
+    of a prefix. At the optimal discriminator their mean is 1 for every prefix.
 
-    Its gradient is that of the target's cross-entropy and not of E[cost], with the bias of a ratio of two means, of
-    order 1/B; for small differences in cost, both are the same.
+    The gradient is that of the cross-entropy to the target, not of E[cost], with the bias of a ratio of two means, of
+    order 1/B. For small differences in cost both gradients are equal.
     """
 
     def __init__(self, options: ImportanceOptions) -> None:
@@ -328,7 +332,7 @@ class Importance(_Scored):
         return -((weights - expected) * own).sum() - log_p[:, :real].sum(dim=1).mean()
 
     def _log_probs(self, generator: Generator, noise: Tensor, drawn: sampling.Sample) -> tuple[Tensor, Tensor]:
-        """log p and log q of each token, (B, T), from the same logits: without a temperature they are equal."""
+        """Return log p and log q of each token, (B, T), from the same logits. At temperature 1 they are equal."""
         logits = generator(noise, drawn.tokens)
         p, q = (sampling.log_probabilities(logits, policy) for policy in (sampling.PLAIN, self.policy))
         return sampling.of_tokens(p, drawn.tokens, drawn.mask), sampling.of_tokens(q, drawn.tokens, drawn.mask)

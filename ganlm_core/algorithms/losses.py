@@ -1,6 +1,6 @@
-"""Adversarial losses on discriminator logits. They compute; they never step.
+"""Adversarial losses on discriminator logits. They compute costs; only the loop makes optimiser steps.
 
-``discriminator`` gives what each logit costs, for the real and for the generated ones; the means of both are added.
+``discriminator`` returns a cost for each real and for each generated logit. The algorithm adds the means of both.
 """
 
 import torch.nn.functional as F
@@ -28,9 +28,10 @@ class NonSaturating(Loss):
 
 
 class Probability(NonSaturating):
-    """The same discriminator; the generator is paid D(x), the probability that its text is real (Yu et al. 2017).
+    """The discriminator's loss of NonSaturating; the generator's reward is D(x), P(real) (Yu et al. 2017).
 
-    Its cost is -D(x). The reward 2 D(x) - 1 of de Masson d'Autume et al. 2019 is twice that and a constant.
+    The generator's cost is -D(x). The reward 2 D(x) - 1 of de Masson d'Autume et al. 2019 is this one, scaled by 2 and
+    shifted by a constant.
     """
 
     def generator(self, generated: Tensor, real: Tensor) -> Tensor:
@@ -38,10 +39,10 @@ class Probability(NonSaturating):
 
 
 class ReverseKL(NonSaturating):
-    """The same discriminator; the generator pays log((1 - D)/D), its negative logit (Sonderby et al. 2017).
+    """The discriminator's loss of NonSaturating; the generator's cost is log((1 - D)/D) (Sonderby et al. 2017).
 
-    At the best discriminator for what the generator writes, that is log(p_generator/p_data) at each text, and its mean
-    over the generator's texts is KL(p_generator || p_data).
+    This is the negative logit. At the optimal discriminator it is log(p_generator/p_data) of each text, and its mean
+    over generated texts is KL(p_generator || p_data).
     """
 
     def generator(self, generated: Tensor, real: Tensor) -> Tensor:
@@ -49,7 +50,7 @@ class ReverseKL(NonSaturating):
 
 
 class Hinge(Loss):
-    """Margins of one (Lim & Ye 2017; Miyato et al. 2018, eq. 16-17)."""
+    """Hinge loss with margin 1 (Lim & Ye 2017; Miyato et al. 2018, eq. 16-17)."""
 
     def __init__(self, options: Options) -> None:
         pass
@@ -75,7 +76,7 @@ class LeastSquares(Loss):
 
 
 class Wasserstein(Loss):
-    """The difference of the means (Arjovsky et al. 2017, eq. 2). The Lipschitz bound is left to a penalty."""
+    """Difference of the mean logits (Arjovsky et al. 2017, eq. 2). A penalty must keep the network Lipschitz."""
 
     def __init__(self, options: Options) -> None:
         pass
@@ -88,9 +89,9 @@ class Wasserstein(Loss):
 
 
 class Relativistic(Loss):
-    """Is the real one more real than the generated one beside it (Jolicoeur-Martineau 2019, eq. 8-9).
+    """Relativistic loss: each real logit minus the generated one of its row (Jolicoeur-Martineau 2019, eq. 8-9).
 
-    Differs in writing: both sides of a pair are the same comparison, so each is counted half.
+    Both sides of a pair make the same comparison, so each gets half of the cost; the sum is the paper's.
     """
 
     paired = True

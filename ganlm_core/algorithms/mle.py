@@ -1,4 +1,4 @@
-"""Maximum likelihood: the control, and the warm-up of adversarial training."""
+"""Maximum likelihood: the control of every method, and the warm-up of adversarial training."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,21 +11,21 @@ from ganlm_core.protocol import Algorithm, Batch, Generator, Parts, Phase
 
 
 def negative_log_likelihood(generator: Generator, batch: Batch) -> Tensor:
-    """-log p(x | z) in nats per token, with fresh noise z: for noise-driven generators a bound on -log p(x).
+    """Return -log p(x | z) in nats per token, for the noise z of the batch.
 
-    By Jensen's inequality E_z[-log p(x | z)] >= -log p(x).
+    For generators that read noise it is an upper bound: by Jensen's inequality E_z[-log p(x | z)] >= -log p(x).
     """
     log_probs = sampling.log_likelihood(generator, batch.noise, batch.tokens, batch.mask)
     return -log_probs.sum() / batch.mask.sum()
 
 
 def likelihood_phase(generator: Generator) -> Phase:
-    """A step of maximum likelihood."""
+    """Return the phase of one step of maximum likelihood."""
     return Phase("mle", "generator", lambda batch: negative_log_likelihood(generator, batch))
 
 
 def require_likelihood(generator: Generator, method: str) -> None:
-    """Raises UsageError for a generator that has no likelihood to maximise."""
+    """Raise UsageError for a generator that is not autoregressive, which ``method`` cannot train."""
     if not generator.autoregressive:
         raise UsageError(
             f"{method} needs an autoregressive generator, and {type(generator).__name__} writes all positions at once; "
@@ -34,7 +34,7 @@ def require_likelihood(generator: Generator, method: str) -> None:
 
 
 class MLE(Algorithm):
-    """Maximum likelihood by teacher forcing (Bengio et al. 2003, section 2). The discriminator is not trained."""
+    """Maximum likelihood with teacher forcing (Bengio et al. 2003, section 2). The discriminator is not trained."""
 
     unused = ("discriminator", "loss", "penalty", "estimator")
 

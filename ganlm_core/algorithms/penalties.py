@@ -1,4 +1,4 @@
-"""Regularisers of the discriminator: penalties on its gradient with respect to relaxed one-hots (B, T, V)."""
+"""Penalties on the gradient of the discriminator with respect to its input, relaxed one-hots (B, T, V)."""
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ class NoPenalty(Penalty):
 
 
 class GradientPenalty(Penalty):
-    """The options that all of them share."""
+    """Base of all penalties on the gradient, with their options."""
 
     def __init__(self, options: PenaltyOptions) -> None:
         self.weight = options.weight
@@ -35,14 +35,14 @@ class R1(GradientPenalty):
 
 
 class R2(R1):
-    """The same on generated data (Mescheder et al. 2018, eq. 10)."""
+    """Half the weighted mean squared gradient on generated data (Mescheder et al. 2018, eq. 10)."""
 
     def __call__(self, discriminator: Discriminator, real: Sequences, generated: Sequences) -> Tensor:
         return super().__call__(discriminator, generated, real)
 
 
 class R1R2(GradientPenalty):
-    """R1 and R2 with one weight, as R3GAN has them (Huang et al. 2024, section 2.2)."""
+    """R1 plus R2 with one weight, as in R3GAN (Huang et al. 2024, section 2.2)."""
 
     def __call__(self, discriminator: Discriminator, real: Sequences, generated: Sequences) -> Tensor:
         squared = _squared_gradient(discriminator, real) + _squared_gradient(discriminator, generated)
@@ -50,9 +50,9 @@ class R1R2(GradientPenalty):
 
 
 class WGANGP(GradientPenalty):
-    """The gradient's norm pulled to one on lines between real and generated data (Gulrajani et al. 2017, eq. 3).
+    """Pull the gradient norm to 1 at points between real and generated data (Gulrajani et al. 2017, eq. 3).
 
-    Differs: sequences have lengths of their own, so a point on the line is seen wherever either end has a token.
+    Differs: sequences differ in length, so the mask of such a point is the union of both masks.
     """
 
     def __call__(self, discriminator: Discriminator, real: Sequences, generated: Sequences) -> Tensor:
@@ -65,7 +65,7 @@ class WGANGP(GradientPenalty):
 
 
 def _squared_gradient(discriminator: Discriminator, where: Sequences) -> Tensor:
-    """|d D / d one-hots|^2 of each sequence, (B,), with the graph kept. A logit per position counts by its mean."""
+    """Return |d D / d one-hots|^2 of each sequence, (B,), and keep the graph. Logits per position are averaged."""
     points = relaxed(where.sequence, discriminator.shape.vocabulary).detach().requires_grad_()
     logits = per_sequence(discriminator(points, where.mask), where.mask)
     (gradient,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
@@ -73,5 +73,5 @@ def _squared_gradient(discriminator: Discriminator, where: Sequences) -> Tensor:
 
 
 def relaxed(sequence: Tensor, vocabulary: int) -> Tensor:
-    """Ids (B, T) as one-hots (B, T, V) in float32; what is relaxed already stays as it is."""
+    """Return ids (B, T) as one-hots (B, T, V) in float32. Relaxed one-hots are returned unchanged."""
     return sequence if sequence.is_floating_point() else F.one_hot(sequence, vocabulary).float()

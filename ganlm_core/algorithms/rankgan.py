@@ -1,4 +1,4 @@
-"""RankGAN (Lin et al. 2017): a ranker, which compares texts with each other, takes the place of the discriminator."""
+"""RankGAN (Lin et al. 2017): a ranker, which compares texts with each other, replaces the discriminator."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,14 +12,14 @@ from ganlm_core.algorithms.schedule import Schedule
 from ganlm_core.protocol import Algorithm, Batch, Parts, Phase
 
 SMALLEST = 1e-6
-"""1 - R is not taken for less, so that the loss stays finite for a text that ranks first beyond doubt."""
+"""Lower bound of 1 - R: the loss stays finite for a text with R = 1."""
 
 
 def log_ranks(texts: Tensor, references: Tensor, others: Tensor, gamma: float) -> Tensor:
-    """log R of texts (N, F), each by itself among others (M, F), by references (K, F): (N,) (Lin et al. 2017, eq. 2-4).
+    """Return log R (N,) of texts (N, F), each ranked among ``others`` (M, F) by ``references`` (K, F).
 
-    The relevance of a text to a reference is the cosine of their features, its rank the softmax of gamma times the
-    relevance over that text and the others, and log R the mean of the log rank over the references.
+    Lin et al. 2017, eq. 2-4. The relevance of a text to a reference is the cosine of their features. The rank is the
+    softmax of gamma times the relevance, over the text and the others. log R is the mean log rank over the references.
     """
     texts, references, others = (F.normalize(each, dim=1) for each in (texts, references, others))
     own = gamma * texts @ references.T
@@ -28,7 +28,7 @@ def log_ranks(texts: Tensor, references: Tensor, others: Tensor, gamma: float) -
 
 
 def ranker_loss(parts: Parts, gamma: float, batch: Batch) -> Tensor:
-    """-log R of real texts among generated ones, and -log(1 - R) of generated ones among real ones (eq. 1)."""
+    """Return the mean -log R of real texts among generated texts plus -log(1 - R) of generated among real (eq. 1)."""
     drawn = parts.estimator.draw(parts.generator, batch)
     generated = parts.discriminator.features(drawn.sequence, drawn.mask)
     real, references = _real(parts, batch)
@@ -40,7 +40,7 @@ def ranker_loss(parts: Parts, gamma: float, batch: Batch) -> Tensor:
 
 
 def generator_loss(parts: Parts, gamma: float, batch: Batch) -> Tensor:
-    """The estimator's surrogate for -log R of generated texts among real ones (eq. 5-7)."""
+    """Return the estimator's surrogate loss for the cost -log R of generated texts among real texts (eq. 5-7)."""
     with torch.no_grad():
         real, references = _real(parts, batch)
 
@@ -51,17 +51,17 @@ def generator_loss(parts: Parts, gamma: float, batch: Batch) -> Tensor:
 
 
 def _real(parts: Parts, batch: Batch) -> tuple[Tensor, Tensor]:
-    """The features of real texts to rank and of references, each half of the batch; a batch of one text is both."""
+    """Return the features of two halves of the real batch: texts to rank, and references. One text alone is both."""
     features = parts.discriminator.features(batch.tokens, batch.mask)
     half = (len(features) + 1) // 2
     return features[:half], features[-half:]
 
 
 class RankGAN(Algorithm):
-    """The course of adversarial training with the features of a discriminator as the ranker; its logit is not used.
+    """Adversarial training that ranks texts by the features of a discriminator network. Its logit is not used.
 
-    The network goes by the name ``ranker``: a bundle holds no discriminator, since a logit that was never trained would
-    have nothing to say. Differs: references and comparison sets are halves of the batch instead of samples of the data.
+    The network is called ``ranker``, and the bundle holds no discriminator, because the logit is not trained. Differs:
+    references and comparison sets are halves of the batch, not separate samples of the data.
     """
 
     unused = ("loss", "penalty")

@@ -1,4 +1,4 @@
-"""When which network learns: the course of every adversarial method, whatever its losses are."""
+"""The schedule of adversarial methods: which network trains at which step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,9 +10,10 @@ from ganlm_core.protocol import Parts, Phase
 
 @dataclass(frozen=True)
 class Schedule:
-    """Steps of maximum likelihood, then of the discriminator alone, then rounds of both.
+    """First maximum likelihood, then the discriminator alone, then rounds of discriminator and generator.
 
-    ``likelihood`` and ``generator`` are all phases of one such step: several, where the generator is several networks.
+    ``likelihood`` and ``generator`` are the phases of one step. They are several where the generator is trained module
+    by module.
     """
 
     options: AdversarialOptions
@@ -30,7 +31,7 @@ class Schedule:
         return self.discriminator_from + round(self.options.discriminator_warmup * self.steps)
 
     def phases(self, step: int) -> Sequence[Phase]:
-        """The phases of a step; every ``interleave`` rounds, one of maximum likelihood closes the round."""
+        """Return the phases of a step. Every ``interleave`` rounds, a step of maximum likelihood ends the round."""
         if step < self.discriminator_from:
             return self.likelihood
         if step < self.adversarial_from:
@@ -41,13 +42,13 @@ class Schedule:
         return [*(self._annealed(phase, step) for phase in adversarial), *closing]
 
     def _annealed(self, phase: Phase, step: int) -> Phase:
-        """The phase with its progress counted from the first adversarial step: what is annealed starts there."""
+        """Return the phase with its progress counted from the first adversarial step, where annealing starts."""
         rounds = max(1, self.steps - 1 - self.adversarial_from)
         return replace(phase, progress=max(0, step - self.adversarial_from) / rounds)
 
     def check(self, parts: Parts) -> None:
-        """Raises UsageError if the schedule has steps of maximum likelihood and the generator has none."""
+        """Raise UsageError if the schedule has steps of maximum likelihood and the generator has no likelihood."""
         if self.discriminator_from > 0:
-            require_likelihood(parts.generator, "a warm-up by mle")
+            require_likelihood(parts.generator, "a maximum likelihood warm-up")
         if self.options.interleave > 0:
-            require_likelihood(parts.generator, "interleaved mle")
+            require_likelihood(parts.generator, "interleaved maximum likelihood")

@@ -1,4 +1,4 @@
-"""The built-in losses, penalties, estimators, algorithms and recipes, registered as any plugin registers its own."""
+"""Register the built-in losses, penalties, estimators, algorithms and recipes, as a plugin does."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,78 +37,96 @@ LOSSES = (
     _loss(
         "non-saturating",
         "NonSaturating",
-        "-E[log D(G(z))] and binary cross-entropy",
+        "binary cross-entropy; generator cost -log D(x)",
         "Goodfellow et al. 2014, section 3",
         options=NonSaturatingOptions,
     ),
     _loss(
         "probability",
         "Probability",
-        "the generator is paid D(x); binary cross-entropy",
+        "binary cross-entropy; generator reward D(x)",
         "Yu et al. 2017, Alg. 1",
         options=NonSaturatingOptions,
     ),
     _loss(
         "reverse-kl",
         "ReverseKL",
-        "KL(p_generator || p_data) at the best discriminator; binary cross-entropy",
+        "binary cross-entropy; generator cost log((1 - D)/D), which estimates KL(p_generator || p_data)",
         "Sonderby et al. 2017",
         options=NonSaturatingOptions,
     ),
-    _loss("hinge", "Hinge", "margins of one", "Lim & Ye 2017; Miyato et al. 2018, eq. 16-17"),
-    _loss("least-squares", "LeastSquares", "squared distance to the labels", "Mao et al. 2017, eq. 9"),
-    _loss("wasserstein", "Wasserstein", "difference of means; wants a penalty", "Arjovsky et al. 2017, eq. 2"),
+    _loss("hinge", "Hinge", "hinge loss with margin 1", "Lim & Ye 2017; Miyato et al. 2018, eq. 16-17"),
+    _loss("least-squares", "LeastSquares", "squared distance to the labels 1 and 0", "Mao et al. 2017, eq. 9"),
+    _loss(
+        "wasserstein", "Wasserstein", "difference of the mean logits; needs a penalty", "Arjovsky et al. 2017, eq. 2"
+    ),
     _loss(
         "relativistic",
         "Relativistic",
-        "is the real one more real than the generated one",
+        "compare each real logit with a generated one",
         "Jolicoeur-Martineau 2019, eq. 8-9",
     ),
 )
 
 PENALTIES = (
-    _penalty("none", "NoPenalty", "no regulariser", ""),
+    _penalty("none", "NoPenalty", "no penalty", ""),
     _penalty(
         "wgan-gp",
         "WGANGP",
-        "gradient norm of one between real and generated",
+        "pull the gradient norm to 1 between real and generated data",
         "Gulrajani et al. 2017, eq. 3",
         options=WGANGPOptions,
     ),
-    _penalty("r1", "R1", "squared gradient on real data", "Mescheder et al. 2018, eq. 9", options=PenaltyOptions),
-    _penalty("r2", "R2", "squared gradient on generated data", "Mescheder et al. 2018, eq. 10", options=PenaltyOptions),
-    _penalty("r1-r2", "R1R2", "squared gradient on both", "Huang et al. 2024, section 2.2", options=PenaltyOptions),
+    _penalty("r1", "R1", "squared gradient norm on real data", "Mescheder et al. 2018, eq. 9", options=PenaltyOptions),
+    _penalty(
+        "r2", "R2", "squared gradient norm on generated data", "Mescheder et al. 2018, eq. 10", options=PenaltyOptions
+    ),
+    _penalty(
+        "r1-r2",
+        "R1R2",
+        "squared gradient norm on real and generated data",
+        "Huang et al. 2024, section 2.2",
+        options=PenaltyOptions,
+    ),
 )
 
 ESTIMATORS = (
     _estimator(
-        "gumbel", "Gumbel", GumbelOptions, "Gumbel-softmax, annealed", "Jang et al. 2017, eq. 2; Maddison et al. 2017"
+        "gumbel",
+        "Gumbel",
+        GumbelOptions,
+        "Gumbel-softmax with annealed temperature",
+        "Jang et al. 2017, eq. 2; Maddison et al. 2017",
     ),
     _estimator(
         "straight-through",
         "StraightThrough",
         StraightThroughOptions,
-        "hard samples forward, softmax backward",
+        "one-hot samples forward, softmax gradient backward",
         "Bengio et al. 2013; Jang et al. 2017, section 2.2",
     ),
     _estimator(
         "reinforce",
         "Reinforce",
         ReinforceOptions,
-        "score function with a baseline",
+        "score function (policy gradient) with a baseline",
         "Williams 1992; Kool et al. 2019 (leave-one-out)",
     ),
     _estimator(
-        "rollout", "Rollout", RolloutOptions, "score function with Monte Carlo action values", "Yu et al. 2017, eq. 4-6"
+        "rollout",
+        "Rollout",
+        RolloutOptions,
+        "score function with Monte Carlo rollouts of each prefix",
+        "Yu et al. 2017, eq. 4-6",
     ),
     _estimator(
-        "softmax", "Softmax", SoftmaxOptions, "the softmax itself, no sampling", "Gulrajani et al. 2017, section 5.4"
+        "softmax", "Softmax", SoftmaxOptions, "the softmax instead of samples", "Gulrajani et al. 2017, section 5.4"
     ),
     _estimator(
         "importance",
         "Importance",
         ImportanceOptions,
-        "likelihood of own samples, weighted by exp(-cost)",
+        "maximum likelihood on generated samples, weighted by exp(-cost)",
         "Che et al. 2017, Alg. 1; Lamprier et al. 2022",
     ),
 )
@@ -119,14 +137,14 @@ ALGORITHMS = (
         "adversarial",
         "ganlm_core.algorithms.adversarial:Adversarial",
         AdversarialOptions,
-        "generator against discriminator, after a warm-up by mle",
+        "generator against discriminator, after a maximum likelihood warm-up",
         "Goodfellow et al. 2014, Alg. 1",
     ),
     ComponentSpec(
         "algorithm",
         "mle",
         "ganlm_core.algorithms.mle:MLE",
-        summary="maximum likelihood, no discriminator",
+        summary="maximum likelihood; no discriminator",
         source="Bengio et al. 2003, section 2",
     ),
     ComponentSpec(
@@ -134,7 +152,7 @@ ALGORITHMS = (
         "rankgan",
         "ganlm_core.algorithms.rankgan:RankGAN",
         RankGANOptions,
-        "a ranker compares texts by their features; neither loss nor penalty",
+        "a ranker compares texts by their features; uses no loss and no penalty",
         "Lin et al. 2017, eq. 1-7",
     ),
     ComponentSpec(
@@ -142,7 +160,7 @@ ALGORITHMS = (
         "cot",
         "ganlm_core.algorithms.cot:CoT",
         CoTOptions,
-        "a mediator learns the mixture, the generator follows it; no discriminator",
+        "a mediator learns the mixture of data and generator, the generator follows it; no discriminator",
         "Lu et al. 2019, Alg. 1",
     ),
 )

@@ -14,7 +14,7 @@ ROWS, REPEATS = 512, 64
 
 
 class Table(AutoregressiveGenerator):
-    """Logits of its own for every prefix: it can be any distribution."""
+    """A table of logits for every prefix: it can represent any distribution."""
 
     def __init__(self) -> None:
         super().__init__(SHAPE)
@@ -29,7 +29,7 @@ class Table(AutoregressiveGenerator):
 
     @classmethod
     def of(cls, probabilities: Tensor) -> "Table":
-        """The one that writes every sequence there is with the given probability."""
+        """Return the generator that writes each possible sequence with the given probability."""
         found, (tokens, mask) = cls(), every_sequence()
         with torch.no_grad():
             for sequence, own, probability in zip(tokens, mask, probabilities, strict=True):
@@ -42,7 +42,7 @@ class Table(AutoregressiveGenerator):
 
 
 def log_probs(generator: Generator) -> Tensor:
-    """log p of every sequence there is, (N,)."""
+    """Return log p of every possible sequence, (N,)."""
     tokens, mask = every_sequence(generator.shape.length)
     return sampling.log_likelihood(generator, NOISE.expand(len(tokens), -1), tokens, mask).sum(dim=1)
 
@@ -51,24 +51,24 @@ def own_batch(tokens: Tensor) -> Batch:
     return Batch(tokens, mask_of(tokens), NOISE.expand(len(tokens), -1))
 
 
-def test_a_mediator_that_is_the_mixture_has_nothing_to_learn() -> None:
+def test_a_mediator_that_equals_the_mixture_has_no_gradient() -> None:
     torch.manual_seed(0)
     generator, data = TinyGenerator(), TinyGenerator()
     p, q = log_probs(data).exp().detach(), log_probs(generator).exp().detach()
 
-    def pull(mediator: Table) -> Tensor:
+    def gradients(mediator: Table) -> Tensor:
         real = (sampling.sample(data, NOISE.expand(ROWS, -1)).tokens for _ in range(REPEATS))
         losses = (negative_log_likelihood(mediator, mixture(generator, own_batch(tokens))) for tokens in real)
         return torch.stack([gradient(loss, mediator) for loss in losses])
 
-    at_mixture, at_data = (pull(Table.of(each)) for each in ((p + q) / 2, p))
+    at_mixture, at_data = (gradients(Table.of(each)) for each in ((p + q) / 2, p))
     assert log_probs(Table.of((p + q) / 2)).exp().allclose((p + q) / 2, atol=1e-6)
     # 60 coordinates, each a standard normal at the optimum: beyond 4.5 with probability 0.0004.
     assert z_scores(at_mixture, torch.zeros(())).abs().max() < 4.5
     assert z_scores(at_data, torch.zeros(())).abs().max() > 20
 
 
-def test_real_and_generated_texts_are_as_many_and_keep_their_noise() -> None:
+def test_the_mixture_has_as_many_generated_as_real_texts_with_the_same_noise() -> None:
     torch.manual_seed(1)
     batch = make_batch(rows=5)
     found = mixture(TinyGenerator(), batch)
@@ -83,13 +83,13 @@ def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
     return ((p * (p / middle).log()).sum() + (q * (q / middle).log()).sum()) / 2
 
 
-def test_a_text_of_one_word_has_twice_the_gradient_of_the_jensen_shannon_divergence() -> None:
-    """Exactly, whatever is drawn: there is one prefix, the empty one. The mediator is the mixture."""
+def test_with_texts_of_one_word_the_gradient_is_twice_that_of_the_jensen_shannon_divergence() -> None:
+    """The equality is exact, because the empty prefix is the only one. The mediator is the mixture."""
     torch.manual_seed(2)
     shape = Shape(SHAPE.vocabulary, 1, SHAPE.noise)
     generator, mediator = TinyGenerator(shape), TinyGenerator(shape)
     data = torch.rand(4).softmax(dim=0)
-    with torch.no_grad():  # the logits are tanh of what is fed to it, so the mixture goes into the prior
+    with torch.no_grad():  # logits are a tanh, so the mixture goes into the prior
         mediator.table.zero_()
         mediator.noise.zero_()
         mediator.prior[2:] = ((data + log_probs(generator).exp()) / 2).log()
@@ -99,9 +99,9 @@ def test_a_text_of_one_word_has_twice_the_gradient_of_the_jensen_shannon_diverge
     assert exact.norm() > 0.01
 
 
-def test_the_generator_follows_the_mediator_at_the_prefixes_that_it_writes() -> None:
-    """The mean loss is KL(generator || mediator) of whole texts; the mean gradient is that of the divergence at each
-    prefix times the prefix's probability, held fixed."""
+def test_the_gradient_of_the_divergence_holds_the_prefixes_fixed() -> None:
+    """The mean loss is KL(generator || mediator) of whole texts. The mean gradient is that of the divergence at each
+    prefix, times the probability of the prefix, which is held fixed."""
     torch.manual_seed(3)
     generator, mediator = TinyGenerator(), TinyGenerator()
     tokens, mask = every_sequence()
@@ -118,7 +118,7 @@ def test_the_generator_follows_the_mediator_at_the_prefixes_that_it_writes() -> 
     assert exact.norm() > 5 * (found.mean(dim=0) - exact).norm()
 
 
-def test_the_mediator_starts_as_the_generator_and_learns_first() -> None:
+def test_the_mediator_starts_as_a_copy_of_the_generator_and_trains_first() -> None:
     torch.manual_seed(4)
     algorithm = CoT(make_parts(), CoTOptions(mediator_steps=2))
     assert [phase.network for phase in algorithm.phases(7)] == ["mediator", "mediator", "generator"]
@@ -128,7 +128,7 @@ def test_the_mediator_starts_as_the_generator_and_learns_first() -> None:
     assert not set(algorithm.networks["mediator"].parameters()) & set(algorithm.networks["generator"].parameters())
 
 
-def test_each_phase_moves_its_network_alone() -> None:
+def test_each_phase_has_a_gradient_for_its_own_network_only() -> None:
     torch.manual_seed(5)
     generator = TinyGenerator()
     algorithm = CoT(make_parts(generator=generator), CoTOptions())

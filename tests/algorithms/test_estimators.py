@@ -1,4 +1,8 @@
-"""Every estimator against the gradient enumerated over all sequences of a three-word vocabulary."""
+"""Relaxations and score functions against the gradient enumerated over a three-word vocabulary.
+
+Importance weights have a file of their own, test_importance.py: they are tested against another gradient, and together
+the two files are too long for one.
+"""
 
 import pytest
 import torch
@@ -32,7 +36,7 @@ ROWS, REPEATS = 512, 64
 
 
 def exact_gradient(generator: Generator, discriminator: TinyDiscriminator) -> Tensor:
-    """The gradient of sum_x p(x | z) f(x) with f = softplus(-D), summed over every sequence there is."""
+    """Return the gradient of sum_x p(x | z) f(x), f = softplus(-D), summed over every possible sequence."""
     tokens, mask = every_sequence()
     log_probs = sampling.log_likelihood(generator, NOISE.expand(len(tokens), -1), tokens, mask).sum(dim=1)
     cost = per_sequence(torch.nn.functional.softplus(-discriminator(tokens, mask)), mask)
@@ -40,7 +44,7 @@ def exact_gradient(generator: Generator, discriminator: TinyDiscriminator) -> Te
 
 
 def estimates(estimator: Estimator, generator: Generator, discriminator: TinyDiscriminator) -> Tensor:
-    """Independent estimates of the gradient, (REPEATS, parameters)."""
+    """Return independent estimates of the gradient, (REPEATS, parameters)."""
     noise = NOISE.expand(ROWS, -1)
     tokens = torch.zeros(ROWS, SHAPE.length, dtype=torch.long)
 
@@ -72,7 +76,7 @@ def test_score_functions_are_unbiased(name: str, per_position: bool) -> None:
 
 
 class Dropping(TinyGenerator):
-    """Leaves out a third of its logits, drawn anew for each step."""
+    """A generator that drops a third of its logits, at random in each step."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +89,7 @@ class Dropping(TinyGenerator):
 
 @pytest.mark.parametrize("name", ["leave one out", "rollout"])
 def test_score_functions_are_unbiased_for_a_generator_with_dropout(name: str) -> None:
-    """The policy is the generator without dropout. Drawn under one mask and scored under another: |z| of 40."""
+    """The policy is the generator without dropout. Drawing and scoring under different masks gives |z| of 40."""
     torch.manual_seed(1)
     generator, discriminator = Dropping(), TinyDiscriminator()
     found = estimates(UNBIASED[name], generator, discriminator)
@@ -94,8 +98,8 @@ def test_score_functions_are_unbiased_for_a_generator_with_dropout(name: str) ->
 
 
 @pytest.mark.parametrize("estimator", [UNBIASED["leave one out"], Importance(ImportanceOptions())])
-def test_the_discriminator_is_shown_what_the_scored_generator_draws(estimator: Estimator) -> None:
-    """It draws one word alone. With dropout, whose zeros are as likely as each other, the others too."""
+def test_draw_samples_without_dropout_too(estimator: Estimator) -> None:
+    """Without dropout the generator writes one word only. With dropout, some logits are 0 and other words appear."""
     generator, batch = Dropping(), make_batch(rows=64)
     with torch.no_grad():
         generator.table.fill_(-9.0)
@@ -105,15 +109,15 @@ def test_the_discriminator_is_shown_what_the_scored_generator_draws(estimator: E
     assert estimator.draw(generator, batch).sequence.eq(4).float().mean() > 0.99
 
 
-def test_a_one_shot_generator_has_an_unbiased_score_function_too() -> None:
+def test_score_functions_are_unbiased_for_a_one_shot_generator() -> None:
     torch.manual_seed(2)
     generator, discriminator = TinyOneShot(), TinyDiscriminator()
     found = estimates(Reinforce(ReinforceOptions()), generator, discriminator)
     assert z_scores(found, exact_gradient(generator, discriminator)).abs().max() < 4.5
 
 
-def test_samples_of_one_noise_vector_are_compared_with_each_other() -> None:
-    """Rows of two noise vectors, three samples of each: the mean of the other two of the same noise, where they are."""
+def test_the_leave_one_out_baseline_compares_samples_of_the_same_noise_vector() -> None:
+    """Two noise vectors with three samples each: the baseline is the mean of the other two samples that reach there."""
     estimator = Reinforce(ReinforceOptions(samples=3))
     returns = torch.tensor([[1.0], [10.0], [2.0], [20.0], [6.0], [60.0]]).expand(-1, 2)
     mask = torch.ones(6, 2, dtype=torch.bool)
@@ -123,7 +127,7 @@ def test_samples_of_one_noise_vector_are_compared_with_each_other() -> None:
     assert expected[mask[:, 1], 1].tolist() == [2.0, 1.0, 0.0]
 
 
-def test_the_baseline_lowers_the_variance() -> None:
+def test_baselines_and_rollouts_reduce_the_variance() -> None:
     torch.manual_seed(3)
     generator, discriminator = TinyGenerator(), TinyDiscriminator()
     variance = {
@@ -142,7 +146,7 @@ BIASED = {
 
 
 def relative_bias(name: str) -> tuple[float, float]:
-    """|mean estimate - exact| / |exact|, and the cosine between them."""
+    """Return |mean estimate - exact| / |exact|, and the cosine between them."""
     torch.manual_seed(4)
     generator, discriminator = TinyOneShot(), TinyDiscriminator()
     exact = exact_gradient(generator, discriminator)
@@ -151,20 +155,20 @@ def relative_bias(name: str) -> tuple[float, float]:
     return ((mean - exact).norm() / exact.norm()).item(), cosine
 
 
-def test_relaxations_are_biased_by_a_fifth_here_and_point_the_same_way() -> None:
+def test_relaxations_have_a_bounded_bias_and_point_the_right_way() -> None:
     bias = {name: relative_bias(name) for name in BIASED}
     # Measured: 0.21, 0.23 and 0.24 of the gradient's length, with cosines above 0.99. Monte Carlo error is 0.03.
     assert all(0.1 < size < 0.4 for size, _ in bias.values()), bias
     assert all(cosine > 0.95 for _, cosine in bias.values()), bias
 
 
-def test_gumbel_is_annealed_geometrically() -> None:
+def test_the_gumbel_temperature_is_annealed_geometrically() -> None:
     estimator = Gumbel(GumbelOptions(temperature=1.0, final_temperature=0.01))
     assert [round(estimator.temperature(progress), 6) for progress in (0, 0.5, 1)] == [1.0, 0.1, 0.01]
 
 
 @pytest.mark.parametrize("feed", ["relaxed", "drawn"])
-def test_gumbel_feeds_the_generator_what_its_option_says(feed: str) -> None:
+def test_gumbel_feeds_relaxed_or_drawn_words(feed: str) -> None:
     generator, batch = TinyGenerator(), make_batch()
     torch.manual_seed(1)
     found = Gumbel(GumbelOptions(feed=feed)).draw(generator, batch)
@@ -186,7 +190,7 @@ def test_rollouts_refuse_a_one_shot_generator() -> None:
 @pytest.mark.parametrize(
     "estimator", [Reinforce(ReinforceOptions()), Rollout(RolloutOptions(samples=1)), Importance(ImportanceOptions())]
 )
-def test_the_mean_and_the_variance_of_the_rewards_are_logged(estimator: Estimator) -> None:
+def test_the_mean_and_variance_of_the_rewards_are_logged(estimator: Estimator) -> None:
     """Half the sequences cost 1 and half cost 3."""
     batch = make_batch(rows=8)
 
@@ -198,19 +202,19 @@ def test_the_mean_and_the_variance_of_the_rewards_are_logged(estimator: Estimato
     assert batch.metrics["reward_variance"].item() == 1
 
 
-def test_position_rewards_are_discounted_sums_of_what_is_to_come() -> None:
+def test_position_rewards_are_discounted_sums_of_later_rewards() -> None:
     estimator = Reinforce(ReinforceOptions(reward="position", discount=0.5))
     mask = torch.tensor([[True, True, True], [True, True, False]])
     reward = torch.tensor([[3.0, 6.0, 9.0], [2.0, 4.0, 100.0]])
     returns = estimator._returns(reward, torch.zeros(2, 3), mask)
-    # Shares of the mean: 1, 2, 3 and 1, 2. Padding is paid nothing.
+    # Rewards divided by the length: 1, 2, 3 and 1, 2. Padding gets none.
     assert returns.tolist() == [[1 + 1 + 0.75, 2 + 1.5, 3.0], [2.0, 2.0, 0.0]]
 
 
 @pytest.mark.parametrize("chunk", [4096, 1])
-def test_the_value_of_a_prefix_stays_with_its_sentence_and_position(chunk: int) -> None:
-    """A completion earns 100 for its first word, 10 for its second and 1 for its third: a prefix keeps what it has,
-    the last position is paid for what was drawn, and nobody is paid for padding."""
+def test_the_value_of_a_prefix_belongs_to_its_sentence_and_position(chunk: int) -> None:
+    """The reward is 100 times the first id, 10 times the second and 1 times the third. So the value of a prefix is at
+    least the reward of its own ids, the last position has the reward of the sequence, and padding adds none."""
     torch.manual_seed(9)
     generator, noise = TinyGenerator(), torch.randn(32, SHAPE.noise)
     drawn = sampling.sample(generator, noise)
@@ -230,8 +234,8 @@ def test_the_value_of_a_prefix_stays_with_its_sentence_and_position(chunk: int) 
     assert values[ended].equal(earned[ended])
 
 
-def test_rewards_by_rank_are_those_of_the_paper() -> None:
-    """By hand: sigmoid(12 (0.5 - rank / B)), the best first. The second sentence ends before the last position."""
+def test_ranked_rewards_agree_with_the_paper_by_hand() -> None:
+    """By hand: sigmoid(12 (0.5 - rank / B)), best first. The second sentence does not reach the last position."""
     mask = torch.tensor([[True, True], [True, False], [True, True]])
     values = torch.tensor([[0.5, 0.2], [0.1, 9.0], [0.3, 0.2]])
     exponents = torch.tensor([[12 * (1 / 2 - 1 / 3), -3.0], [-6.0, -torch.inf], [12 * (1 / 2 - 2 / 3), -3.0]])
@@ -239,8 +243,8 @@ def test_rewards_by_rank_are_those_of_the_paper() -> None:
     torch.testing.assert_close(ranked(values * 1e-5, mask, 12.0), exponents.sigmoid())
 
 
-def test_rollouts_pay_by_rank_where_that_is_wanted() -> None:
-    """At the last position, whole sentences are ranked by what they earn themselves; padding is paid nothing."""
+def test_rollouts_rank_their_values_if_rank_is_set() -> None:
+    """At the last position, whole sentences are ranked by their own rewards. Padding gets none."""
     torch.manual_seed(0)
     generator, batch = TinyGenerator(), make_batch(rows=16)
     drawn = sampling.sample(generator, batch.noise)
@@ -255,13 +259,13 @@ def test_rollouts_pay_by_rank_where_that_is_wanted() -> None:
     assert not returns[~drawn.mask].any()
 
 
-def test_a_moving_average_is_part_of_the_state() -> None:
+def test_the_moving_average_is_in_the_state_dict() -> None:
     estimator = Reinforce(ReinforceOptions(baseline="moving-average", decay=0.9))
     estimator.surrogate(torch.zeros(2, 3), torch.full((2, 3), 4.0), torch.ones(2, 3, dtype=torch.bool))
     assert estimator.state_dict()["average"].item() == pytest.approx(0.4)
 
 
-def test_the_softmax_is_the_same_twice_and_lets_the_gradient_through() -> None:
+def test_the_softmax_is_deterministic_and_passes_the_gradient() -> None:
     torch.manual_seed(8)
     generator, batch = TinyOneShot(), make_batch()
     estimator = Softmax(SoftmaxOptions(temperature=0.5))

@@ -1,4 +1,4 @@
-"""Importance weights: MaliGAN and the cooperative target, against what is enumerated over a three-word vocabulary."""
+"""Importance weights: the MaliGAN and the cooperative target, enumerated over a three-word vocabulary."""
 
 from collections.abc import Callable
 
@@ -16,14 +16,14 @@ ROWS, REPEATS = 512, 64
 
 
 def target_gradient(generator: Generator, log_target: Tensor) -> Tensor:
-    """The gradient of the cross-entropy -sum_x target(x) log p(x | z), summed over every sequence there is."""
+    """Return the gradient of -sum_x target(x) log p(x | z), summed over every possible sequence."""
     tokens, mask = every_sequence()
     log_probs = sampling.log_likelihood(generator, NOISE.expand(len(tokens), -1), tokens, mask).sum(dim=1)
     return gradient(-(log_target.exp() * log_probs).sum(), generator)
 
 
 def every_log_prob(generator: Generator) -> Tensor:
-    """log p(x | z) of every sequence there is, (N,)."""
+    """Return log p(x | z) of every possible sequence, (N,)."""
     tokens, mask = every_sequence()
     return sampling.log_likelihood(generator, NOISE.expand(len(tokens), -1), tokens, mask).sum(dim=1).detach()
 
@@ -31,7 +31,7 @@ def every_log_prob(generator: Generator) -> Tensor:
 def importance_estimates(
     options: ImportanceOptions, generator: Generator, cost: Callable[[Tensor], Tensor], repeats: int = REPEATS
 ) -> Tensor:
-    """Estimates, (repeats, parameters); ``cost`` is given the row of each drawn sequence among all there are."""
+    """Return estimates (repeats, parameters). ``cost`` gets the index of each drawn sequence in every_sequence()."""
     tokens, _ = every_sequence()
     batch = Batch(torch.zeros(ROWS, SHAPE.length, dtype=torch.long), torch.ones(ROWS, 1) > 0, NOISE.expand(ROWS, -1))
 
@@ -52,9 +52,9 @@ PROPOSALS = {
 
 @pytest.mark.parametrize("options", PROPOSALS.values(), ids=PROPOSALS)
 @pytest.mark.parametrize("method", ["maligan", "cooperative"])
-def test_importance_weights_lead_to_their_target(method: str, options: ImportanceOptions) -> None:
-    """At the best discriminator D = data/(data + p), MaliGAN's target p D/(1 - D) is the data, whatever p is: the
-    gradient is that of maximum likelihood, without a real sentence in the batch. The cooperative one is p D."""
+def test_importance_weights_give_the_gradient_of_their_target(method: str, options: ImportanceOptions) -> None:
+    """At the optimal discriminator D = data/(data + p), MaliGAN's target p D/(1 - D) is the data for every p: the
+    gradient is that of maximum likelihood, without a real sentence in the batch. The cooperative target is p D."""
     torch.manual_seed(5)
     generator = TinyGenerator()
     log_p = every_log_prob(generator)
@@ -69,8 +69,8 @@ def test_importance_weights_lead_to_their_target(method: str, options: Importanc
     assert exact.norm() > 5 * (found.mean(dim=0) - exact).norm()
 
 
-def test_maligan_weights_are_the_odds_over_their_sum() -> None:
-    """Worked by hand: D = 1/2, 3/4 and 4/5 have odds of 1, 3 and 4; with a baseline of one the weights sum to zero."""
+def test_maligan_weights_are_the_normalised_odds() -> None:
+    """By hand: D = 1/2, 3/4 and 4/5 have the odds 1, 3 and 4. With a baseline of 1 the weights sum to zero."""
     odds = torch.tensor([1.0, 3.0, 4.0])
     for baseline, expected in ((0.0, [1 / 8, 3 / 8, 4 / 8]), (1.0, [1 / 8 - 1 / 3, 3 / 8 - 1 / 3, 4 / 8 - 1 / 3])):
         found = weights_of(Importance(ImportanceOptions(baseline=baseline)), -odds.log())
@@ -79,7 +79,7 @@ def test_maligan_weights_are_the_odds_over_their_sum() -> None:
 
 
 class Uniform(Generator):
-    """Every row of noise, a one-hot, has its own logits; <eos> and the three words are equally likely everywhere."""
+    """Each row of noise, a one-hot, has its own logits. <eos> and the three words are equally likely everywhere."""
 
     def __init__(self, rows: int) -> None:
         super().__init__(Shape(SHAPE.vocabulary, SHAPE.length, rows))
@@ -90,9 +90,9 @@ class Uniform(Generator):
 
 
 def weights_of(estimator: Estimator, cost: Tensor) -> list[float]:
-    """How much each row weighs, read from the gradient of its logits; what is beyond its <eos> must have none.
+    """Return the weight of each row, read from the gradient of its logits, which must be zero after <eos>.
 
-    That gradient is the weight times p - 1 = -3/4 at the word that was drawn, and p = 1/4 at the three others.
+    The gradient is the weight times p - 1 = -3/4 at the drawn word, and times p = 1/4 at the three others.
     """
     rows = len(cost)
     generator, seen = Uniform(rows), []
@@ -102,17 +102,17 @@ def weights_of(estimator: Estimator, cost: Tensor) -> list[float]:
         seen.append((sequence, mask))
         return cost
 
-    (pull,) = torch.autograd.grad(estimator(generator, batch, by_row), generator.logits)
+    (slope,) = torch.autograd.grad(estimator(generator, batch, by_row), generator.logits)
     ((drawn, mask),) = seen
-    weights = pull.gather(-1, drawn[..., None]).squeeze(-1) / -0.75
+    weights = slope.gather(-1, drawn[..., None]).squeeze(-1) / -0.75
     assert (weights[~mask] == 0).all()
     for row, own in zip(weights, mask, strict=True):
         assert row[own].tolist() == pytest.approx([row[0].item()] * int(own.sum()), abs=1e-6)
     return weights[:, 0].tolist()
 
 
-def test_importance_weights_stay_with_their_sentences() -> None:
-    """Thirty-two labelled sentences of all lengths: each keeps the weight of its own label, padding has none."""
+def test_each_sentence_keeps_its_own_weight() -> None:
+    """32 sentences of all lengths have labels. Each has the weight of its own label; padding has none."""
     torch.manual_seed(6)
     labels = torch.randn(32)
     assert weights_of(Importance(ImportanceOptions()), -labels) == pytest.approx(
@@ -120,8 +120,8 @@ def test_importance_weights_stay_with_their_sentences() -> None:
     )
 
 
-def test_small_differences_in_cost_pull_as_in_reinforce() -> None:
-    """To first order, w - 1/B = -(cost - mean cost)/B: the score function with the mean as its baseline."""
+def test_for_small_differences_in_cost_the_weights_are_those_of_reinforce() -> None:
+    """To first order, w - 1/B = -(cost - mean cost)/B: the score function with the mean cost as baseline."""
     cost = 1e-3 * torch.randn(8, generator=torch.Generator().manual_seed(7))
     found = weights_of(Importance(ImportanceOptions(baseline=1.0)), cost)
     assert found == pytest.approx((-(cost - cost.mean()) / 8).tolist(), abs=1e-6)
@@ -132,7 +132,7 @@ def batch_of(tokens: Tensor, progress: float = 0.0) -> Batch:
 
 
 @pytest.mark.parametrize(("progress", "kept"), [(0.0, 2), (0.5, 1), (0.7, 1), (0.8, 0), (1.0, 0)])
-def test_samples_go_on_from_real_prefixes_that_shrink_to_nothing(progress: float, kept: int) -> None:
+def test_samples_continue_real_prefixes_that_shrink_to_zero(progress: float, kept: int) -> None:
     torch.manual_seed(9)
     tokens = torch.tensor([[3, 4, 5], [4, 2, 0], [2, 0, 0], [5, 3, 2]]).repeat(64, 1)
     generator = TinyGenerator()
@@ -144,9 +144,9 @@ def test_samples_go_on_from_real_prefixes_that_shrink_to_nothing(progress: float
     assert len(drawn.sequence[~ended].unique(dim=0)) > 4
 
 
-def test_at_the_best_discriminator_real_prefixes_lead_to_the_data_too() -> None:
-    """Half of the sequence real: D = data/(data + mixed) has the odds of the rest alone, data(rest | prefix)/p(rest |
-    prefix), and the mean gradient is that of maximum likelihood on whole sequences."""
+def test_with_real_prefixes_the_target_is_the_data_too() -> None:
+    """Half of each sequence is real. The odds of the optimal discriminator are data(rest | prefix)/p(rest | prefix).
+    The mean gradient is that of maximum likelihood on whole sequences."""
     torch.manual_seed(10)
     generator, data = TinyGenerator(), TinyGenerator()
     every, mask = every_sequence()
@@ -168,13 +168,13 @@ def test_at_the_best_discriminator_real_prefixes_lead_to_the_data_too() -> None:
     assert exact.norm() > 5 * (found.mean(dim=0) - exact).norm()
 
 
-def test_only_real_prefixes_need_an_autoregressive_generator() -> None:
+def test_importance_needs_an_autoregressive_generator_for_real_prefixes_only() -> None:
     assert Importance(ImportanceOptions(prefix=0.1)).autoregressive_only
     assert not Importance(ImportanceOptions()).autoregressive_only
 
 
-def test_effective_samples_are_logged() -> None:
-    """Weights of 1/8, 3/8 and 4/8 count as much as 64/26 equal ones (Kong 1992)."""
+def test_the_effective_sample_size_is_logged() -> None:
+    """Weights of 1/8, 3/8 and 4/8 have an effective sample size of 64/26 (Kong 1992)."""
     batch = Batch(torch.zeros(3, 3, dtype=torch.long), torch.ones(3, 3) > 0, torch.eye(3))
     cost = -torch.tensor([1.0, 3.0, 4.0]).log()
     Importance(ImportanceOptions())(Uniform(3), batch, lambda sequence, mask: cost)

@@ -1,4 +1,4 @@
-"""Adversarial losses: values by hand, and what the discriminator learns from them at its optimum."""
+"""Adversarial losses: values by hand, gradients, and the logit of the optimal discriminator."""
 
 import math
 from typing import Any
@@ -76,7 +76,7 @@ WORKED: dict[str, tuple[list[float], list[float], list[float]]] = {
 
 
 @pytest.mark.parametrize("name", WORKED)
-def test_what_each_logit_costs(name: str) -> None:
+def test_the_cost_of_each_logit_by_hand(name: str) -> None:
     loss, real, generated = LOSSES[name], torch.tensor(REAL), torch.tensor(GENERATED)
     found = (*loss.discriminator(real, generated), loss.generator(generated, real))
     for costs, expected in zip(found, WORKED[name], strict=True):
@@ -84,7 +84,7 @@ def test_what_each_logit_costs(name: str) -> None:
 
 
 @every_loss
-def test_logits_per_position_cost_what_they_would_alone(loss: Loss) -> None:
+def test_logits_per_position_have_the_costs_of_single_logits(loss: Loss) -> None:
     real, generated = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0)).unbind()
     flat = loss.discriminator(real.flatten(), generated.flatten())
     for costs, alone in zip(loss.discriminator(real, generated), flat, strict=True):
@@ -103,8 +103,8 @@ def test_gradients_agree_with_finite_differences(loss: Loss) -> None:
 
 
 @every_loss
-def test_the_two_pull_a_logit_in_opposite_directions(loss: Loss) -> None:
-    """Between 0 and 1: the labels of the least squares, within the margins of the hinge."""
+def test_discriminator_and_generator_have_opposite_gradients(loss: Loss) -> None:
+    """All logits are between 0 and 1: between the labels of least squares and within the margins of the hinge."""
     real, generated = (torch.linspace(0.1, 0.9, 5).requires_grad_() for _ in range(2))
     cost = sum(part.sum() for part in loss.discriminator(real, generated))
     for_real, for_generated = torch.autograd.grad(cost, (real, generated))  # type: ignore[arg-type]
@@ -116,7 +116,7 @@ def test_the_two_pull_a_logit_in_opposite_directions(loss: Loss) -> None:
 
 @every_loss
 @pytest.mark.parametrize("size", [1e3, -1e3])
-def test_logits_far_away_cost_a_finite_amount(loss: Loss, size: float) -> None:
+def test_costs_and_gradients_of_large_logits_are_finite(loss: Loss, size: float) -> None:
     real, generated = torch.tensor([size], requires_grad=True), torch.tensor([-size], requires_grad=True)
     for cost in (*loss.discriminator(real, generated), loss.generator(generated, real)):
         assert cost.isfinite()
@@ -128,8 +128,8 @@ def gradients(cost: Tensor, *inputs: Tensor) -> Any:
 
 
 @pytest.mark.parametrize(("name", "value"), [("non-saturating", 2 * math.log(2)), ("relativistic", math.log(2))])
-def test_a_discriminator_that_knows_nothing(name: str, value: float) -> None:
-    """Equal logits, zero where the loss has an origin: 2 log 2 of Goodfellow et al. 2014, theorem 1; log 2 a pair."""
+def test_the_loss_of_equal_logits(name: str, value: float) -> None:
+    """All logits are zero: 2 log 2 as in Goodfellow et al. 2014, theorem 1; log 2 for each pair."""
     zero = torch.zeros(5)
     real, generated = LOSSES[name].discriminator(zero, zero)
     assert (real.mean() + generated.mean()).item() == pytest.approx(value)
@@ -147,36 +147,36 @@ def test_a_discriminator_that_knows_nothing(name: str, value: float) -> None:
         ("hinge", 1.0),
     ],
 )
-def test_the_best_logit_where_real_data_are_three_times_as_frequent(name: str, optimum: float) -> None:
-    """p = 0.6 of real and 0.2 of generated data: log(p/q), the same with labels smoothed, p/(p+q), and sign(p-q)."""
+def test_the_optimal_logit_for_given_frequencies(name: str, optimum: float) -> None:
+    """Real p = 0.6, generated q = 0.2. The optimum is log(p/q), the smoothed log(p/q), p/(p+q) or sign(p-q)."""
     logits = torch.linspace(-3, 3, 6001, dtype=torch.float64)
     real, generated = LOSSES[name].discriminator(logits, logits)
     best = logits[(0.6 * real + 0.2 * generated).argmin()].item()
     assert best == pytest.approx(optimum, abs=1e-3)
 
 
-def test_reverse_kl_is_named_after_what_the_generator_pays_at_the_best_discriminator() -> None:
+def test_the_reverse_kl_cost_is_the_reverse_kl_at_the_optimal_discriminator() -> None:
     real, generated = torch.tensor([0.7, 0.2, 0.1]), torch.tensor([0.3, 0.3, 0.4])
     cost = LOSSES["reverse-kl"].generator((real / generated).log(), real)
     divergence = 0.3 * math.log(0.3 / 0.7) + 0.3 * math.log(0.3 / 0.2) + 0.4 * math.log(0.4 / 0.1)
     assert (generated * cost).sum().item() == pytest.approx(divergence)
 
 
-def test_twice_the_probability_less_one_is_the_other_reward_in_use() -> None:
-    """2 D(x) - 1 (de Masson d'Autume et al. 2019): the same gradient, twice."""
+def test_the_probability_loss_is_half_of_the_reward_of_scratchgan() -> None:
+    """The reward 2 D(x) - 1 (de Masson d'Autume et al. 2019) has twice the gradient."""
     logits = torch.tensor(GENERATED, requires_grad=True)
     cost = LOSSES["probability"].generator(logits, logits)
     other = 1 - 2 * logits.sigmoid()
     assert (2 * cost + 1).tolist() == pytest.approx(other.tolist())
 
 
-def test_hinge_leaves_alone_what_is_beyond_the_margins() -> None:
+def test_hinge_costs_nothing_beyond_the_margins() -> None:
     real, generated = LOSSES["hinge"].discriminator(torch.tensor([1.0, 5.0]), torch.tensor([-1.0, -5.0]))
     assert [*real.tolist(), *generated.tolist()] == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("name", ["wasserstein", "relativistic"])
-def test_losses_without_an_origin_see_differences_only(name: str) -> None:
+def test_a_common_shift_of_all_logits_changes_nothing(name: str) -> None:
     def total(shift: float) -> float:
         costs = LOSSES[name].discriminator(torch.tensor(REAL) + shift, torch.tensor(GENERATED) + shift)
         return sum(cost.mean().item() for cost in costs)

@@ -1,4 +1,4 @@
-"""Penalties of critics whose gradients are known, and the gradients of the penalties by finite differences."""
+"""Penalties on critics with known gradients, and the gradients of the penalties by finite differences."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganlm_core.algorithms.options import PenaltyOptions, WGANGPOptions
+from ganlm_core.algorithms.options import PenaltyOptions
 from ganlm_core.algorithms.penalties import R1, R1R2, R2, WGANGP, NoPenalty, relaxed
 from ganlm_core.components import NoOptions
 from ganlm_core.protocol import Discriminator, Penalty, Sequences, Shape, mask_of
@@ -14,14 +14,14 @@ from tests.tiny import TinyDiscriminator
 
 SHAPE = Shape(vocabulary=4, length=2, noise=0)
 WEIGHTS = torch.tensor([[1.0, 2.0, 2.0, 4.0], [0.0, 0.0, 3.0, 4.0]])
-"""Squared, the first position adds up to 25 and the second one to 25."""
+"""The squared weights of each of the two positions sum to 25."""
 
 ENDED, FULL = torch.tensor([[2, 0]]), torch.tensor([[3, 3]])
 POINTS: dict[str, type[R1 | R2 | R1R2 | WGANGP]] = {"r1": R1, "r2": R2, "r1-r2": R1R2, "wgan-gp": WGANGP}
 
 
 class Critic(Discriminator):
-    """D = sum over the mask of w . x ("linear"), or of w . x^2 / 2 ("quadratic"). It keeps what it was shown."""
+    """D = sum over the mask of w . x (linear), or of w . x^2 / 2 (quadratic). It keeps its inputs in ``seen``."""
 
     def __init__(self, power: int = 1, per_position: bool = False) -> None:
         super().__init__(SHAPE)
@@ -48,7 +48,7 @@ def value(penalty: Penalty, critic: Discriminator, real: Tensor, generated: Tens
     return penalty(critic, hot(real), hot(generated)).item()
 
 
-def test_no_penalty_is_zero_and_never_due() -> None:
+def test_no_penalty_is_zero_and_has_interval_zero() -> None:
     penalty, critic = NoPenalty(NoOptions()), Critic()
     assert value(penalty, critic, FULL, ENDED) == 0
     assert penalty.interval == 0
@@ -67,7 +67,7 @@ def test_no_penalty_is_zero_and_never_due() -> None:
     ],
 )
 def test_r1_and_r2_of_a_linear_critic(name: str, real: Tensor, generated: Tensor, expected: float) -> None:
-    """Its gradient is w on the mask, whatever the sequence."""
+    """The gradient is w on the mask, for every sequence."""
     assert value(POINTS[name](options()), Critic(), real, generated) == pytest.approx(expected)
 
 
@@ -76,7 +76,7 @@ def test_r1_and_r2_of_a_linear_critic(name: str, real: Tensor, generated: Tensor
     [("r1", (2.0**2) / 2), ("r2", (4.0**2 + 4.0**2) / 2), ("r1-r2", (2.0**2 + 4.0**2 + 4.0**2) / 2)],
 )
 def test_r1_and_r2_of_a_quadratic_critic(name: str, expected: float) -> None:
-    """Its gradient at one-hots is w at the words that stand there, so real and generated data differ."""
+    """The gradient at one-hots is w at the words of the sequence, so real and generated data differ."""
     assert value(POINTS[name](options()), Critic(power=2), ENDED, FULL) == pytest.approx(expected)
 
 
@@ -84,23 +84,23 @@ def test_r1_and_r2_of_a_quadratic_critic(name: str, expected: float) -> None:
     ("real", "generated", "norm"), [(ENDED, ENDED, 5.0), (ENDED, FULL, 50**0.5), (FULL, ENDED, 50**0.5)]
 )
 def test_wgan_gp_of_a_linear_critic(real: Tensor, generated: Tensor, norm: float) -> None:
-    """The norm of w wherever either end has a token, pulled to one."""
+    """The norm of w over the union of both masks is pulled to 1."""
     assert value(WGANGP(options()), Critic(), real, generated) == pytest.approx((norm - 1) ** 2)
 
 
-def test_wgan_gp_of_a_critic_of_slope_one_is_zero() -> None:
+def test_wgan_gp_of_a_critic_with_gradient_norm_one_is_zero() -> None:
     critic = Critic()
     with torch.no_grad():
         critic.weights.mul_(0).add_(torch.tensor([[0.6, 0, 0, 0], [0, 0, 0, 0.8]]))
     assert value(WGANGP(options()), critic, FULL, FULL) == pytest.approx(0, abs=1e-9)
 
 
-def test_wgan_gp_looks_at_one_point_on_each_line_from_generated_to_real() -> None:
+def test_wgan_gp_takes_one_uniform_point_between_each_generated_and_real_sequence() -> None:
     torch.manual_seed(0)
     critic, real, generated = Critic(), hot(FULL.repeat(500, 1)), hot(ENDED.repeat(500, 1))
     WGANGP(options())(critic, real, generated)
     (seen,) = critic.seen
-    share = seen.sequence[:, 0, 3]  # the word that only the real ones have there
+    share = seen.sequence[:, 0, 3]  # a word that only the real sequences have there
     line = share[:, None, None] * real.sequence + (1 - share)[:, None, None] * generated.sequence
     torch.testing.assert_close(seen.sequence, line)
     assert seen.mask.all()
@@ -111,8 +111,8 @@ def test_wgan_gp_looks_at_one_point_on_each_line_from_generated_to_real() -> Non
 
 
 @pytest.mark.parametrize("name", POINTS)
-def test_a_logit_per_position_counts_by_its_mean(name: str) -> None:
-    """Over two positions, a mean has half the gradient of a sum."""
+def test_logits_per_position_are_averaged(name: str) -> None:
+    """The mean over two positions has half the gradient of the sum."""
     whole, mean = (Critic(per_position=per_position) for per_position in (False, True))
     with torch.no_grad():
         mean.weights.mul_(2)
@@ -121,7 +121,7 @@ def test_a_logit_per_position_counts_by_its_mean(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", POINTS)
-def test_the_weight_is_a_factor(name: str) -> None:
+def test_the_penalty_is_proportional_to_its_weight(name: str) -> None:
     light, heavy = (value(POINTS[name](options(weight)), Critic(), ENDED, FULL) for weight in (1.0, 7.0))
     assert heavy == pytest.approx(7 * light)
     assert light > 0
@@ -160,7 +160,7 @@ class _Penalised(nn.Module):
 
 
 @pytest.mark.parametrize("name", POINTS)
-def test_no_gradient_goes_back_to_whoever_made_the_sequences(name: str) -> None:
+def test_the_penalty_has_no_gradient_for_the_generated_sequences(name: str) -> None:
     discriminator = TinyDiscriminator(SHAPE)
     real, generated = hot(FULL), hot(ENDED)
     made = replace(generated, sequence=generated.sequence.requires_grad_())
@@ -171,12 +171,7 @@ def test_no_gradient_goes_back_to_whoever_made_the_sequences(name: str) -> None:
     assert discriminator.score.grad.any()
 
 
-def test_ids_become_one_hots_and_what_is_relaxed_stays() -> None:
+def test_relaxed_turns_ids_into_one_hots_and_keeps_relaxed_input() -> None:
     soft = torch.rand(1, 2, 4)
     assert relaxed(torch.tensor([[3, 0]]), 4).tolist() == [[[0, 0, 0, 1], [1, 0, 0, 0]]]
     assert relaxed(soft, 4) is soft
-
-
-def test_wgan_gp_weighs_ten_as_in_the_paper() -> None:
-    assert WGANGP(WGANGPOptions()).weight == 10
-    assert R1(PenaltyOptions()).weight == 1

@@ -1,4 +1,4 @@
-"""RankGAN: ranks worked by hand, and what the ranker and the generator make of them."""
+"""RankGAN: ranks computed by hand, and the losses of the ranker and of the generator."""
 
 import math
 
@@ -10,10 +10,8 @@ from ganlm_core.algorithms.estimators import Reinforce
 from ganlm_core.algorithms.options import RankGANOptions, ReinforceOptions
 from ganlm_core.algorithms.penalties import relaxed
 from ganlm_core.algorithms.rankgan import SMALLEST, RankGAN, generator_loss, log_ranks, ranker_loss
-from ganlm_core.protocol import EOS, Batch, Discriminator, Parts, mask_of
-from tests.tiny import SHAPE, TinyGenerator, make_batch, make_parts
-
-from tests.algorithms.test_adversarial import Fixed
+from ganlm_core.protocol import EOS, Discriminator, Parts
+from tests.tiny import SHAPE, Fixed, TinyGenerator, batch_of, make_batch, make_parts
 
 EAST, NORTH, WEST = [1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]
 
@@ -23,7 +21,7 @@ def ranks(texts: list[list[float]], references: list[list[float]], others: list[
 
 
 def test_the_rank_is_the_softmax_of_the_relevance_over_the_text_and_the_others() -> None:
-    """By one reference, east: the cosines of east, north and west are 1, 0 and -1."""
+    """With east as the only reference, the cosines of east, north and west are 1, 0 and -1."""
     e = math.e
     found = ranks([EAST, NORTH, WEST], [EAST], [NORTH, WEST], gamma=1.0)
     assert found.tolist() == pytest.approx([e / (e + 1 + 1 / e), 1 / (2 + 1 / e), (1 / e) / (1 + 2 / e)])
@@ -34,8 +32,8 @@ def test_gamma_sharpens_ranks_and_zero_makes_them_equal() -> None:
     assert ranks([EAST], [EAST], [NORTH], gamma=5.0).item() == pytest.approx(1 / (1 + math.exp(-5)))
 
 
-def test_ranks_are_averaged_over_references_in_the_logarithm() -> None:
-    """Among north: 1/(1 + 1/e) by the reference east and (1/e)/(1/e + 1/e^0) by north, by hand."""
+def test_log_ranks_are_averaged_over_references() -> None:
+    """By hand: the rank among north is e/(e + 1) by the reference east and 1/(1 + e) by the reference north."""
     by_east, by_north = math.e / (math.e + 1), 1 / (1 + math.e)
     found = ranks([EAST], [EAST, NORTH], [NORTH], gamma=1.0)
     assert found.item() == pytest.approx(math.sqrt(by_east * by_north))
@@ -47,7 +45,7 @@ def test_only_the_direction_of_features_counts() -> None:
 
 
 class FirstWord(Discriminator):
-    """The features of a text are a direction that its first word has. No logit."""
+    """The features of a text are the direction of its first word. There is no logit."""
 
     def __init__(self, directions: dict[int, list[float]]) -> None:
         super().__init__(SHAPE)
@@ -63,17 +61,12 @@ def parts_of(generated: list[list[int]], copies: int = 1) -> Parts:
     return make_parts(discriminator=ranker, estimator=Fixed(torch.tensor(generated), copies))
 
 
-def batch_of(rows: list[list[int]]) -> Batch:
-    tokens = torch.tensor(rows)
-    return Batch(tokens, mask_of(tokens), torch.zeros(len(rows), SHAPE.noise))
-
-
-REAL = [[3, EOS, 0], [4, 3, EOS], [3, 3, 3], [3, 4, EOS]]  # the first two are ranked, the others are references
+REAL = [[3, EOS, 0], [4, 3, EOS], [3, 3, 3], [3, 4, EOS]]  # the first two are ranked, the last two are references
 GENERATED = [[4, EOS, 0], [5, 4, 3], [3, EOS, 0], [5, EOS, 0]]
 
 
-def test_the_ranker_wants_real_texts_first_among_generated_and_generated_last_among_real() -> None:
-    """By the reference east: real cosines 1 and 0 among generated 0 and -1; generated 0, -1, 1, -1 among real 1, 0."""
+def test_the_ranker_loss_rewards_high_ranks_of_real_and_low_ranks_of_generated_texts() -> None:
+    """Cosines to the reference east: real 1, 0 among generated 0, -1; generated 0, -1, 1, -1 among real 1, 0."""
     e = math.e
     real = [e / (e + 1 + 1 / e), 1 / (1 + 1 + 1 / e)]
     generated = [each / (each + e + 1) for each in (1, 1 / e, e, 1 / e)]
@@ -84,26 +77,26 @@ def test_the_ranker_wants_real_texts_first_among_generated_and_generated_last_am
     assert batch.metrics["rank_of_generated"].item() == pytest.approx(sum(generated) / 4)
 
 
-def test_each_generated_text_is_paid_its_own_rank() -> None:
-    """Labelled by their first words, of several lengths, and three times as many as the batch, as rollouts are."""
+def test_the_cost_of_a_generated_text_is_its_own_negative_log_rank() -> None:
+    """The texts differ in first word and length, and are three copies of the batch, as with rollouts."""
     e = math.e
     expected = [-math.log(each / (each + e + 1)) for each in (1, 1 / e, e, 1 / e)] * 3
     assert generator_loss(parts_of(GENERATED, copies=3), 1.0, batch_of(REAL)).tolist() == pytest.approx(expected)
 
 
-def test_a_text_that_ranks_first_beyond_doubt_has_a_finite_loss() -> None:
+def test_the_loss_is_finite_for_a_rank_of_one() -> None:
     parts, batch = parts_of([[3, EOS, 0]] * 2), batch_of([[5, EOS, 0], [3, EOS, 0]])
     loss = ranker_loss(parts, 60.0, batch)
     assert loss.item() == pytest.approx(120 - math.log(SMALLEST), rel=1e-3)
-    (pull,) = torch.autograd.grad(loss, [parts.discriminator.directions])  # type: ignore[list-item]
-    assert pull.isfinite().all()
+    (gradient,) = torch.autograd.grad(loss, [parts.discriminator.directions])  # type: ignore[list-item]
+    assert gradient.isfinite().all()
 
 
 def test_a_batch_of_one_text_is_its_own_reference() -> None:
     assert ranker_loss(parts_of([[4, EOS, 0]]), 1.0, batch_of(REAL[:1])).isfinite()
 
 
-def test_the_ranker_stands_where_the_discriminator_stood_and_is_not_shared() -> None:
+def test_the_networks_are_generator_and_ranker() -> None:
     parts = make_parts()
     algorithm = RankGAN(parts, RankGANOptions(warmup=0.2, discriminator_warmup=0.1, interleave=2))
     plan = ["".join(phase.name[0] for phase in algorithm.phases(step)) for step in range(6)]
@@ -113,7 +106,7 @@ def test_the_ranker_stands_where_the_discriminator_stood_and_is_not_shared() -> 
     assert {name.split(".")[0] for name in algorithm.state_dict()} == {"generator", "ranker"}
 
 
-def test_each_phase_moves_its_network_alone() -> None:
+def test_each_phase_has_a_gradient_for_its_own_network_only() -> None:
     torch.manual_seed(0)
     ranker = FirstWord({2: [0.3, 0.3], 3: EAST, 4: NORTH, 5: WEST})
     generator = TinyGenerator()

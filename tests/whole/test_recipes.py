@@ -38,8 +38,8 @@ PER_POSITION = (
     "choose a discriminator that gives them, or another reward"
 )
 REFUSED = {
-    ("autoregressive", "mlp generator"): LIKELIHOOD.format("a warm-up by mle"),
-    ("cooperative", "mlp generator"): LIKELIHOOD.format("a warm-up by mle"),
+    ("autoregressive", "mlp generator"): LIKELIHOOD.format("a maximum likelihood warm-up"),
+    ("cooperative", "mlp generator"): LIKELIHOOD.format("a maximum likelihood warm-up"),
     ("cot", "mlp generator"): LIKELIHOOD.format("cot"),
     ("maligan", "mlp generator"): ESTIMATOR.format("importance"),
     ("mle", "mlp generator"): LIKELIHOOD.format("mle"),

@@ -163,7 +163,7 @@ def test_the_recipe_says_why_it_does_not_train_a_one_shot_generator(tmp_path: Pa
     with pytest.raises(UsageError) as error:
         execute(recipe("mlp", "multi-embedding"), out=tmp_path / "run")
     assert str(error.value) == (
-        "a warm-up by mle needs an autoregressive generator, and MLPGenerator writes all positions at once; "
+        "a maximum likelihood warm-up needs an autoregressive generator, and MLPGenerator writes all positions at once; "
         "choose another with --gen, or train it with --recipe one-shot"
     )
     assert not (tmp_path / "run").exists()
