@@ -35,6 +35,7 @@ from ganlm_core.config.run_config import (
 )
 from ganlm_core.errors import OptionError, UnknownName, UsageError
 from ganlm_core.plugins.host import Host, default_host
+from ganlm_core.system.files import shown
 
 MEASURED = "measured.json"
 """The file in the folder of the recipes that holds their measured results, of some or all of them."""
@@ -57,7 +58,7 @@ class About:
         """Read the table of a recipe or configuration file. Raises UnknownName or OptionError."""
         table, known = layer.get("about", {}), [each.name for each in fields(cls)]
         if not isinstance(table, Mapping):
-            raise OptionError(f"about is {table!r}; wanted a table with any of {', '.join(known)}")
+            raise OptionError(f"about is {shown(table)}; wanted a table with any of {', '.join(known)}")
         for key, value in table.items():
             if key not in known:
                 raise UnknownName("key of [about]", key, known, hint=f"the keys are {', '.join(known)}")
@@ -65,7 +66,9 @@ class About:
                 _check_text(f"about.{key}", value)
         papers = table.get("paper_values", {})
         if not isinstance(papers, Mapping):
-            raise OptionError(f"about.paper_values is {papers!r}; wanted a table of settings and the paper's values")
+            raise OptionError(
+                f"about.paper_values is {shown(papers)}; wanted a table of settings and the paper's values"
+            )
         for setting, value in papers.items():
             _check_text(f'about.paper_values."{setting}"', value)
         return cls(**table)
@@ -158,7 +161,7 @@ def measured(recipe: Path) -> dict[str, Any]:
 
 def _check_text(key: str, value: Any) -> None:
     if not isinstance(value, str):
-        raise OptionError(f"{key} is {value!r}; wanted text in quotes")
+        raise OptionError(f"{key} is {shown(value)}; wanted text in quotes")
 
 
 def _check_setting(host: Host, setting: str) -> None:

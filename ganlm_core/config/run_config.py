@@ -28,8 +28,10 @@ from typing import Any
 from ganlm_core.components import Options
 from ganlm_core.config.options import OPTIMIZERS, TrainingOptions
 from ganlm_core.data.options import TOKENIZERS
-from ganlm_core.errors import OptionError, UnknownName, UsageError
+from ganlm_core.errors import OptionError, UnknownName, Unreadable, UsageError, WeightsError
 from ganlm_core.plugins.host import Host, default_host
+from ganlm_core.system import toml
+from ganlm_core.system.files import read_toml, shown
 
 KIND_SECTIONS = ("generator", "discriminator", "algorithm", "loss", "penalty", "estimator", "corpus")
 """The sections that choose a component. The others are ``tokenizer`` and an ``optimizer.NETWORK`` for each network."""
@@ -199,23 +201,20 @@ def nest(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def read_layer(path: Path) -> dict[str, Any]:
-    """A TOML file. Raises UsageError when it is missing, unreadable or not TOML."""
+    """Read a TOML file. Raises UsageError when it is missing, unreadable, too large or not TOML."""
     try:
-        return parse_toml(path.read_text(encoding="utf-8"), str(path))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}; give a TOML file") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is not UTF-8 text; give a TOML file") from None
+        return read_toml(path)
+    except WeightsError as error:
+        fact = error.fact if isinstance(error, Unreadable) else error
+        raise UsageError(f"{fact}; give a TOML file") from None
 
 
 def parse_toml(text: str, name: str) -> dict[str, Any]:
-    """The layer that a text holds. Raises UsageError naming it when it is not TOML."""
-    import tomllib
-
+    """Return the layer that ``text`` holds. Raises UsageError, which names it, when it is not TOML."""
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{name} is not valid TOML: {error}") from None
+        return toml.parse(text)
+    except ValueError as error:
+        raise UsageError(f"{name} is not valid TOML ({error})") from None
 
 
 def read_recipe(host: Host, name: str) -> dict[str, Any]:
@@ -286,9 +285,7 @@ def _build(host: Host, layers: Sequence[Layer]) -> RunConfig:
     """Merge the layers over the defaults, the last layer on top, and check every name and value."""
     chosen: dict[str, tuple[str, dict[str, Any]]] = {section: (name, {}) for section, name in DEFAULTS.items()}
     training: dict[str, Any] = {}
-    recipe = DEFAULT_RECIPE
     for layer in layers:
-        recipe = layer.get("recipe", recipe)
         training |= _table("training", layer.get("training", {}))
         for section, table in sections(layer):
             old, options = chosen.get(section, ("adam", {}))
@@ -297,7 +294,12 @@ def _build(host: Host, layers: Sequence[Layer]) -> RunConfig:
             chosen[section] = new, {**kept, **table.get(new, {}), **table.get(CHOSEN, {})}
     choices = {section: _choice(host, section, *pair) for section, pair in chosen.items()}
     optimizers = {key.partition(".")[2]: choices.pop(key) for key in list(choices) if key.startswith("optimizer.")}
-    return RunConfig(**choices, optimizers=optimizers, training=TrainingOptions.of(training, "training"), recipe=recipe)
+    return RunConfig(
+        **choices,
+        optimizers=optimizers,
+        training=TrainingOptions.of(training, "training"),
+        recipe=_named_recipe(layers) or DEFAULT_RECIPE,
+    )
 
 
 def _choice(host: Host, section: str, name: str, values: Mapping[str, Any]) -> Choice:
@@ -307,14 +309,21 @@ def _choice(host: Host, section: str, name: str, values: Mapping[str, Any]) -> C
 
 
 def _recipe_of(host: Host, layers: Sequence[Layer]) -> str:
-    named = [layer["recipe"] for layer in layers if "recipe" in layer]
-    if named:
-        return str(named[-1])
+    if named := _named_recipe(layers):
+        return named
     generators = [
         name_in(section, table) for layer in layers for section, table in sections(layer) if section == "generator"
     ]
     name = next((name for name in reversed(generators) if name), DEFAULTS["generator"])
     return host.spec("generator", name).recipe or DEFAULT_RECIPE
+
+
+def _named_recipe(layers: Sequence[Layer]) -> str:
+    """Return the last recipe that a layer names; empty for none. Raises OptionError for what is no name."""
+    name = next((layer["recipe"] for layer in reversed(layers) if "recipe" in layer), "")
+    if not isinstance(name, str):
+        raise OptionError(f"recipe is {shown(name)}; wanted the name of a recipe in quotes")
+    return name
 
 
 def name_in(section: str, table: Mapping[str, Any]) -> str | None:
@@ -333,7 +342,7 @@ def _table(key: str, value: Any) -> Mapping[str, Any]:
     if isinstance(value, Mapping):
         return value
     raise OptionError(
-        f"{key} is {value!r}; wanted a table, such as [generator.lstm], [optimizer.generator.adam] or [training]"
+        f"{key} is {shown(value)}; wanted a table, such as [generator.lstm], [optimizer.generator.adam] or [training]"
     )
 
 

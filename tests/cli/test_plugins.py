@@ -116,7 +116,7 @@ def ganlm_recipes():
 """
 
 BAD_RECIPES = {
-    "torn": ("[training", "{}/torn.toml is not valid TOML: Expected ']' at the end of a table declaration (at end of "
+    "torn": ("[training", "{}/torn.toml is not valid TOML (Expected ']' at the end of a table declaration (at end of "
              "document)"),
     "misspelt": ("[training]\nstepps = 3", "there is no training option 'stepps'; did you mean 'steps'?"),
     "lonely": ("[generator.lsmt]", "there is no generator 'lsmt'; did you mean 'lstm'? 'ganlm list generator' shows "

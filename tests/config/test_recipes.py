@@ -1,7 +1,5 @@
 """Recipes: the [about] table, the settings beside the paper's, the measured results, and the method's name."""
 
-import json
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -11,64 +9,12 @@ from ganlm_core.config.recipes import About, Setting, beside_paper, check_about,
 from ganlm_core.config.run_config import make_config, parse_toml
 from ganlm_core.errors import OptionError, UnknownName
 from ganlm_core.plugins.host import Host, default_host
-from tests.conftest import Ganlm
-
-RECIPE = """
-[about]
-summary = "rolls out"
-paper = "Yu et al. 2017, Alg. 1"
-needs = "an autoregressive generator, rollouts"
-
-[about.paper_values]
-"training.batch_size" = "64"
-"estimator.rollout.samples" = "16"
-"training.clip" = "none"
-"optimizer.generator.sgd.lr" = "0.01"
-"discriminator" = "a CNN with highway layers"
-
-[algorithm.adversarial]
-
-[estimator.rollout]
-samples = 4
-
-[optimizer.generator.adam]
-schedule = "cosine"
-
-[training]
-batch_size = 32
-prior = false
-"""
-PLUGIN = """
-from pathlib import Path
-from ganlm_core.hookspecs import hookimpl
-
-@hookimpl
-def ganlm_recipes():
-    yield Path(__file__).with_name("rolling.toml")
-"""
-MEASURED: dict[str, Any] = {
-    "columns": ["grammatical"],
-    "recipes": {
-        "rolling": {
-            "grammar": {
-                "before": {"valid": 0.5, "zebra": 3.0},
-                "after": {"valid": 0.625, "test_nll": 1.8},
-                "seed": 7,
-                "cpu_seconds": 123.4,
-                "command": "ganlm run --recipe rolling --seed 7",
-            }
-        }
-    },
-}
+from tests.rolling import write_plugin
 
 
 @pytest.fixture
 def plugin(tmp_path: Path) -> Path:
-    """A plugin with the recipe above."""
-    (tmp_path / "rolling.toml").write_text(RECIPE)
-    path = tmp_path / "rolling.py"
-    path.write_text(PLUGIN)
-    return path
+    return write_plugin(tmp_path)
 
 
 @pytest.fixture
@@ -202,58 +148,3 @@ def test_measured_is_empty_without_readable_results(tmp_path: Path, content: str
     if content is not None:
         (tmp_path / "measured.json").write_text(content)
     assert measured(tmp_path / "rolling.toml") == {}
-
-
-def test_show_prints_choices_settings_and_results_of_a_recipe(ganlm: Ganlm, plugin: Path) -> None:
-    code, out, err = ganlm("show", "rolling", "--plugin", plugin)
-    assert (code, err) == (0, "")
-    path = plugin.with_suffix(".toml")
-    start = textwrap.dedent(
-        f"""\
-        recipe rolling ({path})
-        rolls out
-        Yu et al. 2017, Alg. 1
-        needs an autoregressive generator, rollouts
-
-        section              choice
-        algorithm            adversarial
-        estimator            rollout
-        optimizer.generator  adam
-
-        setting                            here    paper
-        estimator.rollout.samples          4       16
-        optimizer.generator.adam.schedule  cosine  -
-        training.batch_size                32      64
-        training.clip                      5.0     none
-        training.prior                     false   -
-        discriminator                      conv    a CNN with highway layers
-        optimizer.generator.sgd.lr         -       0.01
-        """
-    )
-    assert out == start
-    plugin.with_name("measured.json").write_text(json.dumps(MEASURED))
-    assert ganlm("show", "rolling", "--plugin", plugin)[1] == start + textwrap.dedent(
-        """
-        measured on  training  valid  held-out NLL  zebra
-        grammar      before    50.0%  -             3.00
-        grammar      after     62.5%  1.80          -
-        ganlm run --recipe rolling --seed 7  # seed 7, 123 CPU seconds
-        """
-    )
-    (entry,) = json.loads(ganlm("show", "rolling", "--json", "--plugin", plugin)[1])
-    assert (entry["kind"], entry["needs"]) == ("recipe", "an autoregressive generator, rollouts")
-    assert entry["settings"][0] == {"name": "estimator.rollout.samples", "here": 4, "paper": "16"}
-    assert entry["measured"] == MEASURED["recipes"]["rolling"]
-
-
-def test_recipes_list_shows_the_needs_and_why_a_recipe_is_broken(ganlm: Ganlm, plugin: Path) -> None:
-    plugin.with_suffix(".toml").write_text("[about]\nneed = ''\n")
-    code, out, _ = ganlm("recipes", "list", "--plugin", plugin)
-    header, *rows = out.splitlines()
-    assert (code, header.split()) == (0, ["name", "summary", "paper", "needs"])
-    assert rows[0].endswith("  an autoregressive generator")
-    (broken,) = (row for row in rows if row.startswith("rolling "))
-    assert "  there is no key of [about] 'need'; did you mean 'needs'?" in broken
-    code, out, _ = ganlm("recipes", "validate", "--plugin", plugin)
-    assert code == 2
-    assert "\nrolling: there is no key of [about] 'need'; did you mean 'needs'? the keys are " in out

@@ -1,5 +1,7 @@
 """Resolving layers to a configuration: precedence, every kind of error, and the round trip through TOML."""
 
+import os
+import random
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -204,7 +206,7 @@ def test_a_wrong_layer_is_refused(host: Host, layer: dict[str, Any], error: type
 def test_a_recipe_that_is_not_toml_is_named(host: Host) -> None:
     with pytest.raises(UsageError) as caught:
         resolve(host, [{"recipe": "bad"}])
-    assert str(caught.value).startswith(f"{host.recipes()['bad']} is not valid TOML: Expected ']'")
+    assert str(caught.value).startswith(f"{host.recipes()['bad']} is not valid TOML (Expected ']'")
 
 
 def test_the_toml_round_trip_is_equal_and_gives_the_same_text(host: Host) -> None:
@@ -304,10 +306,26 @@ def test_data_is_a_corpus_a_file_or_standard_input(host: Host, tmp_path: Path, m
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
-        (lambda path: None, "cannot be read: No such file or directory; give a TOML file"),
-        (lambda path: path.mkdir(), "cannot be read: Is a directory; give a TOML file"),
+        (lambda path: None, "is missing; give a TOML file"),
+        (lambda path: path.mkdir(), "is not a plain file; give a TOML file"),
         (lambda path: path.write_bytes(b"\xff\xfe"), "is not UTF-8 text; give a TOML file"),
-        (lambda path: path.write_text("steps 3"), "is not valid TOML: Expected '=' after a key"),
+        (os.mkfifo, "is not a plain file; give a TOML file"),
+        (lambda path: path.write_text("#" * (2**20 + 1)), "has 1048577 bytes, more than the 1048576 allowed; give a"),
+        (lambda path: path.write_text("steps 3"), "is not valid TOML (Expected '=' after a key"),
+        (
+            lambda path: path.write_text("a=" + "[" * 100_000),
+            "is not valid TOML (line 1 nests deeper than the 8 levels",
+        ),
+        (lambda path: path.write_text("a=" + "{b=" * 5000), "is not valid TOML (line 1 nests deeper than the 8 levels"),
+        (
+            lambda path: path.write_text("a" + ".a" * 20_000 + "=1"),
+            "is not valid TOML (line 1 has a key of 20001 parts",
+        ),
+        (
+            lambda path: path.write_text("[" + "a." * 20_000 + "a]"),
+            "is not valid TOML (line 1 has a key of 20001 parts",
+        ),
+        (lambda path: path.write_text("a=" + "9" * 5001), "is not valid TOML (Exceeds the limit"),
     ],
 )
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, prepare: Callable[[Path], Any], message: str) -> None:
@@ -316,3 +334,40 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, prepare: Callable[[Pa
     with pytest.raises(UsageError) as caught:
         configuration.read_layer(path)
     assert str(caught.value).startswith(f"{path} {message}")
+
+
+def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xef\xbb\xbf[training]\nsteps = 7\n")
+    assert configuration.read_layer(path) == {"training": {"steps": 7}}
+
+
+def test_a_long_value_is_cut_in_the_message(host: Host) -> None:
+    with pytest.raises(OptionError) as caught:
+        resolve(host, [{"generator": "x" * 100_000}])
+    assert len(str(caught.value)) < 300
+
+
+def test_a_recipe_that_is_no_name_is_refused(host: Host) -> None:
+    for read in (lambda layer: resolve(host, [layer]), lambda layer: override(host, make_config(host=host), [layer])):
+        with pytest.raises(OptionError, match=r"^recipe is \['towers'\]; wanted the name of a recipe in quotes$"):
+            read({"recipe": ["towers"]})
+
+
+def test_damaged_configurations_are_read_or_refused_and_nothing_else(host: Host) -> None:
+    """300 files with random bytes changed, removed and repeated: no error but a GanlmError."""
+    rng, text = random.Random(0), make_config("tall", host=host).to_toml()
+    refused = 0
+    for _ in range(300):
+        damaged = list(text)
+        for _ in range(rng.randint(1, 4)):
+            place = rng.randrange(len(damaged))
+            damaged[place : place + rng.randint(0, 5)] = rng.choice(
+                ["", "[", "]", "=", ".", "\x00", "'", "1e999", "nan"]
+            )
+        try:
+            RunConfig.from_toml(host, "".join(damaged))
+        except GanlmError as error:
+            refused += 1
+            assert "\n" not in str(error) and len(str(error)) < 1000
+    assert refused > 100

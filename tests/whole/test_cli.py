@@ -383,7 +383,7 @@ def test_the_printed_configuration_runs_again_as_it_is(ganlm: Ganlm, tmp_path: P
             "--recipe nothing",
             "there is no recipe 'nothing'; 'ganlm recipes list' shows them; --config takes a file",
         ),
-        ("--config none.toml", "none.toml cannot be read: No such file or directory; give a TOML file"),
+        ("--config none.toml", "none.toml is missing; give a TOML file"),
         ("--resume runs/x", "there is no run at runs/x; give the folder that 'ganlm run' printed"),
     ],
 )
