@@ -71,7 +71,16 @@ def test_the_sdist_builds_the_same_wheel_and_holds_what_the_checkout_is_tested_w
     wheel: Path, sdist: Path, tmp_path: Path
 ) -> None:
     assert contents(build("wheel", sdist, tmp_path)) == contents(wheel)
-    for name in ("README.md", "LICENSE", "Makefile", "constraints.txt", "tests/rules/test_wheel.py", "docs/bundle.md"):
+    shipped = (
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "LICENSE",
+        "Makefile",
+        "constraints.txt",
+        "docs/report.png",
+    )
+    for name in (*shipped, "tests/rules/test_wheel.py", "docs/bundle.md"):
         assert (sdist / name).read_bytes() == (ROOT / name).read_bytes()
     for plugin in ROOT.glob("plugins/*"):
         assert (sdist / plugin.relative_to(ROOT) / "pyproject.toml").is_file()
