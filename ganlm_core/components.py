@@ -1,7 +1,7 @@
-"""What a plugin registers: a name, a dotted target and a dataclass of options. Nothing here imports torch.
+"""The components that a plugin registers: a name, a dotted target and a dataclass of options. No torch in here.
 
-The fields of an options dataclass are the single source of the command-line flags, the TOML keys, the
-environment variables and the documentation. All of them are converted by one function, :meth:`Option.convert`.
+The fields of an options dataclass are the single source of the command-line flags, the TOML keys, the environment
+variables and the documentation. :meth:`Option.convert` converts and checks all of them, numbers by :func:`number`.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 import click
 
 from ganlm_core.errors import OptionError, UnknownName
+from ganlm_core.system.printable import printable
 
 KINDS = ("generator", "discriminator", "algorithm", "loss", "penalty", "estimator", "corpus", "metric", "encoder")
 Kind = Literal["generator", "discriminator", "algorithm", "loss", "penalty", "estimator", "corpus", "metric", "encoder"]
@@ -22,12 +23,66 @@ Kind = Literal["generator", "discriminator", "algorithm", "loss", "penalty", "es
 AUTO = 0
 """A size of 0 means: take it from the data."""
 
-_CLICK_TYPES: dict[type, click.ParamType] = {bool: click.BOOL, int: click.INT, float: click.FLOAT, str: click.STRING}
+_TYPES = (bool, int, float, str)
+
+
+class _Integer(click.IntRange):
+    """An integer of at most 64 bits between bounds."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            converted = int(value)
+        except (TypeError, ValueError, OverflowError):
+            converted = None
+        if converted is None or isinstance(value, bool) or not (isinstance(value, str) or converted == value):
+            self.fail(f"{_shown(value)} is not a valid integer", param, ctx)
+        if not -(2**63) <= converted < 2**63:
+            self.fail(f"{_shown(value)} does not fit in 64 bits", param, ctx)
+        return int(super().convert(converted, param, ctx))
+
+
+class _Float(click.FloatRange):
+    """A finite number between bounds."""
+
+    name = "float"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            converted = None if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            converted = None
+        except OverflowError:
+            converted = math.inf
+        if converted is None:
+            self.fail(f"{_shown(value)} is not a valid float", param, ctx)
+        if not math.isfinite(converted):
+            self.fail(f"{_shown(value)} is not a finite number", param, ctx)
+        return float(super().convert(converted, param, ctx))
+
+
+def _shown(value: object) -> str:
+    return printable(repr(value), 80)
+
+
+def number(type: type, min: float | None = None, max: float | None = None, open: bool = False) -> click.ParamType:
+    """Return the click type for every ``int`` or ``float`` that a user gives: by flag, environment, TOML or Python.
+
+    It converts text and numbers. It refuses NaN, infinities, integers of more than 64 bits, fractions and truth values
+    for integers, and what is not between ``min`` and ``max``. With ``open``, ``min`` itself is refused too.
+    """
+    low, high = (bound if bound is None else type(bound) for bound in (min, max))
+    kind = _Integer if type is int else _Float
+    return kind(low, high, min_open=open)
 
 
 @dataclass(frozen=True)
 class Option:
-    """One field of an options dataclass, as the command line and the documentation see it."""
+    """One field of an options dataclass, as the command line and the documentation see it.
+
+    ``open``: ``min`` itself is not allowed.
+    """
 
     name: str
     type: type
@@ -36,6 +91,7 @@ class Option:
     min: float | None = None
     max: float | None = None
     choices: tuple[str, ...] = ()
+    open: bool = False
 
     @property
     def flag(self) -> str:
@@ -43,38 +99,45 @@ class Option:
 
     @property
     def click_type(self) -> click.ParamType:
-        """The click type that converts and checks a value: a choice, a range or a plain type."""
+        """The click type that converts and checks a value."""
         if self.choices:
             return click.Choice(self.choices)
-        plain = _CLICK_TYPES[self.type]
-        if self.min is None and self.max is None:
-            return plain
-        low, high = (bound if bound is None else self.type(bound) for bound in (self.min, self.max))
-        bounded = click.IntRange(low, high) if self.type is int else click.FloatRange(low, high)
-        bounded.name = plain.name  # "'x' is not a valid integer" rather than "integer range"
-        return bounded
+        if self.type in (int, float):
+            return number(self.type, self.min, self.max, self.open)
+        return click.BOOL if self.type is bool else click.STRING
 
     def convert(self, value: Any, owner: str) -> Any:
-        """``value`` (text, or what TOML and JSON give) as this option's type. Raises OptionError naming ``owner``."""
-        wrong_kind = isinstance(value, bool) != (self.type is bool) and not isinstance(value, str)
+        """Return ``value`` (text, or what TOML, JSON or Python gives) as this option's type.
+
+        Raises OptionError, which names ``owner``.
+        """
+        said = f"{owner}: {self.flag} is {_shown(value)}"
+        is_number = hasattr(value, "__float__") and not isinstance(value, bool)
+        fits = {bool: isinstance(value, bool), str: False, int: is_number, float: is_number}[self.type]
         lossy = self.type is int and isinstance(value, float) and not value.is_integer()
-        no_number = not isinstance(value, str) and (self.type is str or not hasattr(value, "__float__"))
-        if wrong_kind or lossy or no_number:
-            raise OptionError(f"{owner}: {self.flag} is {value!r}; wanted a value of type {self.type.__name__}")
+        if not (fits or isinstance(value, str)) or lossy:
+            raise OptionError(f"{said}; wanted a value of type {self.type.__name__}")
         try:
-            converted = self.click_type.convert(value, None, None)
+            return self.click_type.convert(value, None, None)
         except click.BadParameter as error:
-            raise OptionError(f"{owner}: {self.flag} is {value!r}; {error.message.rstrip('.')}") from None
-        if self.type is float and not math.isfinite(converted):
-            raise OptionError(f"{owner}: {self.flag} is {value!r}; wanted a finite number")
-        return converted
+            raise OptionError(f"{said}; {error.message.rstrip('.')}") from None
 
 
 def option(
-    default: Any, help: str, *, min: float | None = None, max: float | None = None, choices: tuple[str, ...] = ()
+    default: Any,
+    help: str,
+    *,
+    min: float | None = None,
+    max: float | None = None,
+    choices: tuple[str, ...] = (),
+    open: bool = False,
 ) -> Any:
-    """A field of an :class:`Options` dataclass with its default, one line of help, and bounds or choices."""
-    return dataclasses.field(default=default, metadata={"help": help, "min": min, "max": max, "choices": choices})
+    """Declare a field of an :class:`Options` dataclass: its default, one line of help, and bounds or choices.
+
+    With ``open``, ``min`` itself is not allowed.
+    """
+    metadata = {"help": help, "min": min, "max": max, "choices": choices, "open": open}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -126,8 +189,8 @@ class Options:
         for field in dataclasses.fields(cls) if cls is not Options else ():  # type: ignore[arg-type]
             if "help" not in field.metadata:
                 raise TypeError(f"{cls.__name__}.{field.name} has no help; declare it with option(default, help)")
-            if hints[field.name] not in _CLICK_TYPES:
-                wanted = ", ".join(known.__name__ for known in _CLICK_TYPES)
+            if hints[field.name] not in _TYPES:
+                wanted = ", ".join(known.__name__ for known in _TYPES)
                 raise TypeError(f"{cls.__name__}.{field.name} is {hints[field.name]}; an option is one of {wanted}")
             specs.append(Option(field.name, hints[field.name], field.default, **field.metadata))
         return tuple(specs)

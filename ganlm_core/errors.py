@@ -1,4 +1,4 @@
-"""Every error that a user can cause or meet. Each carries the exit code of the command line.
+"""The errors that a user can meet. Each has an exit code for the command line.
 
 GanlmError                     1  anything below
 ├── UsageError                 2  what was asked for cannot be
@@ -6,23 +6,25 @@ GanlmError                     1  anything below
 │   ├── OptionError            2  a value is of the wrong type or out of range
 │   └── RunExists              2  the run folder already exists
 ├── DataError                  1  a corpus cannot be read, or leaves nothing to train on
-├── WriteError                 1  a disk is full, a folder not to be written to
-├── PluginError                3  a plugin is missing, broken or breaks its contract
+├── WriteError                 1  the disk is full, or the folder is not writable
+├── FolderInUse                1  another process works in this folder
+├── PluginError                3  a plugin is missing, is broken or violates its contract
 ├── WeightsError               4  weights do not verify: truncated, altered, of another architecture or format
+│   └── Unreadable             4  a file is missing, damaged or not what it should be
 ├── TrainingError              1  a step could not be finished
 │   ├── NonFinite              1  a loss became NaN or infinite
 │   └── OutOfMemory            1  the device has no memory left
 ├── ProcessLost                1  another process of a distributed run has ended
 └── Interrupted              130  the run was stopped by the user; a checkpoint was saved
 
-A message says what came, what was wanted, and what to do, in one line.
+A message says in one line what came, what was wanted and what to do.
 """
 
 from collections.abc import Iterable
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The nearest of ``known``, as the end of a message; nothing if none is near."""
+    """Return the end of a message that suggests the nearest of ``known``; empty if none is near."""
     import difflib
 
     nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
@@ -38,7 +40,7 @@ class UsageError(GanlmError):
 
 
 class UnknownName(UsageError):
-    """``name`` is none of ``known``; ``hint`` says where the known ones are listed."""
+    """``name`` is not in ``known``; ``hint`` says where the known names are listed."""
 
     def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.name = name
@@ -62,12 +64,30 @@ class WriteError(GanlmError):
     pass
 
 
+class FolderInUse(GanlmError):
+    pass
+
+
 class PluginError(GanlmError):
     exit_code = 3
 
 
 class WeightsError(GanlmError):
     exit_code = 4
+
+
+FETCH_AGAIN = "fetch or export it again"
+
+
+class Unreadable(WeightsError):
+    """``fact`` says what is wrong with a file. The default advice is for bundles.
+
+    :func:`ganlm_core.system.files.advising` replaces the advice for files that are not part of a bundle.
+    """
+
+    def __init__(self, fact: str, advice: str = FETCH_AGAIN) -> None:
+        self.fact = fact
+        super().__init__(f"{fact}; {advice}")
 
 
 class TrainingError(GanlmError):

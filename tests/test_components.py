@@ -5,9 +5,11 @@ from dataclasses import FrozenInstanceError, asdict, dataclass, fields, replace
 from datetime import date
 from typing import Any
 
+import click
+import numpy as np
 import pytest
 
-from ganlm_core.components import ComponentSpec, Options, check_spec, option
+from ganlm_core.components import ComponentSpec, Options, check_spec, number, option
 from ganlm_core.errors import OptionError, UnknownName
 
 
@@ -15,6 +17,8 @@ class Everything(Options):
     size: int = option(4, "a whole number", min=1, max=9)
     rate: float = option(0.5, "a number", min=0)
     free: float = option(0.5, "a number without bounds")
+    many: int = option(0, "a whole number without bounds")
+    share: float = option(1, "a number above its bound", min=0, max=1, open=True)
     bias: bool = option(False, "a switch")
     kind_of: str = option("a", "a choice", choices=("a", "b"))
     path: str = option("", "any text")
@@ -27,6 +31,9 @@ class Everything(Options):
         ("size", 7.0, 7),
         ("rate", 1, 1.0),
         ("rate", "1e-3", 0.001),
+        ("many", 2**63 - 1, 2**63 - 1),
+        ("many", np.int64(3), 3),
+        ("free", np.float32(0.5), 0.5),
         ("bias", "yes", True),
         ("bias", False, False),
         ("kind_of", "b", "b"),
@@ -50,8 +57,15 @@ def test_text_and_toml_values_become_the_type_of_the_option(name: str, given: An
         ("size", date(1979, 5, 27), "thing: size is datetime.date(1979, 5, 27); wanted a value of type int"),
         ("size", None, "thing: size is None; wanted a value of type int"),
         ("rate", -1, "thing: rate is -1; -1.0 is not in the range x>=0"),
-        ("rate", float("nan"), "thing: rate is nan; wanted a finite number"),
-        ("free", "inf", "thing: free is 'inf'; wanted a finite number"),
+        ("rate", float("nan"), "thing: rate is nan; nan is not a finite number"),
+        ("free", "inf", "thing: free is 'inf'; 'inf' is not a finite number"),
+        ("free", 10**400, f"thing: free is {10**76}...; {10**76}... is not a finite number"),
+        ("many", 2**63, "thing: many is 9223372036854775808; 9223372036854775808 does not fit in 64 bits"),
+        ("many", "-9223372036854775809", "thing: many is '-9223372036854775809'; '-9223372036854775809' does not fit"),
+        ("many", "9" * 5000, "thing: many is '" + "9" * 76 + "...; '" + "9" * 76 + "... is not a valid integer"),
+        ("many", 1e300, "thing: many is 1e+300; 1e+300 does not fit in 64 bits"),
+        ("many", np.float32(1.5), "thing: many is np.float32(1.5); np.float32(1.5) is not a valid integer"),
+        ("share", 0, "thing: share is 0; 0.0 is not in the range 0.0<x<=1.0"),
         ("bias", 1, "thing: bias is 1; wanted a value of type bool"),
         ("bias", "perhaps", "thing: bias is 'perhaps'; 'perhaps' is not a valid boolean. Recognized values"),
         ("kind_of", "c", "thing: kind-of is 'c'; 'c' is not one of 'a', 'b'"),
@@ -77,7 +91,8 @@ def test_an_unknown_option_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownName) as caught:
         Everything.of({"siz": 1}, "thing 'x'")
     assert str(caught.value) == (
-        "there is no thing 'x' option 'siz'; did you mean 'size'? it takes size, rate, free, bias, kind-of, path"
+        "there is no thing 'x' option 'siz'; did you mean 'size'? "
+        "it takes size, rate, free, many, share, bias, kind-of, path"
     )
 
 
@@ -101,7 +116,9 @@ class Decorated(Options):
 
 def test_options_are_frozen_records_of_their_class() -> None:
     given = More(size=3)
-    assert repr(given) == "More(size=3, rate=0.5, free=0.5, bias=False, kind_of='a', path='', more=6)"
+    assert (
+        repr(given) == "More(size=3, rate=0.5, free=0.5, many=0, share=1.0, bias=False, kind_of='a', path='', more=6)"
+    )
     assert given == More(size=3) == copy.deepcopy(given) and hash(given) == hash(More(size=3))
     assert given != More() and given != Everything(size=3)
     with pytest.raises(FrozenInstanceError, match=r"^cannot assign to field 'size'$"):
@@ -180,3 +197,45 @@ def test_a_malformed_spec_is_refused(spec: object, message: str) -> None:
     with pytest.raises((TypeError, ValueError)) as caught:
         check_spec(spec)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "wanted"),
+    [
+        (number(int, 0), "7", 7),
+        (number(int), str(2**63 - 1), 2**63 - 1),
+        (number(int), str(-(2**63)), -(2**63)),
+        (number(float, 0, open=True), "1e-45", 1e-45),
+        (number(float, 0, 1, open=True), "1", 1.0),
+        (number(float), "1e308", 1e308),
+    ],
+)
+def test_a_number_of_the_command_line_is_converted(kind: click.ParamType, given: str, wanted: float) -> None:
+    value = kind.convert(given, None, None)
+    assert value == wanted and type(value) is type(wanted)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "message"),
+    [
+        (number(int, 0), "-1", "-1 is not in the range x>=0"),
+        (number(int, 0), str(2**63), "'9223372036854775808' does not fit in 64 bits"),
+        (number(int), "1e3", "'1e3' is not a valid integer"),
+        (number(float, 0, open=True), "0", "0.0 is not in the range x>0.0"),
+        (number(float, 0, open=True), "nan", "'nan' is not a finite number"),
+        (number(float), "-inf", "'-inf' is not a finite number"),
+        (number(float), "1e309", "'1e309' is not a finite number"),
+        (number(float), "\x1b[2J", r"'\x1b[2J' is not a valid float"),
+    ],
+)
+def test_a_number_outside_its_domain_is_refused(kind: click.ParamType, given: str, message: str) -> None:
+    with pytest.raises(click.BadParameter) as caught:
+        kind.convert(given, None, None)
+    assert caught.value.message.startswith(message)
+
+
+def test_a_number_says_its_type_and_its_declared_bounds_in_help() -> None:
+    assert [number(int).name, number(float).name] == ["integer", "float"]
+    bounds = number(float, 0, 1, open=True).to_info_dict()
+    assert (bounds["min"], bounds["max"], bounds["min_open"], bounds["max_open"]) == (0, 1, True, False)
+    assert (number(int).to_info_dict()["min"], number(int).to_info_dict()["max"]) == (None, None)

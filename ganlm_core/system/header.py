@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ganlm_core.errors import WeightsError
-from ganlm_core.system.files import FETCH_AGAIN, LARGEST_JSON, parse_object, plain_size, reading, shown
+from ganlm_core.errors import Unreadable
+from ganlm_core.system.files import LARGEST_JSON, parse_object, plain_size, reading, shown
 
 MOST_DIMENSIONS = 64
 METADATA_KEY = "ganlm"
@@ -102,4 +102,4 @@ def _check_layout(path: Path, tensors: dict[str, TensorInfo], size: int) -> None
 
 
 def _refuse(path: Path, fact: str) -> NoReturn:
-    raise WeightsError(f"{path} is no valid safetensors file: {fact}; {FETCH_AGAIN}")
+    raise Unreadable(f"{path} is no valid safetensors file: {fact}")

@@ -14,12 +14,15 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
-from ganlm_core.errors import WeightsError
-from ganlm_core.system.files import FETCH_AGAIN, reading, to_json, write_file
+from ganlm_core.errors import Unreadable, WeightsError
+from ganlm_core.system.files import reading, to_json, write_file
 from ganlm_core.system.header import METADATA_KEY, Header, read_header
 
 SPARE = 100
 """Parameters that a network may be given beyond those it keeps, in the time it is built."""
+
+HALVES = ("BF16", "F16")
+"""Dtypes of 16 bits, as safetensors calls them, whose values float32 holds exactly."""
 
 _DTYPES: dict[torch.dtype, str] = {
     torch.bool: "BOOL", torch.uint8: "U8", torch.int8: "I8", torch.int16: "I16", torch.int32: "I32", torch.int64: "I64",
@@ -48,11 +51,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         with reading(path):
             return {name: tensor.clone() for name, tensor in sorted(safetensors.torch.load_file(path).items())}
     except safetensors.SafetensorError as error:
-        raise WeightsError(f"{path} is no valid safetensors file: {error}; {FETCH_AGAIN}") from error
+        raise Unreadable(f"{path} is no valid safetensors file: {error}") from error
 
 
 def read_into(path: Path, module: nn.Module) -> None:
-    """Load a file into ``module``: its names, shapes and dtypes, no more and no less. Raises WeightsError."""
+    """Load a file into ``module``, as :func:`check_header` allows it. Raises WeightsError."""
     check_header(path, read_header(path), module)
     module.load_state_dict(read_tensors(path))
 
@@ -91,13 +94,19 @@ class _NoNormal(TorchFunctionMode):
 
 
 def check_header(path: Path, header: Header, module: nn.Module) -> None:
-    """Raises WeightsError unless the file holds exactly the tensors of ``module``, which may be on the meta device."""
-    _check(path, {name: TensorKind(info.dtype, info.shape) for name, info in header.tensors.items()}, module)
+    """Raise WeightsError unless the file holds exactly the tensors of ``module``, which may be on the meta device.
+
+    Tensors of 16 bits (HALVES) are accepted for float32, which holds each of their values.
+    """
+    found = {name: TensorKind(info.dtype, info.shape) for name, info in header.tensors.items()}
+    wanted = _kinds(module.state_dict())
+    widened = {name: kind._replace(dtype="F32") for name, kind in found.items() if _widens(kind, wanted.get(name))}
+    _check(path, found | widened, wanted)
 
 
 def check_state(path: Path, state: Mapping[str, Tensor], module: nn.Module) -> None:
-    """As :func:`check_header`, for tensors that were read already."""
-    _check(path, {name: _kind(tensor) for name, tensor in state.items()}, module)
+    """Raise WeightsError unless ``state``, read from the file, has exactly the tensors of ``module``."""
+    _check(path, _kinds(state), _kinds(module.state_dict()))
 
 
 class TensorKind(NamedTuple):
@@ -110,23 +119,40 @@ class TensorKind(NamedTuple):
         return f"{self.dtype} {list(self.shape)}"
 
 
-def _check(path: Path, found: Mapping[str, TensorKind], module: nn.Module) -> None:
-    wanted = {name: _kind(tensor) for name, tensor in module.state_dict().items()}
+def _widens(found: TensorKind, wanted: TensorKind | None) -> bool:
+    return wanted is not None and wanted.dtype == "F32" and found.dtype in HALVES
+
+
+def _check(path: Path, found: Mapping[str, TensorKind], wanted: Mapping[str, TensorKind]) -> None:
     both = sorted(wanted.keys() & found.keys())
     faults = {
         "lacks": sorted(wanted.keys() - found.keys()),
-        "has, unasked for,": sorted(found.keys() - wanted.keys()),
-        "differs in": [
-            f"{name} ({found[name]}, wanted {wanted[name]})" for name in both if found[name] != wanted[name]
-        ],
+        "has the extra tensors": sorted(found.keys() - wanted.keys()),
+        "differs in": [_difference(name, found, wanted) for name in both if found[name].shape != wanted[name].shape],
     }
     for fault, names in faults.items():
         if names:
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise WeightsError(
-                f"{path} {fault} {', '.join(names[:3])}{more}: it is of another architecture; "
-                f"use the options and the version it was made with"
+                f"{path} {fault} {_listed(names)}: it is of another architecture; "
+                "use the options and the version it was made with"
             )
+    dtypes = [_difference(name, found, wanted) for name in both if found[name] != wanted[name]]
+    if dtypes:
+        raise WeightsError(f"{path} differs in {_listed(dtypes)}: only the dtypes differ; convert them back")
+
+
+def _difference(name: str, found: Mapping[str, TensorKind], wanted: Mapping[str, TensorKind]) -> str:
+    return f"{name} ({found[name]}, wanted {wanted[name]})"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return the first three names, and how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{more}"
+
+
+def _kinds(tensors: Mapping[str, Tensor]) -> dict[str, TensorKind]:
+    return {name: _kind(tensor) for name, tensor in tensors.items()}
 
 
 def _kind(tensor: Tensor) -> TensorKind:

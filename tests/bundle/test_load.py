@@ -46,16 +46,16 @@ BY_LOADING = {
             "is no valid safetensors file",
         ),
     ],
-    "a name that leaves the folder": [
+    "a listed file name with other characters than letters, digits, `.`, `_` and `-`": [
         (
             lambda folder: (folder / "SHA256SUMS").write_text(f"{'0' * 64}  ../passwd\n"),
-            "SHA256SUMS lists '../passwd', which leaves the folder; do not use it",
+            "SHA256SUMS lists '../passwd', which is no plain file name; do not use it",
         )
     ],
     "a symbolic link": [
         (
             lambda folder: replace(folder, "tokenizer.json", link),
-            "tokenizer.json is a symbolic link; a bundle holds plain files only; fetch or export it again",
+            "tokenizer.json is a symbolic link; a bundle holds plain files only; use hf:OWNER/NAME@REVISION if they are of",
         )
     ],
     "a folder, pipe or device in the place of a file": [
@@ -112,21 +112,21 @@ BY_LOADING = {
     "a calibration that is none": [
         (
             lambda folder: edit(folder, "calibration.json", slope="1"),
-            "calibration.json is no calibration ('a value that is no number'); fetch or export it again",
+            "calibration.json is not a calibration ('a value that is not a number'); fetch or export it again",
         ),
         (
             lambda folder: edit(folder, "calibration.json", slope=10**400),
-            "calibration.json is no calibration (",
+            "calibration.json is not a calibration (",
         ),
         (
             lambda folder: edit(folder, "calibration.json", more=1),
-            "calibration.json is no calibration (\"Calibration.__init__() got an unexpected keyword argument 'more'\")",
+            "calibration.json is not a calibration (\"Calibration.__init__() got an unexpected keyword argument 'more'\")",
         ),
     ],
     "options that ask for more layers than there are weights": [
         (
             lambda folder: change_generator(folder, options={"layers": 10**9, "hidden_size": 8, "embedding_size": 4}),
-            "config.json: the generator cannot be built as it says: 'it asks for more than the 10 tensors that there "
+            "config.json: the generator cannot be built with its options: 'it asks for more than the 10 tensors that there "
             "are'; fetch or export it again",
         )
     ],
@@ -153,7 +153,7 @@ BY_LOADING = {
             lambda folder: rewrite(
                 folder, "generator.safetensors", lambda tensors: tensors.update(more=torch.zeros(1))
             ),
-            "generator.safetensors has, unasked for, more: it is of another architecture",
+            "generator.safetensors has the extra tensors more: it is of another architecture",
         ),
     ],
     "tensors of another dtype": [
@@ -190,13 +190,13 @@ BY_LOADING = {
             lambda folder: edit(
                 folder, "tokenizer.json", normalizer={"type": "Precompiled", "precompiled_charsmap": "AAAA"}
             ),
-            "tokenizer.json: not a tokenizer in the Hugging Face format ('Precompiled: Error",
+            "tokenizer.json: the tokenizer has settings that none of word, char and bpe has",
         ),
     ],
     "a tokenizer with other parts than those that are trained here": [
         (
             lambda folder, part=part: edit(folder, "tokenizer.json", **part),
-            "tokenizer.json: the tokenizer has parts that none of word, char, bpe has; fetch or export it again",
+            "tokenizer.json: the tokenizer has settings that none of word, char and bpe has; fetch or export it again",
         )
         for part in (
             {"normalizer": {"type": "Replace", "pattern": {"Regex": "(a*)*b"}, "content": "x"}},
@@ -211,12 +211,12 @@ MISSING_PLUGINS = {
     "a component whose plugin is not installed": [
         (
             lambda folder: change_generator(folder, distribution="other-lstm", version="3.0"),
-            "config.json: the generator 'lstm' is of other-lstm 3.0, which is not installed; "
+            "config.json: the generator 'lstm' is from other-lstm 3.0, which is not installed; "
             "if you trust it: pip install other-lstm",
         ),
         (
             lambda folder: change_generator(folder, name="mine", distribution="mine.py", version=""),
-            "config.json: the generator 'mine' is of mine.py, which is not installed; "
+            "config.json: the generator 'mine' is from mine.py, which is not installed; "
             "if you trust it: load it with --plugin mine.py",
         ),
     ],
@@ -229,7 +229,7 @@ MISSING_PLUGINS = {
     "a module in the place of a component's name": [
         (
             lambda folder: change_generator(folder, name="os:system"),
-            "config.json: the generator 'os:system' is of ganlm-lstm 0.1.0, which is not installed",
+            "config.json: the generator 'os:system' is from ganlm-lstm 0.1.0, which is not installed",
         )
     ],
 }
@@ -304,9 +304,9 @@ def test_the_documentation_lists_what_is_refused_and_no_more():
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (f"{'0' * 64}  ../../etc/passwd", "lists '../../etc/passwd', which leaves the folder; do not use it"),
-        (f"{'0' * 64}  ..", "lists '..', which leaves the folder; do not use it"),
-        (f"{'0' * 64}  a\\b", "lists 'a\\\\b', which leaves the folder; do not use it"),
+        (f"{'0' * 64}  ../../etc/passwd", "lists '../../etc/passwd', which is no plain file name; do not use it"),
+        (f"{'0' * 64}  ..", "lists '..', which is no plain file name; do not use it"),
+        (f"{'0' * 64}  a\\b", "lists 'a\\\\b', which is no plain file name; do not use it"),
         (f"{'0' * 64}  config.json", "lists 'config.json' twice; fetch or export it again"),
         ("nonsense", "line 10: wanted a SHA-256 and a file name; fetch or export it again"),
     ],
@@ -342,14 +342,14 @@ def test_hostile_config(copy, host, changes, message):
 
 def test_a_missing_plugin(copy, host_without_lstm):
     assert refused(copy, host_without_lstm, PluginError) == (
-        f"{copy}/config.json: the generator 'lstm' is of ganlm-lstm 0.1.0, which is not installed; "
+        f"{copy}/config.json: the generator 'lstm' is from ganlm-lstm 0.1.0, which is not installed; "
         "if you trust it: pip install ganlm-lstm"
     )
 
 
 def test_advice_is_never_a_shell_command(copy, host):
     change_generator(copy, distribution="x; rm -rf ~")
-    assert refused(copy, host).endswith("'x; rm -rf ~' is no name of a distribution; do not use it")
+    assert refused(copy, host).endswith("'x; rm -rf ~' is not the name of a distribution; do not use it")
 
 
 @pytest.mark.parametrize(
@@ -358,7 +358,7 @@ def test_advice_is_never_a_shell_command(copy, host):
         ({"hidden_size": -1}, "hidden-size is -1; -1 is not in the range x>=1; use ganlm-lstm 0.1.0"),
         ({"hidden_size": 9, "embedding_size": 4}, "differs in initial.bias (F32 [16], wanted F32 [18])"),
         ({"hidden_size": 10**7, "embedding_size": 4}, "differs in initial.bias (F32 [16], wanted F32 [20000000])"),
-        ({"hidden_size": 2**62, "embedding_size": 4}, "the generator cannot be built as it says"),
+        ({"hidden_size": 2**62, "embedding_size": 4}, "the generator cannot be built with its options"),
     ],
 )
 def test_options_that_do_not_fit_the_weights(copy, host, options, message):

@@ -1,0 +1,27 @@
+"""Text that is safe to show on a terminal."""
+
+import re
+
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters; line feeds and tabs stay
+    "\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # bidi overrides, invisible marks
+    "\ud800-\udfff\U000e0000-\U000e007f]"  # lone surrogates, which no terminal can be sent, and tags
+)
+
+
+def printable(text: str, limit: int | None = None) -> str:
+    r"""Return ``text`` with what could act on a terminal escaped: ``\x1b``, ``\u202e``. Line feeds and tabs stay.
+
+    Text that is then longer than ``limit`` characters is cut and ends with an ellipsis.
+    """
+    cut = limit is not None and len(text) > limit
+    shown = text[:limit] if cut else text
+    if not shown.isprintable():
+        shown = _UNPRINTABLE.sub(_escaped, shown)
+    if limit is not None and (cut or len(shown) > limit):
+        return shown[: max(limit - 3, 0)] + "..."[:limit]
+    return shown
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode()

@@ -1,0 +1,412 @@
+"""Files that survive a kill, and files of strangers."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ganlm_core.errors import GanlmError, Unreadable, UsageError, WeightsError, WriteError
+from ganlm_core.system import files
+from ganlm_core.system.files import (
+    SUMS,
+    advising,
+    check_free,
+    check_sum,
+    new_folder,
+    parse_object,
+    read_json,
+    read_sums,
+    read_text,
+    read_toml,
+    reading,
+    remove_folder,
+    removed_on_failure,
+    restore,
+    shown,
+    sync_file,
+    tidy,
+    to_json,
+    write_file,
+    write_json,
+    write_sums,
+)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: from then on the process does nothing to the disk."""
+
+
+OPERATIONS = [
+    (os, "mkdir"),
+    (os, "rename"),
+    (os, "replace"),
+    (os, "unlink"),
+    (os, "rmdir"),
+    (os, "fsync"),
+]
+
+
+@contextmanager
+def disaster(number: int, kill: bool, patch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Kill the process, or fail with a full disk, at the file operation of this number. Gives the operations so far."""
+    done: list[str] = []
+
+    def counted(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        def operation(*arguments: Any, **options: Any) -> Any:
+            done.append(name)
+            if len(done) == number or (kill and len(done) > number):
+                raise Killed if kill else OSError(errno.ENOSPC, "No space left on device")
+            return original(*arguments, **options)
+
+        return operation
+
+    with patch.context() as patched:
+        for module, name in OPERATIONS:
+            patched.setattr(module, name, counted(name, getattr(module, name)))
+        yield done
+
+
+def fill(folder: Path, word: str) -> None:
+    for name in ("a", "b"):
+        write_file(folder / name, word.encode())
+
+
+def content(folder: Path) -> set[bytes]:
+    return {file.read_bytes() for file in folder.iterdir()}
+
+
+@pytest.mark.parametrize("kill", [True, False], ids=["killed", "disk full"])
+@pytest.mark.parametrize("leftover", [False, True])
+def test_a_folder_is_replaced_whole_whatever_operation_is_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill: bool, leftover: bool
+) -> None:
+    """``leftover``: an earlier kill left an older folder set aside."""
+    for number in range(1, 100):
+        path = tmp_path / str(number) / "folder"
+        with new_folder(path) as beside:
+            fill(beside, "old")
+        if leftover:
+            shutil.copytree(path, path.with_name(".folder.set-aside"))
+        danger = disaster(number, kill, monkeypatch)
+        with danger as done, suppress(Killed, GanlmError), new_folder(path, replace=True) as beside:
+            fill(beside, "new")
+        restore(path)
+        assert content(path) in ({b"old"}, {b"new"}), (number, done[number - 1])
+        tidy(path.parent)
+        assert [each.name for each in path.parent.iterdir()] == ["folder"]
+        assert content(path) in ({b"old"}, {b"new"}), (number, done[number - 1])
+        with new_folder(path, replace=True) as beside:
+            fill(beside, "newer")
+        assert content(path) == {b"newer"}
+        if len(done) < number:
+            assert number > 8
+            return
+    raise AssertionError("the operations have no end")
+
+
+@pytest.mark.parametrize("kill", [True, False], ids=["killed", "disk full"])
+def test_a_folder_is_removed_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill: bool) -> None:
+    for number in range(1, 100):
+        path = tmp_path / str(number) / "folder"
+        with new_folder(path) as beside:
+            fill(beside, "new")
+        shutil.copytree(path, path.with_name(".folder.set-aside"))
+        with disaster(number, kill, monkeypatch) as done, suppress(Killed, GanlmError):
+            remove_folder(path)
+        tidy(path.parent)
+        assert [sorted(each.iterdir()) for each in path.parent.iterdir()] in ([], [[path / "a", path / "b"]])
+        if len(done) < number:
+            assert not path.exists()
+            return
+    raise AssertionError("the operations have no end")
+
+
+def test_sigkill_between_the_renames_loses_nothing(tmp_path: Path) -> None:
+    program = f"""
+import os, signal
+from pathlib import Path
+from ganlm_core.system import files
+path = Path({str(tmp_path / "folder")!r})
+with files.new_folder(path) as beside:
+    files.write_file(beside / "a", b"old")
+rename = Path.rename
+def rename_and_die(self, target):
+    rename(self, target)
+    os.kill(os.getpid(), signal.SIGKILL)
+with files.new_folder(path, replace=True) as beside:
+    files.write_file(beside / "a", b"new")
+    Path.rename = rename_and_die
+"""
+    assert subprocess.run([sys.executable, "-c", program]).returncode == -signal.SIGKILL
+    assert not (tmp_path / "folder").exists()
+    restore(tmp_path / "folder")
+    assert content(tmp_path / "folder") == {b"old"}
+
+
+def test_a_reader_that_restores_the_folder_in_between_does_not_stop_the_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, rename, times = tmp_path / "folder", Path.rename, []
+    with new_folder(path) as beside:
+        fill(beside, "old")
+
+    def rename_and_restore(self: Path, target: Path) -> Path:
+        renamed = rename(self, target)
+        if self == path:
+            times.append(1)
+            if len(times) < 3:
+                rename(target, path)
+        return renamed
+
+    monkeypatch.setattr(Path, "rename", rename_and_restore)
+    with new_folder(path, replace=True) as beside:
+        fill(beside, "new")
+    assert len(times) == 3 and content(path) == {b"new"}
+    assert [each.name for each in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_link_to_a_folder_stays_and_the_folder_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    with new_folder(tmp_path / "link", replace=True) as beside:
+        fill(beside, "new")
+    assert (tmp_path / "link").is_symlink() and content(tmp_path / "real") == {b"new"}
+
+
+def test_without_replace_a_folder_that_holds_something_is_kept(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "folder") as beside:
+        fill(beside, "old")
+    refused = pytest.raises(WriteError, match=r"folder: Directory not empty; choose another place$")
+    with refused, new_folder(tmp_path / "folder") as beside:
+        fill(beside, "new")
+    assert content(tmp_path / "folder") == {b"old"}
+    assert [each.name for each in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_folder_whose_block_fails_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), new_folder(tmp_path / "folder") as beside:
+        fill(beside, "new")
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tidy_leaves_alone_what_no_killed_writer_left(tmp_path: Path) -> None:
+    kept = {".hidden", "a.partial", "b.set-aside", ".gitignore"}
+    for name in (*kept, ".c.partial"):
+        (tmp_path / name).touch()
+    (tmp_path / ".d.partial").mkdir()
+    tidy(tmp_path)
+    assert {each.name for each in tmp_path.iterdir()} == kept
+
+
+def test_a_file_that_is_set_aside_is_nobodys_folder(tmp_path: Path) -> None:
+    (tmp_path / ".file.set-aside").write_text("a user's")
+    restore(tmp_path / "file")
+    assert not (tmp_path / "file").exists()
+
+
+def test_a_path_is_free_again_only_after_what_was_set_aside_is_back(tmp_path: Path) -> None:
+    (tmp_path / ".folder.set-aside").mkdir()
+    with pytest.raises(UsageError, match=r"folder already exists; add --force to replace it"):
+        check_free(tmp_path / "folder", force=False)
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(1, 10):
+        for kill in (True, False):
+            path = tmp_path / f"{number}{kill}" / "file"
+            path.parent.mkdir()
+            path.write_bytes(b"old")
+            with disaster(number, kill, monkeypatch) as done, suppress(Killed, GanlmError):
+                write_file(path, b"new")
+            assert path.read_bytes() in (b"old", b"new"), (number, kill)
+            tidy(path.parent)
+            assert [each.name for each in path.parent.iterdir()] == ["file"]
+    assert len(done) < 9
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        (errno.ENOSPC, "; free some space"),
+        (errno.EROFS, "; choose a place that you may write to"),
+        (errno.EIO, ""),
+    ],
+)
+def test_a_write_that_fails_says_where_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, advice: str
+) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(WriteError) as caught:
+        write_file(tmp_path / "file", b"new")
+    assert str(caught.value) == f"cannot write {tmp_path / 'file'}: {os.strerror(code)}{advice}"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_appended_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    (tmp_path / "lines").write_text("a\n")
+    sync_file(tmp_path / "lines")
+    assert synced == [(tmp_path / "lines").stat().st_ino]
+    with pytest.raises(WriteError, match=r"cannot write .*nowhere: No such file or directory$"):
+        sync_file(tmp_path / "nowhere")
+
+
+def test_removed_on_failure_keeps_what_succeeds(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with removed_on_failure(tmp_path / "a"):
+        pass
+    assert (tmp_path / "a").exists()
+    with pytest.raises(KeyboardInterrupt), removed_on_failure(tmp_path / "a"):
+        raise KeyboardInterrupt
+    assert not (tmp_path / "a").exists()
+
+
+def test_json_is_sorted_and_has_no_numbers_that_json_lacks(tmp_path: Path) -> None:
+    value = {"b": float("nan"), "a": [1.5, float("inf"), {"ü": None}]}
+    assert to_json(value) == '{"a": [1.5, null, {"ü": null}], "b": null}'
+    write_json(tmp_path / "x.json", value)
+    assert read_json(tmp_path / "x.json") == {"a": [1.5, None, {"ü": None}], "b": None}
+
+
+REFUSED_JSON = {
+    "not JSON": ("{", "is not valid JSON"),
+    "a list": ("[]", "holds a JSON list, not an object"),
+    "a key twice": ('{"a": 1, "a": 2}', "is not valid JSON (the key 'a' is there twice)"),
+    "NaN": ('{"a": NaN}', "is not valid JSON (NaN is no JSON number)"),
+    "1e999": ('{"a": [1e999]}', "is not valid JSON ('1e999' is too large a number)"),
+    "an integer of 5,000 digits": ('{"a": ' + "9" * 5000 + "}", "is not valid JSON (Exceeds the limit"),
+    "100,000 deep": ("[" * 100_000, "is not valid JSON ("),
+    "101 deep": ('{"a": ' + "[" * 101 + "]" * 101 + "}", "is not valid JSON (it nests deeper than the 100 levels"),
+    "a byte order mark": ("\ufeff{}", "is not valid JSON ("),
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), REFUSED_JSON.values(), ids=REFUSED_JSON)
+def test_json_that_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(WeightsError) as caught:
+        parse_object(text, Path("x.json"))
+    assert str(caught.value).startswith(f"x.json {reason}")
+    assert str(caught.value).endswith("; fetch or export it again") and "\n" not in str(caught.value)
+
+
+def test_json_up_to_the_bound_is_read() -> None:
+    text = '{"a": ' + "[" * 99 + "1" + "]" * 99 + "}"
+    assert to_json(parse_object(text, Path("x.json"))) == text
+
+
+def test_text_is_plain_utf8_of_a_bounded_size(tmp_path: Path) -> None:
+    file = tmp_path / "text"
+    file.write_bytes(b"\xff")
+    with pytest.raises(WeightsError, match=r"text is not UTF-8 text; fetch or export it again$"):
+        read_text(file)
+    with file.open("wb") as stream:
+        stream.truncate(11)
+    with pytest.raises(WeightsError, match=r"text has 11 bytes, more than the 10 allowed; fetch"):
+        read_text(file, largest=10)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(WeightsError, match=r"pipe is not a plain file; fetch"):
+        read_text(tmp_path / "pipe")
+
+
+def test_toml_is_bounded_in_size_depth_and_dots(tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    file.write_bytes(b"\xef\xbb\xbf[a]\nb = 1\n")
+    assert read_toml(file) == {"a": {"b": 1}}
+    file.write_text("a=" + "[" * 100_000)
+    with pytest.raises(WeightsError) as caught:
+        read_toml(file)
+    assert str(caught.value) == (
+        f"{file} is not valid TOML (line 1 nests deeper than the 8 levels allowed); fetch or export it again"
+    )
+    file.write_bytes(b"#" * (2**20 + 1))
+    with pytest.raises(WeightsError, match="has 1048577 bytes, more than the 1048576 allowed"):
+        read_toml(file)
+    with pytest.raises(WeightsError, match="has 1048577 bytes, more than the 9 allowed"):
+        read_toml(file, largest=9)
+
+
+def test_the_advice_fits_what_is_read(tmp_path: Path) -> None:
+    missing = tmp_path / "x.json"
+    with pytest.raises(Unreadable, match=r"x\.json is missing; fetch or export it again$"):
+        read_json(missing)
+    refused = pytest.raises(WeightsError, match=r"x\.json is missing; start the run anew$")
+    with refused, advising("go on"), advising("start the run anew"):
+        read_json(missing)
+    refused = pytest.raises(UsageError, match=r"x\.json is missing; give a TOML file$")
+    with refused, advising("give a TOML file", UsageError):
+        read_toml(missing)
+    with pytest.raises(WriteError, match=r"^other$"), advising("start the run anew"):
+        raise WriteError("other")
+
+
+def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"^cannot read x: Permission denied$"), reading(Path("x")):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x", "..", ".", "a/b", "a\\b", "C:", "a:stream", "a\0b", "a\x1b[2J", ".hub.json", "a.", "a b", "ä", "a" * 300],
+)
+def test_sums_list_only_plain_names(tmp_path: Path, name: str) -> None:
+    (tmp_path / SUMS).write_text(f"{'0' * 64}  {name}\n", encoding="utf-8")
+    with pytest.raises(WeightsError) as caught:
+        read_sums(tmp_path)
+    assert str(caught.value) == f"{tmp_path / SUMS} lists {shown(name)}, which is no plain file name; do not use it"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "lists no files"),
+        ("nonsense\n", "line 1: wanted a SHA-256 and a file name"),
+        (f"{'0' * 64}  a\n" * 2, "lists 'a' twice"),
+    ],
+)
+def test_sums_that_are_refused(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / SUMS).write_text(text)
+    with pytest.raises(Unreadable) as caught:
+        read_sums(tmp_path)
+    assert reason in str(caught.value) and str(caught.value).endswith("; fetch or export it again")
+
+
+def test_sums_are_those_of_the_files(tmp_path: Path) -> None:
+    fill(tmp_path, "text\r\n")
+    write_sums(tmp_path)
+    sums = read_sums(tmp_path)
+    assert set(sums) == {"a", "b"}
+    check_sum(tmp_path, "a", sums)
+    (tmp_path / "a").write_text("other")
+    with pytest.raises(Unreadable, match="a was changed or damaged: its SHA-256 is not the one in SHA256SUMS; fetch"):
+        check_sum(tmp_path, "a", sums)
+    with pytest.raises(Unreadable, match="SHA256SUMS does not list c; fetch"):
+        check_sum(tmp_path, "c", sums)
+
+
+def test_a_text_whose_line_ends_were_changed_is_told(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"a": 1})
+    write_sums(tmp_path)
+    (tmp_path / "x.json").write_bytes((tmp_path / "x.json").read_bytes().replace(b"\n", b"\r\n"))
+    with pytest.raises(WeightsError, match=r"git \(core\.autocrlf\) or an editor made its line ends CRLF; fetch"):
+        check_sum(tmp_path, "x.json", read_sums(tmp_path))
+
+
+def test_a_value_in_a_message_is_short_and_on_one_line() -> None:
+    assert shown("\x1b[2J\n") == r"'\x1b[2J\n'"
+    assert len(shown("x" * 10**6)) == 80
+    assert len(shown(json.loads("[" * 50 + "]" * 50))) < 100
+    assert files.SUMS == "SHA256SUMS"

@@ -1,0 +1,97 @@
+"""One process in a folder: the others are told who has it."""
+
+import os
+import platform
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ganlm_core.errors import FolderInUse, WriteError
+from ganlm_core.system.lock import locked
+
+HOLD = """
+import sys
+from pathlib import Path
+from ganlm_core.system.lock import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def hold(folder: Path) -> "subprocess.Popen[str]":
+    """Start a process that holds ``folder`` until its standard input ends."""
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_second_process_is_told_who_has_the_folder_and_what_to_do(tmp_path: Path) -> None:
+    process = hold(tmp_path / "run")
+    with pytest.raises(FolderInUse) as caught, locked(tmp_path / "run"):
+        pass
+    assert str(caught.value) == (
+        f"{tmp_path / 'run'} is in use by process {process.pid} on host {platform.node()}; "
+        f"wait until it has ended, or stop it; if that process or its host is gone, remove {tmp_path / '.run.lock'}"
+    )
+    assert caught.value.exit_code == 1
+    process.communicate("")
+    with locked(tmp_path / "run"):
+        pass
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    process = hold(tmp_path / "run")
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert (tmp_path / ".run.lock").exists()
+    with locked(tmp_path / "run"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_advice_to_remove_the_file_clears_the_lock(tmp_path: Path) -> None:
+    process = hold(tmp_path / "run")
+    (tmp_path / ".run.lock").unlink()
+    with locked(tmp_path / "run"):
+        process.communicate("")
+        with pytest.raises(FolderInUse), locked(tmp_path / "run"):
+            pass
+
+
+def test_the_lock_goes_with_the_block_however_it_ends(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), locked(tmp_path / "run"):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+    with locked(tmp_path / "run"):
+        assert [path.name for path in tmp_path.iterdir()] == [".run.lock"]
+
+
+def test_two_names_of_a_folder_are_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "link").symlink_to("run")
+    monkeypatch.chdir(tmp_path / "run")
+    for other in (tmp_path / "link", Path(), Path("../run")):
+        with locked(tmp_path / "run"), pytest.raises(FolderInUse), locked(other):
+            pass
+    with locked(tmp_path / "run"), locked(tmp_path / "another"):
+        pass
+
+
+def test_without_a_place_beside_the_folder_the_lock_lies_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "volume").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with locked(tmp_path / "volume"):
+        assert [path.name for path in (tmp_path / "volume").iterdir()] == [".volume.lock"]
+        with pytest.raises(FolderInUse), locked(tmp_path / "volume"):
+            pass
+
+
+def test_a_folder_below_a_file_cannot_be_held(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(WriteError, match=r"File exists; choose another place$"), locked(tmp_path / "file" / "run"):
+        pass
