@@ -89,9 +89,19 @@ def names_in(variable: str) -> list[str]:
 
 
 def one_line(error: BaseException) -> str:
-    """An exception in one line; one of ours by its message alone."""
-    text = " ".join(str(error).split())
+    """Return an exception in one line: its type and text, or the text alone for a PluginError."""
+    text = " ".join(text_of(error).split())
     return text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}".rstrip(": ")
+
+
+def text_of(error: BaseException) -> str:
+    """Return ``str(error)``, or a note where a plugin's exception has a text that raises."""
+    try:
+        return str(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as failure:
+        return f"(its text raises {type(failure).__name__})"
 
 
 def place_of(error: BaseException) -> str:
