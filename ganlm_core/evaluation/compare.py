@@ -1,8 +1,7 @@
-"""Who is ahead: quality at matched diversity, interpolated on the curves over temperature. No torch.
+"""Compare methods by their quality at matched diversity, interpolated on curves over temperature. No torch.
 
-At a temperature of its own any model beats any other in one of the two; only where both have the same diversity does
-the better quality mean something (Caccia et al. 2020, section 3). A difference that other seeds could have made is
-none (Welch 1947).
+A model can trade quality for diversity by its temperature, so a better quality means something only at the same
+diversity (Caccia et al. 2020, section 3). A lead counts only if other seeds would not explain it (Welch 1947).
 """
 
 import math
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 from ganlm_core.components import Measure
 from ganlm_core.errors import UsageError
 from ganlm_core.evaluation.scores import MARK, Row, Scores, warm_up
-from ganlm_core.metrics.formatting import format_value
+from ganlm_core.metrics.formatting import format_value, without_empty_columns
 
 STUDENT = {
     1: 12.706,
@@ -29,11 +28,11 @@ STUDENT = {
     30: 2.042,
     math.inf: 1.960,
 }
-"""By degrees of freedom, what Student's t exceeds once in twenty times on either side of zero."""
+"""The two-sided 5% quantile of Student's t, by degrees of freedom."""
 
 
 class Point(NamedTuple):
-    """What a generator has at one temperature."""
+    """The diversity and quality of a generator at one temperature."""
 
     diversity: float
     quality: float
@@ -42,7 +41,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Contender:
-    """A method: its curves, one for each seed it was trained with, each in the order of temperatures."""
+    """A method and its curves: one for each seed that it was trained with, in the order of temperatures."""
 
     title: str
     curves: Sequence[Sequence[Point]]
@@ -50,7 +49,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Standing:
-    """A contender's mean ``quality`` where its diversity is the matched one, and the standard deviation over seeds."""
+    """A contender's mean ``quality`` at the matched diversity; ``spread`` is the standard deviation over seeds."""
 
     title: str
     seeds: int
@@ -60,7 +59,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The standings, the best first, at diversity ``at``; no standings where the curves have none in common."""
+    """The standings, best first, at diversity ``at``; empty if the curves have no diversity in common."""
 
     quality: Measure
     diversity: Measure
@@ -70,47 +69,54 @@ class Comparison:
     contenders: Sequence[Contender] = ()
 
     def seeks_modes(self, standing: Standing) -> bool:
-        """Whether its sentences are better one by one than real ones."""
+        """Return whether single sentences of a contender are better than real ones."""
         quality, real = standing.quality, self.real.quality
         return quality > real if self.quality.better == "higher" else quality < real
 
+    def __str__(self) -> str:
+        at, real = (format_value(each, self.diversity.share) for each in (self.at, self.real.diversity))
+        return f"{self.quality.title} where {self.diversity.title} is {at}; real text has {real}"
+
     def table(self) -> list[list[str]]:
-        """A line of titles, the standings and real text."""
+        """Return the titles, the standings and real text as a table."""
         rows = [
             [
                 one.title,
                 str(one.seeds),
-                format_value(one.quality, self.quality.share) + MARK * self.seeks_modes(one),
-                "-" if one.spread is None else f"{one.spread:.3f}",
+                self._value(one.quality) + MARK * self.seeks_modes(one),
+                self._value(one.spread),
             ]
             for one in self.standings
         ]
-        real = ["real text", "", format_value(self.real.quality, self.quality.share), ""]
-        return [["", "seeds", self.quality.title, "spread over seeds"], *rows, real]
+        real = ["real text", "", self._value(self.real.quality), ""]
+        return without_empty_columns([["", "seeds", self.quality.title, "spread over seeds"], *rows, real])
+
+    def _value(self, quality: float | None) -> str:
+        return format_value(quality, self.quality.share)
 
     def verdicts(self) -> list[str]:
-        """Who is ahead of whom, in words: a sentence for each neighbour in the order, and what is too good to be so."""
+        """Return the result in sentences: one for each pair of neighbours, and one for each that is too good."""
         if not self.standings:
             return [
-                f"the curves have no {self.diversity.title} in common, so nobody is ahead; evaluate all at more "
-                "temperatures: ganlm eval RUN --temperatures 0.5,0.75,1,1.25,1.5 --force"
+                f"the curves have no {self.diversity.title} in common, so they cannot be compared; evaluate all runs "
+                "at more temperatures: ganlm eval RUN --temperatures 0.5,0.75,1,1.25,1.5 --force"
             ]
         ahead = [self._verdict(one, other) for one, other in pairwise(self.standings)]
+        real = self._value(self.real.quality)
         return ahead + [
-            f"{one.title} is better than real text ({one.quality:.3f} against {self.real.quality:.3f}): mode seeking"
+            f"{one.title} is better than real text ({self._value(one.quality)} against {real}): mode seeking"
             for one in self.standings
             if self.seeks_modes(one)
         ]
 
     def _verdict(self, one: Standing, other: Standing) -> str:
         gap = abs(one.quality - other.quality)
-        lead = f"{one.title} is ahead of {other.title} by {gap:.3f} {self.quality.title}"
+        lead = f"{one.title} is ahead of {other.title} by {self._value(gap)} {self.quality.title}"
         margin, alone = chance(one, other), [each.title for each in (one, other) if each.spread is None]
         if margin is None:
             whose, which = ("each", "both") if len(alone) == 2 else (f"of {alone[0]}", "it")
-            more = f"train {which} with other --seed"
-            return f"{lead}; with one seed {whose} nobody knows whether chance does as much: {more}"
-        interval = f"95% interval: {gap - margin:.3f} to {gap + margin:.3f}"
+            return f"{lead}; with one seed {whose} this may be chance: train {which} with other values of --seed"
+        interval = f"95% interval: {self._value(gap - margin)} to {self._value(gap + margin)}"
         if gap > margin:
             return f"{lead}, more than chance explains ({interval})"
         return f"{lead}, which chance may explain ({interval}): no difference is shown"
@@ -127,9 +133,9 @@ class Comparison:
 
 
 def compare(groups: Mapping[str, Sequence[Scores]], quality: str, diversity: str) -> Comparison:
-    """Compare methods by title, each with the evaluations of its seeds; their baselines take part as methods.
+    """Compare methods, by title, each with the evaluations of its seeds. Their baselines take part as methods.
 
-    Raises UsageError for measures that are not there, and for evaluations under different conditions.
+    Raises UsageError for measures that the evaluations lack, and for evaluations under different conditions.
     """
     evaluations = [scores for found in groups.values() for scores in found]
     _check_conditions(evaluations)
@@ -146,9 +152,9 @@ def compare(groups: Mapping[str, Sequence[Scores]], quality: str, diversity: str
 
 
 def chance(one: Standing, other: Standing) -> float | None:
-    """Half of Welch's 95% interval of the gap between two means over seeds; None where a method has but one seed.
+    """Return half of Welch's 95% interval of the gap between two means over seeds; None if a method has one seed.
 
-    Differs: Student's t is interpolated in a table, which makes it too wide below two degrees of freedom.
+    Differs: Student's t is interpolated in a table, so the interval is too wide below two degrees of freedom.
     """
     if one.spread is None or other.spread is None:
         return None
@@ -160,7 +166,7 @@ def chance(one: Standing, other: Standing) -> float | None:
 
 
 def _student(inverse: float) -> float:
-    """STUDENT at the ``inverse`` of degrees of freedom, in which it is nearly straight."""
+    """Interpolate STUDENT at the ``inverse`` of degrees of freedom, in which it is nearly linear."""
     points = [(1 / freedom, t) for freedom, t in STUDENT.items()]
     return next(
         next_t + (t - next_t) * (inverse - next_x) / (x - next_x)
@@ -170,14 +176,14 @@ def _student(inverse: float) -> float:
 
 
 def matched(wanted: float, contenders: Sequence[Contender]) -> float | None:
-    """The diversity to compare at: that of real text, or what is closest to it among those that every curve has."""
+    """Return the diversity to compare at: the diversity of real text, or the closest one that every curve reaches."""
     ranges = [sorted(point.diversity for point in curve) for each in contenders for curve in each.curves]
     low, high = max(xs[0] for xs in ranges), min(xs[-1] for xs in ranges)
     return min(max(wanted, low), high) if low <= high else None
 
 
 def interpolate(curve: Sequence[Point], at: float, better: str) -> float:
-    """The quality of a curve where its diversity is ``at``; the best where it is so more than once."""
+    """Return the quality of a curve at diversity ``at``; the best if the curve passes there more than once."""
     found = [y for x, y, _ in curve if x == at]
     for (x, y, _), (next_x, next_y, _) in pairwise(curve):
         if min(x, next_x) < at < max(x, next_x):
@@ -192,7 +198,7 @@ def _standing(contender: Contender, at: float, quality: Measure) -> Standing:
 
 
 def _contenders(groups: Mapping[str, Sequence[Scores]], quality: str, diversity: str) -> list[Contender]:
-    """The methods, and after each its baselines. A baseline that several runs were measured beside counts once."""
+    """Return the methods, each followed by its baselines. A baseline in the evaluations of several runs counts once."""
     found: dict[str, list[tuple[Point, ...]]] = {}
     for title, evaluations in groups.items():
         for scores in evaluations:
@@ -202,7 +208,7 @@ def _contenders(groups: Mapping[str, Sequence[Scores]], quality: str, diversity:
 
 
 def _curves(scores: Scores, title: str, quality: str, diversity: str) -> dict[str, list[Point]]:
-    """By name, a point for each row that has both, in the order of the rows, which is that of temperatures."""
+    """Return, by name, a point for each row that has both measures, in the order of the rows: by temperature."""
     found: dict[str, list[Point]] = {}
     for name, row in _named(scores, title):
         if {diversity, quality} <= row.values.keys():
@@ -211,14 +217,14 @@ def _curves(scores: Scores, title: str, quality: str, diversity: str) -> dict[st
 
 
 def _named(scores: Scores, title: str) -> Iterator[tuple[str, Row]]:
-    """The rows of a run's generator and of its baselines, with what they are called where runs are compared."""
+    """Yield the rows of a run's generator and baselines, each with its name in a comparison."""
     model = next((row.title for row in scores.rows if row.kind == "model"), "")
     names = {model: title, warm_up(model): f"{title}, before"}
     yield from ((names.get(row.title, row.title), row) for row in scores.rows if row.kind in ("model", "baseline"))
 
 
 def means(groups: Mapping[str, Sequence[Scores]]) -> Scores:
-    """The evaluations as one: of each method at each temperature the mean over its seeds, where all have a value."""
+    """Merge evaluations: for each method and temperature the mean over seeds of each value that all of them have."""
     rows: dict[tuple[str, float | None], list[Row]] = {}
     for title, evaluations in groups.items():
         for scores in evaluations:
@@ -253,9 +259,10 @@ def _check_conditions(evaluations: Sequence[Scores]) -> None:
     first = evaluations[0].conditions
     for other in evaluations[1:]:
         keys = dict.fromkeys([*first, *other.conditions])
-        differs = [key for key in keys if first.get(key) != other.conditions.get(key)]
+        # The digests of the splits, not the name of a file, say whether the text is the same.
+        differs = [key for key in keys if key != "corpus" and first.get(key) != other.conditions.get(key)]
         if differs:
             raise UsageError(
                 f"the evaluations were made under different conditions ({', '.join(differs)}); "
-                "make them anew with the same options: ganlm eval RUN --force"
+                "make them again with the same options: ganlm eval RUN --force"
             )

@@ -1,9 +1,10 @@
-"""The rows of ``ganlm eval``: generators at every temperature, files of samples, and what they must beat."""
+"""The rows of ``ganlm eval``: generators at every temperature, files of samples, and the reference rows."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from typing import NamedTuple
 
 from ganlm_core.components import ComponentSpec, Measure
 from ganlm_core.data.corpus import SAMPLE, Corpus, spread
@@ -12,8 +13,9 @@ from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.evaluation.scores import Row, Scores
 from ganlm_core.evaluation.sources import Source, warnings
 from ganlm_core.metrics.encoders import Encoder, plain_encoder
+from ganlm_core.metrics.formatting import format_value
 from ganlm_core.metrics.judge import Judge, build_metrics, round_values
-from ganlm_core.metrics.metric import Measured, Subject
+from ganlm_core.metrics.metric import Conditions, Measured, Subject
 from ganlm_core.metrics.specs import METRICS
 from ganlm_core.plugins.host import Host
 from ganlm_core.protocol import Shape
@@ -22,20 +24,22 @@ from ganlm_core.system.processes import Divide
 from ganlm_core.system.version import __version__
 
 MOST = 10_000
-"""Sentences in each row, where the user does not say: as many as all rows can have, and no more than this."""
+"""Sentences in each row by default, at most: fewer if a row cannot have as many, so that all rows have equally many."""
 
 TEMPERATURES = (0.7, 0.85, 1.0, 1.15, 1.3)
+
 VOCABULARY = 100_000
+"""Words of the tokenizer where no model brings one."""
 
 MOST_REFERENCES = 50_000
-"""Of a larger test share, so many sentences, evenly spaced, stand for all; of the training share, for its unigrams."""
+"""Larger test splits are subsampled evenly to this size, and larger training splits for the unigram model."""
 
 Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """How an evaluation is made. ``metrics`` are of :func:`choose_metrics`. No ``sentences``: up to MOST a row."""
+    """The settings of an evaluation. ``metrics`` are from :func:`choose_metrics`; 0 ``sentences``: MOST at most."""
 
     metrics: Mapping[str, ComponentSpec]
     temperatures: Sequence[float] = TEMPERATURES
@@ -46,7 +50,7 @@ class EvaluationSettings:
 
 @dataclass(frozen=True)
 class Share:
-    """Rows that one process fills, one after the other, and their subjects, each made when it is asked for."""
+    """Rows that one process fills, one after the other, and the subject of each, made when its turn comes."""
 
     rows: Sequence[Row]
     subjects: Iterator[Subject]
@@ -61,10 +65,10 @@ def evaluate(
     divide: Divide = map,
     ways: int = 1,
 ) -> Scores:
-    """Score ``sources`` against the test part of ``corpus``. ``tell`` hears what is being done.
+    """Score ``sources`` against the test split of ``corpus``. ``tell`` is called with a line for each step of the work.
 
-    With :func:`ganlm_core.system.processes.divided` for ``divide``, each of several processes, as many as ``ways``,
-    measures some of the rows, and all have the scores.
+    With :func:`ganlm_core.system.processes.divided` as ``divide``, each of ``ways`` processes measures some of the
+    rows, and all of them return all scores.
     """
     corpus = replace(corpus, test=spread(corpus.test, MOST_REFERENCES))
     sizes = [len(each.texts) for each in sources if each.texts]
@@ -72,30 +76,40 @@ def evaluate(
     metrics = build_metrics(host, settings.metrics)
     judge = replace(_judge(sources, corpus, settings.seed), metrics=metrics, encoder=settings.encoder)
 
-    def measured(share: Share) -> tuple[list[tuple[Row, Mapping[str, Measured]]], list[str]]:
+    def measured(share: Share) -> tuple[list[Filled], list[str]]:
         return list(_measured(share, judge, n, tell)), judge.failures
 
     shares, failures = zip(*divide(measured, _shares(sources, judge, settings.temperatures, n, ways)), strict=True)
-    rows, found = zip(*chain.from_iterable(shares), strict=True)
-    notes = [*corpus.notes, *warnings(sources, corpus, n), *dict.fromkeys(chain.from_iterable(failures))]
-    return Scores(rows, _measures(settings, found), _conditions(judge, settings.temperatures, n), notes)
+    filled: list[Filled] = list(chain.from_iterable(shares))
+    rows = [each.row for each in filled]
+    notes = [
+        *corpus.notes,
+        *warnings(sources, corpus, n),
+        *_empty(filled),
+        *_copied(rows, judge.conditions),
+        *dict.fromkeys(chain.from_iterable(failures)),
+    ]
+    return Scores(rows, _measures(settings, filled), _conditions(judge, settings.temperatures, n), notes)
 
 
 def choose_metrics(host: Host, names: Sequence[str] = ()) -> dict[str, ComponentSpec]:
-    """Metrics by name, those of the core first; without ``names`` all that need no asking for. Raises UnknownName."""
+    """Return metrics by name, the built-in ones first; without ``names`` all that are measured by default.
+
+    Raises UnknownName.
+    """
     known = host.specs("metric")
     wanted = {host.spec("metric", name).name for name in names} or {
         name for name, spec in known.items() if spec.when != "asked"
     }
     if "validity" in wanted:
-        # How likely samples are under the process says nothing without how likely real text is under the model.
+        # The likelihood of samples under the process means nothing without the likelihood of real text under the model.
         wanted.add("likelihood")
     order = dict.fromkeys([*(spec.name for spec in METRICS), *known])
     return {name: known[name] for name in order if name in wanted}
 
 
 def _judge(sources: Sequence[Source], corpus: Corpus, seed: int) -> Judge:
-    """With the tokenizer of the first model; the words of the training text where there is none."""
+    """Return a judge with the tokenizer of the first model; without a model, with the words of the training text."""
     for source in sources:
         if source.model is not None:
             return Judge(corpus, source.model.tokenizer, source.model.shape, {}, seed)
@@ -108,7 +122,7 @@ def _judge(sources: Sequence[Source], corpus: Corpus, seed: int) -> Judge:
 def _shares(
     sources: Sequence[Source], judge: Judge, temperatures: Sequence[float], n: int, ways: int
 ) -> Iterator[Share]:
-    """All rows. Those of a model, which share a pass over the held-out text, are in as few parts as there are ways."""
+    """Yield all rows. A model's rows, which share a pass over the held-out text, are in ``ways`` shares at most."""
     for source in sources:
         row = Row(source.kind, source.title)
         if source.model is None:
@@ -131,14 +145,23 @@ def _when_asked(make: Callable[[], Subject]) -> Iterator[Subject]:
     yield make()
 
 
-def _measured(share: Share, judge: Judge, n: int, tell: Tell) -> Iterator[tuple[Row, Mapping[str, Measured]]]:
+class Filled(NamedTuple):
+    """A row, what each metric measured of its subject, and how many of the subject's sentences are empty."""
+
+    row: Row
+    measured: Mapping[str, Measured]
+    empty: int
+
+
+def _measured(share: Share, judge: Judge, n: int, tell: Tell) -> Iterator[Filled]:
     for row in share.rows:
         if row.temperature is not None:
             tell(f"drawing {n:,} sentences from {_name(row)}")
         subject = next(share.subjects)
         tell(f"measuring {_name(row)}")
         found = judge.measure(subject)
-        yield _filled(row, len(subject.texts), found), found
+        empty = sum(not text.strip() for text in subject.texts)
+        yield Filled(_filled(row, len(subject.texts), found), found, empty)
 
 
 def _name(row: Row) -> str:
@@ -151,11 +174,39 @@ def _filled(row: Row, sentences: int, measured: Mapping[str, Measured]) -> Row:
     return replace(row, sentences=sentences, values=round_values(values), protocol=protocol)
 
 
-def _measures(settings: EvaluationSettings, found: Sequence[Mapping[str, Measured]]) -> dict[str, Sequence[Measure]]:
-    """Of each metric that had anything to say of any row, what it measures."""
+def _empty(filled: Sequence[Filled]) -> Iterator[str]:
+    """Yield a note for each source that wrote empty sentences. They are measured like all others."""
+    counts: dict[str, tuple[int, int]] = {}
+    for row, _, empty in filled:
+        if not row.is_reference:
+            before = counts.get(row.title, (0, 0))
+            counts[row.title] = before[0] + empty, before[1] + row.sentences
+    for title, (empty, sentences) in counts.items():
+        if empty:
+            yield f"{title}: {empty:,} of {sentences:,} sentences are empty; every metric counts them"
+
+
+def _copied(rows: Sequence[Row], conditions: Conditions) -> Iterator[str]:
+    """Yield a note for each model or file that copies more than chance; a temperature below 1 copies more by itself."""
+    told = set()
+    for row in rows:
+        copied = row.values.get("copied")
+        if row.is_reference or copied is None or (row.temperature or 1) < 1 or row.title in told:
+            continue
+        if conditions.copies_exceed_chance(copied):
+            told.add(row.title)
+            share, chance = (format_value(each, share=True) for each in (copied, conditions.copies_by_chance))
+            yield (
+                f"{_name(row)}: {share} of the sentences are copies of training sentences, and chance makes {chance}; "
+                "the training text was memorised"
+            )
+
+
+def _measures(settings: EvaluationSettings, filled: Sequence[Filled]) -> dict[str, Sequence[Measure]]:
+    """Return the measures of each metric that has a value or a protocol in any row."""
     measures: dict[str, Sequence[Measure]] = {}
     for metric, spec in settings.metrics.items():
-        said = [each[metric] for each in found]
+        said = [each.measured[metric] for each in filled]
         names = {name for each in said for name in each.values}
         if names or any(each.protocol for each in said):
             declared = [
@@ -167,13 +218,14 @@ def _measures(settings: EvaluationSettings, found: Sequence[Mapping[str, Measure
 
 
 def _conditions(judge: Judge, temperatures: Sequence[float], n: int) -> dict[str, object]:
-    """What was the same for all rows; evaluations can be compared where these are equal."""
+    """Return the conditions that are equal for all rows; only evaluations with equal conditions can be compared."""
     corpus = judge.corpus
     digests = corpus.digests()
     return {
         "ganlm_version": __version__,
         "corpus": corpus.name,
         "process_entropy": judge.conditions.process_entropy,
+        "copies_by_chance": judge.conditions.copies_by_chance if "copies" in judge.metrics else None,
         "train": {"sentences": len(corpus.train), "sha256": digests["train"]},
         "test": {"sentences": len(corpus.test), "sha256": digests["test"]},
         "sentences": n,

@@ -1,23 +1,28 @@
-"""Figures as SVG text that fits into any page: no background, the page's own colour for lines and letters, no dates."""
+"""Figures as SVG text that fits into any page: no background, lines and letters in the colour of the page, no dates."""
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 _INK = "#010203"
-"""Stands for the page's own colour until the SVG is written."""
+"""Placeholder for the colour of the page until the SVG is written."""
 
 COLOURS = ("#3b82f6", "#f97316", "#10b981", "#a855f7", "#ef4444", "#eab308", "#06b6d4", "#84868c")
-"""Told apart on white and on black."""
+"""Colours that can be told apart on white and on black."""
 
 _LARGE = (5.2, 4.4)
+
+_LEGEND = 64
+"""Characters in a line of a legend; longer names are wrapped, so that the figure holds them."""
 
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "ganlm",
     "font.family": "sans-serif",
     "font.size": 11,
+    "text.parse_math": False,  # a name with two dollar signs is a name
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "figure.figsize": (5.2, 3.1),
@@ -35,7 +40,7 @@ _STYLE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Curve:
-    """Points in the order in which a line joins them, or alone if not ``joined``, with ``labels`` beside them."""
+    """Points, joined by a line in their order if ``joined``, with ``labels`` beside them."""
 
     name: str
     x: Sequence[float]
@@ -46,9 +51,9 @@ class Curve:
 
 @dataclass(frozen=True)
 class Figure:
-    """What a figure shows. ``levels`` are horizontal lines by name: what to compare the curves with.
+    """The content of a figure. ``levels`` are horizontal lines by name, to compare the curves with.
 
-    Curves of one name have one colour. A ``large`` one has its legend below it.
+    Curves of one name have one colour. A ``large`` figure has its legend below it.
     """
 
     title: str
@@ -58,10 +63,11 @@ class Figure:
     levels: Mapping[str, float] = field(default_factory=dict)
     logarithmic: bool = False
     large: bool = False
+    caption: str = ""
 
 
 def svg(figure: Figure) -> str:
-    """The figure as an ``<svg>`` element. The same figure gives the same text."""
+    """Return the figure as an ``<svg>`` element. The same figure gives the same text."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure as Canvas
@@ -72,7 +78,7 @@ def svg(figure: Figure) -> str:
         axes = canvas.add_subplot(xlabel=figure.x, ylabel=figure.y, xscale=scale, yscale=scale)
         colours: dict[str, str] = {}
         for curve in figure.curves:
-            label = curve.name if curve.name not in colours else None
+            label = textwrap.fill(curve.name, _LEGEND) if curve.name not in colours else None
             _draw(axes, curve, colours.setdefault(curve.name, COLOURS[len(colours) % len(COLOURS)]), label)
         for (name, value), style in zip(figure.levels.items(), ("--", ":", "-.") * len(figure.levels), strict=False):
             axes.axhline(value, color=_INK, linestyle=style, linewidth=1, alpha=0.6, label=name)

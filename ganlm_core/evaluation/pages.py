@@ -1,4 +1,4 @@
-"""What the pages have in common: one template, the curves of quality against diversity, tables of every number."""
+"""The parts that all pages share: one template, the curves of quality against diversity, the page of a comparison."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -6,29 +6,37 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from ganlm_core.components import Measure
 from ganlm_core.evaluation.compare import Comparison, Contender, means
 from ganlm_core.evaluation.figures import Curve, Figure, svg
 from ganlm_core.evaluation.scores import Scores
+from ganlm_core.system.printable import printable
 from ganlm_core.training.run_folder import RunFolder
-
-Table = Sequence[Sequence[str]]
-"""A line of titles, and rows of as many cells."""
 
 SHOWN = 6
 """Sentences shown of each method."""
 
+
+def _visible(value: Any) -> Any:
+    """Escape what cannot be seen: a bidi override in a sentence must not reorder the page."""
+    if isinstance(value, Markup):
+        return Markup(printable(value))
+    return printable(value) if isinstance(value, str) else value
+
+
 _ENVIRONMENT = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
+    finalize=_visible,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
 )
 
 
 def render(template: str, **values: Any) -> str:
-    """A page as text; it opens by double click and asks no network for anything."""
+    """Return a page as text. It opens by double click, runs no script and loads nothing."""
     return _ENVIRONMENT.get_template(template).render(**values)
 
 
@@ -38,31 +46,35 @@ def compared(
     runs: Mapping[str, Sequence[RunFolder]],
     command: str,
 ) -> str:
-    """The page of ``ganlm compare``: the evaluations and the runs of each method by its title, in the same order."""
+    """Return the page of ``ganlm compare`` from the evaluations and the runs of each method, both by its title."""
     scores = means(evaluations)
     return render(
         "compare.html.j2",
-        title=f"Who is ahead on {scores.conditions['corpus']}",
+        title=f"Comparison on {text_name(scores.conditions['corpus'])}",
         conditions=scores.conditions,
         comparison=found,
         tradeoff=svg(tradeoff(found, scores)),
         scores=scores,
-        table=score_table(scores),
         samples={title: members[0].last_samples()[:SHOWN] for title, members in runs.items()},
         commands=[repeating(run) for members in runs.values() for run in members],
         command=command,
     )
 
 
+def text_name(corpus: str) -> str:
+    """Return the name of a corpus; for a file, without its folders."""
+    return Path(corpus).name or corpus
+
+
 def repeating(run: RunFolder) -> str:
-    """The command that trains a run again."""
+    """Return the command that repeats the training of a run."""
     return shlex.join(["ganlm", "run", "--config", str(run.path / "config.toml")])
 
 
 def tradeoff(found: Comparison, scores: Scores) -> Figure:
-    """Quality against diversity: a curve over temperatures for each contender and seed, and a point for real text.
+    """Draw quality against diversity: a curve over temperatures for each contender and seed, and a point for real text.
 
-    Above the line at the quality of real text is what keeps to a mode of it; below it, for measures where low is good.
+    Above the line at the quality of real text is mode seeking; below it for measures of which lower is better.
     """
     ends = len(found.contenders) > 2
     curves = [curve for contender in found.contenders for curve in _curves(contender, ends)]
@@ -79,7 +91,7 @@ def tradeoff(found: Comparison, scores: Scores) -> Figure:
 
 
 def _curves(contender: Contender, ends: bool) -> list[Curve]:
-    """One for each seed. The temperatures stand beside the first; where it is crowded, beside its ``ends``."""
+    """Return a curve for each seed. The temperatures are beside the first curve; only at its ``ends`` if crowded."""
     found: list[Curve] = []
     for curve in contender.curves:
         diversity, quality, temperatures = zip(*curve, strict=True)
@@ -92,10 +104,3 @@ def _curves(contender: Contender, ends: bool) -> list[Curve]:
 
 def _axis(measure: Measure, good: str) -> str:
     return f"{measure.title} ({measure.better} is {good})"
-
-
-def score_table(scores: Scores) -> Table:
-    """Every row and every number of an evaluation."""
-    measures = [measure for found in scores.measures.values() for measure in found]
-    titles = ["", "T", *(measure.title for measure in measures)]
-    return [titles, *([row.shown, row.at, *(scores.cell(row, each) for each in measures)] for row in scores.rows)]

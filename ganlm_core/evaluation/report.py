@@ -12,6 +12,7 @@ from typing import Any
 from ganlm_core.bundle.model import Model
 from ganlm_core.config.run_config import RunConfig
 from ganlm_core.data.corpus import Corpus, spread
+from ganlm_core.data.text import lines
 from ganlm_core.errors import GanlmError
 from ganlm_core.evaluation import figures, pages
 from ganlm_core.evaluation.compare import compare
@@ -25,66 +26,65 @@ from ganlm_core.system.files import read_json, read_text, write_file
 from ganlm_core.training.run_folder import RunFolder
 
 SHOWN = 8
-"""Sentences shown of each evaluation, and compared with their nearest training sentences."""
+"""Sentences shown of each evaluation, and compared with the nearest training sentences."""
 
 COMPARED = 50_000
-"""Training sentences that these are compared with at most, evenly spaced: a few seconds' worth."""
+"""Larger training splits are subsampled evenly to this size for that; it takes a few seconds."""
 
 POINTS = 400
-"""Points of a curve at most; of more, the means of neighbours are drawn."""
+"""Points of a curve at most; longer curves are drawn as means of neighbouring points."""
 
 QUALITY, DIVERSITY = "bleu4", "self_bleu4"
-"""What is drawn against each other."""
+"""The measures of the figure of quality against diversity."""
 
 SENTENCES = 1_000
-"""Drawn at each temperature at most, where ``ganlm eval`` has not measured the run: a few seconds' worth."""
+"""Sentences drawn at each temperature at most, if ``ganlm eval`` has not measured the run; it takes a few seconds."""
 
 REAL = 4
-"""Real sentences beside those that the discriminator judges."""
+"""Real sentences that the discriminator judges beside the samples."""
 
 
 def _evaluation(run: RunFolder) -> dict[str, Any]:
-    """evaluation.json of the bundle; nothing for a run that has none yet."""
+    """Return evaluation.json of the bundle; empty for a run without a bundle."""
     return read_json(run.bundle / "evaluation.json") if run.bundle.is_dir() else {}
 
 
 def write(run: RunFolder, host: Host) -> Path:
     """Write the report of a run, finished or not, into its folder.
 
-    Raises GanlmError when the disk refuses, or when what the run left there is damaged.
+    Raises GanlmError when the page cannot be written, or when a file of the run is damaged.
     """
     write_file(run.report, render(run, host).encode())
     return run.report
 
 
 def render(run: RunFolder, host: Host) -> str:
-    """The page. The same run gives the same text."""
+    """Return the page. The same run gives the same text."""
     config, info = run.load_config(host), run.info()
     evaluation = _evaluation(run)
-    title = run.title()
-    corpus, last = _corpus(config, host), run.last_samples()[:SHOWN]
+    title, last = run.title(), run.last_samples()[:SHOWN]
     sources = open_sources(host, [str(run.path)]) if run.bundle.is_dir() else []
+    corpus = _corpus(config, host, sources)
     kept = _kept(run)
     scores = kept or _drawn(host, sources, corpus)
     comparison = compare({title: [scores]}, QUALITY, DIVERSITY) if scores is not None else None
     judged = _judged(sources[0].model, last, corpus) if sources else {}
     return pages.render(
         "report.html.j2",
-        title=f"{title} on {config.corpus.name}",
+        title=f"{title} on {_text_name(config)}",
         config=config,
         info=info,
         command=pages.repeating(run),
         evaluation=evaluation,
         results=results(evaluation),
-        troubles=[*_troubles(run)],
+        troubles=[*troubles(run), *_without_text(config, corpus)],
         training=[(each.title, figures.svg(each)) for each in training_figures(run.step_records())],
         quality=[(each.title, figures.svg(each)) for each in evaluation_figures(run.glance_records(), evaluation)],
         comparison=comparison,
         tradeoff=figures.svg(pages.tradeoff(comparison, scores)) if comparison and scores else "",
         scores=scores,
-        table=pages.score_table(scores) if scores is not None else [],
         kept=kept is not None,
-        samples=dict(_samples(run)),
+        samples=dict(samples_by_step(run)),
         judged=judged,
         full=max((abs(weight) for each in chain(*judged.values()) for _, weight in each.tokens), default=0) or 1.0,
         neighbours=nearest(last, corpus) if corpus is not None else [],
@@ -94,23 +94,30 @@ def render(run: RunFolder, host: Host) -> str:
     )
 
 
-def _corpus(config: RunConfig, host: Host) -> Corpus | None:
-    """None where the data are no longer there."""
+def _corpus(config: RunConfig, host: Host, sources: Sequence[Source]) -> Corpus | None:
+    """Build the training text; None if it is not there any more, or is not what the model was trained on."""
     try:
         corpus: Corpus = host.build("corpus", config.corpus.name, config.corpus.options)
     except GanlmError:
         return None
-    return corpus
+    models = [source.model for source in sources if source.model is not None and source.model.config.corpus]
+    digests = corpus.digests() if models else {}
+    return None if any(model.config.changed_splits(digests) for model in models) else corpus
+
+
+def _text_name(config: RunConfig) -> str:
+    """Return the name of the file of the training text, or of its corpus."""
+    return pages.text_name(getattr(config.corpus.options, "path", "")) or config.corpus.name
 
 
 def _kept(run: RunFolder) -> Scores | None:
-    """What ``ganlm eval`` found of the run, if it looked at quality and diversity."""
+    """Return the evaluation that ``ganlm eval`` wrote, if it has quality and diversity."""
     scores = Scores.read(run.evaluation) if run.evaluation.exists() else None
     return scores if scores is not None and _has_both(scores) else None
 
 
 def _drawn(host: Host, sources: Sequence[Source], corpus: Corpus | None) -> Scores | None:
-    """Quality and diversity alone, of fewer sentences; of a run with a bundle whose data are still there."""
+    """Measure quality and diversity of fewer sentences, for a run with a bundle whose training text is still there."""
     if not sources or corpus is None:
         return None
     n = min(SENTENCES, len(corpus.train), len(corpus.test))
@@ -121,22 +128,22 @@ def _drawn(host: Host, sources: Sequence[Source], corpus: Corpus | None) -> Scor
 
 
 def _has_both(scores: Scores) -> bool:
-    """Whether real text, and so every other row, has both coordinates; a single sentence has no Self-BLEU."""
+    """Return whether real text, and so every other row, has both measures; a single sentence has no Self-BLEU."""
     return scores.real is not None and {QUALITY, DIVERSITY} <= scores.real.values.keys()
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A sentence, the ``probability`` that it is real, and what each of its tokens adds to the log-odds of that."""
+    """A sentence, its ``probability`` of being real, and the log-odds that each of its tokens adds."""
 
     tokens: Sequence[tuple[str, float]]
     probability: float
 
 
 def _judged(model: Model | None, samples: Sequence[str], corpus: Corpus | None) -> dict[str, list[Judged]]:
-    """Samples and real sentences as the discriminator sees them.
+    """Return samples and real sentences as the discriminator judges them.
 
-    Nothing where none was trained, or where too little text was held out to put its logits on scale.
+    Empty without a discriminator, or if too little text was held out to calibrate it.
     """
     if model is None or model.discriminator is None or model.calibration is None:
         return {}
@@ -148,8 +155,8 @@ def _judged(model: Model | None, samples: Sequence[str], corpus: Corpus | None) 
     }
 
 
-def _troubles(run: RunFolder) -> Iterator[str]:
-    """What went wrong in the course of the run, and why it ended before its last step."""
+def troubles(run: RunFolder) -> Iterator[str]:
+    """Yield the problems of a run, and the reason if it ended before its last step."""
     for record in run.read_metrics():
         if "collapse" in record:
             yield f"The generator had collapsed at step {record['step']}: {record['collapse']}."
@@ -159,8 +166,13 @@ def _troubles(run: RunFolder) -> Iterator[str]:
         yield f"Stopped: {run.info()['stopped']}."
 
 
+def _without_text(config: RunConfig, corpus: Corpus | None) -> Iterator[str]:
+    if corpus is None:
+        yield f"The training text, {_text_name(config)}, is not there or was changed, so nothing is compared with it."
+
+
 def training_figures(steps: Sequence[Mapping[str, Any]]) -> list[Figure]:
-    """The losses together, the gradient norms together, and every other number of the steps by itself."""
+    """Return a figure of all losses, one of all gradient norms, and one for each other number of the steps."""
     names = list(dict.fromkeys(name for record in steps for name in record if name not in ("step", "tokens")))
     groups: dict[str, list[str]] = {}
     for name in names:
@@ -173,7 +185,7 @@ def training_figures(steps: Sequence[Mapping[str, Any]]) -> list[Figure]:
 
 
 def evaluation_figures(glances: Sequence[Mapping[str, Any]], evaluation: Mapping[str, Any]) -> list[Figure]:
-    """Each metric in the course of the training, with the levels of real text and of the unigram model."""
+    """Return a figure for each metric during training, with the levels of real text and of the unigram model."""
     points = [{"step": glance["step"], **glance["evaluation"]} for glance in glances]
     names = list(dict.fromkeys(name for point in points for name in point if name != "step"))
     found = []
@@ -200,16 +212,16 @@ def _curve(records: Sequence[Mapping[str, Any]], name: str, title: str) -> Curve
     return Curve(title, x, y)
 
 
-def _samples(run: RunFolder) -> Iterator[tuple[int, list[str]]]:
+def samples_by_step(run: RunFolder) -> Iterator[tuple[int, list[str]]]:
     for file in sorted(run.samples.glob("step-*.txt")):
         step = re.fullmatch(r"step-(\d+)\.txt", file.name)
         if step:
-            yield int(step[1]), read_text(file).splitlines()[:SHOWN]
+            yield int(step[1]), lines(read_text(file))[:SHOWN]
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A sample, and the training sentence that shares most with it. ``shared`` is 1 for the same sentence."""
+    """A sample and the training sentence that shares most with it. ``shared`` is 1 for the same sentence."""
 
     sample: str
     training: str
@@ -217,9 +229,9 @@ class Neighbour:
 
 
 def nearest(samples: Sequence[str], corpus: Corpus) -> list[Neighbour]:
-    """The nearest training sentence of each sample by Dice's coefficient of their units and pairs of units.
+    """Return the nearest training sentence of each sample by Dice's coefficient of units and pairs of units.
 
-    Words or characters, as metrics count them. Of several, the first. Dice 1945.
+    Dice 1945. Units are words or characters, as in metrics. The first of several equally near sentences counts.
     """
     split, training = Conditions(corpus).split, spread(corpus.train, COMPARED)
     own = [_grams(split(sample)) for sample in samples]

@@ -1,4 +1,6 @@
-"""What ``ganlm eval`` found: a row of numbers for each subject, and how they came about. No torch.
+"""The results of ``ganlm eval``: a row of values for each subject, and the conditions they were measured under.
+
+Nothing here imports torch.
 
 ``docs/metrics.md`` states the file format key by key.
 """
@@ -10,8 +12,9 @@ from typing import Any
 
 from ganlm_core.components import Measure
 from ganlm_core.errors import WeightsError
-from ganlm_core.metrics.formatting import MEASURES, format_metric, format_value
+from ganlm_core.metrics.formatting import MEASURES, format_metric, format_value, without_empty_columns
 from ganlm_core.system.files import check_free, read_json, write_json
+from ganlm_core.system.lock import locked
 
 FORMAT, FORMAT_VERSION = "ganlm-evaluation", 1
 
@@ -21,26 +24,26 @@ REFERENCES = {
     "shuffled": "shuffled words",
     "unigram": "unigram model",
 }
-"""The reference rows of every table: an upper bound, what chance alone would have, and two lower bounds."""
+"""The reference rows of every table: real text as an upper bound, a perfect generator, and two lower bounds."""
 
 TITLES = {name: MEASURES[name].title for name in ("valid", "distinct", "copied", "process_nll", "test_nll")}
-"""The metrics that every run ends with, in the order of the tables; a plugin's come after them."""
+"""The measures of every run, in the order of the tables; those of plugins come after them."""
 
 SUBJECTS = {"before": "before GAN training", "after": "after training", **REFERENCES}
-"""The rows of one run."""
+"""The rows of one run, in the order of its table."""
 
 MARK = "*"
-"""Stands behind a number that is better than that of real text."""
+"""Follows a value that is better than the value of real text."""
 
 
 def warm_up(model: str) -> str:
-    """The title of the rows of a model's own warm-up."""
+    """Return the title of the rows of a model's own warm-up."""
     return f"{model} before"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One subject: ``values`` by measure, and by metric the ``protocol`` they were measured with.
+    """One subject: its ``values`` by measure, and the ``protocol`` of each metric.
 
     ``kind`` is ``model``, ``baseline``, ``samples`` or one of REFERENCES; ``temperature`` is that of a generator.
     """
@@ -58,18 +61,18 @@ class Row:
 
     @property
     def shown(self) -> str:
-        """What it is called in tables."""
+        """The title in tables."""
         return REFERENCES.get(self.kind, self.title)
 
     @property
     def at(self) -> str:
-        """The temperature as tables show it."""
+        """The temperature in tables."""
         return "" if self.temperature is None else f"{self.temperature:g}"
 
 
 @dataclass(frozen=True)
 class Scores:
-    """An evaluation. ``measures`` by metric; ``conditions`` are what was the same for all rows, ``notes`` warnings."""
+    """An evaluation: rows, ``measures`` by metric, ``conditions`` that are equal for all rows. ``notes`` warn."""
 
     rows: Sequence[Row]
     measures: Mapping[str, Sequence[Measure]]
@@ -81,7 +84,7 @@ class Scores:
         return next((row for row in self.rows if row.kind == "real"), None)
 
     def seeks_modes(self, row: Row, measure: Measure) -> bool:
-        """Whether a subject's sentences are better one by one than real ones: it keeps to the likeliest of them."""
+        """Return whether single sentences are better than real ones: the subject writes only the likeliest."""
         if self.real is None or row.is_reference or measure.sees != "quality":
             return False
         found, real = row.values.get(measure.name), self.real.values.get(measure.name)
@@ -90,11 +93,20 @@ class Scores:
         return found > real if measure.better == "higher" else found < real
 
     def cell(self, row: Row, measure: Measure) -> str:
-        """A value as tables show it."""
+        """Return a value as text, with MARK if it is better than real text."""
         return format_value(row.values.get(measure.name), measure.share) + MARK * self.seeks_modes(row, measure)
 
+    def table(self, metrics: Iterable[str] | None = None) -> list[list[str]]:
+        """Return the titles and the rows of all metrics, or of some, without columns in which no row has a value."""
+        measures = [each for metric in metrics or self.measures for each in self.measures[metric]]
+        titles = ["", "T", "sentences", *(measure.title for measure in measures)]
+        rows = [
+            [row.shown, row.at, f"{row.sentences:,}", *(self.cell(row, each) for each in measures)] for row in self.rows
+        ]
+        return without_empty_columns([titles, *rows])
+
     def protocol(self, metric: str) -> Iterator[str]:
-        """What a metric was measured with; the rows are named where they differ."""
+        """Yield the protocols of a metric; with the names of their rows if the rows differ."""
         said: dict[str, list[str]] = {}
         for row in self.rows:
             if metric in row.protocol:
@@ -117,9 +129,9 @@ class Scores:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], path: Path) -> "Scores":
-        """What :meth:`to_dict` gave, found in ``path``. Raises WeightsError for anything else."""
+        """Make the Scores from what :meth:`to_dict` returned, found in ``path``. Raises WeightsError for other data."""
         if data.get("format") != FORMAT or data.get("format_version") != FORMAT_VERSION:
-            raise WeightsError(f"{path} is no evaluation of this version; make it anew: ganlm eval RUN --force")
+            raise WeightsError(f"{path} is not an evaluation of this version; make it again: ganlm eval RUN --force")
         try:
             measures: dict[str, list[Measure]] = {}
             for each in data["measures"]:
@@ -128,36 +140,40 @@ class Scores:
             rows = tuple(Row(**row) for row in data["rows"])
             return cls(rows, measures, data["conditions"], tuple(data["notes"]))
         except (AttributeError, KeyError, TypeError) as error:
-            raise WeightsError(f"{path} is damaged ({error!r}); make it anew: ganlm eval RUN --force") from None
+            raise WeightsError(f"{path} is damaged ({error!r}); make it again: ganlm eval RUN --force") from None
 
     @classmethod
     def read(cls, path: Path) -> "Scores":
-        """Raises WeightsError."""
+        """Read an evaluation.json. Raises WeightsError."""
         return cls.from_dict(read_json(path), path)
 
     def write(self, path: Path, force: bool = False) -> None:
-        """Raises UsageError when there is something at ``path`` that ``force`` does not let go, and GanlmError."""
-        check_free(path, force)
-        write_json(path, self.to_dict())
+        """Write evaluation.json, while no other process writes it.
+
+        Raises UsageError if ``path`` exists and ``force`` does not replace it, FolderInUse, and WriteError.
+        """
+        with locked(path):
+            check_free(path, force)
+            write_json(path, self.to_dict())
 
 
 def ordered(metrics: Iterable[str]) -> list[str]:
-    """Metrics in the order of the tables: those of TITLES, then the others by name."""
+    """Return measures in the order of the tables: those of TITLES, then the others by name."""
     found = set(metrics)
     return [*(name for name in TITLES if name in found), *sorted(found - TITLES.keys())]
 
 
 def metric_cells(values: Mapping[str, float]) -> list[str]:
-    """The metrics of TITLES in their order."""
+    """Return the values of TITLES as text, in their order."""
     return [format_metric(name, values.get(name)) for name in TITLES]
 
 
 def results(evaluation: Mapping[str, Any]) -> list[list[str]]:
-    """What a run ends with: the line of titles, and a row for each subject of evaluation.json."""
+    """Return the table of a run's results: the titles, and a row for each subject of its bundle's evaluation.json."""
     subjects = {key: evaluation[key] for key in SUBJECTS if key in evaluation}
     metrics = ordered(name for values in subjects.values() for name in values)
     rows = [
         [SUBJECTS[key], *(format_metric(name, values.get(name)) for name in metrics)]
         for key, values in subjects.items()
     ]
-    return [["", *(TITLES.get(name, name) for name in metrics)], *rows]
+    return without_empty_columns([["", *(TITLES.get(name, name) for name in metrics)], *rows])

@@ -1,4 +1,4 @@
-"""What ``ganlm eval`` is given: models, files of samples from anywhere, real text; and what may be wrong with them."""
+"""Sources of ``ganlm eval``: models, files of samples and the real text to compare with; and warnings about them."""
 
 import itertools
 import re
@@ -9,102 +9,197 @@ from pathlib import Path
 from ganlm_core.bundle import load
 from ganlm_core.bundle.model import Model
 from ganlm_core.config.run_config import data_layer
-from ganlm_core.data.corpus import Corpus, spread
+from ganlm_core.data.corpus import Corpus, split, spread
 from ganlm_core.data.mapped_lines import lookup
-from ganlm_core.data.text_files import read_sentences
+from ganlm_core.data.text import words
+from ganlm_core.data.text_files import STANDARD_INPUT, read_sentences
 from ganlm_core.errors import DataError, UsageError
 from ganlm_core.evaluation.scores import warm_up
+from ganlm_core.metrics.formatting import format_value
 from ganlm_core.metrics.metric import Conditions
 from ganlm_core.plugins.host import Host
 from ganlm_core.training.run_folder import RunFolder
 
 TELLING = 0.1
-"""A share of words that differs by as much between two texts tells of another tokenisation."""
+"""Two texts whose shares of words with some trait differ by more than this are tokenised differently."""
 
 TELLING_SENTENCES = 20_000
-"""Sentences of a text that are looked at for that, evenly spaced."""
+"""Sentences of a text that are searched for such traits. Larger texts are subsampled evenly to this size."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A trained ``model``, or the ``texts`` of a file. ``kind`` is ``model``, ``baseline`` or ``samples``."""
+    """A trained ``model``, or the ``texts`` of a file. ``kind`` is ``model``, ``baseline`` or ``samples``.
+
+    ``run`` is the folder of the run that the model is from, if it was named.
+    """
 
     kind: str
     title: str
     model: Model | None = None
     texts: Sequence[str] = ()
+    run: RunFolder | None = None
 
     @property
     def is_baseline(self) -> bool:
-        """Whether it was named as one, is a warm-up, or was trained by maximum likelihood and nothing else."""
+        """Whether it was named as a baseline, is a warm-up, or was trained by maximum likelihood alone."""
         return self.kind == "baseline" or (
             self.model is not None and self.model.config.components["algorithm"].name == "mle"
         )
 
 
-def open_sources(host: Host, names: Sequence[str], baselines: Sequence[str] = (), device: str = "cpu") -> list[Source]:
-    """Bundles, runs and files of samples, the ``baselines`` after the others.
+def open_sources(
+    host: Host, names: Sequence[str], baselines: Sequence[str] = (), device: str = "cpu", column: str = "text"
+) -> list[Source]:
+    """Open bundles, runs and samples, then the ``baselines``. Samples are a file, a pipe, or ``-``: standard input.
 
-    A run that was trained by maximum likelihood before its adversarial training is its own baseline, if no other is
-    named. Raises DataError, and as :func:`ganlm_core.bundle.load`.
+    If no baseline is named, a run that was trained by maximum likelihood before its adversarial training is its own.
+    ``column`` is the one with the sentences in a CSV or JSON file. Raises DataError, and the errors of
+    :func:`ganlm_core.bundle.load.load`.
     """
     titles = _titles([*names, *baselines])
     kinds = ["model"] * len(names) + ["baseline"] * len(baselines)
     opened = zip([*names, *baselines], titles, kinds, strict=True)
-    sources = [_open(host, name, title, kind, device) for name, title, kind in opened]
+    sources = [_open(host, name, title, kind, device, column) for name, title, kind in opened]
     if baselines:
         return sources
-    for name, source in zip(names, list(sources), strict=True):
-        before = RunFolder(Path(name)).before
-        if before.is_dir():
-            sources.append(Source("baseline", warm_up(source.title), load.load(before, host, device)))
+    for source in list(sources):
+        if source.run is not None and source.run.before.is_dir():
+            before = load.load(source.run.before, host, device)
+            sources.append(Source("baseline", warm_up(source.title), before, run=source.run))
     return sources
 
 
 def _titles(names: Sequence[str]) -> list[str]:
-    """The last part of each path; all of the path where two share that, and numbered where it is given again."""
-    last = [Path(name).name or Path(name).resolve().name for name in names]
+    """Return the last part of each path; the whole path if two share it, with a number if it is repeated."""
+    last = [_short(name) for name in names]
     found = [short if last.count(short) == 1 else name for short, name in zip(last, names, strict=True)]
     again = [found[:place].count(title) for place, title in enumerate(found)]
     return [f"{title} ({times + 1})" if times else title for title, times in zip(found, again, strict=True)]
 
 
-def _open(host: Host, name: str, title: str, kind: str, device: str) -> Source:
+def _short(name: str) -> str:
+    if name == STANDARD_INPUT:
+        return "standard input"
     path = Path(name)
-    if path.is_file():
-        return Source("samples" if kind == "model" else kind, title, texts=read_sentences(name)[0])
+    return name if path.is_fifo() else path.name or path.resolve().name
+
+
+def _open(host: Host, name: str, title: str, kind: str, device: str, column: str) -> Source:
+    path = Path(name)
+    if name == STANDARD_INPUT or (path.exists() and not path.is_dir()):
+        texts, empty = read_sentences(name, column)
+        # An empty line is a sample too, in which the generator wrote nothing; without it the others look better.
+        return Source("samples" if kind == "model" else kind, title, texts=[*texts, *[""] * empty])
     if not path.exists() and ":" not in name:
-        raise DataError(f"there is nothing at {name}; give a bundle, a run or a file with a sentence a line")
-    return Source(kind, title, load.load(name, host, device))
+        raise DataError(f"there is nothing at {name}; give a bundle, a run or a file with one sentence per line")
+    run = RunFolder(path) if (path / "config.toml").is_file() else None
+    return Source(kind, title, load.load(name, host, device), run=run)
 
 
-def real_text(host: Host, sources: Sequence[Source], data: str = "", test: str = "") -> Corpus:
-    """The corpus ``data`` by name or file, or else what the models were trained on; ``test`` replaces its test part.
+def real_text(host: Host, sources: Sequence[Source], data: str = "", test: str = "", column: str = "text") -> Corpus:
+    """Return the corpus ``data``, by name or file, or else the training text of the models.
 
-    Beside a ``test`` file, a ``data`` file is training text from its first to its last line; alone it is split as
-    ``ganlm run`` splits it. Raises UsageError where no text is named and DataError where it cannot be read.
+    The sentences of the file ``test`` replace its test split. Beside it, all of a ``data`` file is training text; alone
+    it is split as ``ganlm run`` splits it. ``column`` is the one with the sentences in a CSV or JSON file. A note says
+    which models were trained on other text. Raises UsageError if no text is named, and DataError if it cannot be read
+    or, unless it is named by ``data``, is not the text of the training.
     """
-    if data:
-        ((name, options),) = data_layer(host, data)["corpus"].items()
-        whole = name == "file" and test
-        corpus = Corpus(data, read_sentences(data)[0], (), ()) if whole else _build(host, name, options)
+    corpus = _named(host, sources, data, column, whole=bool(test)) if data else _trained_on(host, sources)
+    if not test:
+        return corpus
+    texts, blank = read_sentences(test, column)
+    return replace(corpus, test=texts, notes=(*corpus.notes, *_skipped(test, blank)))
+
+
+def _named(host: Host, sources: Sequence[Source], data: str, column: str, whole: bool) -> Corpus:
+    """Return the corpus that the user named; all of a file is training text if ``whole``."""
+    ((name, options),) = data_layer(host, data)["corpus"].items()
+    if name != "file":
+        corpus = _build(host, name, options)
+    elif whole:
+        texts, blank = read_sentences(data, column)
+        corpus = Corpus(data, texts, (), (), notes=(*_skipped(data, blank),))
     else:
-        corpus = _trained_on(host, sources)
-    return replace(corpus, test=read_sentences(test)[0]) if test else corpus
+        corpus = _build(host, name, {**options, "column": column})
+    return replace(corpus, notes=(*corpus.notes, *_trained_on_others(sources, corpus)))
+
+
+def _skipped(name: str, blank: int) -> Iterator[str]:
+    if blank:
+        yield f"{name}: {blank:,} blank lines skipped"
+
+
+def _trained_on_others(sources: Sequence[Source], corpus: Corpus) -> Iterator[str]:
+    """Yield a note for each model whose bundle says that it was trained on another text than ``corpus``."""
+    models = [
+        (each.title, each.model.config) for each in sources if each.model is not None and each.model.config.corpus
+    ]
+    digests = _digests(corpus) if models else {}
+    for title, config in models:
+        if changed := config.changed_splits(digests):
+            yield (
+                f"{title} was trained on another text than {corpus.name} ({_differ(changed)}), "
+                "so copies of its own training text are not counted"
+            )
+
+
+def _digests(corpus: Corpus) -> Mapping[str, str]:
+    """Return the digests that a bundle of a model trained on the corpus has; all of it may be training text here."""
+    if corpus.validation:
+        return corpus.digests()
+    try:
+        return split(corpus.name, corpus.train).digests()
+    except DataError:
+        return {"train": "", "validation": "", "test": ""}
+
+
+def _differ(splits: Sequence[str]) -> str:
+    return f"different {', '.join(splits)} split{'s' * (len(splits) > 1)}"
 
 
 def _trained_on(host: Host, sources: Sequence[Source]) -> Corpus:
-    chosen = [(each.title, each.model.config.components["corpus"]) for each in sources if each.model is not None]
-    if not chosen:
-        raise UsageError("samples are scored beside real text; name the text of their training with --data FILE")
-    (first, corpus), *others = chosen
-    for other, found in others:
-        if (found.name, found.options) != (corpus.name, corpus.options):
-            raise UsageError(f"{first} and {other} were trained on different text; name one for both with --data FILE")
+    """Return the training text of the models, which must be the same for all."""
+    models = [source for source in sources if source.model is not None]
+    if not models:
+        raise UsageError("samples are compared with real text; name their training text with --data FILE")
+    first, *others = models
+    for other in others:
+        if not _same_text(first, other):
+            raise UsageError(
+                f"{first.title} and {other.title} were trained on different text; name one for both with --data FILE"
+            )
     try:
-        return _build(host, corpus.name, corpus.options)
+        corpus = _text_of(host, first)
     except DataError as error:
-        raise DataError(f"what {first} was trained on is not here ({error}); name it with --data FILE") from None
+        raise DataError(f"the training text of {first.title} is not here ({error}); name it with --data FILE") from None
+    assert first.model is not None
+    if changed := first.model.config.changed_splits(corpus.digests()):
+        raise DataError(
+            f"{first.title} was trained on another text than {corpus.name} has now ({_differ(changed)}); "
+            "name its training text with --data FILE"
+        )
+    return corpus
+
+
+def _same_text(one: Source, other: Source) -> bool:
+    """Compare the training texts of two models by their digests, or by their names in bundles that have no digests."""
+    assert one.model is not None and other.model is not None
+    first, second = one.model.config, other.model.config
+    if first.corpus and second.corpus:
+        return not first.changed_splits(second.corpus)
+    corpora = [each.components["corpus"] for each in (first, second)]
+    return corpora[0].name == corpora[1].name and corpora[0].options == corpora[1].options
+
+
+def _text_of(host: Host, source: Source) -> Corpus:
+    """Build the corpus of a model: as its run knows where the data are, or as its bundle names them."""
+    if source.run is not None:
+        choice = source.run.load_config(host).corpus
+        return _build(host, choice.name, choice.options.as_dict())
+    assert source.model is not None
+    corpus = source.model.config.components["corpus"]
+    return _build(host, corpus.name, corpus.options)
 
 
 def _build(host: Host, name: str, options: Mapping[str, object]) -> Corpus:
@@ -114,21 +209,21 @@ def _build(host: Host, name: str, options: Mapping[str, object]) -> Corpus:
 
 
 def warnings(sources: Sequence[Source], corpus: Corpus, n: int) -> Iterator[str]:
-    """What a reader of the table must know: a line each. ``n`` sentences are wanted of every subject."""
+    """Yield a line for each fact that a reader of the table must know. Every row should have ``n`` sentences."""
     if not any(source.is_baseline for source in sources):
         yield (
-            "no row was trained by maximum likelihood alone, without whose curve nobody knows what a GAN adds; "
+            "no row was trained by maximum likelihood alone, so the table does not show what a GAN adds to it; "
             "train one (ganlm run --recipe mle) and name it with --baseline RUN"
         )
     conditions, known = Conditions(corpus), lookup(corpus.train)
     if overlap := sum(text in known for text in corpus.test):
         yield f"{overlap:,} of {len(corpus.test):,} test sentences are in the training text too"
-    yield from _tokenised_differently("the test part", corpus.test, corpus.train)
+    yield from _tokenised_differently("the test split", corpus.test, corpus.train)
     for source in sources:
         if source.texts:
             yield from _unknown_units(source, conditions)
             yield from _tokenised_differently(source.title, source.texts, corpus.train)
-    sizes = [("the training part", len(corpus.train)), ("the test part", len(corpus.test))]
+    sizes = [("the training split", len(corpus.train)), ("the test split", len(corpus.test))]
     for title, size in [*sizes, *((each.title, len(each.texts)) for each in sources if each.texts)]:
         if size < n:
             yield (
@@ -138,14 +233,15 @@ def warnings(sources: Sequence[Source], corpus: Corpus, n: int) -> Iterator[str]
 
 
 def _unknown_units(source: Source, conditions: Conditions) -> Iterator[str]:
-    """Words or characters, whichever the metrics count."""
+    """Yield a warning of words, or characters if the metrics count them, that are in no real sentence."""
     found = [unit for text in source.texts for unit in conditions.split(text)]
     strange = set(found)
     for text in itertools.chain(conditions.corpus.train, conditions.corpus.test):
         strange.difference_update(conditions.split(text))
     if unknown := [unit for unit in found if unit in strange]:
-        share = f"{len(unknown):,} of {len(found):,} {conditions.unit}s ({len(unknown) / len(found):.1%})"
-        yield f"{source.title}: {share} are in no real sentence, the first is '{unknown[0]}'"
+        share = format_value(len(unknown) / len(found), share=True)
+        counted = f"{len(unknown):,} of {len(found):,} {conditions.unit}s ({share})"
+        yield f"{source.title}: {counted} are in no real sentence, the first is '{unknown[0]}'"
 
 
 _TRAITS: dict[str, Callable[[str], object]] = {
@@ -161,10 +257,10 @@ def _tokenised_differently(title: str, texts: Sequence[str], train: Sequence[str
         if abs(here - there) > TELLING:
             yield (
                 f"{title}: {here:.0%} of the words {trait}, and {there:.0%} in the training text; "
-                "if they are tokenised in different ways, no number below means anything"
+                "if they are tokenised differently, no number below means anything"
             )
 
 
 def _share(texts: Sequence[str], has: Callable[[str], object]) -> float:
-    words = [word for text in texts for word in text.split()]
-    return sum(bool(has(word)) for word in words) / max(1, len(words))
+    found = [word for text in texts for word in words(text)]
+    return sum(bool(has(word)) for word in found) / max(1, len(found))

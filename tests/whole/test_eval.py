@@ -1,4 +1,4 @@
-"""``ganlm eval`` through the command line: its rows, what it says of bad input word for word, and known facts."""
+"""``ganlm eval``: its rows, its notes and messages word for word, and known facts."""
 
 import json
 import os
@@ -14,6 +14,8 @@ from tests.conftest import WARM, Ganlm, tiny_config
 REAL = [
     f"the {animal} {verb} ." for animal in ("dog", "cat", "fox", "owl", "hen") for verb in ("runs", "sleeps", "eats")
 ]
+
+
 TEST = [f"the {animal} {verb} ." for animal in ("cow", "pig") for verb in ("runs", "hides")]
 
 
