@@ -58,11 +58,16 @@ class OutputLayer(nn.Linear):
     def forward(self, states: Tensor, prior: Tensor | None = None) -> Tensor:
         if prior is None:
             return super().forward(states)
-        if torch.is_autocast_enabled(states.device.type):  # in float32, not in the precision of the product
+        if _autocasts(states.device):  # in float32, not in the precision of the product
             return super().forward(states) + prior
         if prior.dim() == 1:
             return F.linear(states, self.weight, self.bias + prior)
         return F.linear(states, self.weight).add_(self.bias + prior)
+
+
+def _autocasts(device: torch.device) -> bool:
+    """Return whether products on the device are computed in lower precision."""
+    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
 
 
 def output_layer(size: int, vocabulary: int) -> OutputLayer:
