@@ -1,4 +1,4 @@
-"""Writes plugin-reference.md, the contract with plugins, from the docstrings: ``python docs/reference.py``."""
+"""Write plugin-reference.md, the contract with plugins, from the docstrings: ``python docs/reference.py``."""
 
 import ast
 import inspect
@@ -17,7 +17,7 @@ from ganlm_core.testing import CHECKS, build, parametrize_with_checks, reference
 PAGE = Path(__file__).with_name("plugin-reference.md")
 
 SECTIONS: list[tuple[str, ModuleType, tuple[str, ...]]] = [
-    ("What is registered", components, ("ComponentSpec", "Options", "option", "Measure")),
+    ("Components", components, ("ComponentSpec", "Options", "option", "Measure")),
     (
         "Networks",
         protocol,
@@ -47,17 +47,17 @@ SECTIONS: list[tuple[str, ModuleType, tuple[str, ...]]] = [
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the page."""
     return "\n".join(_lines()).rstrip() + "\n"
 
 
 def _lines() -> Iterator[str]:
     yield "# The contract with plugins\n"
-    yield "From the docstrings, by `python docs/reference.py`; [write-a-plugin.md](write-a-plugin.md) is the way in.\n"
+    yield "`python docs/reference.py` writes this page from the docstrings. Start with [write-a-plugin.md](write-a-plugin.md).\n"
     yield f"## Hooks\n\n{_prose(hookspecs)}\n"
     for name in [name for name in vars(hookspecs) if name.startswith("ganlm_")]:
         yield from _entry(getattr(hookspecs, name))
-    yield f"## How targets are called\n\n{_prose(protocol)}\n"
+    yield f"## Targets and their arguments\n\n{_prose(protocol)}\n"
     for title, module, names in SECTIONS:
         yield f"## {title}\n\nFrom `{module.__name__}`.\n"
         for name in names:
@@ -65,7 +65,7 @@ def _lines() -> Iterator[str]:
     yield f"## The conformance kit\n\nFrom `{parametrize_with_checks.__module__.rpartition('.')[0]}`.\n"
     yield from _entry(parametrize_with_checks)
     yield from _entry(build)
-    yield "What a test can be made of, from `ganlm_core.testing.references`.\n"
+    yield "Small components for tests, from `ganlm_core.testing.references`.\n"
     for small in (references.Recurrent, references.OneShot, references.Bag, references.BagByPosition, references.batch):
         yield from _entry(small)
     for kind, checks in CHECKS.items():
@@ -75,7 +75,7 @@ def _lines() -> Iterator[str]:
 
 
 def _entry(what: Any) -> Iterator[str]:
-    """Its head and docstring; of a class, also those of its own methods."""
+    """Yield the signature and docstring of a function or a class; for a class, also those of its own methods."""
     (node,) = ast.parse(textwrap.dedent(inspect.getsource(what))).body
     yield f"### `{what.__name__}`\n\n```python\n{_head(node)}\n```\n\n{_prose(what)}\n"
     for method in node.body if isinstance(node, ast.ClassDef) else []:
@@ -85,7 +85,7 @@ def _entry(what: Any) -> Iterator[str]:
 
 
 def _head(node: ast.AST) -> str:
-    """As it is written, without decorators and docstring: a function's arguments, a class's bases and fields."""
+    """Return the signature of a function, or the bases and fields of a class, as they are written."""
     if isinstance(node, ast.FunctionDef):
         returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
         return f"{node.name}({ast.unparse(node.args)}){returns}"
@@ -100,7 +100,7 @@ def _prose(what: Any) -> str:
 
 
 def _plain(text: str) -> str:
-    """A docstring as Markdown: references and names as code, columns as they are."""
+    """Return a docstring as Markdown: references and names as code, columns unchanged."""
     text = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", text).replace("``", "`").replace("::\n", ":\n")
     paragraphs = text.split("\n\n")
     return "\n\n".join(

@@ -1,4 +1,4 @@
-"""The numbers in docs/data.md are those in the code."""
+"""docs/data.md has the numbers of the code."""
 
 from ganlm_core.data import corpus, text_files
 from ganlm_core.data.batches import LARGEST

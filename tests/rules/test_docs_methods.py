@@ -1,4 +1,4 @@
-"""The page of the methods says what is kept beside their recipes, and the other way round."""
+"""docs/methods.md and the numbers beside the recipes agree."""
 
 import shlex
 
@@ -11,17 +11,17 @@ methods = benchmark("methods")
 RECIPES = Host.discover(no_plugins=True).recipes()
 
 
-def test_every_method_is_measured_on_both_corpora_or_on_the_one_that_it_brings_along() -> None:
+def test_every_method_is_measured_on_both_corpora_or_on_its_own() -> None:
     for name, path in RECIPES.items():
         if name not in methods.GENERIC:
             assert measured(path).keys() == ({*read_layer(path).get("corpus", {})} or {*methods.CORPORA}), name
 
 
-def test_the_page_of_the_methods_is_written_from_what_is_kept_beside_the_recipes() -> None:
+def test_the_page_is_written_from_the_numbers_beside_the_recipes() -> None:
     assert methods.PAGE.read_text() == methods.page({name: path for name, path in RECIPES.items() if measured(path)})
 
 
-def test_the_commands_of_the_page_are_those_that_were_run() -> None:
+def test_the_page_shows_the_commands_that_were_run() -> None:
     for name, path in RECIPES.items():
         for corpus, entry in measured(path).items():
             words = shlex.split(entry["command"])

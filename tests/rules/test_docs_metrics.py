@@ -1,4 +1,4 @@
-"""docs/metrics.md and the code say the same: every metric, every number, every encoder, and no other."""
+"""docs/metrics.md and the code list the same metrics, numbers and encoders."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
 
 
 def table_rows(header: str) -> list[list[str]]:
-    """The cells of all tables with this header."""
+    """Return the cells of all tables with this header."""
     tables = re.findall(rf"^\| {re.escape(header)} \|\n\|[-|]+\|\n((?:\|.*\n)+)", PAGE, flags=re.MULTILINE)
     assert tables
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for table in tables for line in table.splitlines()]
@@ -37,18 +37,18 @@ def test_every_encoder_is_described() -> None:
 
 
 @pytest.mark.parametrize("section", re.findall(r"^## (.*)$", PAGE, flags=re.MULTILINE))
-def test_a_section_that_defines_metrics_tells_their_traps(section: str) -> None:
+def test_a_section_that_defines_metrics_lists_their_traps(section: str) -> None:
     text = PAGE.partition(f"## {section}\n")[2].partition("\n## ")[0]
     assert ("| metric | numbers | definition |" in text) == ("Traps:" in text)
 
 
-def test_metrics_that_are_not_measured_by_default_are_said_to_be_asked_for() -> None:
+def test_the_page_says_which_metrics_must_be_asked_for() -> None:
     assert [spec.name for spec in METRICS if spec.when == "asked"] == names(
         re.search(r"Only where asked for: (`[^`]*`)", PAGE)[1].replace("--metrics ", "")  # type: ignore[index]
     )
 
 
-def test_the_commands_have_the_options_that_are_shown() -> None:
+def test_the_commands_have_the_options_on_the_page() -> None:
     commands: dict[str, click.Command] = {"eval": eval_, "compare": compare}
     assert commands.keys() <= COMMANDS.keys()
     (block,) = re.findall(r"^```sh\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
@@ -61,7 +61,7 @@ def test_the_commands_have_the_options_that_are_shown() -> None:
         assert set(metrics) <= {spec.name for spec in METRICS}
 
 
-def test_the_file_has_the_keys_that_are_shown() -> None:
+def test_the_file_has_the_keys_on_the_page() -> None:
     data = Scores([Row("real", "real")], {"bleu": METRICS[0].measures}, {}).to_dict()
     rows = {key: meaning for keys, meaning in table_rows("key | meaning") for key in names(keys)}
     assert rows.keys() == data.keys()

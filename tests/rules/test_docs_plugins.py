@@ -1,4 +1,4 @@
-"""The pages for authors of plugins: the tutorial is run, the reference written again, the public names looked up."""
+"""The pages for plugin authors: the tutorial runs, the reference is up to date, the public names exist."""
 
 import ast
 import importlib
@@ -31,7 +31,7 @@ def commands() -> list[str]:
 
 @pytest.fixture
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the files of the tutorial, in which its commands are called."""
+    """Return a folder with the files of the tutorial, in which its commands are run."""
     monkeypatch.chdir(tmp_path)
     for source in blocks("python"):
         name = source.splitlines()[0].removeprefix("# ")
@@ -40,7 +40,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_command_of_the_tutorial_works(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Runs are made short, everything else is called as it stands."""
+    """Runs are made short; every other command runs as it stands."""
     assert {path.stem for path in written.glob("*.py")} == {
         "my_gru",
         "my_window",
@@ -67,7 +67,7 @@ def test_the_tutorial_checks_and_trains_everything_that_it_defines() -> None:
     assert all(f"--plugin {name}" in last for name in names)
 
 
-def test_the_reference_says_what_the_docstrings_say() -> None:
+def test_the_reference_is_written_from_the_docstrings() -> None:
     page = runpy.run_path(str(DOCS / "reference.py"))["page"]()
     written = (DOCS / "plugin-reference.md").read_text(encoding="utf-8")
     assert page == written, "run: python docs/reference.py"
@@ -79,7 +79,7 @@ def public() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("module", "name"), public())
-def test_a_public_name_is_there(module: str, name: str) -> None:
+def test_a_public_name_exists(module: str, name: str) -> None:
     assert getattr(importlib.import_module(module), name) is not None
 
 
@@ -87,7 +87,7 @@ PUBLIC_MODULES = {module for module, _ in public()}
 
 
 def imported(source: str) -> Iterator[tuple[str, str]]:
-    """What a module takes from ganlm, by module and name."""
+    """Yield the imports of a source from ganlm, by module and name."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == "ganlm_core":
             for alias in node.names:
@@ -96,7 +96,7 @@ def imported(source: str) -> Iterator[tuple[str, str]]:
 
 
 def test_authors_are_shown_public_names_only() -> None:
-    """In the tutorial, in the example, in what a new project is made of and in the built-in plugins."""
+    """The tutorial, the example, the templates of new projects and the built-in plugins."""
     new = [text for kind in KINDS for path, text in render("a-b", kind) if path.endswith(".py")]
     folders = [ROOT / "examples" / "ganlm-gru", *(ROOT / "plugins").glob("*/ganlm_*")]
     sources = [*blocks("python"), *new, *(file.read_text() for folder in folders for file in folder.rglob("*.py"))]
@@ -104,7 +104,7 @@ def test_authors_are_shown_public_names_only() -> None:
     assert {name for source in sources for name in imported(source)} - set(public()) == set()
 
 
-def test_what_the_reference_documents_is_public() -> None:
+def test_the_reference_documents_public_names_only() -> None:
     documented = {
         (module.__name__, name)
         for _, module, names in runpy.run_path(str(DOCS / "reference.py"))["SECTIONS"]

@@ -1,4 +1,4 @@
-"""The rooms: what each module may import, read from the source without running it."""
+"""The rooms and the imports that each module may have, read from the source without running it."""
 
 import ast
 import tomllib
@@ -9,30 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.environments import ROOT
+from tests.rules.rooms import ROOMS
 
 CORE = ROOT / "ganlm_core"
-
-ROOMS = (
-    "errors",
-    "system",
-    "components",
-    "hookspecs",
-    "protocol",
-    "layers",
-    "plugins",
-    "data",
-    "sampling",
-    "config",
-    "algorithms",
-    "metrics",
-    "bundle",
-    "training",
-    "evaluation",
-    "testing",
-    "cli",
-    "__main__",
-)
-"""From the ground up: a room, or one of the files of the contract, imports only from those before it."""
 
 LIGHT = {
     "errors",
@@ -45,11 +24,16 @@ LIGHT = {
     "system.cache",
     "system.files",
     "system.header",
+    "system.lock",
+    "system.printable",
     "system.signals",
     "system.threads",
+    "system.toml",
     "system.version",
+    "data.formats",
     "data.options",
     "data.specs",
+    "data.text",
     "algorithms.options",
     "algorithms.specs",
     "metrics.formatting",
@@ -63,27 +47,27 @@ LIGHT = {
     "evaluation.compare",
     "evaluation.scores",
 }
-"""Rooms and modules that listings, help and errors of configuration need: they import neither torch nor its like."""
+"""Rooms and modules that listings, help and configuration errors need. They import none of HEAVY."""
 
 IN_COMMAND_BODIES = {"cli.bench.limits", "cli.bench.measuring", "cli.bench.textbook", "cli.bench.works"}
-IN_COMMAND_BODIES |= {"cli.display", "cli.doctor", "cli.tables"}
-"""Modules of the command line that are themselves imported only in the bodies of commands."""
+IN_COMMAND_BODIES |= {"cli.console", "cli.display", "cli.doctor", "cli.tables"}
+"""Modules of the command line that only the bodies of commands import."""
 
 HEAVY = {"torch", "numpy", "tokenizers", "safetensors", "rich"}
 FOR_PLUGINS = {"errors", "components", "hookspecs", "protocol", "layers", "sampling", "data", "algorithms"}
-"""What the modules of a plugin may import; its hook and its options import only the first three."""
+"""Rooms that a plugin may import from; its hook and its options import only the first three."""
 
 ORDER = {room: place for place, room in enumerate(ROOMS)}
 
 
 def is_light(name: str) -> bool:
-    """Whether a module, by its dotted name below ganlm_core, must stay free of torch."""
+    """Return whether a module, by its dotted name below ganlm_core, must not import torch."""
     return name not in IN_COMMAND_BODIES and (name in LIGHT or name.partition(".")[0] in LIGHT)
 
 
 @dataclass(frozen=True)
 class Import:
-    """``module`` as written, from a module's top or from inside a function."""
+    """One import of ``module``, as written, at the top of a module or inside a function."""
 
     module: str
     at_top: bool
@@ -91,7 +75,7 @@ class Import:
 
     @property
     def core(self) -> str:
-        """Its dotted name below ganlm_core; empty for other packages and for the bare package."""
+        """Return its dotted name below ganlm_core; empty for other packages and for the package itself."""
         head, _, rest = self.module.partition(".")
         return rest if head == "ganlm_core" else ""
 
@@ -119,7 +103,7 @@ def _imports(node: ast.AST, at_top: bool) -> Iterator[Import]:
 
 
 def _from(node: ast.ImportFrom, at_top: bool) -> Iterator[Import]:
-    """``from package import name`` counts as the module ``package.name`` where there is one."""
+    """``from package import name`` counts as the module ``package.name`` if this module exists."""
     assert node.module
     for alias in node.names:
         module = f"{node.module}.{alias.name}"
@@ -132,13 +116,13 @@ def _exists(module: str) -> bool:
 
 
 def core_modules() -> dict[str, Path]:
-    """All modules of ganlm_core but its ``__init__``, by dotted name below it."""
+    """Return all modules of ganlm_core except its ``__init__``, by dotted name below it."""
     files = {".".join(file.relative_to(CORE).with_suffix("").parts): file for file in CORE.rglob("*.py")}
     return {name.removesuffix(".__init__"): file for name, file in sorted(files.items()) if name != "__init__"}
 
 
 def plugin_modules() -> dict[str, Path]:
-    """The modules of the packages of the plugins in this repository, without their tests."""
+    """Return the modules of the plugins in this repository, without their tests."""
     plugins = ROOT / "plugins"
     files = sorted(plugins.glob("*/ganlm_*/**/*.py"))
     return {".".join(file.relative_to(plugins).with_suffix("").parts[1:]): file for file in files}
@@ -166,7 +150,7 @@ def test_imports_go_down(name: str, file: Path) -> None:
 
 
 def test_there_is_no_circle() -> None:
-    """Imports inside functions count too: what needs its caller is in the wrong place."""
+    """Imports inside functions count too: code that needs its caller is in the wrong place."""
     modules = core_modules()
     below = {name: {found.core for found in imports(file)} & modules.keys() for name, file in modules.items()}
     while below:
@@ -198,14 +182,14 @@ def test_the_package_itself_imports_only_its_version() -> None:
 
 
 def dependencies(project: Path) -> set[str]:
-    """The packages of the distributions that a pyproject.toml asks for."""
+    """Return the packages that a pyproject.toml depends on."""
     wanted = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["dependencies"]
     return {name.replace("-", "_") for name in wanted}
 
 
 @pytest.mark.parametrize(("name", "file"), plugin_modules().items(), ids=plugin_modules())
 def test_a_plugin_imports_what_the_contract_allows(name: str, file: Path) -> None:
-    """Of other plugins, those that its distribution depends on."""
+    """It may also import the plugins that its distribution depends on."""
     package, _, module = name.rpartition(".")
     light = module in ("__init__", "options")
     allowed = {"errors", "components", "hookspecs"} if light else FOR_PLUGINS

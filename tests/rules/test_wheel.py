@@ -1,4 +1,4 @@
-"""What is shipped: the wheel and the sdist, built here; the wheel installed and used outside the checkout."""
+"""The wheel and the sdist are built here; the wheel is installed and used outside of the checkout."""
 
 import json
 import os
@@ -31,7 +31,7 @@ pytestmark = BUILDS
 
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sdist, unpacked."""
+    """Return the folder of the unpacked sdist."""
     folder = tmp_path_factory.mktemp("unpacked")
     with tarfile.open(build("sdist", ROOT, tmp_path_factory.mktemp("sdist"))) as archive:
         archive.extractall(folder, filter="data")
@@ -41,7 +41,7 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the commands of a new environment with the wheel."""
+    """Return the folder of the commands of a new environment with the wheel."""
     return new_environment(tmp_path_factory.mktemp("environment"), wheel)
 
 
@@ -67,9 +67,7 @@ def test_the_wheel_has_the_version_that_the_package_says(wheel: Path) -> None:
     assert f"ganlm-{__version__}.dist-info/METADATA" in contents(wheel)
 
 
-def test_the_sdist_builds_the_same_wheel_and_holds_what_the_checkout_is_tested_with(
-    wheel: Path, sdist: Path, tmp_path: Path
-) -> None:
+def test_the_sdist_builds_the_same_wheel_and_contains_the_tests(wheel: Path, sdist: Path, tmp_path: Path) -> None:
     assert contents(build("wheel", sdist, tmp_path)) == contents(wheel)
     shipped = (
         "README.md",
@@ -105,8 +103,8 @@ def test_an_installed_wheel_has_everything_that_is_built_in(installed: Path, tmp
     assert {recipe["name"] for recipe in recipes} >= {"autoregressive", "one-shot"}
 
 
-def test_an_installed_wheel_has_pairs_that_write_at_once(installed: Path, tmp_path: Path) -> None:
-    """With no other file. Ten seconds of the processor, so that what else the machine does is left out of it."""
+def test_an_installed_wheel_samples_from_the_zoo(installed: Path, tmp_path: Path) -> None:
+    """It needs no other file, and ten seconds of processor time, which other work on the machine does not change."""
     listed = json.loads(call(installed / "ganlm", "list", "weights", "--json", cwd=tmp_path))
     assert len(listed) == sum(path.is_dir() for path in zoo.FOLDER.iterdir() if path.name != "__pycache__")
     before = os.times()

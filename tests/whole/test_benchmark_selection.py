@@ -1,4 +1,4 @@
-"""The script that writes docs/sampling.md."""
+"""``benchmarks/selection.py`` writes docs/sampling.md."""
 
 from types import ModuleType
 
@@ -16,7 +16,7 @@ def selection() -> ModuleType:
     return benchmark("selection")
 
 
-def test_what_is_measured_of_sentences(selection: ModuleType) -> None:
+def test_sentences_are_measured_under_the_exact_grammar(selection: ModuleType) -> None:
     texts = ["the dog sleeps .", "the dogs sleep .", "the dogs sleeps .", "the dog sleeps ."]
     exact = Grammar().log_prob(texts)
     assert selection.measure(texts) == {
@@ -26,7 +26,7 @@ def test_what_is_measured_of_sentences(selection: ModuleType) -> None:
     }
 
 
-def test_the_temperature_that_is_as_diverse_is_interpolated(selection: ModuleType) -> None:
+def test_the_equally_diverse_temperature_is_interpolated(selection: ModuleType) -> None:
     curve = {
         "temperature 1.0": {"valid": 0.8, "process_nll": 15.0, "distinct": 0.9},
         "temperature 0.5": {"valid": 1.0, "process_nll": 9.0, "distinct": 0.5},
@@ -50,6 +50,6 @@ def test_the_page_has_a_row_for_each_method_of_each_pair(
     assert page.count("| temperature 0.5 | ") == 2 and page.count("ganlm run --some thing\n") == 2
 
 
-def test_the_page_is_of_the_pairs_that_the_script_has(selection: ModuleType) -> None:
+def test_the_page_has_the_pairs_of_the_script(selection: ModuleType) -> None:
     page = (ROOT / "docs" / "sampling.md").read_text(encoding="utf-8")
     assert all(f"ganlm run {arguments}\n" in page for arguments in selection.PAIRS.values())

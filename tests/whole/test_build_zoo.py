@@ -1,4 +1,4 @@
-"""The script that trains the zoo and installs it."""
+"""``benchmarks/build_zoo.py`` trains the zoo and installs it."""
 
 import shutil
 import subprocess
@@ -22,7 +22,7 @@ def build_zoo() -> ModuleType:
     return benchmark("build_zoo")
 
 
-def test_the_recipe_of_each_pair_is_what_would_be_trained_now(
+def test_each_pair_would_be_trained_with_the_recipe_in_its_bundle(
     build_zoo: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, arguments in build_zoo.PAIRS.items():

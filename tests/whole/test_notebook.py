@@ -1,4 +1,4 @@
-"""The notebooks in ``examples/``: valid, and run from top to bottom."""
+"""The notebooks in ``examples/`` are valid and run from top to bottom."""
 
 import json
 import runpy
@@ -20,7 +20,7 @@ def read(path: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_from_top_to_bottom(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In under a minute of the processor."""
+    """Within a minute of processor time."""
     cells = ["".join(cell["source"]) for cell in read(path)["cells"] if cell["cell_type"] == "code"]
     monkeypatch.chdir(tmp_path)
     default_host.cache_clear()
@@ -31,8 +31,8 @@ def test_a_notebook_runs_from_top_to_bottom(path: Path, tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_shows_what_it_printed_in_order(path: Path) -> None:
-    """Run by hand before it was kept: every cell once, from the first to the last, and none failed."""
+def test_a_notebook_keeps_the_outputs_of_one_run_in_order(path: Path) -> None:
+    """Each cell was run once, from the first to the last, and none failed."""
     notebook = read(path)
     assert (notebook["nbformat"], notebook["metadata"]["kernelspec"]["name"]) == (4, "python3")
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
