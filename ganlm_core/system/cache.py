@@ -1,22 +1,25 @@
-"""What was made once and can be made again: folders that are kept for the next time in the user's cache.
+"""Folders in the user's cache: made once, kept for the next time, and made again when anything is wrong with them.
 
-A folder in the cache is complete and is never changed. One that a crash or a disk damaged does not have the sums that
-lie in it, so nothing need be synced to the disk but those. Anything there may be deleted at any time.
+A folder in the cache is complete and never changes. It holds the checksums of its files, so a folder that a crash or a
+disk damaged is noticed, and only the checksums need to be synced. A user may delete any of these folders at any time.
 """
 
 import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
 from ganlm_core.errors import GanlmError, WriteError
-from ganlm_core.system.files import new_folder, read_sums, sha256, write_sums, writing
+from ganlm_core.system.files import new_folder, read_sums, remove_folder, restore, sha256, write_sums, writing
+
+T = TypeVar("T")
 
 
 def cache() -> Path:
-    """``GANLM_CACHE``, or ``ganlm`` in the user's cache folder. Raises WriteError for a user without a home."""
+    """Return ``GANLM_CACHE``, or ``ganlm`` in the user's cache folder. Raises WriteError for a user without a home."""
     if named := os.environ.get("GANLM_CACHE"):
         return Path(named).absolute()
     try:
@@ -25,29 +28,38 @@ def cache() -> Path:
         raise WriteError("there is no home folder for a cache; name a folder with GANLM_CACHE") from None
 
 
-def kept(folder: Path, make: Callable[[Path], None], doing: str) -> Path:
-    """``folder`` as of :func:`whole`, its sums written here. A command says that it is ``doing`` what ``make`` does."""
+def kept(folder: Path, make: Callable[[Path], None], read: Callable[[Path], T], doing: str) -> T:
+    """Return what ``read`` gives for ``folder``, which ``make`` fills if it is not there, is damaged or unreadable.
+
+    A command prints that it is ``doing`` this. Raises as :func:`whole`, and what ``read`` raises for a new folder.
+    """
 
     def fill(beside: Path) -> None:
         _tell(f"{doing}, once: it is kept in {folder}")
         make(beside)
         write_sums(beside)
 
-    return whole(folder, fill)
+    whole(folder, fill)
+    try:
+        return read(folder)
+    except Exception:  # the checksums are right and the content is not, as of another program or version
+        remove_folder(folder)
+        return read(whole(folder, fill))
 
 
 def whole(folder: Path, fill: Callable[[Path], None]) -> Path:
-    """``folder``, which ``fill`` makes with its SHA256SUMS unless that was done before; a damaged one is made again.
+    """Return ``folder``, which ``fill`` makes, with its SHA256SUMS, if it is not there or is damaged.
 
-    Of processes that want it at once, one makes it and the others wait. Raises WriteError where nothing can be kept,
-    to which an OSError of ``fill`` counts, and its other errors.
+    If several processes want it at once, one makes it and the others wait. Raises WriteError if nothing can be kept,
+    also for an OSError in ``fill``, and the other errors of ``fill``.
     """
+    restore(folder)
     if _is_whole(folder):
         return folder
     from filelock import FileLock
 
     with writing(folder):
-        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # a copy is as private as what it is of
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # a copy is as private as its original
         with FileLock(folder.with_name(f"{folder.name}.lock")):
             if not _is_whole(folder):
                 with new_folder(folder, replace=True) as beside:
@@ -57,12 +69,11 @@ def whole(folder: Path, fill: Callable[[Path], None]) -> Path:
 
 def _is_whole(folder: Path) -> bool:
     with suppress(GanlmError):
-        sums = read_sums(folder)
-        return bool(sums) and all(sha256(folder / name) == wanted for name, wanted in sums.items())
+        return all(sha256(folder / name) == wanted for name, wanted in read_sums(folder).items())
     return False
 
 
 def _tell(line: str) -> None:
-    """A note on standard error in a command, and nothing in a program that uses the package."""
+    """Write a note to standard error in a command; do nothing in a program that uses the package."""
     if click.get_current_context(silent=True) is not None:
         click.echo(line, err=True)

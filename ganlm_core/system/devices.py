@@ -1,6 +1,7 @@
 """Where the computation happens, and in what arithmetic."""
 
 import ctypes
+import math
 import os
 import platform
 import shutil
@@ -36,6 +37,16 @@ def machine() -> str:
     """Return what the digits of a run depend on beside its seed and threads: processor, instruction set, torch."""
     capability = torch.backends.cpu.get_cpu_capability()
     return f"{platform.machine()} with {capability}, torch {torch.__version__}"
+
+
+def memory_of(device: torch.device) -> float:
+    """Return the bytes of memory that a device has, free or not; without limit where the system does not say."""
+    if device.type == "cuda":
+        return float(torch.cuda.get_device_properties(device).total_memory)
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return math.inf
 
 
 def asynchronous(device: torch.device) -> bool:

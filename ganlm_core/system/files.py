@@ -147,7 +147,7 @@ def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         restore(path)
         _discard(_aside(path), path)
-        shutil.rmtree(beside, ignore_errors=True)
+        _delete(beside)
         beside.mkdir()
     try:
         yield beside
@@ -156,7 +156,7 @@ def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
             _sync_folder(path.parent)
     except BaseException:
         restore(path)
-        shutil.rmtree(beside, ignore_errors=True)
+        _delete(beside)
         raise
     with suppress(OSError):
         _discard(_aside(path), path)
@@ -197,27 +197,32 @@ def remove_folder(path: Path) -> None:
 
 
 def tidy(folder: Path) -> None:
-    """Put back what killed writers set aside in ``folder``, and remove what they left half done. Raises WriteError.
+    """Put back what killed writers set aside in ``folder``, and remove what they left half done.
 
     Only for the process that alone may write there: it would take away what another one is writing.
     """
     for aside in folder.glob(f".*{_ASIDE}"):
         path = folder / aside.name[1:].removesuffix(_ASIDE)
         restore(path)
-        with writing(folder):
+        with suppress(OSError):
             _discard(aside, path)
     for partial in folder.glob(f".*{_PARTIAL}"):
-        with writing(folder):
-            shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
+        _delete(partial)
 
 
-def _discard(folder: Path, path: Path) -> None:
-    """Remove a folder, after a rename to the name of what is half done at ``path``."""
-    if folder.exists():
+def _discard(old: Path, path: Path) -> None:
+    """Remove ``old``, after a rename to the hidden name of what is half done at ``path``."""
+    if old.exists():
         partial = _partial(path)
-        shutil.rmtree(partial, ignore_errors=True)
-        folder.rename(partial)
-        shutil.rmtree(partial, ignore_errors=True)
+        _delete(partial)
+        old.rename(partial)
+        _delete(partial)
+
+
+def _delete(path: Path) -> None:
+    """Remove a folder, or a file in its place, as far as that is possible."""
+    with suppress(OSError):
+        path.unlink() if path.is_symlink() or not path.is_dir() else shutil.rmtree(path)
 
 
 def _partial(path: Path) -> Path:
@@ -419,5 +424,5 @@ def removed_on_failure(path: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        shutil.rmtree(path, ignore_errors=True)
+        _delete(path)
         raise

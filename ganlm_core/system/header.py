@@ -1,8 +1,8 @@
-"""The header of a safetensors file, read and checked without torch and without reading the tensors.
+"""Read and check the header of a safetensors file, without torch and without reading the tensors.
 
-The format: eight bytes with the header's length (little endian), the header as JSON, the tensors' bytes without gaps.
-https://huggingface.co/docs/safetensors states it. The reference reader takes headers of up to 100 MB, this one the
-size of any other JSON: room for eighty thousand tensors.
+The format (https://huggingface.co/docs/safetensors): eight bytes with the header's length, little endian, then the
+header as JSON, then the bytes of the tensors without gaps. The reference reader accepts headers of up to 100 MB. This
+one accepts LARGEST_JSON, as for any other JSON, which is enough for eighty thousand tensors.
 """
 
 import math
@@ -10,22 +10,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ganlm_core.errors import Unreadable
+from ganlm_core.errors import Unreadable, WeightsError
 from ganlm_core.system.files import LARGEST_JSON, parse_object, plain_size, reading, shown
 
 MOST_DIMENSIONS = 64
 METADATA_KEY = "ganlm"
 """All our metadata is JSON under this one key of a file's ``__metadata__``."""
 
-DTYPE_BYTES = {
-    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
-    "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8, "C64": 8,
+DTYPE_BITS = {
+    "BOOL": 8, "U8": 8, "I8": 8, "U16": 16, "I16": 16, "U32": 32, "I32": 32, "U64": 64, "I64": 64,
+    "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
+    "F16": 16, "BF16": 16, "F32": 32, "F64": 64, "C64": 64,
 }  # fmt: skip
+"""The dtypes of safetensors 0.8."""
 
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """Where a tensor lies: ``start`` and ``end`` are byte offsets behind the header."""
+    """The place of a tensor in the file: ``start`` and ``end`` are byte offsets behind the header."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -35,7 +37,7 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class Header:
-    """The tensors of a file in the order of their names, and its metadata: text by text, as the format has it."""
+    """The tensors of a file in the order of their names, and its metadata, which maps text to text."""
 
     tensors: dict[str, TensorInfo]
     metadata: dict[str, str]
@@ -46,7 +48,7 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """The header of the file, checked against the format and the file's size. Raises WeightsError."""
+    """Return the header of the file, checked against the format and the file's size. Raises WeightsError."""
     with reading(path):
         size = plain_size(path)
         with path.open("rb") as file:
@@ -74,14 +76,21 @@ def _tensor(path: Path, name: str, entry: Any) -> TensorInfo:
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         _refuse(path, f"tensor {shown(name)} wants exactly dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in DTYPE_BYTES:
-        _refuse(path, f"tensor {shown(name)} has the unknown dtype {shown(dtype)}")
+    if not isinstance(dtype, str):
+        _refuse(path, f"tensor {shown(name)} has the dtype {shown(dtype)}")
+    if dtype not in DTYPE_BITS:
+        raise WeightsError(
+            f"{path} has tensors of dtype {shown(dtype)}, which this version does not know; "
+            "upgrade ganlm, or convert the tensors to F32"
+        )
     if not _sizes(shape) or len(shape) > MOST_DIMENSIONS or not _sizes(offsets) or len(offsets) != 2:
         _refuse(path, f"tensor {shown(name)} has a shape or offsets that are not sizes")
     info = TensorInfo(dtype, tuple(shape), *offsets)
-    wanted = math.prod(info.shape) * DTYPE_BYTES[dtype]
-    if info.end - info.start != wanted:
-        _refuse(path, f"tensor {shown(name)} has {info.end - info.start} bytes, its shape and dtype want {wanted}")
+    wanted, bits = divmod(math.prod(info.shape) * DTYPE_BITS[dtype], 8)
+    size = info.end - info.start
+    if size != wanted or bits:
+        more = f" and {bits} bits" * bool(bits)
+        _refuse(path, f"tensor {shown(name)} has {size} bytes, its shape and dtype want {shown(wanted)}{more}")
     return info
 
 

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM during a run: in training the first asks it to stop, the second does not wait."""
+"""SIGINT, SIGTERM and SIGHUP (the terminal is gone): stop at the next safe point, or at once."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -6,20 +6,23 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-Handlers = dict[signal.Signals, Any]
+_HANGUP = getattr(signal, "SIGHUP", None)
+"""None on Windows."""
+
+Handlers = dict[int, Any]
 
 
 @contextmanager
 def caught_signals(first: Callable[[], None]) -> Iterator[list[int]]:
-    """A list that the first SIGINT or SIGTERM is put into; a second one acts as it always does.
+    """Give a list that receives the number of the first signal. A second SIGINT or SIGTERM acts as usual.
 
-    ``first`` is called in the handler of the first, between any two instructions of the main thread.
+    ``first`` is called in the handler of the first signal, between any two instructions of the main thread.
     """
     caught: list[int] = []
 
     def catch(number: int, frame: FrameType | None) -> None:
         caught.append(number)
-        signal.signal(number, previous[signal.Signals(number)])
+        _leave(number, previous[number])
         first()
 
     with _handled(catch) as previous:
@@ -28,22 +31,43 @@ def caught_signals(first: Callable[[], None]) -> Iterator[list[int]]:
 
 @contextmanager
 def interrupting_signals() -> Iterator[None]:
-    """SIGINT and SIGTERM raise KeyboardInterrupt at once."""
-    with _handled(signal.default_int_handler):
+    """Raise KeyboardInterrupt at each signal in the block."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if number == _HANGUP:
+            _leave(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    with _handled(interrupt):
         yield
+
+
+def _leave(number: int, previous: Any) -> None:
+    """Let the next signal of this number act as before, but ignore hangups from the first one on.
+
+    When a terminal closes, the kernel and the shell each send one; the second must not end what the first one stops.
+    """
+    signal.signal(number, signal.SIG_IGN if number == _HANGUP else previous)
 
 
 @contextmanager
 def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[Handlers]:
-    """Both signals go to ``handler``; gives the handlers that they had, and have again afterwards."""
+    """Send the signals to ``handler``; give the handlers that they had, and have again afterwards.
+
+    A SIGHUP that is ignored, as under nohup, stays ignored.
+    """
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if _HANGUP is not None and signal.getsignal(_HANGUP) != signal.SIG_IGN:
+        numbers.append(_HANGUP)
     try:
-        previous = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+        previous: Handlers = {number: signal.signal(number, handler) for number in numbers}
     except ValueError:
-        # Only the main thread may set handlers; a run in another one is stopped by whoever started it.
+        # Only the main thread may set handlers; a run in another thread is stopped by the program that started it.
         yield {}
         return
     try:
         yield previous
     finally:
-        for number, handler_before in previous.items():
-            signal.signal(number, handler_before)
+        for number, before in previous.items():
+            if signal.getsignal(number) is handler:
+                signal.signal(number, before)

@@ -1,4 +1,7 @@
+"""What is kept in the cache is made once, and again when it is damaged."""
+
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -9,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from ganlm_core.errors import DataError, WriteError
-from ganlm_core.system.cache import cache, kept
+from ganlm_core.system.cache import cache, kept, whole
+from ganlm_core.system.files import write_sums
 
 
 class Maker:
@@ -22,6 +26,13 @@ class Maker:
         self.times += 1
         (folder / "data").write_bytes(b"x" * 1000)
         (folder / "more").write_bytes(b"")
+
+
+def read(folder: Path) -> Path:
+    """Return the folder if its content is what Maker writes."""
+    if (folder / "data").read_bytes() != b"x" * 1000:
+        raise KeyError("data")
+    return folder
 
 
 def test_the_cache_is_where_the_user_says_or_where_caches_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -44,9 +55,9 @@ def test_without_a_home_a_folder_must_be_named(monkeypatch: pytest.MonkeyPatch) 
     assert cache() == Path("/mine")
 
 
-def test_what_was_made_is_not_made_again_and_nobody_else_may_read_it(tmp_path: Path) -> None:
+def test_what_was_made_is_not_made_again_and_only_the_user_may_read_it(tmp_path: Path) -> None:
     folder, make = tmp_path / "cache" / "it", Maker()
-    assert [kept(folder, make, "making it") for _ in range(3)] == [folder] * 3
+    assert [kept(folder, make, read, "making it") for _ in range(3)] == [folder] * 3
     assert make.times == 1
     assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
 
@@ -60,15 +71,30 @@ def test_what_was_made_is_not_made_again_and_nobody_else_may_read_it(tmp_path: P
         lambda folder: (folder / "SHA256SUMS").unlink(),
         lambda folder: (folder / "SHA256SUMS").write_bytes(b""),
         lambda folder: (folder / "SHA256SUMS").write_text("no sums\n"),
+        lambda folder: [(folder / "data").write_bytes(b"other"), (folder / "SHA256SUMS").unlink(), write_sums(folder)],
+        lambda folder: [(folder / "SHA256SUMS").unlink(), (folder / "SHA256SUMS").mkdir()],
+        lambda folder: [(folder / "data").unlink(), os.mkfifo(folder / "data")],
+        lambda folder: [shutil.rmtree(folder), folder.write_text("a file")],
     ],
-    ids=["cut", "changed", "lost", "without sums", "with empty sums", "with other sums"],
+    ids=[
+        "cut",
+        "changed",
+        "lost",
+        "without sums",
+        "with empty sums",
+        "with other sums",
+        "other content with its sums",
+        "a folder for the sums",
+        "a pipe for a file",
+        "a file for the folder",
+    ],
 )
 def test_what_is_damaged_is_made_again(tmp_path: Path, damage: object) -> None:
     folder, make = tmp_path / "it", Maker()
-    kept(folder, make, "making it")
+    kept(folder, make, read, "making it")
     damage(folder)  # type: ignore[operator]
     for _ in range(2):
-        kept(folder, make, "making it")
+        kept(folder, make, read, "making it")
     assert make.times == 2
     assert (folder / "data").read_bytes() == b"x" * 1000
 
@@ -84,14 +110,45 @@ def test_what_cannot_be_made_is_not_there(tmp_path: Path) -> None:
 
     folder = tmp_path / "it"
     with pytest.raises(DataError, match=r"^no such data$"):
-        kept(folder, refuse, "making it")
+        kept(folder, refuse, read, "making it")
     with pytest.raises(WriteError) as caught:
-        kept(folder, fill_the_disk, "making it")
+        kept(folder, fill_the_disk, read, "making it")
     assert str(caught.value) == f"cannot write {folder}: No space left on device; free some space"
     assert [path.name for path in tmp_path.iterdir()] == ["it.lock"]
     (tmp_path / "file").touch()
     with pytest.raises(WriteError, match=r"Not a directory; a part of the path is a file, choose another place$"):
-        kept(tmp_path / "file" / "corpora" / "it", Maker(), "making it")
+        kept(tmp_path / "file" / "corpora" / "it", Maker(), read, "making it")
+
+
+def test_an_error_of_the_maker_is_told_once_and_one_of_the_reader_after_a_second_try(tmp_path: Path) -> None:
+    def cannot_read(folder: Path) -> None:
+        raise KeyError("never right")
+
+    make = Maker()
+    with pytest.raises(KeyError, match="never right"):
+        kept(tmp_path / "it", make, cannot_read, "making it")
+    assert make.times == 2
+
+
+def test_a_folder_that_a_killed_process_set_aside_is_used(tmp_path: Path) -> None:
+    folder, make = tmp_path / "it", Maker()
+    kept(folder, make, read, "making it")
+    folder.rename(tmp_path / ".it.set-aside")
+    assert kept(folder, make, read, "making it") == folder and make.times == 1
+
+
+def test_a_folder_that_brings_its_own_sums_is_checked_by_them(tmp_path: Path) -> None:
+    made: list[Path] = []
+
+    def fill(folder: Path) -> None:
+        made.append(folder)
+        (folder / "data").write_bytes(b"x")
+        write_sums(folder)
+
+    assert [whole(tmp_path / "it", fill) for _ in range(2)] == [tmp_path / "it"] * 2
+    (tmp_path / "it" / "data").write_bytes(b"y")
+    whole(tmp_path / "it", fill)
+    assert len(made) == 2
 
 
 def test_a_process_that_is_killed_leaves_nothing_that_counts(tmp_path: Path) -> None:
@@ -105,11 +162,11 @@ def make(folder):
     (folder / "data").write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)
 
-kept(Path({str(folder)!r}), make, "making it")
+kept(Path({str(folder)!r}), make, list, "making it")
 """
     assert subprocess.run([sys.executable, "-c", program]).returncode == -signal.SIGKILL
     assert not folder.exists()
-    kept(folder, make, "making it")
+    kept(folder, make, read, "making it")
     assert (folder / "data").read_bytes() == b"x" * 1000
     assert sorted(path.name for path in tmp_path.iterdir()) == ["it", "it.lock"]
 
@@ -122,7 +179,7 @@ def test_of_two_that_want_the_same_one_makes_it_and_the_other_waits(tmp_path: Pa
         go_on.wait(30)
         made(folder)
 
-    threads = [threading.Thread(target=kept, args=(tmp_path / "it", make, "making it")) for _ in range(2)]
+    threads = [threading.Thread(target=kept, args=(tmp_path / "it", make, read, "making it")) for _ in range(2)]
     threads[0].start()
     assert begun.wait(30)
     threads[1].start()

@@ -182,6 +182,15 @@ def test_a_link_to_a_folder_stays_and_the_folder_is_replaced(tmp_path: Path) -> 
     assert (tmp_path / "link").is_symlink() and content(tmp_path / "real") == {b"new"}
 
 
+def test_a_file_in_the_place_of_a_folder_is_replaced(tmp_path: Path) -> None:
+    for _ in range(2):
+        (tmp_path / "folder").write_text("a file")
+        with new_folder(tmp_path / "folder", replace=True) as beside:
+            fill(beside, "new")
+        assert [each.name for each in tmp_path.iterdir()] == ["folder"]
+        shutil.rmtree(tmp_path / "folder")
+
+
 def test_without_replace_a_folder_that_holds_something_is_kept(tmp_path: Path) -> None:
     with new_folder(tmp_path / "folder") as beside:
         fill(beside, "old")
