@@ -15,6 +15,7 @@ from ganlm_core.data.corpus import Corpus, spread
 from ganlm_core.data.text import lines
 from ganlm_core.errors import GanlmError
 from ganlm_core.evaluation import figures, pages
+from ganlm_core.evaluation.captions import caption_of, in_order
 from ganlm_core.evaluation.compare import compare
 from ganlm_core.evaluation.evaluate import EvaluationSettings, choose_metrics, evaluate
 from ganlm_core.evaluation.figures import Curve, Figure
@@ -178,10 +179,10 @@ def training_figures(steps: Sequence[Mapping[str, Any]]) -> list[Figure]:
     for name in names:
         kind = next((kind for kind in ("loss", "gradient norm") if name.endswith(f"_{kind.replace(' ', '_')}")), name)
         groups.setdefault({"loss": "losses", "gradient norm": "gradient norms"}.get(kind, kind), []).append(name)
-    return [
-        Figure(title, "step", title.replace("_", " "), [_curve(steps, name, _short(name, title)) for name in members])
-        for title, members in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
-    ]
+    return in_order(
+        _figure(title, [_curve(steps, name, _short(name, title)) for name in members])
+        for title, members in groups.items()
+    )
 
 
 def evaluation_figures(glances: Sequence[Mapping[str, Any]], evaluation: Mapping[str, Any]) -> list[Figure]:
@@ -195,9 +196,13 @@ def evaluation_figures(glances: Sequence[Mapping[str, Any]], evaluation: Mapping
             for key, title in (("real", "real text"), ("unigram", "unigram model"))
             if name in evaluation.get(key, {})
         }
-        title = name.replace("_", " ")
-        found.append(Figure(title, "step", title, [_curve(points, name, title)], levels))
-    return found
+        found.append(_figure(name, [_curve(points, name, name.replace("_", " "))], levels))
+    return in_order(found)
+
+
+def _figure(name: str, curves: Sequence[Curve], levels: Mapping[str, float] | None = None) -> Figure:
+    title = name.replace("_", " ")
+    return Figure(title, "step", title, curves, levels or {}, caption=caption_of(title))
 
 
 def _short(name: str, title: str) -> str:

@@ -1,0 +1,263 @@
+"""The application: the page, its files, and the API. ``docs/serve.md`` documents every endpoint."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from starlette.applications import Starlette
+from starlette.requests import Request as HTTPRequest
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from ganlm_core.errors import GanlmError, OptionError, UnknownName, UsageError
+from ganlm_core.plugins.host import Host
+from ganlm_core.serve import completions, judging, writing
+from ganlm_core.serve.duel import Question, questions
+from ganlm_core.serve.models import Library, Served
+from ganlm_core.serve.queue import Busy, Queue
+from ganlm_core.serve.schema import SCHEMAS, check, request_of
+from ganlm_core.serve.security import SECONDS, Refusal, refused
+from ganlm_core.serve.watching import Watched
+
+HERE = Path(__file__).parent
+FILES = {"page.js": "text/javascript", "page.css": "text/css"}
+
+INTERVAL = 1.0
+"""Seconds between two looks at a run."""
+
+WATCHERS = 256
+"""Open streams of events, at most."""
+
+Handler = Callable[[dict[str, Any]], Awaitable[Any]]
+
+
+@dataclass
+class Server:
+    """What the endpoints share."""
+
+    library: Library
+    watched: dict[str, Watched]
+    queue: Queue
+    watchers: int = 0
+
+    async def sample(self, body: dict[str, Any]) -> Any:
+        """Sentences, and the words of the first one where they are asked for."""
+        served, request = self.library.model(body["model"]), request_of(body)
+        if body["words"] or body["stream"]:
+            found = await self.words(served, request)
+            if body["stream"]:
+                return _events(("word", asdict(word)) for word in found)
+            texts = await self.write(served, request)
+            return {"model": served.name, "texts": texts, "words": [asdict(word) for word in found]}
+        return {"model": served.name, "texts": await self.write(served, request)}
+
+    async def write(self, served: Served, request: writing.Request) -> list[str]:
+        key = ("write", served.name, request.shares)
+        texts: list[str] = await self.queue.submit(
+            key, request, lambda requests: writing.write(served.model, requests), request.n
+        )
+        return texts
+
+    async def words(self, served: Served, request: writing.Request) -> list[writing.Word]:
+        seed = writing.fresh_seed() if request.seed is None else request.seed
+        if request.select:
+            raise UsageError("words are shown of sentences that are drawn without a selection; leave select empty")
+        found: list[writing.Word] = await self.queue.submit(
+            ("words", served.name),
+            None,
+            lambda requests: [writing.words(served.model, request, seed) for _ in requests],
+        )
+        return found
+
+    async def score(self, body: dict[str, Any]) -> Any:
+        """The probability of each text that it is real; with ``words``, what each word adds."""
+        served = self.library.model(body["model"])
+        if body["words"]:
+            found = [asdict(await self.judge(served, text)) for text in body["texts"]]
+        else:
+            texts = body["texts"]
+            key = ("score", served.name)
+            values = await self.queue.submit(key, texts, lambda batch: _probabilities(served, batch), len(texts))
+            found = [{"probability": value} for value in values]
+        return {"model": served.name, "results": found}
+
+    async def judge(self, served: Served, text: str) -> judging.Judgement:
+        judgement: judging.Judgement = await self.queue.submit(
+            ("judge", served.name), text, lambda batch: [judging.judge(served.model, each) for each in batch], 16
+        )
+        return judgement
+
+    async def duel(self, body: dict[str, Any]) -> Any:
+        """The sentences of a duel, without the answers."""
+        found = await self.questions(self.library.model(body["model"]), body["seed"])
+        return {"texts": [question.text for question in found]}
+
+    async def answer(self, body: dict[str, Any]) -> Any:
+        """Whether a sentence was real, who was right, and why the discriminator thought what it did."""
+        served = self.library.model(body["model"])
+        found = await self.questions(served, body["seed"])
+        if body["number"] >= len(found):
+            raise OptionError(f"number is {body['number']}; the duel has {len(found)} sentences, counted from 0")
+        question = found[body["number"]]
+        judgement = await self.judge(served, question.text)
+        return {
+            "real": question.real,
+            "person_is_right": body["real"] == question.real,
+            "discriminator_is_right": (judgement.probability >= 0.5) == question.real,
+            **asdict(judgement),
+        }
+
+    async def questions(self, served: Served, seed: int) -> list[Question]:
+        found: list[Question] = await self.queue.submit(
+            ("duel", served.name, seed),
+            None,
+            lambda batch: [questions(served.model, served.test, seed)] * len(batch),
+        )
+        return found
+
+    async def complete(self, body: dict[str, Any]) -> Any:
+        """OpenAI's completions, whole or as a stream."""
+        served = self.library.model(body["model"])
+        requests = completions.requests_of(body)
+        texts = [text for request in requests for text in await self.write(served, request)]
+        choices = completions.choices(served.model, body, texts)
+        if body["stream"]:
+            return _raw_events(completions.chunks(served.name, choices))
+        return completions.answer(served, choices, body)
+
+    async def events(self, name: str, request: HTTPRequest) -> AsyncIterator[str]:
+        """The state of a run, now and whenever it has changed, until the client is gone."""
+        watched, last = self.watched[name], None
+        try:
+            while not await request.is_disconnected():
+                state = await asyncio.to_thread(watched.state)
+                if state is not last:
+                    yield f"event: state\ndata: {json.dumps(state)}\n\n"
+                    last = state
+                else:
+                    yield ": still here\n\n"
+                await asyncio.sleep(INTERVAL)
+        finally:
+            self.watchers -= 1
+
+
+def make_app(library: Library, host: Host, host_token: str = "") -> Starlette:
+    """Return the application, without the guard in front of it."""
+    watched = {name: Watched(run, host) for name, run in library.runs.items()}
+    server = Server(library, watched, Queue())
+    page = _page(library)
+
+    async def index(request: HTTPRequest) -> Response:
+        return HTMLResponse(page)
+
+    async def file(request: HTTPRequest) -> Response:
+        name = request.path_params["name"]
+        if name not in FILES:
+            return refused(404, "there is no such file")
+        return FileResponse(HERE / "static" / name, media_type=FILES[name])
+
+    async def models(request: HTTPRequest) -> Response:
+        entries = [completions.model_entry(served) for served in library.models.values()]
+        return JSONResponse({"object": "list", "data": entries})
+
+    async def schema(request: HTTPRequest) -> Response:
+        return JSONResponse(SCHEMAS)
+
+    async def runs(request: HTTPRequest) -> Response:
+        return JSONResponse({"runs": list(library.runs)})
+
+    async def run(request: HTTPRequest) -> Response:
+        try:
+            library.run(request.path_params["name"])
+        except UnknownName as error:
+            return refused(404, str(error))
+        return JSONResponse(await asyncio.to_thread(watched[request.path_params["name"]].state))
+
+    async def events(request: HTTPRequest) -> Response:
+        try:
+            library.run(request.path_params["name"])
+        except UnknownName as error:
+            return refused(404, str(error))
+        if server.watchers >= WATCHERS:
+            return refused(503, f"{WATCHERS} clients watch already; close a page and try again")
+        server.watchers += 1
+        return StreamingResponse(server.events(request.path_params["name"], request), media_type="text/event-stream")
+
+    handlers: dict[str, tuple[str, Handler]] = {
+        "/v1/sample": ("sample", server.sample),
+        "/v1/score": ("score", server.score),
+        "/v1/duel": ("duel", server.duel),
+        "/v1/answer": ("answer", server.answer),
+        "/v1/completions": ("completions", server.complete),
+    }
+    return Starlette(
+        routes=[
+            Route("/", index),
+            Route("/static/{name}", file),
+            Route("/v1/models", models),
+            Route("/v1/schema", schema),
+            Route("/v1/runs", runs),
+            Route("/v1/runs/{name}", run),
+            Route("/v1/runs/{name}/events", events),
+            *(Route(path, _endpoint(name, handler), methods=["POST"]) for path, (name, handler) in handlers.items()),
+        ]
+    )
+
+
+def _endpoint(name: str, handler: Handler) -> Callable[[HTTPRequest], Awaitable[Response]]:
+    """Return an endpoint that reads and checks the body, and turns errors into answers."""
+
+    async def endpoint(request: HTTPRequest) -> Response:
+        try:
+            body = check(name, json.loads(await asyncio.wait_for(request.body(), SECONDS)))
+            result = await asyncio.wait_for(handler(body), SECONDS)
+        except (ValueError, RecursionError):
+            return refused(400, "the body is not valid JSON")
+        except Refusal as refusal:
+            return refused(refusal.status, str(refusal))
+        except TimeoutError:
+            return refused(503, f"the request took more than {SECONDS:.0f} seconds; ask for less")
+        except Busy as busy:
+            answer = refused(503, str(busy))
+            answer.headers["Retry-After"] = "1"
+            return answer
+        except UnknownName as error:
+            return refused(404, str(error))
+        except GanlmError as error:
+            return refused(400, str(error))
+        return result if isinstance(result, Response) else JSONResponse(result)
+
+    return endpoint
+
+
+def _probabilities(served: Served, batch: Any) -> list[list[float]]:
+    """Score the texts of several requests at once."""
+    values = iter(served.model.probability([text for texts in batch for text in texts]))
+    return [[next(values) for _ in texts] for texts in batch]
+
+
+def _events(events: Any) -> StreamingResponse:
+    lines = (f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in events)
+    return StreamingResponse(_each(lines), media_type="text/event-stream")
+
+
+def _raw_events(chunks: Any) -> StreamingResponse:
+    lines = (f"data: {chunk}\n\n" for chunk in [*map(json.dumps, chunks), "[DONE]"])
+    return StreamingResponse(_each(lines), media_type="text/event-stream")
+
+
+async def _each(lines: Any) -> AsyncIterator[str]:
+    for line in lines:
+        yield line
+
+
+def _page(library: Library) -> str:
+    """The page, with what it needs to know in attributes that the script reads."""
+    template = (HERE / "templates" / "page.html.j2").read_text(encoding="utf-8")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    models = [served.describe() for served in library.models.values()]
+    return environment.from_string(template).render(models=json.dumps(models), runs=json.dumps(list(library.runs)))

@@ -1,0 +1,98 @@
+"""The models and runs of a server, by the names under which requests know them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganlm_core.bundle.load import load
+from ganlm_core.bundle.model import Model
+from ganlm_core.data.corpus import Corpus
+from ganlm_core.errors import DataError, GanlmError, UnknownName, WeightsError
+from ganlm_core.evaluation.sources import Source, real_text
+from ganlm_core.plugins.host import Host
+from ganlm_core.training.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model under its ``name``. ``address`` is what a command line calls it, ``test`` real sentences or none."""
+
+    name: str
+    address: str
+    model: Model
+    test: Sequence[str] = ()
+
+    def describe(self) -> dict[str, Any]:
+        """What the model is and can do, as JSON."""
+        model, components = self.model, self.model.config.components
+        return {
+            "name": self.name,
+            "address": self.address,
+            "components": {kind: component.name for kind, component in components.items()},
+            "length": model.shape.length,
+            "vocabulary": model.shape.vocabulary,
+            "writes_word_by_word": model.generator.autoregressive,
+            "judges": model.discriminator is not None and model.calibration is not None,
+            "real_sentences": len(self.test),
+        }
+
+
+class Library:
+    """Everything that a server serves: models by name, and run folders by name. Both are fixed at the start."""
+
+    def __init__(self, models: Mapping[str, Served], runs: Mapping[str, RunFolder]) -> None:
+        self.models, self.runs = models, runs
+
+    @classmethod
+    def open(cls, host: Host, addresses: Sequence[str], data: str = "", device: str = "cpu") -> "Library":
+        """Load the bundles, and remember the runs, at ``addresses``. ``data``: real text for those without their own.
+
+        A run without a bundle is only watched. Raises WeightsError for an address with neither.
+        """
+        models: dict[str, Served] = {}
+        runs: dict[str, RunFolder] = {}
+        for address, name in zip(addresses, names_of(addresses), strict=True):
+            if (Path(address) / "config.toml").is_file():
+                runs[name] = RunFolder(Path(address))
+            try:
+                model = load(address, host, device)
+            except WeightsError:
+                if name not in runs or runs[name].bundle.is_dir():
+                    raise
+                continue
+            models[name] = Served(name, address, model, _test_split(host, name, model, data))
+        return cls(models, runs)
+
+    def model(self, name: str) -> Served:
+        """Return a model by name, the first for the empty name. Raises UnknownName."""
+        if not name and self.models:
+            return next(iter(self.models.values()))
+        if name not in self.models:
+            raise UnknownName("model", name, self.models, hint="GET /v1/models lists them")
+        return self.models[name]
+
+    def run(self, name: str) -> RunFolder:
+        """Return a run by name. Raises UnknownName."""
+        if name not in self.runs:
+            raise UnknownName("run", name, self.runs, hint="GET /v1/runs lists them")
+        return self.runs[name]
+
+
+def names_of(addresses: Sequence[str]) -> Iterator[str]:
+    """Return short names: what follows the last slash or colon, the whole address where two share that."""
+    short = [address.rstrip("/").replace(":", "/").rpartition("/")[2] or address for address in addresses]
+    yield from (name if short.count(name) == 1 else address for name, address in zip(short, addresses, strict=True))
+
+
+def _test_split(host: Host, name: str, model: Model, data: str) -> Sequence[str]:
+    """Return real sentences that the model was not trained on; none where its corpus is not here."""
+    try:
+        corpus: Corpus = real_text(host, [Source("model", name, model)], data)
+    except DataError:
+        if data:
+            raise
+        return ()
+    except GanlmError:
+        return ()
+    return corpus.test

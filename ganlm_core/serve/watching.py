@@ -1,0 +1,68 @@
+"""Watch: the state of a run folder as JSON, also while another process trains in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ganlm_core.errors import GanlmError
+from ganlm_core.evaluation import figures
+from ganlm_core.evaluation.figures import Figure
+from ganlm_core.evaluation.report import evaluation_figures, samples_by_step, training_figures, troubles
+from ganlm_core.plugins.host import Host
+from ganlm_core.training.run_folder import RunFolder
+
+Stamp = tuple[tuple[int, int, int], ...]
+"""Identity, size and time of the files that a state is made of; another stamp means another state."""
+
+
+def stamp(run: RunFolder) -> Stamp:
+    """Return the stamp of a run; the empty one where its folder is gone."""
+    found = []
+    for path in (run.path, run.metrics, run.path / "run.json", run.samples):
+        try:
+            status = path.stat()
+        except OSError:
+            continue
+        found.append((status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(found)
+
+
+@dataclass
+class Watched:
+    """A run with its last state, which is made again only where the folder has changed."""
+
+    run: RunFolder
+    host: Host
+    _stamp: Stamp | None = None
+    _state: dict[str, Any] | None = None
+
+    def state(self) -> dict[str, Any]:
+        """Return the state of the run; a ``problem`` in words where its folder is gone or damaged."""
+        now = stamp(self.run)
+        if now != self._stamp or self._state is None:
+            self._stamp, self._state = now, self._read()
+        return self._state
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            return state_of(self.run, self.host)
+        except (GanlmError, OSError) as error:
+            return {"problem": str(error)}
+
+
+def state_of(run: RunFolder, host: Host) -> dict[str, Any]:
+    """Return title, status, step and steps, warnings, samples by step, and the figures of the report as SVG."""
+    config, info, steps = run.load_config(host), run.info(), run.step_records()
+    return {
+        "title": f"{run.title()} on {config.corpus.name}",
+        "status": info.get("status", "started"),
+        "step": steps[-1]["step"] if steps else 0,
+        "steps": config.training.steps,
+        "warnings": list(troubles(run)),
+        "samples": [{"step": step, "texts": texts} for step, texts in samples_by_step(run)],
+        "figures": _drawn([*training_figures(steps), *evaluation_figures(run.glance_records(), {})]),
+    }
+
+
+def _drawn(found: Sequence[Figure]) -> list[dict[str, str]]:
+    return [{"title": each.title, "caption": each.caption, "svg": figures.svg(each)} for each in found]

@@ -1,0 +1,110 @@
+"""Write: sentences of a model, and beside each word the words that were likely in its place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganlm_core.bundle import stream
+from ganlm_core.bundle.model import BATCH, Model, batch_seed
+from ganlm_core.bundle.select import SELECTIONS, Tally
+from ganlm_core.protocol import EOS, mask_of
+from ganlm_core.sampling import PLAIN, Policy, log_probabilities, sample
+
+ALTERNATIVES = 5
+"""Likeliest words that are shown beside each word."""
+
+LARGEST_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client asks for. Without a ``seed`` the server chooses one."""
+
+    n: int = 1
+    prompt: str = ""
+    policy: Policy = PLAIN
+    seed: int | None = None
+    select: str = ""
+    candidates: int = 16
+
+    @property
+    def shares(self) -> tuple[Any, ...]:
+        """What requests must have in common to be drawn in one batch."""
+        return self.prompt, self.policy, self.seed, self.select, self.candidates
+
+
+def write(model: Model, requests: Sequence[Request]) -> list[list[str]]:
+    """Return the sentences of requests that share one draw.
+
+    With a seed each request gets the first sentences of that seed, as ``ganlm sample`` prints them; without one,
+    the requests get different sentences of the same batch. Raises UsageError for a prompt or a selection that the
+    model does not take.
+    """
+    first = requests[0]
+    if first.seed is not None:
+        texts = _sentences(model, first, first.seed, max(request.n for request in requests))
+        return [texts[: request.n] for request in requests]
+    texts = _sentences(model, first, fresh_seed(), sum(request.n for request in requests))
+    rest = iter(texts)
+    return [list(islice(rest, request.n)) for request in requests]
+
+
+def fresh_seed() -> int:
+    """Return a seed that nobody chose."""
+    return int(torch.empty((), dtype=torch.int64).random_(generator=_entropy()).item()) & LARGEST_SEED
+
+
+def _entropy() -> torch.Generator:
+    rng = torch.Generator()
+    rng.seed()
+    return rng
+
+
+def _sentences(model: Model, request: Request, seed: int, n: int) -> list[str]:
+    if not request.select:
+        batches = stream.draw(model, seed, request.policy, request.prompt)
+    else:
+        choose = SELECTIONS[request.select]
+        batches = stream.select(model, choose, request.candidates, Tally(), seed, request.policy, request.prompt)
+    return [text for batch in stream.take(batches, n) for text in batch.texts]
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word as it was drawn, its ``probability`` under the policy, and the likeliest words in its place."""
+
+    text: str
+    probability: float
+    alternatives: Sequence[tuple[str, float]]
+
+
+@torch.no_grad()
+def words(model: Model, request: Request, seed: int) -> list[Word]:
+    """Return the words of the first sentence of a seed, the ones of the prompt left out, with their alternatives.
+
+    A generator that writes all positions at once has them too: given the noise, its words are independent.
+    """
+    forced = model.tokenizer.prompt(request.prompt)
+    rng = torch.Generator(model.device).manual_seed(batch_seed(seed, 0))
+    noise = torch.randn(BATCH, model.shape.noise, generator=rng, device=model.device)
+    tokens = sample(model.generator, noise, request.policy, rng, forced).tokens[:1]
+    logits = model.generator(noise[:1], tokens) if model.generator.autoregressive else model.generator(noise[:1])
+    probabilities = log_probabilities(logits[0], request.policy).exp()
+    given, length = forced.shape[-1], int(mask_of(tokens).sum())
+    return [_word(model, tokens[0, place], probabilities[place]) for place in range(given, length)]
+
+
+def _word(model: Model, token: Tensor, probabilities: Tensor) -> Word:
+    likeliest = probabilities.topk(min(ALTERNATIVES, len(probabilities)))
+    pairs = zip(likeliest.indices, likeliest.values.tolist(), strict=True)
+    alternatives = [(_text(model, index), probability) for index, probability in pairs if probability > 0]
+    return Word(_text(model, token), probabilities[token].item(), alternatives)
+
+
+def _text(model: Model, token: Tensor) -> str:
+    """Return a token as text; the end of the sentence is the empty text."""
+    return "" if int(token) == EOS else model.tokenizer.decode(token.reshape(1, 1))[0]

@@ -1,0 +1,141 @@
+"""The endpoints, through the application and its guard."""
+
+import json
+from collections.abc import Callable
+
+import jsonschema
+import pytest
+from starlette.testclient import TestClient
+
+from ganlm_core.bundle.model import Model
+from ganlm_core.serve.schema import SCHEMAS
+from tests.serve.conftest import AT_ONCE, WORDS, Ask
+
+
+def test_the_same_seed_gives_what_the_command_line_gives(ask: Ask, model: Model) -> None:
+    assert ask("sample", n=3, seed=5, temperature=0.8)["texts"] == model.sample(3, seed=5, temperature=0.8)
+    assert ask("sample", n=2, seed=1, prompt="the dog")["texts"] == model.sample(2, seed=1, prompt="the dog")
+
+
+def test_without_a_seed_every_answer_is_another(ask: Ask) -> None:
+    assert ask("sample", n=5)["texts"] != ask("sample", n=5)["texts"]
+
+
+def test_selection_is_that_of_the_command_line(ask: Ask, ganlm: Callable[..., tuple[int, str, str]]) -> None:
+    found = ask("sample", n=4, seed=2, select="rejection", model=AT_ONCE)["texts"]
+    code, out, _ = ganlm("sample", f"zoo:{AT_ONCE}", "-n", 4, "--seed", 2, "--select", "rejection")
+    assert code == 0 and out.splitlines() == found
+
+
+def test_words_come_with_the_likeliest_in_their_place(ask: Ask) -> None:
+    found = ask("sample", n=1, seed=3, words=True)
+    assert " ".join(word["text"] for word in found["words"]).strip() == found["texts"][0]
+    for word in found["words"]:
+        probabilities = [probability for _, probability in word["alternatives"]]
+        assert probabilities == sorted(probabilities, reverse=True) and sum(probabilities) <= 1.0001
+        assert 0 < word["probability"] <= probabilities[0] + 1e-6
+
+
+def test_words_are_streamed_as_events(client: TestClient, ask: Ask) -> None:
+    body = {"seed": 3, "stream": True}
+    lines = client.post("/v1/sample", json=body).text.split("\n\n")
+    events = [json.loads(line.partition("data: ")[2]) for line in lines if line]
+    assert events == ask("sample", seed=3, words=True)["words"]
+
+
+def test_scores_are_the_models_probabilities(ask: Ask, model: Model) -> None:
+    texts = ["the dog sleeps .", "dog the sleeps ."]
+    found = [each["probability"] for each in ask("score", texts=texts)["results"]]
+    assert found == pytest.approx(model.probability(texts))
+
+
+def test_a_judgement_names_the_words_that_are_not_known(ask: Ask) -> None:
+    (found,) = ask("score", texts=["the wug sleeps ."], words=True)["results"]
+    assert [word["known"] for word in found["words"]] == [True, False, True, True]
+    assert not found["cut"] and all(word["rank"] >= 1 for word in found["words"])
+
+
+def test_a_generator_that_writes_at_once_has_no_ranks(ask: Ask) -> None:
+    (found,) = ask("score", texts=["the dog sleeps ."], words=True, model=AT_ONCE)["results"]
+    assert {word["rank"] for word in found["words"]} == {None}
+
+
+def test_a_duel_is_twenty_sentences_and_keeps_its_answers(ask: Ask) -> None:
+    texts = ask("duel", seed=4)["texts"]
+    assert len(texts) == len(set(texts)) == 20 and ask("duel", seed=4)["texts"] == texts
+    answers = [ask("answer", seed=4, number=number, real=True) for number in range(20)]
+    assert sum(answer["real"] for answer in answers) == sum(answer["person_is_right"] for answer in answers) == 10
+    first = answers[0]
+    assert first["discriminator_is_right"] == ((first["probability"] >= 0.5) == first["real"])
+    assert [word["text"] for word in first["words"]] == texts[0].split()
+
+
+def test_the_models_and_what_they_can_do_are_listed(client: TestClient) -> None:
+    found = {entry["id"]: entry["ganlm"] for entry in client.get("/v1/models").json()["data"]}
+    assert list(found) == [WORDS, AT_ONCE, "run"]
+    assert [each["writes_word_by_word"] for each in found.values()] == [True, False, True]
+    assert found[WORDS]["judges"] and found[WORDS]["address"] == f"zoo:{WORDS}"
+
+
+def test_every_schema_is_one_and_every_endpoint_has_one(client: TestClient) -> None:
+    found = client.get("/v1/schema").json()
+    assert found == SCHEMAS
+    for schema in found.values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("sample", {"n": 0}, "n: 0 is less than the minimum of 1"),
+        ("sample", {"n": 257}, "n: 257 is greater than the maximum of 256"),
+        ("sample", {"temperature": 0}, "temperature: 0 is less than or equal to the minimum of 0"),
+        ("sample", {"seed": 2**63}, f"seed: {2**63} is greater than the maximum of {2**63 - 1}"),
+        (
+            "sample",
+            {"tempreature": 1},
+            "the body: Additional properties are not allowed ('tempreature' was unexpected)",
+        ),
+        ("score", {}, "the body: 'texts' is a required property"),
+        ("score", {"texts": [1]}, "texts.0: 1 is not of type 'string'"),
+        ("completions", {}, "the body: 'prompt' is a required property"),
+    ],
+)
+def test_a_body_of_another_form_is_refused(
+    message: Callable[..., str], path: str, body: dict[str, object], told: str
+) -> None:
+    assert message(path, **body) == f"{told}; GET /v1/schema shows what is wanted"
+
+
+def test_a_model_that_is_not_served_is_not_found(message: Callable[..., str]) -> None:
+    told = message("sample", 404, model="../../etc/passwd")
+    assert told.startswith("there is no model '../../etc/passwd'") and "GET /v1/models lists them" in told
+
+
+def test_what_a_model_cannot_do_is_told_in_a_line(message: Callable[..., str]) -> None:
+    assert "writes all positions at once" in message("sample", model=AT_ONCE, prompt="the dog")
+    assert "words are shown of sentences that are drawn without a selection" in message(
+        "sample", select="rejection", words=True
+    )
+
+
+@pytest.mark.parametrize("body", ["", "{", "[1", '{"n": NaN}', "[" * 10_000], ids=str)
+def test_what_is_no_json_is_refused(client: TestClient, body: str) -> None:
+    answer = client.post("/v1/sample", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+
+
+def test_a_run_is_shown_with_its_figures_and_samples(client: TestClient) -> None:
+    assert client.get("/v1/runs").json() == {"runs": ["run"]}
+    state = client.get("/v1/runs/run").json()
+    assert (state["status"], state["step"], state["steps"]) == ("finished", 6, 6)
+    assert [each["step"] for each in state["samples"]] == [3, 6]
+    assert all(figure["svg"].startswith("<svg") and figure["caption"] for figure in state["figures"])
+    assert client.get("/v1/runs/other").status_code == 404
+
+
+def test_the_page_and_its_files_are_served_and_nothing_else(client: TestClient) -> None:
+    assert "ganlm" in client.get("/").text
+    assert client.get("/static/page.js").headers["content-type"].startswith("text/javascript")
+    for path in ("/static/app.py", "/static/..%2fapp.py", "/static/../app.py", "/page.js", "/v1/", "/static/"):
+        assert client.get(path).status_code == 404

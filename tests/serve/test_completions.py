@@ -1,0 +1,74 @@
+"""OpenAI's completions: what the choices are, and where they end."""
+
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from ganlm_core.bundle.model import Model
+from tests.serve.conftest import AT_ONCE, Ask
+
+
+def texts(answer: Any) -> list[str]:
+    return [choice["text"] for choice in answer["choices"]]
+
+
+def test_a_completion_is_what_follows_the_prompt(ask: Ask, model: Model) -> None:
+    answer = ask("completions", prompt="the dog", seed=1, n=2)
+    assert ["the dog" + text for text in texts(answer)] == model.sample(2, seed=1, prompt="the dog")
+    assert {choice["finish_reason"] for choice in answer["choices"]} == {"stop"}
+    assert answer["object"] == "text_completion"
+
+
+def test_max_tokens_are_words_after_the_prompt(ask: Ask) -> None:
+    whole, cut = (ask("completions", prompt="the dog", seed=1, max_tokens=n) for n in (50, 2))
+    assert texts(cut)[0].split() == texts(whole)[0].split()[:2]
+    assert cut["choices"][0]["finish_reason"] == "length" and cut["usage"]["completion_tokens"] == 2
+
+
+def test_a_stop_text_and_all_after_it_are_left_out(ask: Ask) -> None:
+    (whole,) = texts(ask("completions", prompt="the", seed=2))
+    word = whole.split()[1]
+    answer = ask("completions", prompt="the", seed=2, stop=[word])
+    assert texts(answer) == [whole[: whole.index(word)]] and answer["choices"][0]["finish_reason"] == "stop"
+
+
+def test_echo_puts_the_prompt_in_front(ask: Ask, model: Model) -> None:
+    assert texts(ask("completions", prompt="the dog", seed=1, echo=True)) == model.sample(1, seed=1, prompt="the dog")
+
+
+def test_a_temperature_of_zero_is_greedy(ask: Ask) -> None:
+    assert len(set(texts(ask("completions", prompt="the", temperature=0, n=8, top_p=1)))) <= 8
+    first, second = (texts(ask("completions", prompt="the dog", temperature=0, seed=3)) for _ in range(2))
+    assert first == second
+
+
+def test_several_prompts_are_answered_in_order(ask: Ask, model: Model) -> None:
+    found = texts(ask("completions", prompt=["the dog", "a cat"], seed=1))
+    assert found == [model.sample(1, seed=1, prompt=prompt)[0][len(prompt) :] for prompt in ("the dog", "a cat")]
+
+
+def test_a_stream_is_the_same_text_word_by_word(client: TestClient, ask: Ask) -> None:
+    body = {"prompt": "the dog", "seed": 1, "stream": True}
+    lines = client.post("/v1/completions", json=body).text.split("\n\n")
+    assert lines[-2:] == ["data: [DONE]", ""]
+    chunks = [client_json(line) for line in lines[:-2]]
+    assert ["".join(text for chunk in chunks for text in texts(chunk))] == texts(
+        ask("completions", prompt="the dog", seed=1)
+    )
+    assert [chunk["choices"][0]["finish_reason"] for chunk in chunks][-2:] == [None, "stop"]
+
+
+def client_json(line: str) -> Any:
+    import json
+
+    return json.loads(line.removeprefix("data: "))
+
+
+@pytest.mark.parametrize("prompt", ["the wug", "the dog " * 40])
+def test_a_prompt_that_cannot_be_is_refused(ask: Ask, prompt: str) -> None:
+    assert ask("completions", 400, prompt=prompt)["error"]["type"] == "invalid_request_error"
+
+
+def test_a_generator_that_writes_at_once_takes_no_prompt(ask: Ask) -> None:
+    assert "writes all positions at once" in ask("completions", 400, prompt="the", model=AT_ONCE)["error"]["message"]

@@ -1,0 +1,49 @@
+"""What is served under which name."""
+
+from pathlib import Path
+
+import pytest
+
+from ganlm_core.errors import UnknownName, WeightsError
+from ganlm_core.plugins.host import default_host
+from ganlm_core.serve.models import Library, names_of
+from ganlm_core.training.run_folder import RunFolder
+from tests.serve.conftest import copy_of
+
+
+@pytest.mark.parametrize(
+    ("addresses", "names"),
+    [
+        (["zoo:a", "runs/b", "/tmp/c/"], ["a", "b", "c"]),
+        (["x/run", "y/run", "z"], ["x/run", "y/run", "z"]),
+        (["hf:owner/name@1.0"], ["name@1.0"]),
+    ],
+)
+def test_names_are_short_where_they_can_be(addresses: list[str], names: list[str]) -> None:
+    assert list(names_of(addresses)) == names
+
+
+def test_a_run_that_has_no_bundle_yet_is_only_watched(run: RunFolder, tmp_path: Path) -> None:
+    copy = copy_of(run, tmp_path / "run")
+    for folder in ("bundle", "before", "checkpoints"):
+        import shutil
+
+        shutil.rmtree(copy.path / folder)
+    found = Library.open(default_host(), [str(copy.path)])
+    assert list(found.runs) == ["run"] and not found.models
+
+
+def test_an_address_of_nothing_is_refused() -> None:
+    with pytest.raises(WeightsError):
+        Library.open(default_host(), ["nowhere"])
+
+
+def test_names_that_are_not_served_are_unknown(library: Library) -> None:
+    for find in (library.model, library.run):
+        with pytest.raises(UnknownName):
+            find("../secret")
+    assert library.model("") is next(iter(library.models.values()))
+
+
+def test_the_duel_has_the_test_split_of_a_built_in_corpus(library: Library) -> None:
+    assert all(len(served.test) >= 10 for served in library.models.values())

@@ -1,0 +1,34 @@
+"""Defaults and faults of request bodies."""
+
+import pytest
+
+from ganlm_core.errors import OptionError
+from ganlm_core.sampling import Policy
+from ganlm_core.serve.schema import check, request_of
+from ganlm_core.serve.writing import Request
+
+
+def test_defaults_are_filled_in() -> None:
+    assert request_of(check("sample", {})) == Request(1, "", Policy(), None, "", 16)
+
+
+def test_what_is_given_stays() -> None:
+    body = {
+        "n": 3,
+        "prompt": "a",
+        "temperature": 0.5,
+        "top_k": 2,
+        "top_p": 0.9,
+        "seed": 7,
+        "select": "mh",
+        "candidates": 4,
+    }
+    assert request_of(check("sample", body)) == Request(3, "a", Policy(0.5, 2, 0.9), 7, "mh", 4)
+
+
+@pytest.mark.parametrize(
+    "body", [None, [], 3, "text", {"n": True}, {"n": "1"}, {"seed": -1}, {"top_p": 1.5}, {"select": "x"}]
+)
+def test_another_form_is_refused(body: object) -> None:
+    with pytest.raises(OptionError, match="GET /v1/schema shows what is wanted"):
+        check("sample", body)

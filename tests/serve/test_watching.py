@@ -1,0 +1,45 @@
+"""The state of a run that is shown: as it changes, and when its folder goes or is another's."""
+
+import shutil
+from pathlib import Path
+
+from ganlm_core.plugins.host import default_host
+from ganlm_core.serve.watching import Watched, stamp
+from ganlm_core.training.run_folder import RunFolder
+from tests.serve.conftest import copy_of
+
+
+def test_a_state_is_made_again_only_when_the_folder_has_changed(run: RunFolder, tmp_path: Path) -> None:
+    copy = copy_of(run, tmp_path / "run")
+    watched = Watched(copy, default_host())
+    state = watched.state()
+    assert watched.state() is state
+    copy.append_metrics({"step": 7, "generator_loss": 1.0})
+    assert watched.state() is not state and watched.state()["step"] == 7
+
+
+def test_a_folder_that_vanishes_and_comes_back_is_told_and_shown(run: RunFolder, tmp_path: Path) -> None:
+    copy = copy_of(run, tmp_path / "run")
+    watched = Watched(copy, default_host())
+    watched.state()
+    shutil.rmtree(copy.path)
+    assert "run" in watched.state()["problem"] and stamp(copy) == ()
+    copy_of(run, tmp_path / "run")
+    assert watched.state()["step"] == 6
+
+
+def test_a_folder_that_is_replaced_by_another_run_is_another_state(run: RunFolder, tmp_path: Path) -> None:
+    copy = copy_of(run, tmp_path / "run")
+    watched = Watched(copy, default_host())
+    watched.state()
+    other = copy_of(run, tmp_path / "other")
+    other.truncate_metrics(3)
+    shutil.rmtree(copy.path)
+    other.path.rename(copy.path)
+    assert watched.state()["step"] == 3
+
+
+def test_damage_is_a_problem_in_words_and_no_crash(run: RunFolder, tmp_path: Path) -> None:
+    copy = copy_of(run, tmp_path / "run")
+    copy.metrics.write_text("{\n{}\n")
+    assert "damaged" in Watched(copy, default_host()).state()["problem"]
