@@ -53,7 +53,8 @@ def page() -> str:
 
 def _lines() -> Iterator[str]:
     yield "# The contract with plugins\n"
-    yield "`python docs/reference.py` writes this page from the docstrings. Start with [write-a-plugin.md](write-a-plugin.md).\n"
+    yield "`python docs/reference.py` writes this page from the docstrings."
+    yield "The tutorial is [write-a-plugin.md](write-a-plugin.md).\n"
     yield f"## Hooks\n\n{_prose(hookspecs)}\n"
     for name in [name for name in vars(hookspecs) if name.startswith("ganlm_")]:
         yield from _entry(getattr(hookspecs, name))
