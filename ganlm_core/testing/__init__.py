@@ -1,14 +1,14 @@
-"""The conformance kit: what the protocol promises of components of every kind, as checks.
+"""The conformance kit: checks that a component of any kind keeps the protocol.
 
-A plugin's test, which is also behind ``ganlm plugins check NAME``::
+A plugin tests its components like this; ``ganlm plugins check NAME`` runs the same checks::
 
     @parametrize_with_checks(ganlm_components())
     def test_conformance(component, check):
         check(component)
 
-Each check builds the component at small sizes and, where two ways to a number must agree, in float64. It raises
-AssertionError naming the component and what its author should change. What a component cannot keep it lists, with
-the reason, as the ``exceptions`` of its ComponentSpec.
+Each check builds the component at small sizes, and in float64 where two computations must agree. It raises
+AssertionError with the name of the component and what its author should change. A component lists the checks that it
+cannot pass, with reasons, in the ``exceptions`` of its ComponentSpec.
 """
 
 from ganlm_core.testing.case import Case, Skipped

@@ -1,4 +1,4 @@
-"""What is promised of training methods: through the loop that trains them, one phase at a time."""
+"""Checks of training methods. They run the real training loop, one phase at a time."""
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +11,7 @@ from ganlm_core.config.options import SGDOptimizer
 from ganlm_core.config.run_config import Choice
 from ganlm_core.data.batches import Batches
 from ganlm_core.errors import GanlmError, UsageError
+from ganlm_core.plugins.discovery import one_line
 from ganlm_core.protocol import Algorithm, Parts, Phase
 from ganlm_core.testing import references
 from ganlm_core.testing.case import Case
@@ -26,7 +27,7 @@ State = dict[str, Tensor]
 
 
 class OnePhase(Algorithm):
-    """One phase of another algorithm, for the loop to make alone."""
+    """An algorithm of one phase of another algorithm, so that the loop runs this phase alone."""
 
     def __init__(self, whole: Algorithm, phase: Phase) -> None:
         super().__init__()
@@ -41,7 +42,7 @@ class OnePhase(Algorithm):
 
 
 def check_networks(case: Case) -> None:
-    """Its networks are modules of its own by name, ``generator`` among them, and all in its state_dict."""
+    """``networks`` maps names to modules, one named ``generator``, and the state_dict holds all of them."""
     algorithm: Algorithm = build(case)
     problem = problem_with_networks(algorithm)
     case.expect(not problem, problem)
@@ -50,11 +51,13 @@ def check_networks(case: Case) -> None:
         kept = all(id(parameter) in held for parameter in network.parameters())
         case.expect(kept, f"does not hold its network '{name}'; make it an attribute, so that state_dict has it")
     unknown = ", ".join(set(algorithm.unused) - {part.name for part in fields(Parts)})
-    case.expect(not unknown, f"says that {unknown} is unused, which is no part; name kinds, as in ('penalty',)")
+    case.expect(
+        not unknown, f"says that {unknown} is unused, which is no kind of component; name kinds, as in ('penalty',)"
+    )
 
 
 def check_phases(case: Case) -> None:
-    """Every step has phases, of networks that it names, and asking for them changes nothing."""
+    """Every step has at least one phase, each of a network in ``networks``, and ``phases`` has no side effect."""
     algorithm: Algorithm = build(case)
     for step in range(STEPS):
         problem = problem_with_phases(algorithm, step)
@@ -64,14 +67,17 @@ def check_phases(case: Case) -> None:
         again = [phase.name for phase in algorithm.phases(step)]
         case.expect(
             [phase.name for phase in phases] == again,
-            "has other phases when asked twice; derive them from the step",
+            "returns other phases when called twice for one step; compute them from the step",
         )
     start = algorithm.adversarial_from
-    case.expect(0 <= start <= STEPS, f"has adversarial_from = {start} in a run of {STEPS} steps; keep it within them")
+    case.expect(
+        0 <= start <= STEPS,
+        f"has adversarial_from = {start} in a run of {STEPS} steps; give a step from 0 to the number of steps",
+    )
 
 
 def check_losses(case: Case) -> None:
-    """The loss of a phase is a finite scalar with a gradient for its network, and changes no parameter."""
+    """The loss of each phase is a finite scalar with a gradient for its network, and changes no parameter."""
     algorithm: Algorithm = build(case)
     for step, phase in _phases(algorithm):
         before = _parameters(algorithm)
@@ -79,10 +85,10 @@ def check_losses(case: Case) -> None:
         case.expect(
             value.dim() == 0, f"has a loss of shape {tuple(value.shape)} in phase '{phase.name}'; take the mean"
         )
-        case.expect(value.isfinite(), f"has a loss of {value.item()} in phase '{phase.name}'")
+        case.expect(value.isfinite(), f"has a loss of {value.item()} in phase '{phase.name}'; keep it finite")
         case.expect(
             not _moved(before, _parameters(algorithm)),
-            f"changes parameters itself in phase '{phase.name}'; losses compute, the loop steps",
+            f"changes parameters itself in phase '{phase.name}'; a loss only computes, the loop makes the step",
         )
         parameters = [one for one in _moves(algorithm, phase).parameters() if one.requires_grad]
         found = torch.autograd.grad(value, parameters, allow_unused=True) if value.requires_grad else [None]
@@ -91,7 +97,7 @@ def check_losses(case: Case) -> None:
 
 
 def check_phases_move_their_network(case: Case) -> None:
-    """A step of a phase changes the parameters of its network, or of the part that it names, and no others."""
+    """A step of a phase changes parameters of its network (or of its ``part``, if set) and no others."""
     algorithm: Algorithm = build(case)
     for step, phase in _phases(algorithm):
         own = {id(parameter) for parameter in _moves(algorithm, phase).parameters()}
@@ -101,12 +107,14 @@ def check_phases_move_their_network(case: Case) -> None:
         ids = {name: id(parameter) for name, parameter in _named_parameters(algorithm)}
         others = [name for name in moved if not name.startswith(f"{phase.network}.") or ids[name] not in own]
         shown = ", ".join(others[:3])
-        case.expect(not others, f"moves {shown} in phase '{phase.name}' of {phase.network}; share nothing")
+        case.expect(
+            not others, f"moves {shown} in phase '{phase.name}' of {phase.network}; let networks share no module"
+        )
         case.expect(moved, f"does not move its {phase.network} in phase '{phase.name}'; let the loss depend on it")
 
 
 def check_resume(case: Case) -> None:
-    """Its state_dict is all it remembers: one that loads it goes on with the same steps."""
+    """The state_dict holds all of its state: training continues identically after loading it."""
     first, second = build(case), build(case, seed=1)
     _train(first, 0, STEPS // 2)
     second.load_state_dict(copy.deepcopy(first.state_dict()))
@@ -114,31 +122,33 @@ def check_resume(case: Case) -> None:
     for algorithm in (first, second):
         _train(algorithm, STEPS // 2, STEPS)
         states.append(_parameters(algorithm))
-    case.expect(not _moved(*states), "goes on otherwise after a resume; keep what it remembers in buffers")
+    case.expect(not _moved(*states), "trains differently after a resume; keep its state in buffers")
 
 
 def check_refusals(case: Case) -> None:
-    """Networks that it cannot train are refused when it is built, in one line."""
+    """The constructor refuses networks that it cannot train, with a UsageError of one line."""
     for generator, discriminator in references.pairs():
         try:
             algorithm: Algorithm = case.build(parts=references.parts(generator, discriminator, STEPS))
         except GanlmError as error:
-            case.expect(isinstance(error, UsageError), f"refuses networks with {error!r}; raise UsageError")
-            case.expect("\n" not in str(error), f"refuses networks in several lines: {error}")
+            case.expect(isinstance(error, UsageError), f"refuses networks with {one_line(error)}; raise UsageError")
+            case.expect("\n" not in str(error), f"refuses networks in several lines: {error}; write one line")
             continue
         for step, phase in _phases(algorithm):
             try:
                 phase(batch(ROWS, step=step, progress=step / (STEPS - 1)))
-            except Exception as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 pair = f"{type(generator).__name__} and {type(discriminator).__name__}"
-                raise AssertionError(
-                    f"{case} takes {pair} and fails in phase '{phase.name}' ({error!r}); "
+                raise case.failed(
+                    f"accepts {pair} and fails in phase '{phase.name}' ({one_line(error)}); "
                     "raise UsageError in the constructor"
                 ) from error
 
 
 def _phases(algorithm: Algorithm) -> list[tuple[int, Phase]]:
-    """Each phase that a run has, by name and network, at the first step that has it."""
+    """Return each phase of a run, by name and network, with the first step that has it."""
     found: dict[tuple[str, str], tuple[int, Phase]] = {}
     for step in range(STEPS):
         for phase in algorithm.phases(step):
@@ -151,7 +161,7 @@ def _step(algorithm: Algorithm, phase: Phase, step: int) -> None:
 
 
 def _train(algorithm: Algorithm, start: int, stop: int) -> None:
-    """Steps of plain gradient descent, by the loop itself."""
+    """Run the training loop from step ``start`` to ``stop`` with plain gradient descent."""
     sgd = Choice("sgd", SGDOptimizer(lr=LEARNING_RATE, momentum=0.0))
     torch.manual_seed(11 + start)
     tokens = references.tokens(ROWS)
@@ -161,7 +171,7 @@ def _train(algorithm: Algorithm, start: int, stop: int) -> None:
 
 
 def _moves(algorithm: Algorithm, phase: Phase) -> nn.Module:
-    """What a phase changes: its network, or the part of it that it names."""
+    """Return the module that a phase trains: its ``part`` if set, else its network."""
     return algorithm.networks[phase.network] if phase.part is None else phase.part
 
 
@@ -176,7 +186,7 @@ def _parameters(algorithm: Algorithm) -> State:
 
 
 def _moved(before: State, after: State) -> list[str]:
-    """The parameters that changed, by network and name."""
+    """Return the names of the parameters that changed, with their network."""
     return [name for name, old in before.items() if not torch.equal(old, after[name])]
 
 

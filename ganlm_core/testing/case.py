@@ -1,4 +1,4 @@
-"""What a check looks at: one component with options, and how to build it."""
+"""A case: one component with options, for the checks to build."""
 
 import importlib
 from collections.abc import Mapping
@@ -12,12 +12,16 @@ from ganlm_core.plugins.host import Host, default_host
 
 
 class Skipped(Exception):
-    """A check has nothing to say here; the message says why."""
+    """A check does not apply; the message says why."""
+
+
+class Failed(AssertionError):
+    """A check failed; the message names the component and says what its author should change."""
 
 
 @dataclass(frozen=True, repr=False)
 class Case:
-    """A component, what its options are beside their defaults, and the host that has the recipes around it."""
+    """A component, the options that differ from its defaults, and the host that knows the recipes."""
 
     spec: ComponentSpec
     changes: Mapping[str, Any] = field(default_factory=dict)
@@ -32,7 +36,7 @@ class Case:
 
     @property
     def id(self) -> str:
-        """For the name of a test: ``generator-lstm`` or ``generator-lstm-layers=2``."""
+        """Return the id of a test: ``generator-lstm`` or ``generator-lstm-layers=2``."""
         return "-".join([self.spec.kind, self.spec.name, *(f"{name}={value}" for name, value in self.changes.items())])
 
     @property
@@ -41,12 +45,12 @@ class Case:
 
     @property
     def target(self) -> Any:
-        """What builds the component."""
+        """Import and return the target that builds the component."""
         module, _, attribute = self.spec.target.partition(":")
         return getattr(importlib.import_module(module), attribute)
 
     def build(self, options: Options | None = None, seed: int = 0, **arguments: Any) -> Any:
-        """What the target gives for these options, and for this seed. Raises whatever it raises."""
+        """Build the component with these options and this seed. Raises what the target raises."""
         torch.manual_seed(seed)
         arguments["options"] = self.options if options is None else options
         try:
@@ -56,10 +60,14 @@ class Case:
             if inside:
                 raise
             names = " and ".join(f"{name}=" for name in arguments)
-            raise AssertionError(f"{self} is called with {names} and refuses ({error}); let it take these") from error
+            raise self.failed(f"does not accept the arguments {names} ({error}); accept them") from error
 
     def expect(self, condition: Any, advice: str) -> None:
-        """``advice`` goes on from the component's name and says what its author should change."""
+        """Raise Failed with ``advice`` unless ``condition`` holds."""
         __tracebackhide__ = True  # pytest then shows the line of the check
         if not condition:
-            raise AssertionError(f"{self} {advice}")
+            raise self.failed(advice)
+
+    def failed(self, advice: str) -> Failed:
+        """Return the error of a failed check: the component's name, then ``advice``, which says what to change."""
+        return Failed(f"{self} {advice}")

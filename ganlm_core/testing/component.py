@@ -1,4 +1,4 @@
-"""What is promised of a component of any kind."""
+"""Checks of components of every kind."""
 
 import functools
 import json
@@ -11,74 +11,74 @@ from ganlm_core.components import Option, check_spec
 from ganlm_core.errors import GanlmError, did_you_mean
 from ganlm_core.plugins.discovery import missing_target
 from ganlm_core.plugins.isolation import HEAVY
-from ganlm_core.testing.case import Case, Skipped
+from ganlm_core.testing.case import Case, Failed, Skipped
 from ganlm_core.testing.kinds import build
 
 
 def check_declaration(case: Case) -> None:
-    """Its spec is well formed, with a summary of one line, and its target and its recipe are there."""
+    """The spec is well formed, has a one-line summary, and names a target and a recipe that exist."""
     try:
         check_spec(case.spec)
     except (TypeError, ValueError) as error:
-        raise AssertionError(f"{case} is not well formed: {error}") from error
+        raise case.failed(f"is not well formed: {error}") from error
     summary = case.spec.summary
-    case.expect(summary.strip() and "\n" not in summary, "has no summary of one line; 'ganlm list' shows it")
+    case.expect(summary.strip() and "\n" not in summary, "has no one-line summary; 'ganlm list' shows it")
     missing = missing_target(case.spec.target)
-    case.expect(not missing, f"has a target, {case.spec.target}, that is not there: {missing}")
+    case.expect(not missing, f"has a target, {case.spec.target}, that does not exist: {missing}")
     case.expect(callable(case.target), f"has a target, {case.spec.target}, that cannot be called; name a class")
     unwritten = ", ".join(sorted(getattr(case.target, "__abstractmethods__", ())))
-    case.expect(not unwritten, f"has no {unwritten}; write what its base class leaves to it")
+    case.expect(not unwritten, f"does not implement {unwritten}, which its base class requires; write it")
     recipe, known = case.spec.recipe, case.host.recipes()
     case.expect(
         not recipe or recipe in known,
-        f"is trained by the recipe '{recipe}', which is not there{did_you_mean(recipe, known)}",
+        f"names the recipe '{recipe}', which does not exist{did_you_mean(recipe, known)}",
     )
 
 
 def check_light_import(case: Case) -> None:
-    """The package that holds it, and the module of its options, import nothing heavy."""
+    """Its package and the module of its options do not import heavy libraries, such as torch."""
     module = case.spec.target.partition(":")[0].split(".")
     parents = {".".join(module[:depth]) for depth in range(1, len(module))}
     names = {*parents, case.spec.options.__module__}
     if any(name.startswith("ganlm_plugin_") for name in names):
-        raise Skipped("a local file is loaded only when --plugin names it")
+        raise Skipped("a local plugin file is imported only with --plugin")
     heavy = heavy_import(tuple(sorted(names)))
-    case.expect(not heavy, f"imports {heavy} when it is listed; import it only in the module that its target names")
+    case.expect(not heavy, f"imports {heavy} when it is listed; import that only in the module of its target")
 
 
 def check_options(case: Case) -> None:
-    """Its options have help and bounds, and come back from JSON as they were."""
+    """Every option has one line of help and bounds, and options survive a round trip through JSON."""
     for option in case.spec.options.fields():
         help, flag = option.help, option.flag
-        case.expect(help.strip() and "\n" not in help, f"has an option, {flag}, without help of one line")
+        case.expect(help.strip() and "\n" not in help, f"has an option, {flag}, without one line of help")
         bounded = option.type in (bool, str) or (option.min, option.max) != (None, None)
         case.expect(bounded, f"has an option, {flag}, without bounds; give option() a min or a max")
         _check_bounds(case, option)
     case.expect(
         case.spec.options.of(json.loads(json.dumps(case.options.as_dict())), str(case)) == case.options,
-        "has options that are others after a round trip through JSON; let __post_init__ check values and change none",
+        "has options that change in a round trip through JSON; let __post_init__ check values, not change them",
     )
 
 
 def check_defaults(case: Case) -> None:
-    """It can be built from its default options, and is of its kind."""
+    """It can be built from its default options, and the result has the base class of its kind."""
     try:
         build(case, options=case.spec.options())
     except GanlmError as error:
-        raise AssertionError(f"{case} cannot be built from its defaults: {error}; choose defaults that work") from error
+        raise case.failed(f"cannot be built from its defaults: {error}; choose defaults that work") from error
 
 
 def check_smallest(case: Case) -> None:
-    """It can be built with every whole number at its minimum: what an option allows, it must take."""
+    """It can be built with every integer option at its minimum."""
     fields = case.spec.options.fields()
     smallest = {field.name: int(field.min) for field in fields if field.type is int and field.min is not None}
     if not smallest:
-        raise Skipped("it has no whole number among its options")
+        raise Skipped("it has no integer option")
     try:
         build(case, options=case.spec.options.of({**case.changes, **smallest}, str(case)))
     except GanlmError as error:
         sizes = ", ".join(f"{name}={value}" for name, value in smallest.items())
-        raise AssertionError(f"{case} cannot be built with {sizes}: {error}; raise the min of these options") from error
+        raise case.failed(f"cannot be built with {sizes}: {error}; raise the min of these options") from error
 
 
 def _check_bounds(case: Case, option: Option) -> None:
@@ -87,12 +87,12 @@ def _check_bounds(case: Case, option: Option) -> None:
             try:
                 option.convert(option.type(value), str(case))
             except GanlmError as error:
-                raise AssertionError(f"{error}; let the option's default, bounds and choices agree") from error
+                raise Failed(f"{error}; let the option's default, bounds and choices agree") from error
 
 
 @functools.cache
 def heavy_import(modules: Sequence[str]) -> str:
-    """The first heavy library that importing these modules brings in, asked of a new interpreter."""
+    """Return the first heavy library that these modules import, found in a new interpreter; "" for none."""
     code = f"import sys, {', '.join(modules)}; print(*sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""What is promised of sentence encoders."""
+"""Checks of sentence encoders."""
 
 import numpy as np
 
@@ -12,23 +12,29 @@ TEXTS = (*Grammar().sample(8, seed=0), "", "x")
 
 
 def check_features(case: Case) -> None:
-    """A row of finite numbers for each sentence, also for an empty one; other sentences have others."""
+    """Each sentence, empty or not, gets a row of finite numbers, and different sentences get different rows."""
     features = _encode(case, TEXTS)
     case.expect(
         features.ndim == 2 and len(features) == len(TEXTS),
         f"gives features of shape {features.shape} for {len(TEXTS)} sentences; wanted (N, F)",
     )
-    case.expect(bool(np.isfinite(features).all()), "gives features that are not finite")
-    case.expect(not np.allclose(features[0], features[1]), "gives the same features to different sentences")
+    case.expect(bool(np.isfinite(features).all()), "gives features that are not finite; return finite numbers")
+    case.expect(
+        not np.allclose(features[0], features[1]),
+        "gives different sentences the same features; compute them from the text",
+    )
 
 
 def check_rows(case: Case) -> None:
-    """The features of a sentence do not depend on its neighbours, on the seed, or on when it is asked."""
+    """The features of a sentence do not depend on other sentences, on the random state or on earlier calls."""
     features = _encode(case, TEXTS)
     again = _encode(case, TEXTS, seed=1)
-    case.expect(np.allclose(features, again), "gives other features when it is built again; draw with a fixed seed")
+    case.expect(np.allclose(features, again), "gives other features when it is built again; use a fixed seed")
     turned = _encode(case, TEXTS[::-1])[::-1]
-    case.expect(np.allclose(features, turned, atol=1e-6), "mixes sentences; encode each by itself")
+    case.expect(
+        np.allclose(features, turned, atol=1e-6),
+        "gives features that depend on the other sentences; encode each sentence alone",
+    )
 
 
 def _encode(case: Case, texts: tuple[str, ...], seed: int = 0) -> Features:

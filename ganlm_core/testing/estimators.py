@@ -1,4 +1,4 @@
-"""What is promised of estimators."""
+"""Checks of estimators."""
 
 from collections.abc import Callable, Iterator
 
@@ -15,28 +15,30 @@ from ganlm_core.testing.references import SHAPE, SMALL, batch
 
 ROWS = 32
 MANY = 2048
-"""Sequences enough for a mean gradient that points where the exact one does."""
+"""Enough sequences for a mean gradient that points in the direction of the exact gradient."""
 
 
 def check_surrogate(case: Case) -> None:
-    """A finite scalar whose gradient reaches every parameter of the generator, for every pair that it takes."""
+    """The value is a finite scalar with a gradient for every generator parameter, for every pair it accepts."""
     estimator: Estimator = build(case)
     for generator, discriminator in _pairs(estimator):
         value = estimator(generator, batch(ROWS), _cost(discriminator, ROWS, case))
         case.expect(value.dim() == 0, f"gives a tensor of shape {tuple(value.shape)}; take the mean over the batch")
-        case.expect(value.isfinite(), "gives NaN or infinity; keep away from the logarithm of zero")
-        case.expect(value.requires_grad, "gives the generator no gradient; draw with torch.no_grad, score without it")
+        case.expect(value.isfinite(), "gives NaN or infinity; avoid the logarithm of zero")
+        case.expect(
+            value.requires_grad, "gives the generator no gradient; sample under torch.no_grad, compute log p without it"
+        )
         named = dict(generator.named_parameters())
         found = torch.autograd.grad(value, list(named.values()), allow_unused=True)
         for name, gradient in zip(named, found, strict=True):
             case.expect(
                 gradient is not None and gradient.any(),
-                f"gives no gradient to {name} of {type(generator).__name__}; let it pass through all logits",
+                f"gives no gradient to {name} of {type(generator).__name__}; let the gradient pass through all logits",
             )
 
 
 def check_draw(case: Case) -> None:
-    """``draw`` gives well-formed sequences, without a gradient."""
+    """``draw`` returns well-formed sequences without a gradient."""
     estimator: Estimator = build(case)
     for generator, _ in _pairs(estimator):
         drawn = estimator.draw(generator, batch(ROWS))
@@ -47,15 +49,18 @@ def check_draw(case: Case) -> None:
             shape == ((*wanted, SHAPE.vocabulary) if relaxed else wanted),
             f"draws sequences {shape}; ids are (B, T), {wanted}, and relaxed one-hots (B, T, V)",
         )
-        case.expect(not drawn.sequence.requires_grad, "draws with a gradient; decorate draw with torch.no_grad()")
+        case.expect(
+            not drawn.sequence.requires_grad, "draws samples with a gradient; decorate draw with torch.no_grad()"
+        )
         ids = drawn.sequence.argmax(dim=-1) if relaxed else drawn.sequence
         case.expect(
-            torch.equal(drawn.mask, mask_of(ids)), "draws with a mask that does not end at <eos>; use protocol.mask_of"
+            torch.equal(drawn.mask, mask_of(ids)),
+            "draws samples with a mask that does not end at <eos>; use protocol.mask_of",
         )
 
 
 def check_seeded(case: Case) -> None:
-    """The same seed gives the same draws and the same gradient."""
+    """The same seed gives the same samples and the same gradient."""
     results = []
     for _ in range(2):
         estimator: Estimator = build(case)
@@ -65,11 +70,11 @@ def check_seeded(case: Case) -> None:
             results.append(torch.cat([drawn.flatten(), _gradient(estimator, generator, discriminator)]))
     half = len(results) // 2
     same = all(torch.equal(one, other) for one, other in zip(results[:half], results[half:], strict=True))
-    case.expect(same, "gives other draws or gradients with the same seed; draw from torch alone")
+    case.expect(same, "gives other samples or gradients with the same seed; use torch's random state only")
 
 
 def check_descent(case: Case) -> None:
-    """On a vocabulary of four words its mean gradient points where the enumerated one does: the cost falls."""
+    """On a vocabulary of four words, the mean gradient has a positive cosine with the enumerated gradient."""
     estimator: Estimator = build(case)
     for generator, discriminator in _pairs(estimator, small=True):
         noise = references.noise(1, SMALL, torch.float32)
@@ -79,15 +84,15 @@ def check_descent(case: Case) -> None:
         value = estimator(generator, many, _cost(discriminator, MANY, case))
         found = _flat(value, generator)
         cosine = F.cosine_similarity(found, exact, dim=0).item()
-        # Biased ones are far from parallel; what is wrong in sign or drawn from noise is at zero or below.
+        # Biased gradients are far from parallel; a wrong sign or pure noise gives a cosine of zero or below.
         case.expect(
             cosine > 0.2,
-            f"has a gradient at a cosine of {cosine:.2f} to the exact one; lower the expected cost, not raise it",
+            f"has a gradient at a cosine of {cosine:.2f} to the exact one; return a loss that lowers the expected cost",
         )
 
 
 def check_memory(case: Case) -> None:
-    """What it remembers from step to step is in its state_dict, which a checkpoint keeps."""
+    """The state that it keeps between steps is in its state_dict, which a checkpoint saves."""
     estimator, resumed = (build(case) for _ in range(2))
     generator, discriminator = next(_pairs(estimator))
     for _ in range(2):
@@ -97,11 +102,11 @@ def check_memory(case: Case) -> None:
     for one in (estimator, resumed):
         torch.manual_seed(5)
         results.append(_gradient(one, generator, discriminator))
-    case.expect(torch.equal(*results), "remembers what its state_dict does not keep; use register_buffer")
+    case.expect(torch.equal(*results), "has state that is not in its state_dict; use register_buffer")
 
 
 def _pairs(estimator: Estimator, small: bool = False) -> Iterator[tuple[Generator, Discriminator]]:
-    """The reference networks that it says it takes."""
+    """Yield the reference networks that the estimator accepts by its attributes."""
     for generator, discriminator in references.pairs(SMALL if small else SHAPE):
         fits = generator.autoregressive or not estimator.autoregressive_only
         if fits and (discriminator.per_position or not estimator.per_position_only):
@@ -109,12 +114,15 @@ def _pairs(estimator: Estimator, small: bool = False) -> Iterator[tuple[Generato
 
 
 def _cost(discriminator: Discriminator, rows: int, case: Case | None = None) -> Cost:
-    """What generated sequences cost under the non-saturating loss, strict in what it is asked."""
+    """Return the non-saturating cost. With a case, it checks the sequences that it gets."""
 
     def cost(sequence: Tensor, mask: Tensor) -> Tensor:
         if case is not None:
             whole = len(sequence) % rows == 0 and mask.shape == sequence.shape[:2]
-            case.expect(whole, "asks the cost of part of a batch; ask of whole multiples of B, row i % B beside row i")
+            case.expect(
+                whole,
+                "asks for the cost of a part of the batch; give k * B sequences, where sequence i belongs to row i % B",
+            )
         return F.softplus(-discriminator(sequence, mask))
 
     return cost
@@ -125,7 +133,7 @@ def _gradient(estimator: Estimator, generator: Generator, discriminator: Discrim
 
 
 def _exact_gradient(generator: Generator, discriminator: Discriminator, noise: Tensor) -> Tensor:
-    """The gradient of the expected cost, summed over every sequence there is."""
+    """Return the gradient of the expected cost, summed over every possible sequence."""
     tokens = references.every_sequence()
     mask = mask_of(tokens)
     scores = sampling.log_likelihood(generator, noise.expand(len(tokens), -1), tokens, mask).sum(dim=1)

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 
 STEP = 1e-6
-"""In float64 the rounding of a difference and its curvature are then both far below SAME."""
+"""At this step, rounding in float64 and curvature are both far below SAME."""
 SAME = 1e-4
 
 
 def slopes(function: Callable[[], Tensor], parameters: Sequence[nn.Parameter]) -> tuple[float, float]:
-    """Those of a scalar function along a random direction of its parameters: by its gradient, by central differences.
+    """Return the slope of a scalar function along a random direction of its parameters, computed in two ways.
 
-    Raises what its backward raises.
+    The first is by its gradient, the second by central differences. Raises what its backward raises.
     """
     directions = [torch.randn_like(parameter) for parameter in parameters]
     found = torch.autograd.grad(function(), parameters, allow_unused=True)

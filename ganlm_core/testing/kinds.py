@@ -1,4 +1,4 @@
-"""How a component of each kind is built at the sizes of the checks, and what it must be."""
+"""Building a component of each kind at the sizes of the checks."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,11 +17,11 @@ from ganlm_core.testing.references import SHAPE
 from ganlm_core.training.checks import BASES, problem_with_kind
 
 STEPS = 8
-"""Of training, for an algorithm whose phases change in its course."""
+"""Training steps for an algorithm, whose phases may change from step to step."""
 
 
 def build(case: Case, options: Options | None = None, seed: int = 0) -> Any:
-    """The component with what its kind is given: a shape for networks, parts for an algorithm."""
+    """Build the component with the arguments of its kind: a shape for networks, parts for an algorithm."""
     arguments: dict[str, Any] = {}
     if case.spec.kind in ("generator", "discriminator"):
         arguments = {"shape": SHAPE}
@@ -34,9 +34,9 @@ def build(case: Case, options: Options | None = None, seed: int = 0) -> Any:
 
 
 def fitting_parts(case: Case) -> Parts:
-    """New parts that an algorithm takes: those of a recipe that chooses it, or else the references.
+    """Return new parts that an algorithm accepts: from a recipe that chooses it, else the reference networks.
 
-    The recipe comes first because it may have networks besides the usual two, and because it is what users run.
+    The recipe comes first because the algorithm may need special networks, and because users run the recipe.
     """
     for config in _recipes_of(case.host, case.spec.name):
         return _parts(case.host, config)
@@ -49,14 +49,14 @@ def fitting_parts(case: Case) -> Parts:
             refusals.append(str(error))
         else:
             return parts
-    raise AssertionError(
-        f"{case} takes none of the reference networks ({refusals[0]}) and no recipe chooses it; "
-        "add a recipe that names the parts it takes"
+    raise case.failed(
+        f"accepts none of the reference networks ({refusals[0]}) and no recipe chooses it; "
+        "add a recipe with networks that it accepts"
     )
 
 
 def _recipes_of(host: Host, algorithm: str) -> Iterator[RunConfig]:
-    """The configurations of the recipes that choose an algorithm, as far as they are valid."""
+    """Yield the configurations of all valid recipes that choose an algorithm."""
     for recipe in host.recipes():
         with suppress(GanlmError):
             config = make_config(recipe=recipe, host=host)

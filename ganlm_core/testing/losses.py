@@ -1,4 +1,4 @@
-"""What is promised of adversarial losses."""
+"""Checks of adversarial losses."""
 
 import torch
 from torch import Tensor
@@ -10,25 +10,28 @@ from ganlm_core.testing.networks import close
 
 ROWS, LENGTH = 4, 3
 FAR = 1e4
-"""A logit beyond which exp() overflows, in float32 and float64."""
+"""A logit at which exp() overflows in float32 and float64."""
 
 
 def check_shapes(case: Case) -> None:
-    """A cost for each logit: (B,) per sequence, and (B, T) per position unless the loss is paired."""
+    """Every logit gets a cost: (B,) per sequence, and (B, T) per position unless the loss is paired."""
     loss: Loss = build(case)
     for shape in [(ROWS,)] if loss.paired else [(ROWS,), (ROWS, LENGTH)]:
         real, generated = _logits(shape)
         pair = loss.discriminator(real, generated)
         case.expect(
             isinstance(pair, tuple) and len(pair) == 2,
-            f"gives {type(pair).__name__} as discriminator(); wanted two costs, of real logits and of generated ones",
+            f"returns {type(pair).__name__} from discriminator(); wanted two costs, for real and for generated logits",
         )
         for cost in _costs(loss, real, generated):
-            case.expect(cost.shape == shape, f"gives costs {tuple(cost.shape)} for logits {shape}; take no mean")
+            case.expect(
+                cost.shape == shape,
+                f"gives costs {tuple(cost.shape)} for logits {shape}; return a cost per logit, not their mean",
+            )
 
 
 def check_elementwise(case: Case) -> None:
-    """What a logit costs depends on no other logit of its kind."""
+    """The cost of a logit does not depend on other rows."""
     loss: Loss = build(case)
     real, generated = _logits((ROWS,))
     costs = _costs(loss, real, generated)
@@ -36,20 +39,20 @@ def check_elementwise(case: Case) -> None:
     changed_real[0] += 1
     changed_generated[0] += 1
     for before, after in zip(costs, _costs(loss, changed_real, changed_generated), strict=True):
-        case.expect(close(before[1:], after[1:]), "mixes the logits of a batch; keep costs elementwise, one for each")
+        case.expect(close(before[1:], after[1:]), "mixes the logits of a batch; compute each cost from its own logit")
 
 
 def check_direction(case: Case) -> None:
-    """Higher logits of real data please the discriminator, of generated data the generator."""
+    """Costs fall with higher logits of real data (discriminator) and of generated data (generator)."""
     loss: Loss = build(case)
     low, high = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
     case.expect(
         sum(loss.discriminator(high, low)) < sum(loss.discriminator(low, high)),
-        "lets the discriminator pay more for telling real from generated; the higher a logit, the more real",
+        "gives the discriminator a higher cost for separating real from generated; a higher logit means more real",
     )
     case.expect(
         loss.generator(high, low) < loss.generator(low, low),
-        "lets the generator pay more for a higher logit; the higher a logit, the more real",
+        "gives the generator a higher cost for a higher logit; a higher logit means more real",
     )
 
 
@@ -63,19 +66,19 @@ def check_finite(case: Case) -> None:
             torch.stack([cost.sum() for cost in costs]).sum(), (real, generated), allow_unused=True
         )
         finite = all(part.isfinite().all() for part in (*costs, *found) if part is not None)
-        case.expect(finite, f"gives NaN or infinity for logits of {FAR:g}; write it with softplus or logsigmoid")
+        case.expect(finite, f"gives NaN or infinity for logits of {FAR:g}; use softplus or logsigmoid")
 
 
 def check_finite_differences(case: Case) -> None:
-    """The gradients of the costs are those of finite differences."""
+    """The gradients of the costs agree with finite differences."""
     loss: Loss = build(case)
     real, generated = (logits.requires_grad_() for logits in _logits((ROWS,)))
     try:
         torch.autograd.gradcheck(lambda real, generated: _costs(loss, real, generated), (real, generated))
     except RuntimeError as error:
         first = str(error).splitlines()[0]
-        raise AssertionError(
-            f"{case} has gradients that are not those of its costs ({first}); mend its backward, detach nothing"
+        raise case.failed(
+            f"has gradients that differ from finite differences ({first}); correct its backward, detach nothing"
         ) from error
 
 

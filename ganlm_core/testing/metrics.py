@@ -1,4 +1,4 @@
-"""What is promised of metrics."""
+"""Checks of metrics."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from ganlm_core.data.corpus import Corpus
 from ganlm_core.data.grammar import Grammar
 from ganlm_core.metrics.metric import Conditions, Likelihood, Measured, Metric, Subject, problem_with
 from ganlm_core.plugins.discovery import one_line
-from ganlm_core.testing.case import Case
+from ganlm_core.testing.case import Case, Failed
 from ganlm_core.testing.kinds import build
 
 GRAMMAR = Grammar()
@@ -22,49 +22,51 @@ def _likelihood(texts: Sequence[str]) -> Likelihood:
 
 
 WHOLE = Subject(TEXTS, _likelihood, REAL)
-"""All that there is to be known of somebody."""
+"""A subject with everything that a metric may use: texts, a likelihood and real texts."""
 
 
 def check_values(case: Case) -> None:
-    """Finite numbers by name, those that it declares, and in words what they were measured with."""
+    """It returns finite numbers by name, with every declared measure, and a protocol in words."""
     found = _measure(case, WHOLE, WITH_PROCESS)
-    case.expect(found.values, "gives no numbers where everything is there to be measured")
-    case.expect(found.protocol.strip(), "gives numbers without a protocol; say how many sentences they are of")
+    case.expect(found.values, "gives no values although all inputs are there; return at least one")
+    case.expect(found.protocol.strip(), "gives values without a protocol; say how many sentences they are from")
     missing = [measure.name for measure in case.spec.measures if measure.name not in found.values]
-    case.expect(not missing, f"declares {', '.join(missing)} and gives {', '.join(found.values)}; let both agree")
+    case.expect(
+        not missing, f"declares the measures {', '.join(missing)} and gives {', '.join(found.values)}; let both agree"
+    )
 
 
 def check_missing(case: Case) -> None:
-    """Where a value does not exist (no likelihood, no process, nothing real, one sentence, repeats) it is left out."""
+    """It leaves out values that do not exist: no likelihood, no process, no real text, one sentence, repeats."""
     subjects = {
-        "from somebody without a likelihood": Subject(TEXTS),
-        "of which there is one": Subject(TEXTS[:1], _likelihood, REAL),
+        "of a source without a likelihood": Subject(TEXTS),
+        "of which there is only one": Subject(TEXTS[:1], _likelihood, REAL),
         "that are all the same": Subject((TEXTS[0],) * 5, _likelihood, REAL),
-        "of no word or one": Subject(("", "x"), None, REAL),
+        "of no word or one word": Subject(("", "x"), None, REAL),
     }
     for which, subject in subjects.items():
         for corpus, conditions in {"with": WITH_PROCESS, "without": WITHOUT}.items():
             try:
                 _measure(case, subject, conditions)
-            except AssertionError:
+            except (Failed, KeyboardInterrupt):
                 raise
-            except Exception as error:
-                raise AssertionError(
-                    f"{case} fails on sentences {which}, on a corpus {corpus} an exact process ({one_line(error)}); "
+            except BaseException as error:
+                raise case.failed(
+                    f"fails on sentences {which}, {corpus} an exact process ({one_line(error)}); "
                     "leave out a value that does not exist"
                 ) from error
 
 
 def check_same_again(case: Case) -> None:
-    """The same texts give the same values, and the texts stay as they are."""
+    """The same texts give the same values, and the metric does not change the texts."""
     texts = list(TEXTS)
     one, other = (_measure(case, Subject(texts, _likelihood, REAL), WITH_PROCESS, seed) for seed in (0, 1))
-    case.expect(one == other, "gives other values for the same texts; draw with the seed of its Conditions")
-    case.expect(texts == list(TEXTS), "changes the texts that it is given; copy them before sorting")
+    case.expect(one == other, "gives other values for the same texts; use the seed of its Conditions")
+    case.expect(texts == list(TEXTS), "changes the texts that it gets; copy them before you change them")
 
 
 def _measure(case: Case, subject: Subject, conditions: Conditions, seed: int = 0) -> Measured:
-    """What it measures; every number must be one."""
+    """Build the metric and measure; every value must be a finite number."""
     metric: Metric = build(case, seed=seed)
     found = metric(subject, conditions)
     problem = problem_with(found)

@@ -1,4 +1,4 @@
-"""What is promised of both networks: how they are made, kept, moved and run."""
+"""Checks of generators and discriminators alike: building, saving, copying and running them."""
 
 import copy
 import tempfile
@@ -15,17 +15,17 @@ from ganlm_core.testing.case import Case, Skipped
 from ganlm_core.testing.references import SHAPE
 
 CLOSE = 1e-9
-"""Far above the rounding of float64, far below any effect that a wrong position or row would have."""
+"""A tolerance far above rounding in float64 and far below the effect of a wrong position or row."""
 ROWS = 4
 
 
 def network(case: Case, shape: Shape = SHAPE, seed: int = 0, dtype: torch.dtype = torch.float64) -> Any:
-    """The network in evaluation mode, in float64 where two ways to the same number agree to many digits."""
+    """Build the network in evaluation mode, by default in float64, where two computations agree to many digits."""
     return case.build(shape=shape, seed=seed).to(dtype).eval()
 
 
 def answer(network: nn.Module, rows: list[int] | None = None) -> Tensor:
-    """Logits for the same tokens at every call, for all rows or some, on the network's device and in its type."""
+    """Return logits for fixed tokens and noise, for all rows or some, on the network's device and in its dtype."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
         tokens, noise = references.tokens(ROWS), references.noise(ROWS)
@@ -44,77 +44,86 @@ def close(one: Tensor, other: Tensor, tolerance: float = CLOSE) -> bool:
 
 
 def gradients(output: Tensor, network: nn.Module) -> dict[str, Tensor | None]:
-    """Those of a sum over the output, with weights drawn at random so that no softmax or mean cancels them."""
+    """Return the gradients of a randomly weighted sum of the output.
+
+    The weights are random so that no softmax or mean cancels the gradients.
+    """
     parameters = {name: one for name, one in network.named_parameters() if one.numel() and one.requires_grad}
     found = torch.autograd.grad((output * torch.randn_like(output)).sum(), list(parameters.values()), allow_unused=True)
     return dict(zip(parameters, found, strict=True))
 
 
 def check_seeded_build(case: Case) -> None:
-    """The seed of torch decides the weights, to the bit, and another seed gives others."""
+    """The same seed gives bit-identical weights, another seed gives others."""
     same, again, other = (network(case, seed=seed).state_dict() for seed in (0, 0, 1))
     equal = [name for name in same if torch.equal(same[name], again[name])]
-    case.expect(len(equal) == len(same), "has other weights when it is built again with one seed; draw them from torch")
+    case.expect(
+        len(equal) == len(same),
+        "has other weights when it is built again with the same seed; use torch's random state only",
+    )
     changed = [name for name in same if not torch.equal(same[name], other[name])]
-    case.expect(changed, "has the same weights whatever the seed; leave torch's random state alone")
+    case.expect(changed, "has weights that do not depend on the seed; do not set torch's random state")
 
 
 def check_without_values(case: Case) -> None:
-    """It can be built without memory, which is how a stranger's bundle is looked at before it is loaded."""
+    """It can be built on the meta device, as a stranger's bundle is before its weights are loaded."""
     try:
         with without_memory():
             built = case.build(shape=SHAPE)
     except (NotImplementedError, RuntimeError) as error:
-        raise AssertionError(
-            f"{case} reads values of tensors while it is built ({error}); compute them with plain numbers"
+        raise case.failed(
+            f"reads values of tensors in its constructor ({error}); compute with plain Python numbers there"
         ) from error
     placed = [name for name, tensor in built.state_dict().items() if not tensor.is_meta]
-    case.expect(not placed, f"gives {', '.join(placed)} a device of its own; leave out device=")
+    case.expect(not placed, f"puts {', '.join(placed)} on a fixed device; leave out device=")
 
 
 def check_batch_order(case: Case) -> None:
-    """What a row gives depends neither on its place in the batch nor on the other rows."""
+    """The output of a row does not depend on its position in the batch or on other rows."""
     built = network(case)
     whole = answer(built)
     for rows in ([2, 0, 3, 1], [1], [3, 0]):
-        case.expect(close(answer(built, rows), whole[rows]), "mixes the rows of a batch; keep to one row at a time")
+        case.expect(
+            close(answer(built, rows), whole[rows]), "mixes the rows of the batch; compute each row from that row alone"
+        )
 
 
 def check_gradients(case: Case) -> None:
-    """The gradient of the logits reaches every parameter."""
+    """The logits have a gradient for every parameter."""
     built = network(case)
     for name, gradient in gradients(answer(built), built).items():
         reached = gradient is not None and gradient.abs().max() > 1e-12
-        case.expect(reached, f"has a parameter, {name}, that no gradient reaches; use it or leave it out")
+        case.expect(reached, f"has a parameter, {name}, that gets no gradient; use it or remove it")
 
 
 def check_modes(case: Case) -> None:
-    """``eval()`` makes it deterministic, and ``train()`` and ``eval()`` reach all of it and are kept."""
+    """It is deterministic after ``eval()``, and no call changes the mode that ``train()`` and ``eval()`` set."""
     built = network(case)
     before, state = torch.get_rng_state(), copy.deepcopy(built.state_dict())
     first, second = answer(built), answer(built)
     same = torch.equal(first, second) and torch.equal(before, torch.get_rng_state())
-    case.expect(same, "draws at random in evaluation mode; ask self.training, or use nn.Dropout")
+    case.expect(same, "is random in evaluation mode; check self.training, or use nn.Dropout")
     kept = all(torch.equal(state[name], tensor) for name, tensor in built.state_dict().items())
-    case.expect(kept, "changes its buffers in evaluation mode; ask self.training")
+    case.expect(kept, "changes its buffers in evaluation mode; check self.training")
     for mode in (True, False):
         built.train(mode)
         answer(built)
         case.expect(
-            all(module.training is mode for module in built.modules()), "changes its mode itself; leave it to train()"
+            all(module.training is mode for module in built.modules()),
+            "changes its own mode; call neither train() nor eval() inside",
         )
 
 
 def check_dropout(case: Case) -> None:
-    """An option that is called dropout acts in training."""
+    """An option named dropout has an effect in training mode."""
     if not has_dropout(case):
-        raise Skipped("it has no option called dropout")
+        raise Skipped("it has no option named dropout")
     answers = []
     for share in (0.0, 0.5):
         built = network(Case(case.spec, {**case.changes, "dropout": share})).train()
         torch.manual_seed(3)
         answers.append(answer(built))
-    case.expect(not close(answers[0], answers[1]), "has an option, dropout, that does nothing in training")
+    case.expect(not close(answers[0], answers[1]), "has an option, dropout, without effect in training; apply it")
 
 
 def has_dropout(case: Case) -> bool:
@@ -122,7 +131,7 @@ def has_dropout(case: Case) -> bool:
 
 
 def check_scale(case: Case) -> None:
-    """With all parameters ten times as large, logits and gradients are finite in float32."""
+    """With parameters ten times as large, logits and gradients are finite in float32."""
     built = network(case, dtype=torch.float32)
     with torch.no_grad():
         for parameter in built.parameters():
@@ -130,28 +139,31 @@ def check_scale(case: Case) -> None:
     logits = answer(built)
     found = [logits, *(gradient for gradient in gradients(logits, built).values() if gradient is not None)]
     finite = all(tensor.isfinite().all() for tensor in found)
-    case.expect(finite, "gives NaN or infinity at ten times its initial scale; normalise, or use log-softmax and clamp")
+    case.expect(
+        finite,
+        "gives NaN or infinity when its parameters are ten times as large; normalise, or use log-softmax and clamp",
+    )
 
 
 def check_bfloat16(case: Case) -> None:
-    """Under bfloat16 autocast it runs, and gives about the same."""
+    """It runs under bfloat16 autocast with about the same output."""
     built = network(case, dtype=torch.float32)
     wanted = answer(built)
     try:
         with torch.autocast("cpu", torch.bfloat16):
             found = answer(built).float()
     except RuntimeError as error:
-        raise AssertionError(
-            f"{case} does not run under bfloat16 autocast ({error}); let new tensors take the type of those beside them"
+        raise case.failed(
+            f"does not run under bfloat16 autocast ({error}); give new tensors the dtype of their neighbours"
         ) from error
     case.expect(found.isfinite().all(), "gives NaN or infinity under bfloat16 autocast; compute sums in float32")
-    # Eight bits of mantissa, and errors that add up over layers; what is wrong is wrong by the size of the logits.
+    # bfloat16 has 8 bits of mantissa, and errors add up over layers. A wrong result is off by the size of the logits.
     near = (found - wanted).abs().max() <= 0.1 * wanted.abs().max() + 0.1
     case.expect(near, "gives other logits under bfloat16 autocast; compute sums in float32")
 
 
 def check_cuda(case: Case) -> None:
-    """On CUDA it gives what it gives on the CPU."""
+    """It gives the same output on CUDA as on the CPU."""
     if not torch.cuda.is_available():
         raise Skipped("this machine has no CUDA")
     built = network(case)
@@ -159,14 +171,14 @@ def check_cuda(case: Case) -> None:
     try:
         found = answer(built.to("cuda")).cpu()
     except RuntimeError as error:
-        raise AssertionError(
-            f"{case} does not run on CUDA ({error}); register buffers, and make tensors on the device of their input"
+        raise case.failed(
+            f"does not run on CUDA ({error}); register buffers, and make tensors on the device of their input"
         ) from error
-    case.expect(close(found, wanted, 1e-6), "gives other logits on CUDA than on the CPU")
+    case.expect(close(found, wanted, 1e-6), "gives other logits on CUDA than on the CPU; compute the same on both")
 
 
 def check_safetensors(case: Case) -> None:
-    """Its state_dict, through a file, makes another one of it to the bit."""
+    """A state_dict saved to a file and loaded into a new instance gives bit-identical output."""
     built, other = network(case), network(case, seed=1)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.safetensors"
@@ -174,22 +186,22 @@ def check_safetensors(case: Case) -> None:
         read_into(path, other)
     case.expect(
         torch.equal(answer(built), answer(other)),
-        "is not whole in its state_dict; make every tensor a parameter or register_buffer it",
+        "has tensors outside its state_dict; make each a parameter, or use register_buffer",
     )
 
 
 def check_deepcopy(case: Case) -> None:
-    """A copy gives the same, from parameters of its own: a moving average is such a copy."""
+    """A deep copy gives the same output and shares no parameters: the moving average is such a copy."""
     built = network(case)
     wanted, copied = answer(built), copy.deepcopy(built)
     found = answer(copied)
     case.expect(
-        torch.equal(found, wanted), "gives other logits when it is copied; keep all that it needs in its modules"
+        torch.equal(found, wanted), "gives other logits after copy.deepcopy; keep all of its state in its modules"
     )
     lost = [name for name, gradient in gradients(found, copied).items() if gradient is None]
     storages = [{parameter.data_ptr() for parameter in each.parameters()} for each in (built, copied)]
     own = not lost and storages[0].isdisjoint(storages[1])
-    case.expect(own, "shares parameters with its copy; keep modules as attributes, not in functions")
+    case.expect(own, "shares parameters with its deep copy; keep modules as attributes, not inside functions")
 
 
 CHECKS = (

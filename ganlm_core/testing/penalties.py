@@ -1,4 +1,4 @@
-"""What is promised of penalties."""
+"""Checks of penalties."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,18 +18,18 @@ ROWS = 4
 
 
 def check_scalar(case: Case) -> None:
-    """A finite number that is not below zero, for every kind of discriminator, and the same with one seed."""
+    """The value is a finite scalar of at least 0 for every kind of discriminator, and depends on the seed alone."""
     penalty: Penalty = build(case)
     for kind in DISCRIMINATORS:
         discriminator, real, generated = _arguments(kind)
         value, again = (_value(penalty, discriminator, real, generated) for _ in range(2))
         case.expect(value.dim() == 0, f"gives a tensor of shape {tuple(value.shape)}; take the mean over the batch")
-        case.expect(value.isfinite() and value >= 0, f"is {value.item():g}; wanted a finite number from 0 on")
-        case.expect(close(value, again), "is another with the same seed; draw from torch alone")
+        case.expect(value.isfinite() and value >= 0, f"is {value.item():g}; wanted a finite number of at least 0")
+        case.expect(close(value, again), "has another value with the same seed; use torch's random state only")
 
 
 def check_interval(case: Case) -> None:
-    """``interval`` is a whole number; 0 is for a penalty that is none."""
+    """``interval`` is an integer of at least 0, and 0 only for a penalty that is always zero."""
     penalty: Penalty = build(case)
     case.expect(
         isinstance(penalty.interval, int) and penalty.interval >= 0,
@@ -38,11 +38,11 @@ def check_interval(case: Case) -> None:
     if penalty.interval == 0:
         discriminator, real, generated = _arguments(DISCRIMINATORS[0])
         value = _value(penalty, discriminator, real, generated)
-        case.expect(value == 0, "is never computed, with an interval of 0, and is not zero; give it an interval")
+        case.expect(value == 0, "has an interval of 0, so it is never computed, and is not zero; give it an interval")
 
 
 def check_slope(case: Case) -> None:
-    """The gradient that it gives the discriminator is that of finite differences."""
+    """Its gradient for the discriminator agrees with finite differences."""
     penalty: Penalty = build(case)
     if penalty.interval == 0:
         raise Skipped("it is never computed")
@@ -57,7 +57,7 @@ def check_slope(case: Case) -> None:
 
 
 def check_padding(case: Case) -> None:
-    """What the mask hides has no effect on it."""
+    """Padding has no effect."""
     penalty: Penalty = build(case)
     discriminator, real, generated = _arguments(DISCRIMINATORS[0])
 
@@ -67,11 +67,11 @@ def check_padding(case: Case) -> None:
 
     before = _value(penalty, discriminator, real, generated)
     after = _value(penalty, discriminator, with_other_padding(real), with_other_padding(generated))
-    case.expect(close(before, after), "lets padding change it; hide what the mask hides")
+    case.expect(close(before, after), "changes with the padding; apply the mask")
 
 
 def _arguments(kind: Callable[[Shape], Discriminator]) -> tuple[Discriminator, Sequences, Sequences]:
-    """A discriminator, and real and generated one-hots of the same lengths."""
+    """Return a discriminator, and real and generated one-hots of the same lengths."""
     discriminator = kind(SHAPE).double()
     pair = []
     for _ in range(2):

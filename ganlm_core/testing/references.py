@@ -1,4 +1,4 @@
-"""Small components that keep the protocol, for the checks to put beside the one that they look at."""
+"""Small components that keep the protocol. The checks combine them with the component under test."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -17,11 +17,11 @@ from ganlm_core.protocol import EOS, PAD, Batch, Discriminator, Generator, Parts
 
 SHAPE = Shape(vocabulary=11, length=6, noise=5)
 SMALL = Shape(vocabulary=6, length=3, noise=2)
-"""Four words, <unk> and <eos> among them, and three positions: all sequences can be written down."""
+"""Four words, including <unk> and <eos>, and three positions: few enough to enumerate all sequences."""
 
 
 class Recurrent(StatefulGenerator):
-    """Autoregressive: the state is a mean of the noise and of the tokens so far, the later ones weighing more."""
+    """An autoregressive generator. Its state is a decaying mean of the noise and of the tokens so far."""
 
     def __init__(self, shape: Shape, options: NoOptions | None = None) -> None:
         super().__init__(shape)
@@ -41,7 +41,7 @@ class Recurrent(StatefulGenerator):
 
 
 class OneShot(Generator):
-    """Every position at once."""
+    """A generator that writes all positions at once."""
 
     def __init__(self, shape: Shape, options: NoOptions | None = None) -> None:
         super().__init__(shape)
@@ -53,7 +53,7 @@ class OneShot(Generator):
 
 
 class Bag(Discriminator):
-    """Words by their place, squashed and added up: smooth, and nonlinear in the one-hots."""
+    """A discriminator that squashes words with their positions and sums them: smooth and nonlinear in the one-hots."""
 
     def __init__(self, shape: Shape, options: NoOptions | None = None) -> None:
         super().__init__(shape)
@@ -73,7 +73,7 @@ class Bag(Discriminator):
 
 
 class BagByPosition(Bag):
-    """A logit for every position, which has seen nothing later."""
+    """A causal discriminator with a logit per position."""
 
     per_position = True
 
@@ -90,7 +90,7 @@ def noise(rows: int, shape: Shape = SHAPE, dtype: torch.dtype = torch.float64) -
 
 
 def tokens(rows: int, shape: Shape = SHAPE) -> Tensor:
-    """Words that end at different positions, those of the first row not at all."""
+    """Return ids (B, T) of sequences that end at different positions. The first row has no <eos>."""
     drawn = torch.randint(EOS + 1, shape.vocabulary, (rows, shape.length))
     for row in range(1, rows):
         drawn[row, (row + 1) % shape.length] = EOS
@@ -102,7 +102,7 @@ def one_hot(ids: Tensor, shape: Shape = SHAPE, dtype: torch.dtype = torch.float6
 
 
 def soft(rows: int, shape: Shape = SHAPE, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Distributions over the words (B, T, V) that put some weight on each of them."""
+    """Return distributions over the words (B, T, V), positive everywhere."""
     return torch.randn(rows, shape.length, shape.vocabulary, dtype=dtype).softmax(dim=-1)
 
 
@@ -112,14 +112,14 @@ def batch(rows: int = 4, shape: Shape = SHAPE, step: int = 0, progress: float = 
 
 
 def every_sequence(shape: Shape = SMALL) -> Tensor:
-    """All sequences (N, T) that a generator can draw."""
+    """Return all sequences (N, T) that a generator can draw."""
     words = range(EOS, shape.vocabulary)
     ids = torch.tensor(list(itertools.product(words, repeat=shape.length)))
     return torch.where(mask_of(ids), ids, PAD).unique(dim=0)
 
 
 def parts(generator: Generator, discriminator: Discriminator, steps: int) -> Parts:
-    """Two networks with straight-through gradients, the non-saturating loss and no penalty."""
+    """Return the two networks with straight-through gradients, the non-saturating loss and no penalty."""
     return Parts(
         generator=generator,
         discriminator=discriminator,
@@ -131,7 +131,7 @@ def parts(generator: Generator, discriminator: Discriminator, steps: int) -> Par
 
 
 def pairs(shape: Shape = SHAPE) -> Iterator[tuple[Generator, Discriminator]]:
-    """Every kind of generator with every kind of discriminator."""
+    """Yield every reference generator with every reference discriminator."""
     for generator, discriminator in itertools.product(GENERATORS, DISCRIMINATORS):
         torch.manual_seed(1)
         yield generator(shape), discriminator(shape)

@@ -1,4 +1,4 @@
-"""The checks of each kind, and two ways to run them: as tests of pytest, and as a report."""
+"""The checks of each kind, and two ways to run them: as pytest tests, and as a report."""
 
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from ganlm_core.components import ComponentSpec
-from ganlm_core.plugins.discovery import one_line, place_of
+from ganlm_core.plugins.discovery import one_line, place_of, text_of
 from ganlm_core.testing import (
     algorithms,
     component,
@@ -22,7 +22,7 @@ from ganlm_core.testing import (
     networks,
     penalties,
 )
-from ganlm_core.testing.case import Case, Skipped
+from ganlm_core.testing.case import Case, Failed, Skipped
 
 if TYPE_CHECKING:
     import pytest
@@ -33,9 +33,10 @@ Status = Literal["passed", "failed", "excepted", "skipped"]
 
 @dataclass(frozen=True)
 class Check:
-    """One promise, as a function that raises AssertionError with what to change, or Skipped.
+    """A check: a function that raises Failed with what to change, or Skipped.
 
-    ``after`` are those that it stands on. Where one of them fails too, what this one finds is a consequence.
+    ``after`` are the checks that it builds on. If one of them fails too, this check is skipped, because its failure
+    follows from that one.
     """
 
     function: Function
@@ -47,33 +48,33 @@ class Check:
 
     @property
     def promise(self) -> str:
-        """What is promised, in one line."""
+        """Return the promise that the check tests, in one line."""
         return (self.function.__doc__ or "").partition("\n")[0]
 
     def __call__(self, case: Case) -> None:
-        """Raises AssertionError, also for whatever the component itself raises, and Skipped."""
+        """Run the check. Raises Failed, also for whatever the component itself raises, and Skipped."""
         __tracebackhide__ = True
         if _NEEDS_A_DEFAULT in case.spec.exceptions and not case.changes and self.function not in _WITHOUT_BUILDING:
             raise Skipped("it cannot be built without options")
         try:
             self._try(case)
-        except AssertionError:
+        except Failed:
             for check in self._earlier(case):
                 if check.fails(case):
-                    raise Skipped(f"{check.name} comes first") from None
+                    raise Skipped(f"{check.name} fails first") from None
             raise
 
     def fails(self, case: Case) -> bool:
         try:
             self._try(case)
-        except AssertionError:
+        except Failed:
             return True
         except Skipped:
             return False
         return False
 
     def _earlier(self, case: Case) -> list["Check"]:
-        """What may have made it fail, where that is not expected anyway."""
+        """Return the checks that may explain a failure, without those that are expected to fail."""
         exceptions = case.spec.exceptions
         return [check for check in self.after if not exceptions.keys() & {self.name, check.name}]
 
@@ -82,18 +83,18 @@ class Check:
         try:
             with torch.random.fork_rng(devices=[]):
                 self.function(case)
-        except (AssertionError, Skipped):
+        except (Failed, Skipped, KeyboardInterrupt):
             raise
-        except Exception as error:
-            raise AssertionError(f"{case} {_told(error)} where this was promised: {self.promise}") from error
+        except BaseException as error:  # SystemExit and GeneratorExit too are errors of the component
+            raise case.failed(f"{_told(error)} in the check of: {self.promise}") from error
 
 
-def _told(error: Exception) -> str:
-    """What went wrong, and where as far as it was in the plugin's own code."""
-    if isinstance(error, NotImplementedError) and not str(error):
+def _told(error: BaseException) -> str:
+    """Return what the component raised, and the line of the plugin's own code that raised it."""
+    if isinstance(error, NotImplementedError) and not text_of(error):
         *_, (frame, _) = traceback.walk_tb(error.__traceback__)
         base, _, method = frame.f_code.co_qualname.rpartition(".")
-        return f"has no {method}, which {base} leaves to it,"
+        return f"does not implement {method} of {base}, which is needed"
     place = place_of(error)
     return f"raised {one_line(error)}" + f" ({place})" * bool(place)
 
@@ -102,7 +103,7 @@ COMMON = component.CHECKS
 
 
 def _in_order(first: Sequence[Function], others: Sequence[Function]) -> Iterator[Check]:
-    """Checks as they are best mended. What is ``first`` the later ones stand on, as on those of the declaration."""
+    """Yield checks in the best order for repairs. Later checks build on ``first`` and on those of the declaration."""
     after: tuple[Check, ...] = ()
     for function in dict.fromkeys((*COMMON, *first, *others)):
         yield (check := Check(function, after))
@@ -124,7 +125,7 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
         ("encoder", encoders, encoders.CHECKS),
     )
 }
-"""By kind, in the order in which they are best mended."""
+"""The checks by kind, in the best order for repairs."""
 
 _NEEDS_A_DEFAULT = component.check_defaults.__name__
 _WITHOUT_BUILDING = COMMON[: COMMON.index(component.check_defaults) + 1]
@@ -132,7 +133,7 @@ _WITHOUT_BUILDING = COMMON[: COMMON.index(component.check_defaults) + 1]
 
 @dataclass(frozen=True)
 class Result:
-    """What a check said: nothing if it passed; the failure; why it is an exception; or why it was skipped."""
+    """The result of a check. ``message`` is the failure, the reason of an exception or of a skip; "" if it passed."""
 
     component: str
     check: str
@@ -141,19 +142,19 @@ class Result:
 
 
 def checks_of(spec: ComponentSpec) -> tuple[Check, ...]:
-    """The checks of a component's kind. Raises ValueError for an exception to a check that there is none of."""
+    """Return the checks of a component's kind. Raises ValueError for an exception to a check that does not exist."""
     checks = CHECKS[spec.kind]
     for name in spec.exceptions:
         if name not in {check.name for check in checks}:
             raise ValueError(
-                f"{spec.kind} '{spec.name}' is excepted from {name}, and a {spec.kind} has no such check; "
+                f"{spec.kind} '{spec.name}' lists an exception to {name}, and a {spec.kind} has no such check; "
                 f"it has {', '.join(check.name for check in checks)}"
             )
     return checks
 
 
 def run_checks(case: Case) -> Iterator[Result]:
-    """Every check of a component. One that is excepted and passes has failed: the list would be out of date."""
+    """Run every check of a component. A check that is listed as an exception and passes counts as failed."""
     for check in checks_of(case.spec):
         excepted = case.spec.exceptions.get(check.name)
         status: Status = "passed"
@@ -161,10 +162,10 @@ def run_checks(case: Case) -> Iterator[Result]:
         try:
             check(case)
             if excepted is not None:
-                status, message = "failed", f"{case} passes it; take it off the exceptions of its ComponentSpec"
+                status, message = "failed", f"{case} passes it; remove it from the exceptions of its ComponentSpec"
         except Skipped as reason:
             status, message = "skipped", str(reason)
-        except AssertionError as error:
+        except Failed as error:
             status, message = ("failed", str(error)) if excepted is None else ("excepted", excepted)
         yield Result(str(case), check.name, status, message)
 
@@ -173,13 +174,13 @@ Given = ComponentSpec | tuple[ComponentSpec, Mapping[str, Any]]
 
 
 def parametrize_with_checks(components: Iterable[Given]) -> "pytest.MarkDecorator":
-    """A test of every check on each component, or pair of a component and options that differ from its defaults::
+    """Parametrize a test with every check of each component, or of each pair of a component and changed options::
 
         @parametrize_with_checks(ganlm_components())
         def test_conformance(component, check):
             check(component)
 
-    The exceptions that a ComponentSpec lists are expected to fail, strictly. After scikit-learn's function of the name.
+    Checks that a ComponentSpec lists as exceptions must fail (strict xfail). Named after scikit-learn's function.
     """
     import pytest
 
@@ -202,7 +203,7 @@ def _marks(case: Case, check: Check) -> "list[pytest.MarkDecorator]":
 
 
 def _skipping(check: Check) -> Callable[[Case], None]:
-    """The check, as pytest is told of a skip."""
+    """Return the check with Skipped turned into pytest's skip."""
 
     def run(case: Case) -> None:
         import pytest

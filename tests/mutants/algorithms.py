@@ -25,22 +25,28 @@ class Anonymous(Adversarial):
 @breaks(
     "algorithm",
     "algorithms.check_networks",
-    "says that penalties is unused, which is no part; name kinds, as in ('penalty',)",
+    "says that penalties is unused, which is no kind of component; name kinds, as in ('penalty',)",
 )
 class MistakesAPart(Adversarial):
     unused = ("penalties",)
 
 
-@breaks("algorithm", "algorithms.check_phases", "has no phase at step 0 of 8; give at least one")
-class NothingToDo(Adversarial):
+@breaks("algorithm", "algorithms.check_phases", "has no phase at step 3 of 8; give at least one")
+class Idle(Adversarial):
     def phases(self, step: int) -> Sequence[Phase]:
-        return super().phases(step) if step else []
+        return super().phases(step) if step != 3 else []
+
+
+@breaks("algorithm", "algorithms.check_phases", "has no phase at step 0 of 8; give at least one")
+class NeverTrains(Adversarial):
+    def phases(self, step: int) -> Sequence[Phase]:
+        return []
 
 
 @breaks(
     "algorithm",
     "algorithms.check_losses",
-    "changes parameters itself in phase 'discriminator'; losses compute, the loop steps",
+    "changes parameters itself in phase 'discriminator'; a loss only computes, the loop makes the step",
 )
 class StepsItself(Adversarial):
     def phases(self, step: int) -> Sequence[Phase]:
@@ -59,7 +65,7 @@ class StepsItself(Adversarial):
 @breaks(
     "algorithm",
     "algorithms.check_phases_move_their_network",
-    "moves generator.judge... in phase 'discriminator' of discriminator; share nothing",
+    "moves generator.judge... in phase 'discriminator' of discriminator; let networks share no module",
 )
 class Shares(Adversarial):
     """The generator holds its judge."""
@@ -69,7 +75,7 @@ class Shares(Adversarial):
         self.generator.judge = self.discriminator
 
 
-@breaks("algorithm", "algorithms.check_resume", "goes on otherwise after a resume; keep what it remembers in buffers")
+@breaks("algorithm", "algorithms.check_resume", "trains differently after a resume; keep its state in buffers")
 class CountsItsSteps(Adversarial):
     """Weighs its loss by how often it was asked."""
 
@@ -89,7 +95,7 @@ class CountsItsSteps(Adversarial):
 @breaks(
     "algorithm",
     "algorithms.check_refusals",
-    "takes OneShot and Bag and fails in phase 'late' (...); raise UsageError in the constructor",
+    "accepts OneShot and Bag and fails in phase 'late' (...); raise UsageError in the constructor",
 )
 class FailsLate(Adversarial):
     """Finds out that it needs a state when it is too late to say so."""
@@ -120,7 +126,7 @@ class TakesNoMean(Altered):
         return loss.expand(2)
 
 
-@breaks("algorithm", "algorithms.check_losses", "has a loss of inf in phase 'discriminator'")
+@breaks("algorithm", "algorithms.check_losses", "has a loss of inf in phase 'discriminator'; keep it finite")
 class Infinite(Altered):
     def alter(self, loss: Tensor) -> Tensor:
         return loss / 0
@@ -167,7 +173,11 @@ class NamesNobody(Adversarial):
         return [replace(phase, network="writer") for phase in super().phases(step)]
 
 
-@breaks("algorithm", "algorithms.check_phases", "has other phases when asked twice; derive them from the step")
+@breaks(
+    "algorithm",
+    "algorithms.check_phases",
+    "returns other phases when called twice for one step; compute them from the step",
+)
 class Alternates(Adversarial):
     asked = 0
 
@@ -179,7 +189,7 @@ class Alternates(Adversarial):
 @breaks(
     "algorithm",
     "algorithms.check_phases",
-    "has adversarial_from = 99 in a run of 8 steps; keep it within them",
+    "has adversarial_from = 99 in a run of 8 steps; give a step from 0 to the number of steps",
 )
 class StartsTooLate(Adversarial):
     def __init__(self, parts: Parts, options: AdversarialOptions) -> None:
@@ -198,12 +208,14 @@ class Choosy(Adversarial):
         super().__init__(parts, options)
 
 
-@breaks("algorithm", "algorithms.check_refusals", "refuses networks with DataError('one-shot'); raise UsageError")
+@breaks("algorithm", "algorithms.check_refusals", "refuses networks with DataError: one-shot; raise UsageError")
 class RefusesWrongly(Choosy):
     refusal = DataError("one-shot")
 
 
-@breaks("algorithm", "algorithms.check_refusals", "refuses networks in several lines: one-shot\nnetwork")
+@breaks(
+    "algorithm", "algorithms.check_refusals", "refuses networks in several lines: one-shot\nnetwork; write one line"
+)
 class RefusesAtLength(Choosy):
     refusal = UsageError("one-shot\nnetwork")
 
@@ -211,8 +223,8 @@ class RefusesAtLength(Choosy):
 @breaks(
     "algorithm",
     "component.check_defaults",
-    "takes none of the reference networks (not this one) and no recipe chooses it; add a recipe that names the parts "
-    "it takes",
+    "accepts none of the reference networks (not this one) and no recipe chooses it; add a recipe with "
+    "networks that it accepts",
 )
 class RefusesAll(Adversarial):
     def __init__(self, parts: Parts, options: AdversarialOptions) -> None:

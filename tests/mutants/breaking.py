@@ -1,4 +1,4 @@
-"""The list of mutants: what each breaks, and what its author is told."""
+"""The list of mutants: the check that each breaks, and the message for its author."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
@@ -12,13 +12,13 @@ OPTIONS: dict[Kind, type[Options]] = {
     "loss": NonSaturatingOptions,
     "penalty": PenaltyOptions,
 }
-"""Those of what the mutants of a kind are derived from."""
+"""Options of the base class of the mutants of a kind."""
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 
 
 class Mutant(NamedTuple):
-    """``check`` is the module and name of the check; ``message`` goes on from the component's name, ... is anything."""
+    """``check`` is the module and name of the check. ``message`` follows the component's name, ... is any text."""
 
     spec: ComponentSpec
     check: str
@@ -37,7 +37,7 @@ def mutant(kind: Kind, target: str, options: type[Options] | None = None, **othe
 
 
 def breaks(kind: Kind, check: str, message: str, options: type[Options] | None = None) -> Callable[[Target], Target]:
-    """Put what is decorated on the list."""
+    """Decorate a mutant: add it to the list with the check that it breaks and the message."""
 
     def add(target: Target) -> Target:
         spec = mutant(kind, f"{target.__module__}:{target.__name__}", options)

@@ -43,7 +43,7 @@ class OneIsTooFew(Options):
     size: int = option(1, "how large", max=9)
 
 
-@breaks("loss", "component.check_declaration", "has no generator; write what its base class leaves to it")
+@breaks("loss", "component.check_declaration", "does not implement generator, which its base class requires; write it")
 class Half(Loss):
     def __init__(self, options: Options) -> None:
         pass
@@ -55,7 +55,7 @@ class Half(Loss):
 @breaks(
     "loss",
     "component.check_defaults",
-    "is called with options= and refuses (...unexpected keyword argument 'options'); let it take these",
+    "does not accept the arguments options= (...unexpected keyword argument 'options'); accept them",
 )
 class TakesNoOptions(NonSaturating):
     def __init__(self, margin: float = 1.0) -> None:
@@ -101,7 +101,7 @@ MUTANTS += [
     Mutant(
         mutant("loss", HINGE, summary=""),
         "component.check_declaration",
-        "has no summary of one line; 'ganlm list' shows it",
+        "has no one-line summary; 'ganlm list' shows it",
     ),
     Mutant(
         mutant("loss", HINGE, recipe=3),
@@ -116,29 +116,29 @@ MUTANTS += [
     Mutant(
         mutant("loss", "math:tau_and_pi"),
         "component.check_declaration",
-        "raised AttributeError: module 'math' has no attribute 'tau_and_pi' where this was promised: Its spec is well "
-        "formed, with a summary of one line, and its target and its recipe are there.",
+        "raised AttributeError: module 'math' has no attribute 'tau_and_pi' in the check of: The spec is well "
+        "formed, has a one-line summary, and names a target and a recipe that exist.",
     ),
     Mutant(
         mutant("loss", "ganlm_core.algorithms.losses:Hing"),
         "component.check_declaration",
-        "has a target, ganlm_core.algorithms.losses:Hing, that is not there: ...losses.py has no Hing; "
+        "has a target, ganlm_core.algorithms.losses:Hing, that does not exist: ...losses.py has no Hing; "
         "did you mean 'Hinge'?",
     ),
     Mutant(
         mutant("generator", "ganlm_core.testing.references:Recurrent", recipe="autoregresive"),
         "component.check_declaration",
-        "is trained by the recipe 'autoregresive', which is not there; did you mean 'autoregressive'?",
+        "names the recipe 'autoregresive', which does not exist; did you mean 'autoregressive'?",
     ),
     Mutant(
         mutant("loss", "numpy.random:default_rng"),
         "component.check_light_import",
-        "imports numpy when it is listed; import it only in the module that its target names",
+        "imports numpy when it is listed; import that only in the module of its target",
     ),
     Mutant(
         mutant("loss", HINGE, NoHelp),
         "component.check_options",
-        "has an option, size, without help of one line",
+        "has an option, size, without one line of help",
     ),
     Mutant(
         mutant("loss", HINGE, NoBounds),
@@ -153,6 +153,6 @@ MUTANTS += [
     Mutant(
         mutant("loss", HINGE, Grows),
         "component.check_options",
-        "has options that are others after a round trip through JSON; let __post_init__ check values and change none",
+        "has options that change in a round trip through JSON; let __post_init__ check values, not change them",
     ),
 ]

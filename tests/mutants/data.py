@@ -14,26 +14,24 @@ from ganlm_core.metrics.metric import Conditions, Measured, Metric, Subject
 from tests.mutants.breaking import MUTANTS, Mutant, breaks, mutant
 
 
-@breaks("corpus", "corpora.check_parts", "has 10 sentences in more than one part; use ganlm_core.data.corpus.split")
+@breaks("corpus", "corpora.check_splits", "has 10 sentences in more than one split; use ganlm_core.data.corpus.split")
 def overlapping(options: Options) -> Corpus:
     texts = Grammar().sample(300, 0)
     return Corpus("overlapping", texts, texts[:10], texts[:10])
 
 
-@breaks(
-    "corpus", "corpora.check_seeded", "has other sentences when it is built again; draw with a seed that is an option"
-)
+@breaks("corpus", "corpora.check_seeded", "gives other sentences when it is built again; seed its random generator")
 def drawn_anew(options: Options) -> Corpus:
     return split("anew", Grammar().sample(300, random.randrange(2**32)))
 
 
-@breaks("corpus", "corpora.check_parts", "has nothing in its part test; use ganlm_core.data.corpus.split")
+@breaks("corpus", "corpora.check_splits", "has an empty test split; use ganlm_core.data.corpus.split")
 def untested(options: Options) -> Corpus:
     texts = Grammar().sample(300, 0)
     return Corpus("untested", texts[10:], texts[:10], [])
 
 
-@breaks("corpus", "corpora.check_parts", "has sentences in train that are not text of one line; clean them")
+@breaks("corpus", "corpora.check_splits", "has sentences in its train split that are not one line of text; clean them")
 def broken_lines(options: Options) -> Corpus:
     return Corpus("broken", ["one\ntwo"], ["three"], ["four"])
 
@@ -48,12 +46,16 @@ class Stubborn(Grammar):
         return super().sample(n, 0)
 
 
-@breaks("corpus", "corpora.check_process", "has a process that draws 49 sentences when asked for 50")
+@breaks("corpus", "corpora.check_process", "has a process that draws 49 sentences when asked for 50; draw n")
 def brief(options: Options) -> Corpus:
     return split("brief", Grammar().sample(300, 0), process=Brief())
 
 
-@breaks("corpus", "corpora.check_process", "has a process that draws whatever the seed; seed a generator with it")
+@breaks(
+    "corpus",
+    "corpora.check_process",
+    "has a process whose samples do not depend on the seed; seed its random generator",
+)
 def stubborn(options: Options) -> Corpus:
     return split("stubborn", Grammar().sample(300, 0), process=Stubborn())
 
@@ -71,13 +73,13 @@ class Believer(Grammar):
 @breaks(
     "corpus",
     "corpora.check_process",
-    "has a process that draws sentences to which it gives no probability; give log p in nats",
+    "has a process that gives its own samples no valid log p; return log p in nats",
 )
 def doubted(options: Options) -> Corpus:
     return split("doubted", Grammar().sample(300, 0), process=Sceptic())
 
 
-@breaks("corpus", "corpora.check_process", "has a process that finds nonsense possible, at -1.0; give -inf")
+@breaks("corpus", "corpora.check_process", "has a process that gives an impossible text log p = -1.0; return -inf")
 def believed(options: Options) -> Corpus:
     return split("believed", Grammar().sample(300, 0), process=Believer())
 
@@ -88,7 +90,7 @@ class NotANumber(Metric):
         return Measured({"words": math.nan}, "none")
 
 
-@breaks("metric", "metrics.check_values", "gives no numbers where everything is there to be measured")
+@breaks("metric", "metrics.check_values", "gives no values although all inputs are there; return at least one")
 class Silent(Metric):
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
         return Measured()
@@ -97,7 +99,7 @@ class Silent(Metric):
 @breaks(
     "metric",
     "metrics.check_values",
-    "gives numbers without a protocol; say how many sentences they are of",
+    "gives values without a protocol; say how many sentences they are from",
 )
 class Curt(Metric):
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
@@ -107,7 +109,7 @@ class Curt(Metric):
 @breaks(
     "metric",
     "metrics.check_missing",
-    "fails on sentences from somebody without a likelihood, on a corpus with an exact process (ValueError); leave out "
+    "fails on sentences of a source without a likelihood, with an exact process (ValueError); leave out "
     "a value that does not exist",
 )
 class NeedsALikelihood(Metric):
@@ -120,14 +122,14 @@ class NeedsALikelihood(Metric):
 @breaks(
     "metric",
     "metrics.check_same_again",
-    "gives other values for the same texts; draw with the seed of its Conditions",
+    "gives other values for the same texts; use the seed of its Conditions",
 )
 class Picks(Metric):
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
         return Measured({"one": random.random()}, "none")
 
 
-@breaks("metric", "metrics.check_same_again", "changes the texts that it is given; copy them before sorting")
+@breaks("metric", "metrics.check_same_again", "changes the texts that it gets; copy them before you change them")
 class Sorts(Metric):
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
         if isinstance(subject.texts, list):
@@ -151,7 +153,7 @@ MUTANTS.append(
     Mutant(
         mutant("metric", f"{__name__}:Picks", measures=(Measure("words", "words"),)),
         "metrics.check_values",
-        "declares words and gives one; let both agree",
+        "declares the measures words and gives one; let both agree",
     )
 )
 
@@ -162,25 +164,27 @@ class Flat(Encoder):
         return np.array([float(len(text)) for text in texts])
 
 
-@breaks("encoder", "encoders.check_features", "gives features that are not finite")
+@breaks("encoder", "encoders.check_features", "gives features that are not finite; return finite numbers")
 class Endless(Encoder):
     def __call__(self, texts: Sequence[str], split: Split) -> Features:
         return np.array([[len(text), np.inf] for text in texts])
 
 
-@breaks("encoder", "encoders.check_features", "gives the same features to different sentences")
+@breaks("encoder", "encoders.check_features", "gives different sentences the same features; compute them from the text")
 class Blind(Encoder):
     def __call__(self, texts: Sequence[str], split: Split) -> Features:
         return np.ones((len(texts), 2))
 
 
-@breaks("encoder", "encoders.check_rows", "gives other features when it is built again; draw with a fixed seed")
+@breaks("encoder", "encoders.check_rows", "gives other features when it is built again; use a fixed seed")
 class Moody(Encoder):
     def __call__(self, texts: Sequence[str], split: Split) -> Features:
         return np.array([[len(text), random.random()] for text in texts])
 
 
-@breaks("encoder", "encoders.check_rows", "mixes sentences; encode each by itself")
+@breaks(
+    "encoder", "encoders.check_rows", "gives features that depend on the other sentences; encode each sentence alone"
+)
 class Counting(Encoder):
     def __call__(self, texts: Sequence[str], split: Split) -> Features:
         return np.array([[float(len(text)), float(place)] for place, text in enumerate(texts)])

@@ -14,8 +14,8 @@ from tests.mutants.breaking import breaks
 @breaks(
     "discriminator",
     "discriminators.check_shapes",
-    "gives logits (3, 1) for 3 sequences of 6 tokens; wanted (3,); squeeze what is too much, or set per_position "
-    "if there is one for each token",
+    "gives logits (3, 1) for 3 sequences of 6 tokens; wanted (3,); squeeze extra dimensions, or set per_position "
+    "for one logit per token",
 )
 class Column(Bag):
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
@@ -25,7 +25,7 @@ class Column(Bag):
 @breaks(
     "discriminator",
     "discriminators.check_ids_and_one_hots",
-    "scores one-hots (B, T, V) otherwise than their ids (B, T); embed both by the same weights",
+    "scores one-hots (B, T, V) and their ids (B, T) differently; embed both with the same weights",
 )
 class DoublesOneHots(Bag):
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ class DoublesOneHots(Bag):
 @breaks(
     "discriminator",
     "discriminators.check_logits",
-    "gives nothing but numbers from ... to 1; leave out its last sigmoid, losses take logits",
+    "gives only values from ... to 1; remove its last sigmoid, losses take logits",
 )
 class Squashes(Bag):
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
@@ -45,7 +45,8 @@ class Squashes(Bag):
 @breaks(
     "discriminator",
     "discriminators.check_shapes",
-    "takes no one-hots (B, T, V) (...); embed tokens by ganlm_core.layers.TokenEmbedding, which takes both",
+    "does not accept one-hots (B, T, V) (...); embed tokens with ganlm_core.layers.TokenEmbedding, "
+    "which takes ids and one-hots",
 )
 class TakesIdsAlone(Bag):
     def __init__(self, shape: Shape, options: NoOptions) -> None:
@@ -56,7 +57,7 @@ class TakesIdsAlone(Bag):
 @breaks(
     "discriminator",
     "discriminators.check_shapes",
-    "has no features, which Discriminator leaves to it, where this was promised: Logits (B,), or (B, T) if per "
+    "does not implement features of Discriminator, which is needed in the check of: Logits are (B,), or (B, T) if per "
     "position, and features (B, F), for sequences of every length.",
 )
 class Featureless(Bag):
@@ -69,7 +70,7 @@ class Featureless(Bag):
 @breaks(
     "discriminator",
     "discriminators.check_soft_inputs",
-    "scores soft sequences as their likeliest words; use their weights",
+    "scores soft sequences like their likeliest words; use all of their weights",
 )
 class Hardens(Bag):
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
@@ -79,12 +80,13 @@ class Hardens(Bag):
 @breaks(
     "discriminator",
     "discriminators.check_input_gradients",
-    "passes no gradient to its sequence; compute with it without argmax or detach",
+    "passes no gradient to its input sequence; do not use argmax or detach on it",
 )
 @breaks(
     "discriminator",
     "discriminators.check_twice_differentiable",
-    "cannot be differentiated twice (...); write out what has no double backward, or set twice_differentiable = False",
+    "cannot be differentiated twice (...); replace operations without double backward, "
+    "or set twice_differentiable = False",
 )
 class Detaches(Bag):
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
@@ -94,7 +96,7 @@ class Detaches(Bag):
 @breaks(
     "discriminator",
     "discriminators.check_input_gradients",
-    "passes no gradient to positions [1, 2, 3, 4, 5] of its sequence; let every position count",
+    "passes no gradient to positions [1, 2, 3, 4, 5] of its sequence; use every position",
 )
 class LooksAtTheFirst(Bag):
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
@@ -104,12 +106,12 @@ class LooksAtTheFirst(Bag):
 @breaks(
     "discriminator",
     "discriminators.check_input_gradients",
-    "passes a gradient to what the mask hides; hide it before it is mixed",
+    "passes a gradient to padding; apply the mask before positions are mixed",
 )
 @breaks(
     "discriminator",
     "discriminators.check_padding",
-    "lets padding change its logits or features; hide what the mask hides",
+    "lets padding change its logits or features; apply the mask",
 )
 class SeesPadding(Bag):
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
@@ -119,7 +121,7 @@ class SeesPadding(Bag):
 @breaks(
     "discriminator",
     "discriminators.check_padding",
-    "lets padding change its logits or features; hide what the mask hides",
+    "lets padding change its logits or features; apply the mask",
 )
 class MeanWithoutMask(Bag):
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
@@ -129,7 +131,7 @@ class MeanWithoutMask(Bag):
 @breaks(
     "discriminator",
     "discriminators.check_empty_mask",
-    "gives NaN or infinity for a mask that is false everywhere; clamp what it divides by",
+    "gives NaN or infinity for a mask that is false everywhere; clamp the divisor",
 )
 class DividesByLength(Bag):
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
@@ -151,7 +153,7 @@ class OnceOnly(torch.autograd.Function):
 @breaks(
     "discriminator",
     "discriminators.check_twice_differentiable",
-    "has a gradient penalty of slope ..., by finite differences ...; write out what has no double backward, "
+    "has a gradient penalty of slope ..., by finite differences ...; replace operations without double backward, "
     "or set twice_differentiable = False",
 )
 class WrongTwice(Bag):
@@ -168,13 +170,21 @@ class KeepsPositions(Bag):
         return self.output(super().features(sequence, mask)).squeeze(-1)
 
 
-@breaks("discriminator", "discriminators.check_shapes", "gives logits of type torch.float32; keep to its parameters'")
+@breaks(
+    "discriminator",
+    "discriminators.check_shapes",
+    "gives logits of type torch.float32; use the dtype of its parameters",
+)
 class Single(Bag):
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
         return super().forward(sequence, mask).float()
 
 
-@breaks("discriminator", "discriminators.check_soft_inputs", "gives NaN or infinity for soft sequences (B, T, V)")
+@breaks(
+    "discriminator",
+    "discriminators.check_soft_inputs",
+    "gives NaN or infinity for soft sequences (B, T, V); accept any distribution over the words",
+)
 class OnlyCertain(Bag):
     """Divides by zero where no word is certain."""
 

@@ -18,13 +18,13 @@ class WrongShape(Recurrent):
         return super().forward(noise, tokens)[:, :-1]
 
 
-@breaks("generator", "generators.check_noise", "does not use its noise")
+@breaks("generator", "generators.check_noise", "gives the same logits for other noise; use the noise")
 class Deaf(Recurrent):
     def start(self, noise: Tensor) -> Tensor:
         return super().start(noise * 0)
 
 
-@breaks("generator", "generators.check_prior", "must add self.prior to its logits, once")
+@breaks("generator", "generators.check_prior", "does not add self.prior to its logits exactly once; do so")
 class Priorless(Recurrent):
     def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         logits, state = super().advance(tokens, state)
@@ -34,14 +34,14 @@ class Priorless(Recurrent):
 @breaks(
     "generator",
     "generators.check_policy",
-    "draws at random when dropout is left out, as policy gradients do; use nn.Dropout, or that of torch's RNNs",
+    "is random in training even with dropout off; use nn.Dropout or the dropout of torch's RNNs",
 )
 class DropsByItself(Recurrent):
     def start(self, noise: Tensor) -> Tensor:
         return nn.functional.dropout(super().start(noise), 0.5, self.training)
 
 
-@breaks("generator", "generators.check_logits", "gives probabilities; leave out its softmax, sampling has one")
+@breaks("generator", "generators.check_logits", "gives probabilities; remove its softmax, sampling applies one")
 class Normalises(Recurrent):
     def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         logits, state = super().advance(tokens, state)
@@ -51,7 +51,7 @@ class Normalises(Recurrent):
 @breaks(
     "generator",
     "generators.check_sampling",
-    "samples the same sequences whatever the seed; let logits be moderate",
+    "gives the same samples for every seed; keep the logits moderate at initialisation",
 )
 class Certain(Recurrent):
     def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,8 +62,8 @@ class Certain(Recurrent):
 @breaks(
     "generator",
     "generators.check_relaxation",
-    "has a parameter, noise.weight, that no gradient reaches through relaxed samples; compute with tokens (B, V) as "
-    "they are, without argmax or detach",
+    "has a parameter, noise.weight, that gets no gradient through relaxed samples; do not "
+    "use argmax or detach on tokens (B, V)",
 )
 class StartsWithoutGradient(Recurrent):
     @torch.no_grad()
@@ -74,7 +74,7 @@ class StartsWithoutGradient(Recurrent):
 @breaks(
     "generator",
     "generators.check_probabilities",
-    "gives all sequences a probability of ... in sum; let no position see its own token or later ones",
+    "gives all sequences a total probability of ...; no position may see its own token or later ones",
 )
 class Copies(OneShot):
     """Writes all positions at once, and likelier where it was told what to write."""
@@ -87,7 +87,7 @@ class Copies(OneShot):
 @breaks(
     "generator",
     "generators.check_causal",
-    "sees the token at position 0 before it is drawn; shift the input, mask attention",
+    "sees the token at position 0 before it is drawn; shift inputs or mask attention",
 )
 class Peeks(Recurrent):
     """Its forward sees the token that it predicts."""
@@ -100,7 +100,7 @@ class Peeks(Recurrent):
 @breaks(
     "generator",
     "generators.check_causal",
-    "scores the beginning of a sequence otherwise when it stands alone; take T from the tokens",
+    "scores a prefix differently without the rest of the sequence; take T from the tokens",
 )
 class Stretches(Recurrent):
     def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
@@ -108,7 +108,7 @@ class Stretches(Recurrent):
         return logits * (logits.shape[1] / self.shape.length)
 
 
-@breaks("generator", "generators.check_memory", "does not see the token before; feed the last token into step")
+@breaks("generator", "generators.check_memory", "does not see the previous token; use the token that step gets")
 class Late(Recurrent):
     """Sees the token before the last one only."""
 
@@ -124,7 +124,7 @@ class Late(Recurrent):
 @breaks(
     "generator",
     "generators.check_steps",
-    "has a step and a forward that differ at position 1; run both by the same code",
+    "has a step and a forward that differ at position 1; let both use the same code",
 )
 class Forgetful(Recurrent):
     """Its forward adds up what its steps do not."""
@@ -136,7 +136,7 @@ class Forgetful(Recurrent):
 @breaks(
     "generator",
     "generators.check_relaxed_steps",
-    "has a step that gives other logits for one-hots (B, V) than for their ids (B,)",
+    "has a step that gives one-hots (B, V) other logits than their ids (B,); embed both with the same weights",
 )
 class StepsTwice(Recurrent):
     def step(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -146,14 +146,14 @@ class StepsTwice(Recurrent):
 @breaks(
     "generator",
     "generators.check_relaxed_steps",
-    "has a step through which no gradient passes to soft tokens; use them without argmax or detach",
+    "has a step that passes no gradient to soft tokens; do not use argmax or detach on them",
 )
 class StepsHard(Recurrent):
     def step(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         return super().step(tokens.argmax(dim=-1) if tokens.is_floating_point() else tokens, state)
 
 
-@breaks("generator", "generators.check_state", "has a state that cannot be repeated: ...; put the batch first")
+@breaks("generator", "generators.check_state", "has a state whose rows cannot be repeated (...); put the batch first")
 class HiddenFirst(Recurrent):
     """Its state is (H, B)."""
 
@@ -168,7 +168,7 @@ class HiddenFirst(Recurrent):
 @breaks(
     "generator",
     "generators.check_causal",
-    "scores the beginning of a sequence otherwise when it stands alone; take T from the tokens",
+    "scores a prefix differently without the rest of the sequence; take T from the tokens",
 )
 class CountsAhead(Recurrent):
     """Its logits tell how much is still to come."""
@@ -178,14 +178,18 @@ class CountsAhead(Recurrent):
         return logits / tokens.shape[1], state
 
 
-@breaks("generator", "generators.check_shapes", "gives logits of type torch.float32; keep to its parameters'")
+@breaks("generator", "generators.check_shapes", "gives logits of type torch.float32; use the dtype of its parameters")
 class Single(Recurrent):
     def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         logits, state = super().advance(tokens, state)
         return logits.float(), state
 
 
-@breaks("generator", "generators.check_shapes", "gives logits that are not finite for Shape(... length=1, noise=5)")
+@breaks(
+    "generator",
+    "generators.check_shapes",
+    "gives logits that are not finite for Shape(... length=1, noise=5); accept such sizes",
+)
 class NeedsTwoPositions(Recurrent):
     def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         logits, state = super().advance(tokens, state)
@@ -195,7 +199,7 @@ class NeedsTwoPositions(Recurrent):
 @breaks(
     "generator",
     "generators.check_sampling",
-    "samples other sequences with the same seed; draw nothing in forward or step",
+    "gives other samples with the same seed; use no random numbers in forward or step",
 )
 class Trembles(Recurrent):
     """Draws where single precision is asked for, as in sampling."""
@@ -215,8 +219,8 @@ class StopsEarly(Recurrent):
 @breaks(
     "generator",
     "generators.check_relaxed_steps",
-    "has a step that takes no one-hots (B, V) (...); embed tokens by ganlm_core.layers.TokenEmbedding, which takes "
-    "both",
+    "has a step that does not accept one-hots (B, V) (...); embed tokens with ganlm_core.layers.TokenEmbedding, "
+    "which takes ids and one-hots",
 )
 class TakesIdsAlone(Recurrent):
     def __init__(self, shape: Shape, options: NoOptions) -> None:

@@ -18,7 +18,7 @@ class Dropout(Options):
 @breaks(
     "discriminator",
     "networks.check_seeded_build",
-    "has the same weights whatever the seed; leave torch's random state alone",
+    "has weights that do not depend on the seed; do not set torch's random state",
 )
 class SeedsItself(Bag):
     def __init__(self, shape: Shape, options: NoOptions) -> None:
@@ -29,7 +29,7 @@ class SeedsItself(Bag):
 @breaks(
     "discriminator",
     "networks.check_seeded_build",
-    "has other weights when it is built again with one seed; draw them from torch",
+    "has other weights when it is built again with the same seed; use torch's random state only",
 )
 class DrawsFromElsewhere(Bag):
     def __init__(self, shape: Shape, options: NoOptions) -> None:
@@ -40,7 +40,7 @@ class DrawsFromElsewhere(Bag):
 @breaks(
     "discriminator",
     "networks.check_without_values",
-    "reads values of tensors while it is built (...); compute them with plain numbers",
+    "reads values of tensors in its constructor (...); compute with plain Python numbers there",
 )
 class ReadsItsWeights(Bag):
     def __init__(self, shape: Shape, options: NoOptions) -> None:
@@ -48,14 +48,16 @@ class ReadsItsWeights(Bag):
         self.scale = self.places.std().item()
 
 
-@breaks("discriminator", "networks.check_without_values", "gives ones a device of its own; leave out device=")
+@breaks("discriminator", "networks.check_without_values", "puts ones on a fixed device; leave out device=")
 class PlacesABuffer(Bag):
     def __init__(self, shape: Shape, options: NoOptions) -> None:
         super().__init__(shape, options)
         self.register_buffer("ones", torch.ones(2, device="cpu"))
 
 
-@breaks("discriminator", "networks.check_batch_order", "mixes the rows of a batch; keep to one row at a time")
+@breaks(
+    "discriminator", "networks.check_batch_order", "mixes the rows of the batch; compute each row from that row alone"
+)
 class MixesRows(Bag):
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
         return super().forward(sequence, mask).cumsum(dim=0)
@@ -64,7 +66,7 @@ class MixesRows(Bag):
 @breaks(
     "discriminator",
     "networks.check_gradients",
-    "has a parameter, spare, that no gradient reaches; use it or leave it out",
+    "has a parameter, spare, that gets no gradient; use it or remove it",
 )
 class Unused(Bag):
     def __init__(self, shape: Shape, options: NoOptions) -> None:
@@ -72,15 +74,13 @@ class Unused(Bag):
         self.spare = nn.Parameter(torch.zeros(2))
 
 
-@breaks(
-    "discriminator", "networks.check_modes", "draws at random in evaluation mode; ask self.training, or use nn.Dropout"
-)
+@breaks("discriminator", "networks.check_modes", "is random in evaluation mode; check self.training, or use nn.Dropout")
 class AlwaysRandom(Bag):
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
         return nn.functional.dropout(super().features(sequence, mask), 0.5)
 
 
-@breaks("discriminator", "networks.check_modes", "changes its buffers in evaluation mode; ask self.training")
+@breaks("discriminator", "networks.check_modes", "changes its buffers in evaluation mode; check self.training")
 class Counts(Bag):
     def __init__(self, shape: Shape, options: NoOptions) -> None:
         super().__init__(shape, options)
@@ -91,7 +91,7 @@ class Counts(Bag):
         return super().features(sequence, mask)
 
 
-@breaks("discriminator", "networks.check_modes", "changes its mode itself; leave it to train()")
+@breaks("discriminator", "networks.check_modes", "changes its own mode; call neither train() nor eval() inside")
 class KeepsTraining(Bag):
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
         self.train()
@@ -99,7 +99,10 @@ class KeepsTraining(Bag):
 
 
 @breaks(
-    "discriminator", "networks.check_dropout", "has an option, dropout, that does nothing in training", options=Dropout
+    "discriminator",
+    "networks.check_dropout",
+    "has an option, dropout, without effect in training; apply it",
+    options=Dropout,
 )
 class IgnoresDropout(Bag):
     pass
@@ -108,7 +111,7 @@ class IgnoresDropout(Bag):
 @breaks(
     "discriminator",
     "networks.check_scale",
-    "gives NaN or infinity at ten times its initial scale; normalise, or use log-softmax and clamp",
+    "gives NaN or infinity when its parameters are ten times as large; normalise, or use log-softmax and clamp",
 )
 class Explodes(Bag):
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
@@ -118,7 +121,7 @@ class Explodes(Bag):
 @breaks(
     "discriminator",
     "networks.check_bfloat16",
-    "does not run under bfloat16 autocast (...); let new tensors take the type of those beside them",
+    "does not run under bfloat16 autocast (...); give new tensors the dtype of their neighbours",
 )
 class LeavesAutocast(Bag):
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
@@ -156,7 +159,7 @@ class StaysBehind(Bag):
 @breaks(
     "discriminator",
     "networks.check_safetensors",
-    "is not whole in its state_dict; make every tensor a parameter or register_buffer it",
+    "has tensors outside its state_dict; make each a parameter, or use register_buffer",
 )
 class HidesAWeight(Bag):
     def __init__(self, shape: Shape, options: NoOptions) -> None:
@@ -170,7 +173,7 @@ class HidesAWeight(Bag):
 @breaks(
     "discriminator",
     "networks.check_deepcopy",
-    "shares parameters with its copy; keep modules as attributes, not in functions",
+    "shares parameters with its deep copy; keep modules as attributes, not inside functions",
 )
 class Encloses(Bag):
     def __init__(self, shape: Shape, options: NoOptions) -> None:
@@ -196,7 +199,7 @@ class DistrustsHalves(Bag):
 @breaks(
     "discriminator",
     "networks.check_deepcopy",
-    "gives other logits when it is copied; keep all that it needs in its modules",
+    "gives other logits after copy.deepcopy; keep all of its state in its modules",
 )
 class KnowsItself(Bag):
     def __init__(self, shape: Shape, options: NoOptions) -> None:

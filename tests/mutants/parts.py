@@ -15,7 +15,7 @@ from ganlm_core.protocol import Batch, Cost, Discriminator, Generator, Sequences
 from tests.mutants.breaking import breaks
 
 
-@breaks("loss", "losses.check_shapes", "gives costs () for logits (4,); take no mean")
+@breaks("loss", "losses.check_shapes", "gives costs () for logits (4,); return a cost per logit, not their mean")
 class MeanCost(NonSaturating):
     def generator(self, generated: Tensor, real: Tensor) -> Tensor:
         return super().generator(generated, real).mean()
@@ -24,14 +24,14 @@ class MeanCost(NonSaturating):
 @breaks(
     "loss",
     "losses.check_shapes",
-    "gives Tensor as discriminator(); wanted two costs, of real logits and of generated ones",
+    "returns Tensor from discriminator(); wanted two costs, for real and for generated logits",
 )
 class AddsUp(NonSaturating):
     def discriminator(self, real: Tensor, generated: Tensor) -> Tensor:  # type: ignore[override]
         return sum(super().discriminator(real, generated))  # type: ignore[return-value]
 
 
-@breaks("loss", "losses.check_elementwise", "mixes the logits of a batch; keep costs elementwise, one for each")
+@breaks("loss", "losses.check_elementwise", "mixes the logits of a batch; compute each cost from its own logit")
 class ComparesWithTheMean(NonSaturating):
     def discriminator(self, real: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
         return super().discriminator(real - real.mean(), generated)
@@ -40,7 +40,7 @@ class ComparesWithTheMean(NonSaturating):
 @breaks(
     "loss",
     "losses.check_direction",
-    "lets the discriminator pay more for telling real from generated; the higher a logit, the more real",
+    "gives the discriminator a higher cost for separating real from generated; a higher logit means more real",
 )
 class Backwards(NonSaturating):
     def discriminator(self, real: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
@@ -50,16 +50,14 @@ class Backwards(NonSaturating):
 @breaks(
     "loss",
     "losses.check_direction",
-    "lets the generator pay more for a higher logit; the higher a logit, the more real",
+    "gives the generator a higher cost for a higher logit; a higher logit means more real",
 )
 class PleasesNobody(NonSaturating):
     def generator(self, generated: Tensor, real: Tensor) -> Tensor:
         return -super().generator(generated, real)
 
 
-@breaks(
-    "loss", "losses.check_finite", "gives NaN or infinity for logits of 10000; write it with softplus or logsigmoid"
-)
+@breaks("loss", "losses.check_finite", "gives NaN or infinity for logits of 10000; use softplus or logsigmoid")
 class Overflows(NonSaturating):
     def generator(self, generated: Tensor, real: Tensor) -> Tensor:
         return (1 + (-generated).exp()).log()
@@ -68,7 +66,7 @@ class Overflows(NonSaturating):
 @breaks(
     "loss",
     "losses.check_finite_differences",
-    "has gradients that are not those of its costs (...); mend its backward, detach nothing",
+    "has gradients that differ from finite differences (...); correct its backward, detach nothing",
 )
 class DetachesACost(NonSaturating):
     def generator(self, generated: Tensor, real: Tensor) -> Tensor:
@@ -81,7 +79,7 @@ class PerSequence(R1):
         return super().__call__(discriminator, real, generated) * torch.ones(4)
 
 
-@breaks("penalty", "penalties.check_scalar", "is -...; wanted a finite number from 0 on")
+@breaks("penalty", "penalties.check_scalar", "is -...; wanted a finite number of at least 0")
 class Negative(R1):
     def __call__(self, discriminator: Discriminator, real: Sequences, generated: Sequences) -> Tensor:
         return -super().__call__(discriminator, real, generated)
@@ -90,7 +88,7 @@ class Negative(R1):
 @breaks(
     "penalty",
     "penalties.check_interval",
-    "is never computed, with an interval of 0, and is not zero; give it an interval",
+    "has an interval of 0, so it is never computed, and is not zero; give it an interval",
 )
 class NeverButSomething(R1):
     def __init__(self, options: PenaltyOptions) -> None:
@@ -125,13 +123,13 @@ class Detached(R1):
         return super().__call__(discriminator, real, generated).detach()
 
 
-@breaks("penalty", "penalties.check_scalar", "is another with the same seed; draw from torch alone")
+@breaks("penalty", "penalties.check_scalar", "has another value with the same seed; use torch's random state only")
 class Throws(R1):
     def __call__(self, discriminator: Discriminator, real: Sequences, generated: Sequences) -> Tensor:
         return super().__call__(discriminator, real, generated) * (1 + random.random())
 
 
-@breaks("penalty", "penalties.check_padding", "lets padding change it; hide what the mask hides")
+@breaks("penalty", "penalties.check_padding", "changes with the padding; apply the mask")
 class PenalisesPadding(R1):
     def __call__(self, discriminator: Discriminator, real: Sequences, generated: Sequences) -> Tensor:
         return super().__call__(discriminator, Sequences(real.sequence, torch.ones_like(real.mask)), generated)
@@ -146,14 +144,16 @@ class Several(Reinforce):
 @breaks(
     "estimator",
     "estimators.check_surrogate",
-    "gives the generator no gradient; draw with torch.no_grad, score without it",
+    "gives the generator no gradient; sample under torch.no_grad, compute log p without it",
 )
 class Blind(Reinforce):
     def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
         return super().forward(generator, batch, cost).detach()
 
 
-@breaks("estimator", "estimators.check_draw", "draws with a mask that does not end at <eos>; use protocol.mask_of")
+@breaks(
+    "estimator", "estimators.check_draw", "draws samples with a mask that does not end at <eos>; use protocol.mask_of"
+)
 class DrawsPastTheEnd(Reinforce):
     def draw(self, generator: Generator, batch: Batch) -> Sequences:
         drawn = super().draw(generator, batch)
@@ -161,7 +161,9 @@ class DrawsPastTheEnd(Reinforce):
 
 
 @breaks(
-    "estimator", "estimators.check_seeded", "gives other draws or gradients with the same seed; draw from torch alone"
+    "estimator",
+    "estimators.check_seeded",
+    "gives other samples or gradients with the same seed; use torch's random state only",
 )
 class DrawsFromPython(Reinforce):
     def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
@@ -171,14 +173,14 @@ class DrawsFromPython(Reinforce):
 @breaks(
     "estimator",
     "estimators.check_descent",
-    "has a gradient at a cosine of -1.00 to the exact one; lower the expected cost, not raise it",
+    "has a gradient at a cosine of -1.00 to the exact one; return a loss that lowers the expected cost",
 )
 class Climbs(Reinforce):
     def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
         return -super().forward(generator, batch, cost)
 
 
-@breaks("estimator", "estimators.check_memory", "remembers what its state_dict does not keep; use register_buffer")
+@breaks("estimator", "estimators.check_memory", "has state that is not in its state_dict; use register_buffer")
 class Remembers(Reinforce):
     calls = 0
 
@@ -187,7 +189,7 @@ class Remembers(Reinforce):
         return super().forward(generator, batch, cost) * self.calls
 
 
-@breaks("estimator", "estimators.check_surrogate", "gives NaN or infinity; keep away from the logarithm of zero")
+@breaks("estimator", "estimators.check_surrogate", "gives NaN or infinity; avoid the logarithm of zero")
 class Infinite(Reinforce):
     def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
         return super().forward(generator, batch, cost) / 0
@@ -196,7 +198,7 @@ class Infinite(Reinforce):
 @breaks(
     "estimator",
     "estimators.check_surrogate",
-    "gives no gradient to noise.weight of Recurrent; let it pass through all logits",
+    "gives no gradient to noise.weight of Recurrent; let the gradient pass through all logits",
 )
 class Silences(Reinforce):
     def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
@@ -206,7 +208,7 @@ class Silences(Reinforce):
 @breaks(
     "estimator",
     "estimators.check_surrogate",
-    "asks the cost of part of a batch; ask of whole multiples of B, row i % B beside row i",
+    "asks for the cost of a part of the batch; give k * B sequences, where sequence i belongs to row i % B",
 )
 class Saves(Reinforce):
     def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
@@ -227,7 +229,7 @@ class DrawsShort(Reinforce):
         return Sequences(drawn.sequence[:, 1:], drawn.mask[:, 1:])
 
 
-@breaks("estimator", "estimators.check_draw", "draws with a gradient; decorate draw with torch.no_grad()")
+@breaks("estimator", "estimators.check_draw", "draws samples with a gradient; decorate draw with torch.no_grad()")
 class DrawsWithGradient(Reinforce):
     def draw(self, generator: Generator, batch: Batch) -> Sequences:
         drawn = sampling.relaxed_sample(generator, batch.noise, 1.0, hard=True)

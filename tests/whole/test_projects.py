@@ -83,7 +83,7 @@ def test_the_example_is_installed_used_and_missed(wheel: Path, tmp_path: Path) -
     assert (missed.returncode, missed.stdout, missed.stderr) == (
         3,
         "",
-        "ganlm: error: saved/config.json: the generator 'gru' is of ganlm-gru 0.1.0, which is not installed; "
+        "ganlm: error: saved/config.json: the generator 'gru' is from ganlm-gru 0.1.0, which is not installed; "
         "if you trust it: pip install ganlm-gru\n",
     )
     assert "generator.safetensors" in call(ganlm, "weights", "inspect", "saved", cwd=tmp_path)
