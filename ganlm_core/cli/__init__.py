@@ -1,11 +1,14 @@
-"""The command line. Each command is a module of its own, imported when it is called; torch only inside its body."""
+"""The command line. Each command is a module that is imported when it is called; torch is imported only in its body."""
 
+import os
 import sys
 from collections.abc import Sequence
 
 import click
 
-from ganlm_core.cli.context import Invocation, current_host, shared_options
+from ganlm_core.cli import output
+from ganlm_core.cli.context import Invocation, shared_options
+from ganlm_core.cli.streams import steady_streams
 from ganlm_core.errors import GanlmError, Interrupted, UnknownName
 from ganlm_core.plugins.discovery import BUILT_IN, Origin, load_target
 from ganlm_core.plugins.host import Command
@@ -14,70 +17,107 @@ from ganlm_core.system.version import __version__
 
 COMMANDS = {
     "run": ("ganlm_core.cli.run:run", "train a generator against a discriminator"),
-    "sample": ("ganlm_core.cli.sample:sample", "draw sentences from trained weights"),
-    "score": ("ganlm_core.cli.score:score", "the probability that each sentence of a file is real"),
-    "eval": ("ganlm_core.cli.eval:eval_", "measure models and samples against real text"),
-    "compare": ("ganlm_core.cli.compare:compare", "who is ahead at matched diversity, over seeds"),
+    "sample": ("ganlm_core.cli.sample:sample", "generate sentences with a trained model"),
+    "score": ("ganlm_core.cli.score:score", "rate how likely each sentence of a file is to be real"),
+    "eval": ("ganlm_core.cli.eval:eval_", "measure models and files of samples against real text"),
+    "compare": ("ganlm_core.cli.compare:compare", "compare training methods at equal diversity, over seeds"),
     "matrix": ("ganlm_core.cli.matrix:matrix", "train every generator against every discriminator"),
-    "report": ("ganlm_core.cli.report:report", "a run as one page: curves, samples and settings"),
-    "bench": ("ganlm_core.cli.bench:bench", "how fast this machine trains and samples"),
+    "report": ("ganlm_core.cli.report:report", "write a run as one HTML page: curves, samples and settings"),
+    "bench": ("ganlm_core.cli.bench:bench", "measure how fast this machine trains and samples"),
     "weights": ("ganlm_core.cli.weights:weights", "inspect, verify, compare, export and share trained weights"),
-    "list": ("ganlm_core.cli.list:list_", "what there is to choose from"),
-    "show": ("ganlm_core.cli.show:show", "a component with its options, or a recipe"),
+    "list": ("ganlm_core.cli.list:list_", "list components and trained models by name"),
+    "show": ("ganlm_core.cli.show:show", "show the options of a component, or a recipe"),
     "recipes": ("ganlm_core.cli.recipes:recipes", "list, show, copy and validate recipes"),
-    "plugins": ("ganlm_core.cli.plugins:plugins", "the plugins, and what became of each"),
+    "plugins": ("ganlm_core.cli.plugins:plugins", "list, check and create plugins"),
+    "completion": ("ganlm_core.cli.completion:completion", "print a script for completion in bash, zsh or fish"),
+    "help": ("ganlm_core.cli.help:help_", "show the help of a command"),
 }
+
+COMPLETE = "_GANLM_COMPLETE"
+"""The environment variable by which a shell asks for completions."""
+
+EPILOG = (
+    "Results go to standard output; progress and notes go to standard error. Exit codes: 0 success, 1 failure, "
+    "2 wrong usage, 3 missing or broken plugin, 4 weights that fail verification, 130 interrupted."
+)
+
+
+class Formatter(click.HelpFormatter):
+    """Help is printable, also the parts of it that plugins wrote."""
+
+    def getvalue(self) -> str:
+        return output.safe(super().getvalue())
+
+
+class Context(click.Context):
+    formatter_class = Formatter
 
 
 class LazyGroup(click.Group):
-    """Knows its commands, the plugins' among them, by name and help; imports the one that is called."""
+    """Knows all commands, built-in and from plugins, by name and help; imports only the one that is called."""
+
+    context_class = Context
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_commands())
+        return list(_commands(ctx))
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command:
-        known = {} if name in COMMANDS else _commands()
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        known = {} if name in COMMANDS else _commands(ctx)
         if name not in COMMANDS and name not in known:
+            if ctx.resilient_parsing:  # the shell asks for completions
+                return None
             raise UnknownName("command", name, known, hint="'ganlm --help' shows them")
         command = known[name] if name in known else _built_in(name)
         return _share_options(load_target(command.target, f"command '{name}'", command.origin))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, command.help) for name, command in _commands().items()])
+            formatter.write_dl([(name, command.help) for name, command in _commands(ctx).items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[click.shell_completion.CompletionItem]":
+        """Complete a command without importing any of them, or an option of ``ganlm``."""
+        commands = _commands(ctx).items()
+        found = [
+            click.shell_completion.CompletionItem(name, help=command.help)
+            for name, command in commands
+            if name.startswith(incomplete)
+        ]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
 
 @click.group(
     cls=LazyGroup,
     invoke_without_command=True,
     params=list(shared_options()),
-    context_settings={"max_content_width": 110},
+    context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]},
+    epilog=EPILOG,
 )
-@click.version_option(__version__, prog_name="ganlm", message="%(prog)s %(version)s")
+@click.version_option(__version__, prog_name="ganlm", message="%(prog)s %(version)s", help="show the version")
 @click.pass_context
 def ganlm(context: click.Context) -> None:
-    """A model zoo of GAN language models: any generator against any discriminator, by name."""
+    """A model zoo of GAN language models: any generator against any discriminator, chosen by name."""
     if context.invoked_subcommand is None:
-        click.echo(context.get_help())
+        output.echo_data(context.get_help() + "\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; give its exit code. Errors become one line on stderr."""
+    """Run one command and return its exit code. An error becomes one line on standard error."""
     wait_briefly()
     invocation = Invocation()
-    try:
-        result = ganlm.main(args=argv, prog_name="ganlm", standalone_mode=False, obj=invocation)
-    except click.Abort:
-        return _report("interrupted", Interrupted.exit_code, invocation)
-    except click.ClickException as error:
-        return _report(_usage(error), error.exit_code, invocation)
-    except GanlmError as error:
-        return _report(str(error), error.exit_code, invocation)
-    except OSError as error:
-        return _report(str(error), GanlmError.exit_code, invocation)
-    except Exception as error:
-        where = "" if invocation.debug else "; --debug shows where"
-        return _report(f"unexpected {type(error).__name__}: {error}{where}", GanlmError.exit_code, invocation)
+    with steady_streams():
+        try:
+            result = ganlm.main(args=argv, prog_name="ganlm", standalone_mode=False, obj=invocation)
+        except click.Abort:
+            return _report("interrupted", Interrupted.exit_code, invocation)
+        except click.ClickException as error:
+            return _report(_usage(error), error.exit_code, invocation)
+        except GanlmError as error:
+            return _report(str(error), error.exit_code, invocation)
+        except OSError as error:
+            return _report(str(error), GanlmError.exit_code, invocation)
+        except Exception as error:
+            where = "" if invocation.debug else "; --debug shows where"
+            return _report(f"unexpected {type(error).__name__}: {error}{where}", GanlmError.exit_code, invocation)
     return result if type(result) is int else 0
 
 
@@ -86,7 +126,8 @@ def _report(message: str, code: int, invocation: Invocation) -> int:
         import traceback
 
         traceback.print_exc()
-    click.echo(f"ganlm: error: {' '.join(message.split())}", err=True)
+    if COMPLETE not in os.environ:  # a message would land in the middle of the line that is completed
+        output.error(message)
     return code
 
 
@@ -96,10 +137,10 @@ def _usage(error: click.ClickException) -> str:
     return error.format_message().rstrip(".") + hint
 
 
-def _commands() -> dict[str, Command]:
-    """The built-in commands and those of plugins, which are ``distribution/name`` if a built-in has the name."""
+def _commands(context: click.Context) -> dict[str, Command]:
+    """Return the commands by name. A plugin's is called ``distribution/name`` if a built-in has the name."""
     commands = {name: _built_in(name) for name in COMMANDS}
-    for name, command in current_host().commands().items():
+    for name, command in context.ensure_object(Invocation).host.commands().items():
         commands[f"{command.origin.distribution}/{name}" if name in COMMANDS else name] = command
     return commands
 
@@ -109,7 +150,8 @@ def _built_in(name: str) -> Command:
 
 
 def _share_options(command: click.Command) -> click.Command:
-    """Let a command and its subcommands take the options of ``ganlm`` itself, without repeating them in its help."""
+    """Let a command and its subcommands take the options of ``ganlm`` itself, without repeating them in their help."""
+    command.context_class = Context
     if not any(option.name == "no_plugins" for option in command.params):
         command.params.extend(shared_options(hidden=True))
     for subcommand in getattr(command, "commands", {}).values():

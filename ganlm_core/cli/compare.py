@@ -1,4 +1,4 @@
-"""``ganlm compare``: who is ahead at matched diversity, over seeds."""
+"""``ganlm compare``: the quality of methods at matched diversity, over seeds."""
 
 import json
 import shlex
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from ganlm_core.cli.context import current_host
-from ganlm_core.cli.output import echo_json, json_option
-from ganlm_core.evaluation.scores import Scores, check_free
-from ganlm_core.system.files import write_file
+from ganlm_core.cli.options import PATH, force_option, json_option
+from ganlm_core.cli.output import echo_json, note
+from ganlm_core.evaluation.scores import Scores
+from ganlm_core.system.files import check_free, write_file
 from ganlm_core.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -20,18 +21,23 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--quality", default="bleu4", metavar="MEASURE", help="what is compared")
-@click.option("--diversity", default="self_bleu4", metavar="MEASURE", help="where it is compared: as in real text")
-@click.option("--out", type=click.Path(path_type=Path), default="compare.html", metavar="FILE", help="the page")
-@click.option("--force", is_flag=True, help="replace a page that is there")
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=PATH)
+@click.option("--quality", default="bleu4", metavar="MEASURE", help="measure of quality to compare")
+@click.option(
+    "--diversity",
+    default="self_bleu4",
+    metavar="MEASURE",
+    help="measure of diversity; runs are compared at the value that real text has",
+)
+@click.option("--out", type=PATH, default="compare.html", metavar="FILE", help="the HTML page to write")
+@force_option
 @json_option
 def compare(runs: Sequence[Path], quality: str, diversity: str, out: Path, force: bool, as_json: bool) -> None:
-    """Compare runs by their quality at the same diversity, on their curves over temperature.
+    """Compare the quality of runs at the same diversity, interpolated on their curves over temperature.
 
-    Runs that differ in their seed alone are one method, and their spread says what of a lead may be chance. Each run
-    is compared with its own warm-up too. A run without an evaluation gets one, as 'ganlm eval RUN' makes it. All of it
-    is also a page, compare.html, that opens by double click.
+    Runs that differ only in their seed count as one method; the spread over seeds shows how much of a lead may be
+    chance. Each run is also compared with its own warm-up. A run without an evaluation is evaluated first, as
+    'ganlm eval RUN' does. The comparison is also written as an HTML page.
     """
     from ganlm_core.evaluation import compare, pages
 
@@ -47,11 +53,11 @@ def compare(runs: Sequence[Path], quality: str, diversity: str, out: Path, force
         from ganlm_core.cli.tables import show_comparison
 
         show_comparison(found)
-    click.echo(f"page: {out}", err=True)
+    note(f"page: {out}")
 
 
 def group(runs: Sequence[Path]) -> dict[str, list[RunFolder]]:
-    """Runs by what they are, those that differ in their seed alone together. Raises UsageError for what is no run."""
+    """Group runs that differ only in their seed, by title. Raises UsageError for a path that is not a run."""
     found: dict[str, list[RunFolder]] = {}
     for path in runs:
         folder = RunFolder.open(path)
@@ -59,26 +65,22 @@ def group(runs: Sequence[Path]) -> dict[str, list[RunFolder]]:
         config["training"].pop("seed", None)
         key = json.dumps(config, sort_keys=True)
         found.setdefault(key, []).append(folder)
-    titles = [_title(members[0]) for members in found.values()]
+    titles = [members[0].title() for members in found.values()]
     return {
         title if titles.count(title) == 1 else f"{title} ({', '.join(str(each.path) for each in members)})": members
         for title, members in zip(titles, found.values(), strict=True)
     }
 
 
-def _title(run: RunFolder) -> str:
-    return f"{run.title()} by {tomllib.loads(run.config())['recipe']}"
-
-
 def _scores(host: "Host", run: RunFolder) -> Scores:
-    """The evaluation of a run; made and kept if there is none."""
+    """Return the evaluation of a run. If there is none, evaluate the run and write it."""
     if not run.evaluation.exists():
         from ganlm_core.evaluation.evaluate import EvaluationSettings, choose_metrics, evaluate
         from ganlm_core.evaluation.sources import open_sources, real_text
         from ganlm_core.system.devices import keep_memory
 
         keep_memory()
-        click.echo(f"evaluating {run.path}", err=True)
+        note(f"evaluating {run.path}")
         sources = open_sources(host, [str(run.path)])
         evaluate(host, sources, real_text(host, sources), EvaluationSettings(choose_metrics(host))).write(
             run.evaluation

@@ -1,5 +1,6 @@
-"""What every command shares: the options that all of them take, and the plugin host that these choose."""
+"""Options that every command takes, and the plugin host that they choose."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -11,11 +12,12 @@ from ganlm_core.plugins.host import Host, default_host
 
 @dataclass
 class Invocation:
-    """One call of ``ganlm``: the plugin files and switches that it was given, wherever on the line they stood."""
+    """One call of ``ganlm``: the plugin files and switches of its command line, before or after the command."""
 
     files: list[str] = field(default_factory=list)
     no_plugins: bool = False
     debug: bool = False
+    quiet: bool = False
 
     @cached_property
     def host(self) -> Host:
@@ -25,17 +27,30 @@ class Invocation:
 
 
 def invocation() -> Invocation:
-    """That of the running command."""
+    """Return the invocation of the running command."""
     return click.get_current_context().ensure_object(Invocation)
 
 
 def current_host() -> Host:
-    """The plugin host of the running command. Raises PluginError."""
+    """Return the plugin host of the running command. Raises PluginError."""
     return invocation().host
 
 
-def shared_options(hidden: bool = False) -> list[click.Option]:
-    """``--plugin``, ``--no-plugins`` and ``--debug``; they are read before the others, and harmless when read twice."""
+def is_quiet() -> bool:
+    """Return whether the running command was given ``--quiet``; False outside of a command."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.ensure_object(Invocation).quiet
+
+
+SWITCHES = {
+    "--no-plugins": "load only the built-in plugins",
+    "--debug": "show the traceback of an error",
+    "--quiet": "show no progress and no notes; results, warnings and errors are still shown",
+}
+
+
+def shared_options(hidden: bool = False) -> Iterator[click.Option]:
+    """Yield ``--plugin`` and the switches. They are parsed before all other options; parsing them twice is harmless."""
 
     def add_files(context: click.Context, _: click.Parameter, files: tuple[str, ...]) -> None:
         known = context.ensure_object(Invocation).files
@@ -46,10 +61,15 @@ def shared_options(hidden: bool = False) -> list[click.Option]:
             setattr(context.ensure_object(Invocation), option.name, True)
 
     common: dict[str, Any] = {"expose_value": False, "is_eager": True, "hidden": hidden}
-    return [
-        click.Option(
-            ["--plugin"], multiple=True, metavar="FILE", callback=add_files, help="load a plugin from a file", **common
-        ),
-        click.Option(["--no-plugins"], is_flag=True, callback=switch, help="load the built-in plugins only", **common),
-        click.Option(["--debug"], is_flag=True, callback=switch, help="show where an error came from", **common),
-    ]
+    file = click.Path()
+    yield click.Option(
+        ["--plugin"],
+        type=file,
+        multiple=True,
+        metavar="FILE",
+        callback=add_files,
+        help="load a plugin from a Python file",
+        **common,
+    )
+    for flag, help in SWITCHES.items():
+        yield click.Option([flag], is_flag=True, callback=switch, help=help, **common)

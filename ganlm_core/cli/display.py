@@ -1,18 +1,17 @@
-"""What a run looks like on a terminal: a progress line, samples at each evaluation, and the table at the end."""
+"""Progress of a run on a terminal, samples at each evaluation, and the table of results at the end."""
 
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import click
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from ganlm_core.cli.output import echo_json
+from ganlm_core.cli import console
+from ganlm_core.cli.context import is_quiet
+from ganlm_core.cli.output import echo, echo_data, echo_json, warn
 from ganlm_core.cli.tables import titled_rows
 from ganlm_core.config.run_config import RunConfig
 from ganlm_core.errors import GanlmError
@@ -22,8 +21,8 @@ from ganlm_core.metrics.formatting import format_metric
 from ganlm_core.plugins.host import Host
 from ganlm_core.system.files import read_json
 from ganlm_core.training.display import Display
-from ganlm_core.training.run_folder import RunFolder, free_path
-from ganlm_core.training.setup import Setup, prepare, run_name
+from ganlm_core.training.run_folder import RunFolder, free_path, run_name
+from ganlm_core.training.setup import Setup, prepare
 
 SHOWN = 3
 """Samples shown at each evaluation."""
@@ -31,7 +30,7 @@ SHOWN = 3
 SHOWN_AT_END = 8
 
 INTERVAL = 0.25
-"""Seconds between two states of the progress line: it is drawn in training's own time."""
+"""Seconds between two updates of the progress line, which take time from training."""
 
 GLANCED = {
     "valid": "valid",
@@ -41,14 +40,15 @@ GLANCED = {
     "entropy": "entropy",
     "discriminator_accuracy": "D accuracy",
 }
-"""What is shown of a glance; all of it is in metrics.jsonl."""
+"""The values shown at an evaluation during training, and their titles; metrics.jsonl has all values."""
 
 
 class ProgressDisplay(Display):
-    """Progress and notes on stderr: a bar on a terminal, otherwise a plain line for each evaluation."""
+    """Progress and notes on standard error: a bar on a terminal, else a line per evaluation; --quiet drops both."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = console.diagnostics()
+        self.quiet = is_quiet()
         self.progress = Progress(
             BarColumn(bar_width=None, table_column=Column(min_width=6, max_width=20, ratio=1)),
             MofNCompleteColumn(table_column=Column(no_wrap=True)),
@@ -56,7 +56,7 @@ class ProgressDisplay(Display):
             TextColumn("{task.fields[numbers]}", table_column=Column(no_wrap=True)),
             console=self.console,
             refresh_per_second=1 / INTERVAL,
-            disable=not self.console.is_terminal,
+            disable=self.quiet or not self.console.is_terminal,
         )
         self.task = self.progress.add_task("training", total=None, numbers="")
         self.clock = (0.0, 0.0)
@@ -66,7 +66,7 @@ class ProgressDisplay(Display):
             self.note(line)
         parameters = ", ".join(f"{name} {count:,}" for name, count in setup.parameters().items())
         self.note(f"{folder.title()} on {setup.device}: {parameters} parameters")
-        self.note(f"run folder {folder.path}" + (f", from step {step}" if step else ""))
+        self.note(f"run folder {folder.path}" + (f", resumed at step {step}" if step else ""))
         self.progress.update(self.task, total=setup.config.training.steps, completed=step)
         self.clock = (time.monotonic(), float(setup.trainer.batches.tokens_drawn))
         self.progress.start()
@@ -81,22 +81,25 @@ class ProgressDisplay(Display):
         self.progress.update(self.task, completed=step, numbers="  ".join([*shown, f"{_rounded(speed)} tok/s"]))
 
     def evaluated(self, step: int, values: Mapping[str, float], samples: list[str]) -> None:
+        if self.quiet:
+            return
         shown = (f"{title} {format_metric(name, values[name])}" for name, title in GLANCED.items() if name in values)
         self.console.print(f"[bold]step {step}[/]  {'  '.join(shown)}")
         for text in samples[:SHOWN]:
             self.console.print(f"  [dim]{escape(text)}[/]")
 
     def finishing(self, weights_step: int) -> None:
-        self.note(f"final evaluation, of the weights of step {weights_step}")
+        self.note(f"final evaluation of the weights of step {weights_step}")
 
     def note(self, line: str) -> None:
-        self.console.print(f"[dim]{escape(line)}[/]")
+        if not self.quiet:
+            self.console.print(f"[dim]{escape(line)}[/]")
 
     def warn(self, line: str) -> None:
         self.console.print(f"[yellow]warning:[/] {escape(line)}")
 
     def stopping(self) -> None:
-        self.progress.update(self.task, numbers="stopping after this; Ctrl-C again: at once")
+        self.progress.update(self.task, numbers="stopping after this step; press Ctrl-C again to stop now")
 
     def ended(self, folder: RunFolder, status: str) -> None:
         self.progress.stop()
@@ -117,32 +120,31 @@ def _rounded(speed: float) -> str:
 
 
 def show_result(folder: RunFolder, host: Host, as_json: bool) -> None:
-    """Print the final table of a run, eight samples and where its files are, or all of it as JSON.
+    """Print the final table of a run, eight samples and the paths of its files, or all of this as JSON.
 
-    Without ``as_json``, write the report too; one that cannot be written does not fail the run.
+    Without ``as_json``, also write the report. A report that cannot be written does not fail the run.
     """
     evaluation = read_json(folder.bundle / "evaluation.json")
     samples = folder.last_samples()[:SHOWN_AT_END]
     if as_json:
         echo_json({"run": str(folder.path), "bundle": str(folder.bundle), "evaluation": evaluation, "samples": samples})
         return
-    console = Console(file=sys.stdout, highlight=False)
-    click.echo(
+    echo(
         f"{evaluation['samples']:,} sentences at temperature {evaluation['temperature']}, "
-        f"of the weights of step {evaluation['weights_step']}"
+        f"weights of step {evaluation['weights_step']}"
     )
-    console.print(titled_rows(results(evaluation)))
+    console.results().print(titled_rows(results(evaluation)))
     for text in samples:
-        click.echo(f"  {text}")
-    click.echo(f"bundle: {folder.bundle}")
+        echo(f"  {text}")
+    echo(f"bundle: {folder.bundle}")
     try:
-        click.echo(f"report: {report.write(folder, host)}")
+        echo(f"report: {report.write(folder, host)}")
     except GanlmError as error:
-        click.echo(f"there is no report: {error}", err=True)
+        warn(f"there is no report: {error}")
 
 
 def show_plan(config: RunConfig, *, host: Host, out: Path | None, as_json: bool) -> None:
-    """What a run would be: its configuration, sizes and folder. Nothing is written."""
+    """Print the configuration, the sizes and the folder of a run. Nothing is written."""
     setup = prepare(config, host)
     plan = {
         "folder": str(out or free_path(run_name(config))),
@@ -155,9 +157,9 @@ def show_plan(config: RunConfig, *, host: Host, out: Path | None, as_json: bool)
     if as_json:
         echo_json({**plan, "config": config.to_dict()})
         return
-    click.echo(config.to_toml())
+    echo_data(config.to_toml() + "\n")
     for name, value in plan.items():
-        click.echo(f"# {name}: {_plain(value)}")
+        echo(f"# {name}: {_plain(value)}")
 
 
 def _plain(value: Any) -> str:

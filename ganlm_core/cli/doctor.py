@@ -1,4 +1,4 @@
-"""What ``ganlm plugins doctor`` finds: facts about this machine, and problems with what to do about each."""
+"""Facts about this machine and problems of plugins, with advice, for ``ganlm plugins doctor``."""
 
 import importlib.metadata
 import os
@@ -17,7 +17,7 @@ from ganlm_core.training.run_folder import versions
 
 LIBRARIES = ("torch", "numpy", "pluggy", "click", "safetensors", "tokenizers", "rich")
 SLOW = 0.5
-"""Seconds of loading that a user notices in every command."""
+"""Seconds of loading beyond which a user notices it in every command."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Report:
-    """``failed`` are the plugins that cannot be used; problems also tell of what is only slow or unclean."""
+    """``failed`` are the plugins that cannot be used. Problems include plugins that are only slow or unclean."""
 
     facts: dict[str, str]
     problems: tuple[Problem, ...]
@@ -68,12 +68,12 @@ def _problems(health: Health) -> Iterator[Problem]:
     if health.status == "broken" and not health.distribution:
         yield Problem(str(health), "install it, or take its name out of GANLM_PLUGINS")
     elif health.status == "broken":
-        yield Problem(str(health), f"mend it, upgrade it or 'pip uninstall {health.distribution}'; {leave_out}")
+        yield Problem(str(health), f"repair it, upgrade it or 'pip uninstall {health.distribution}'; {leave_out}")
     elif health.status == "incompatible":
         yield Problem(str(health), f"'pip install --upgrade {health.distribution} {BUILT_IN}'; {leave_out}")
     elif health.status == "duplicate":
-        yield Problem(str(health), f"choose what it has by its long name; {leave_out}")
+        yield Problem(str(health), f"use the long names of its components; {leave_out}")
     elif health.status == "ok" and health.reason:
         yield Problem(f"{where}: {health.reason}", "tell its author")
     if health.usable and health.distribution != BUILT_IN and health.seconds > SLOW:
-        yield Problem(f"{where} takes {health.seconds:.1f} s to be loaded, in every command", "tell its author")
+        yield Problem(f"{where} takes {health.seconds:.1f} s to load, in every command", "tell its author")

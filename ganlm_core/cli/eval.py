@@ -1,56 +1,112 @@
-"""``ganlm eval``: models and files of samples under one protocol, beside real text and what they must beat."""
+"""``ganlm eval``: models and files of samples under one protocol, beside real text and baselines."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ganlm_core.cli.context import current_host
-from ganlm_core.cli.output import echo_json, json_option
-from ganlm_core.errors import OptionError
+from ganlm_core.cli.options import FILE, corpus_options, device_option, force_option, json_option, seed_option
+from ganlm_core.cli.output import echo_json, note
+from ganlm_core.cli.types import COUNT, SOURCE, TEMPERATURE, Name, Separated
 from ganlm_core.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from ganlm_core.metrics.encoders import Encoder
     from ganlm_core.plugins.host import Host
 
-FILE = click.Path(path_type=Path)
+
+@dataclass(frozen=True)
+class Request:
+    """The options of one call."""
+
+    sources: Sequence[str]
+    data: str | None
+    test: str
+    corpus: Mapping[str, Any]
+    metrics: Sequence[str]
+    temperatures: Sequence[float]
+    encoder: Sequence[str]
+    baselines: Sequence[str]
+    sentences: int
+    seed: int
+    device: str
+    out: Path | None
+    force: bool
+    as_json: bool
+
+    @property
+    def place(self) -> Path | None:
+        """Where the evaluation is kept: --out, or evaluation.json of the run if it is the only source."""
+        run = RunFolder(Path(self.sources[0]))
+        own = run.evaluation if len(self.sources) == 1 and (run.path / "config.toml").is_file() else None
+        return self.out or own
 
 
 @click.command("eval", context_settings={"show_default": True})
-@click.argument("sources", metavar="BUNDLE|RUN|FILE...", nargs=-1, required=True)
-@click.option("--data", default="", metavar="FILE|CORPUS", help="the training text, if not that of the models")
-@click.option("--test", default="", metavar="FILE", help="real sentences to compare with, instead of the test part")
-@click.option("--metrics", default="", metavar="NAMES", help="with commas; all that need not be asked for by default")
-@click.option("--temperatures", default="0.7,0.85,1,1.15,1.3", metavar="NUMBERS", help="of the models, with commas")
-@click.option("--encoder", default="hashed-ngrams", metavar="NAME[,OPTION=VALUE]", help="of sentences, for distances")
-@click.option("--baseline", "baselines", multiple=True, metavar="BUNDLE|RUN", help="instead of a run's own warm-up")
-@click.option("-n", "sentences", type=click.IntRange(0), default=0, help="sentences of each; 0: as many as all have")
-@click.option("--seed", type=click.IntRange(0), default=0, help="seed of the drawing")
-@click.option("--device", default="cpu", help="auto, cpu, cuda, cuda:N or mps")
-@click.option("--out", type=FILE, metavar="FILE", help="where to keep it; of one run by default evaluation.json in it")
-@click.option("--force", is_flag=True, help="replace an evaluation that is there")
+@click.argument("sources", metavar="BUNDLE|RUN|FILE...", nargs=-1, required=True, type=SOURCE)
+@click.option(
+    "--data",
+    metavar="FILE|CORPUS",
+    type=Name("corpus", files=True),
+    help="training text, if it is not the text that the models were trained on",
+)
+@click.option(
+    "--test", default="", metavar="FILE", type=click.Path(), help="real sentences that replace the test split"
+)
+@corpus_options
+@click.option(
+    "--metrics",
+    type=Separated(Name("metric")),
+    metavar="NAMES",
+    help="comma-separated; by default all, except those that must be asked for",
+)
+@click.option(
+    "--temperatures",
+    type=Separated(TEMPERATURE),
+    default="0.7,0.85,1,1.15,1.3",
+    metavar="NUMBERS",
+    help="sampling temperatures, comma-separated",
+)
+@click.option(
+    "--encoder",
+    type=Separated(Name("encoder")),
+    default="hashed-ngrams",
+    metavar="NAME[,OPTION=VALUE]",
+    help="encoder of sentences, for distances",
+)
+@click.option(
+    "--baseline",
+    "baselines",
+    multiple=True,
+    type=SOURCE,
+    metavar="BUNDLE|RUN",
+    help="model to compare with, instead of each run's own warm-up; can be repeated",
+)
+@click.option(
+    "-n", "sentences", type=COUNT, default=0, help="sentences per row; 0: as many as every row can have, at most 10,000"
+)
+@seed_option
+@device_option
+@click.option(
+    "--out", type=FILE, metavar="FILE", help="where to write the evaluation as JSON; for one run, evaluation.json in it"
+)
+@force_option
 @json_option
-def eval_(
-    sources: tuple[str, ...],
-    data: str,
-    test: str,
-    metrics: str,
-    temperatures: str,
-    encoder: str,
-    baselines: tuple[str, ...],
-    sentences: int,
-    seed: int,
-    device: str,
-    out: Path | None,
-    force: bool,
-    as_json: bool,
-) -> None:
-    """Measure trained models, and files of samples from anywhere, against held-out text.
+def eval_(**given: Any) -> None:
+    """Measure models and files of samples against real text that the models were not trained on.
 
-    Beside them stand real text under the same protocol, a perfect generator where the corpus has an exact process,
-    shuffled words and a unigram model. docs/metrics.md says what each number means and how it misleads.
+    FILE has one sentence per line, or is a CSV, TSV, JSON or JSONL file; - is standard input.
+
+    The table also has real text, a perfect generator if the corpus has an exact process, shuffled words and a unigram
+    model, all measured in the same way. docs/metrics.md explains every number and how it can mislead.
     """
+    _evaluate(Request(**given))
+
+
+def _evaluate(request: Request) -> None:
     from ganlm_core.cli.tables import show_scores
     from ganlm_core.evaluation.evaluate import EvaluationSettings, choose_metrics, evaluate
     from ganlm_core.evaluation.sources import open_sources, real_text
@@ -60,57 +116,31 @@ def eval_(
 
     keep_memory()
     click.get_current_context().with_resource(processes.processes())
-    host = current_host()
-    chosen = choose_metrics(host, _names(metrics))
-    settings = EvaluationSettings(chosen, _numbers(temperatures), sentences, seed, _encoder(host, encoder))
-    place = out or _place(sources)
+    host, place = current_host(), request.place
+    chosen = choose_metrics(host, request.metrics or ())
+    encoder = _encoder(host, *request.encoder)
+    settings = EvaluationSettings(chosen, sorted(request.temperatures), request.sentences, request.seed, encoder)
     if place is not None:
-        check_free(place, force)
-    opened = open_sources(host, sources, baselines, device)
-    real = real_text(host, opened, data, test)
-    scores = evaluate(host, opened, real, settings, _tell, processes.divided, processes.size())
+        check_free(place, request.force)
+    opened = open_sources(host, request.sources, request.baselines, request.device, **request.corpus)
+    real = real_text(host, opened, request.data or "", request.test, **request.corpus)
+    scores = evaluate(host, opened, real, settings, note, processes.divided, processes.size())
     if processes.rank() > 0:
         return
     if place is not None:
-        scores.write(place, force)
-    for note in scores.notes:
-        click.echo(f"note: {note}", err=True)
-    if as_json:
+        scores.write(place, request.force)
+    for line in scores.notes:
+        note(f"note: {line}")
+    if request.as_json:
         echo_json(scores.to_dict())
     else:
         show_scores(scores)
     if place is not None:
-        click.echo(f"kept in {place}", err=True)
+        note(f"kept in {place}")
 
 
-def _tell(line: str) -> None:
-    click.echo(line, err=True)
-
-
-def _encoder(host: "Host", given: str) -> "Encoder":
-    """Raises UnknownName and OptionError."""
-    name, *options = _names(given)
+def _encoder(host: "Host", name: str, *options: str) -> "Encoder":
+    """Build the encoder of ``--encoder``. Raises UnknownName and OptionError."""
     pairs = dict(option.partition("=")[::2] for option in options)
     built: Encoder = host.build("encoder", name, host.spec("encoder", name).options.of(pairs, f"encoder '{name}'"))
     return built
-
-
-def _names(given: str) -> list[str]:
-    return [name.strip() for name in given.split(",") if name.strip()]
-
-
-def _numbers(given: str) -> list[float]:
-    """Temperatures above zero, in order. Raises OptionError."""
-    try:
-        numbers = sorted({float(word) for word in _names(given)})
-    except ValueError:
-        numbers = []
-    if not numbers or not 0 < numbers[0] <= numbers[-1] < float("inf"):
-        raise OptionError(f"--temperatures is {given!r}; wanted numbers above 0 with commas, such as 0.8,1,1.2")
-    return numbers
-
-
-def _place(sources: tuple[str, ...]) -> Path | None:
-    """evaluation.json of the run, if one run is all there is to evaluate."""
-    run = RunFolder(Path(sources[0]))
-    return run.evaluation if len(sources) == 1 and (run.path / "config.toml").is_file() else None

@@ -9,8 +9,10 @@ from ganlm_core.plugins.host import Health, Host
 
 
 def health_in_full(host: Host) -> list[Health]:
-    """The health of all plugins, and of those from elsewhere also the targets that are not where they should be, and
-    the recipes that cannot be run."""
+    """Return the health of all plugins.
+
+    If a plugin is not built in, the reason also names its missing targets and the recipes that cannot be run.
+    """
     return [replace(one, reason="; ".join(filter(None, (one.reason, *_lost(host, one))))) for one in host.health]
 
 
@@ -25,7 +27,7 @@ def _lost(host: Host, health: Health) -> Iterator[str]:
 
 
 def why_not(host: Host, recipe: str) -> str:
-    """What is wrong with a recipe, or nothing."""
+    """Return the error of a recipe, or nothing."""
     from ganlm_core.config.recipes import check_recipe
 
     try:

@@ -1,32 +1,75 @@
-"""Where the lines of a long output go: standard output, or a file that can be gone on with, gzipped by its name."""
+"""Lines of a long output: to standard output, or to a file in the format of its ending; later calls may append."""
 
+import csv
 import gzip
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from ganlm_core.cli.output import echo_data
+from ganlm_core.data.formats import format_of
+from ganlm_core.data.text import one_line
 from ganlm_core.errors import DataError, UsageError
-from ganlm_core.system.files import writing
+from ganlm_core.system.files import to_json, writing
 
-Write = Callable[[str], None]
+Write = Callable[[Sequence[str]], None]
+
+PACKED = ".gz"
+
+
+@dataclass(frozen=True)
+class Form:
+    """The conversion of a sentence to a line and back. ``head`` is the first line of a file, if it has one."""
+
+    line: Callable[[str], str]
+    text: Callable[[str], str]
+    head: str = ""
+
+
+def _fields(delimiter: str) -> Form:
+    def line(text: str) -> str:
+        row = io.StringIO()
+        csv.writer(row, delimiter=delimiter, lineterminator="").writerow([one_line(text)])
+        return row.getvalue()
+
+    return Form(line, lambda line: next(csv.reader([line], delimiter=delimiter))[0], head="text")
+
+
+PLAIN = Form(one_line, str)
+JSON = Form(lambda text: to_json({"text": text}), lambda line: str(json.loads(line)["text"]))
+FORMS = {"": PLAIN, ".csv": _fields(","), ".tsv": _fields("\t"), ".json": JSON, ".jsonl": JSON, ".ndjson": JSON}
+"""The form of a file by its ending, such that every command reads under that name what is written here."""
+
+
+def form_of(path: Path | None, as_json: bool) -> Form:
+    """Return the form of an output. Raises UsageError for JSON in a file whose ending says otherwise."""
+    if path is None:
+        return JSON if as_json else PLAIN
+    form = FORMS[format_of(path.name)]
+    if as_json and form is not JSON:
+        raise UsageError(f"--json and --out {path} do not fit together; name the file {path.with_suffix('.jsonl')}")
+    return form
 
 
 def check_new(path: Path, hint: str) -> None:
-    """Raises UsageError, with a hint at what else could be done, when there is something at ``path``."""
+    """Raise UsageError with a hint if ``path`` exists."""
     if path.exists():
         raise UsageError(f"{path} already exists; choose another file, or {hint}")
 
 
-def read_lines(path: Path) -> Iterator[str]:
-    """The lines of a file that :func:`lines_to` wrote. Raises DataError when it ends in the middle of one."""
+def read_texts(path: Path, form: Form) -> Iterator[str]:
+    """Yield the sentences of a file that :func:`lines_to` wrote. Raises DataError if its last line is incomplete."""
     line = "\n"
     try:
         with _unpacked(path) as file:
-            for data in file:
+            for number, data in enumerate(file):
                 line = data.decode()
-                yield line.removesuffix("\n")
+                if number > 0 or not form.head:
+                    yield form.text(line.removesuffix("\n"))
     except (EOFError, gzip.BadGzipFile, UnicodeDecodeError):
         line = ""
     if not line.endswith("\n"):
@@ -34,28 +77,37 @@ def read_lines(path: Path) -> Iterator[str]:
 
 
 def _unpacked(path: Path) -> BinaryIO | gzip.GzipFile:
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+    return gzip.open(path) if path.suffix.lower() == PACKED else path.open("rb")
 
 
 @contextmanager
-def lines_to(path: Path | None) -> Iterator[Write]:
-    """A function that writes text to the end of a file, or to standard output for None. Raises GanlmError."""
+def lines_to(path: Path | None, form: Form) -> Iterator[Write]:
+    """Give a function that appends sentences to a file, or writes them to standard output for None.
+
+    Each call writes all of its sentences or none. Raises WriteError.
+    """
     if path is None:
-        yield _to_standard_output
+        yield lambda texts: echo_data(_joined(texts, form))
         return
-    with writing(path), path.open("ab") as raw:
-        if path.suffix != ".gz":
-            yield lambda text: _write(raw, text)
-            return
-        # A further member behind those that are there, which every gunzip reads as one file; without a time.
-        with gzip.GzipFile(filename="", mode="ab", fileobj=raw, mtime=0) as packed:
-            yield lambda text: _write(packed, text)
+    with writing(path), path.open("ab", buffering=0) as file:
+        if form.head and file.tell() == 0:
+            _append(file, path, f"{form.head}\n")
+        yield lambda texts: _append(file, path, _joined(texts, form))
 
 
-def _write(file: BinaryIO | gzip.GzipFile, text: str) -> None:
-    file.write(text.encode())
+def _joined(texts: Sequence[str], form: Form) -> str:
+    return "".join(f"{form.line(text)}\n" for text in texts)
 
 
-def _to_standard_output(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+def _append(file: io.FileIO, path: Path, text: str) -> None:
+    """Write all of ``text``, or leave the file as it is. A ``.gz`` file gets one more member."""
+    data = text.encode()
+    left = memoryview(gzip.compress(data, mtime=0) if path.suffix.lower() == PACKED else data)
+    before = file.tell()
+    try:
+        while left:
+            left = left[file.write(left) or 0 :]
+    except OSError:
+        with suppress(OSError):
+            file.truncate(before)
+        raise

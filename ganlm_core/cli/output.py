@@ -1,23 +1,133 @@
-"""Listings: aligned plain text for people, JSON for programs. Without colours, so that they start at once."""
+"""Write results to standard output and notes to standard error. Every command writes through this module.
 
-from collections.abc import Sequence
+Text for people and tables are always escaped with :func:`ganlm_core.system.printable.printable`. Data for programs is
+escaped on a terminal only; in a pipe or a file it stays as it is. Nothing here imports rich, so listings start at once.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
 
+from ganlm_core.cli.context import is_quiet
+from ganlm_core.system.printable import printable
 
-def echo_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as their widest cell; the last one ends where its text ends."""
-    lines = [header, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    for line in lines:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+LONGEST_LINE = 5_000
+"""Characters of a line on a terminal; what is longer is cut."""
+
+LONGEST_CELL = 300
+"""Characters of a cell of a table on a terminal; what is longer is cut."""
+
+NARROWEST = 12
+"""Columns of a terminal below which no column of a table is narrowed."""
+
+GAP = "  "
+
+
+def echo(text: str = "") -> None:
+    """Write a line for people to standard output. Line breaks inside the text are escaped too."""
+    _write(printable(_in_one_line(text), _longest()) + "\n")
+
+
+def echo_data(text: str) -> None:
+    """Write text for programs to standard output, as it is in a pipe or a file. It has its own line breaks."""
+    _write(safe(text, LONGEST_LINE) if _on_terminal() else text)
+
+
+def styled(text: str, **style: Any) -> str:
+    """Return a piece of data in colours, for :func:`echo_styled`."""
+    return click.style(safe(text, LONGEST_LINE) if _on_terminal() else text, **style)
+
+
+def echo_styled(text: str) -> None:
+    """Write a line of :func:`styled` pieces to standard output; its colours are shown on a terminal alone."""
+    click.echo(text, color=False if os.environ.get("NO_COLOR") else None)
 
 
 def echo_json(value: Any) -> None:
+    """Write a value as indented JSON to standard output."""
     import json
 
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    echo_data(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="print JSON")
+def note(text: str) -> None:
+    """Write a line to standard error, unless ``--quiet`` was given."""
+    if not is_quiet():
+        _write_error(text)
+
+
+def warn(text: str) -> None:
+    """Write a warning to standard error, ``--quiet`` or not."""
+    _write_error(f"warning: {text}")
+
+
+def error(text: str) -> None:
+    """Write the one line of an error to standard error."""
+    _write_error(f"ganlm: error: {' '.join(text.split())}")
+
+
+def safe(text: str, longest: int | None = None) -> str:
+    """Return printable text, every line of it cut to ``longest`` characters if that is given."""
+    return "\n".join(printable(line, longest) for line in text.split("\n"))
+
+
+def echo_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write aligned columns. On a terminal, long cells are wrapped to fit its width; elsewhere nothing is cut."""
+    on_terminal = _on_terminal()
+    longest = LONGEST_CELL if on_terminal else None
+    lines = [[printable(_in_one_line(cell), longest) for cell in line] for line in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    if on_terminal:
+        import shutil
+
+        widths = _fit(widths, shutil.get_terminal_size().columns)
+    for line in lines:
+        for parts in _wrapped(line, widths):
+            _write(GAP.join(part.ljust(width) for part, width in zip(parts, widths, strict=True)).rstrip() + "\n")
+
+
+def _fit(widths: list[int], room: int) -> list[int]:
+    """Narrow the widest columns until all of them fit into ``room``."""
+    widths, room = list(widths), room - len(GAP) * (len(widths) - 1)
+    while sum(widths) > room and max(widths) > NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    return widths
+
+
+def _wrapped(line: Sequence[str], widths: Sequence[int]) -> Iterator[Sequence[str]]:
+    """Yield the lines of one row, whose cells are broken at these widths."""
+    if all(len(cell) <= width for cell, width in zip(line, widths, strict=True)):
+        yield line
+        return
+    import textwrap
+
+    cells = [textwrap.wrap(cell, width, break_on_hyphens=False) for cell, width in zip(line, widths, strict=True)]
+    for index in range(max(map(len, cells))):
+        yield [cell[index] if index < len(cell) else "" for cell in cells]
+
+
+def _in_one_line(text: str) -> str:
+    return text.replace("\n", "\\n").replace("\t", " ")
+
+
+def _on_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def _longest() -> int | None:
+    return LONGEST_LINE if _on_terminal() else None
+
+
+def _write(text: str) -> None:
+    """Write text, with escapes for characters that the encoding of standard output lacks, such as lone surrogates."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    sys.stdout.flush()
+
+
+def _write_error(text: str) -> None:
+    sys.stderr.write(printable(_in_one_line(text), LONGEST_LINE) + "\n")
+    sys.stderr.flush()

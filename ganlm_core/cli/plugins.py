@@ -1,4 +1,4 @@
-"""``ganlm plugins``: the health of every plugin that was found, and what there is for the authors of new ones."""
+"""``ganlm plugins``: the health of every plugin that was found, and tools for authors of plugins."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -10,7 +10,9 @@ import click
 
 from ganlm_core.cli.context import invocation
 from ganlm_core.cli.health import health_in_full, why_not
-from ganlm_core.cli.output import echo_json, echo_table, json_option
+from ganlm_core.cli.options import PATH, json_option
+from ganlm_core.cli.output import echo, echo_json, echo_table, note
+from ganlm_core.cli.types import Name, Word
 from ganlm_core.components import KINDS, ComponentSpec
 from ganlm_core.errors import PluginError, UnknownName, UsageError
 from ganlm_core.plugins.host import Health, Host
@@ -20,26 +22,28 @@ from ganlm_core.plugins.host import Health, Host
 @json_option
 @click.pass_context
 def plugins(context: click.Context, as_json: bool) -> None:
-    """The plugins, and what became of each: ok, broken, incompatible, duplicate or disabled."""
+    """List the plugins with the status of each: ok, broken, incompatible, duplicate or disabled."""
     if context.invoked_subcommand is None:
         _list(as_json)
 
 
-@plugins.command("list")
+@plugins.command("list", short_help="list the plugins")
 @json_option
 def list_(as_json: bool) -> None:
-    """The same as 'ganlm plugins'."""
+    """List the plugins, as 'ganlm plugins' does."""
     _list(as_json)
 
 
-@plugins.command()
-@click.argument("name")
-@click.option("--set", "settings", multiple=True, metavar="OPTION=VALUE", help="an option other than its default")
+@plugins.command(short_help="test whether a plugin keeps the protocol")
+@click.argument("name", type=Name("plugin", *KINDS, "recipe"))
+@click.option(
+    "--set", "settings", multiple=True, metavar="OPTION=VALUE", help="set an option of the component; can be repeated"
+)
 @json_option
 def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
-    """Whether the components of a plugin, or the component NAME, keep the protocol: each promise is tried.
+    """Test whether the plugin or component NAME keeps the protocol. Each requirement is one check.
 
-    Recipes are read, with all that they name.
+    Recipes are read, and every name and option in them is checked.
     """
     from ganlm_core.testing import run_checks
 
@@ -55,43 +59,53 @@ def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
         raise PluginError(f"{failed} of {len(results)} checks of '{name}' failed; each says what to change")
     count = f"{len(results)} check{'s' * (len(results) > 1)}"
     nothing = f"'{name}' has neither components nor recipes, so there is nothing to check"
-    click.echo(f"{count} of '{name}', none failed" if results else nothing, err=True)
+    note(f"{count} of '{name}', none failed" if results else nothing)
 
 
-@plugins.command()
+@plugins.command(short_help="create a new plugin")
 @click.argument("name")
-@click.option("--kind", required=True, metavar="KIND", help=f"one of {', '.join(KINDS)}")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="the new folder, else ./NAME")
-def new(name: str, kind: str, out: Path | None) -> None:
-    """A new distribution NAME with one component that works: package, options, tests, README, licence, CI."""
+@click.option("--kind", required=True, type=Word(KINDS), metavar="KIND", help=f"one of {', '.join(KINDS)}")
+@click.option("--out", type=PATH, metavar="FOLDER", help="the folder to create; by default ./NAME")
+@json_option
+def new(name: str, kind: str, out: Path | None, as_json: bool) -> None:
+    """Create a distribution NAME with one working component: package, options, tests, README, licence and CI."""
     from ganlm_core.plugins.scaffold import create, use
 
     folder = out or Path(name)
-    for path in create(_host(), name, kind, folder):
-        click.echo(path)
-    click.echo(f"try it: cd {folder} && pip install -e . && pytest\nuse it: {use(name, kind)}", err=True)
+    files = [str(path) for path in create(_host(), name, kind, folder)]
+    if as_json:
+        echo_json({"folder": str(folder), "files": files})
+    else:
+        for file in files:
+            echo(file)
+    note(f"test it: cd {folder} && pip install -e . && pytest")
+    note(f"use it: {use(name, kind)}")
 
 
-@plugins.command()
+@plugins.command(short_help="diagnose this installation")
 @json_option
 def doctor(as_json: bool) -> None:
-    """Versions, device and health, and what to do about each problem."""
+    """Show versions, the device and the health of plugins, with advice for each problem."""
     from ganlm_core.cli.doctor import examine
 
     report = examine(_host())
     if as_json:
         echo_json(asdict(report))
     else:
-        echo_table(("what", "which"), [[name, value] for name, value in report.facts.items()])
+        echo_table(("name", "value"), [[name, value] for name, value in report.facts.items()])
         for problem in report.problems:
-            click.echo(f"\n{problem.what}\n  {problem.advice}")
-        click.echo("" if report.problems else "\nno problems")
+            echo()
+            echo(problem.what)
+            echo(f"  {problem.advice}")
+        echo()
+        if not report.problems:
+            echo("no problems")
     if report.failed:
         raise PluginError(f"plugins that cannot be used: {', '.join(report.failed)}")
 
 
 def named(host: Host, name: str) -> tuple[list[ComponentSpec], list[str]]:
-    """The components and recipes of the plugin of this name, or else those that have it themselves.
+    """Return the components and recipes of the plugin ``name``, or else the components and recipes of that name.
 
     Raises UnknownName, or PluginError for a broken plugin.
     """
@@ -110,7 +124,7 @@ def named(host: Host, name: str) -> tuple[list[ComponentSpec], list[str]]:
 
 
 def _host() -> Host:
-    """The plugins of this call; in strict mode too, for it is there that their health is asked about."""
+    """Discover the plugins of this call. Strict mode is off, because a broken plugin is what these commands show."""
     asked = invocation()
     return Host.discover(asked.files, no_plugins=asked.no_plugins, strict=False)
 
@@ -133,7 +147,7 @@ def _contents(health: Health) -> str:
 
 
 def _read(host: Host, recipe: str) -> Iterator[Any]:
-    """The only check of a recipe."""
+    """Yield the result of the only check of a recipe."""
     from ganlm_core.testing import Result
 
     reason = why_not(host, recipe)
@@ -142,7 +156,7 @@ def _read(host: Host, recipe: str) -> Iterator[Any]:
 
 
 def _case(host: Host, spec: ComponentSpec, settings: tuple[str, ...]) -> Any:
-    """The component with the settings, of which it may have only some; a wrong value is an error."""
+    """Return the component with these settings. Raises UsageError for an unknown option or a wrong value."""
     from ganlm_core.testing import Case
 
     owner, changes = f"{spec.kind} '{spec.name}'", {}
@@ -156,10 +170,10 @@ def _case(host: Host, spec: ComponentSpec, settings: tuple[str, ...]) -> Any:
 
 
 def _told(subject: object, results: Iterator[Any], as_json: bool) -> Iterator[Any]:
-    """The results, shown as they come."""
+    """Yield the results, and write each as it comes."""
     if not as_json:
-        click.echo(str(subject))
+        echo(str(subject))
     for result in results:
         if not as_json:
-            click.echo(f"  {result.status:8}  {result.check:31}  {result.message}".rstrip())
+            echo(f"  {result.status:8}  {result.check:31}  {result.message}".rstrip())
         yield result

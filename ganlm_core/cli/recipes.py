@@ -5,11 +5,19 @@ from pathlib import Path
 import click
 
 from ganlm_core.cli.context import current_host
-from ganlm_core.cli.output import echo_json, echo_table, json_option
-from ganlm_core.config.recipes import About, check_about, check_recipe
+from ganlm_core.cli.describe import summarize_recipe
+from ganlm_core.cli.health import why_not
+from ganlm_core.cli.options import PATH, json_option
+from ganlm_core.cli.output import echo, echo_data, echo_json, echo_table, note
+from ganlm_core.cli.types import Name
+from ganlm_core.config.recipes import check_about
 from ganlm_core.config.run_config import read_layer, read_recipe, resolve
 from ganlm_core.errors import GanlmError, UsageError
 from ganlm_core.plugins.host import Host
+
+COLUMNS = ("name", "summary", "paper", "needs")
+
+name_argument = click.argument("name", type=Name("recipe"))
 
 
 @click.group()
@@ -17,36 +25,36 @@ def recipes() -> None:
     """List, show, copy and validate recipes."""
 
 
-@recipes.command("list")
+@recipes.command("list", short_help="list the recipes")
 @json_option
 def list_(as_json: bool) -> None:
-    """Every recipe: what it does, whose it is, and what it needs of its parts."""
-    entries = [{"name": name, "path": str(path), **_about(path)} for name, path in current_host().recipes().items()]
+    """List every recipe with its summary, its paper and its requirements."""
+    entries = [summarize_recipe(name, path) for name, path in current_host().recipes().items()]
     if as_json:
         echo_json(entries)
     else:
-        columns = ("name", "summary", "paper", "needs")
-        echo_table(columns, [[entry[column] for column in columns] for entry in entries])
+        echo_table(COLUMNS, [[entry[column] for column in COLUMNS] for entry in entries])
 
 
-@recipes.command()
-@click.argument("name")
+@recipes.command(short_help="print the file of a recipe")
+@name_argument
 @json_option
 def show(name: str, as_json: bool) -> None:
-    """The file of the recipe NAME."""
+    """Print the file of the recipe NAME."""
     host = current_host()
     layer = read_recipe(host, name)
     if as_json:
         echo_json(layer)
     else:
-        click.echo(host.recipes()[name].read_text(encoding="utf-8"), nl=False)
+        echo_data(host.recipes()[name].read_text(encoding="utf-8"))
 
 
-@recipes.command()
-@click.argument("name")
-@click.argument("file", required=False, type=click.Path(path_type=Path))
-def copy(name: str, file: Path | None) -> None:
-    """Copy the recipe NAME to FILE (NAME.toml), to change it and run it with --config FILE."""
+@recipes.command(short_help="copy a recipe to a file")
+@name_argument
+@click.argument("file", required=False, type=PATH)
+@json_option
+def copy(name: str, file: Path | None, as_json: bool) -> None:
+    """Copy the recipe NAME to FILE, by default NAME.toml, to edit it and run it with --config FILE."""
     host = current_host()
     read_recipe(host, name)
     target = file or Path(f"{name}.toml")
@@ -55,38 +63,36 @@ def copy(name: str, file: Path | None) -> None:
             stream.write(host.recipes()[name].read_text(encoding="utf-8"))
     except FileExistsError:
         raise UsageError(f"{target} already exists; give another file") from None
-    click.echo(f"{target}: change it and run it with 'ganlm run --config {target}'", err=True)
+    if as_json:
+        echo_json({"recipe": name, "file": str(target)})
+    note(f"{target}: edit it, then run it with 'ganlm run --config {target}'")
 
 
-@recipes.command()
-@click.argument("recipes", nargs=-1, metavar="[NAME|FILE]...")
-def validate(recipes: tuple[str, ...]) -> None:
-    """Check that every name, option and value in the recipes exists and fits: those given, or all."""
+@recipes.command(short_help="check recipes")
+@click.argument("recipes", nargs=-1, metavar="[NAME|FILE]...", type=Name("recipe", files=True))
+@json_option
+def validate(recipes: tuple[str, ...], as_json: bool) -> None:
+    """Check that every name, option and value in recipes exists and fits. Without arguments, check all recipes."""
     host = current_host()
-    wrong = 0
-    for recipe in recipes or tuple(host.recipes()):
-        try:
-            _validate(host, recipe)
-            click.echo(f"{recipe}: ok")
-        except GanlmError as error:
-            wrong += 1
-            click.echo(f"{recipe}: {error}")
+    found = {recipe: _problem(host, recipe) for recipe in recipes or tuple(host.recipes())}
+    if as_json:
+        echo_json([{"recipe": recipe, "ok": not problem, "problem": problem} for recipe, problem in found.items()])
+    else:
+        for recipe, problem in found.items():
+            echo(f"{recipe}: {problem or 'ok'}")
+    wrong = sum(map(bool, found.values()))
     if wrong:
-        raise UsageError(f"{wrong} of {len(recipes) or len(host.recipes())} recipes cannot be run")
+        raise UsageError(f"{wrong} of {len(found)} recipes cannot be run")
 
 
-def _validate(host: Host, recipe: str) -> None:
+def _problem(host: Host, recipe: str) -> str:
+    """Return the error of a recipe or of a recipe's file, or nothing."""
     if Path(recipe).suffix != ".toml":
-        check_recipe(host, recipe)
-        return
-    layer = read_layer(Path(recipe))
-    check_about(host, layer)
-    resolve(host, [layer])
-
-
-def _about(path: Path) -> dict[str, str]:
+        return why_not(host, recipe)
     try:
-        about = About.of(read_layer(path))
-    except UsageError as error:
-        about = About(summary=str(error))
-    return {"summary": about.summary, "paper": about.paper, "needs": about.needs}
+        layer = read_layer(Path(recipe))
+        check_about(host, layer)
+        resolve(host, [layer])
+    except GanlmError as error:
+        return str(error)
+    return ""

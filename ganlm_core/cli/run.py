@@ -1,20 +1,23 @@
-"""``ganlm run``: one training. Its options are those of the components that it chooses, so the line is read twice.
+"""``ganlm run``: one training. The chosen components define its options, so the command line is parsed twice.
 
-The first reading takes only what chooses (``--gen``, ``--recipe``, ``--config``, ...) and resolves a configuration.
-The second knows the options of everything chosen, with their values in that configuration as defaults; what the
-user gave, by flag or by environment, is laid over it.
+The first pass takes only the options that choose (``--gen``, ``--recipe``, ``--config``, ...) and resolves a
+configuration. The second pass knows the options of all chosen components, with their values in that configuration as
+defaults; options from flags and from the environment override it.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from ganlm_core.cli.context import current_host
-from ganlm_core.cli.output import echo_json, json_option
+from ganlm_core.cli.context import Invocation, current_host
+from ganlm_core.cli.options import FOLDER, PATH, json_option
+from ganlm_core.cli.output import echo_data, echo_json
+from ganlm_core.cli.types import Name
 from ganlm_core.components import Option, Options
 from ganlm_core.config.run_config import (
     CHOSEN,
@@ -29,22 +32,8 @@ from ganlm_core.config.run_config import (
     read_layer,
     resolve,
 )
-from ganlm_core.errors import UsageError
+from ganlm_core.errors import GanlmError, UsageError
 from ganlm_core.plugins.host import Host
-
-
-class Name(click.ParamType):
-    """A word. One that is empty, such as that of a variable that is not set, is not the default either."""
-
-    name = "text"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return value or self.fail("it is empty; give a name, or leave the option out", param, ctx)
-
-
-NAME = Name()
-FOLDER = click.Path(file_okay=False, path_type=Path)
-FILE = click.Path(path_type=Path)
 
 
 def _identifier(flag: str) -> str:
@@ -52,12 +41,12 @@ def _identifier(flag: str) -> str:
 
 
 def _variable(flag: str) -> str:
-    """The environment variable of a flag: ``--gen.hidden-size`` is ``GANLM_GEN_HIDDEN_SIZE``."""
+    """Return the environment variable of a flag: ``--gen.hidden-size`` is ``GANLM_GEN_HIDDEN_SIZE``."""
     return "GANLM_" + re.sub(r"\W", "_", flag.removeprefix("--")).upper()
 
 
 class SectionOption(click.Option):
-    """The flag of one option of one section of the configuration."""
+    """The flag for one option of one section of the configuration."""
 
     def __init__(self, section: str, title: str, option: Option, value: Any) -> None:
         prefix = f"{PREFIXES[section]}." if section in PREFIXES else ""
@@ -76,16 +65,21 @@ class SectionOption(click.Option):
 
 
 class RunCommand(click.Command):
-    """A command with the options of the components that its own line chooses."""
+    """A command with the options of the components that its own command line chooses."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        help_flag = click.Option(["--help"], is_flag=True)  # unknown, it would send click to look for near names
+        help_flag = click.Option(ctx.help_option_names, is_flag=True)  # if unknown, click would look for similar names
         first = click.Command("run", params=[*self.params, help_flag], add_help_option=False)
         first.context_settings = {"ignore_unknown_options": True, "allow_extra_args": True}
-        chosen = first.make_context(ctx.info_name, list(args), parent=ctx.parent).params
-        host = current_host()
-        config = configure(host, chosen)
-        ctx.meta["ganlm.options"] = list(_section_options(config))
+        completing = ctx.resilient_parsing
+        context = first.make_context(ctx.info_name, list(args), parent=ctx.parent, resilient_parsing=completing)
+        chosen = _chosen(context)
+        host = ctx.ensure_object(Invocation).host
+        config = configure(host, chosen) if not completing else _configure_roughly(host, chosen)
+        ctx.meta["ganlm.options"] = options = list(_section_options(config))
+        if chosen["resume"]:
+            for option in options:
+                option.envvar = None  # the environment is for new runs
         ctx.default_map = {_parameter(section): config.choices()[section].name for section in SELECTORS}
         try:
             return super().parse_args(ctx, args)
@@ -108,26 +102,31 @@ class RunCommand(click.Command):
 
 
 def _parameter(section: str) -> str:
-    """The name of the parameter that chooses in a section; _identifier is for the options of what is chosen."""
+    """Return the name of the parameter that chooses in a section. :func:`_identifier` is for the other options."""
     return section.replace(".", "_")
 
 
 def _selector(flag: str, section: str, help: str) -> click.Option:
     return click.Option(
-        [flag, _parameter(section)], type=NAME, metavar="NAME", envvar=_variable(flag), help=help, show_default=True
+        [flag, _parameter(section)],
+        type=Name(section),
+        metavar="NAME",
+        envvar=_variable(flag),
+        help=help,
+        show_default=True,
     )
 
 
 SELECTORS = {
-    "generator": "the generator",
-    "discriminator": "the discriminator",
-    "algorithm": "the training method",
-    "loss": "the adversarial loss",
-    "penalty": "the regulariser of the discriminator",
-    "estimator": "how the gradient passes the sampling of tokens",
+    "generator": "generator network",
+    "discriminator": "discriminator network",
+    "algorithm": "training method",
+    "loss": "adversarial loss",
+    "penalty": "regulariser of the discriminator",
+    "estimator": "gradient estimator for the sampling of tokens",
     "tokenizer": "word, char or bpe",
-    "optimizer.generator": "the optimiser of the generator",
-    "optimizer.discriminator": "the optimiser of the discriminator",
+    "optimizer.generator": "optimiser of the generator",
+    "optimizer.discriminator": "optimiser of the discriminator",
 }
 
 
@@ -135,20 +134,30 @@ SELECTORS = {
     "run",
     cls=RunCommand,
     params=[_selector(f"--{PREFIXES[section]}", section, help) for section, help in SELECTORS.items()],
-    epilog="'ganlm list' shows the names. Every option can come from the environment: GANLM_STEPS, GANLM_GEN, "
-    "GANLM_GEN_HIDDEN_SIZE. A flag wins over the environment, that over --config, that over the recipe.",
+    epilog="'ganlm list' shows all names. Every option can be set by an environment variable, such as GANLM_STEPS, "
+    "GANLM_GEN or GANLM_GEN_HIDDEN_SIZE. Precedence: flag, environment, --config, recipe.",
 )
 @click.option(
-    "--data", type=NAME, envvar="GANLM_DATA", metavar="FILE|CORPUS", help="a text, CSV or JSONL file, - or a corpus"
+    "--data",
+    type=Name("corpus", files=True),
+    envvar="GANLM_DATA",
+    metavar="FILE|CORPUS",
+    help="training text: a text, CSV, TSV, JSON or JSONL file, - for standard input, or a built-in corpus",
 )
 @click.option(
-    "--recipe", type=NAME, envvar="GANLM_RECIPE", metavar="NAME", help="the recipe that everything else changes"
+    "--recipe",
+    type=Name("recipe"),
+    envvar="GANLM_RECIPE",
+    metavar="NAME",
+    help="recipe to start from; all other options override it",
 )
-@click.option("--config", envvar="GANLM_CONFIG", type=FILE, metavar="FILE", help="a TOML file over the recipe")
-@click.option("--out", envvar="GANLM_OUT", type=FOLDER, metavar="FOLDER", help="the run folder, a new one")
-@click.option("--resume", type=FOLDER, metavar="RUN", help="go on with an interrupted run")
-@click.option("--dry-run", is_flag=True, help="show the configuration, the sizes and the folder; train nothing")
-@click.option("--print-config", is_flag=True, help="print the resolved configuration as TOML; train nothing")
+@click.option(
+    "--config", envvar="GANLM_CONFIG", type=PATH, metavar="FILE", help="TOML file whose settings override the recipe"
+)
+@click.option("--out", envvar="GANLM_OUT", type=FOLDER, metavar="FOLDER", help="new or empty folder for the run")
+@click.option("--resume", type=FOLDER, metavar="RUN", help="resume an interrupted run, or extend a run with --steps")
+@click.option("--dry-run", is_flag=True, help="show the configuration, the sizes and the folder, without training")
+@click.option("--print-config", is_flag=True, help="print the resolved configuration as TOML, without training")
 @json_option
 @click.pass_context
 def run(
@@ -160,15 +169,18 @@ def run(
     as_json: bool,
     **_: Any,
 ) -> None:
-    """Train a generator against a discriminator. The options below are those of what is chosen: --gen transformer
-    --help shows those of the transformer."""
+    """Train a generator against a discriminator.
+
+    The help shows the options of the chosen components: for the transformer's options, use
+    'ganlm run --gen transformer --help'.
+    """
     host = current_host()
-    config = configure(host, context.params, _given(context))
+    config = configure(host, _chosen(context), _given(context))
     if resume is not None:
         _refuse_another_place(context, resume)
-        _refuse_changes(resume, _saved(host, resume), config)
+        config = _with_more_steps(resume, _saved(host, resume), config)
     if print_config:
-        echo_json(config.to_dict()) if as_json else click.echo(config.to_toml(), nl=False)
+        echo_json(config.to_dict()) if as_json else echo_data(config.to_toml())
         return
     # Torch is imported here and not before.
     from ganlm_core.cli.display import ProgressDisplay, show_plan, show_result
@@ -189,7 +201,7 @@ def run(
 
 
 def configure(host: Host, chosen: Mapping[str, Any], options: Layer | None = None) -> RunConfig:
-    """The configuration that the command line chooses, ``options`` over it."""
+    """Return the configuration that the command line chooses, with ``options`` over it."""
     names = {section: chosen[_parameter(section)] for section in SELECTORS}
     layers: list[Layer] = [nest({section: {name: {}} for section, name in names.items() if name})]
     if chosen["config"]:
@@ -202,35 +214,52 @@ def configure(host: Host, chosen: Mapping[str, Any], options: Layer | None = Non
     return override(host, _saved(host, chosen["resume"]), layers) if chosen["resume"] else resolve(host, layers)
 
 
+def _configure_roughly(host: Host, chosen: Mapping[str, Any]) -> RunConfig:
+    """Return the configuration for the completion of a line that may be wrong."""
+    try:
+        return configure(host, chosen)
+    except GanlmError:
+        return resolve(host, [])
+
+
 def configuration(arguments: Sequence[str]) -> RunConfig:
-    """What ``ganlm run`` with these arguments would train, asked within a command. Raises as it does."""
+    """Return the configuration that ``ganlm run`` with these arguments would train. Call it within a command."""
     context = run.make_context("run", list(arguments), parent=click.get_current_context())
-    return configure(current_host(), context.params, _given(context))
+    return configure(current_host(), _chosen(context), _given(context))
 
 
 def _saved(host: Host, run: Path) -> RunConfig:
-    """The configuration that a run started with. Raises UsageError for no run folder, PluginError for lost plugins."""
+    """Return the configuration of a run. Raises UsageError if there is no run, PluginError if its plugin is missing."""
     from ganlm_core.training.run_folder import RunFolder
 
     return RunFolder.open(run).load_config(host)
 
 
 def _refuse_another_place(context: click.Context, run: Path) -> None:
-    """A flag alone is refused: the environment speaks of new runs."""
+    """Raise UsageError for the flag --out. GANLM_OUT is allowed, because it is meant for new runs."""
     if context.get_parameter_source("out") is ParameterSource.COMMANDLINE:
         raise UsageError(
-            f"--resume {run}: the run goes on in its own folder, not in --out {context.params['out']}; "
+            f"--resume {run}: the run continues in its own folder, not in --out {context.params['out']}; "
             "resume it without --out, or start a new run"
         )
 
 
-def _refuse_changes(run: Path, saved: RunConfig, config: RunConfig) -> None:
-    changes = difference(saved, config)
-    if changes:
+def _with_more_steps(run: Path, saved: RunConfig, config: RunConfig) -> RunConfig:
+    """Return the configuration of a run, with more steps if ``config`` has more. Raises UsageError for other changes.
+
+    Paths of data are compared as absolute paths, because the run has such.
+    """
+    from ganlm_core.training.run_folder import extended, with_data_at
+
+    steps = config.training.steps
+    same_steps = replace(saved, training=replace(saved.training, steps=steps))
+    old, new = (with_data_at(each, lambda path: str(Path(path).resolve())) for each in (same_steps, config))
+    if changes := difference(old, new):
         raise UsageError(
             f"--resume {run}: the run has another configuration ({', '.join(changes)}); "
             "resume it without these options, or start a new run"
         )
+    return extended(saved, steps) if steps != saved.training.steps else saved
 
 
 def _section_options(config: RunConfig) -> Iterator[SectionOption]:
@@ -246,8 +275,16 @@ def _options(section: str, title: str, options: Options) -> Iterator[SectionOpti
         yield SectionOption(section, heading, option, getattr(options, option.name))
 
 
+def _chosen(context: click.Context) -> dict[str, Any]:
+    """Return the values of the options that choose. The environment is for new runs: a resumed run ignores it."""
+    if not context.params["resume"]:
+        return context.params
+    said = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    return {name: value if name in said else None for name, value in context.params.items()}
+
+
 def _given(context: click.Context) -> Layer:
-    """The options that came from a flag or the environment, as a layer."""
+    """Return the options from flags and from the environment as a layer."""
     tables: dict[str, dict[str, Any]] = {}
     for option in context.meta["ganlm.options"]:
         if context.get_parameter_source(option.name) in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT):
@@ -257,7 +294,7 @@ def _given(context: click.Context) -> Layer:
 
 
 def _explain(host: Host, config: RunConfig, flag: str) -> None:
-    """Raises an error that knows more than that a flag does not exist, if its prefix is that of a section."""
+    """If the flag's prefix belongs to a section, raise an error that says more than that the flag does not exist."""
     prefix, dot, key = flag.removeprefix("--").partition(".")
     for section, choice in config.choices().items():
         if dot and PREFIXES.get(section) == prefix:

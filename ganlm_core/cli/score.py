@@ -1,57 +1,77 @@
-"""``ganlm score``: what the discriminator of a bundle thinks of sentences."""
+"""``ganlm score``: the discriminator's verdict on sentences."""
 
-import os
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ganlm_core.cli.calibrating import calibrate, data_option
+from ganlm_core.cli.calibration import calibrate
 from ganlm_core.cli.context import current_host
+from ganlm_core.cli.options import (
+    ADDRESSES,
+    bundle_argument,
+    calibration_option,
+    corpus_options,
+    device_option,
+    json_lines_option,
+)
+from ganlm_core.cli.output import echo_data, echo_styled, note, styled
+from ganlm_core.data.text import one_line
 from ganlm_core.system.files import to_json
+
+if TYPE_CHECKING:
+    from ganlm_core.bundle.model import Model
 
 
 @click.command()
-@click.argument("bundle", metavar="BUNDLE|RUN", type=click.Path(path_type=Path))
-@click.argument("file")
-@data_option
-@click.option("--explain", is_flag=True, help="how much each token speaks for real (+) or for generated (-)")
-@click.option("--column", default="text", show_default=True, help="column of a CSV file, key of a JSONL file")
-@click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda, cuda:N or mps")
-@click.option("--json", "as_json", is_flag=True, help="print a JSON object a line")
-def score(bundle: Path, file: str, data: str | None, explain: bool, column: str, device: str, as_json: bool) -> None:
-    """The probability that each sentence of FILE is real, if half are real and half are the generator's.
-
-    A bundle is a folder, zoo:NAME for one that 'ganlm list weights' shows, or hf:OWNER/NAME@REVISION.
-
-    FILE has a sentence a line, or is CSV or JSONL, gzipped or not; - is standard input. Blank lines are passed over.
-    """
-    from ganlm_core.bundle.load import load
+@bundle_argument
+@click.argument("file", type=click.Path(allow_dash=True))
+@calibration_option
+@corpus_options
+@click.option("--explain", is_flag=True, help="show how much each token speaks for real (+) or for generated (-)")
+@device_option
+@json_lines_option
+def score(
+    bundle: str, file: str, data: str | None, corpus: Mapping[str, Any], explain: bool, device: str, as_json: bool
+) -> None:
     from ganlm_core.bundle.model import BATCH
+    from ganlm_core.cli.source import load_source
     from ganlm_core.data.text_files import read_sentences
     from ganlm_core.sampling import PLAIN
     from ganlm_core.system.devices import keep_memory
 
     keep_memory()
     host = current_host()
-    model = load(bundle, host, device)
-    sentences, _ = read_sentences(file, column)
+    model = load_source(bundle, host, device)
+    sentences, _ = read_sentences(file, **corpus)
     if data is not None:
-        model = calibrate(model, host, data, PLAIN)
-    show = _json_line if as_json else _line
+        model = calibrate(model, host, data, corpus, PLAIN)
     for start in range(0, len(sentences), BATCH):
         texts = sentences[start : start + BATCH]
         for text, probability in zip(texts, model.probability(texts), strict=True):
-            line = show(text, probability, model.explain(text) if explain else None)
-            click.echo(line, color=False if os.environ.get("NO_COLOR") else None)
-    cut = sum(length > model.shape.length for length in model.tokenizer.lengths(sentences))
-    if cut:
-        click.echo(
-            f"{cut:,} of {len(sentences):,} sentences were cut: the bundle takes {model.shape.length} tokens at most",
-            err=True,
-        )
+            _echo(text, probability, model.explain(text) if explain else None, as_json)
+    _note_losses(model, sentences)
+
+
+score.help = f"""Rate how likely each sentence of FILE is to be real, given as many real sentences as generated ones.
+
+{ADDRESSES} RUN is a run folder; during training, its latest checkpoint is used.
+
+FILE has one sentence per line, or is a CSV, TSV, JSON or JSONL file, gzipped or not; - is standard input. Blank lines
+are skipped.
+"""
 
 
 Explanation = list[tuple[str, float]] | None
+
+
+def _echo(text: str, probability: float, tokens: Explanation, as_json: bool) -> None:
+    if as_json:
+        echo_data(_json_line(text, probability, tokens) + "\n")
+    elif tokens is None:
+        echo_data(f"{probability:.3f}  {one_line(text)}\n")
+    else:
+        echo_styled(f"{probability:.3f}  {' '.join(_marked(token, weight) for token, weight in tokens)}")
 
 
 def _json_line(text: str, probability: float, tokens: Explanation) -> str:
@@ -59,12 +79,15 @@ def _json_line(text: str, probability: float, tokens: Explanation) -> str:
     return to_json({"text": text, "probability": probability, **parts})
 
 
-def _line(text: str, probability: float, tokens: Explanation) -> str:
-    shown = text if tokens is None else " ".join(_marked(token, weight) for token, weight in tokens)
-    return f"{probability:.3f}  {shown}"
-
-
 def _marked(token: str, weight: float) -> str:
-    """The token with its weight: green for real, red for generated, dim where it is next to nothing."""
+    """Return the token with its weight: green for real, red for generated, dim where the weight is small."""
     colour = "green" if weight > 0 else "red"
-    return click.style(f"{token}({weight:+.2f})", fg=colour, dim=abs(weight) < 0.1, bold=abs(weight) > 1)
+    return styled(f"{one_line(token)}({weight:+.2f})", fg=colour, dim=abs(weight) < 0.1, bold=abs(weight) > 1)
+
+
+def _note_losses(model: "Model", sentences: Sequence[str]) -> None:
+    """Tell how much of the sentences the discriminator did not see: what was cut, and words that it does not know."""
+    most = model.shape.length
+    cut = sum(length > most for length in model.tokenizer.lengths(sentences))
+    if cut:
+        note(f"{cut:,} of {len(sentences):,} sentences were cut: the bundle takes {most} tokens at most")

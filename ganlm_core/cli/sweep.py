@@ -1,4 +1,4 @@
-"""Several runs, each in a process of its own: what ``ganlm matrix`` and the benchmarks share."""
+"""Train several runs, each in its own process, for ``ganlm matrix`` and the benchmarks."""
 
 import os
 import subprocess
@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
-
 from ganlm_core.cli.context import current_host
+from ganlm_core.cli.output import note
 from ganlm_core.cli.run import configuration
 from ganlm_core.config.run_config import difference
 from ganlm_core.errors import UsageError
@@ -21,7 +20,7 @@ from ganlm_core.training.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class Trained:
-    """Where a run is, and what became of it. ``failure`` is the error line of a run that failed."""
+    """A run folder and the outcome of its training. ``failure`` is the error line of a run that failed."""
 
     run: Path
     failure: str = ""
@@ -32,7 +31,7 @@ class Trained:
 
     @property
     def cpu_seconds(self) -> float:
-        """Of training and evaluation, on all cores together. Raises KeyError for a run that failed."""
+        """CPU seconds of training and evaluation, summed over cores. Raises KeyError for a run that failed."""
         return float(RunFolder(self.run).info()["cpu_seconds"])
 
     @property
@@ -42,19 +41,19 @@ class Trained:
 
     @property
     def samples(self) -> list[str]:
-        """The sentences of its last evaluation."""
+        """The sentences of the last evaluation."""
         return RunFolder(self.run).last_samples()
 
 
 def train_all(
     runs: Mapping[Path, Sequence[str]], jobs: int, before: Sequence[str] = (), threads: int | None = None
 ) -> list[Trained]:
-    """Train what is not trained yet: the arguments of ``ganlm run`` by run folder, ``jobs`` at once.
+    """Train the runs that are not finished, ``jobs`` at once. ``runs`` has the arguments of ``ganlm run`` by folder.
 
-    Each has so many ``threads``, on which its bytes depend; or what ``OMP_NUM_THREADS`` says; or its share of the
-    cores. A run that is finished in its folder is not trained again, and one that was interrupted goes on. ``before``
-    are arguments that stand before ``run``, as ``--plugin FILE``. Raises UsageError, before anything is trained, where
-    a folder has a run of another configuration: its numbers would pass for those of the one that was asked for.
+    Each process uses ``threads`` threads, on which its bytes depend; by default ``OMP_NUM_THREADS``, or an equal share
+    of the cores. A finished run is not trained again, and an interrupted one is resumed. ``before`` are arguments
+    before ``run``, such as ``--plugin FILE``. Raises UsageError, before anything is trained, if a folder has a run of
+    another configuration, because its numbers would be reported for the requested one.
     """
     for run, arguments in runs.items():
         if run.is_dir():
@@ -71,7 +70,7 @@ def _refuse_another(run: Path, arguments: Sequence[str]) -> None:
     if changes:
         raise UsageError(
             f"the run in {run} has another configuration ({', '.join(changes)}); "
-            "choose another --out, or the options that it was started with"
+            "choose another --out, or give the options that it was started with"
         )
 
 
@@ -79,7 +78,7 @@ def _train(run: Path, command: Sequence[str], arguments: Sequence[str], environm
     if (run / "bundle").is_dir():
         return Trained(run)
     rest = ["--resume", str(run)] if run.is_dir() else ["--out", str(run), *arguments]
-    click.echo(f"training {run}", err=True)
+    note(f"training {run}")
     words = [sys.executable, "-m", "ganlm_core", *command, *rest]
     done = subprocess.run(words, env=dict(environment), capture_output=True, text=True)
     lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]

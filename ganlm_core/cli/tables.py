@@ -1,61 +1,56 @@
-"""Evaluations on a terminal: as many tables as their columns need, each with what its numbers were measured with."""
+"""Tables of evaluations: as many as their columns need, each with the protocol of its metrics below it."""
 
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ganlm_core.components import Measure
+from ganlm_core.cli import console
 from ganlm_core.evaluation.compare import Comparison
 from ganlm_core.evaluation.scores import MARK, Scores
 
 WIDTH = 110
-"""Columns where standard output is no terminal."""
+"""Columns that a group of metrics may take where standard output is not a terminal."""
 
 
 def show_scores(scores: Scores) -> None:
-    """All rows of all metrics, on standard output."""
-    console = Console(file=sys.stdout, highlight=False)
-    if not console.is_terminal:
-        console.width = WIDTH
-    groups = list(_groups(scores, console.width))
-    for group in groups:
-        console.print(_table(scores, group))
+    """Write all rows of all metrics to standard output."""
+    out = console.results()
+    for group in _groups(scores, min(out.width, WIDTH) if not out.is_terminal else out.width):
+        out.print(titled_rows(scores.table(group)))
         for metric in group:
             for line in scores.protocol(metric):
-                console.print(f"  {line}", style="dim", markup=False)
-        console.print()
-    if any(scores.seeks_modes(row, measure) for row in scores.rows for _, measure in _columns(scores, scores.measures)):
-        console.print(f"{MARK} better than real text: these sentences keep to a mode of it", markup=False)
+                out.print(f"  {line}", style="dim", markup=False)
+        out.print()
+    if scores.marked:
+        out.print(f"{MARK} better than real text: these samples cover only a mode of it", markup=False)
 
 
 def show_comparison(found: Comparison) -> None:
-    """The standings at matched diversity and what they amount to, on standard output."""
-    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    """Write the standings at matched diversity and the verdicts to standard output."""
+    out = console.results()
     if found.standings:
-        console.print(f"{found.quality.title} where {found.diversity.title} is {found.at:.3f}", end="")
-        console.print(f"; that of real text is {found.real.diversity:.3f}")
-        console.print(titled_rows(found.table()))
+        out.print(str(found), markup=False)
+        out.print(titled_rows(found.table()))
     for verdict in found.verdicts():
-        console.print(verdict, markup=False)
+        out.print(verdict, markup=False, soft_wrap=True)
 
 
 def titled_rows(lines: Sequence[Sequence[str]]) -> Table:
-    """A table of a line of titles and rows, whose first cells are titles too and whose others are numbers."""
+    """Return a table of a header and rows. The first cell of a row is its title, the others are numbers."""
     header, *rows = lines
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(header[0], no_wrap=True)
+    table.add_column(header[0], overflow="fold")
     for title in header[1:]:
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", overflow="fold")
     for row in rows:
         table.add_row(*row)
     return table
 
 
 def _groups(scores: Scores, width: int) -> Iterator[list[str]]:
-    """Metrics whose columns fit beside each other."""
+    """Yield groups of metrics whose columns fit beside each other."""
     group: list[str] = []
     for metric in scores.measures:
         if group and _width(scores, [*group, metric]) > width:
@@ -67,22 +62,4 @@ def _groups(scores: Scores, width: int) -> Iterator[list[str]]:
 
 
 def _width(scores: Scores, metrics: Sequence[str]) -> int:
-    console = Console(width=10_000)
-    return console.measure(_table(scores, metrics)).maximum
-
-
-def _table(scores: Scores, metrics: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", no_wrap=True)
-    table.add_column("T", justify="right")
-    table.add_column("sentences", justify="right")
-    for _, measure in _columns(scores, metrics):
-        table.add_column(measure.title, justify="right", no_wrap=True)
-    for row in scores.rows:
-        cells = [scores.cell(row, measure) for _, measure in _columns(scores, metrics)]
-        table.add_row(row.shown, row.at, f"{row.sentences:,}", *cells)
-    return table
-
-
-def _columns(scores: Scores, metrics: Iterable[str]) -> list[tuple[str, Measure]]:
-    return [(metric, measure) for metric in metrics for measure in scores.measures[metric]]
+    return Console(width=console.UNLIMITED).measure(titled_rows(scores.table(metrics))).maximum

@@ -1,4 +1,4 @@
-"""``ganlm weights``: look into weights, check, compare and share them, and make a bundle of a run."""
+"""``ganlm weights``: inspect, verify, compare and share trained weights, and export them from a run."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -9,9 +9,10 @@ import click
 from ganlm_core.bundle.locate import locate
 from ganlm_core.bundle.manifest import CONFIG, read_manifest, weights_file
 from ganlm_core.cli.context import current_host
-from ganlm_core.cli.output import echo_json, echo_table, json_option
+from ganlm_core.cli.options import PATH, force_option, json_option
+from ganlm_core.cli.output import echo, echo_json, echo_table
+from ganlm_core.cli.types import SOURCE
 from ganlm_core.errors import GanlmError
-from ganlm_core.system.files import shown
 from ganlm_core.system.header import read_header
 
 
@@ -20,12 +21,15 @@ def weights() -> None:
     """Inspect, verify, compare, export and share trained weights."""
 
 
-@weights.command()
-@click.argument("path", metavar="FILE|BUNDLE", type=click.Path(path_type=Path))
+@weights.command(short_help="list tensors")
+@click.argument("path", metavar="FILE|BUNDLE", type=SOURCE)
 @json_option
-def inspect(path: Path, as_json: bool) -> None:
-    """The tensors of a safetensors file, or the parts and the tensors of a bundle. Torch and plugins are not needed."""
-    found = contents(path)
+def inspect(path: str, as_json: bool) -> None:
+    """List the tensors of a safetensors file, or the networks and tensors of a bundle.
+
+    Neither torch nor the bundle's plugins are needed.
+    """
+    found = contents(Path(path))
     if as_json:
         echo_json(found)
         return
@@ -33,15 +37,18 @@ def inspect(path: Path, as_json: bool) -> None:
         _echo_config(found["config"])
     for file in found["files"]:
         sizes = f"{len(file['tensors'])} tensors, {file['elements']:,} values, {file['bytes']:,} bytes"
-        click.echo(f"{file['file']}: {sizes}")
+        echo(f"{file['file']}: {sizes}")
         for name, tensor in file["tensors"].items():
-            click.echo(f"  {_plain(name):<40} {tensor['dtype']:<5} {tensor['shape']}")
+            echo(f"  {name:<40} {tensor['dtype']:<5} {tensor['shape']}")
         for key, value in file["metadata"].items():
-            click.echo(f"  {_plain(key)}: {_plain(value)}")
+            echo(f"  {key}: {value}")
 
 
 def contents(path: Path) -> dict[str, Any]:
-    """What config.json says, None for a lone file, and what the header of each file says. Raises WeightsError."""
+    """Return the ``config`` of a bundle, None for a single file, and the header of each of ``files``.
+
+    Raises WeightsError.
+    """
     manifest, paths = None, [path]
     if not path.is_file():
         folder = locate(path)
@@ -63,37 +70,32 @@ def _describe_file(path: Path) -> dict[str, Any]:
 
 def _echo_config(config: dict[str, Any]) -> None:
     sizes = ", ".join(f"{name} {size}" for name, size in config["shape"].items())
-    click.echo(f"bundle of format {config['format_version']}, made by ganlm {_plain(config['ganlm_version'])}: {sizes}")
+    echo(f"bundle of format {config['format_version']}, made by ganlm {config['ganlm_version']}: {sizes}")
     rows = [
         [
-            _plain(kind),
-            _plain(part["name"]),
-            _plain(f"{part['distribution']} {part['version']}"),
-            _plain(" ".join(f"{key}={value}" for key, value in part["options"].items())),
+            kind,
+            part["name"],
+            f"{part['distribution']} {part['version']}",
+            " ".join(f"{key}={value}" for key, value in part["options"].items()),
         ]
         for kind, part in config["components"].items()
     ]
     echo_table(("part", "name", "from", "options"), rows)
 
 
-def _plain(text: str) -> str:
-    """A stranger's text without anything that a terminal would obey."""
-    return text if text.isprintable() else shown(text)
-
-
-@weights.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@weights.command(short_help="check a bundle")
+@click.argument("bundle", type=SOURCE)
 @json_option
-def verify(bundle: Path, as_json: bool) -> None:
-    """Check a bundle: checksums, headers, shapes, values, tokenizer and self-test. Exit code 4 for a fault."""
+def verify(bundle: str, as_json: bool) -> None:
+    """Check a bundle: checksums, headers, shapes, values, tokenizer and self-test. A fault gives exit code 4."""
     from ganlm_core.bundle.verify import checks
 
     done: list[dict[str, str]] = []
     try:
-        for check in checks(bundle, current_host()):
+        for check in checks(Path(bundle), current_host()):
             done.append({"name": check.name, "detail": check.detail})
             if not as_json:
-                click.echo(f"ok  {check.name}: {check.detail}")
+                echo(f"ok  {check.name}: {check.detail}")
     except GanlmError as error:
         if as_json:
             echo_json({"ok": False, "checks": done, "error": str(error)})
@@ -102,32 +104,32 @@ def verify(bundle: Path, as_json: bool) -> None:
         echo_json({"ok": True, "checks": done})
 
 
-@weights.command()
-@click.argument("a", type=click.Path(path_type=Path))
-@click.argument("b", type=click.Path(path_type=Path))
+@weights.command(short_help="compare two bundles")
+@click.argument("a", type=SOURCE)
+@click.argument("b", type=SOURCE)
 @json_option
-def diff(a: Path, b: Path, as_json: bool) -> None:
-    """What differs between two bundles: configuration, tokenizer, tensors and evaluation."""
+def diff(a: str, b: str, as_json: bool) -> None:
+    """Show the differences between the bundles A and B: configuration, tokenizer, tensors and evaluation."""
     from ganlm_core.bundle.diff import diff as differences
 
-    found = differences(a, b)
+    found = differences(Path(a), Path(b))
     if as_json:
         echo_json(found)
         return
     pairs = {title: found[title].items() for title in ("configuration", "evaluation")}
     tables = {
-        (title, "in A", "in B"): [[_plain(key), _text(was), _text(now)] for key, (was, now) in items]
+        (title, "in A", "in B"): [[key, _text(was), _text(now)] for key, (was, now) in items]
         for title, items in pairs.items()
     }
-    tensors = [[_plain(name), *_tensor_cells(tensor)] for name, tensor in found["tensors"].items()]
-    tables[("tensor", "norm of the difference", "share of the norm in A")] = tensors
+    tensors = [[name, *_tensor_cells(tensor)] for name, tensor in found["tensors"].items()]
+    tables[("tensor", "norm of A - B", "relative to A")] = tensors
     for header, rows in tables.items():
         if rows:
             echo_table(header, rows)
     if found["tokenizer"]:
-        click.echo("the tokenizers differ")
+        echo("the tokenizers differ")
     if not any(found.values()):
-        click.echo("no difference")
+        echo("no difference")
 
 
 def _tensor_cells(found: dict[str, Any]) -> list[str]:
@@ -137,17 +139,18 @@ def _tensor_cells(found: dict[str, Any]) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    return "nothing" if value is None else _plain(str(value))
+    return "nothing" if value is None else str(value)
 
 
-@weights.command()
-@click.argument("run", metavar="RUN|BUNDLE", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FOLDER|FILE", help="what to make")
-@click.option("--force", is_flag=True, help="replace a bundle that is there")
-def export(run: Path, out: Path, force: bool) -> None:
-    """A bundle of a run at another place: a copy, or one of its latest checkpoint where the run has not finished.
+@weights.command(short_help="copy or convert a bundle")
+@click.argument("run", metavar="RUN|BUNDLE", type=SOURCE)
+@click.option("--out", type=PATH, required=True, metavar="FOLDER|FILE", help="the bundle or file to create")
+@force_option
+@json_option
+def export(run: str, out: Path, force: bool, as_json: bool) -> None:
+    """Copy the bundle of a run, or a bundle, to --out. For an unfinished run, make one from the latest checkpoint.
 
-    If the name of --out ends in .onnx or .pt2: the generator of a bundle for onnxruntime, or for torch.export.load.
+    If --out ends in .onnx or .pt2, export the generator for onnxruntime or for torch.export.load instead.
     """
     from ganlm_core.bundle import load, onnx
     from ganlm_core.training.export import export
@@ -157,20 +160,20 @@ def export(run: Path, out: Path, force: bool) -> None:
     if out.suffix in onnx.WRITERS:
         onnx.export(load.load(run, host).generator, out)
     else:
-        export(RunFolder.open(run), out, host, force)
-    click.echo(out)
+        export(RunFolder.open(Path(run)), out, host, force)
+    echo_json({"path": str(out)}) if as_json else echo(str(out))
 
 
-@weights.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@weights.command(short_help="upload a bundle to the Hugging Face Hub")
+@click.argument("bundle", type=SOURCE)
 @click.argument("address", metavar="hf:OWNER/NAME[@BRANCH]")
-@click.option("--private", is_flag=True, help="make the repository, if there is none, for yourself alone")
-@click.option("--dry-run", is_flag=True, help="show every file that would be sent; send nothing")
+@click.option("--private", is_flag=True, help="if the repository is created, make it private")
+@click.option("--dry-run", is_flag=True, help="list the files that would be uploaded; upload nothing")
 @json_option
-def push(bundle: Path, address: str, private: bool, dry_run: bool, as_json: bool) -> None:
-    """Verify a bundle and send it to the Hugging Face Hub in one commit, whose address is printed.
+def push(bundle: str, address: str, private: bool, dry_run: bool, as_json: bool) -> None:
+    """Verify a bundle, upload it to the Hugging Face Hub in one commit, and print the address of the commit.
 
-    The token is the one of 'hf auth login' or of HF_TOKEN.
+    The access token is taken from 'hf auth login' or from HF_TOKEN.
     """
     from ganlm_core.bundle import hub
     from ganlm_core.bundle.verify import verify as verify_bundle
@@ -184,14 +187,19 @@ def push(bundle: Path, address: str, private: bool, dry_run: bool, as_json: bool
         return
     if dry_run:
         echo_table(("file", "bytes", "SHA-256"), [[file.name, f"{file.size:,}", file.sha256] for file in files])
-    click.echo(pushed if pushed else f"nothing was sent to {target}, which would get these {len(files)} files")
+    echo(str(pushed) if pushed else f"nothing was sent to {target}, which would get these {len(files)} files")
 
 
-@weights.command()
+@weights.command(short_help="download a bundle from the Hugging Face Hub")
 @click.argument("address", metavar="hf:OWNER/NAME[@REVISION]")
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FOLDER", help="the folder to make")
-def pull(address: str, out: Path) -> None:
-    """Fetch a bundle from the Hugging Face Hub to a folder; the address of its commit is printed, and kept there."""
+@click.option("--out", type=PATH, required=True, metavar="FOLDER", help="the folder to create")
+@json_option
+def pull(address: str, out: Path, as_json: bool) -> None:
+    """Download a bundle from the Hugging Face Hub to a folder, and print the address of its commit.
+
+    The folder keeps the address too.
+    """
     from ganlm_core.bundle import hub
 
-    click.echo(hub.pull(hub.Address.of(address), out))
+    pulled = str(hub.pull(hub.Address.of(address), out))
+    echo_json({"address": pulled, "folder": str(out)}) if as_json else echo(pulled)

@@ -1,12 +1,10 @@
-"""``ganlm plugins check`` and ``ganlm plugins doctor``, on plugins from files and on those that are built in."""
+"""``ganlm plugins``, on plugins from files and on built-in ones."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from ganlm_core.cli.doctor import Problem, examine
-from ganlm_core.plugins.host import Health, Host
 from ganlm_core.testing import CHECKS
 from tests.conftest import Ganlm
 
@@ -39,7 +37,7 @@ def test_a_component_that_passes(ganlm: Ganlm, plugin: Path) -> None:
     title, *lines = out.splitlines()
     assert title == "loss 'fine' with margin=2.0"
     assert [line.split()[1] for line in lines] == checks
-    assert lines[1] == "  skipped   check_light_import               a local file is loaded only when --plugin names it"
+    assert lines[1] == "  skipped   check_light_import               a local plugin file is imported only with --plugin"
     assert {line.split()[0] for line in lines} == {"passed", "skipped"}
 
 
@@ -66,7 +64,7 @@ def test_what_a_component_raises_is_told_once_with_its_own_line(ganlm: Ganlm, tm
     (failed,) = [result for result in json.loads(out) if result["status"] == "failed"]
     assert (code, failed["check"]) == (3, "check_shapes")
     assert failed["message"].startswith("discriminator 'wrong' raised RuntimeError: mat1 and mat2 shapes cannot be ")
-    assert f" ({file}, line 8) where this was promised: Logits (B,), or (B, T)" in failed["message"]
+    assert f" ({file}, line 8) in the check of: Logits are (B,), or (B, T)" in failed["message"]
 
 
 def test_a_plugin_of_which_one_component_fails(ganlm: Ganlm, plugin: Path) -> None:
@@ -80,7 +78,7 @@ def test_a_plugin_of_which_one_component_fails(ganlm: Ganlm, plugin: Path) -> No
             "component": "loss 'averaged'",
             "check": "check_declaration",
             "status": "failed",
-            "message": "loss 'averaged' has no summary of one line; 'ganlm list' shows it",
+            "message": "loss 'averaged' has no one-line summary; 'ganlm list' shows it",
         }
     ]
 
@@ -184,47 +182,19 @@ def test_a_disabled_plugin_is_not_checked(ganlm: Ganlm, monkeypatch: pytest.Monk
     )
 
 
-def test_the_doctor_finds_a_healthy_machine(ganlm: Ganlm, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GANLM_PLUGIN_TIMEOUT", "7")
-    code, out, err = ganlm("--no-plugins", "plugins", "doctor")
+def test_plugins_shows_every_plugin_in_strict_mode_too(
+    ganlm: Ganlm, tall: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GANLM_PLUGINS", "nobody")
+    monkeypatch.setenv("GANLM_STRICT_PLUGINS", "1")
+    code, out, err = ganlm("plugins", "--plugin", tall)
     assert (code, err) == (0, "")
-    facts = dict(line.split(maxsplit=1) for line in out.splitlines()[1:] if len(line.split(maxsplit=1)) == 2)
-    assert facts["ganlm"].endswith("plugin API 1")
-    assert facts["device"].startswith(("cpu, ", "cuda, ", "mps, "))
-    assert facts["GANLM_PLUGIN_TIMEOUT"] == "7"
-    assert out.endswith("\nno problems\n")
-
-
-def test_the_doctor_has_advice_for_every_status() -> None:
-    host = Host()
-    host.health = [
-        Health("a", "zoo-a", "1", "broken", "ValueError: no"),
-        Health("b", "zoo-b", "1", "incompatible", "it is for plugin API 2"),
-        Health("c", "zoo-c", "1", "duplicate", "already taken: loss hinge (this one is zoo-c/hinge)"),
-        Health("d", "zoo-d", "1", "ok", "it printed 'x' while it was loaded", seconds=0.7),
-        Health("e", "", "", "broken", "GANLM_PLUGINS names it, and no installed distribution has it"),
-        Health("f", "zoo-f", "1", "disabled", "GANLM_DISABLE_PLUGINS names it"),
-        Health("algorithms", "ganlm", "1", "ok", seconds=9.0),
-    ]
-    report = examine(host)
-    assert report.failed == ("a", "b", "e")
-    assert report.problems == (
-        Problem(
-            "plugin 'a' of zoo-a is broken: ValueError: no",
-            "mend it, upgrade it or 'pip uninstall zoo-a'; GANLM_DISABLE_PLUGINS=a leaves it out",
-        ),
-        Problem(
-            "plugin 'b' of zoo-b is incompatible: it is for plugin API 2",
-            "'pip install --upgrade zoo-b ganlm'; GANLM_DISABLE_PLUGINS=b leaves it out",
-        ),
-        Problem(
-            "plugin 'c' of zoo-c is duplicate: already taken: loss hinge (this one is zoo-c/hinge)",
-            "choose what it has by its long name; GANLM_DISABLE_PLUGINS=c leaves it out",
-        ),
-        Problem("plugin 'd' of zoo-d: it printed 'x' while it was loaded", "tell its author"),
-        Problem("plugin 'd' of zoo-d takes 0.7 s to be loaded, in every command", "tell its author"),
-        Problem(
-            "plugin 'e' is broken: GANLM_PLUGINS names it, and no installed distribution has it",
-            "install it, or take its name out of GANLM_PLUGINS",
-        ),
+    assert "nobody  " in out
+    assert "broken  " in out
+    health = json.loads(ganlm("plugins", "list", "--json", "--plugin", tall)[1])
+    assert [(one["name"], one["status"]) for one in health[-2:]] == [("tall", "ok"), ("nobody", "broken")]
+    code, _, err = ganlm("list")
+    assert (code, err) == (
+        3,
+        "ganlm: error: plugin 'nobody' is broken: GANLM_PLUGINS names it, and no installed distribution has it\n",
     )

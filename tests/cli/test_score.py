@@ -63,7 +63,7 @@ def test_other_real_text_calibrates_anew(command: Ganlm, copy: Path, lines: Path
     (copy / "calibration.json").unlink()
     write(copy, "README.md", "")
     assert command("score", copy, lines) == (
-        2, "", "ganlm: error: this bundle has no calibration, without which a logit is no probability; "
+        2, "", "ganlm: error: this bundle has no calibration, which turns logits into probabilities; "
         "give real text that it was not trained on (--data FILE, Model.calibrate)\n"
     )  # fmt: skip
     held_out = tmp_path / "held-out.txt"

@@ -1,11 +1,13 @@
-"""``ganlm bench``: how fast this machine is, beside the textbook's way and beside the least that the work can cost."""
+"""``ganlm bench``: the speed of this machine, beside a textbook implementation and beside a lower bound."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
-from ganlm_core.cli.output import echo_json, echo_table, json_option
+from ganlm_core.cli.options import json_option
+from ganlm_core.cli.output import echo, echo_json, echo_table, note
+from ganlm_core.cli.types import POSITIVE_COUNT
 
 if TYPE_CHECKING:
     from ganlm_core.cli.bench.measuring import Measurement
@@ -25,30 +27,30 @@ HEADER = [
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--full", is_flag=True, help="the sizes of docs/performance.md, which take minutes")
-@click.option("--rounds", type=click.IntRange(1), default=2, help="times that both ways take turns")
+@click.option("--full", is_flag=True, help="measure the sizes of docs/performance.md, which takes minutes")
+@click.option("--rounds", type=POSITIVE_COUNT, default=2, help="measurements of each implementation, in turns")
 @json_option
 def bench(full: bool, rounds: int, as_json: bool) -> None:
-    """How fast this machine trains and samples, on all its cores, beside the way that textbooks do the same.
+    """Measure how fast this machine trains and samples on all its cores, beside textbook implementations.
 
-    Other work on it spoils the times. 'over products' is how many times the matrix products alone the work takes;
-    'share of floor' is how much of its time the least is that it could take, by the operations and the bytes of its
-    products; memory is the most that it needs. docs/performance.md says more.
+    Run nothing else meanwhile. 'over products' is the time divided by the time of its matrix products alone;
+    'share of floor' is the lower bound on the time, computed from the operations and bytes of its products, as a share
+    of the time; 'memory' is the peak. docs/performance.md says more.
     """
     from ganlm_core.cli.bench.measuring import loop_overhead, measure
     from ganlm_core.cli.bench.works import GOALS, OVERHEAD, SHORT, Sizes
 
     found = []
     for goal in GOALS:
-        click.echo(f"{goal.title} ...", err=True)
+        note(f"{goal.title} ...")
         found.append(measure(goal, Sizes() if full else SHORT, rounds))
-    click.echo("the training loop ...", err=True)
+    note("the training loop ...")
     overhead = loop_overhead(steps=200 if full else 30)
     if as_json:
         echo_json({"works": [as_json_object(each) for each in found], "loop_overhead": overhead})
         return
     echo_table(HEADER, [cells(each) for each in found])
-    click.echo(f"the training loop adds {overhead:.1%} to a step of networks, loss and optimiser; goal {OVERHEAD:.0%}")
+    echo(f"the training loop adds {overhead:.1%} to a step of networks, loss and optimiser; goal {OVERHEAD:.0%}")
 
 
 def as_json_object(found: "Measurement") -> dict[str, object]:
@@ -66,7 +68,7 @@ def as_json_object(found: "Measurement") -> dict[str, object]:
 
 
 def cells(found: "Measurement") -> list[str]:
-    """A row of the table."""
+    """Return a row of the table."""
     goal = found.goal
     return [
         goal.title,

@@ -1,4 +1,4 @@
-"""What a machine can do, and the least that a piece of work costs on it."""
+"""The rates of a machine, and a lower bound on the time of a piece of work."""
 
 import time
 import warnings
@@ -12,14 +12,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 SHORTEST = 0.05
-"""Seconds of one measurement, at least: what is faster is done several times."""
+"""Least seconds of one measurement; faster work is repeated."""
 
 Product = tuple[int, int, int, int]
-"""How many products of matrices (rows, inner) and (inner, columns) side by side."""
+"""Batch size, rows, inner and columns of a product of matrices (rows, inner) and (inner, columns)."""
 
 
 class Products(TorchDispatchMode):
-    """Counts the matrix products that are made inside, convolutions as what they amount to."""
+    """Counts the matrix products made inside; a convolution counts as the product that it amounts to."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,9 +50,9 @@ def _convolution(result: Tensor, weight: Tensor) -> Product:
 
 
 def count_products(work: Callable[[], object]) -> Counter[Product]:
-    """The matrix products that a piece of work makes.
+    """Count the matrix products of a piece of work.
 
-    Without oneDNN and cuDNN, whose LSTM is one operation; torch's own is made of products.
+    It runs without oneDNN and cuDNN, whose LSTM is a single operation; torch's own LSTM is made of products.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what oneDNN does on other machines
@@ -67,7 +67,7 @@ def operations(products: Mapping[Product, int]) -> int:
 
 
 def bytes_moved(products: Mapping[Product, int]) -> int:
-    """What the products read and write in float32."""
+    """Return the bytes that the products read and write in float32."""
     return sum(
         4 * times * side * (rows * inner + inner * columns + rows * columns)
         for (side, rows, inner, columns), times in products.items()
@@ -75,9 +75,9 @@ def bytes_moved(products: Mapping[Product, int]) -> int:
 
 
 def seconds(work: Callable[[], object], at_least: float = SHORTEST) -> float:
-    """The time of a piece of work by :func:`_clock`: the mean of as many as take ``at_least`` so long, of one at least.
+    """Return the mean time of a piece of work, repeated for ``at_least`` seconds and at least once.
 
-    Twice as many at a time, so that the clock, which waits for CUDA, is seldom asked.
+    The number of repetitions doubles between looks at the clock, which waits for CUDA.
     """
     began, times, taken = _clock(), 0, 0.0
     while times == 0 or taken < at_least:
@@ -89,19 +89,19 @@ def seconds(work: Callable[[], object], at_least: float = SHORTEST) -> float:
 
 
 def on_cuda() -> bool:
-    """Whether tensors are made on CUDA, unless it is said where: all of a work is then done there."""
+    """Return whether CUDA is the default device, on which all of a work is then done."""
     return torch.get_default_device().type == "cuda"
 
 
 def _clock() -> float:
-    """Seconds on the wall; on CUDA when it has done all that it was given."""
+    """Return wall-clock seconds; on CUDA, wait for it first."""
     if on_cuda():
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def seconds_alone(products: Mapping[Product, int]) -> float:
-    """The time of nothing but the products."""
+    """Return the time of the products alone."""
     total = 0.0
     for (side, rows, inner, columns), times in products.items():
         left, right = torch.randn(side, rows, inner).squeeze(0), torch.randn(side, inner, columns).squeeze(0)
@@ -111,14 +111,14 @@ def seconds_alone(products: Mapping[Product, int]) -> float:
 
 
 def matrix_rate() -> float:
-    """Operations in a second of a large matrix product."""
+    """Return the operations per second of a large matrix product."""
     side = 8192 if on_cuda() else 512
     left, right = torch.randn(2, side, side)
     return 2 * side**3 / seconds(lambda: left @ right)
 
 
 def copy_rate() -> float:
-    """Bytes read and written in a second by a copy of a megabyte; on CUDA, whose caches hold more, of a gigabyte."""
+    """Return the bytes per second that a copy of 1 MB reads and writes; on CUDA, whose caches are larger, of 1 GB."""
     count = 2**28 if on_cuda() else 2**18
     source, target = torch.randn(2, count)
     return 2 * 4 * count / seconds(lambda: target.copy_(source))
@@ -126,7 +126,10 @@ def copy_rate() -> float:
 
 @dataclass(frozen=True)
 class Limits:
-    """What bounds a piece of work: rates of the machine, and the seconds of its products alone and of its floor."""
+    """Rates of the machine, and the work's operations, bytes and seconds of its products alone.
+
+    ``floor`` is the lower bound on its seconds.
+    """
 
     matrix_rate: float
     copy_rate: float

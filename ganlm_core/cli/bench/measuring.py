@@ -1,6 +1,6 @@
-"""Both ways in turn, each in a process of its own; what the loop adds; and how costs grow.
+"""Measure both implementations in turns, each in its own process; the overhead of the loop; the growth of costs.
 
-On all cores, or as many threads as ``OMP_NUM_THREADS`` says, and by the clock on the wall.
+Times are wall-clock times on all cores, or on ``OMP_NUM_THREADS`` threads.
 """
 
 import math
@@ -28,12 +28,12 @@ from ganlm_core.training.setup import prepare
 OURS, TEXTBOOK = "ours", "textbook"
 
 LONG = 0.5
-"""Seconds for which a work is done in a round, at least."""
+"""Least seconds for which a work is repeated in a round."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Seconds and bytes of one work, ours and the textbook's, and its limits."""
+    """Seconds and bytes of one work in both implementations, and its limits."""
 
     goal: Goal
     ours: float
@@ -48,17 +48,17 @@ class Measurement:
 
     @property
     def over_products(self) -> float:
-        """How many times the matrix products alone it takes."""
+        """The time divided by the time of the matrix products alone."""
         return self.ours / self.limits.products
 
     @property
     def share(self) -> float:
-        """Of the time that it takes, how much the floor is."""
+        """The lower bound on the time as a share of the time."""
         return self.limits.floor / self.ours
 
 
 def measure(goal: Goal, sizes: Sizes, rounds: int, device: str = "cpu") -> Measurement:
-    """The work of a goal, by turns ours and the textbook's, ``rounds`` times; the medians."""
+    """Measure both implementations of a work in turns, ``rounds`` times, and return the medians."""
     taken: dict[str, list[float]] = {OURS: [], TEXTBOOK: []}
     with _worker(goal, sizes, OURS, device) as ours, _worker(goal, sizes, TEXTBOOK, device) as other:
         memory = ours(_memory), other(_memory)
@@ -74,9 +74,9 @@ def measure(goal: Goal, sizes: Sizes, rounds: int, device: str = "cpu") -> Measu
 def _worker(
     goal: Goal | None = None, sizes: Sizes | None = None, way: str = OURS, device: str = "cpu"
 ) -> Iterator[Callable[..., Any]]:
-    """A fresh process, as a function that has it call another; :func:`_begin` is called first.
+    """Start a process and give a function that calls other functions in it; it calls :func:`_begin` first.
 
-    The textbook's has the memory management and the waiting of threads that a program has by default.
+    The textbook's process has the default memory management and the default waiting of threads.
     """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, (goal, sizes, way, device)) as pool:
         with _unset(BRIEFLY if way == TEXTBOOK else ()):
@@ -86,7 +86,7 @@ def _worker(
 
 @contextmanager
 def _unset(names: Iterable[str]) -> Iterator[None]:
-    """Without these variables of the environment."""
+    """Remove these environment variables for the time of the block."""
     kept = {name: os.environ.pop(name) for name in names if name in os.environ}
     try:
         yield
@@ -117,21 +117,21 @@ def _limits() -> Limits:
 
 
 def _memory() -> int:
-    """The most bytes that the work needs, on top of what its process holds before."""
+    """Return the peak memory of the work in bytes, without the memory that its process had before."""
     before = peak_memory()
     _work()
     return peak_memory() - before
 
 
 def peak_memory() -> int:
-    """The most bytes that this process has held; on CUDA, that its tensors have."""
+    """Return the peak memory of this process in bytes; on CUDA, of its tensors."""
     if on_cuda():
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def loop_overhead(steps: int) -> float:
-    """What the training loop adds to a step of networks, loss and optimiser, as a share of all of it."""
+    """Return the overhead of the training loop over networks, loss and optimiser, as a share of a step."""
     with _worker() as call:
         return float(call(_loop_overhead, steps))
 
@@ -145,7 +145,7 @@ def _loop_overhead(steps: int) -> float:
 
 
 def spending(steps: int) -> list[tuple[str, float]]:
-    """The operations of a short default run's training, and the share that each has in the time of all of them."""
+    """Return the torch operations of a short default training, each with its share of their total time."""
     with _worker() as call:
         return list(call(_spending, steps))
 
@@ -163,7 +163,7 @@ def _spending(steps: int) -> list[tuple[str, float]]:
 class Growth:
     """Seconds of a work for several values of one of its sizes.
 
-    ``order`` is the exponent that the algorithm itself has in that size, at most.
+    ``order`` is the largest exponent that the algorithm itself has in that size.
     """
 
     goal: Goal
@@ -174,14 +174,14 @@ class Growth:
 
     @property
     def exponent(self) -> float:
-        """The slope of the line through the upper half of the points, both axes logarithmic."""
+        """The slope of the line through the upper half of the points, with both axes logarithmic."""
         points = list(zip(self.values, self.seconds, strict=True))[len(self.values) // 2 - 1 :]
         logs = [(math.log(value), math.log(taken)) for value, taken in points]
         return statistics.linear_regression(*zip(*logs, strict=True)).slope
 
 
 def grow(growth: Growth, sizes: Sizes) -> Growth:
-    """The same with its seconds, each the least of three, the other sizes being ``sizes``."""
+    """Return ``growth`` with its seconds, each the minimum of three; ``sizes`` has the other sizes."""
     with _worker() as call:
         taken = [call(_grown, growth.goal, replace(sizes, **{growth.size: value})) for value in growth.values]
     return replace(growth, seconds=taken)

@@ -1,7 +1,7 @@
-"""Text GANs as tutorials and public toolkits write them: what :mod:`ganlm_core.cli.bench.works` is compared with.
+"""Text GANs as tutorials and public toolkits write them, for comparison with :mod:`ganlm_core.cli.bench.works`.
 
-Plain on purpose, and no slower than need be: nothing is computed twice but what the method as it is usually written
-computes twice. Letters as in :mod:`ganlm_core.protocol`. Sentences have one length here, as they have there.
+They are plain on purpose but not slower than necessary: only what the usual formulation of a method computes twice is
+computed twice. Letters as in :mod:`ganlm_core.protocol`. All sentences have the same length.
 """
 
 import torch
@@ -26,14 +26,14 @@ class LSTM(nn.Module):
     def forward(
         self, words: Tensor, state: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Ids (B, T) to log-probabilities (B, T, V) of the next ones, and the state after them."""
+        """Map ids (B, T) to log-probabilities (B, T, V) of the next ids, and the state after them."""
         states, state = self.lstm(self.embedding(words), state)
         return self.output(states).log_softmax(dim=-1), state
 
 
 @torch.no_grad()
 def sample(generator: LSTM, rows: int, length: int, prefix: Tensor | None = None) -> Tensor:
-    """Ids (B, T), drawn one after the other; the first of them are those of ``prefix`` (B, P), which is run again."""
+    """Draw ids (B, T) one by one. They start with ``prefix`` (B, P), which is run again."""
     words, drawn, state = torch.full((rows, 1), BOS), [], None
     for position in range(length):
         log_probs, state = generator(words, state)
@@ -59,7 +59,7 @@ class TextCNN(nn.Module):
         self.output = nn.Linear(size, 1)
 
     def forward(self, words: Tensor) -> Tensor:
-        """Ids (B, T) to the probability that they are real (B,)."""
+        """Map ids (B, T) to the probability of being real (B,)."""
         embedded = self.embedding(words).transpose(1, 2)
         features = torch.cat([F.relu(each(embedded)).amax(dim=-1) for each in self.convolutions], dim=1)
         gate = self.gate(features).sigmoid()
@@ -69,7 +69,7 @@ class TextCNN(nn.Module):
 
 @torch.no_grad()
 def rollout_values(generator: LSTM, discriminator: TextCNN, words: Tensor, samples: int) -> Tensor:
-    """The mean reward of ``samples`` completions of each prefix of ids (B, T), as (B, T) (Yu et al. 2017, eq. 4)."""
+    """Return the mean reward (B, T) of ``samples`` completions of each prefix of ids (B, T) (Yu et al. 2017, eq. 4)."""
     rows, length = words.shape
     values = torch.zeros(rows, length)
     for _ in range(samples):
@@ -83,7 +83,7 @@ def rollout_values(generator: LSTM, discriminator: TextCNN, words: Tensor, sampl
 def policy_gradient_step(
     generator: LSTM, discriminator: TextCNN, optimizer: torch.optim.Optimizer, rows: int, length: int, samples: int
 ) -> None:
-    """One step of the generator (Yu et al. 2017, Alg. 1, lines 5 to 9)."""
+    """Take one generator step (Yu et al. 2017, Alg. 1, lines 5 to 9)."""
     words = sample(generator, rows, length)
     values = rollout_values(generator, discriminator, words, samples)
     log_probs, _ = generator(F.pad(words[:, :-1], (1, 0), value=BOS))
@@ -94,7 +94,7 @@ def policy_gradient_step(
 
 
 def gumbel_sample(generator: AutoregressiveGenerator, noise: Tensor, temperature: float) -> Tensor:
-    """Relaxed one-hots (B, T, V), the drawn words being fed, as RelGAN's authors do (Nie et al. 2019, section 2.3)."""
+    """Draw relaxed one-hots (B, T, V); the drawn words are fed back, as in RelGAN (Nie et al. 2019, section 2.3)."""
     words, state, relaxed = torch.full((len(noise),), BOS), generator.start(noise), []
     for _ in range(generator.shape.length):
         logits, state = generator.step(words, state)
@@ -111,7 +111,7 @@ def relativistic_iteration(
     words: Tensor,
     noise: Tensor,
 ) -> None:
-    """RelGAN's step of the generator, then that of the discriminator; everything that it sees is one-hots (B, T, V)."""
+    """Take RelGAN's generator step, then its discriminator step; the discriminator reads one-hots (B, T, V)."""
     mask = torch.ones_like(words, dtype=torch.bool)
     for name, sign in (("generator", 1), ("discriminator", -1)):
         real = F.one_hot(words, generator.shape.vocabulary).float()
@@ -122,7 +122,7 @@ def relativistic_iteration(
 
 
 class Transformer(nn.Module):
-    """A language model of pre-norm blocks, its positions learned."""
+    """A language model of pre-norm blocks with learned positions."""
 
     def __init__(self, vocabulary: int, length: int, size: int, heads: int, layers: int) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class Transformer(nn.Module):
         self.output = nn.Linear(size, vocabulary)
 
     def forward(self, words: Tensor) -> Tensor:
-        """Ids (B, T) to the probabilities (B, V) of the next one."""
+        """Map ids (B, T) to the probabilities (B, V) of the next id."""
         length = words.shape[1]
         states = self.embedding(words) + self.positions[:length]
         states = self.blocks(states, nn.Transformer.generate_square_subsequent_mask(length), is_causal=True)
@@ -142,7 +142,7 @@ class Transformer(nn.Module):
 
 @torch.no_grad()
 def sample_without_cache(model: Transformer, rows: int, length: int) -> Tensor:
-    """Ids (B, T), all words so far being run again for each."""
+    """Draw ids (B, T); all words so far are run again for each."""
     words = torch.full((rows, 1), BOS)
     for _ in range(length):
         words = torch.cat([words, torch.multinomial(model(words), 1)], dim=1)
@@ -151,6 +151,6 @@ def sample_without_cache(model: Transformer, rows: int, length: int) -> Tensor:
 
 @torch.no_grad()
 def sample_at_once(generator: Generator, noise: Tensor) -> Tensor:
-    """Ids (B, T) from logits that come at once."""
+    """Draw ids (B, T) from logits for all positions at once."""
     probabilities = generator(noise).softmax(dim=-1)
     return torch.multinomial(probabilities.flatten(0, 1), 1).view(probabilities.shape[:2])

@@ -1,4 +1,4 @@
-"""The work that is measured, each our way and the textbook's, and how fast it is meant to be."""
+"""The work that is measured, each in our implementation and in the textbook's, and its goals."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from ganlm_core.training.optimizers import ScheduledOptimizer, build_optimizer
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much work is measured. ``long`` is the length of the transformer's sequences."""
+    """Sizes of the measured work. ``long`` is the length of the transformer's sequences."""
 
     vocabulary: int = 5000
     length: int = 20
@@ -32,19 +32,19 @@ class Sizes:
 
 
 SHORT = Sizes(length=10, rollouts=2, long=32)
-"""What is measured in seconds instead of minutes."""
+"""Sizes that take seconds instead of minutes."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """The same work done our way and the textbook's."""
+    """The same work in our implementation and in the textbook's."""
 
     ours: Callable[[], object]
     textbook: Callable[[], object]
 
 
 def _parts(recipe: str, shape: Shape, **settings: Any) -> tuple[Parts, dict[str, ScheduledOptimizer]]:
-    """The parts that a recipe names, and an optimiser for each of the networks."""
+    """Build the parts that a recipe names, and an optimiser for each network."""
     config, host = make_config(recipe=recipe, **settings), Host.discover(no_plugins=True)
 
     def build(kind: str, **arguments: Any) -> Any:
@@ -60,13 +60,13 @@ def _parts(recipe: str, shape: Shape, **settings: Any) -> tuple[Parts, dict[str,
 
 
 def _batch(shape: Shape, rows: int) -> Batch:
-    """Made-up sentences of the full length."""
+    """Return random sentences of the full length."""
     tokens = torch.randint(EOS + 1, shape.vocabulary, (rows, shape.length))
     return Batch(tokens, mask_of(tokens), torch.randn(rows, shape.noise))
 
 
 def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    """A step as the loop makes it: the gradient goes into the network that is moved alone."""
+    """Take a step as the loop does: backward only into the network that is updated."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     optimizer.zero_grad()
     loss.backward(inputs=parameters)
@@ -77,7 +77,7 @@ LSTM_SIZES = {"embedding_size": 32, "hidden_size": 32}
 
 
 def policy_gradient(sizes: Sizes) -> Work:
-    """SeqGAN's step of the generator, its rollouts and their scores included."""
+    """Return SeqGAN's generator step, including its rollouts and their rewards."""
     shape = Shape(sizes.vocabulary, sizes.length, noise=0)
     samples = {"samples": sizes.rollouts}
     parts, optimizers = _parts("seqgan", shape, generator_options=LSTM_SIZES, estimator_options=samples)
@@ -92,7 +92,7 @@ def policy_gradient(sizes: Sizes) -> Work:
 
 
 def lstm_sampling(sizes: Sizes) -> Work:
-    """Sentences from the LSTM."""
+    """Return the sampling of sentences from the LSTM."""
     shape = Shape(sizes.vocabulary, sizes.length, noise=0)
     parts, _ = _parts("seqgan", shape, generator_options=LSTM_SIZES)
     plain, noise = textbook.LSTM(sizes.vocabulary, **LSTM_SIZES), torch.randn(sizes.batch, 0)
@@ -103,7 +103,7 @@ def lstm_sampling(sizes: Sizes) -> Work:
 
 
 def relativistic(sizes: Sizes) -> Work:
-    """RelGAN's step of the generator and that of the discriminator."""
+    """Return RelGAN's generator step and discriminator step."""
     shape = Shape(sizes.vocabulary, sizes.length, noise=32)
     parts, optimizers = _parts("relgan", shape)
     batch = _batch(shape, sizes.batch)
@@ -121,7 +121,7 @@ def relativistic(sizes: Sizes) -> Work:
 
 
 def transformer_sampling(sizes: Sizes) -> Work:
-    """Long sequences from the transformer."""
+    """Return the sampling of long sequences from the transformer."""
     shape = Shape(sizes.vocabulary, sizes.long, noise=0)
     parts, _ = _parts("autoregressive", shape, generator="transformer")
     plain, noise = textbook.Transformer(sizes.vocabulary, sizes.long, 128, 4, 2), torch.randn(sizes.batch, 0)
@@ -142,17 +142,17 @@ def _one_shot(sizes: Sizes, generator: str) -> Work:
 
 
 def mlp_sampling(sizes: Sizes) -> Work:
-    """Sentences from the MLP, all positions at once."""
+    """Return the sampling of sentences from the MLP, all positions at once."""
     return _one_shot(sizes, "mlp")
 
 
 def conv_sampling(sizes: Sizes) -> Work:
-    """Sentences from the convolutional generator, all positions at once."""
+    """Return the sampling of sentences from the convolutional generator, all positions at once."""
     return _one_shot(sizes, "conv")
 
 
 def training_step() -> Work:
-    """A step of maximum likelihood at the default sizes, in the loop and by itself: the cheapest that there is."""
+    """Return a maximum-likelihood step at the default sizes, in the loop and alone: the cheapest step there is."""
     shape = Shape(200, 20, noise=32)
     parts, optimizers = _parts("mle", shape)
     sentences = _batch(shape, 1000)
@@ -169,8 +169,11 @@ def training_step() -> Work:
 
 @dataclass(frozen=True)
 class Goal:
-    """A work by name, how many times faster than the textbook it is to be (0: not set), and how many times slower
-    than its matrix products alone it may be (0: not set)."""
+    """A work with its goals.
+
+    ratio     how many times faster than the textbook it should be; 0: no goal
+    products  how many times the time of its matrix products alone it may take; 0: no goal
+    """
 
     title: str
     work: Callable[[Sizes], Work]
@@ -188,4 +191,4 @@ GOALS = (
 )
 
 OVERHEAD = 0.03
-"""The share of a step that the loop may take."""
+"""Largest share of a step that the loop may take."""

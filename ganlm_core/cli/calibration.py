@@ -1,0 +1,28 @@
+"""``--data`` of the commands that use a discriminator: recalibrate it on real text."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ganlm_core.cli.output import note
+from ganlm_core.config.run_config import data_layer, resolve
+from ganlm_core.plugins.host import Host
+
+if TYPE_CHECKING:
+    from ganlm_core.bundle.model import Model
+    from ganlm_core.sampling import Policy
+
+
+def calibrate(model: "Model", host: Host, data: str, corpus: Mapping[str, Any], policy: "Policy") -> "Model":
+    """Return the model calibrated on the validation and test splits of a corpus and on samples under the policy.
+
+    ``corpus`` are options of the corpus, if ``data`` is a file. A note tells where the text is not the bundle's.
+    """
+    layers = [data_layer(host, data)]
+    if "file" in layers[0]["corpus"]:
+        layers.append({"corpus": {"file": corpus}})
+    choice = resolve(host, layers).corpus
+    text = host.build("corpus", choice.name, choice.options)
+    if model.config.changed_splits(text.digests()):
+        note(f"{data} is not the text that the bundle was trained on; the calibration is for this text")
+    return replace(model, calibration=model.calibrate([*text.validation, *text.test], policy))

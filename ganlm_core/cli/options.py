@@ -1,0 +1,67 @@
+"""Options and arguments that several commands have, each with one name, one type and one text."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ganlm_core.cli.types import SEED, SOURCE, Name
+from ganlm_core.components import Option
+from ganlm_core.data.options import FileOptions
+
+ADDRESSES = (
+    "BUNDLE is a folder, zoo:NAME for a model that 'ganlm list weights' shows, or hf:OWNER/NAME@REVISION on the "
+    "Hugging Face Hub."
+)
+"""A sentence of the help of commands that take a bundle."""
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+PATH = click.Path(path_type=Path)
+
+bundle_argument = click.argument("bundle", metavar="BUNDLE|RUN", type=SOURCE)
+json_option = click.option("--json", "as_json", is_flag=True, help="print JSON")
+json_lines_option = click.option("--json", "as_json", is_flag=True, help="print one JSON object per line")
+force_option = click.option("--force", is_flag=True, help="replace the output if it exists")
+seed_option = click.option("--seed", type=SEED, default=0, show_default=True, help="random seed of the samples")
+device_option = click.option(
+    "--device", default="cpu", show_default=True, metavar="NAME", help="auto, cpu, cuda, cuda:N or mps"
+)
+calibration_option = click.option(
+    "--data",
+    metavar="FILE|CORPUS",
+    type=Name("corpus", files=True),
+    help="recalibrate the discriminator on the validation and test splits of this text",
+)
+
+
+Decorated = Callable[..., Any]
+
+
+def corpus_options(command: Decorated) -> Decorated:
+    """Add the options of reading a text file, ``--corpus.column`` among them, to a command.
+
+    The command gets them as the mapping ``corpus``, by the names of :class:`ganlm_core.data.options.FileOptions`.
+    """
+    for option in reversed(FileOptions.fields()):
+        if option.name != "path":
+            command = _corpus_option(option)(command)
+    return command
+
+
+def _corpus_option(option: Option) -> Callable[[Decorated], Decorated]:
+    def collect(context: click.Context, _: click.Parameter, value: Any) -> None:
+        context.params.setdefault("corpus", {})[option.name] = value
+
+    return click.option(
+        f"--corpus.{option.flag}",
+        f"corpus_{option.name}",
+        type=option.click_type,
+        default=option.default,
+        metavar=option.type.__name__.upper(),
+        show_default=True,
+        expose_value=False,
+        callback=collect,
+        help=option.help,
+    )

@@ -1,0 +1,92 @@
+"""Types of the command line's values: checked numbers, comma-separated lists, and names that the shell completes."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from ganlm_core.cli.context import Invocation
+from ganlm_core.components import number
+from ganlm_core.plugins.host import Host
+
+SEED = number(int, min=0, max=2**63 - 1)
+COUNT = number(int, min=0)
+POSITIVE_COUNT = number(int, min=1)
+TEMPERATURE = number(float, min=0, open=True)
+SHARE = number(float, min=0, max=1, open=True)
+
+
+class Separated(click.ParamType):
+    """Values of one type with commas between them, as a tuple without repeats."""
+
+    name = "list"
+
+    def __init__(self, item: click.ParamType = click.STRING) -> None:
+        self.item = item
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        if isinstance(value, tuple):
+            return value
+        words = (word.strip() for word in value.split(","))
+        found = tuple(dict.fromkeys(self.item.convert(word, param, ctx) for word in words if word))
+        return found or self.fail(f"{value!r} is empty; give one or more, comma-separated", param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        before, comma, last = incomplete.rpartition(",")
+        items = self.item.shell_complete(ctx, param, last)
+        return [CompletionItem(f"{before}{comma}{item.value}", help=item.help) for item in items]
+
+
+class Word(click.ParamType):
+    """One of a few words, which the shell completes; the command itself checks it."""
+
+    name = "text"
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self.words = tuple(words)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(word) for word in self.words if word.startswith(incomplete)]
+
+
+class Name(click.ParamType):
+    """The name of one of ``kinds``; commands check it, and the shell completes it. ``files``: or a path.
+
+    An empty word, such as the value of a variable that is not set, is refused instead of standing for the default.
+    """
+
+    name = "text"
+
+    def __init__(self, *kinds: str, files: bool = False) -> None:
+        self.kinds, self.files = kinds, files
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return value or self.fail("it is empty; give a name, or leave the option out", param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        host = ctx.ensure_object(Invocation).host
+        known = dict.fromkeys(name for kind in self.kinds for name in names_of(host, kind))
+        found = [CompletionItem(name) for name in known if name.startswith(incomplete)]
+        return found or ([CompletionItem(incomplete, type="file")] if self.files else [])
+
+
+def names_of(host: Host, kind: str) -> Iterable[str]:
+    """Return the names of a kind of component, of ``recipe``, ``plugin``, ``weights`` or ``tokenizer``."""
+    match kind:
+        case "recipe":
+            return host.recipes()
+        case "plugin":
+            return [health.name for health in host.health]
+        case "weights":
+            from ganlm_core.bundle import zoo
+
+            return [f"{zoo.PREFIX}{entry.name}" for entry in zoo.entries()]
+        case _:
+            from ganlm_core.config.run_config import catalog  # which 'ganlm plugins' does without
+
+            return catalog(host, kind)
+
+
+SOURCE = Name("weights", files=True)
+"""A bundle, a run or an address such as zoo:NAME."""

@@ -1,0 +1,79 @@
+"""The command line as a whole: help, errors, exit codes and the commands of plugins."""
+
+from pathlib import Path
+
+import click
+import pytest
+
+from ganlm_core import __version__
+from tests.command_line import refused, resolved
+from tests.conftest import Ganlm
+
+
+def test_help_names_every_command_with_its_line(ganlm: Ganlm) -> None:
+    code, out, _ = ganlm("--help")
+    assert code == 0
+    assert "  run         train a generator against a discriminator\n" in out
+    assert ganlm()[:2] == (0, out)
+
+
+def test_version(ganlm: Ganlm) -> None:
+    assert ganlm("--version") == (0, f"ganlm {__version__}\n", "")
+
+
+def test_wrong_usage_is_one_line_with_exit_code_2(ganlm: Ganlm) -> None:
+    assert refused(ganlm, "--foo") == "No such option '--foo'; 'ganlm --help' shows what it takes"
+    assert refused(ganlm, "show") == "Missing argument 'NAME'; 'ganlm show --help' shows what it takes"
+    assert refused(ganlm, "run", "extra").startswith("Got unexpected extra argument (extra); 'ganlm run --help'")
+
+
+def test_a_plugin_file_can_be_given_before_and_after_the_command(ganlm: Ganlm, tall: Path) -> None:
+    for arguments in (["--plugin", tall, "list", "generator"], ["list", "generator", "--plugin", tall]):
+        assert "tall" in ganlm(*arguments)[1]
+    assert resolved(ganlm, "--gen", "tall", "--plugin", tall)["generator"] == {"tall": {"height": 1, "shade": True}}
+    code, _, err = ganlm("--plugin", "nowhere.py", "list")
+    assert (code, err) == (3, "ganlm: error: --plugin nowhere.py: there is no such Python file\n")
+
+
+def test_a_plugin_adds_commands_but_takes_no_name(ganlm: Ganlm, tall: Path) -> None:
+    out = ganlm("--plugin", tall, "--help")[1]
+    assert "  dance         make them dance\n" in out
+    assert "  tall.py/list  a taken name\n" in out
+    assert ganlm("--plugin", tall, "dance") == (0, "they dance\n", "")
+    code, _, err = ganlm("--plugin", tall, "lost")
+    assert (code, err) == (
+        3,
+        "ganlm: error: command 'lost' of tall.py cannot be imported from nowhere:lost: "
+        "ModuleNotFoundError: No module named 'nowhere'\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "message"),
+    [
+        ("interrupt", 130, "interrupted"),
+        ("bug", 1, "unexpected ValueError: a b; --debug shows where"),
+        ("disk", 1, "[Errno 28] No space left: 'x'"),
+    ],
+)
+def test_other_failures_are_one_line_too(ganlm: Ganlm, tall: Path, how: str, code: int, message: str) -> None:
+    given, out, err = ganlm("--plugin", tall, "stumble", how)
+    assert (given, out, err.lstrip("\n")) == (code, "", f"ganlm: error: {message}\n")
+
+
+def test_debug_shows_where(ganlm: Ganlm, tall: Path) -> None:
+    code, _, err = ganlm("--plugin", tall, "stumble", "bug", "--debug")
+    assert code == 1
+    assert err.startswith("Traceback (most recent call last):\n")
+    assert err.endswith("ganlm: error: unexpected ValueError: a b\n")
+
+
+def test_every_command_has_a_line_of_help_for_each_option() -> None:
+    from ganlm_core.cli import COMMANDS, ganlm
+
+    context = click.Context(ganlm, info_name="ganlm")
+    for name in COMMANDS:
+        command = ganlm.get_command(context, name)
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert option.help, f"{name} {option.name}"
