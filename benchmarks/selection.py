@@ -37,7 +37,7 @@ PAIRS = {
 
 TEMPERATURES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
 SEED = 1
-"""Another seed than the one of the run's own evaluation."""
+"""The seed of the samples; it differs from the seed of the run's own evaluation."""
 
 Values = dict[str, float]
 

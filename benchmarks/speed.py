@@ -2,9 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/speed.py
 
-takes minutes, most of them for the textbook's ways, and needs an otherwise idle machine. The works, the textbook's ways
-and the clock are those of ``ganlm bench``. ``--device cuda`` measures the same works on a GPU and writes
-``docs/performance-cuda.md``.
+takes minutes, most of them for the textbook's ways, and needs an otherwise idle machine. ``ganlm bench`` measures the
+same works. ``--device cuda`` measures them on a GPU and writes ``docs/performance-cuda.md``.
 """
 
 import platform

@@ -64,6 +64,20 @@ def test_links_exist(page: Path) -> None:
             assert not anchor or anchor in anchors(file), target
 
 
+PATH = re.compile(r"(?<![\w/.-])(?:benchmarks|docs|examples|ganlm_core|plugins|tests)/[\w./-]*\w")
+WRITTEN_ELSEWHERE = {"docs/performance-cuda.md"}
+"""Files that a script writes on another machine."""
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.name)
+def test_files_that_the_docs_name_exist(page: Path) -> None:
+    """A path starts at the repository or, for rooms, at ganlm_core."""
+    text = " ".join(re.findall(r"`([^`\n]+)`", page.read_text(encoding="utf-8")))
+    named = {path for path in PATH.findall(text) if "NAME" not in path and "<" not in path} - WRITTEN_ELSEWHERE
+    places = (ROOT, ROOT / "ganlm_core")
+    assert [path for path in sorted(named) if not any((place / path).exists() for place in places)] == []
+
+
 def test_the_readme_names_every_command_and_no_other() -> None:
     named = set(re.findall(r"\bganlm ([a-z]+)", README))
     assert named <= COMMANDS.keys()

@@ -12,5 +12,5 @@ def test_the_page_has_the_numbers_of_the_code() -> None:
     assert f"`copied-span`, `lm-score` | {corpus.SAMPLE:,} |" in PAGE
     assert f"frequencies of the unigram row | {evaluate.MOST_REFERENCES:,} |" in PAGE
     assert f"neighbours of the samples in the report | {report.COMPARED:,} |" in PAGE
-    assert f"Of more than {LARGEST:,} training sentences" in PAGE
+    assert f"With more than {LARGEST:,} training sentences" in PAGE
     assert f"Files of less than {text_files.LARGE // 2**20} MiB" in PAGE
