@@ -158,13 +158,16 @@ def _judged(model: Model | None, samples: Sequence[str], corpus: Corpus | None) 
 
 def troubles(run: RunFolder) -> Iterator[str]:
     """Yield the problems of a run, and the reason if it ended before its last step."""
-    for record in run.read_metrics():
+    records = run.read_metrics()
+    if memorised := [record for record in records if "memorised" in record]:
+        yield f"The generator memorised its text from step {memorised[0]['step']}: {memorised[0]['memorised']}."
+    for record in records:
         if "collapse" in record:
             yield f"The generator had collapsed at step {record['step']}: {record['collapse']}."
         if "rollback" in record:
             yield f"Back to step {record['step']}: {record['reason']}."
-    if "stopped" in run.info():
-        yield f"Stopped: {run.info()['stopped']}."
+    if reason := run.info().get("stopped"):
+        yield f"Stopped: {reason}."
 
 
 def _without_text(config: RunConfig, corpus: Corpus | None) -> Iterator[str]:

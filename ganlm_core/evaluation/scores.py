@@ -92,6 +92,12 @@ class Scores:
             return False
         return found > real if measure.better == "higher" else found < real
 
+    @property
+    def marked(self) -> bool:
+        """Whether a value of any row has MARK."""
+        measures = [measure for found in self.measures.values() for measure in found]
+        return any(self.seeks_modes(row, measure) for row in self.rows for measure in measures)
+
     def cell(self, row: Row, measure: Measure) -> str:
         """Return a value as text, with MARK if it is better than real text."""
         return format_value(row.values.get(measure.name), measure.share) + MARK * self.seeks_modes(row, measure)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ganlm_core.bundle import load
 from ganlm_core.bundle.model import Model
@@ -49,18 +50,21 @@ class Source:
 
 
 def open_sources(
-    host: Host, names: Sequence[str], baselines: Sequence[str] = (), device: str = "cpu", column: str = "text"
+    host: Host, names: Sequence[str], baselines: Sequence[str] = (), device: str = "cpu", **reading: Any
 ) -> list[Source]:
     """Open bundles, runs and samples, then the ``baselines``. Samples are a file, a pipe, or ``-``: standard input.
 
     If no baseline is named, a run that was trained by maximum likelihood before its adversarial training is its own.
-    ``column`` is the one with the sentences in a CSV or JSON file. Raises DataError, and the errors of
-    :func:`ganlm_core.bundle.load.load`.
+    ``reading`` are options of :class:`ganlm_core.data.options.FileOptions`, such as ``column``. Raises DataError, and
+    the errors of :func:`ganlm_core.bundle.load.load`.
     """
     titles = _titles([*names, *baselines])
     kinds = ["model"] * len(names) + ["baseline"] * len(baselines)
     opened = zip([*names, *baselines], titles, kinds, strict=True)
-    sources = [_open(host, name, title, kind, device, column) for name, title, kind in opened]
+    sources = [
+        _samples(name, title, kind, reading) if _is_text(name) else _model(host, name, title, kind, device)
+        for name, title, kind in opened
+    ]
     if baselines:
         return sources
     for source in list(sources):
@@ -85,43 +89,50 @@ def _short(name: str) -> str:
     return name if path.is_fifo() else path.name or path.resolve().name
 
 
-def _open(host: Host, name: str, title: str, kind: str, device: str, column: str) -> Source:
+def _is_text(name: str) -> bool:
     path = Path(name)
-    if name == STANDARD_INPUT or (path.exists() and not path.is_dir()):
-        texts, empty = read_sentences(name, column)
-        # An empty line is a sample too, in which the generator wrote nothing; without it the others look better.
-        return Source("samples" if kind == "model" else kind, title, texts=[*texts, *[""] * empty])
+    return name == STANDARD_INPUT or (path.exists() and not path.is_dir())
+
+
+def _samples(name: str, title: str, kind: str, reading: Mapping[str, Any]) -> Source:
+    texts, empty = read_sentences(name, **reading)
+    # An empty line is a sample too, of a generator that wrote nothing. Without it the others would look better.
+    return Source("samples" if kind == "model" else kind, title, texts=[*texts, *[""] * empty])
+
+
+def _model(host: Host, name: str, title: str, kind: str, device: str) -> Source:
+    path = Path(name)
     if not path.exists() and ":" not in name:
         raise DataError(f"there is nothing at {name}; give a bundle, a run or a file with one sentence per line")
     run = RunFolder(path) if (path / "config.toml").is_file() else None
     return Source(kind, title, load.load(name, host, device), run=run)
 
 
-def real_text(host: Host, sources: Sequence[Source], data: str = "", test: str = "", column: str = "text") -> Corpus:
+def real_text(host: Host, sources: Sequence[Source], data: str = "", test: str = "", **reading: Any) -> Corpus:
     """Return the corpus ``data``, by name or file, or else the training text of the models.
 
     The sentences of the file ``test`` replace its test split. Beside it, all of a ``data`` file is training text; alone
-    it is split as ``ganlm run`` splits it. ``column`` is the one with the sentences in a CSV or JSON file. A note says
-    which models were trained on other text. Raises UsageError if no text is named, and DataError if it cannot be read
-    or, unless it is named by ``data``, is not the text of the training.
+    it is split as ``ganlm run`` splits it. ``reading`` is as in :func:`open_sources`. A note says which models were
+    trained on another text. Raises UsageError if no text is named, and DataError if it cannot be read or, unless it is
+    named by ``data``, is not the text of the training.
     """
-    corpus = _named(host, sources, data, column, whole=bool(test)) if data else _trained_on(host, sources)
+    corpus = _named(host, sources, data, reading, whole=bool(test)) if data else _trained_on(host, sources)
     if not test:
         return corpus
-    texts, blank = read_sentences(test, column)
+    texts, blank = read_sentences(test, **reading)
     return replace(corpus, test=texts, notes=(*corpus.notes, *_skipped(test, blank)))
 
 
-def _named(host: Host, sources: Sequence[Source], data: str, column: str, whole: bool) -> Corpus:
+def _named(host: Host, sources: Sequence[Source], data: str, reading: Mapping[str, Any], whole: bool) -> Corpus:
     """Return the corpus that the user named; all of a file is training text if ``whole``."""
     ((name, options),) = data_layer(host, data)["corpus"].items()
     if name != "file":
         corpus = _build(host, name, options)
     elif whole:
-        texts, blank = read_sentences(data, column)
+        texts, blank = read_sentences(data, **reading)
         corpus = Corpus(data, texts, (), (), notes=(*_skipped(data, blank),))
     else:
-        corpus = _build(host, name, {**options, "column": column})
+        corpus = _build(host, name, {**options, **reading})
     return replace(corpus, notes=(*corpus.notes, *_trained_on_others(sources, corpus)))
 
 

@@ -14,3 +14,22 @@ def test_a_figure_takes_the_colour_of_its_page_and_is_the_same_each_time() -> No
     assert {"step", "loss", "D", "G"} <= set(words)
     assert "currentColor" in text
     assert "#ffffff" not in text.lower()
+
+
+def words_of(text: str) -> list[str]:
+    root = ElementTree.fromstring(text)
+    return ["".join(element.itertext()) for element in root.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_names_are_shown_as_they_are() -> None:
+    """Two dollar signs are no formula, and what is a tag in a page is text in a figure."""
+    names = ["$x^$", "<script>", "a & b"]
+    text = svg(Figure("losses", "step", "loss", [Curve(name, [0, 1], [1, 2]) for name in names]))
+    assert set(names) <= set(words_of(text))
+
+
+def test_a_long_name_is_wrapped_in_the_legend() -> None:
+    name = "transformer against conv by autoregressive with algorithm two, loss focal, before"
+    text = svg(Figure("quality", "x", "y", [Curve(name, [0, 1], [1, 2])], {"real": 1.0}, large=True))
+    assert not any(len(line) > 64 for line in words_of(text))
+    assert "transformer against conv by autoregressive with algorithm two," in words_of(text)

@@ -5,6 +5,7 @@ from ganlm_core.evaluation import pages
 from ganlm_core.evaluation.compare import compare
 from ganlm_core.evaluation.figures import svg
 from ganlm_core.evaluation.scores import Row, Scores
+from tests.evaluations import REAL, STEEP, scores
 
 
 def test_the_curves_are_those_of_the_warm_up_and_of_every_seed_beside_real_text() -> None:
@@ -28,3 +29,52 @@ def test_the_curves_are_those_of_the_warm_up_and_of_every_seed_beside_real_text(
     assert figure.levels == {"quality of real text: above it is mode seeking": 0.4}
     drawn = svg(figure)
     assert drawn.count(">a</text>") == drawn.count(">a, before</text>") == 1
+
+
+def page(**values: object) -> str:
+    """The page of a comparison of a method whose title is hostile."""
+    title, found = str(values.pop("title")), scores(STEEP)
+    comparison = compare({title: [found]}, "bleu4", "self_bleu4")
+    return pages.render(
+        "compare.html.j2",
+        **{
+            "title": title,
+            "conditions": found.conditions,
+            "comparison": comparison,
+            "tradeoff": svg(pages.tradeoff(comparison, found)),
+            "scores": found,
+            "samples": {title: ["a dog"]},
+            "commands": [],
+            "command": "",
+            **values,
+        },
+    )
+
+
+def test_a_page_forbids_every_script_and_every_load() -> None:
+    text = page(title="lstm")
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    head = text[: text.index("<title>")]
+    assert f'<meta http-equiv="Content-Security-Policy" content="{policy}">' in head
+    assert "<script" not in text and " src=" not in text and "@import" not in text
+
+
+def test_names_and_texts_are_escaped_wherever_they_stand() -> None:
+    text = page(
+        title="<b onclick='x()'>\u202eevil", samples={"</ul><img src=x>": ["<script>alert(1)</script>", "\x1b[2J"]}
+    )
+    for raw in ("<b onclick", "<img", "<script", "\u202e", "\x1b"):
+        assert raw not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert text.count("\\u202eevil") >= 4  # the title twice, the legend and the table
+    assert "\\x1b[2J" in text
+
+
+def test_a_file_is_named_without_its_folders() -> None:
+    assert [pages.text_name(name) for name in ("grammar", "/home/me/mine.txt", "")] == ["grammar", "mine.txt", ""]
+
+
+def test_the_values_of_a_page_are_those_of_the_table() -> None:
+    text = page(title="lstm")
+    assert f"BLEU-4 where Self-BLEU-4 is 0.500; real text has {REAL.diversity:.3f}." in text
+    assert "<th>T</th><th>sentences</th>" in text.replace("\n", "")

@@ -13,11 +13,12 @@ from tests.evaluations import STEEP, above, scores
 
 def run(name: str, evaluation: Scores, seed: int, generator: str = "lstm", **settings: Any) -> None:
     config = make_config(generator, "conv", seed=seed, **settings)
-    folder = RunFolder.create(Path(name), name, config.to_toml())
+    folder = RunFolder.make(Path(name), name)
+    folder.start(config)
     evaluation.write(folder.evaluation)
 
 
-def test_runs_that_differ_in_their_seed_are_one_method(ganlm: Ganlm) -> None:
+def test_runs_that_differ_only_in_their_seed_are_one_method(ganlm: Ganlm) -> None:
     run("one", scores(STEEP), 0)
     run("two", scores(above(STEEP, 0.02)), 1)
     run("three", scores(above(STEEP, -0.1)), 0, "transformer")
@@ -32,16 +33,16 @@ def test_runs_that_differ_in_their_seed_are_one_method(ganlm: Ganlm) -> None:
     refused = "compare.html already exists; add --force to replace it, or choose another --out"
     assert ganlm("compare", "one", "two", "three") == (2, "", f"ganlm: error: {refused}\n")
     lines = ganlm("compare", "one", "two", "three", "--force")[1].splitlines()
-    assert lines[0] == "BLEU-4 where Self-BLEU-4 is 0.500; that of real text is 0.500"
+    assert lines[0] == "BLEU-4 where Self-BLEU-4 is 0.500; real text has 0.500"
     assert lines[-1] == found["verdicts"][0]
     assert lines[-1] == (
         "lstm against conv by autoregressive is ahead of transformer against conv by autoregressive by 0.110 BLEU-4; "
-        "with one seed of transformer against conv by autoregressive nobody knows whether chance does as much: train "
-        "it with other --seed"
+        "with one seed of transformer against conv by autoregressive this may be chance: train it with other values of "
+        "--seed"
     )
 
 
-def test_a_method_without_a_discriminator_is_called_by_its_generator(ganlm: Ganlm) -> None:
+def test_a_method_that_ignores_its_discriminator_has_no_discriminator_in_its_title(ganlm: Ganlm) -> None:
     run("one", scores(STEEP), 0)
     RunFolder(Path("one")).write_info(unused=["discriminator"])
     code, out, err = ganlm("compare", "one", "--json")
@@ -49,8 +50,8 @@ def test_a_method_without_a_discriminator_is_called_by_its_generator(ganlm: Ganl
     assert [each["title"] for each in json.loads(out)["standings"]] == ["lstm by autoregressive"]
 
 
-def test_methods_of_one_title_are_told_apart_by_where_their_runs_are(ganlm: Ganlm) -> None:
-    """The folders have one name, which alone would make one method of two."""
+def test_methods_with_equal_titles_are_shown_with_the_paths_of_their_runs(ganlm: Ganlm) -> None:
+    """The folders have the same name, so the name alone would join two methods."""
     run("x/run", scores(STEEP), 0)
     run("y/run", scores(above(STEEP, -0.1)), 0, steps=7)
     code, out, err = ganlm("compare", "x/run", "y/run", "--json")
@@ -59,7 +60,7 @@ def test_methods_of_one_title_are_told_apart_by_where_their_runs_are(ganlm: Ganl
     assert [one["title"] for one in json.loads(out)["standings"]] == [f"{title} (x/run)", f"{title} (y/run)"]
 
 
-def test_the_page_says_who_is_ahead_and_what_is_too_good(ganlm: Ganlm) -> None:
+def test_the_page_has_the_verdicts_the_values_and_the_samples(ganlm: Ganlm) -> None:
     run("one", scores(above(STEEP, 0.2), STEEP), 0)
     run("<two>", scores(above(STEEP, 0.22)), 1)
     RunFolder(Path("one")).write_samples(None, ["a dog & a cat"])
@@ -68,8 +69,8 @@ def test_the_page_says_who_is_ahead_and_what_is_too_good(ganlm: Ganlm) -> None:
     page = Path("page.html").read_text()
     title = "lstm against conv by autoregressive"
     verdicts = [
-        f"{title} is ahead of {title}, before by 0.210 BLEU-4; with one seed of {title}, before nobody knows "
-        "whether chance does as much: train it with other --seed",
+        f"{title} is ahead of {title}, before by 0.210 BLEU-4; with one seed of {title}, before this may "
+        "be chance: train it with other values of --seed",
         f"{title} is better than real text (0.510 against 0.400): mode seeking",
     ]
     assert out.splitlines()[-2:] == verdicts
@@ -81,13 +82,13 @@ def test_the_page_says_who_is_ahead_and_what_is_too_good(ganlm: Ganlm) -> None:
     assert "ganlm compare one &#39;&lt;two&gt;&#39; --quality bleu4 --diversity self_bleu4" in page
 
 
-def test_what_is_no_run_is_refused(ganlm: Ganlm) -> None:
+def test_paths_without_a_run_and_damaged_evaluations_are_refused(ganlm: Ganlm) -> None:
     message = "there is no run at nowhere; give the folder that 'ganlm run' printed"
     assert ganlm("compare", "nowhere") == (2, "", f"ganlm: error: {message}\n")
     run("one", scores(STEEP), 0)
     Path("one/evaluation.json").write_text('{"format": "other"}')
-    message = "one/evaluation.json is no evaluation of this version; make it anew: ganlm eval RUN --force"
+    message = "one/evaluation.json is not an evaluation of this version; make it again: ganlm eval RUN --force"
     assert ganlm("compare", "one") == (4, "", f"ganlm: error: {message}\n")
     Path("one/evaluation.json").write_text('{"format": "ganlm-evaluation", "format_version": 1}')
-    message = "one/evaluation.json is damaged (KeyError('measures')); make it anew: ganlm eval RUN --force"
+    message = "one/evaluation.json is damaged (KeyError('measures')); make it again: ganlm eval RUN --force"
     assert ganlm("compare", "one") == (4, "", f"ganlm: error: {message}\n")

@@ -1,0 +1,107 @@
+"""Evaluations as tables and as files: columns, marks, protocols, damage, and two writers at once."""
+
+from pathlib import Path
+
+import pytest
+
+from ganlm_core.components import Measure
+from ganlm_core.errors import FolderInUse, UsageError, WeightsError
+from ganlm_core.evaluation.scores import Row, Scores, metric_cells, ordered, results
+from ganlm_core.system.lock import locked
+
+MEASURES = {
+    "validity": [Measure("valid", "valid", "higher", "quality", share=True)],
+    "bleu": [Measure("bleu2", "BLEU-2", "higher", "quality"), Measure("bleu3", "BLEU-3", "higher", "quality")],
+}
+
+
+def made(*rows: Row) -> Scores:
+    return Scores(rows, MEASURES, {"seed": 0}, ("a note",))
+
+
+MODEL = Row("model", "run", 0.5, 1000, {"bleu2": 0.75}, {"bleu": "1,000 hypotheses"})
+REAL = Row("real", "real", None, 1000, {"bleu2": 0.5}, {"bleu": "900 hypotheses"})
+
+
+def test_a_table_has_the_columns_in_which_a_row_has_a_value() -> None:
+    assert made(MODEL, REAL).table() == [
+        ["", "T", "sentences", "BLEU-2"],
+        ["run", "0.5", "1,000", "0.750*"],
+        ["real text", "", "1,000", "0.500"],
+    ]
+    assert made(REAL).table(["validity"]) == [["", "sentences"], ["real text", "1,000"]]
+
+
+def test_a_file_keeps_every_measure(tmp_path: Path) -> None:
+    scores = made(MODEL, REAL)
+    scores.write(tmp_path / "kept.json")
+    assert Scores.read(tmp_path / "kept.json") == Scores(
+        scores.rows, MEASURES, scores.conditions, scores.notes
+    )  # fmt: skip
+    assert {each["name"] for each in scores.to_dict()["measures"]} == {"valid", "bleu2", "bleu3"}
+
+
+def test_a_mark_is_for_quality_that_is_better_than_real_text() -> None:
+    assert made(MODEL, REAL).marked
+    assert not made(MODEL).marked
+    assert not made(Row("process", "process", values={"bleu2": 0.9}), REAL).marked
+    assert not made(Row("model", "run", values={"bleu2": 0.4}), REAL).marked
+
+
+def test_protocols_name_their_rows_where_these_differ() -> None:
+    assert list(made(MODEL, REAL).protocol("bleu")) == [
+        "bleu: 1,000 hypotheses (run)", "bleu: 900 hypotheses (real text)"
+    ]  # fmt: skip
+    assert list(made(MODEL).protocol("bleu")) == ["bleu: 1,000 hypotheses"]
+
+
+def test_a_file_is_not_replaced_without_force(tmp_path: Path) -> None:
+    path = tmp_path / "kept.json"
+    path.write_text("mine")
+    with pytest.raises(UsageError, match="already exists"):
+        made(REAL).write(path)
+    assert path.read_text() == "mine"
+    made(REAL).write(path, force=True)
+    assert Scores.read(path).rows == (REAL,)
+
+
+def test_a_file_that_another_process_writes_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "kept.json"
+    with locked(path), pytest.raises(FolderInUse):
+        made(REAL).write(path)
+    assert not path.exists()
+    made(REAL).write(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["kept.json"]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"format": "other"}, "is not an evaluation of this version; make it again: ganlm eval RUN --force"),
+        ({"format": "ganlm-evaluation", "format_version": 1}, "is damaged (KeyError('measures'))"),
+        (
+            {"format": "ganlm-evaluation", "format_version": 1, "measures": [{"metric": "a", "x": 1}]},
+            "is damaged (TypeError(",
+        ),
+    ],
+)
+def test_a_damaged_file_is_refused(data: dict[str, object], message: str) -> None:
+    with pytest.raises(WeightsError) as caught:
+        Scores.from_dict(data, Path("kept.json"))
+    assert str(caught.value).startswith("kept.json ")
+    assert message in str(caught.value)
+
+
+def test_results_are_rows_of_one_run_with_plugins_measures_last() -> None:
+    evaluation = {
+        "after": {"mine": 3.0, "distinct": 0.5, "test_nll": 2.0},
+        "real": {"distinct": 1.0, "copied": 0.0},
+        "samples": 100,
+    }
+    assert results(evaluation) == [
+        ["", "distinct", "copied", "held-out NLL", "mine"],
+        ["after training", "50.0%", "-", "2.00", "3.00"],
+        ["real text", "100.0%", "0.0%", "-", "-"],
+    ]
+    assert ordered(["b", "copied", "a", "valid"]) == ["valid", "copied", "a", "b"]
+    assert metric_cells({"distinct": 0.5}) == ["-", "50.0%", "-", "-", "-"]

@@ -1,0 +1,118 @@
+"""Sources: samples from files and pipes, their titles, and the training text that a bundle knows."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ganlm_core.bundle.manifest import Component, Manifest
+from ganlm_core.data.corpus import Corpus, split
+from ganlm_core.errors import DataError, UsageError
+from ganlm_core.evaluation.sources import Source, open_sources, real_text, warnings
+from ganlm_core.plugins.host import default_host
+
+TEXTS = [f"the {animal} sees {number} dogs" for animal in ("cat", "fox", "owl") for number in range(40)]
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def write(name: str, lines: list[str]) -> str:
+    Path(name).parent.mkdir(exist_ok=True)
+    Path(name).write_text("".join(f"{line}\n" for line in lines))
+    return name
+
+
+def test_files_are_samples_and_files_named_as_baselines_are_baselines() -> None:
+    names = [write("a/x.txt", TEXTS[:2]), write("b/x.txt", TEXTS[2:3]), "a/x.txt"]
+    found = open_sources(default_host(), names, [write("y.txt", TEXTS[:1])])
+    assert [(each.kind, each.title, len(each.texts)) for each in found] == [
+        ("samples", "a/x.txt", 2),
+        ("samples", "b/x.txt", 1),
+        ("samples", "a/x.txt (2)", 2),
+        ("baseline", "y.txt", 1),
+    ]
+    assert [each.is_baseline for each in found] == [False, False, False, True]
+
+
+def test_a_fifo_is_read_once_and_called_by_its_path() -> None:
+    os.mkfifo("pipe")
+    if os.fork() == 0:
+        try:
+            Path("pipe").write_text("a dog\n\na cat\n")
+        finally:
+            os._exit(0)
+    (found,) = open_sources(default_host(), ["pipe"])
+    assert (found.title, list(found.texts)) == ("pipe", ["a dog", "a cat", ""])
+    os.wait()
+
+
+def test_nothing_is_a_source_that_does_not_exist() -> None:
+    with pytest.raises(DataError, match="there is nothing at none; give a bundle, a run or a file"):
+        open_sources(default_host(), ["none"])
+
+
+def trained_on(title: str, path: str, texts: list[str] | None) -> Source:
+    """A model whose bundle names a file, and keeps the digests of ``texts`` if they are given."""
+    corpus = Component("file", {"path": path, "column": "text"}, "ganlm", "1", 1)
+    manifest = Manifest({"corpus": corpus}, ("generator",), {}, "1")
+    if texts is not None:
+        manifest = replace(manifest, corpus={"name": path, **split(path, texts).digests()})
+    model: Any = SimpleNamespace(config=manifest)
+    return Source("model", title, model)
+
+
+def test_the_training_text_is_the_one_that_the_bundle_knows() -> None:
+    path = write("mine.txt", TEXTS)
+    assert len(real_text(default_host(), [trained_on("run", path, TEXTS)]).train) > 90
+    with pytest.raises(DataError) as caught:
+        real_text(default_host(), [trained_on("run", path, TEXTS[::-1])])
+    assert str(caught.value) == (
+        "run was trained on another text than mine.txt has now (different train, validation, test splits); "
+        "name its training text with --data FILE"
+    )
+
+
+def test_a_bundle_without_digests_is_measured_on_the_file_that_it_names() -> None:
+    assert real_text(default_host(), [trained_on("old", write("mine.txt", TEXTS), None)]).notes == ()
+
+
+def test_a_named_text_is_measured_on_with_a_note_if_it_is_another_one() -> None:
+    write("mine.txt", TEXTS)
+    changed = ["the cat sees 0 cows" if text == TEXTS[0] else text for text in TEXTS]
+    corpus = real_text(default_host(), [trained_on("run", "mine.txt", changed)], "mine.txt")
+    (note,) = corpus.notes
+    assert note.startswith("run was trained on another text than mine.txt (different ")
+    assert note.endswith("), so copies of its own training text are not counted")
+
+
+def test_a_named_text_beside_a_test_file_is_the_training_text_if_its_splits_are() -> None:
+    """All of the file is training text then, so that the digests are those of its splits."""
+    write("mine.txt", TEXTS)
+    write("test.txt", ["a", "", "b"])
+    corpus = real_text(default_host(), [trained_on("run", "other.txt", TEXTS)], "mine.txt", "test.txt")
+    assert (len(corpus.train), list(corpus.test)) == (len(TEXTS), ["a", "b"])
+    assert corpus.notes == ("test.txt: 1 blank lines skipped",)
+    write("few.txt", TEXTS[:3])
+    corpus = real_text(default_host(), [trained_on("run", "other.txt", TEXTS)], "few.txt", "test.txt")
+    assert corpus.notes[0].startswith("run was trained on another text than few.txt (different train, validation, test")
+
+
+def test_models_have_the_same_text_if_their_digests_are_equal_whatever_its_name() -> None:
+    models = [trained_on("a", write("mine.txt", TEXTS), TEXTS), trained_on("b", "elsewhere.txt", TEXTS)]
+    assert real_text(default_host(), models).name == "mine.txt"
+    with pytest.raises(UsageError, match="a and c were trained on different text"):
+        real_text(default_host(), [models[0], trained_on("c", "mine.txt", TEXTS[1:])])
+    with pytest.raises(UsageError, match="old and other were trained on different text"):
+        real_text(default_host(), [trained_on("old", "mine.txt", None), trained_on("other", "its.txt", None)])
+
+
+def test_overlap_is_found_whatever_the_white_space() -> None:
+    corpus = Corpus("", ["a b", "c d"], [], ["a  b", "e f"])
+    source = Source("baseline", "x", texts=["a b", "c d"])
+    assert list(warnings([source], corpus, 2)) == ["1 of 2 test sentences are in the training text too"]
