@@ -16,7 +16,6 @@ from ganlm_core.bundle import zoo
 from ganlm_core.cli.sweep import train_all
 from ganlm_core.plugins.host import default_host
 from ganlm_core.training.export import export
-from ganlm_core.training.run_folder import RunFolder
 
 LARGEST = 20 * 10**6
 """Largest size of the whole zoo in bytes: it is part of every download of the package."""
@@ -55,7 +54,7 @@ def main(jobs: int, out: Path) -> None:
         if run.failure:
             raise click.ClickException(f"{run.run.name} failed: {run.failure}")
     for run in runs:
-        export(RunFolder.open(run.run), zoo.FOLDER / run.run.name, default_host(), force=True)
+        export(run.run, zoo.FOLDER / run.run.name, default_host(), force=True)
     for entry in zoo.entries():
         if entry.name not in PAIRS:
             shutil.rmtree(zoo.FOLDER / entry.name)

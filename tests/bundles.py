@@ -1,4 +1,4 @@
-"""A tiny bundle, one network of it from a stranger's distribution, and what a stranger may do to its files."""
+"""A tiny bundle with one network from another distribution, and what a stranger may do to its files."""
 
 import json
 import struct
@@ -6,13 +6,14 @@ import struct
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from ganlm_core.bundle import load
 from ganlm_core.bundle.verify import verify
 from ganlm_core.config.run_config import RunConfig
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import WeightsError
-from ganlm_core.protocol import Shape
+from ganlm_core.protocol import Discriminator, Shape
 from ganlm_core.system.files import write_sums
 
 TEXTS = ["a cat sees the dog", "the dogs see a cat"]
@@ -26,8 +27,17 @@ filters = 3
 """
 
 
+class Additive(Discriminator):
+    """The logit is the sum of a weight for each word, for vocabularies of 6 words."""
+
+    weights = torch.tensor([100.0, 0.0, 0.25, 0.5, 2.0, -3.0])
+
+    def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        return (self.weights[sequence] * mask).sum(dim=1)
+
+
 def install_distribution(site, name, entry_points):
-    """A distribution as pip would leave it: what discovery finds on the path."""
+    """Write the metadata of a distribution as pip does, for discovery to find on the path."""
     folder = site / f"{name.replace('-', '_')}-0.1.0.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1.0\n")
@@ -35,7 +45,7 @@ def install_distribution(site, name, entry_points):
 
 
 def bundle_parts(host):
-    """All that :func:`ganlm_core.bundle.save.save` wants."""
+    """Return the arguments of :func:`ganlm_core.bundle.save.save`."""
     config = RunConfig.from_toml(host, SMALL)
     tokenizer = Tokenizer.train("word", TEXTS, 20)
     shape = Shape(tokenizer.vocabulary_size, 6, 3)
@@ -55,13 +65,14 @@ def bundle_parts(host):
         "networks": networks,
         "tokenizer": tokenizer,
         "evaluation": evaluation,
+        "corpus": {"name": "grammar", "train": "a" * 64, "validation": "b" * 64, "test": "c" * 64},
         "held_out": TEXTS * 5,
         "host": host,
     }
 
 
 def seal(folder):
-    """Checksums that agree with what a stranger made of the files."""
+    """Write checksums that match the changed files."""
     (folder / "SHA256SUMS").unlink()
     write_sums(folder)
 
@@ -73,7 +84,7 @@ def edit(folder, name, **changes):
 
 
 def refused(folder, host, error=WeightsError):
-    """The message with which both ``load`` and ``verify`` refuse."""
+    """Return the message with which ``load`` and ``verify`` both refuse."""
     messages = set()
     for act in (load.load, verify):
         with pytest.raises(error) as caught:
@@ -95,7 +106,7 @@ def change_generator(folder, **changes):
 
 
 def rewrite(folder, name, change):
-    """Give a file of weights other tensors."""
+    """Change the tensors of a file of weights."""
     tensors = load_file(folder / name)
     change(tensors)
     save_file(tensors, folder / name)
@@ -112,13 +123,13 @@ def raw_weights(folder, text, data=b""):
 
 
 def grow(folder, name, size):
-    """Not sealed: the size is looked at before the bytes, which takes less long."""
+    """Make a file larger, without new checksums: the size is checked before the bytes."""
     with (folder / name).open("a") as file:
         file.truncate(size)
 
 
 def replace(folder, name, make):
-    """Something else in the place of a file, which a stranger's checksums list as before."""
+    """Put something else in the place of a file; the checksums stay."""
     (folder / name).unlink()
     make(folder / name)
 

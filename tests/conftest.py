@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from ganlm_core.cli.context import Invocation
 from ganlm_core.components import Options
 from ganlm_core.config.run_config import RunConfig, make_config
 from ganlm_core.plugins.host import Host, default_host
+from ganlm_core.training import checkpoint
+from ganlm_core.training.run_folder import RunFolder
 from tests.bundles import bundle_parts, install_distribution
 from tests.environments import ROOT, build
 
@@ -144,6 +147,20 @@ def saved(parts: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture
 def copy(saved: Path, tmp_path: Path) -> Path:
     return shutil.copytree(saved, tmp_path / "copy")
+
+
+@pytest.fixture
+def unfinished(parts: dict[str, Any], tmp_path: Path) -> RunFolder:
+    """A run that was stopped at step 7: it has a checkpoint and no bundle."""
+    run = RunFolder(tmp_path / "run")
+    run.checkpoints.mkdir(parents=True)
+    (run.path / "config.toml").write_text(parts["config"].to_toml())
+    run.write_tokenizer(parts["tokenizer"].to_json())
+    run.write_info(status="interrupted", shape=asdict(parts["shape"]), corpus=parts["corpus"])
+    networks = parts["networks"]
+    modules = {"algorithm": torch.nn.ModuleDict(networks)}
+    checkpoint.save(run.checkpoints, 7, modules=modules, networks=networks, optimizers={})
+    return run
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Which tokens make a discriminator take a sentence for real or for generated."""
+"""Attribution: how much each token adds to a discriminator's logit of a sentence."""
 
 import torch
 from torch import Tensor
@@ -8,10 +8,11 @@ from ganlm_core.protocol import EOS, PAD, Discriminator, mask_of, per_sequence
 
 @torch.no_grad()
 def leave_one_out(discriminator: Discriminator, tokens: Tensor) -> Tensor:
-    """For each of the n tokens before ``<eos>`` of ids (T,), the logit with it minus the logit without it: (n,).
+    """Return the attribution (n,) of each of the n tokens before ``<eos>`` of ids (T,).
 
-    Erasure (Li et al. 2016, section 3). Differs: the token is taken out and the later ones move up, where the paper
-    sets its embedding to zero, which no discriminator has seen in training.
+    It is the logit of the sentence minus its logit without the token: erasure (Li et al. 2016, section 3). Differs: the
+    token is removed and the later ones move up; the paper sets its embedding to zero, which no discriminator has seen
+    in training.
     """
     length = int(mask_of(tokens[None]).sum())
     n = length - int(tokens[length - 1] == EOS)

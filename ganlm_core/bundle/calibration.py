@@ -1,9 +1,10 @@
 """From a discriminator's logits to the probability that a sentence is real, and to density ratios.
 
-At its best a discriminator gives the logit log p(x) - log q(x), with p the density of real text and q that of the
-generator (Goodfellow et al. 2014, proposition 1). A trained one does not: losses such as the hinge have no such
-optimum, and an opponent that is still learning leaves any of them off scale. A logistic regression on sentences of
-both kinds that nobody was trained on puts the logits on scale (Platt 1999, as in Turner et al. 2019, section 3.2).
+An optimal discriminator gives the logit log p(x) - log q(x), where p is the density of real text and q the density of
+the generator (Goodfellow et al. 2014, proposition 1). A trained one does not: losses such as the hinge have another
+optimum, and with any loss the logits are off scale while the generator still learns. A logistic regression on real and
+generated sentences that neither network was trained on puts the logits on scale (Platt 1999, as in Turner et al. 2019,
+section 3.2).
 """
 
 from dataclasses import dataclass
@@ -14,14 +15,15 @@ from torch import Tensor
 from ganlm_core.errors import DataError
 
 STEPS = 100
-"""Newton steps at most; a handful are enough."""
+"""Maximum number of Newton steps; about five are enough."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """log p(x) - log q(x) is ``slope`` * logit + ``offset``; fitted to so many ``real`` and ``generated`` sentences.
+    """The line from logits to log density ratios: log p(x) - log q(x) = ``slope`` * logit + ``offset``.
 
-    ``bound``: the largest of these that a generated sentence had, which bounds the ratio for rejection sampling.
+    ``real`` and ``generated`` are the numbers of sentences that it was fitted to. ``bound`` is the largest log ratio of
+    a generated sentence; rejection sampling uses it as the bound of all ratios.
     """
 
     slope: float
@@ -31,23 +33,25 @@ class Calibration:
     generated: int
 
     def log_ratio(self, logits: Tensor) -> Tensor:
-        """log p(x) - log q(x), of the shape of ``logits``."""
+        """Return log p(x) - log q(x), in the shape of ``logits``."""
         return self.slope * logits + self.offset
 
     def probability(self, logits: Tensor) -> Tensor:
-        """That a sentence is real, if half of all are."""
+        """Return P(real) under equal priors, in the shape of ``logits``."""
         return self.log_ratio(logits).sigmoid()
 
 
 def fit(real: Tensor, generated: Tensor) -> Calibration:
-    """The logistic regression on the logits (N,) of real and (M,) of generated sentences; both kinds count the same.
+    """Fit the calibration to the logits (N,) of real and (M,) of generated sentences. Both kinds have equal weight.
 
-    The targets are Platt's: (N + 1) / (N + 2) and 1 / (M + 2) instead of 1 and 0, so that logits which tell both kinds
-    apart without a fault do not become certainties. Raises DataError for logits that are not finite.
+    It is a logistic regression with Platt's targets, (N + 1) / (N + 2) and 1 / (M + 2) instead of 1 and 0, so that a
+    perfect separation does not become certainty. Raises DataError for logits that are not finite.
     """
     logits = torch.cat([real, generated]).double()
     if not logits.isfinite().all():
-        raise DataError("the discriminator gives logits that are not finite, which no calibration can mend")
+        raise DataError(
+            "the discriminator gives logits that are not finite, so it cannot be calibrated; train it again"
+        )
     centre, spread = logits.mean(), logits.std().clamp(min=1e-12)
     inputs = torch.stack([(logits - centre) / spread, torch.ones_like(logits)], dim=1)
     kinds = torch.cat([torch.ones(len(real)), torch.zeros(len(generated))]).double()
@@ -60,7 +64,7 @@ def fit(real: Tensor, generated: Tensor) -> Calibration:
 
 
 def _regress(inputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """The coefficients (F,) of inputs (N, F) that minimise the weighted cross-entropy, by Newton's method."""
+    """Return the coefficients (F,) of inputs (N, F) that minimise the weighted cross-entropy, by Newton's method."""
     coefficients = torch.zeros(inputs.shape[1], dtype=inputs.dtype)
     for _ in range(STEPS):
         probabilities = (inputs @ coefficients).sigmoid()

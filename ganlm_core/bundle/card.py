@@ -1,45 +1,75 @@
-"""The model card of a bundle: README.md with a YAML header, from a template."""
+"""The model card of a bundle: README.md with a YAML header, from a template.
 
+What came from a plugin or a text is escaped, so that a card shows it as it is, wherever the card is rendered.
+"""
+
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from ganlm_core.bundle.manifest import Manifest
+from ganlm_core.data.text import one_line
 from ganlm_core.metrics.formatting import format_metric
+from ganlm_core.system.printable import printable
 
 _TEMPLATE = Path(__file__).parent / "templates" / "card.md.j2"
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|~&$]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=www)\.", re.IGNORECASE)
+"""What Markdown or HTML could read as markup in the middle of a line, links without brackets included."""
 
 
 def render(
     manifest: Manifest,
+    method: str,
     evaluation: Mapping[str, Any],
     samples: Sequence[str],
     parameters: Mapping[str, int],
     unused: Sequence[str] = (),
 ) -> str:
-    """The card, without the ``unused`` kinds of components. ``parameters`` counts those of each network."""
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
+    """Return the card, without the ``unused`` kinds of components.
+
+    ``method`` names the training method; ``parameters`` are the numbers of parameters of the networks.
+    """
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True, finalize=_escaped
+    )
     columns, rows = evaluation_table(evaluation)
     sources = {manifest.components[kind].distribution for kind in manifest.networks}
-    distributions = sorted({"ganlm"} | {source for source in sources if not source.endswith(".py")})
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         manifest=manifest,
-        parts={kind: part for kind, part in manifest.components.items() if kind not in unused},
+        method=method,
+        title=_title(manifest),
+        components={kind: component for kind, component in manifest.components.items() if kind not in unused},
         columns=columns,
         rows=rows,
         alone={name: _cell(name, value) for name, value in evaluation.items() if not isinstance(value, Mapping)},
-        samples=samples,
+        samples=[printable(one_line(sample)) for sample in samples],
         parameters=parameters,
-        distributions=distributions,
+        distributions=sorted({"ganlm"} | {source for source in sources if not source.endswith(".py")}),
     )
 
 
-def evaluation_table(evaluation: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Titles of the columns, and rows of a metric's name and its cells; a dash where a column lacks one.
+def _title(manifest: Manifest) -> str:
+    corpus = manifest.corpus["name"] if manifest.corpus else manifest.components["corpus"].name
+    return printable(one_line(f"{manifest.components['generator'].name} on {corpus}"))
 
-    The columns are the maps of metrics in ``evaluation``: ``before``, ``after``, ``real``.
+
+def _escaped(value: Any) -> Any:
+    """Return text as one line of Markdown that shows it as it is. Other values, and what the template marks as safe,
+    stay.
+    """
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return _MARKDOWN.sub(r"\\\g<0>", printable(one_line(value)))
+
+
+def evaluation_table(evaluation: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Return the titles of the columns, and rows of a metric's name and its cells. A dash stands for a missing value.
+
+    The columns are the tables of metrics in ``evaluation``: ``before``, ``after``, ``real``.
     """
     groups = {name: value for name, value in evaluation.items() if isinstance(value, Mapping)}
     metrics = list(dict.fromkeys(metric for group in groups.values() for metric in group))

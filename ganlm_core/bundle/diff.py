@@ -1,4 +1,4 @@
-"""What differs between two bundles. Their plugins need not be installed: no network is built."""
+"""Compare two bundles. Their plugins need not be installed: no network is built."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -6,29 +6,31 @@ from typing import Any
 
 from torch import Tensor
 
+from ganlm_core.bundle.load import within_bounds
 from ganlm_core.bundle.manifest import EVALUATION, RECIPE, TOKENIZER, Manifest, weights_file
-from ganlm_core.bundle.verify import open_bundle, read_toml
-from ganlm_core.system.files import read_json, sha256
+from ganlm_core.bundle.verify import open_bundle
+from ganlm_core.system.files import read_json, read_toml, sha256
 from ganlm_core.system.tensors import read_tensors
 
 Pairs = dict[str, tuple[Any, Any]]
-"""By dotted key, the values in A and in B, of which one is None where only the other has the key."""
+"""The values in A and in B by dotted key. A value is None where a bundle does not have the key."""
 
 
 def diff(a: Path, b: Path) -> dict[str, Any]:
-    """What differs between the bundles at ``a`` and ``b``, as JSON shows it. Raises WeightsError.
+    """Return the differences between the bundles at ``a`` and ``b``. Raises WeightsError.
 
-    ``configuration`` and ``evaluation`` are Pairs. ``tensors`` has by network and name the ``norm`` (Euclidean) of the
-    difference, and the same ``relative`` to the norm in A, None if that is zero; or a pair of ``shapes``.
-    ``tokenizer``: whether it differs.
+    ``configuration`` and ``evaluation`` are Pairs. ``tensors`` has, by network and name, the Euclidean ``norm`` of the
+    difference and ``relative``, its share of the norm in A (None if that is zero), or a pair of ``shapes``.
+    ``tokenizer`` says whether the tokenizers differ.
     """
     (a, first), (b, second) = open_bundle(a), open_bundle(b)
-    return {
-        "configuration": _pairs(_configuration(a, first), _configuration(b, second)),
-        "tokenizer": sha256(a / TOKENIZER) != sha256(b / TOKENIZER),
-        "tensors": _compare_tensors(_tensors(a, first), _tensors(b, second)),
-        "evaluation": _pairs(_flat(read_json(a / EVALUATION)), _flat(read_json(b / EVALUATION))),
-    }
+    with within_bounds(a), within_bounds(b):
+        return {
+            "configuration": _pairs(_configuration(a, first), _configuration(b, second)),
+            "tokenizer": sha256(a / TOKENIZER) != sha256(b / TOKENIZER),
+            "tensors": _compare_tensors(_tensors(a, first), _tensors(b, second)),
+            "evaluation": _pairs(_flat(read_json(a / EVALUATION)), _flat(read_json(b / EVALUATION))),
+        }
 
 
 def _pairs(a: Mapping[str, Any], b: Mapping[str, Any]) -> Pairs:
@@ -37,10 +39,11 @@ def _pairs(a: Mapping[str, Any], b: Mapping[str, Any]) -> Pairs:
 
 
 def _configuration(folder: Path, manifest: Manifest) -> dict[str, Any]:
-    """The settings of recipe.toml, and of config.json what these do not say: sizes, and where the parts are from."""
+    """Return the settings of recipe.toml, and from config.json what they lack: sizes, origins and the corpus."""
     origins = {f"{kind}.from": str(part.origin) for kind, part in manifest.components.items()}
-    sizes = _flat({"shape": manifest.shape, "ganlm_version": manifest.ganlm_version})
-    return origins | sizes | _flat(read_toml(folder / RECIPE))
+    corpus = {} if manifest.corpus is None else {"corpus": manifest.corpus}
+    others = _flat({"shape": manifest.shape, "ganlm_version": manifest.ganlm_version, **corpus})
+    return origins | others | _flat(read_toml(folder / RECIPE))
 
 
 def _flat(table: Mapping[str, Any], above: str = "") -> dict[str, Any]:

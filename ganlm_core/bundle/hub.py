@@ -1,21 +1,23 @@
 """Bundles on the Hugging Face Hub, through its own client, which is imported only where it is used.
 
-The client finds the user's token by itself (``hf auth login``, ``HF_TOKEN``); nothing here reads, prints or keeps it,
-but to blot it out of what a server says.
+The client finds the user's token by itself (``hf auth login``, ``HF_TOKEN``). Nothing here prints or keeps it; it is
+read only to remove it from what a server says.
 """
 
+import io
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ganlm_core.errors import GanlmError, UsageError, WeightsError
+from ganlm_core.bundle.manifest import CONFIG
+from ganlm_core.errors import GanlmError, Unreadable, UsageError, WeightsError
 from ganlm_core.system.cache import cache, whole
 from ganlm_core.system.files import (
-    FETCH_AGAIN,
+    LARGEST_JSON,
     LARGEST_TEXT,
     SUMS,
     check_sum,
@@ -23,6 +25,7 @@ from ganlm_core.system.files import (
     read_sums,
     sha256,
     shown,
+    write_file,
     write_json,
 )
 
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
 PREFIX = "hf:"
 RECORD = ".hub.json"
-"""Hidden in a bundle that came from the Hub or went there: which repository, and which revision of it."""
+"""Hidden file in a bundle that was pulled or pushed: the repository, and its revision."""
 
 _ADDRESS = re.compile(r"hf:([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -39,17 +42,19 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True)
 class Address:
-    """``hf:owner/name@revision``; a revision is a commit, a branch or a tag, or None for the newest."""
+    """``hf:owner/name@revision``. The revision is a commit, a branch or a tag, or None for the newest commit."""
 
     repository: str
     revision: str | None = None
 
     @classmethod
     def of(cls, text: str) -> "Address":
-        """Raises UsageError for anything else."""
+        """Parse an address. Raises UsageError for a text that is none."""
         match = _ADDRESS.fullmatch(text)
         if match is None:
-            raise UsageError(f"{shown(text)} is no address on the Hub; wanted hf:OWNER/NAME or hf:OWNER/NAME@REVISION")
+            raise UsageError(
+                f"{shown(text)} is not an address on the Hub; wanted hf:OWNER/NAME or hf:OWNER/NAME@REVISION"
+            )
         return cls(match[1], match[2])
 
     def at(self, revision: str) -> "Address":
@@ -61,7 +66,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Sent:
-    """A file that is sent: its name, its size in bytes and its SHA-256."""
+    """A file to send: its name, its size in bytes and its SHA-256."""
 
     name: str
     size: int
@@ -69,8 +74,8 @@ class Sent:
 
 
 def plan(folder: Path) -> list[Sent]:
-    """What :func:`push` sends of a bundle: the files of SHA256SUMS and that file itself. Raises WeightsError."""
-    sums = read_sums(folder)
+    """Return what :func:`push` sends of a bundle: the files in SHA256SUMS, and SHA256SUMS. Raises WeightsError."""
+    sums = _read_sums(folder, str(folder))
     for name in sums:
         check_sum(folder, name, sums)
     listed = sums | {SUMS: sha256(folder / SUMS)}
@@ -78,9 +83,9 @@ def plan(folder: Path) -> list[Sent]:
 
 
 def push(folder: Path, address: Address, private: bool = False) -> Address:
-    """Send a bundle in one commit, to a repository that is made if there is none. Gives the address of the commit.
+    """Send a bundle in one commit and return the address of the commit. The repository is created if it is missing.
 
-    The Hub checks the header of the card before anything is sent. Raises GanlmError for what the Hub refuses, and
+    The Hub checks the header of the card before anything is sent. Raises GanlmError when the Hub refuses, and
     WeightsError for files that are not as they were saved.
     """
     from huggingface_hub import CommitOperationAdd
@@ -100,7 +105,7 @@ def push(folder: Path, address: Address, private: bool = False) -> Address:
 
 
 def resolve(address: Address) -> Address:
-    """The address with the commit that its revision is now. Raises GanlmError."""
+    """Return the address with the commit that its revision is now. Raises GanlmError."""
     if address.revision and _COMMIT.fullmatch(address.revision):
         return address
     with _talking(address) as api:
@@ -108,10 +113,10 @@ def resolve(address: Address) -> Address:
 
 
 def pull(address: Address, folder: Path) -> Address:
-    """Fetch a bundle to a new folder, and check its files. Gives the address of the commit it is of.
+    """Fetch a bundle to a new folder, check its files, and return the address of its commit.
 
-    Nothing but the files of its SHA256SUMS is fetched. Raises UsageError when there is something at ``folder``,
-    GanlmError for what the Hub refuses, and WeightsError for files that are not what SHA256SUMS says.
+    Only SHA256SUMS and the files that it lists are fetched. Raises UsageError when ``folder`` exists, GanlmError when
+    the Hub refuses, and WeightsError for files that do not match SHA256SUMS.
     """
     if folder.exists():
         raise UsageError(f"{folder} already exists; choose another folder")
@@ -122,32 +127,35 @@ def pull(address: Address, folder: Path) -> Address:
 
 
 def _fill(folder: Path, pinned: Address) -> None:
-    """All files of a commit, in a folder that is empty."""
+    """Fetch all files of a commit to an empty folder."""
     with _talking(pinned) as api:
-        _fetch(api, pinned, SUMS, folder)
-        sums = read_sums(folder)
+        _fetch_text(pinned, SUMS, folder, LARGEST_JSON)
+        sums = _read_sums(folder, str(pinned))
         sizes = _sizes(api, pinned)
         for name in sums:
             _check_size(pinned, name, sizes)
         for name in sums:
-            _fetch(api, pinned, name, folder)
-    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's notes
+            if _is_weights(name):
+                api.hf_hub_download(pinned.repository, name, revision=pinned.revision, local_dir=folder)
+            else:
+                _fetch_text(pinned, name, folder, LARGEST_TEXT)
+    shutil.rmtree(folder / ".cache", ignore_errors=True)  # what the client leaves
     for name in sums:
         check_sum(folder, name, sums)
     _record(folder, pinned)
 
 
 def fetch(address: Address) -> Path:
-    """The folder of a bundle that was fetched once and is kept. Raises as :func:`pull`.
+    """Return the folder of a bundle in the cache, after it was fetched if it is not there or damaged.
 
-    A commit that is there needs no network; one that was damaged there is fetched again. Raises UsageError for an
+    An address with a commit that is in the cache needs no network. Raises as :func:`pull` does, and UsageError for an
     address without a revision.
     """
     pinned = resolve(address)
     if address.revision is None:
         raise UsageError(
             f"{address} may be another bundle tomorrow; name a revision: the newest is {pinned}, "
-            f"and {address}@main is whatever is newest"
+            f"and {address}@main is always the newest"
         )
     folder = cache() / "hub" / address.repository.replace("/", "--") / str(pinned.revision)
     return whole(folder, lambda place: _fill(place, pinned))
@@ -157,8 +165,43 @@ def _record(folder: Path, address: Address) -> None:
     write_json(folder / RECORD, {"repository": address.repository, "revision": address.revision})
 
 
-def _fetch(api: "HfApi", address: Address, name: str, folder: Path) -> None:
-    api.hf_hub_download(address.repository, name, revision=address.revision, local_dir=folder)
+def _read_sums(folder: Path, bundle: str) -> dict[str, str]:
+    """Return the SHA256SUMS of a bundle. Raises WeightsError if it lists no bundle, or a hidden file such as RECORD."""
+    sums = read_sums(folder)
+    if CONFIG not in sums:
+        raise WeightsError(f"{bundle} is not a bundle: its {SUMS} does not list {CONFIG}; check the name")
+    for name in sums:
+        if name.startswith("."):
+            raise WeightsError(f"{bundle} lists the hidden file {shown(name)}; a bundle has none; do not use it")
+    return sums
+
+
+class _Bounded(io.BytesIO):
+    """A file in memory that takes at most ``largest`` bytes, and no more of what a server sends."""
+
+    def __init__(self, address: Address, name: str, largest: int) -> None:
+        super().__init__()
+        self.refusal = f"{address}: {name} has more than the {largest} bytes allowed; do not use it"
+        self.largest = largest
+
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > self.largest:
+            raise WeightsError(self.refusal)
+        return super().write(data)
+
+
+def _fetch_text(address: Address, name: str, folder: Path, largest: int) -> None:
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers
+
+    file = _Bounded(address, name, largest)
+    http_get(hf_hub_url(address.repository, name, revision=address.revision), file, headers=build_hf_headers())
+    write_file(folder / name, file.getvalue())
+
+
+def _is_weights(name: str) -> bool:
+    return name.endswith(".safetensors")
 
 
 def _sizes(api: "HfApi", address: Address) -> dict[str, int | None]:
@@ -168,8 +211,8 @@ def _sizes(api: "HfApi", address: Address) -> dict[str, int | None]:
 
 def _check_size(address: Address, name: str, sizes: dict[str, int | None]) -> None:
     if name not in sizes:
-        raise WeightsError(f"{address} has no {name}, which its {SUMS} lists; {FETCH_AGAIN}")
-    if not name.endswith(".safetensors") and (sizes[name] or 0) > LARGEST_TEXT:
+        raise Unreadable(f"{address} has no {name}, which its {SUMS} lists")
+    if not _is_weights(name) and (sizes[name] or 0) > LARGEST_TEXT:
         raise WeightsError(
             f"{address}: {name} has {sizes[name]} bytes, more than the {LARGEST_TEXT} allowed; do not use it"
         )
@@ -177,7 +220,7 @@ def _check_size(address: Address, name: str, sizes: dict[str, int | None]) -> No
 
 @contextmanager
 def _talking(address: Address) -> Iterator["HfApi"]:
-    """The client; what goes wrong in it becomes a GanlmError of one line, without the token."""
+    """Yield the client. Its errors become GanlmErrors of one line, without the token."""
     try:
         import huggingface_hub
         from huggingface_hub import errors
@@ -194,18 +237,20 @@ def _talking(address: Address) -> Iterator["HfApi"]:
         raise GanlmError(f"the Hub has no revision {address.revision} of {address.repository}; check it") from None
     except errors.RepositoryNotFoundError:
         raise GanlmError(
-            f"the Hub has no {address.repository}, or it is not yours to see; check the name, or log in: hf auth login"
+            f"the Hub has no {address.repository}, or you may not see it; check the name, or log in: hf auth login"
         ) from None
+    except errors.LocalEntryNotFoundError as error:  # the client's advice to check the connection hides the cause
+        raise GanlmError(f"the Hub refused {address}: {_blotted(error.__cause__ or error)}") from None
     except errors.EntryNotFoundError:
         raise WeightsError(
-            f"{address} is no bundle, it lacks {SUMS} or a file that this lists; check the name"
+            f"{address} is not a bundle: it lacks {SUMS} or a file that {SUMS} lists; check the name"
         ) from None
     except Exception as error:  # the client lets through what its HTTP library raises
         raise GanlmError(f"the Hub refused {address}: {_blotted(error)}") from None
 
 
-def _blotted(error: Exception) -> str:
-    """An error in one line, without the token, should a server have said it."""
+def _blotted(error: BaseException) -> str:
+    """Return an error in one line, without the token, which a server may have repeated."""
     from huggingface_hub import get_token
 
     text = f"{type(error).__name__}: {' '.join(str(error).split())}"

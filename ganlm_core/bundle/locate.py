@@ -1,21 +1,46 @@
-"""Where a bundle is, from what a user says: a folder, a run, ``zoo:NAME`` or ``hf:OWNER/NAME@REVISION``."""
+"""Where a bundle is, from what a user gives: a folder, a run, ``zoo:NAME`` or ``hf:OWNER/NAME@REVISION``."""
 
 import os
+import re
+import shlex
 from pathlib import Path
 
 from ganlm_core.bundle import hub, zoo
 from ganlm_core.bundle.manifest import find_bundle
+from ganlm_core.errors import WeightsError
+from ganlm_core.system.files import reading
+
+_SNAPSHOT = re.compile(r"models--([\w.-]+?)--([\w.-]+)/snapshots/([0-9a-f]{40})", re.ASCII)
+"""The end of the path of a folder in the cache of the Hub's own client."""
 
 
 def locate(source: str | os.PathLike[str]) -> Path:
-    """The folder of the bundle; one on the Hub is fetched, and kept for the next time.
+    """Return the folder of the bundle, which holds no links. A bundle on the Hub is fetched and kept in the cache.
 
-    Raises WeightsError saying what to give instead, UnknownName for a name that the zoo lacks, UsageError for an
-    address that is none or has no revision, and GanlmError for what the Hub refuses.
+    Raises WeightsError saying what to give instead, UnknownName for a name that the zoo does not have, UsageError for
+    an address that is not valid or has no revision, and GanlmError when the Hub refuses.
     """
     text = os.fspath(source)
     if text.startswith(zoo.PREFIX):
         return zoo.find(text.removeprefix(zoo.PREFIX))
-    if text.startswith(hub.PREFIX):
-        return find_bundle(hub.fetch(hub.Address.of(text)))
-    return find_bundle(Path(text))
+    folder = find_bundle(hub.fetch(hub.Address.of(text)) if text.startswith(hub.PREFIX) else Path(text))
+    _refuse_links(folder)
+    return folder
+
+
+def _refuse_links(folder: Path) -> None:
+    """Raise WeightsError if the folder holds a symbolic link, which could lead anywhere."""
+    with reading(folder):
+        links = [path for path in sorted(folder.iterdir()) if path.is_symlink()]
+    if links:
+        raise WeightsError(
+            f"{links[0]} is a symbolic link; a bundle holds plain files only; {_instead_of_links(folder)}"
+        )
+
+
+def _instead_of_links(folder: Path) -> str:
+    """Return what to do with a folder of links, such as the Hub's own client leaves in its cache."""
+    copy = f"copy what they point to: cp -rL {shlex.quote(str(folder))} COPY"
+    if snapshot := _SNAPSHOT.search(folder.resolve().as_posix()):
+        return f"use hf:{snapshot[1]}/{snapshot[2]}@{snapshot[3]}, or {copy}"
+    return f"use hf:OWNER/NAME@REVISION if they are of the Hub's cache, or {copy}"

@@ -1,27 +1,25 @@
 """``config.json`` of a bundle: its networks, how they are built, and who provides them. Nothing here imports torch.
 
-The file names components and distributions, never modules: what is imported is what the host knows by that name.
+The file names components and distributions, never modules: only what installed plugins registered is imported.
 """
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganlm_core.components import KINDS
-from ganlm_core.errors import GanlmError, PluginError, UnknownName, UsageError, WeightsError
+from ganlm_core.data.corpus import SPLITS
+from ganlm_core.errors import GanlmError, PluginError, UnknownName, Unreadable, UsageError, WeightsError
 from ganlm_core.hookspecs import GANLM_PLUGIN_API
 from ganlm_core.plugins.discovery import Origin
-from ganlm_core.system.files import (
-    FETCH_AGAIN,
-    read_json,
-    shown,
-)
+from ganlm_core.system.files import read_json, shown
 from ganlm_core.system.version import __version__
 
 if TYPE_CHECKING:
-    from ganlm_core.config.run_config import RunConfig
+    from ganlm_core.config.run_config import Choice, RunConfig
     from ganlm_core.plugins.host import Host
 
 FORMAT, FORMAT_VERSION = "ganlm-bundle", 1
@@ -29,13 +27,19 @@ CONFIG, TOKENIZER, RECIPE, EVALUATION = "config.json", "tokenizer.json", "recipe
 SELFTEST, CARD, CALIBRATION = "selftest.json", "README.md", "calibration.json"
 NETWORKS = ("generator", "discriminator")
 LARGEST = 2**16
-"""Most positions and longest noise: the weights of some networks do not bound them, and a batch must fit the memory."""
+"""Maximum sequence length and noise size: some networks' weights bound neither, and a batch must fit in memory."""
+LONGEST_NAME = 255
+"""Maximum length of a file name, as file systems have it."""
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class Component:
-    """One component: its name and options, and the distribution, version and plugin API that it came from."""
+    """A component: its name and options, and the distribution, version and plugin API that it came from.
+
+    The distribution of a local plugin is the name of its file, with ``.py``, and its version is empty.
+    """
 
     name: str
     options: Mapping[str, Any]
@@ -50,38 +54,71 @@ class Component:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All of config.json. ``components`` go by kind; ``networks`` are those whose weights are in the bundle.
+    """The content of config.json.
 
-    ``shape`` has the integers ``vocabulary``, ``length`` and ``noise`` of :class:`ganlm_core.protocol.Shape`.
+    ``components`` are by kind; ``networks`` are the kinds whose weights are in the bundle. ``shape`` has the integers
+    ``vocabulary``, ``length`` and ``noise`` of :class:`ganlm_core.protocol.Shape`. ``corpus`` identifies the text: its
+    ``name``, and the SHA-256 of each of its SPLITS (:meth:`ganlm_core.data.corpus.Corpus.digests`). It is None where
+    the text is not known, as in bundles of older versions.
     """
 
     components: Mapping[str, Component]
     networks: tuple[str, ...]
     shape: Mapping[str, int]
     ganlm_version: str
+    corpus: Mapping[str, str] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
+        """Return config.json as a dict; it has no key ``corpus`` where the corpus is None."""
+        fields = {key: value for key, value in asdict(self).items() if value is not None}
+        return {"format": FORMAT, "format_version": FORMAT_VERSION, **fields}
+
+    def changed_splits(self, digests: Mapping[str, str]) -> list[str]:
+        """Return the splits whose text, by these SHA-256, is not the text of the bundle. None if that is unknown."""
+        known = self.corpus or {}
+        return [split for split in SPLITS if split in known and split in digests and known[split] != digests[split]]
 
 
-def manifest_of(config: "RunConfig", shape: Mapping[str, int], networks: tuple[str, ...], host: "Host") -> Manifest:
-    """The manifest of a run's networks. Raises PluginError or UnknownName for a component that the host lacks."""
-    components = {}
-    for kind in KINDS:
-        if choice := getattr(config, kind, None):
-            distribution, version = host.origin(kind, choice.name)
-            options = choice.options.as_dict()
-            components[kind] = Component(choice.name, options, distribution, version, GANLM_PLUGIN_API)
-    return Manifest(components, networks, shape, __version__)
+def manifest_of(
+    config: "RunConfig",
+    shape: Mapping[str, int],
+    networks: tuple[str, ...],
+    host: "Host",
+    corpus: Mapping[str, str] | None = None,
+) -> Manifest:
+    """Return the manifest of a run's networks. Raises as :func:`components_of` does."""
+    return Manifest(components_of(config, host), networks, shape, __version__, corpus)
+
+
+def components_of(config: "RunConfig", host: "Host") -> dict[str, Component]:
+    """Return the components of a run by kind.
+
+    Raises UnknownName for a component that the host lacks, and PluginError for one whose plugin has a name that a
+    bundle cannot have.
+    """
+    chosen = {kind: choice for kind in KINDS if (choice := getattr(config, kind, None))}
+    return {kind: _chosen(host, kind, choice) for kind, choice in chosen.items()}
+
+
+def _chosen(host: "Host", kind: str, choice: "Choice") -> Component:
+    distribution, version = host.origin(kind, choice.name)
+    if not _can_be_named(distribution):
+        raise PluginError(
+            f"the {kind} '{choice.name}' is from {shown(distribution)}, a name that a bundle cannot have; rename it"
+        )
+    return Component(choice.name, choice.options.as_dict(), distribution, version, GANLM_PLUGIN_API)
 
 
 def weights_file(folder: Path, kind: str) -> Path:
-    """Where the weights of a network are in a bundle."""
+    """Return the path of a network's weights in a bundle."""
     return folder / f"{kind}.safetensors"
 
 
 def find_bundle(path: Path) -> Path:
-    """The bundle at ``path``, or the one of the run there. Raises WeightsError saying what to give instead."""
+    """Return the bundle at ``path``, or the bundle of the run at ``path``.
+
+    Raises WeightsError saying what to give instead.
+    """
     for folder in (path, path / "bundle"):
         if (folder / CONFIG).exists():
             return folder
@@ -91,7 +128,10 @@ def find_bundle(path: Path) -> Path:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """``config.json`` at ``path``, checked. Raises WeightsError for another format, a newer version, a wrong type."""
+    """Read and check the config.json at ``path``.
+
+    Raises WeightsError for another format, a newer version or a value of the wrong type.
+    """
     data = read_json(path)
     if data.get("format") != FORMAT:
         found = shown(data.get("format"))
@@ -106,37 +146,56 @@ def read_manifest(path: Path) -> Manifest:
     sizes = {name: _get(path, shape, name, int) for name in ("vocabulary", "length", "noise")}
     possible = sizes["vocabulary"] >= 1 and 1 <= sizes["length"] <= LARGEST and 0 <= sizes["noise"] <= LARGEST
     if networks not in (["generator"], list(NETWORKS)) or not possible:
-        raise WeightsError(f"{path} has impossible networks or sizes: {shown(networks)}, {shown(sizes)}; {FETCH_AGAIN}")
+        raise Unreadable(f"{path} has impossible networks or sizes: {shown(networks)}, {shown(sizes)}")
     entries = _get(path, data, "components", dict)
     components = {kind: _component(path, kind, _get(path, entries, kind, dict)) for kind in entries}
     for kind in networks:
         _get(path, entries, kind, dict)
-    return Manifest(components, tuple(networks), sizes, _get(path, data, "ganlm_version", str))
+    version_here = _get(path, data, "ganlm_version", str)
+    return Manifest(components, tuple(networks), sizes, version_here, _corpus(path, data))
+
+
+def _corpus(path: Path, data: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return what config.json says about the text, if anything."""
+    if "corpus" not in data:
+        return None
+    table = _get(path, data, "corpus", dict)
+    corpus = {key: _get(path, table, key, str) for key in ("name", *SPLITS)}
+    for split in SPLITS:
+        if not _SHA256.fullmatch(corpus[split]):
+            raise Unreadable(f"{path}: corpus.{split} is {shown(corpus[split])}; wanted a SHA-256")
+    return corpus
 
 
 def _component(path: Path, kind: str, entry: dict[str, Any]) -> Component:
     texts = {key: _get(path, entry, key, str) for key in ("name", "distribution", "version")}
-    if not _DISTRIBUTION.fullmatch(texts["distribution"]):
-        raise WeightsError(f"{path}: {shown(texts['distribution'])} is no name of a distribution; do not use it")
+    if not _can_be_named(texts["distribution"]):
+        raise WeightsError(f"{path}: {shown(texts['distribution'])} is not the name of a distribution; do not use it")
     return Component(**texts, options=_get(path, entry, "options", dict), api=_get(path, entry, "api", int))
+
+
+def _can_be_named(distribution: str) -> bool:
+    """Return whether a bundle may name this distribution: as pip has it, or the name of a local plugin's file."""
+    is_file = distribution.endswith(".py") and distribution.isprintable() and not set(distribution) & set("/\\")
+    return len(distribution) <= LONGEST_NAME and (is_file or _DISTRIBUTION.fullmatch(distribution) is not None)
 
 
 def _get(path: Path, data: Mapping[str, Any], key: str, kind: type) -> Any:
     value = data.get(key)
     if type(value) is not kind:
-        raise WeightsError(f"{path}: {key} is {shown(value)}; wanted a value of type {kind.__name__}; {FETCH_AGAIN}")
+        raise Unreadable(f"{path}: {key} is {shown(value)}; wanted a value of type {kind.__name__}")
     return value
 
 
 def build(host: "Host", path: Path, manifest: Manifest, kind: str, shape: object) -> Any:
-    """The network that config.json at ``path`` describes, with fresh weights.
+    """Build the network that the config.json at ``path`` describes, with new random weights.
 
     Raises PluginError when its plugin is missing, WeightsError when it cannot be built with these options and sizes.
     """
     component = manifest.components[kind]
     if component.api != GANLM_PLUGIN_API:
         raise PluginError(
-            f"{path}: the {kind} '{component.name}' is made for plugin API {component.api}; "
+            f"{path}: the {kind} {shown(component.name)} is made for plugin API {component.api}; "
             f"this ganlm has {GANLM_PLUGIN_API}: upgrade ganlm"
         )
     name = _name_here(host, path, kind, component)
@@ -149,11 +208,11 @@ def build(host: "Host", path: Path, manifest: Manifest, kind: str, shape: object
         raise
     except Exception as error:  # impossible sizes break a constructor in any way
         reason = str(error).partition("\n")[0]
-        raise WeightsError(f"{path}: the {kind} cannot be built as it says: {shown(reason)}; {FETCH_AGAIN}") from error
+        raise Unreadable(f"{path}: the {kind} cannot be built with its options: {shown(reason)}") from error
 
 
 def _name_here(host: "Host", path: Path, kind: str, component: Component) -> str:
-    """The name that this host has for a component; ``distribution/name`` where the short one is another's."""
+    """Return the host's name of a component: ``distribution/name`` where another plugin has the short name."""
     short = component.name.rpartition("/")[2]
     for name in (short, f"{component.distribution}/{short}"):
         try:
@@ -163,7 +222,8 @@ def _name_here(host: "Host", path: Path, kind: str, component: Component) -> str
             continue
     remedy = f"pip install {component.distribution}"
     if component.distribution.endswith(".py"):
-        remedy = f"load it with --plugin {component.distribution}"
+        remedy = f"load it with --plugin {shlex.quote(component.distribution)}"
     raise PluginError(
-        f"{path}: the {kind} '{short}' is of {component.origin}, which is not installed; if you trust it: {remedy}"
+        f"{path}: the {kind} {shown(short)} is from {component.origin}, which is not installed; "
+        f"if you trust it: {remedy}"
     )

@@ -1,4 +1,4 @@
-"""A loaded bundle: sentences from its generator, scores from its discriminator."""
+"""A loaded bundle: it samples sentences with its generator and scores them with its discriminator."""
 
 import hashlib
 import math
@@ -18,21 +18,21 @@ from ganlm_core.protocol import Discriminator, Generator, Shape, mask_of, per_se
 from ganlm_core.sampling import PLAIN, Policy, log_marginal, sample
 
 BATCH = 256
-"""Sentences that are drawn or judged at once: part of what a seed gives, as each batch has its own random numbers."""
+"""Sentences in a batch. What a seed gives depends on it, because each batch has its own random numbers."""
 
 FEWEST = 10
-"""Real sentences for a calibration, at least."""
+"""Minimum number of real sentences for a calibration."""
 
 CALIBRATION_SEED = 2**32
-"""Far from the seeds that people choose: what calibrates must not be the sentences that are then judged."""
+"""Far from the seeds that users choose: sentences for the calibration must not be the ones that are scored later."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """The networks of a bundle, in evaluation mode and without gradients, and all that came with them.
+    """The networks of a bundle, in evaluation mode and without gradients, with its tokenizer and metadata.
 
-    ``discriminator`` is None where the algorithm trained none, and ``calibration`` where nothing was held out to put
-    its logits on scale. ``config`` is the bundle's config.json, ``evaluation`` its evaluation.json.
+    ``discriminator`` is None if the algorithm trained none, ``calibration`` if no sentences were held out for it.
+    ``config`` is the bundle's config.json, ``evaluation`` its evaluation.json.
     """
 
     generator: Generator
@@ -54,12 +54,12 @@ class Model:
         batch_size: int = BATCH,
         prompt: str = "",
     ) -> list[str]:
-        """``n`` sentences, each of which begins with the ``prompt``.
+        """Return ``n`` sentences that begin with the ``prompt``.
 
-        The same seed, policy, batch size, prompt and kind of device give the same sentences, and the first of many are
-        those of few: every batch is drawn whole, with a random generator of its own. Raises OptionError for a policy
-        that is none, and UsageError for a prompt that has unknown words, that leaves no room, or that is for a
-        generator that is not autoregressive.
+        The same seed, policy, batch size, prompt and kind of device give the same sentences. A larger ``n`` begins with
+        the sentences of a smaller one: every batch is drawn whole, with its own random generator. Raises OptionError
+        for a value that is out of range, and UsageError for a prompt that has unknown words, that is as long as a
+        sequence, or whose generator is not autoregressive.
         """
         policy = Policy(temperature, top_k, top_p)
         _check(n, policy, batch_size)
@@ -67,23 +67,23 @@ class Model:
         return [text for batch in batches for text in self.tokenizer.decode(batch)][:n]
 
     def batch(self, index: int, seed: int, policy: Policy = PLAIN, size: int = BATCH, prompt: str = "") -> Tensor:
-        """Ids (B, T) of the batch of this number. Each has a random generator of its own."""
+        """Return the ids (B, T) of the batch with this number. Each batch has its own random generator."""
         forced = self.tokenizer.prompt(prompt)
         rng = torch.Generator(self.device).manual_seed(batch_seed(seed, index))
         noise = torch.randn(size, self.shape.noise, generator=rng, device=self.device)
         return sample(self.generator, noise, policy, rng, forced).tokens
 
     def log_prob(self, texts: Sequence[str], draws: int = 8, seed: int = 0, batch_size: int = BATCH) -> list[float]:
-        """log p(sentence) in nats, with ``<eos>``. Of a sentence that is too long, that of its first tokens.
+        """Return log p(sentence) in nats, ``<eos>`` included. A sentence that is too long is cut.
 
-        For a generator that is driven by noise it is a lower bound, tighter with more ``draws`` of the noise, which are
-        the same for every sentence: see :func:`ganlm_core.sampling.log_marginal`. Raises UsageError for a generator
-        that is not autoregressive: given the noise its words are independent, and the bound would be empty.
+        For a generator with noise it is a lower bound, which more ``draws`` of the noise make tighter; all sentences
+        share the draws: see :func:`ganlm_core.sampling.log_marginal`. Raises UsageError for a generator that is not
+        autoregressive: given the noise, its words are independent, and the bound would say nothing.
         """
         if not self.generator.autoregressive:
             raise UsageError(
-                "this generator writes all positions at once and gives sentences no probability worth the name; "
-                "an autoregressive one, which writes word by word, does"
+                "this generator is not autoregressive: it writes all positions at once, so it gives sentences no "
+                "useful probability; use a generator that writes word by word"
             )
         draws = draws if self.shape.noise else 1
         noise = torch.randn(draws, 1, self.shape.noise, generator=torch.Generator().manual_seed(seed)).to(self.device)
@@ -94,30 +94,31 @@ class Model:
         return [value for values in found for value in values]
 
     def score(self, texts: Sequence[str], batch_size: int = BATCH) -> list[float]:
-        """The discriminator's logit of each sentence, the higher the more real; the mean over it, if per position.
+        """Return the discriminator's logit of each sentence: the higher, the more real.
 
-        What is longer than the bundle's sequences is cut. Raises UsageError when the bundle has no discriminator.
+        A discriminator with one logit per position gives their mean. A sentence that is too long is cut. Raises
+        UsageError when the bundle has no discriminator.
         """
         self._require_discriminator()
         return [logit for tokens in self._encoded(texts, batch_size) for logit in self.logits(tokens).tolist()]
 
     @torch.no_grad()
     def logits(self, tokens: Tensor) -> Tensor:
-        """As :meth:`score`, of ids (B, T): (B,)."""
+        """Return the logits (B,) of ids (B, T), as :meth:`score` does for sentences."""
         mask = mask_of(tokens)
         return per_sequence(self._require_discriminator()(tokens, mask), mask)
 
     def probability(self, texts: Sequence[str], batch_size: int = BATCH) -> list[float]:
-        """The probability that each sentence is real, if half of all are real and half are the generator's.
+        """Return P(real) of each sentence under equal priors for real and generated sentences.
 
-        Raises UsageError when the bundle has no discriminator, or no calibration of it.
+        Raises UsageError when the bundle has no discriminator or no calibration.
         """
         return self.calibrated().probability(torch.tensor(self.score(texts, batch_size))).tolist()
 
     def explain(self, text: str) -> list[tuple[str, float]]:
-        """The tokens of a sentence, each with what it adds to the log-odds that the sentence is real.
+        """Return the tokens of a sentence, each with what it adds to the log-odds that the sentence is real.
 
-        See :func:`ganlm_core.bundle.attribution.leave_one_out`. Raises as :meth:`probability`.
+        See :func:`ganlm_core.bundle.attribution.leave_one_out`. Raises as :meth:`probability` does.
         """
         slope = self.calibrated().slope
         (tokens,) = next(self._encoded([text], 1))
@@ -125,22 +126,22 @@ class Model:
         return list(zip(self.tokenizer.decode(tokens[: len(weights), None]), weights.tolist(), strict=True))
 
     def calibrated(self) -> Calibration:
-        """The calibration. Raises UsageError when there is none."""
+        """Return the calibration. Raises UsageError when there is none."""
         self._require_discriminator()
         if self.calibration is None:
             raise UsageError(
-                "this bundle has no calibration, without which a logit is no probability; "
+                "this bundle has no calibration, which turns logits into probabilities; "
                 "give real text that it was not trained on (--data FILE, Model.calibrate)"
             )
         return self.calibration
 
     def calibrate(self, held_out: Sequence[str], policy: Policy = PLAIN) -> Calibration:
-        """A calibration on real sentences that nobody was trained on, and on as many that the generator draws.
+        """Return a calibration on real sentences outside the training data, and on as many generated ones.
 
         Raises UsageError when the bundle has no discriminator, and DataError for fewer than FEWEST sentences.
         """
         if len(held_out) < FEWEST:
-            raise DataError(f"calibration wants {FEWEST} or more real sentences; there are {len(held_out)}")
+            raise DataError(f"a calibration needs {FEWEST} or more real sentences; there are {len(held_out)}")
         real = torch.tensor(self.score(held_out))
         batches = range(math.ceil(len(held_out) / BATCH))
         generated = torch.cat([self.logits(self.batch(each, CALIBRATION_SEED, policy)) for each in batches]).cpu()
@@ -160,7 +161,7 @@ class Model:
 
 
 def batch_seed(*parts: object) -> int:
-    """A seed for each batch, from a seed and its number, such that the batches of neighbouring seeds do not meet."""
+    """Return the seed of a batch, from a seed and its number. Batches of neighbouring seeds have different seeds."""
     return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:8], "big") >> 1
 
 

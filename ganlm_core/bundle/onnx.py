@@ -1,7 +1,7 @@
-"""Generators in the forms that other runtimes read: ``torch.export`` and ONNX.
+"""Export generators for other runtimes: ``torch.export`` and ONNX.
 
-What is written is ``forward``: ``noise`` (B, Z) and, for generators that write word by word, ids ``tokens`` (B, T) to
-``logits`` (B, T, V), with any number B of sequences. Position t of the logits has seen the ids before t: one call
+The exported function is ``forward``: it maps ``noise`` (B, Z) and, for autoregressive generators, ids ``tokens`` (B, T)
+to ``logits`` (B, T, V), for any number B of sequences. The logits at position t depend on the ids before t: one call
 scores a sentence, and T calls write one.
 """
 
@@ -18,24 +18,24 @@ from ganlm_core.protocol import EOS, Generator
 from ganlm_core.system.files import write_file
 
 ROWS = 2
-"""Sequences in the example that is traced; one would be taken for a constant."""
+"""Sequences in the example that is traced. With one, tracing would take the batch size for a constant."""
 
 
 def export(generator: Generator, path: Path) -> None:
-    """Write a generator in the format that the name of ``path`` ends in: ``.pt2`` for torch.export, or ``.onnx``.
+    """Write a generator to a file: with the ending ``.pt2`` for torch.export, with ``.onnx`` for ONNX.
 
-    Raises UsageError for another ending, for a path that is taken and when the packages for ONNX are missing, and
-    GanlmError for a network that cannot be traced.
+    Raises UsageError for another ending, when ``path`` exists or when the packages for ONNX are missing, and GanlmError
+    for a network that cannot be traced.
     """
     if path.suffix not in WRITERS:
-        raise UsageError(f"{path} ends in none of {', '.join(WRITERS)}; choose one of them")
+        raise UsageError(f"{path} does not end in {' or '.join(WRITERS)}; choose one of them")
     if path.exists():
         raise UsageError(f"{path} already exists; choose another file")
     write_file(path, WRITERS[path.suffix](trace(generator)))
 
 
 def trace(generator: Generator) -> ExportedProgram:
-    """``forward`` as a graph, for any number of sequences. Raises GanlmError for a network that cannot be traced."""
+    """Return ``forward`` as a graph, for any number of sequences. Raises GanlmError when it cannot be traced."""
     shape = generator.shape
     examples = {"noise": torch.zeros(ROWS, shape.noise, device=generator.prior.device)}
     if generator.autoregressive:
@@ -44,7 +44,7 @@ def trace(generator: Generator) -> ExportedProgram:
     try:
         with warnings.catch_warnings(action="ignore"):
             return torch.export.export(generator.eval(), (), examples, dynamic_shapes=sizes)
-    except Exception as error:  # what tracing cannot do, it says in many ways
+    except Exception as error:  # tracing raises errors of many types
         reason = str(error).strip().partition("\n")[0]
         raise GanlmError(f"{type(generator).__name__} cannot be traced: {reason}") from error
 
@@ -57,7 +57,7 @@ def _program_bytes(program: ExportedProgram) -> bytes:
 
 def _onnx_bytes(program: ExportedProgram) -> bytes:
     try:
-        import onnxscript  # noqa: F401  torch says no more than that something is missing
+        import onnxscript  # noqa: F401  torch's own message does not name what is missing
     except ImportError:
         raise UsageError("ONNX needs the packages onnx and onnxscript; pip install 'ganlm[onnx]'") from None
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)

@@ -23,22 +23,17 @@ from ganlm_core.bundle.manifest import (
     manifest_of,
     weights_file,
 )
-from ganlm_core.config.run_config import RunConfig
+from ganlm_core.config.recipes import method_of
+from ganlm_core.config.run_config import Choice, RunConfig, nest, override
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import DataError
 from ganlm_core.plugins.host import Host
 from ganlm_core.protocol import Shape
-from ganlm_core.system.files import (
-    SUMS,
-    check_free,
-    new_folder,
-    write_file,
-    write_json,
-    write_sums,
-)
+from ganlm_core.system.files import SUMS, check_free, new_folder, write_file, write_json, write_sums
 from ganlm_core.system.tensors import write_tensors
 
 CARD_SAMPLES = 8
+"""Sentences on the card."""
 
 
 def save(
@@ -50,21 +45,24 @@ def save(
     tokenizer: Tokenizer,
     evaluation: Mapping[str, Any],
     host: Host,
+    corpus: Mapping[str, str] | None = None,
     held_out: Sequence[str] = (),
     unused: Sequence[str] = (),
     force: bool = False,
 ) -> Path:
     """Write a bundle. The same arguments give the same bytes on one machine.
 
-    ``networks``: the generator and, if one was trained, the discriminator. ``held_out``: real sentences that nobody was
-    trained on, for the calibration of the discriminator; without them the bundle has none. ``unused``: the kinds of
-    components that the training method ignored, which the card leaves out. The folder appears when it is complete, and
-    what was written has been loaded once. Raises UsageError when there is something at ``folder`` that ``force`` does
-    not let go, GanlmError when the disk refuses, and what :func:`ganlm_core.bundle.load.load` raises.
+    ``networks`` has the generator and, if one was trained, the discriminator. ``corpus`` identifies the text, as
+    :class:`ganlm_core.bundle.manifest.Manifest` has it. ``held_out``: real sentences that no network was trained on, to
+    calibrate the discriminator; without them the bundle has no calibration. ``unused``: the kinds of components that
+    the training method ignored, which the card leaves out. The folder appears when it is complete and was loaded once.
+    Raises UsageError when ``folder`` exists and ``force`` may not replace it, GanlmError when the disk refuses, and as
+    :func:`ganlm_core.bundle.load.load` does.
     """
     check_free(folder, force, (CONFIG, SUMS))
     names = tuple(kind for kind in NETWORKS if kind in networks)
-    manifest = manifest_of(config, asdict(shape), names, host)
+    config, corpus = without_paths(host, config), corpus and {**corpus, "name": _file_name(corpus["name"])}
+    manifest = manifest_of(config, asdict(shape), names, host, corpus)
     with new_folder(folder, replace=force) as beside:
         write_json(beside / CONFIG, manifest.to_dict())
         for kind in names:
@@ -75,11 +73,34 @@ def save(
         write_json(beside / EVALUATION, evaluation)
         model = read_model(beside, manifest, host, torch.device("cpu"))
         if model.discriminator is not None:
-            with suppress(DataError):  # too few sentences, or logits without end: a bundle without is better than none
+            with suppress(DataError):  # too few sentences or infinite logits: save a bundle without a calibration
                 write_json(beside / CALIBRATION, asdict(model.calibrate(held_out)))
         write_json(beside / SELFTEST, selftest.record(model))
         counts = {kind: sum(p.numel() for p in networks[kind].parameters()) for kind in names}
-        page = card.render(manifest, evaluation, model.sample(CARD_SAMPLES), counts, unused)
+        page = card.render(manifest, method_of(config, host), evaluation, model.sample(CARD_SAMPLES), counts, unused)
         write_file(beside / CARD, page.encode())
         write_sums(beside)
     return folder
+
+
+def without_paths(host: Host, config: RunConfig) -> RunConfig:
+    """Return the configuration with the name of the file in the place of each absolute path: paths tell of a machine.
+
+    The options of the networks stay, because a network is built from them.
+    """
+    choices = {section: choice for section, choice in config.choices().items() if section not in NETWORKS}
+    return override(
+        host, config, [nest({section: {each.name: _file_names(each)} for section, each in choices.items()})]
+    )
+
+
+def _file_names(choice: Choice) -> dict[str, str]:
+    """Return the options that are absolute paths, each as the name of its file."""
+    texts = {key: value for key, value in choice.options.as_dict().items() if isinstance(value, str)}
+    return {key: _file_name(text) for key, text in texts.items() if _file_name(text) != text}
+
+
+def _file_name(text: str) -> str:
+    """Return the last part of an absolute path, and any other text as it is."""
+    path = Path(text)
+    return path.name if path.is_absolute() and path.name else text

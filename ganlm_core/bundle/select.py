@@ -1,8 +1,8 @@
-"""Sentences of the generator that the discriminator chooses, so that they are nearer to real text.
+"""Select generated sentences with the discriminator, so that they are closer to real text.
 
 Each method is a pure function of the log density ratios log p(x) - log q(x) of candidates drawn from the generator q,
-as a calibrated discriminator estimates them (:mod:`ganlm_core.bundle.calibration`). As far as the ratios are right,
-all but ``rerank`` draw from p, which is q(x) D(x) / (1 - D(x)) up to a constant. Candidates come in groups (G, K).
+as a calibrated discriminator estimates them (:mod:`ganlm_core.bundle.calibration`). If the ratios are exact, all
+methods but ``rerank`` draw from p, which is q(x) D(x) / (1 - D(x)) up to a constant. Candidates come in groups (G, K).
 """
 
 from collections.abc import Callable
@@ -14,21 +14,21 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Selected:
-    """Boolean (G, K): which candidates are ``taken``, and which were ``accepted`` on the way."""
+    """Boolean (G, K): the candidates that are ``taken``, and the ones that were ``accepted`` on the way."""
 
     taken: Tensor
     accepted: Tensor
 
 
 Selection = Callable[[Tensor, float, torch.Generator], Selected]
-"""(log ratios (G, K), their bound, random generator) -> what is selected."""
+"""(log ratios (G, K), their bound, random generator) -> the selected candidates."""
 
 
 def rejection(log_ratios: Tensor, bound: float, rng: torch.Generator) -> Selected:
-    """Each candidate with probability p(x) / (M q(x)), where log M is the bound (Azadi et al. 2019, section 3.1).
+    """Take each candidate with probability p(x) / (M q(x)), where log M is the bound (Azadi et al. 2019, section 3.1).
 
-    Differs: of the paper's eq. 8 the exact case, gamma = 0 and epsilon = 0; and where a candidate exceeds the bound it
-    counts for its own group of candidates alone, not for all that follow, so that groups can be drawn in any order.
+    Differs: this is the exact case of the paper's eq. 8, with gamma = 0 and epsilon = 0. A candidate above the bound
+    raises it for its own group alone, not for all later ones, so that groups can be drawn in any order.
     """
     bounds = log_ratios.amax(dim=1, keepdim=True).clamp(min=bound)
     taken = _uniform(log_ratios, rng) < (log_ratios - bounds).exp()
@@ -36,9 +36,9 @@ def rejection(log_ratios: Tensor, bound: float, rng: torch.Generator) -> Selecte
 
 
 def metropolis_hastings(log_ratios: Tensor, bound: float, rng: torch.Generator) -> Selected:
-    """The end of an independence chain over the K candidates (Turner et al. 2019, Alg. 1).
+    """Take the last state of an independence chain over the K candidates (Turner et al. 2019, Alg. 1).
 
-    Differs: the chain starts at the first candidate, the paper's at real text; the longer it is, the less that matters.
+    Differs: the chain starts at the first candidate, in the paper at real text; in a long chain that matters little.
     """
     thresholds = _uniform(log_ratios, rng).log()
     accepted = torch.zeros_like(log_ratios, dtype=torch.bool)
@@ -51,9 +51,9 @@ def metropolis_hastings(log_ratios: Tensor, bound: float, rng: torch.Generator) 
 
 
 def resample(log_ratios: Tensor, bound: float, rng: torch.Generator) -> Selected:
-    """One of the K candidates with probability proportional to p(x) / q(x) (Deng et al. 2020, Alg. 2).
+    """Take one of the K candidates with probability proportional to p(x) / q(x) (Deng et al. 2020, Alg. 2).
 
-    Self-normalised importance sampling. Differs: the paper's candidates are the k likeliest continuations.
+    This is self-normalised importance sampling. Differs: the paper's candidates are the k likeliest continuations.
     """
     cumulative = log_ratios.softmax(dim=1).cumsum(dim=1)
     point = _uniform(log_ratios[:, :1], rng) * cumulative[:, -1:]
@@ -63,7 +63,7 @@ def resample(log_ratios: Tensor, bound: float, rng: torch.Generator) -> Selected
 
 
 def rerank(log_ratios: Tensor, bound: float, rng: torch.Generator) -> Selected:
-    """The best of the K candidates. The distribution is none that one could name, and less diverse than p."""
+    """Take the best of the K candidates. The result follows no known distribution and is less diverse than p."""
     taken = _only(log_ratios.argmax(dim=1), log_ratios)
     return Selected(taken, taken)
 
@@ -77,7 +77,7 @@ SELECTIONS: dict[str, Selection] = {
 
 
 class Tally:
-    """What became of the candidates so far. ``weights``: their ratios p(x) / q(x), by sum and by sum of squares."""
+    """Counts of candidates. ``weights`` is the sum of the ratios p(x) / q(x), ``squares`` the sum of their squares."""
 
     def __init__(self) -> None:
         self.candidates = self.taken = self.accepted = 0
@@ -93,12 +93,12 @@ class Tally:
 
     @property
     def effective(self) -> float:
-        """The effective sample size of the candidates, a share of their number (Kish 1965): 1 if all weigh the same."""
+        """The effective sample size as a share of the candidates (Kish 1965): 1 if all weights are equal."""
         return self.weights**2 / self.squares / self.candidates if self.squares else 0.0
 
     @property
     def acceptance(self) -> float:
-        """The share of the candidates that were accepted."""
+        """The share of the candidates that was accepted."""
         return self.accepted / max(self.candidates, 1)
 
 
@@ -107,5 +107,5 @@ def _uniform(like: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def _only(place: Tensor, like: Tensor) -> Tensor:
-    """True at one place of each group (G,), in the shape of ``like`` (G, K)."""
+    """Return booleans in the shape of ``like`` (G, K), true at one place of each group (G,)."""
     return torch.zeros_like(like, dtype=torch.bool).scatter_(1, place[:, None], True)

@@ -1,8 +1,8 @@
-"""Endless sentences of a model: as they are drawn, those that its discriminator selects, each one once.
+"""Endless streams of sentences: all that a model draws, only what its discriminator selects, or each sentence once.
 
-A batch depends on the seed and its number alone, so that a stream can go on from any of them, and nothing is remembered
-but a :class:`Seen` filter of fixed size. With :func:`ganlm_core.system.processes.divided` for ``divide``, each of
-several processes draws some of the batches, and all have all of them.
+A batch depends only on the seed and its number, so a stream can start at any batch. It keeps nothing in memory but a
+:class:`Seen` filter of fixed size. With :func:`ganlm_core.system.processes.divided` for ``divide``, each of several
+processes draws some of the batches, and every process receives all of them.
 """
 
 import hashlib
@@ -22,13 +22,14 @@ from ganlm_core.sampling import PLAIN, Policy
 from ganlm_core.system.processes import Divide
 
 ERROR = 1e-6
+"""Default probability that the filter takes a new sentence for one that was seen."""
 BARREN = 64
-"""Batches without a new sentence after which a generator is taken to have no more."""
+"""Batches in a row without a new sentence, after which the generator is assumed to have no more."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The sentences of a batch that are left, and how many the seed has drawn up to its start and its end."""
+    """What is left of a batch, and how many sentences the seed draws before its start and up to its end."""
 
     texts: list[str]
     start: int
@@ -38,7 +39,7 @@ class Drawn:
 def draw(
     model: Model, seed: int, policy: Policy = PLAIN, prompt: str = "", offset: int = 0, divide: Divide = map
 ) -> Iterator[Drawn]:
-    """The sentences of :meth:`Model.sample` without end, but for the first ``offset``."""
+    """Yield the sentences of :meth:`Model.sample` without end, from number ``offset`` on."""
     first, skip = divmod(offset, BATCH)
 
     def drawn(index: int) -> Drawn:
@@ -59,10 +60,10 @@ def select(
     offset: int = 0,
     divide: Divide = map,
 ) -> Iterator[Drawn]:
-    """Of each ``candidates`` sentences those that the discriminator selects, without end; ``tally`` counts.
+    """Yield without end the sentences that the discriminator selects in each group of ``candidates``.
 
-    The first ``offset`` candidates are left out, and those of the batch in which they end. Raises UsageError for a
-    model whose discriminator is not calibrated, which it must be for the same policy.
+    ``tally`` counts them. The first ``offset`` candidates are skipped, up to the end of their batch. Raises UsageError
+    for a model without calibration; the calibration must be for the same policy.
     """
     calibration, size = model.calibrated(), candidates * max(1, BATCH // candidates)
 
@@ -80,10 +81,10 @@ def select(
 
 
 class Seen:
-    """Texts that were seen, in a filter of fixed size (Bloom 1970): 3.6 bytes for each of ``capacity`` texts.
+    """A filter of fixed size for the texts that were seen (Bloom 1970): 3.6 bytes for each of ``capacity`` texts.
 
-    A text that was seen is always known again. One that was not is taken for seen with probability ``error`` at most,
-    as long as there are no more texts than the capacity.
+    A text that was seen is always recognised. A new text is taken for a seen one with probability ``error`` at most, as
+    long as there are no more texts than the capacity.
     """
 
     def __init__(self, capacity: int, error: float = ERROR) -> None:
@@ -92,7 +93,7 @@ class Seen:
         self._bits = np.zeros(self.size // 8 + 1, dtype=np.uint8)
 
     def add(self, texts: Iterable[str]) -> list[str]:
-        """Those of ``texts`` that were not seen, each once; all of them are seen from now on."""
+        """Return the new texts of ``texts``, each once, and remember them all."""
         different = list(dict.fromkeys(texts))
         places = self._places(different)
         known = (self._bits[places >> 3] >> (places & 7).astype(np.uint8) & 1).all(axis=1)
@@ -100,7 +101,7 @@ class Seen:
         return [text for text, seen in zip(different, known.tolist(), strict=True) if not seen]
 
     def _places(self, texts: list[str]) -> np.ndarray:
-        """The bits (N, hashes) of texts, by double hashing (Kirsch & Mitzenmacher 2006)."""
+        """Return the bits (N, hashes) of texts, by double hashing (Kirsch & Mitzenmacher 2006)."""
         digests = b"".join(hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts)
         pairs = np.frombuffer(digests, dtype="<u8").reshape(-1, 2, 1)
         places = (pairs[:, 0] + np.arange(self.hashes, dtype=np.uint64) * (pairs[:, 1] | 1)) % self.size
@@ -108,21 +109,21 @@ class Seen:
 
 
 def unique(batches: Iterable[Drawn], seen: Seen) -> Iterator[Drawn]:
-    """The sentences that were not seen. Raises GanlmError when batch after batch has none."""
+    """Yield the batches without the sentences that were seen. Raises GanlmError after BARREN batches without any."""
     barren = 0
     for batch in batches:
         texts = seen.add(batch.texts)
         barren = 0 if texts else barren + 1
         if barren == BARREN:
             raise GanlmError(
-                f"the last {BARREN} batches had no new sentence, so the generator seems to have no more; "
+                f"the last {BARREN} batches had no new sentence: the generator seems to have no more; "
                 "ask for fewer with -n, or raise --temperature"
             )
         yield replace(batch, texts=texts)
 
 
 def take(batches: Iterable[Drawn], n: int) -> Iterator[Drawn]:
-    """The first ``n`` sentences. Of a batch that is cut, the end is its start: whoever goes on draws it again."""
+    """Yield the first ``n`` sentences. A batch that is cut ends at its own start, so that it is drawn again later."""
     for batch in batches if n > 0 else ():
         cut = len(batch.texts) > n
         yield Drawn(batch.texts[:n], batch.start, batch.start if cut else batch.end)

@@ -152,15 +152,15 @@ def export(run: str, out: Path, force: bool, as_json: bool) -> None:
 
     If --out ends in .onnx or .pt2, export the generator for onnxruntime or for torch.export.load instead.
     """
-    from ganlm_core.bundle import load, onnx
+    from ganlm_core.bundle import onnx
+    from ganlm_core.cli.source import load_source
     from ganlm_core.training.export import export
-    from ganlm_core.training.run_folder import RunFolder
 
     host = current_host()
     if out.suffix in onnx.WRITERS:
-        onnx.export(load.load(run, host).generator, out)
+        onnx.export(load_source(run, host, "cpu").generator, out)
     else:
-        export(RunFolder.open(Path(run)), out, host, force)
+        export(run, out, host, force)
     echo_json({"path": str(out)}) if as_json else echo(str(out))
 
 

@@ -1,70 +1,116 @@
-"""The bundle of a run."""
+"""Bundles and models of runs: copies of what a run has shared, or made from its latest checkpoint."""
 
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from ganlm_core.bundle.manifest import (
-    CONFIG,
-    NETWORKS,
-    build,
-    manifest_of,
-)
+import torch
+
+from ganlm_core.bundle.locate import locate
+from ganlm_core.bundle.manifest import CONFIG, NETWORKS, Manifest, build, find_bundle, manifest_of
+from ganlm_core.bundle.model import Model
 from ganlm_core.bundle.save import save
 from ganlm_core.bundle.verify import verify
 from ganlm_core.config.run_config import RunConfig
-from ganlm_core.data.options import FileOptions
 from ganlm_core.data.tokenizer import Tokenizer
+from ganlm_core.errors import WeightsError
 from ganlm_core.plugins.host import Host
 from ganlm_core.protocol import Shape
-from ganlm_core.system.files import (
-    SUMS,
-    check_free,
-    new_folder,
-    read_sums,
-    write_file,
-)
+from ganlm_core.system.devices import pick_device
+from ganlm_core.system.files import SUMS, check_free, new_folder, read_sums, write_file
+from ganlm_core.system.lock import locked
 from ganlm_core.system.tensors import check_state
-from ganlm_core.training.checkpoint import latest
-from ganlm_core.training.run_folder import RunFolder
+from ganlm_core.training.checkpoint import Checkpoint, latest
+from ganlm_core.training.run_folder import RunFolder, with_data_at
 
 
-def shared_config(config: RunConfig, run: RunFolder) -> RunConfig:
-    """The configuration of a run as its bundle has it: data that the run folder keeps go by their name alone."""
-    options = config.corpus.options
-    if not isinstance(options, FileOptions) or not run.data.exists():
-        return config
-    return replace(config, corpus=replace(config.corpus, options=replace(options, path=run.data.name)))
+def shared_config(config: RunConfig) -> RunConfig:
+    """Return the configuration of a run as its bundle has it: the file of its data by its name alone."""
+    return with_data_at(config, lambda path: Path(path).name)
 
 
-def export(run: RunFolder, folder: Path, host: Host, force: bool = False) -> Path:
-    """The bundle of a run at another place: a copy of its own, or one made from its latest checkpoint.
+def without_bundle(source: str | Path) -> RunFolder | None:
+    """Return the run at ``source`` if it has no bundle yet. None for every other source, such as a bundle."""
+    path = Path(source)
+    if not (path / "config.toml").is_file():
+        return None
+    try:
+        find_bundle(path)
+    except WeightsError:
+        return RunFolder(path)
+    return None
 
-    Raises as :func:`save`, and WeightsError when the run has no checkpoint or no tokenizer.
+
+def export(source: str | Path, folder: Path, host: Host, force: bool = False) -> Path:
+    """Write a bundle to ``folder``: a copy of a bundle or of a run's bundle, or one of a run's latest checkpoint.
+
+    Raises as :func:`save` and :func:`ganlm_core.bundle.locate.locate` do, FolderInUse while another process writes
+    there, and WeightsError if the run has no checkpoint or no tokenizer.
     """
-    check_free(folder, force, (CONFIG, SUMS))
-    if run.bundle.is_dir():
-        verify(run.bundle, host)
-        with new_folder(folder, replace=force) as beside:
-            for name in (*read_sums(run.bundle), SUMS):
-                write_file(beside / name, (run.bundle / name).read_bytes())
-        return folder
-    config, checkpoint = shared_config(run.load_config(host), run), latest(run.checkpoints)
-    shape = run.shape()
-    names = tuple(kind for kind in NETWORKS if kind in checkpoint.networks)
-    manifest = manifest_of(config, shape, names, host)
-    networks = {}
-    for kind in names:
-        networks[kind] = build(host, run.path / "config.toml", manifest, kind, Shape(**shape))
-        check_state(checkpoint.path, checkpoint.network(kind), networks[kind])
-        networks[kind].load_state_dict(checkpoint.network(kind))
+    with locked(folder):
+        check_free(folder, force, (CONFIG, SUMS))
+        if (run := without_bundle(source)) is not None:
+            return _save_checkpoint(run, folder, host, force)
+        return _copy(locate(source), folder, host, force)
+
+
+def _copy(bundle: Path, folder: Path, host: Host, force: bool) -> Path:
+    verify(bundle, host)
+    with new_folder(folder, replace=force) as beside:
+        for name in (*read_sums(bundle), SUMS):
+            write_file(beside / name, (bundle / name).read_bytes())
+    return folder
+
+
+def _save_checkpoint(run: RunFolder, folder: Path, host: Host, force: bool) -> Path:
+    config, checkpoint = run.load_config(host), latest(run.checkpoints)
     return save(
         folder,
-        config=config,
-        shape=Shape(**shape),
-        networks=networks,
+        config=shared_config(config),
+        shape=Shape(**run.shape()),
+        networks=_networks(run, checkpoint, _manifest(run, config, checkpoint, host), host),
         tokenizer=Tokenizer.from_json(run.tokenizer()),
         evaluation={},
         host=host,
+        corpus=run.info().get("corpus"),
         unused=run.unused(),
         force=force,
     )
+
+
+def load_checkpoint(run: RunFolder, host: Host, device: str = "cpu") -> tuple[Model, int]:
+    """Load the model of a run's latest checkpoint, also while the run is training. Return it and its step.
+
+    The model has no calibration and no evaluation. Raises WeightsError and PluginError as
+    :func:`ganlm_core.bundle.load.load` does.
+    """
+    target, checkpoint = pick_device(device), latest(run.checkpoints)
+    manifest = _manifest(run, run.load_config(host), checkpoint, host)
+    networks = _networks(run, checkpoint, manifest, host)
+    for network in networks.values():
+        network.to(target).eval().requires_grad_(False)
+    model = Model(
+        generator=networks["generator"],
+        discriminator=networks.get("discriminator"),
+        tokenizer=Tokenizer.from_json(run.tokenizer()),
+        config=manifest,
+        evaluation={},
+        shape=Shape(**manifest.shape),
+        device=target,
+    )
+    return model, checkpoint.step
+
+
+def _manifest(run: RunFolder, config: RunConfig, checkpoint: Checkpoint, host: Host) -> Manifest:
+    names = tuple(kind for kind in NETWORKS if kind in checkpoint.networks)
+    return manifest_of(shared_config(config), run.shape(), names, host, run.info().get("corpus"))
+
+
+def _networks(run: RunFolder, checkpoint: Checkpoint, manifest: Manifest, host: Host) -> dict[str, Any]:
+    """Build the networks that a bundle shares, with the weights of the checkpoint."""
+    networks: dict[str, Any] = {}
+    for kind in manifest.networks:
+        with torch.random.fork_rng(devices=[]):  # the initial weights must not advance the caller's random numbers
+            networks[kind] = build(host, run.path / "config.toml", manifest, kind, Shape(**manifest.shape))
+        check_state(checkpoint.path, checkpoint.network(kind), networks[kind])
+        networks[kind].load_state_dict(checkpoint.network(kind))
+    return networks

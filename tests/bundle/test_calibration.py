@@ -55,7 +55,7 @@ def test_logits_that_are_all_equal_tell_nothing() -> None:
 
 
 def test_logits_that_are_not_finite() -> None:
-    with pytest.raises(DataError, match="the discriminator gives logits that are not finite, which no calibration can"):
+    with pytest.raises(DataError, match="gives logits that are not finite, so it cannot be calibrated; train"):
         fit(torch.tensor([1.0, math.inf]), torch.zeros(2))
 
 

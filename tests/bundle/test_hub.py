@@ -63,7 +63,9 @@ def test_addresses(text: str, address: Address) -> None:
 
 @pytest.mark.parametrize("text", ["a/b", "hf:b", "hf:a/b/c", "hf:a/b@", "hf:a/ b", "hf:a/b\n", "hf:https://x/y"])
 def test_no_addresses(text: str) -> None:
-    with pytest.raises(UsageError, match="is no address on the Hub; wanted hf:OWNER/NAME or hf:OWNER/NAME@REVISION"):
+    with pytest.raises(
+        UsageError, match="is not an address on the Hub; wanted hf:OWNER/NAME or hf:OWNER/NAME@REVISION"
+    ):
         Address.of(text)
 
 
@@ -192,7 +194,7 @@ def test_an_address_without_a_revision_is_not_loaded(server: FakeHub, pushed: st
         load.load(f"hf:{NAME}")
     assert str(caught.value) == (
         f"hf:{NAME} may be another bundle tomorrow; name a revision: the newest is hf:{NAME}@{pushed}, "
-        f"and hf:{NAME}@main is whatever is newest"
+        f"and hf:{NAME}@main is always the newest"
     )
 
 
@@ -209,7 +211,7 @@ def test_commands_take_addresses(command: Ganlm, pushed: str, saved: Path, host:
     [
         (
             "hf:somebody/nothing",
-            "the Hub has no somebody/nothing, or it is not yours to see; check the name, or log in",
+            "the Hub has no somebody/nothing, or you may not see it; check the name, or log in",
         ),
         (f"hf:{NAME}@v9", f"the Hub has no revision v9 of {NAME}; check it"),
     ],
@@ -223,7 +225,9 @@ def test_what_the_hub_does_not_have(pushed: str, tmp_path: Path, address: str, m
 
 def test_a_repository_that_is_no_bundle(server: FakeHub, tmp_path: Path) -> None:
     server.commit(NAME, {"model.bin": b"x"})
-    with pytest.raises(WeightsError, match=r"is no bundle, it lacks SHA256SUMS or a file that this lists; check"):
+    with pytest.raises(
+        WeightsError, match=r"is not a bundle: it lacks SHA256SUMS or a file that SHA256SUMS lists; check"
+    ):
         hub.pull(Address(NAME), tmp_path / "out")
 
 

@@ -1,4 +1,4 @@
-"""What a stranger's bundle may hold, and how it is refused. docs/bundle.md lists the same."""
+"""Loading hostile bundles: each is refused in one line. docs/bundle.md has the same list."""
 
 import os
 import re
@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganlm_core.bundle import load, selftest
+import ganlm_core
+from ganlm_core.bundle import load
 from ganlm_core.bundle.verify import verify
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import PluginError, WeightsError
@@ -55,7 +56,7 @@ BY_LOADING = {
     "a symbolic link": [
         (
             lambda folder: replace(folder, "tokenizer.json", link),
-            "tokenizer.json is a symbolic link; a bundle holds plain files only; use hf:OWNER/NAME@REVISION if they are of",
+            "tokenizer.json is a symbolic link; a bundle holds plain files only; use hf:OWNER/NAME@REVISION",
         )
     ],
     "a folder, pipe or device in the place of a file": [
@@ -82,14 +83,14 @@ BY_LOADING = {
             "tokenizer.json has 500000000 bytes, more than the 67108864 allowed; fetch or export it again",
         )
     ],
-    "JSON that is not valid, has a key twice or holds a number that is none": [
+    "JSON that is not valid, has a key twice or holds a number that is not valid": [
         (lambda folder: write(folder, "config.json", "{"), "config.json is not valid JSON"),
         (lambda folder: write(folder, "config.json", '{"a": 1, "a": 1}'), "the key 'a' is there twice"),
         (lambda folder: write(folder, "evaluation.json", '{"a": NaN}'), "evaluation.json is not valid JSON (NaN is no"),
         (lambda folder: write(folder, "evaluation.json", "[" * 10**5), "evaluation.json is not valid JSON"),
         (lambda folder: write(folder, "calibration.json", "{"), "calibration.json is not valid JSON"),
     ],
-    "a format that is newer, or none of ours": [
+    "a newer format, or another one": [
         (
             lambda folder: edit(folder, "config.json", format_version=2),
             "config.json was made by a newer ganlm (format 2); this one reads 1: upgrade ganlm",
@@ -99,7 +100,7 @@ BY_LOADING = {
             "config.json is not the config.json of a bundle: its format is 'other'; give another folder",
         ),
     ],
-    "sizes that cannot be": [
+    "impossible sizes": [
         (
             lambda folder: edit(folder, "config.json", shape={"vocabulary": 11, "length": 0, "noise": 3}),
             "config.json has impossible networks or sizes",
@@ -109,7 +110,7 @@ BY_LOADING = {
             "config.json has impossible networks or sizes",
         )
     ],
-    "a calibration that is none": [
+    "a calibration that is not valid": [
         (
             lambda folder: edit(folder, "calibration.json", slope="1"),
             "calibration.json is not a calibration ('a value that is not a number'); fetch or export it again",
@@ -120,14 +121,14 @@ BY_LOADING = {
         ),
         (
             lambda folder: edit(folder, "calibration.json", more=1),
-            "calibration.json is not a calibration (\"Calibration.__init__() got an unexpected keyword argument 'more'\")",
+            "calibration.json is not a calibration (\"Calibration.__init__() got an unexpected keyword argument",
         ),
     ],
     "options that ask for more layers than there are weights": [
         (
             lambda folder: change_generator(folder, options={"layers": 10**9, "hidden_size": 8, "embedding_size": 4}),
-            "config.json: the generator cannot be built with its options: 'it asks for more than the 10 tensors that there "
-            "are'; fetch or export it again",
+            "config.json: the generator cannot be built with its options: 'it asks for more than the 10 tensors that "
+            "there are'; fetch or export it again",
         )
     ],
     "options that the component does not take": [
@@ -156,7 +157,7 @@ BY_LOADING = {
             "generator.safetensors has the extra tensors more: it is of another architecture",
         ),
     ],
-    "tensors of another dtype": [
+    "tensors of another dtype, but BF16 and F16 for float32": [
         (
             lambda folder: rewrite(
                 folder, "generator.safetensors", lambda tensors: tensors.update(prior=tensors["prior"].double())
@@ -264,7 +265,7 @@ def cases(table):
 
 
 ADVICE = re.compile(
-    r"[;:] (fetch|do not use|use|upgrade|give|train|remove|(if you trust it: )?(pip install|load)) ?\b.*$"
+    r"[;:] (fetch|do not use|use|upgrade|give|train|remove|convert|(if you trust it: )?(pip install|load)) ?\b.*$"
 )
 """Every refusal ends with what to do."""
 
@@ -324,80 +325,21 @@ def test_an_unlisted_part(copy, host):
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"format_version": "1"}, "format_version is '1'; wanted a value of type int"),
-        ({"format_version": True}, "format_version is True; wanted a value of type int"),
-        ({"networks": ["discriminator"]}, "has impossible networks or sizes: ['discriminator']"),
-        ({"networks": ["generator", "../x"]}, "has impossible networks or sizes: ['generator', '../x']"),
-        ({"shape": {"vocabulary": 11, "length": 6}}, "noise is None; wanted a value of type int"),
-        ({"components": {}}, "generator is None; wanted a value of type dict"),
-        ({"ganlm_version": None}, "ganlm_version is None; wanted a value of type str"),
-    ],
+    "name", ["config.json", "generator.safetensors", "discriminator.safetensors", "tokenizer.json"]
 )
-def test_hostile_config(copy, host, changes, message):
-    edit(copy, "config.json", **changes)
-    assert message in refused(copy, host)
-
-
-def test_a_missing_plugin(copy, host_without_lstm):
-    assert refused(copy, host_without_lstm, PluginError) == (
-        f"{copy}/config.json: the generator 'lstm' is from ganlm-lstm 0.1.0, which is not installed; "
-        "if you trust it: pip install ganlm-lstm"
+def test_changed_by_one_bit(copy, host, name):
+    data = bytearray((copy / name).read_bytes())
+    data[-2] ^= 1
+    (copy / name).write_bytes(data)
+    message = refused(copy, host)
+    assert message.startswith(str(copy / name))
+    assert name == "config.json" or message.endswith(
+        "was changed or damaged: its SHA-256 is not the one in SHA256SUMS; fetch or export it again"
     )
 
 
-def test_advice_is_never_a_shell_command(copy, host):
-    change_generator(copy, distribution="x; rm -rf ~")
-    assert refused(copy, host).endswith("'x; rm -rf ~' is not the name of a distribution; do not use it")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"hidden_size": -1}, "hidden-size is -1; -1 is not in the range x>=1; use ganlm-lstm 0.1.0"),
-        ({"hidden_size": 9, "embedding_size": 4}, "differs in initial.bias (F32 [16], wanted F32 [18])"),
-        ({"hidden_size": 10**7, "embedding_size": 4}, "differs in initial.bias (F32 [16], wanted F32 [20000000])"),
-        ({"hidden_size": 2**62, "embedding_size": 4}, "the generator cannot be built with its options"),
-    ],
-)
-def test_options_that_do_not_fit_the_weights(copy, host, options, message):
-    change_generator(copy, options=options)
-    assert message in refused(copy, host)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"seed": 10**30},
-        {"tokens": [[99] * 6] * 4},
-        {"tokens": [[1]]},
-        {"logits": []},
-        {"seed": "x"},
-        {"seed": None},
-        {"scores": [None] * 4},
-    ],
-)
-def test_hostile_selftest(copy, host, changes):
-    edit(copy, "selftest.json", **changes)
-    with pytest.raises(WeightsError, match=r"selftest\.json does not fit the networks"):
-        verify(copy, host)
-
-
-def test_the_seed_must_draw_what_it_drew(copy, host):
-    model = load.load(copy, host)
-    other = selftest.record(model, seed=1)
-    edit(copy, "selftest.json", **other | {"seed": 1})
-    assert verify(copy, host)[-1].detail == "identical"
-    noise = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
-    tokens = torch.tensor(other["tokens"])
-    edit(copy, "selftest.json", **selftest.numbers(model, noise, tokens) | {"seed": 0, "tokens": tokens.tolist()})
-    with pytest.raises(WeightsError) as caught:
-        verify(copy, host)
-    assert str(caught.value) == (
-        f"{copy}/selftest.json: seed 0 draws other tokens than when saved; use the versions that made the bundle "
-        "(ganlm 0.1.0, ganlm-lstm 0.1.0)"
-    )
+def test_load_is_also_a_name_of_the_package():
+    assert ganlm_core.load is load.load
 
 
 LOAD_ALL = """

@@ -1,30 +1,21 @@
-"""A model from Python: probabilities against enumeration, attributions by hand."""
+"""A model from Python: probabilities against enumeration, samples and scores of a saved bundle."""
 
 import re
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
-from ganlm_core.bundle.attribution import leave_one_out
+from ganlm_core.bundle import load
 from ganlm_core.bundle.calibration import Calibration
 from ganlm_core.bundle.manifest import Manifest
 from ganlm_core.bundle.model import Model
 from ganlm_core.data.tokenizer import Tokenizer
-from ganlm_core.errors import DataError, UsageError
-from ganlm_core.protocol import EOS, PAD, Discriminator
+from ganlm_core.errors import DataError, OptionError, UsageError
+from ganlm_core.protocol import EOS
 from ganlm_core.sampling import PLAIN, log_likelihood
+from tests.bundles import TEXTS, Additive
 from tests.tiny import SHAPE, TinyDiscriminator, TinyGenerator, TinyOneShot, every_sequence
-
-
-class Additive(Discriminator):
-    """The sum over the tokens of a weight for each word."""
-
-    weights = torch.tensor([100.0, 0.0, 0.25, 0.5, 2.0, -3.0])
-
-    def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
-        return (self.weights[sequence] * mask).sum(dim=1)
 
 
 def make(generator: Any = TinyGenerator, discriminator: Any = TinyDiscriminator, **others: Any) -> Model:
@@ -65,31 +56,8 @@ def test_a_log_prob_does_not_depend_on_its_neighbours() -> None:
 
 
 def test_a_one_shot_generator_gives_no_probability() -> None:
-    with pytest.raises(UsageError, match="writes all positions at once and gives sentences no probability worth the"):
+    with pytest.raises(UsageError, match="writes all positions at once, so it gives sentences no useful probability"):
         make(TinyOneShot).log_prob(["a"])
-
-
-@pytest.mark.parametrize(
-    ("tokens", "wanted"),
-    [([4, 5, EOS], [2, -3]), ([5, EOS, PAD], [-3]), ([EOS, PAD, PAD], []), ([4, 5, 4], [2, -3, 2])],
-)
-def test_where_every_word_adds_its_weight_that_is_its_attribution(tokens: list[int], wanted: list[float]) -> None:
-    assert leave_one_out(Additive(SHAPE), torch.tensor(tokens)).tolist() == wanted
-
-
-def test_an_attribution_is_the_logit_with_the_token_minus_that_without() -> None:
-    torch.manual_seed(1)
-    discriminator = TinyDiscriminator()
-    whole, first, second = (
-        discriminator(torch.tensor([ids]), torch.tensor([mask])).item()
-        for ids, mask in (
-            ([4, 5, EOS], [True] * 3),
-            ([5, EOS, PAD], [True, True, False]),
-            ([4, EOS, PAD], [True, True, False]),
-        )
-    )
-    found = leave_one_out(discriminator, torch.tensor([4, 5, EOS]))
-    assert found.tolist() == pytest.approx([whole - first, whole - second])
 
 
 def test_a_model_explains_in_log_odds() -> None:
@@ -100,7 +68,7 @@ def test_a_model_explains_in_log_odds() -> None:
 
 
 def test_probabilities_want_a_calibration() -> None:
-    with pytest.raises(UsageError, match=re.escape("this bundle has no calibration, without which a logit is no")):
+    with pytest.raises(UsageError, match=re.escape("this bundle has no calibration, which turns logits into")):
         make().probability(["a"])
     with pytest.raises(UsageError, match="this bundle has no discriminator"):
         make(discriminator=None).probability(["a"])
@@ -112,5 +80,48 @@ def test_a_calibration_is_from_real_and_generated_sentences() -> None:
     found = model.calibrate(["a a a"] * 40, PLAIN)
     assert (found.real, found.generated) == (40, 40)
     assert found.slope > 0 and found.probability(torch.tensor(6.0)) > 0.8
-    with pytest.raises(DataError, match="calibration wants 10 or more real sentences; there are 9"):
+    with pytest.raises(DataError, match="a calibration needs 10 or more real sentences; there are 9"):
         model.calibrate(["a"] * 9)
+
+
+def test_sampling_depends_on_the_seed_and_not_on_the_number(saved, host):
+    model = load.load(saved, host)
+    few, many = model.sample(5, seed=1, batch_size=4), model.sample(10, seed=1, batch_size=4)
+    assert many[:5] == few and len(many) == 10
+    assert model.sample(10, seed=2, batch_size=4) != many
+    assert many[4:8] != many[:4] and model.sample(4, seed=2, batch_size=4) != many[4:8]
+    assert model.sample(0) == []
+    assert len(set(model.sample(20, top_k=1))) <= len(set(model.sample(20)))
+
+
+def test_sentences_go_on_from_a_prompt(saved, host):
+    model = load.load(saved, host)
+    few, many = (model.sample(n, seed=1, prompt=" the  cat", batch_size=4) for n in (3, 10))
+    assert all(text == "the cat" or text.startswith("the cat ") for text in many)
+    assert len(set(many)) > 1 and few == many[:3]
+    assert model.sample(10, seed=2, prompt="the cat", batch_size=4) != many
+    assert model.sample(10, prompt=" ") == model.sample(10)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n": -1}, "n is -1; wanted 0 or more"),
+        ({"temperature": 0.0}, "temperature is 0.0; wanted a number above 0"),
+        ({"temperature": float("nan")}, "temperature is nan; wanted a number above 0"),
+        ({"top_k": -1}, "top_k is -1; wanted 0 or more"),
+        ({"top_p": 1.5}, "top_p is 1.5; wanted a number above 0 and at most 1"),
+        ({"batch_size": 0}, "batch_size is 0; wanted 1 or more"),
+    ],
+)
+def test_values_out_of_range(saved, host, arguments, message):
+    with pytest.raises(OptionError, match=re.escape(message)):
+        load.load(saved, host).sample(**{"n": 1} | arguments)
+
+
+def test_scores_are_the_discriminators_logits(saved, parts, host):
+    tokens, _ = parts["tokenizer"].encode(TEXTS, 6)
+    with torch.no_grad():
+        wanted = parts["networks"]["discriminator"].eval()(tokens, tokens != 0)
+    assert load.load(saved, host).score(TEXTS) == pytest.approx(wanted.tolist(), abs=1e-6)
+    assert load.load(saved, host).score([]) == []

@@ -123,7 +123,7 @@ def test_a_generator_that_has_no_more() -> None:
     with pytest.raises(GanlmError) as caught:
         list(batches)
     assert str(caught.value) == (
-        "the last 64 batches had no new sentence, so the generator seems to have no more; "
+        "the last 64 batches had no new sentence: the generator seems to have no more; "
         "ask for fewer with -n, or raise --temperature"
     )
 
@@ -139,14 +139,14 @@ def test_files_that_are_gone_on_with_are_those_of_one_go(command: Ganlm, saved: 
     arguments = ["sample", saved, "--unique", "--seed", 2]
     code, whole, err = command(*arguments, "-n", 900)
     assert code == 0 and len(set(whole.splitlines())) == 900
-    end = err.removesuffix(" goes on from here\n").rpartition(" ")[2]
-    assert err == f"{int(end):,} sentences drawn; --offset {end} goes on from here\n"
+    end = err.removesuffix("\n").rpartition(" ")[2]
+    assert err == f"{int(end):,} sentences drawn; go on with --offset {end}\n"
     parts = tmp_path / "parts.txt.gz"
     offset = 0
     for _ in range(3):
         code, out, err = command(*arguments, "-n", 300, "--offset", offset, "--out", parts)
         assert (code, out) == (0, "")
-        offset = int(err.removesuffix(" goes on from here\n").rpartition(" ")[2])
+        offset = int(err.removesuffix("\n").rpartition(" ")[2])
     assert gzip.decompress(parts.read_bytes()).decode() == whole
 
 
@@ -163,8 +163,8 @@ def test_a_file_is_never_written_over(command: Ganlm, saved: Path, tmp_path: Pat
     code, out, err = command("sample", saved, "--out", tmp_path / "letters.txt")
     assert (code, out) == (2, "")
     assert err == (
-        f"ganlm: error: {tmp_path}/letters.txt already exists; choose another file, or go on with it: "
-        "--offset says how many sentences were drawn for it\n"
+        f"ganlm: error: {tmp_path}/letters.txt already exists; choose another file, or append to it with "
+        "--offset and the number of sentences drawn for it so far\n"
     )
     assert (tmp_path / "letters.txt").read_text() == "dear\n"
 
@@ -205,7 +205,7 @@ def test_an_interrupted_stream_ends_with_a_whole_batch(
 def test_select_says_what_it_did(command: Ganlm, saved: Path) -> None:
     code, out, err = command("sample", saved, "-n", 5, "--select", "rerank", "--candidates", 4)
     assert code == 0 and len(out.splitlines()) == 5
-    assert err.startswith("64 of 256 candidates taken; acceptance rate 25.0%, effective sample size ")
+    assert err.startswith("64 of 256 candidates accepted (acceptance rate 25.0%); effective sample size ")
     assert err.endswith("% of the candidates\n") and err.count("\n") == 1
     assert command("sample", saved, "-n", 5, "--select", "rerank", "--candidates", 4)[1] == out
 
@@ -214,5 +214,5 @@ def test_select_at_another_temperature_wants_to_be_calibrated(command: Ganlm, sa
     code, _, err = command("sample", saved, "--select", "mh", "--temperature", 0.5)
     assert code == 2 and err == (
         "ganlm: error: the bundle's discriminator is calibrated for temperature 1 and all words; "
-        "add --data FILE|CORPUS to calibrate it for what you chose\n"
+        "add --data FILE|CORPUS to calibrate it for these options\n"
     )

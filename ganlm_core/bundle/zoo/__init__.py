@@ -1,4 +1,4 @@
-"""The zoo: trained pairs that come with the package, the folders beside this file. Nothing here imports torch."""
+"""The zoo: the bundles that come with the package, in the folders beside this file. Nothing here imports torch."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Entry:
-    """A bundle of the zoo: its size in bytes, the numbers it ended with, and a sentence of its card."""
+    """A bundle of the zoo: its size in bytes, its final metrics, and a sentence of its card."""
 
     name: str
     size: int
@@ -22,7 +22,7 @@ class Entry:
 
 
 def find(name: str) -> Path:
-    """The bundle of that name. Raises UnknownName."""
+    """Return the folder of the bundle with this name. Raises UnknownName."""
     names = _names()
     if name not in names:
         raise UnknownName("bundle in the zoo", name, names, hint="'ganlm list weights' shows them")
@@ -30,15 +30,12 @@ def find(name: str) -> Path:
 
 
 def entries() -> Iterator[Entry]:
-    """All bundles in the order of their names. Raises WeightsError for one that is damaged."""
+    """Yield all bundles, sorted by name. Raises WeightsError for a damaged one."""
     yield from (_entry(FOLDER / name) for name in _names())
 
 
 def _entry(bundle: Path) -> Entry:
-    from ganlm_core.system.files import (  # here, so that the names of components are listed without it
-        read_json,
-        read_text,
-    )
+    from ganlm_core.system.files import read_json, read_text  # here: names are listed without it
 
     size = sum(file.stat().st_size for file in bundle.iterdir())
     metrics = read_json(bundle / "evaluation.json").get("after", {})
@@ -50,6 +47,6 @@ def _names() -> list[str]:
 
 
 def _first_sample(card: str) -> str:
-    """The first indented line under the heading of the samples."""
+    """Return the first indented line under the heading of the samples."""
     lines = card.partition("\n## Samples\n")[2].splitlines()
     return next((line.strip() for line in lines if line.startswith("    ")), "")
