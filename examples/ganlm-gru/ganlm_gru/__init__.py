@@ -1,4 +1,4 @@
-"""Gated recurrent units for ganlm. What is imported here is imported by every command: no torch."""
+"""Gated recurrent units for ganlm. Every command imports this module, so it must not import torch."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ def ganlm_components() -> Iterator[ComponentSpec]:
         "gru",
         "ganlm_gru.networks:GRUGenerator",
         GRUGeneratorOptions,
-        summary="autoregressive GRU that starts from the noise",
+        summary="autoregressive GRU; the noise gives its initial state",
         source="Cho et al. 2014, section 2.3",
         recipe="autoregressive",
     )
@@ -26,6 +26,6 @@ def ganlm_components() -> Iterator[ComponentSpec]:
         "gru",
         "ganlm_gru.networks:GRUDiscriminator",
         GRUDiscriminatorOptions,
-        summary="GRU over the sentence, and the maximum over time",
+        summary="GRU with maximum over time",
         source="Cho et al. 2014, section 2.3; max pooling, Conneau et al. 2017, section 3.2.2",
     )

@@ -13,7 +13,7 @@ from ganlm_gru.options import GRUDiscriminatorOptions, GRUGeneratorOptions
 
 
 class GRUGenerator(StatefulGenerator):
-    """The noise, through a linear layer, is the state that every layer starts from.
+    """A GRU. A linear layer turns the noise into the initial state of every layer.
 
     Shapes: B sequences, T positions, V words in the vocabulary, Z noise, H hidden, L layers.
     """
@@ -29,19 +29,19 @@ class GRUGenerator(StatefulGenerator):
         self.output = output_layer(size, shape.vocabulary)
 
     def start(self, noise: Tensor) -> Tensor:
-        """Noise (B, Z) to the states of all layers, (B, L, H): batch first, as every state is."""
+        """Return the initial states of all layers (B, L, H) from noise (B, Z). Every state is batch first."""
         return self.initial(noise).unflatten(1, (self.gru.num_layers, -1))
 
     def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Ids (B, T) or relaxed one-hots (B, T, V) to logits (B, T, V) and the states after them (B, L, H)."""
+        """Return logits (B, T, V) and the next states (B, L, H) from ids (B, T) or relaxed one-hots (B, T, V)."""
         states, last = self.gru(self.embedding(tokens), state.transpose(0, 1).contiguous())
         return self.output(self.dropout(states), self.prior), last.transpose(0, 1)
 
 
 class GRUDiscriminator(Discriminator):
-    """One layer from left to right. What comes after the end is never seen: the maximum is over the mask.
+    """One layer from left to right. The maximum is over the mask, so padding has no effect.
 
-    cuDNN's GRU has no double backward, so there are no penalties on its gradient.
+    cuDNN's GRU has no double backward, so gradient penalties are not possible.
     """
 
     twice_differentiable = False
@@ -54,10 +54,10 @@ class GRUDiscriminator(Discriminator):
         self.output = nn.Linear(options.hidden_size, 1)
 
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
-        """Ids (B, T) or relaxed one-hots (B, T, V) to (B, H)."""
+        """Return features (B, H) from ids (B, T) or relaxed one-hots (B, T, V)."""
         states, _ = self.gru(self.embedding(sequence))
         return max_over_time(states, mask)
 
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
-        """Logits (B,); the higher, the more real."""
+        """Return logits (B,); a higher logit means more real."""
         return self.output(self.dropout(self.features(sequence, mask))).squeeze(-1)

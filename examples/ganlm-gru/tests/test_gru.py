@@ -17,14 +17,14 @@ def test_conformance(component: Case, check: Callable[[Case], None]) -> None:
     check(component)
 
 
-def test_the_noise_gives_every_layer_a_state_of_its_own() -> None:
+def test_the_noise_gives_every_layer_its_own_state() -> None:
     torch.manual_seed(0)
     state = GRUGenerator(SHAPE, GRUGeneratorOptions(hidden_size=4, layers=2)).start(torch.randn(3, SHAPE.noise))
     assert state.shape == (3, 2, 4)
     assert state.unique().numel() == 24
 
 
-def test_features_are_the_strongest_states() -> None:
+def test_features_are_the_maximum_over_time() -> None:
     torch.manual_seed(0)
     discriminator = GRUDiscriminator(SHAPE, GRUDiscriminatorOptions(hidden_size=4)).eval()
     tokens, mask = torch.tensor([[4, 5, 6]]), torch.tensor([[True, True, False]])

@@ -14,7 +14,7 @@ def ganlm_components() -> Iterator[ComponentSpec]:
         "conv",
         "ganlm_conv.networks:ConvGenerator",
         ConvGeneratorOptions,
-        "all positions at once by residual convolutions",
+        "residual convolutions that write all positions at once",
         "Gulrajani et al. 2017, appendix F",
         recipe="one-shot",
     )
@@ -23,7 +23,7 @@ def ganlm_components() -> Iterator[ComponentSpec]:
         "causal-conv",
         "ganlm_conv.networks:CausalConvGenerator",
         CausalConvOptions,
-        "autoregressive gated convolutions, dilated to reach the whole sequence",
+        "autoregressive gated convolutions, dilated to see the whole sequence",
         "Dauphin et al. 2017, eq. 1; dilation, van den Oord et al. 2016, section 2.1",
         recipe="autoregressive",
     )
@@ -32,6 +32,6 @@ def ganlm_components() -> Iterator[ComponentSpec]:
         "conv",
         "ganlm_conv.networks:ConvDiscriminator",
         ConvDiscriminatorOptions,
-        "convolutions of several widths and their maximum over time",
+        "text CNN: filters of several widths with maximum over time",
         "Kim 2014, section 2; highway layer, Srivastava et al. 2015, eq. 3",
     )

@@ -16,7 +16,7 @@ from ganlm_core.protocol import Discriminator, Generator, Shape
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions whose result counts 0.3, on states (B, H, T)."""
+    """Two convolutions on states (B, H, T), added to their input with weight 0.3."""
 
     def __init__(self, size: int, kernel: int) -> None:
         super().__init__()
@@ -32,10 +32,10 @@ class ResidualBlock(nn.Module):
 
 
 class ConvGenerator(Generator):
-    """Noise through a linear layer to (H, T), residual blocks, and a layer from each position to its logits.
+    """A linear layer from the noise to (H, T), residual blocks, and an output layer at each position.
 
-    The bias of the linear layer, one for each channel and position, is the embedding of the positions. Differs: the
-    states are normalised before the output layer, so that the first errors do not drive the logits to certainty.
+    The bias of the linear layer has one value per channel and position, so it is the position embedding. Differs: a
+    layer norm comes before the output layer, so that the first updates do not saturate the softmax.
     """
 
     def __init__(self, shape: Shape, options: ConvGeneratorOptions) -> None:
@@ -54,9 +54,9 @@ class ConvGenerator(Generator):
 
 
 class CausalBlock(nn.Module):
-    """A gated convolution of the normalised states that looks back ``reach`` positions; residual.
+    """A residual gated convolution on normalised states. It sees the last ``reach`` positions.
 
-    Written as a linear layer on the inputs side by side, which for one position is much faster than a convolution.
+    It is written as a linear layer on concatenated inputs, which is much faster than a convolution for one position.
     """
 
     def __init__(self, size: int, kernel: int, dilation: int, dropout: float) -> None:
@@ -68,7 +68,7 @@ class CausalBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, states: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-        """States (B, T, H) and the inputs before them (B, reach, H) to as many of both."""
+        """Return the new states (B, T, H) and the last inputs (B, reach, H), from states and earlier inputs."""
         length = states.shape[1]
         inputs = torch.cat([before, self.norm(states)], dim=1)
         taps = [inputs[:, tap : tap + length] for tap in range(0, self.reach + 1, self.dilation)]
@@ -77,11 +77,11 @@ class CausalBlock(nn.Module):
 
 
 CausalConvState = tuple[Tensor, list[Tensor]]
-"""The projected noise (B, 1, H) and, for each block, the inputs that it still looks back on (B, reach, H)."""
+"""The projected noise (B, 1, H) and, for each block, the last inputs that it still sees (B, reach, H)."""
 
 
 class CausalConvGenerator(StatefulGenerator):
-    """The noise, through a linear layer, is added to the embedding at every position."""
+    """Gated causal convolutions. A linear layer of the noise is added to the embedding at every position."""
 
     def __init__(self, shape: Shape, options: CausalConvOptions) -> None:
         super().__init__(shape)
@@ -109,7 +109,7 @@ class CausalConvGenerator(StatefulGenerator):
 
 
 def layers_to_reach(positions: int, kernel: int) -> int:
-    """The fewest layers, at least one, with dilations 1, 2, 4, ... that look back so many positions."""
+    """Return the number of layers, at least 1, whose dilations 1, 2, 4, ... reach back ``positions`` positions."""
     layers = 1
     while (kernel - 1) * (2**layers - 1) < positions:
         layers += 1
@@ -117,7 +117,7 @@ def layers_to_reach(positions: int, kernel: int) -> int:
 
 
 class Highway(nn.Module):
-    """A gate between a transform of the features and the features themselves, which it prefers at the start."""
+    """A highway layer: a gate mixes the features and a transform of them. Initially it prefers the features."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -130,10 +130,10 @@ class Highway(nn.Module):
 
 
 class ConvDiscriminator(Discriminator):
-    """Each filter's strongest answer to any window that touches the sequence, zeros around it.
+    """A text CNN: the maximum of each filter over all windows that overlap the sequence, with zeros around it.
 
     Differs from the paper: windows may overlap the ends, so that the network sees where a sentence starts and ends;
-    leaky ReLU, so that the generator's gradient never dies.
+    leaky ReLU, so that the generator's gradient is never zero.
     """
 
     def __init__(self, shape: Shape, options: ConvDiscriminatorOptions) -> None:
@@ -156,7 +156,7 @@ class ConvDiscriminator(Discriminator):
         return self._merge([strongest_by_table(each, weight, sequence, mask) for each in self.convolutions])
 
     def read(self, embedded: Tensor, mask: Tensor) -> Tensor:
-        """Embedded tokens (B, T, E) with their mask (B, T) to features (B, F)."""
+        """Return features (B, F) from embedded tokens (B, T, E) with their mask (B, T)."""
         inputs = hide(embedded, mask).transpose(1, 2)
         strongest = [
             max_over_time(convolution(inputs).transpose(1, 2), windows(mask, width))
@@ -172,16 +172,16 @@ class ConvDiscriminator(Discriminator):
 
 
 def strongest_by_table(convolution: nn.Module, embedding: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-    """The filters' strongest answers (B, F) to any window of ids (B, T) that touches the mask, without a convolution.
+    """Return the maximum of each filter (B, F) over the windows of ids (B, T) that overlap the mask, by table lookup.
 
-    What each of the V words adds to an answer, at each place of a window, is in a table, and a window is the sum of as
-    many of its rows. Which pays where there are more words to read than in the vocabulary.
+    A table holds the contribution of each of the V words at each position of a window, and the output of a filter is
+    the sum of its rows. This is faster than a convolution where a batch has more words than the vocabulary.
     """
     assert isinstance(convolution, nn.Conv1d) and convolution.bias is not None
     hidden, width = len(embedding), convolution.kernel_size[0]
     table = torch.einsum("ve,few->wvf", F.pad(embedding, (0, 0, 0, 1)), convolution.weight)
     ids = F.pad(torch.where(mask, ids, hidden), (width - 1, width - 1), value=hidden).unfold(1, width, 1)
-    # A window beyond the end is not to win, so it becomes the first, which touches the sequence whatever its length.
+    # A window beyond the end must not win the maximum, so it is replaced by the first, which overlaps any sequence.
     ids = torch.where(windows(mask, width).unsqueeze(-1), ids, ids[:, :1])
     rows = ids + torch.arange(width, device=ids.device) * (hidden + 1)
     answers = F.embedding_bag(rows.flatten(0, 1), table.flatten(0, 1), mode="sum").unflatten(0, rows.shape[:2])
@@ -189,5 +189,5 @@ def strongest_by_table(convolution: nn.Module, embedding: Tensor, ids: Tensor, m
 
 
 def windows(mask: Tensor, width: int) -> Tensor:
-    """Mask (B, T) to (B, T + width - 1): which windows, from the first overlap to the last, touch the sequence."""
+    """Return a mask (B, T + width - 1) of the windows that overlap the sequence, from a mask (B, T)."""
     return F.pad(mask, (width - 1, width - 1)).unfold(1, width, 1).any(dim=-1)

@@ -5,7 +5,7 @@ from ganlm_core.errors import OptionError
 class ConvGeneratorOptions(Options):
     hidden_size: int = option(64, "channels (H)", min=1)
     blocks: int = option(3, "residual blocks of two convolutions each", min=1)
-    kernel: int = option(5, "positions that a convolution sees, an odd number", min=1)
+    kernel: int = option(5, "kernel size of the convolutions, an odd number", min=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -15,22 +15,22 @@ class ConvGeneratorOptions(Options):
 
 class CausalConvOptions(Options):
     hidden_size: int = option(128, "channels, and size of the token embeddings (H)", min=1)
-    kernel: int = option(3, "positions that a convolution sees, 1, 2, 4, ... apart in successive layers", min=2)
-    layers: int = option(AUTO, "convolutions; 0: as many as it takes to see the whole sequence", min=0)
-    dropout: float = option(0.0, "dropout of the embeddings and of what each layer adds", min=0, max=0.9)
+    kernel: int = option(3, "kernel size of the convolutions; the dilation is 1, 2, 4, ... in successive layers", min=2)
+    layers: int = option(AUTO, "convolution layers; 0: as many as needed to see the whole sequence", min=0)
+    dropout: float = option(0.0, "dropout of the embeddings and of the output of each layer", min=0, max=0.9)
 
 
 class ConvDiscriminatorOptions(Options):
     embedding_size: int = option(32, "size of the token embeddings", min=1)
     widths: str = option("2,3,4,5", "widths of the filters in tokens, comma-separated")
-    filters: int = option(64, "filters of each width", min=1)
-    highway: bool = option(False, "a highway layer on the features")
+    filters: int = option(64, "filters per width", min=1)
+    highway: bool = option(False, "add a highway layer after the features")
     dropout: float = option(0.0, "dropout before the logit", min=0, max=0.9)
-    blur: float = option(0.5, "instance noise: how far, at most, tokens are moved towards random words", min=0, max=1)
+    blur: float = option(0.5, "instance noise: largest weight of a random word mixed into each token", min=0, max=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not all(width.strip().isdecimal() and int(width) > 0 for width in self.widths.split(",")):
             raise OptionError(
-                f"widths is {self.widths!r}; wanted whole numbers from 1 on with commas between, as in 2,3,4"
+                f"widths is {self.widths!r}; wanted comma-separated integers of at least 1, such as 2,3,4"
             )

@@ -26,7 +26,7 @@ VARIANTS = [
     (DISCRIMINATOR, {"highway": True}),
     (DISCRIMINATOR, {"widths": "1, 7"}),
 ]
-"""Options that change what is computed; the defaults are tested with all other components."""
+"""Options that change the computation. tests/testing/test_conformance.py tests the defaults."""
 
 
 @parametrize_with_checks(VARIANTS)
@@ -34,8 +34,8 @@ def test_conformance(component: Case, check: Callable[[Case], None]) -> None:
     check(component)
 
 
-def test_a_table_of_a_large_vocabulary_answers_as_the_convolutions_do() -> None:
-    """To sentences of every length, none included, what stands behind their ends being anything."""
+def test_the_table_gives_the_same_features_as_the_convolutions() -> None:
+    """The sentences have all lengths, including 0, and random padding."""
     torch.manual_seed(0)
     options = ConvDiscriminatorOptions(embedding_size=4, filters=3, widths="1,3,7", highway=True)
     discriminator = ConvDiscriminator(Shape(50, 5, 0), options).eval()
@@ -50,17 +50,17 @@ def test_a_table_of_a_large_vocabulary_answers_as_the_convolutions_do() -> None:
     torch.testing.assert_close(found, discriminator.features(tokens, mask))
 
 
-def test_a_kernel_is_odd() -> None:
+def test_an_even_kernel_is_refused() -> None:
     with pytest.raises(OptionError) as error:
         ConvGeneratorOptions(kernel=4)
     assert str(error.value) == "kernel is 4; wanted an odd number, so that positions keep their place"
 
 
 @pytest.mark.parametrize("widths", ["", "0", "2;3", "2,,3", "-1", "2.5"])
-def test_widths_are_whole_numbers(widths: str) -> None:
+def test_widths_that_are_not_positive_integers_are_refused(widths: str) -> None:
     with pytest.raises(OptionError) as error:
         ConvDiscriminatorOptions(widths=widths)
-    expected = f"widths is {widths!r}; wanted whole numbers from 1 on with commas between, as in 2,3,4"
+    expected = f"widths is {widths!r}; wanted comma-separated integers of at least 1, such as 2,3,4"
     assert str(error.value) == expected
 
 
@@ -70,7 +70,7 @@ def test_layers_to_reach(positions: int, kernel: int, layers: int) -> None:
 
 
 @pytest.mark.parametrize(("layers", "reach"), [(0, 15), (1, 2), (2, 6)])
-def test_a_causal_generator_looks_back_as_far_as_its_dilations_add_up_to(layers: int, reach: int) -> None:
+def test_the_reach_of_a_causal_generator_is_the_sum_of_its_dilations(layers: int, reach: int) -> None:
     torch.manual_seed(0)
     generator = CausalConvGenerator(Shape(9, 16, 3), CausalConvOptions(hidden_size=8, layers=layers)).double()
     inputs = F.one_hot(torch.randint(9, (1, 16)), 9).double().requires_grad_()
@@ -80,8 +80,8 @@ def test_a_causal_generator_looks_back_as_far_as_its_dilations_add_up_to(layers:
     assert felt == [False] * (15 - reach) + [True] * (reach + 1)
 
 
-def test_every_position_of_the_one_shot_generator_hears_the_others() -> None:
-    """The blocks reach across the sequence, so that a choice at one end can be answered at the other."""
+def test_every_position_of_the_one_shot_generator_depends_on_all_others() -> None:
+    """The blocks connect both ends of the sequence."""
     torch.manual_seed(0)
     generator = ConvGenerator(Shape(9, 12, 3), ConvGeneratorOptions(hidden_size=8)).double()
     states = torch.randn(1, 8, 12).double().requires_grad_()
@@ -90,13 +90,13 @@ def test_every_position_of_the_one_shot_generator_hears_the_others() -> None:
     assert gradient.abs().amax(dim=1).gt(0).all()
 
 
-def test_windows_touch_the_sequence() -> None:
+def test_windows_marks_the_windows_that_overlap_the_sequence() -> None:
     mask = torch.tensor([[True, True, False, False], [True, True, True, True], [False, False, False, False]])
     assert windows(mask, 3).int().tolist() == [[1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0]]
 
 
-def test_features_are_the_strongest_answers_of_each_filter() -> None:
-    """By hand: a filter of width 2 on embeddings of size 1, over zeros, the sequence, zeros."""
+def test_features_are_the_maximum_of_each_filter() -> None:
+    """By hand: filters of width 2 on embeddings of size 1, with zeros before and after the sequence."""
     discriminator = ConvDiscriminator(Shape(6, 4, 0), ConvDiscriminatorOptions(embedding_size=1, widths="2", filters=3))
     with torch.no_grad():
         discriminator.embedding.weight[4:] = torch.tensor([[1.0], [-3.0]])
@@ -108,7 +108,7 @@ def test_features_are_the_strongest_answers_of_each_filter() -> None:
     torch.testing.assert_close(features, torch.tensor([[1.0, 4.0, -0.2]]))
 
 
-def test_a_highway_with_its_gate_shut_changes_nothing() -> None:
+def test_a_closed_highway_gate_passes_its_input_through() -> None:
     torch.manual_seed(0)
     highway = Highway(4)
     features = torch.randn(3, 4)

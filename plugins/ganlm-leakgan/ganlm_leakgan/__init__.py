@@ -15,7 +15,7 @@ def ganlm_components() -> Iterator[ComponentSpec]:
         "leakgan",
         "ganlm_leakgan.networks:LeakGenerator",
         LeakGeneratorOptions,
-        "a worker writes towards goals that a manager sets from leaked features",
+        "a manager sets goals from leaked features; a worker writes words towards them",
         "Guo et al. 2018, 'A Hierarchical Structure of G'",
         recipe="autoregressive",
     )
@@ -24,7 +24,7 @@ def ganlm_components() -> Iterator[ComponentSpec]:
         "leakgan",
         "ganlm_leakgan.algorithm:LeakGAN",
         LeakGANOptions,
-        "manager and worker by turns, the discriminator's features leaking to both",
+        "trains manager and worker in turns; the discriminator's features leak to both",
         "Guo et al. 2018, Alg. 1",
     )
 

@@ -1,7 +1,8 @@
-"""LeakGAN (Guo et al. 2018, Alg. 1): the discriminator's features leak to a generator of a manager and a worker.
+"""LeakGAN (Guo et al. 2018, Alg. 1): the discriminator's features leak to a generator made of a manager and a worker.
 
-Letters as in :mod:`ganlm_core.protocol`; c is the horizon of the goals. The features (B, T + 1, F) of a sentence are
-those of its prefixes, from none of its words to all of them, and its goals (B, T, F) were set before each word.
+Shape letters are those of :mod:`ganlm_core.protocol`; c is the horizon of the goals. The features (B, T + 1, F) of a
+sentence are the features of its prefixes, from the empty one to the whole sentence. The goals (B, T, F) are set before
+each word.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,8 @@ from ganlm_core import sampling
 from ganlm_core.algorithms.adversarial import discriminator_loss, generator_cost
 from ganlm_core.algorithms.estimators import Rollout
 from ganlm_core.algorithms.mle import negative_log_likelihood
-from ganlm_core.algorithms.schedule import AdversarialOptions, Schedule
+from ganlm_core.algorithms.options import AdversarialOptions
+from ganlm_core.algorithms.schedule import Schedule
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import BOS, Algorithm, Batch, Parts, Phase
 from ganlm_leakgan.networks import LeakGenerator
@@ -23,7 +25,7 @@ from ganlm_leakgan.options import LeakGANOptions
 
 
 def plan(generator: LeakGenerator, noise: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """The features (B, T + 1, F) and the goals (B, T, F) of ids (B, T)."""
+    """Return the features (B, T + 1, F) and the goals (B, T, F) of ids (B, T)."""
     prefixes = torch.cat([torch.full_like(tokens[:, :1], BOS), tokens], dim=1)
     features, _ = generator.extractor(prefixes, generator.extractor.start(len(tokens)))
     goals, _ = generator.manager(features[:, :-1], generator.manager.start(noise))
@@ -31,17 +33,18 @@ def plan(generator: LeakGenerator, noise: Tensor, tokens: Tensor) -> tuple[Tenso
 
 
 def arrivals(mask: Tensor, horizon: int) -> Tensor:
-    """The prefix at which the goal set at each prefix is due, (B, T): c words later, or at the end of the sentence."""
+    """Return the prefix at which each goal is due, (B, T): c words later, or at the end of the sentence."""
     due = torch.arange(mask.shape[1], device=mask.device) + horizon
     return torch.minimum(due, mask.sum(dim=1, keepdim=True))
 
 
 def manager_loss(features: Tensor, goals: Tensor, mask: Tensor, horizon: int, values: Tensor | None = None) -> Tensor:
-    """-Q(s_t, g_t) cos(f_{t+c} - f_t, g_t), the mean over the mask ('Training of G').
+    """Return -Q(s_t, g_t) cos(f_{t+c} - f_t, g_t), the mean over the mask (section 'Training of G').
 
-    ``values`` (B, T) are those of the prefixes that end with each word; the value of a goal is that of the prefix at
-    which it was due. Without them every value is one: the manager learns the transitions of real text, which is its
-    pre-training. Differs: goals due after the end are due at the end; the paper's sentences have one length.
+    ``values`` (B, T) are the values of the prefixes that end with each word. The value of a goal is the value of the
+    prefix at which it is due. Without ``values`` every value is 1: the manager learns the transitions of real text,
+    which is its pre-training. Differs: goals due after the end are due at the end; all sentences of the paper have the
+    same length.
     """
     due = arrivals(mask, horizon)
     reached = features.gather(1, due.unsqueeze(-1).expand_as(goals))
@@ -50,9 +53,9 @@ def manager_loss(features: Tensor, goals: Tensor, mask: Tensor, horizon: int, va
 
 
 def intrinsic_reward(features: Tensor, goals: Tensor, horizon: int) -> Tensor:
-    """How well each word goes where the last c goals point (B, T): the mean of cos(f_t - f_{t-i}, g_{t-i}).
+    """Return how well each word follows the last c goals (B, T): the mean of cos(f_t - f_{t-i}, g_{t-i}).
 
-    Differs: among the first words, the mean over the goals that there are.
+    Differs: for the first words, the mean is over the goals so far.
     """
     length = goals.shape[1]
     total = torch.zeros_like(goals[..., 0])
@@ -63,12 +66,12 @@ def intrinsic_reward(features: Tensor, goals: Tensor, horizon: int) -> Tensor:
 
 
 class LeakGAN(Algorithm):
-    """Real text, then rounds: the discriminator, the manager and the worker, each on sentences of its own.
+    """A warm-up on real text, then rounds of discriminator, manager and worker, each with its own samples.
 
-    Before each of them the generator takes over the features that the discriminator has by then. On real text the
-    manager learns transitions and the worker maximum likelihood, and the discriminator learns beside them: so the
-    paper's two pre-trainings alternate. The manager is paid the rollouts' values, the worker the intrinsic reward and,
-    with a weight that is zero in the paper, those values.
+    Before each phase the generator copies the discriminator's current feature layers. In the warm-up the manager
+    learns the transitions of real text, the worker learns maximum likelihood, and the discriminator trains in between:
+    the paper's two pre-trainings alternate. The manager's reward is the value by rollouts. The worker's reward is the
+    intrinsic reward plus these values with a weight that is 0 in the paper.
     """
 
     def __init__(self, parts: Parts, options: LeakGANOptions) -> None:
@@ -144,7 +147,7 @@ class LeakGAN(Algorithm):
 
 
 def _fitting(parts: Parts) -> tuple[LeakGenerator, ConvDiscriminator, Rollout]:
-    """The parts that leakgan needs. Raises UsageError for any others, saying why."""
+    """Return the components that leakgan needs. Raises UsageError for others, with the reason."""
     generator, discriminator, estimator = parts.generator, parts.discriminator, parts.estimator
     if not isinstance(generator, LeakGenerator):
         raise UsageError(
@@ -154,22 +157,22 @@ def _fitting(parts: Parts) -> tuple[LeakGenerator, ConvDiscriminator, Rollout]:
     if type(discriminator) is not ConvDiscriminator:
         raise UsageError(
             "algorithm 'leakgan' leaks the features of a text CNN, which its generator reads word by word, and "
-            f"{type(discriminator).__name__} gives others; choose --disc conv"
+            f"{type(discriminator).__name__} has other features; choose --disc conv"
         )
     if _sizes(generator.extractor) != _sizes(discriminator):
         raise UsageError(
-            "algorithm 'leakgan' leaks features to a generator that reads features of other sizes; give "
-            "--gen.feature-embedding-size, --gen.widths, --gen.filters and --gen.highway what --disc.embedding-size, "
-            "--disc.widths, --disc.filters and --disc.highway say"
+            "algorithm 'leakgan' needs a generator that reads features of the discriminator's sizes; set "
+            "--gen.feature-embedding-size, --gen.widths, --gen.filters and --gen.highway to the values of "
+            "--disc.embedding-size, --disc.widths, --disc.filters and --disc.highway"
         )
     if not isinstance(estimator, Rollout):
         raise UsageError(
-            f"algorithm 'leakgan' values what was written so far by completing it, and {type(estimator).__name__} does "
-            "not; choose --estimator rollout"
+            f"algorithm 'leakgan' values prefixes by rollouts, and {type(estimator).__name__} makes none; "
+            "choose --estimator rollout"
         )
     return generator, discriminator, estimator
 
 
 def _sizes(module: nn.Module) -> dict[str, torch.Size]:
-    """The shapes of what the features are computed with."""
+    """Return the shapes of the weights that compute the features."""
     return {name: weight.shape for name, weight in module.state_dict().items() if not name.startswith("output.")}

@@ -10,18 +10,18 @@ from ganlm_core.protocol import Shape
 from ganlm_leakgan.options import LeakGeneratorOptions
 
 Reading = tuple[Tensor, Tensor]
-"""The last embedded words (B, R, E), and each filter's strongest answer so far (B, F). At first R is 0."""
+"""The last embedded words (B, R, E), and the maximum of each filter so far (B, F). At the start R is 0."""
 
 LeakState = tuple[Reading, Tensor, LSTMState, LSTMState]
-"""What was read, the last goals (B, c - 1, F), and the states of the manager and of the worker."""
+"""The reading, the last goals (B, c - 1, F), and the states of the manager and of the worker."""
 
 
 class PrefixFeatures(nn.Module):
-    """The features that the ``conv`` discriminator gives to every prefix of a sentence, that of no words included.
+    """Features of the ``conv`` discriminator for every prefix of a sentence, including the empty prefix.
 
-    A copy of its layers, all of it buffers. A window that ends inside a prefix gives the same answer in every
-    longer one, so the maximum over these is carried along; windows that hang over the end of a prefix see zeros there,
-    which is as if their filters lacked the last taps.
+    It holds a copy of the discriminator's layers as buffers. A window that ends inside a prefix has the same output in
+    every longer prefix, so the maximum over these windows is carried along. Windows that overlap the end of a prefix
+    see zeros there, as if their filters lacked the last taps.
     """
 
     def __init__(self, shape: Shape, options: ConvDiscriminatorOptions) -> None:
@@ -33,7 +33,7 @@ class PrefixFeatures(nn.Module):
         _freeze(self)
 
     def copy_from(self, discriminator: ConvDiscriminator) -> None:
-        """The leak: take over the discriminator's weights."""
+        """Copy the discriminator's weights: this is the leak."""
         weights = discriminator.state_dict()
         self.load_state_dict({name: weights[name] for name in self.state_dict()})
 
@@ -42,9 +42,9 @@ class PrefixFeatures(nn.Module):
         return weight.new_zeros(rows, 0, weight.shape[1]), weight.new_full((rows, self.size), -torch.inf)
 
     def forward(self, tokens: Tensor, state: Reading) -> tuple[Tensor, Reading]:
-        """Ids (B, T) or relaxed one-hots (B, T, V) to features (B, T, F): of the prefix up to and with each of them.
+        """Return features (B, T, F) of the prefix up to each token of ids (B, T) or relaxed one-hots (B, T, V).
 
-        The first ever is ``<bos>``, which is no word of the sentence: its features are those of the empty prefix.
+        The first token of all is ``<bos>``, no word of the sentence: it gives the features of the empty prefix.
         """
         recent, strongest = state
         reach = max(self.widths)
@@ -59,9 +59,9 @@ class PrefixFeatures(nn.Module):
         return self.highway(F.leaky_relu(found, 0.2)), (inputs[:, -reach:], inside[:, -1])
 
     def _answers(self, ends: Tensor) -> tuple[Tensor, Tensor]:
-        """The last words of each prefix (B, T, E, R) to the filters' answers, each (B, T, F).
+        """Return two outputs (B, T, F) of the filters on the last words of each prefix (B, T, E, R).
 
-        To the windows that end with the prefix, and the strongest to those that hang over its end.
+        The first is for the window that ends with the prefix, the second is the maximum over windows beyond its end.
         """
         inside, hanging = [], []
         for convolution in self.convolutions:
@@ -76,15 +76,15 @@ class PrefixFeatures(nn.Module):
 
 
 def _freeze(module: nn.Module) -> None:
-    """Turn parameters into buffers of the same names: part of the state, and nothing that is trained."""
-    for part in module.modules():
-        for name, parameter in list(part.named_parameters(recurse=False)):
-            delattr(part, name)
-            part.register_buffer(name, parameter.detach())
+    """Turn parameters into buffers of the same names: they are saved and not trained."""
+    for each in module.modules():
+        for name, parameter in list(each.named_parameters(recurse=False)):
+            delattr(each, name)
+            each.register_buffer(name, parameter.detach())
 
 
 class Manager(nn.Module):
-    """An LSTM over the features of the prefixes, whose output is a goal: a direction among them."""
+    """An LSTM over the features of the prefixes. Its output is a goal: a direction in feature space."""
 
     def __init__(self, shape: Shape, features: int, size: int) -> None:
         super().__init__()
@@ -96,16 +96,16 @@ class Manager(nn.Module):
         return split(self.initial(noise))
 
     def forward(self, features: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
-        """Features (B, T, F) to goals (B, T, F) of unit length."""
+        """Return goals (B, T, F) of unit length from features (B, T, F), and the new state."""
         states, state = recur(self.lstm, features, state)
         return F.normalize(self.goal(states), dim=-1), state
 
 
 class Worker(nn.Module):
-    """An LSTM over the words, whose output is a matrix O (V, K); its product with the goal embedding is the logits.
+    """An LSTM over the words. Its output is a matrix O (V, K); the product of O and the goal embedding is the logits.
 
-    The matrix is linear in the state h, so the product is a linear layer on the outer product of h and the
-    goal embedding; O itself is never formed.
+    O is linear in the state h, so the product is a linear layer on the outer product of h and the goal embedding. O
+    itself is never formed.
     """
 
     def __init__(self, shape: Shape, features: int, options: LeakGeneratorOptions) -> None:
@@ -121,25 +121,25 @@ class Worker(nn.Module):
         return split(self.initial(noise))
 
     def forward(self, tokens: Tensor, goals: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
-        """Inputs, ids (B, T) or relaxed one-hots (B, T, V), and sums of goals (B, T, F) to logits (B, T, V)."""
+        """Return logits (B, T, V) and the state, from ids (B, T) or one-hots (B, T, V) and sums of goals (B, T, F)."""
         states, state = recur(self.lstm, self.embedding(tokens), state)
         products = states.unsqueeze(-1) * self.goal_embedding(goals).unsqueeze(-2)
         return self.output(products.flatten(-2)), state
 
 
 def split(states: Tensor) -> LSTMState:
-    """States (B, 2H) to the hidden and the cell state of one layer, each (B, 1, H)."""
+    """Split states (B, 2H) into the hidden and the cell state of one layer, each (B, 1, H)."""
     hidden, cell = states.unsqueeze(1).chunk(2, dim=-1)
     return hidden, cell
 
 
 class LeakGenerator(StatefulGenerator):
-    """The manager sets a goal before every word, and the worker writes it with the last c goals in mind.
+    """The manager sets a goal before every word, and the worker writes the word from the last c goals.
 
-    Guo et al. 2018, 'A Hierarchical Structure of G'. Differs: the noise, through a linear layer each, is where both
-    LSTMs start from, the paper draws none; the goal set before a word counts for it, where the paper's sum ends with
-    the one before, so that the first word has one; each word has a bias; and the logits have no temperature of their
-    own, for sampling has one.
+    Guo et al. 2018, 'A Hierarchical Structure of G'. Differs: linear layers of the noise give both LSTMs their initial
+    states, where the paper has no noise; the goal that is set before a word counts for this word, where the paper's sum
+    ends with the previous goal, so that the first word has a goal too; each word has a bias; and the logits have no
+    temperature, because sampling has one.
     """
 
     def __init__(self, shape: Shape, options: LeakGeneratorOptions) -> None:

@@ -1,4 +1,4 @@
-"""LeakGAN's networks: what leaks is the discriminator's own, and every goal is a direction."""
+"""LeakGAN's networks: the leaked features are the discriminator's own, and goals have unit length."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ VARIANTS = [
     (GENERATOR, {"widths": "1", "highway": False}),
     (GENERATOR, {"widths": "3,8", "horizon": 9}),
 ]
-"""Options that change what is computed; the defaults are tested with all other components."""
+"""Options that change the computation. tests/testing/test_conformance.py tests the defaults."""
 
 
 @parametrize_with_checks(VARIANTS)
@@ -39,10 +39,10 @@ def make_generator(**options: Any) -> LeakGenerator:
     return LeakGenerator(SHAPE, LeakGeneratorOptions(**SMALL | options))
 
 
-def test_the_options_of_the_extractor_are_checked_as_those_of_the_discriminator() -> None:
+def test_the_options_of_the_extractor_are_checked_like_the_discriminators() -> None:
     with pytest.raises(OptionError) as error:
         LeakGeneratorOptions(widths="2;3")
-    assert str(error.value) == "widths is '2;3'; wanted whole numbers from 1 on with commas between, as in 2,3,4"
+    assert str(error.value) == "widths is '2;3'; wanted comma-separated integers of at least 1, such as 2,3,4"
 
 
 def with_bos(tokens: Tensor) -> Tensor:
@@ -50,8 +50,8 @@ def with_bos(tokens: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("widths", ["1", "2,3", "5,1,8"])
-def test_features_of_each_prefix_are_those_that_the_discriminator_gives_it(widths: str) -> None:
-    """From no words to all of them, at once and word by word, from ids and from relaxed words."""
+def test_the_features_of_each_prefix_agree_with_the_discriminator(widths: str) -> None:
+    """From the empty prefix to the whole sentence, at once and word by word, for ids and for relaxed words."""
     torch.manual_seed(0)
     options = ConvDiscriminatorOptions(embedding_size=4, widths=widths, filters=3, highway=True, blur=0)
     discriminator = ConvDiscriminator(SHAPE, options).double().eval()
@@ -72,7 +72,7 @@ def test_features_of_each_prefix_are_those_that_the_discriminator_gives_it(width
     torch.testing.assert_close(torch.cat(steps, dim=1), expected)
 
 
-def test_the_generator_sees_undisturbed_what_the_discriminator_sees_blurred() -> None:
+def test_the_extractor_has_no_instance_noise() -> None:
     extractor = make_generator().train().extractor
     prefixes, start = with_bos(TOKENS), extractor.start(len(TOKENS))
     assert torch.equal(extractor(prefixes, start)[0], extractor(prefixes, start)[0])
@@ -87,7 +87,7 @@ def test_goals_have_unit_length() -> None:
 
 @pytest.mark.parametrize("horizon", [1, 3])
 def test_the_logits_are_a_matrix_times_the_embedding_of_the_last_goals(horizon: int) -> None:
-    """Against the paper's O_t w_t with O_t written out, w_t a sum over c goals, and no bias in its embedding."""
+    """The paper's O_t w_t with an explicit O_t, where w_t embeds the sum of c goals without a bias."""
     generator = make_generator(horizon=horizon)
     noise = torch.randn(3, SHAPE.noise)
     inputs = with_bos(TOKENS)[:, :-1]
@@ -103,7 +103,7 @@ def test_the_logits_are_a_matrix_times_the_embedding_of_the_last_goals(horizon: 
     torch.testing.assert_close(generator(noise, TOKENS), expected)
 
 
-def test_the_copy_is_part_of_the_state_and_no_parameter() -> None:
+def test_the_copy_is_in_the_state_dict_and_has_no_parameters() -> None:
     generator = make_generator()
     copied = {name for name in generator.state_dict() if name.startswith("extractor.")}
     discriminator = ConvDiscriminator(SHAPE, LeakGeneratorOptions(**SMALL).extractor())

@@ -1,4 +1,4 @@
-"""LeakGAN's training: its losses by hand, who moves whom, what leaks when, and whole runs."""
+"""LeakGAN's training: its losses by hand, which phase trains which network, the leak, and whole runs."""
 
 import math
 import shutil
@@ -27,7 +27,7 @@ WARM = {"warmup": 1 / 3, "alternate": 2}
 
 
 def config(generator: str = "leakgan", discriminator: str = "conv", **settings: Any) -> RunConfig:
-    """Six steps: two on real text, the discriminator beside the first, and four rounds."""
+    """Return a configuration of six steps: two on real text, the first with a discriminator step, and four rounds."""
     sizes: dict[str, Any] = {
         "generator_options": {"hidden_size": 6, "goal_size": 3, "feature_embedding_size": 4, "filters": 3},
         "discriminator_options": {"embedding_size": 4, "filters": 3},
@@ -54,7 +54,7 @@ def networks(experiment: Setup) -> tuple[LeakGAN, LeakGenerator, ConvDiscriminat
     return algorithm, algorithm.generator, algorithm.discriminator
 
 
-# Two sentences, of three words and of one, among features of two dimensions; what lies behind the end is far away.
+# Two sentences, of three words and of one word, with features of two dimensions. Values after the end are outliers.
 MASK = torch.tensor([[True, True, True], [True, False, False]])
 FEATURES = torch.tensor(
     [[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [2.0, 1.0]], [[0.0, 0.0], [0.0, 2.0], [-99.0, 7.0], [5.0, -99.0]]]
@@ -62,7 +62,7 @@ FEATURES = torch.tensor(
 GOALS = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]], [[0.0, 1.0], [1.0, 0.0], [0.6, 0.8]]])
 VALUES = torch.tensor([[10.0, 20.0, 30.0], [40.0, 500.0, 600.0]])
 DIAGONAL = math.sqrt(1 / 2)
-"""The cosine between a move by (1, 1) and a goal along an axis."""
+"""The cosine between a change by (1, 1) and a goal along an axis."""
 
 
 def test_a_goal_is_due_after_the_horizon_or_at_the_end() -> None:
@@ -70,7 +70,7 @@ def test_a_goal_is_due_after_the_horizon_or_at_the_end() -> None:
 
 
 def test_the_loss_of_the_manager_by_hand() -> None:
-    """The first sentence has goals due at prefixes 2, 3 and 3, worth 20, 30 and 30; that of the second at 1: 40."""
+    """The goals of the first sentence are due at prefixes 2, 3, 3 with values 20, 30, 30; the second at 1 with 40."""
     expected = -(20 * DIAGONAL + 30 * DIAGONAL + 30 * 1 + 40 * 1) / 4
     assert manager_loss(FEATURES, GOALS, MASK, 2, VALUES).item() == pytest.approx(expected)
     on_real_text = -(DIAGONAL + DIAGONAL + 1 + 1) / 4
@@ -78,15 +78,15 @@ def test_the_loss_of_the_manager_by_hand() -> None:
 
 
 def test_the_intrinsic_reward_by_hand() -> None:
-    """The first word serves one goal, those after it two."""
+    """The first word has one goal, later words have two."""
     reward = intrinsic_reward(FEATURES, GOALS, horizon=2)
     assert reward[0].tolist() == pytest.approx([1, (1 + DIAGONAL) / 2, (1 + DIAGONAL) / 2])
     assert reward[1, 0].item() == pytest.approx(1)
-    # A horizon beyond the sentence looks as far back as there are goals: f_3 - f_0 = (2, 1) against (1, 0).
+    # A horizon longer than the sentence uses all goals so far: f_3 - f_0 = (2, 1) against (1, 0).
     assert intrinsic_reward(FEATURES, GOALS, 9)[0, 2].item() == pytest.approx((1 + DIAGONAL + 2 / math.sqrt(5)) / 3)
 
 
-def test_rewards_stay_with_their_sentences_whatever_lies_behind_the_end() -> None:
+def test_rewards_belong_to_their_sentences_and_do_not_depend_on_padding() -> None:
     loss, reward = manager_loss(FEATURES, GOALS, MASK, 2, VALUES), intrinsic_reward(FEATURES, GOALS, 2)
     swapped = [each.flip(0) for each in (FEATURES, GOALS, MASK, VALUES)]
     assert manager_loss(*swapped[:3], 2, swapped[3]).item() == pytest.approx(loss.item())
@@ -102,7 +102,7 @@ def state(experiment: Setup) -> dict[str, Tensor]:
 
 
 def moved(experiment: Setup, phases: list[str], step: int) -> set[str]:
-    """What the named phases of a step change: ``generator.manager``, ``discriminator`` and the like."""
+    """Return what the named phases of a step change: ``generator.manager``, ``discriminator`` and so on."""
     algorithm, before = experiment.trainer.algorithm, state(experiment)
     chosen = [phase for phase in algorithm.phases(step) if phase.name in phases]
     assert [phase.name for phase in chosen] == phases
@@ -122,15 +122,15 @@ def moved(experiment: Setup, phases: list[str], step: int) -> set[str]:
         ("discriminator", 3, {"discriminator"}),
     ],
 )
-def test_manager_worker_and_discriminator_do_not_move_each_other(phase: str, step: int, expected: set[str]) -> None:
+def test_each_phase_changes_its_own_module_only(phase: str, step: int, expected: set[str]) -> None:
     experiment = prepare(config())
     _, generator, discriminator = networks(experiment)
     generator.extractor.copy_from(discriminator)
     assert moved(experiment, [phase], step) == expected
 
 
-def test_the_loss_of_the_worker_would_move_the_manager_but_for_its_part() -> None:
-    """So the test above would fail without it: the worker's logits depend on the goals."""
+def test_only_the_part_of_the_phase_keeps_the_worker_loss_from_the_manager() -> None:
+    """Without ``part`` the test above would fail, because the worker's logits depend on the goals."""
     experiment = prepare(config())
     algorithm, generator, _ = networks(experiment)
     (worker,) = [phase for phase in algorithm.phases(3) if phase.name == "worker"]
@@ -140,7 +140,7 @@ def test_the_loss_of_the_worker_would_move_the_manager_but_for_its_part() -> Non
     assert worker.part is generator.worker
 
 
-def test_the_copy_is_the_discriminator_after_every_round() -> None:
+def test_the_copy_agrees_with_the_discriminator_after_a_round() -> None:
     experiment = prepare(config())
     _, generator, discriminator = networks(experiment)
     tokens = experiment.trainer.batches.next(0, 1).tokens
@@ -161,7 +161,7 @@ def names(algorithm: LeakGAN) -> list[list[str]]:
     return [[phase.name for phase in algorithm.phases(step)] for step in range(6)]
 
 
-def test_the_discriminator_learns_beside_the_generator_in_the_warm_up() -> None:
+def test_the_discriminator_trains_in_the_warm_up_too() -> None:
     text, rounds = ["transition", "mle"], ["discriminator", "manager", "worker"]
     algorithm, *_ = networks(prepare(config()))
     assert names(algorithm) == [["discriminator", *text], text, rounds, rounds, rounds, rounds]
@@ -172,8 +172,8 @@ def test_the_discriminator_learns_beside_the_generator_in_the_warm_up() -> None:
     assert names(algorithm) == [["discriminator", *text], text, twice, twice, [*twice, *text], twice]
 
 
-def test_the_weights_of_the_two_rewards_are_the_workers() -> None:
-    """With the same seed: three kinds of reward give three losses, of which the mixed one is the sum."""
+def test_the_worker_reward_is_the_weighted_sum_of_both_rewards() -> None:
+    """With the same seed, the loss for both rewards is the sum of the losses for one reward each."""
     losses = []
     for intrinsic, extrinsic in ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0)):
         options = {**WARM, "intrinsic": intrinsic, "extrinsic": extrinsic}
@@ -195,14 +195,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return execute(config(), out=tmp_path_factory.mktemp("leakgan") / "run")
 
 
-def test_every_phase_is_in_the_metrics(run: RunFolder) -> None:
+def test_the_metrics_have_a_loss_for_every_phase(run: RunFolder) -> None:
     records = [record for record in run.read_metrics() if "evaluation" not in record]
     assert {"discriminator_loss", "transition_loss", "mle_loss"} <= records[0].keys()
     assert {"manager_loss", "worker_loss", "intrinsic_reward", "reward", "accuracy"} <= records[-1].keys()
     assert all(math.isfinite(value) for record in records for value in record.values())
 
 
-def test_the_file_of_the_generator_alone_writes_the_same_sentences(run: RunFolder) -> None:
+def test_the_generator_file_alone_gives_the_same_samples(run: RunFolder) -> None:
     assert verify(run.bundle)[-1].detail == "identical"
     model = load.load(run.bundle)
     _, generator, _ = networks(prepare(config(seed=1)))
@@ -214,7 +214,7 @@ def test_the_file_of_the_generator_alone_writes_the_same_sentences(run: RunFolde
     assert torch.equal(found.tokens, expected.tokens) and torch.equal(found.log_probs, expected.log_probs)
 
 
-def test_a_run_that_was_stopped_ends_with_the_same_bytes(run: RunFolder, tmp_path: Path) -> None:
+def test_a_resumed_run_ends_with_the_same_bytes(run: RunFolder, tmp_path: Path) -> None:
     again = shutil.copytree(run.path, tmp_path / "run")
     shutil.rmtree(again / "bundle")
     shutil.rmtree(again / "checkpoints" / "step-00000006")
@@ -231,23 +231,22 @@ def test_a_run_that_was_stopped_ends_with_the_same_bytes(run: RunFolder, tmp_pat
         (
             {"discriminator": "lstm"},
             "algorithm 'leakgan' leaks the features of a text CNN, which its generator reads word by word, and "
-            "LSTMDiscriminator gives others; choose --disc conv",
+            "LSTMDiscriminator has other features; choose --disc conv",
         ),
         (
             {"discriminator": "multi-embedding"},
             "algorithm 'leakgan' leaks the features of a text CNN, which its generator reads word by word, and "
-            "MultiEmbeddingDiscriminator gives others; choose --disc conv",
+            "MultiEmbeddingDiscriminator has other features; choose --disc conv",
         ),
         (
             {"discriminator_options": {"filters": 7}},
-            "algorithm 'leakgan' leaks features to a generator that reads features of other sizes; give "
-            "--gen.feature-embedding-size, --gen.widths, --gen.filters and --gen.highway what --disc.embedding-size, "
-            "--disc.widths, --disc.filters and --disc.highway say",
+            "algorithm 'leakgan' needs a generator that reads features of the discriminator's sizes; set "
+            "--gen.feature-embedding-size, --gen.widths, --gen.filters and --gen.highway to the values of "
+            "--disc.embedding-size, --disc.widths, --disc.filters and --disc.highway",
         ),
         (
             {"estimator": "reinforce"},
-            "algorithm 'leakgan' values what was written so far by completing it, and Reinforce does not; "
-            "choose --estimator rollout",
+            "algorithm 'leakgan' values prefixes by rollouts, and Reinforce makes none; choose --estimator rollout",
         ),
         (
             {"generator_optimizer": "lbfgs"},
@@ -256,7 +255,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_bytes(run: RunFolder, tmp_pat
         ),
     ],
 )
-def test_leakgan_says_in_one_line_what_it_cannot_train(settings: dict[str, Any], message: str) -> None:
+def test_leakgan_refuses_components_that_it_cannot_train(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as error:
         prepare(config(**settings))
     assert str(error.value) == message
@@ -264,7 +263,7 @@ def test_leakgan_says_in_one_line_what_it_cannot_train(settings: dict[str, Any],
 
 @pytest.mark.parametrize("recipe", ["autoregressive", "relgan"])
 def test_other_methods_train_the_generator_too(recipe: str, tmp_path: Path) -> None:
-    """Relaxed words and policy gradients alike. Nothing leaks: the copy stays as it was drawn."""
+    """Both relaxed words and policy gradients train it. Nothing leaks: the copy keeps its initial weights."""
     settings = {"recipe": recipe, "algorithm_options": {"warmup": 0.5}}
     experiment = prepare(config("leakgan", "mlp", **settings))
     before = state(experiment)

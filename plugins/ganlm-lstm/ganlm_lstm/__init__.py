@@ -14,7 +14,7 @@ def ganlm_components() -> Iterator[ComponentSpec]:
         "lstm",
         "ganlm_lstm.networks:LSTMGenerator",
         LSTMGeneratorOptions,
-        "autoregressive LSTM that starts from the noise",
+        "autoregressive LSTM; the noise gives its initial state",
         "Hochreiter & Schmidhuber 1997; as a language model, Zaremba et al. 2014",
         recipe="autoregressive",
     )
@@ -23,6 +23,6 @@ def ganlm_components() -> Iterator[ComponentSpec]:
         "lstm",
         "ganlm_lstm.networks:LSTMDiscriminator",
         LSTMDiscriminatorOptions,
-        "LSTM in both directions, or causal with a logit per position",
+        "LSTM, bidirectional, or causal with a logit per position",
         "Schuster & Paliwal 1997; max pooling, Conneau et al. 2017, section 3.2.2",
     )

@@ -17,10 +17,10 @@ LSTMState = tuple[Tensor, Tensor]
 
 
 def recur(lstm: nn.LSTM, states: Tensor, start: LSTMState, twice: bool = False) -> tuple[Tensor, LSTMState]:
-    """States (B, T, I), after those in ``start``, to states (B, T, H) and the last ones of every layer.
+    """Run the LSTM on inputs (B, T, I) from the state ``start``; return states (B, T, H) and the last state.
 
-    ``twice``: the result can be differentiated twice. cuDNN's LSTM cannot, PyTorch's own kernels can, on CUDA and on
-    CPU. They want one type throughout, and oneDNN has bf16 on some CPUs only: without cuDNN there is no autocast.
+    ``twice``: the result must be twice differentiable. cuDNN's LSTM is not; PyTorch's own kernels are, on CUDA and on
+    CPU. These need one dtype throughout, and oneDNN has bf16 on some CPUs only, so without cuDNN autocast is off.
     """
     if states.is_cuda and not twice:
         return _run(lstm, states, start)
@@ -30,7 +30,7 @@ def recur(lstm: nn.LSTM, states: Tensor, start: LSTMState, twice: bool = False) 
 
 
 def cells(lstm: nn.LSTM, states: Tensor, start: LSTMState) -> tuple[Tensor, LSTMState]:
-    """As :func:`recur` for one position, states (B, I) to (B, H), without dropout: a third of the time."""
+    """Run :func:`recur` for one position, inputs (B, I) to states (B, H), without dropout, in a third of the time."""
     hiddens, memories = [], []
     for layer, (hidden, memory) in enumerate(zip(start[0].unbind(1), start[1].unbind(1), strict=True)):
         states, memory = torch.lstm_cell(states, (hidden, memory), *lstm.all_weights[layer])
@@ -45,12 +45,12 @@ def _run(lstm: nn.LSTM, states: Tensor, start: LSTMState) -> tuple[Tensor, LSTMS
 
 
 def _swap(states: Tensor) -> Tensor:
-    """(B, L, H) to (L, B, H), which is how ``nn.LSTM`` wants its states, and back."""
+    """Transpose (B, L, H) to (L, B, H), the layout of ``nn.LSTM``, and back."""
     return states.transpose(0, 1).contiguous()
 
 
 class LSTMGenerator(StatefulGenerator):
-    """The noise, through a linear layer, is the state that every layer starts from."""
+    """An LSTM. A linear layer turns the noise into the initial state of every layer."""
 
     def __init__(self, shape: Shape, options: LSTMGeneratorOptions) -> None:
         super().__init__(shape)
@@ -86,10 +86,10 @@ class LSTMGenerator(StatefulGenerator):
 
 
 class LSTMDiscriminator(Discriminator):
-    """Features are the maximum over time of the states; per position, each state gives its own logit.
+    """The features are the maximum over time of the states; per position, each state gives its own logit.
 
-    The two directions are separate stacks. The backward one reads each sequence from its own end, by a gather, so
-    that it meets no padding and lengths stay on the device.
+    The two directions are separate stacks. The backward stack reads each sequence from its own end. A gather reverses
+    the sequence, so that the stack reads no padding first and the lengths stay on the device.
     """
 
     def __init__(self, shape: Shape, options: LSTMDiscriminatorOptions) -> None:
@@ -104,7 +104,7 @@ class LSTMDiscriminator(Discriminator):
         self.output = nn.Linear(2 * size if both else size, 1)
 
     def states(self, sequence: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, H), or (B, T, 2H) in both directions."""
+        """Return states (B, T, H), or (B, T, 2H) if bidirectional."""
         embedded, twice = self.embedding(sequence), sequence.requires_grad
         zeros = embedded.new_zeros(len(embedded), self.onward.num_layers, self.onward.hidden_size)
         states, _ = recur(self.onward, embedded, (zeros, zeros), twice)
@@ -122,7 +122,7 @@ class LSTMDiscriminator(Discriminator):
 
 
 def reverse(states: Tensor, mask: Tensor) -> Tensor:
-    """States (B, T, H) with the positions of the mask in reverse order and the hidden ones where they were."""
+    """Reverse the order of the unmasked positions of states (B, T, H). Padding stays where it is."""
     position = torch.arange(mask.shape[1], device=mask.device)
     mirrored = mask.sum(dim=1, keepdim=True) - 1 - position
     index = torch.where(mask, mirrored, position)

@@ -7,17 +7,19 @@ class LSTMGeneratorOptions(Options):
     hidden_size: int = option(128, "units in each layer (H)", min=1)
     layers: int = option(1, "stacked layers", min=1)
     dropout: float = option(0.0, "dropout before the first layer, between layers and after the last", min=0, max=0.9)
-    tie: bool = option(False, "use the token embeddings as the output weights too")
+    tie: bool = option(False, "tie the output weights to the token embeddings")
 
 
 class LSTMDiscriminatorOptions(Options):
     embedding_size: int = option(32, "size of the token embeddings", min=1)
     hidden_size: int = option(64, "units in each layer and direction (H)", min=1)
-    layers: int = option(1, "stacked layers in each direction", min=1)
-    direction: str = option("bidirectional", "what a position sees", choices=("bidirectional", "causal"))
-    per_position: bool = option(False, "a logit for every position instead of one per sequence; wants causal")
+    layers: int = option(1, "stacked layers per direction", min=1)
+    direction: str = option(
+        "bidirectional", "reading direction: both, or left to right only", choices=("bidirectional", "causal")
+    )
+    per_position: bool = option(False, "one logit per position instead of per sequence; needs direction causal")
     dropout: float = option(0.0, "dropout before the logits", min=0, max=0.9)
-    blur: float = option(0.8, "instance noise: how far, at most, tokens are moved towards random words", min=0, max=1)
+    blur: float = option(0.8, "instance noise: largest weight of a random word mixed into each token", min=0, max=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()

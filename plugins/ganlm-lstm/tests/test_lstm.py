@@ -23,7 +23,7 @@ VARIANTS = [
     (DISCRIMINATOR, {"direction": "causal"}),
     (DISCRIMINATOR, {"direction": "causal", "per_position": True}),
 ]
-"""Options that change what is computed; the defaults are tested with all other components."""
+"""Options that change the computation. tests/testing/test_conformance.py tests the defaults."""
 
 
 @parametrize_with_checks(VARIANTS)
@@ -32,7 +32,7 @@ def test_conformance(component: Case, check: Callable[[Case], None]) -> None:
 
 
 @pytest.mark.parametrize("options", [{"layers": 2}, {"tie": True}, {"dropout": 0.5, "layers": 2}], ids=str)
-def test_cells_draw_from_a_large_vocabulary_what_the_lstm_would(options: dict[str, float]) -> None:
+def test_steps_without_gradients_give_the_same_logits_as_the_lstm(options: dict[str, float]) -> None:
     torch.manual_seed(0)
     generator = LSTMGenerator(Shape(50, 5, 3), LSTMGeneratorOptions(hidden_size=8, **options)).eval()  # type: ignore[arg-type]
     noise, tokens = torch.randn(3, 3), torch.randint(3, 50, (3, 5))
@@ -44,7 +44,7 @@ def test_cells_draw_from_a_large_vocabulary_what_the_lstm_would(options: dict[st
     torch.testing.assert_close(torch.stack(logits, dim=1), generator(noise, tokens))
 
 
-def test_cells_leave_out_no_dropout() -> None:
+def test_steps_in_training_mode_apply_dropout() -> None:
     generator = LSTMGenerator(Shape(50, 5, 3), LSTMGeneratorOptions(hidden_size=8, dropout=0.5))
     state = generator.start(torch.randn(1, 3))
     with torch.no_grad():
@@ -52,7 +52,7 @@ def test_cells_leave_out_no_dropout() -> None:
     assert not one.equal(other)
 
 
-def test_a_logit_per_position_is_for_the_causal_direction() -> None:
+def test_a_logit_per_position_needs_the_causal_direction() -> None:
     with pytest.raises(OptionError) as error:
         LSTMDiscriminatorOptions(per_position=True)
     assert str(error.value) == (
@@ -61,7 +61,7 @@ def test_a_logit_per_position_is_for_the_causal_direction() -> None:
     )
 
 
-def test_a_logit_per_position_sees_nothing_later() -> None:
+def test_a_logit_per_position_does_not_depend_on_later_words() -> None:
     torch.manual_seed(0)
     options = LSTMDiscriminatorOptions(direction="causal", per_position=True)
     discriminator = LSTMDiscriminator(SHAPE, options).eval()
@@ -71,7 +71,7 @@ def test_a_logit_per_position_sees_nothing_later() -> None:
     torch.testing.assert_close(logits[:, :3], discriminator(prefix, mask_of(prefix)))
 
 
-def test_both_directions_are_those_of_a_packed_bidirectional_lstm() -> None:
+def test_both_directions_agree_with_a_packed_bidirectional_lstm() -> None:
     torch.manual_seed(0)
     discriminator = LSTMDiscriminator(SHAPE, LSTMDiscriminatorOptions(embedding_size=4, hidden_size=6)).eval()
     reference = nn.LSTM(4, 6, batch_first=True, bidirectional=True)
@@ -88,7 +88,7 @@ def test_both_directions_are_those_of_a_packed_bidirectional_lstm() -> None:
     torch.testing.assert_close(states[mask], expected[mask])
 
 
-def test_the_noise_gives_every_layer_a_hidden_and_a_cell_state_of_its_own() -> None:
+def test_the_noise_gives_every_layer_its_own_hidden_and_cell_state() -> None:
     torch.manual_seed(0)
     generator = LSTMGenerator(SHAPE, LSTMGeneratorOptions(hidden_size=4, layers=2))
     hidden, cell = generator.start(torch.randn(3, SHAPE.noise))
@@ -96,7 +96,7 @@ def test_the_noise_gives_every_layer_a_hidden_and_a_cell_state_of_its_own() -> N
     assert torch.cat([hidden, cell]).unique().numel() == 48
 
 
-def test_reverse_leaves_hidden_positions_alone() -> None:
+def test_reverse_does_not_move_padding() -> None:
     states = torch.arange(5.0).view(1, 5, 1)
     mask = torch.tensor([[True, True, True, False, False]])
     assert reverse(states, mask).flatten().tolist() == [2, 1, 0, 3, 4]

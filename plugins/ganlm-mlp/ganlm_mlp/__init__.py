@@ -14,7 +14,7 @@ def ganlm_components() -> Iterator[ComponentSpec]:
         "mlp",
         "ganlm_mlp.networks:MLPGenerator",
         MLPGeneratorOptions,
-        "all positions at once from the noise",
+        "MLP that writes all positions at once from the noise",
         "Goodfellow et al. 2014, section 5",
         recipe="one-shot",
     )
@@ -23,7 +23,7 @@ def ganlm_components() -> Iterator[ComponentSpec]:
         "ngram-mlp",
         "ganlm_mlp.networks:NgramGenerator",
         NgramOptions,
-        "autoregressive on a window of the last tokens",
+        "autoregressive MLP with a window of the last tokens",
         "Bengio et al. 2003, eq. 1",
         recipe="autoregressive",
     )
@@ -32,6 +32,6 @@ def ganlm_components() -> Iterator[ComponentSpec]:
         "mlp",
         "ganlm_mlp.networks:MLPDiscriminator",
         MLPDiscriminatorOptions,
-        "on the flattened sequence of embeddings",
+        "MLP on the flattened embeddings of the sequence",
         "Goodfellow et al. 2014, section 5",
     )

@@ -8,9 +8,9 @@ from ganlm_mlp.options import MLPDiscriminatorOptions, MLPGeneratorOptions, Ngra
 
 
 class MLPGenerator(Generator):
-    """Noise through hidden layers to a vector for each position, and each of these to its logits.
+    """Hidden layers turn the noise into a vector per position, and an output layer turns each vector into logits.
 
-    Differs from the paper: layer normalisation, which unlike batch normalisation keeps sequences apart.
+    Differs from the paper: layer normalisation, which, unlike batch normalisation, does not mix sequences.
     """
 
     def __init__(self, shape: Shape, options: MLPGeneratorOptions) -> None:
@@ -37,10 +37,10 @@ NgramState = tuple[Tensor, Tensor]
 
 
 class NgramGenerator(StatefulGenerator):
-    """The embeddings of the last ``context`` tokens side by side, and the noise, through hidden layers to logits.
+    """Hidden layers read the concatenated embeddings of the last ``context`` tokens and the noise.
 
-    Differs from the paper: noise, more than one hidden layer if wanted, and no direct connections from the
-    embeddings to the logits. Before the start there are as many ``<bos>`` as the window has room for.
+    Differs from the paper: it reads noise, may have several hidden layers, and has no direct connections from the
+    embeddings to the logits. At the start the window is filled with ``<bos>``.
     """
 
     def __init__(self, shape: Shape, options: NgramOptions) -> None:
@@ -69,7 +69,7 @@ class NgramGenerator(StatefulGenerator):
 
 
 class MLPDiscriminator(Discriminator):
-    """The embeddings of all positions side by side, zeros for the hidden ones, through leaky ReLU layers."""
+    """Leaky ReLU layers on the concatenated embeddings of all positions, with zeros for padding."""
 
     def __init__(self, shape: Shape, options: MLPDiscriminatorOptions) -> None:
         super().__init__(shape)
@@ -82,7 +82,7 @@ class MLPDiscriminator(Discriminator):
         self.output = nn.Linear(width, 1)
 
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
-        """Raises ValueError for a sequence longer than the shape's length, which the weights are tied to."""
+        """Return features (B, F). Raises ValueError for a sequence longer than the length of the shape."""
         missing = self.shape.length - mask.shape[1]
         if missing < 0:
             raise ValueError(f"a sequence has {mask.shape[1]} tokens; this network takes {self.shape.length} at most")

@@ -4,11 +4,11 @@ from ganlm_core.components import Options, option
 class MLPGeneratorOptions(Options):
     hidden_size: int = option(256, "units in each hidden layer", min=1)
     layers: int = option(2, "hidden layers", min=1)
-    position_size: int = option(64, "units that each position gets from the last hidden layer (H)", min=1)
+    position_size: int = option(64, "units per position after the last hidden layer (H)", min=1)
 
 
 class NgramOptions(Options):
-    context: int = option(12, "tokens that the next one is predicted from", min=1)
+    context: int = option(12, "window size: tokens that predict the next token", min=1)
     embedding_size: int = option(64, "size of the token embeddings", min=1)
     hidden_size: int = option(256, "units in each hidden layer (H)", min=1)
     layers: int = option(1, "hidden layers", min=1)
@@ -20,4 +20,4 @@ class MLPDiscriminatorOptions(Options):
     hidden_size: int = option(256, "units in each hidden layer (F)", min=1)
     layers: int = option(2, "hidden layers", min=1)
     dropout: float = option(0.0, "dropout before the logit", min=0, max=0.9)
-    blur: float = option(0.0, "instance noise: how far, at most, tokens are moved towards random words", min=0, max=1)
+    blur: float = option(0.0, "instance noise: largest weight of a random word mixed into each token", min=0, max=1)

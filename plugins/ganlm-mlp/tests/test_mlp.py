@@ -19,7 +19,7 @@ VARIANTS = [
     (NGRAM, {"layers": 2, "dropout": 0.5}),
     (DISCRIMINATOR, {"layers": 1}),
 ]
-"""Options that change what is computed; the defaults are tested with all other components."""
+"""Options that change the computation. tests/testing/test_conformance.py tests the defaults."""
 
 
 @parametrize_with_checks(VARIANTS)
@@ -32,7 +32,7 @@ def ngram(context: int) -> NgramGenerator:
     return NgramGenerator(SHAPE, NgramOptions(context=context, embedding_size=4, hidden_size=8))
 
 
-def test_an_ngram_forgets_what_left_its_window() -> None:
+def test_an_ngram_does_not_depend_on_tokens_outside_its_window() -> None:
     generator, noise = ngram(context=2), torch.randn(1, SHAPE.noise)
     one, other = torch.tensor([[4, 5, 6, 7, 8]]), torch.tensor([[4, 4, 6, 7, 8]])
     changed = (generator(noise, one) - generator(noise, other)).abs().amax(dim=-1) > 1e-6
@@ -40,13 +40,13 @@ def test_an_ngram_forgets_what_left_its_window() -> None:
 
 
 def test_an_ngram_starts_from_a_window_of_bos() -> None:
-    """So that its first logits are those after any run of <bos>."""
+    """The first logits equal the logits after any number of <bos>."""
     generator, noise = ngram(context=3), torch.randn(1, SHAPE.noise)
     logits = generator(noise, torch.full((1, 4), BOS))
     torch.testing.assert_close(logits, logits[:, :1].expand_as(logits))
 
 
-def test_a_sequence_longer_than_the_weights_is_refused() -> None:
+def test_a_sequence_longer_than_the_shape_is_refused() -> None:
     discriminator = MLPDiscriminator(SHAPE, MLPDiscriminatorOptions())
     tokens = torch.full((1, 7), 4)
     with pytest.raises(ValueError) as error:
@@ -54,7 +54,7 @@ def test_a_sequence_longer_than_the_weights_is_refused() -> None:
     assert str(error.value) == "a sequence has 7 tokens; this network takes 6 at most"
 
 
-def test_the_order_of_the_words_counts() -> None:
+def test_the_score_depends_on_the_word_order() -> None:
     torch.manual_seed(0)
     discriminator = MLPDiscriminator(SHAPE, MLPDiscriminatorOptions())
 

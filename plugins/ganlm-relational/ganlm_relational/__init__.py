@@ -15,7 +15,7 @@ def ganlm_components() -> Iterator[ComponentSpec]:
         "relational-memory",
         "ganlm_relational.networks:RelationalMemoryGenerator",
         RelationalMemoryOptions,
-        "autoregressive memory slots that attend to each other and to the input",
+        "autoregressive relational memory: slots attend to each other and to the input",
         "Santoro et al. 2018, section 3; in a GAN, Nie et al. 2019",
         recipe="autoregressive",
     )

@@ -9,18 +9,18 @@ from ganlm_relational.options import MultiEmbeddingOptions, RelationalMemoryOpti
 
 
 class RelationalMemory(nn.Module):
-    """One step of a relational memory core: M slots (B, M, H) and an input (B, H) to the next slots.
+    """One step of a relational memory core: from M slots (B, M, H) and an input (B, H) to the next slots.
 
-    Santoro et al. 2018, sections 3.1 to 3.3. The slots attend to themselves and to the input; an MLP follows; both add
-    to what they read and are normalised. Gates for every unit, which see the input and the old slots, mix old and new.
-    Differs: the queries, keys and values are not normalised, which the authors' code does, and the gates have biases.
+    Santoro et al. 2018, sections 3.1 to 3.3. The slots attend to themselves and to the input, then an MLP follows; both
+    are residual and normalised. Gates per unit, computed from the input and the old slots, mix old and new slots.
+    Differs: the gates have biases, and queries, keys and values are not normalised, as they are in the authors' code.
     """
 
     def __init__(self, heads: int, head_size: int) -> None:
         super().__init__()
         size = heads * head_size
         self.heads = heads
-        # No biases: the softmax is blind to one of the keys, and the MLP and the gates have their own.
+        # No biases: a key bias does not change the softmax, and the MLP and the gates have biases.
         self.attention = nn.Linear(size, 3 * size, bias=False)
         self.attended_norm = nn.LayerNorm(size)
         self.mlp = nn.Sequential(nn.Linear(size, size), nn.ReLU(), nn.Linear(size, size))
@@ -39,16 +39,16 @@ class RelationalMemory(nn.Module):
         return keep * slots + take * found.tanh()
 
     def attend(self, rows: Tensor) -> Tensor:
-        """Multi-head attention of rows (B, N, H) to each other (Vaswani et al. 2017, section 3.2.2), without a mask."""
+        """Apply multi-head self-attention without a mask to rows (B, N, H) (Vaswani et al. 2017, section 3.2.2)."""
         heads = self.attention(rows).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         return F.scaled_dot_product_attention(*heads.chunk(3, dim=-1)).transpose(1, 2).flatten(2)
 
 
 class RelationalMemoryGenerator(StatefulGenerator):
-    """The state is the slots (B, M, H); at first they are the noise, through a linear layer.
+    """A relational memory. Its state is the slots (B, M, H), which start as a linear layer of the noise.
 
-    Differs from the paper: it starts from the identity matrix, one different row for each slot, and draws no noise; the
-    identity is the bias that the linear layer has at first.
+    Differs: the paper has no noise and starts from the identity matrix, with a different row for each slot. Here the
+    identity is the initial bias of the linear layer.
     """
 
     def __init__(self, shape: Shape, options: RelationalMemoryOptions) -> None:
@@ -75,12 +75,12 @@ class RelationalMemoryGenerator(StatefulGenerator):
 
 
 class MultiEmbeddingDiscriminator(ConvDiscriminator):
-    """Several embeddings of the sentence, each read by the same text CNN; features are the mean over them.
+    """One text CNN reads several embeddings of the sentence; the features are the mean over the embeddings.
 
-    Differs: the last layer is linear, so the logit is the mean of the S logits that the embeddings would give one by
-    one. The paper (Nie et al. 2019) averages their S losses. By Jensen's inequality the loss of the mean is at most the
-    mean of the losses, with equality where the embeddings agree. As in ``conv``, one layer gives the logit; the paper
-    has a linear one of 100 units before it.
+    Differs: the last layer is linear, so the logit is the mean of the S logits of the single embeddings. The paper (Nie
+    et al. 2019) averages S losses instead. By Jensen's inequality the loss of the mean logit is at most the mean of the
+    losses, and equal where the embeddings agree. As in ``conv``, one layer computes the logit; the paper has a linear
+    layer of 100 units before it.
     """
 
     def __init__(self, shape: Shape, options: MultiEmbeddingOptions) -> None:

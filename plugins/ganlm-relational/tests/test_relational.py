@@ -27,7 +27,7 @@ VARIANTS = [
     (GENERATOR, {"slots": 3, "heads": 4, "head_size": 8, "dropout": 0.5}),
     (DISCRIMINATOR, {"embeddings": 3, "highway": False, "widths": "1,3", "dropout": 0.5}),
 ]
-"""Options that change what is computed; the defaults are tested with all other components."""
+"""Options that change the computation. tests/testing/test_conformance.py tests the defaults."""
 
 
 @parametrize_with_checks(VARIANTS)
@@ -36,12 +36,12 @@ def test_conformance(component: Case, check: Callable[[Case], None]) -> None:
 
 
 def test_slots_attend_to_each_other_and_to_the_input() -> None:
-    """Against PyTorch's own multi-head attention."""
+    """The attention agrees with PyTorch's multi-head attention."""
     torch.manual_seed(0)
     memory, rows = RelationalMemory(heads=2, head_size=3), torch.randn(4, 5, 6)
     reference = nn.MultiheadAttention(6, 2, bias=False, batch_first=True)
     with torch.no_grad():
-        # Ours has queries, keys and values of one head side by side, the reference all queries first.
+        # Ours orders weights by head, the reference orders them by queries, keys and values.
         weight = memory.attention.weight.unflatten(0, (2, 3, 3)).transpose(0, 1).flatten(0, 2)
         reference.in_proj_weight.copy_(weight)
         reference.out_proj.weight.copy_(torch.eye(6))
@@ -49,7 +49,7 @@ def test_slots_attend_to_each_other_and_to_the_input() -> None:
 
 
 def gated(keep: float, take: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The slots before and after a step whose gates stand at these logits, and what the attention and MLP found."""
+    """Return the slots before and after a step with these gate logits, and the output of attention and MLP."""
     torch.manual_seed(0)
     memory = RelationalMemory(heads=2, head_size=3)
     slots, inputs = torch.randn(4, 2, 6), torch.randn(4, 6)
@@ -63,12 +63,12 @@ def gated(keep: float, take: float) -> tuple[Tensor, Tensor, Tensor]:
         return slots, memory(slots, inputs), found
 
 
-def test_a_memory_whose_input_gate_is_shut_keeps_its_slots() -> None:
+def test_a_closed_input_gate_keeps_the_slots() -> None:
     slots, after, _ = gated(keep=100.0, take=-100.0)
     torch.testing.assert_close(after, slots)
 
 
-def test_a_memory_whose_forget_gate_is_shut_holds_only_what_is_new() -> None:
+def test_a_closed_forget_gate_keeps_only_the_new_content() -> None:
     _, after, found = gated(keep=-100.0, take=100.0)
     torch.testing.assert_close(after, found.tanh())
 
@@ -78,11 +78,11 @@ def test_half_open_gates_add_half_of_each() -> None:
     torch.testing.assert_close(after, slots / 2 + found.tanh() / 2)
 
 
-def test_gates_forget_little_at_first() -> None:
+def test_the_forget_gate_starts_open() -> None:
     assert RelationalMemory(heads=1, head_size=3).input_gates.bias.tolist() == [1, 1, 1, 0, 0, 0]
 
 
-def test_slots_start_different_and_move_with_the_noise() -> None:
+def test_the_initial_slots_differ_and_depend_on_the_noise() -> None:
     torch.manual_seed(0)
     generator = RelationalMemoryGenerator(SHAPE, RelationalMemoryOptions(slots=3, heads=2, head_size=2))
     still = generator.start(torch.zeros(1, SHAPE.noise))
@@ -98,7 +98,7 @@ def discriminator(embeddings: int) -> MultiEmbeddingDiscriminator:
     return MultiEmbeddingDiscriminator(SHAPE, options).eval()
 
 
-def test_a_logit_is_the_mean_of_those_that_one_cnn_gives_for_each_embedding() -> None:
+def test_the_logit_is_the_mean_of_the_logits_of_the_single_embeddings() -> None:
     torch.manual_seed(0)
     three, mask = discriminator(embeddings=3), mask_of(TOKENS)
     single = ConvDiscriminator(SHAPE, MultiEmbeddingOptions(embedding_size=2, filters=3)).eval()
@@ -119,7 +119,7 @@ def test_one_embedding_is_the_text_cnn() -> None:
     torch.testing.assert_close(one(TOKENS, mask), cnn(TOKENS, mask))
 
 
-def test_dropout_acts_in_training_only() -> None:
+def test_dropout_is_on_in_training_only() -> None:
     torch.manual_seed(0)
     generator = RelationalMemoryGenerator(SHAPE, RelationalMemoryOptions(dropout=0.5))
     noise = torch.randn(3, SHAPE.noise)
@@ -159,20 +159,20 @@ def test_the_recipe_trains_other_networks_too(generator: str, discriminator: str
     assert all(math.isfinite(value) for value in last.values())
 
 
-def test_the_recipe_says_why_it_does_not_train_a_one_shot_generator(tmp_path: Path) -> None:
+def test_the_recipe_refuses_a_one_shot_generator(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as error:
         execute(recipe("mlp", "multi-embedding"), out=tmp_path / "run")
     assert str(error.value) == (
-        "a maximum likelihood warm-up needs an autoregressive generator, and MLPGenerator writes all positions at once; "
-        "choose another with --gen, or train it with --recipe one-shot"
+        "a maximum likelihood warm-up needs an autoregressive generator, and MLPGenerator writes all positions at "
+        "once; choose another with --gen, or train it with --recipe one-shot"
     )
     assert not (tmp_path / "run").exists()
 
 
-def test_the_temperature_falls_as_beta_max_to_the_share_of_the_rounds() -> None:
-    """Nie et al. 2019: beta = beta_max ** (n / N), and the softmax is taken of beta times the logits.
+def test_the_temperature_schedule_agrees_with_the_paper() -> None:
+    """Nie et al. 2019: beta = beta_max ** (n / N), with a softmax of beta times the logits.
 
-    The recipe goes the second half of that course.
+    The recipe covers the second half of this schedule.
     """
     options = recipe("relational-memory", "multi-embedding").estimator.options
     assert isinstance(options, GumbelOptions)

@@ -1,4 +1,4 @@
-"""The runs of ganlm in TensorBoard: an observer that writes event files where GANLM_TENSORBOARD names a folder."""
+"""An observer that writes the metrics of runs as TensorBoard event files, into the folder GANLM_TENSORBOARD."""
 
 import os
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from ganlm_core.hookspecs import hookimpl
 
 FOLDER = "GANLM_TENSORBOARD"
 SHOWN = 8
-"""Sentences of each evaluation."""
+"""Sentences to write per evaluation."""
 
 
 class Observer:
-    """Writes to a folder of the run's name; without the variable it writes nothing and imports nothing."""
+    """Write to a folder with the run's name. Without the variable, write nothing and import nothing."""
 
     def __init__(self) -> None:
         self._writer: Any = None
@@ -31,7 +31,7 @@ class Observer:
 
     @hookimpl
     def ganlm_evaluated(self, step: int, evaluation: Mapping[str, float], samples: list[str], final: bool) -> None:
-        self._add("final" if final else "glance", step, evaluation)
+        self._add("final" if final else "evaluation", step, evaluation)
         if self._writer is not None:
             self._writer.add_text("samples", "\n\n".join(samples[:SHOWN]), step)
 

@@ -1,4 +1,4 @@
-"""The one place that imports TensorBoard."""
+"""The only module that imports TensorBoard."""
 
 from pathlib import Path
 from typing import Any
@@ -7,11 +7,11 @@ from ganlm_core.errors import PluginError
 
 
 def open_writer(folder: Path) -> Any:
-    """A writer of event files into ``folder``. Raises PluginError where the library is not installed."""
+    """Return a writer of event files into ``folder``. Raises PluginError if TensorBoard is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise PluginError(
-            "GANLM_TENSORBOARD names a folder, and TensorBoard is not installed; pip install 'ganlm[tensorboard]'"
+            "GANLM_TENSORBOARD is set, and TensorBoard is not installed; pip install 'ganlm[tensorboard]'"
         ) from None
     return SummaryWriter(str(folder))

@@ -1,4 +1,4 @@
-"""A run's numbers come back through TensorBoard's own reader, and nothing is written where no folder is named."""
+"""TensorBoard's own reader gives back the metrics of a run, and without the variable nothing is written."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ def _empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_tensorboard_reads_what_the_run_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tensorboard_reads_the_logged_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     reason = "TensorBoard is not installed: pip install 'ganlm[tensorboard]'"
     reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator", reason=reason)
     monkeypatch.setenv("GANLM_TENSORBOARD", "logs")
@@ -27,12 +27,12 @@ def test_tensorboard_reads_what_the_run_logged(monkeypatch: pytest.MonkeyPatch) 
     found.Reload()
     wanted: dict[str, list[tuple[int, float]]] = {}
     for record in map(json.loads, Path("small/metrics.jsonl").read_text().splitlines()):
-        group = "final" if "weights_step" in record else "glance" if "evaluation" in record else "step"
+        group = "final" if "weights_step" in record else "evaluation" if "evaluation" in record else "step"
         values = record.get("evaluation", record).items()
         for name, value in values:
             if name != "step":
                 wanted.setdefault(f"{group}/{name}", []).append((record["step"], pytest.approx(value, rel=1e-6)))
-    assert {group.partition("/")[0] for group in wanted} == {"step", "glance", "final"}
+    assert {group.partition("/")[0] for group in wanted} == {"step", "evaluation", "final"}
     read = {tag: [(event.step, event.value) for event in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
     assert read == wanted
     (*_, last) = found.Tensors("samples/text_summary")
@@ -42,13 +42,13 @@ def test_tensorboard_reads_what_the_run_logged(monkeypatch: pytest.MonkeyPatch) 
     )
 
 
-def test_nothing_is_written_where_no_folder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_written_without_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GANLM_TENSORBOARD", raising=False)
     assert main(RUN) == 0
     assert [path.name for path in Path().iterdir()] == ["small"]
 
 
-def test_a_run_without_the_library_says_so_once_and_goes_on(
+def test_a_missing_library_is_reported_once_and_the_run_goes_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("GANLM_TENSORBOARD", "logs")
@@ -56,6 +56,6 @@ def test_a_run_without_the_library_says_so_once_and_goes_on(
     assert main(RUN) == 0
     wanted = (
         "observer 'tensorboard' failed in ganlm_run_started and is switched off for this run: "
-        "GANLM_TENSORBOARD names a folder, and TensorBoard is not installed; pip install 'ganlm[tensorboard]'"
+        "GANLM_TENSORBOARD is set, and TensorBoard is not installed; pip install 'ganlm[tensorboard]'"
     )
     assert [line for line in capsys.readouterr().err.splitlines() if "observer" in line] == [wanted]

@@ -13,34 +13,36 @@ TransformerState = tuple[Tensor, int, list[Cache]]
 
 
 class Attention(nn.Module):
-    """Scaled dot-product attention (Vaswani et al. 2017, eq. 1), written out: fused kernels have no double backward."""
+    """Scaled dot-product attention (Vaswani et al. 2017, eq. 1), unfused: fused kernels have no double backward."""
 
     def __init__(self, options: TransformerOptions) -> None:
         super().__init__()
         self.heads = options.heads
-        # No biases: the softmax is blind to one of the keys, and one of the values is the output layer's.
+        # No biases: a key bias does not change the softmax, and a value bias only adds to the output layer's bias.
         self.inputs = nn.Linear(options.hidden_size, 3 * options.hidden_size, bias=False)
         self.output = nn.Linear(options.hidden_size, options.hidden_size)
 
     def forward(
         self, states: Tensor, visible: Tensor, cache: Cache | None = None, past: int = 0
     ) -> tuple[Tensor, Cache]:
-        """States (B, T, H) to as many, and the cache with them behind the ``past`` positions in it. ``visible``,
-        boolean, broadcasts to (B, heads, T, past + T): which positions, cached ones first, each may look at."""
+        """Return new states (B, T, H), and the cache with these positions after its first ``past`` positions.
+
+        ``visible``, boolean, broadcasts to (B, heads, T, past + T): the positions, cached first, that each may see.
+        """
         heads = self.inputs(states).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         queries, keys, values = heads.chunk(3, dim=-1)
         if cache is not None:
             cache = _appended(cache[0], past, keys), _appended(cache[1], past, values)
             keys, values = (each[:, :, : past + states.shape[1]] for each in cache)
         scores = queries @ keys.transpose(-1, -2) * keys.shape[-1] ** -0.5
-        # The lowest number rather than -inf, so that a row that may look at nothing is not NaN.
+        # The lowest finite number instead of -inf, so that a row that sees nothing is not NaN.
         weights = scores.masked_fill(~visible, torch.finfo(scores.dtype).min).softmax(dim=-1)
         mixed = (weights @ values).transpose(1, 2).flatten(2)
         return self.output(mixed), cache or (keys, values)
 
 
 def _appended(cache: Tensor, past: int, new: Tensor) -> Tensor:
-    """A cache with new keys or values behind those of the past: in place, unless a gradient must pass or it is full."""
+    """Append new keys or values after ``past`` positions, in place unless a gradient is needed or the cache is full."""
     total = past + new.shape[2]
     if torch.is_grad_enabled() or total > cache.shape[2]:
         return torch.cat([cache[:, :, :past], new], dim=2)
@@ -49,7 +51,7 @@ def _appended(cache: Tensor, past: int, new: Tensor) -> Tensor:
 
 
 class Block(nn.Module):
-    """Attention and a feed-forward layer, each normalising what it reads and adding what it finds."""
+    """A pre-norm residual block: attention, then a feed-forward layer."""
 
     def __init__(self, options: TransformerOptions) -> None:
         super().__init__()
@@ -70,7 +72,7 @@ class Block(nn.Module):
 
 
 class TransformerGenerator(StatefulGenerator):
-    """The noise, through a linear layer, is added to the embedding at every position."""
+    """A causal transformer. A linear layer of the noise is added to the embedding at every position."""
 
     def __init__(self, shape: Shape, options: TransformerOptions) -> None:
         super().__init__(shape)
@@ -85,7 +87,7 @@ class TransformerGenerator(StatefulGenerator):
         self.output = output_layer(size, shape.vocabulary)
 
     def start(self, noise: Tensor) -> TransformerState:
-        """Without a gradient, the caches have room for the whole length, and steps write into them."""
+        """Return the initial state. Without gradients, caches have the full length and steps write into them."""
         projected = self.noise(noise).unsqueeze(1)
         room = 0 if torch.is_grad_enabled() else self.shape.length
         sizes = noise.shape[0], self.heads, room, projected.shape[-1] // self.heads
@@ -104,7 +106,7 @@ class TransformerGenerator(StatefulGenerator):
 
 
 class TransformerDiscriminator(Discriminator):
-    """Features are the mean of the last states over the positions of the mask."""
+    """A transformer encoder. The features are the mean of the last states over the mask."""
 
     def __init__(self, shape: Shape, options: TransformerDiscriminatorOptions) -> None:
         super().__init__(shape)

@@ -4,9 +4,9 @@ from ganlm_core.errors import OptionError
 
 class TransformerOptions(Options):
     hidden_size: int = option(128, "size of the states (H), a multiple of heads", min=1)
-    layers: int = option(2, "blocks of attention and feed-forward layer", min=1)
+    layers: int = option(2, "blocks of attention and a feed-forward layer", min=1)
     heads: int = option(4, "attention heads", min=1)
-    dropout: float = option(0.0, "dropout of the embeddings and of what each layer adds", min=0, max=0.9)
+    dropout: float = option(0.0, "dropout of the embeddings and of the output of each layer", min=0, max=0.9)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -19,5 +19,5 @@ class TransformerOptions(Options):
 
 class TransformerDiscriminatorOptions(TransformerOptions):
     hidden_size: int = option(64, "size of the states (H), a multiple of heads", min=1)
-    layers: int = option(1, "blocks of attention and feed-forward layer", min=1)
-    blur: float = option(0.8, "instance noise: how far, at most, tokens are moved towards random words", min=0, max=1)
+    layers: int = option(1, "blocks of attention and a feed-forward layer", min=1)
+    blur: float = option(0.8, "instance noise: largest weight of a random word mixed into each token", min=0, max=1)

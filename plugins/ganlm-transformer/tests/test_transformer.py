@@ -20,7 +20,7 @@ VARIANTS = [
     (GENERATOR, {"layers": 1, "heads": 1, "dropout": 0.5}),
     (DISCRIMINATOR, {"layers": 1, "heads": 1}),
 ]
-"""Options that change what is computed; the defaults are tested with all other components."""
+"""Options that change the computation. tests/testing/test_conformance.py tests the defaults."""
 
 
 @parametrize_with_checks(VARIANTS)
@@ -35,7 +35,7 @@ def test_heads_must_divide_the_hidden_size(size: int, heads: int, nearest: int) 
     assert str(error.value) == f"hidden-size is {size}, not a multiple of heads, {heads}; give {nearest}, for example"
 
 
-def test_attention_is_that_of_pytorch() -> None:
+def test_attention_agrees_with_pytorch() -> None:
     torch.manual_seed(0)
     attention = Attention(OPTIONS)
     states = torch.randn(3, 5, 8)
@@ -47,7 +47,7 @@ def test_attention_is_that_of_pytorch() -> None:
     torch.testing.assert_close(found, attention.output(expected.transpose(1, 2).reshape(3, 5, 8)))
 
 
-def test_a_step_adds_its_own_position_to_the_cache_and_changes_no_other() -> None:
+def test_a_step_appends_its_position_to_the_cache_and_changes_no_other() -> None:
     torch.manual_seed(0)
     generator = TransformerGenerator(SHAPE, OPTIONS)
     before = generator.start(torch.randn(3, SHAPE.noise))
@@ -60,7 +60,7 @@ def test_a_step_adds_its_own_position_to_the_cache_and_changes_no_other() -> Non
         assert torch.equal(more_values[:, :, :1], values)
 
 
-def test_without_a_gradient_a_step_writes_into_a_cache_of_fixed_size_and_gives_the_same_logits() -> None:
+def test_without_gradients_steps_write_into_the_cache_and_give_the_same_logits() -> None:
     torch.manual_seed(0)
     generator = TransformerGenerator(SHAPE, OPTIONS)
     noise, tokens = torch.randn(3, SHAPE.noise), torch.randint(3, SHAPE.vocabulary, (3, SHAPE.length))
@@ -77,8 +77,8 @@ def test_without_a_gradient_a_step_writes_into_a_cache_of_fixed_size_and_gives_t
     assert state[1] == SHAPE.length
 
 
-def test_the_order_of_the_words_counts() -> None:
-    """Attention and the mean are blind to it; the positions are not."""
+def test_the_score_depends_on_the_word_order() -> None:
+    """Attention and the mean ignore the order; the position embeddings do not."""
     torch.manual_seed(0)
     discriminator = TransformerDiscriminator(SHAPE, TransformerDiscriminatorOptions(hidden_size=8, heads=2)).eval()
     mask = torch.ones(1, 3, dtype=torch.bool)
