@@ -1,16 +1,18 @@
-"""Where plugins come from: installed distributions and local files. Finding one does not load it.
+"""Find plugins in installed distributions and local files. Finding a plugin does not load it.
 
-Installed ones are found by their ``entry_points.txt`` in the folders of ``sys.path``, as ``importlib.metadata`` finds
-them; importing that module would take a third of the time in which ``ganlm --help`` answers.
+Installed plugins are found by the ``entry_points.txt`` of each distribution in the folders of ``sys.path``, as
+``importlib.metadata`` does it; importing that module would take a third of the time of ``ganlm --help``.
 """
 
 import functools
 import importlib
 import importlib.util
 import os
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,17 +20,31 @@ from typing import Any
 from ganlm_core.errors import PluginError, did_you_mean
 from ganlm_core.hookspecs import ENTRY_POINT_GROUP
 from ganlm_core.plugins.isolation import HEAVY
+from ganlm_core.system.printable import printable
 
 BUILT_IN = "ganlm"
-"""The distribution whose plugins are the built-in ones."""
+"""The distribution of the built-in plugins."""
 
+MOST_PLUGINS = 100
+"""Plugins that one distribution may have."""
+
+LONGEST_NAME = 255
+"""Characters in the name of a distribution or of a plugin file."""
+
+LONGEST_TEXT = 500
+"""Characters of the text of a plugin's exception that are shown."""
+
+_LARGEST_METADATA = 2**16
+"""Bytes of ``entry_points.txt`` and of ``METADATA`` that are read: no file there may slow every command."""
+
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _NOT_A_PLUGIN = {*sys.stdlib_module_names, *HEAVY, "pluggy", "click", "ganlm_core"}
-"""The packages through which a plugin is loaded and run."""
+"""The packages that load and run a plugin."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """The distribution that something comes from, and its version; for a local file, its name and no version."""
+    """The distribution of a plugin and its version; for a local file, the file's name and no version."""
 
     distribution: str
     version: str
@@ -39,38 +55,50 @@ class Origin:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A plugin that was found and not loaded yet."""
+    """A plugin that was found and is not loaded yet."""
 
     name: str
     origin: Origin
     load: Callable[[], object]
 
 
-def installed() -> tuple[list[Candidate], list[Candidate]]:
-    """The entry points of the installed distributions: the built-in ones, and the others sorted by name.
+@dataclass(frozen=True)
+class _Distribution:
+    """A distribution that has plugins."""
 
-    The first distribution of a name on ``sys.path`` hides later ones.
+    origin: Origin
+    plugins: list[Candidate]
+
+
+def installed() -> tuple[list[Candidate], list[Candidate]]:
+    """Return the plugins of the installed distributions: the built-in ones, and the others sorted by name.
+
+    The first distribution of a name on ``sys.path`` hides later ones. If one folder has several of a name, as after an
+    upgrade that was interrupted, the newest version counts.
     """
-    found: dict[str, list[Candidate]] = {}
+    found: dict[str, _Distribution] = {}
     for folder in map(Path, sys.path):
-        for file in sorted(folder.glob("*-info/entry_points.txt")):
-            points = list(_points(file))
-            if points:
-                origin = _origin(file.parent)
-                found.setdefault(
-                    origin.distribution, [Candidate(name, origin, functools.partial(_load, at)) for name, at in points]
-                )
-    built_in = found.pop(BUILT_IN, [])
-    return built_in, [one for name in sorted(found) for one in sorted(found[name], key=lambda one: one.name)]
+        here: dict[str, _Distribution] = {}
+        for info in sorted(folder.glob("*-info")):
+            distribution = _read(info)
+            if distribution is None:
+                continue
+            name = re.sub(r"[-_.]+", "-", distribution.origin.distribution).lower()
+            if name not in here or _is_newer(distribution.origin.version, here[name].origin.version):
+                here[name] = distribution
+        found = here | found
+    built_in = found.pop(BUILT_IN, None)
+    others = [one for name in sorted(found) for one in sorted(found[name].plugins, key=lambda one: one.name)]
+    return built_in.plugins if built_in else [], others
 
 
 def local(path: Path) -> Candidate:
-    """One Python file as a plugin."""
+    """Return one Python file as a plugin."""
     return Candidate(path.stem, Origin(path.name, ""), functools.partial(_load_file, path))
 
 
 def why_disabled(candidate: Candidate, no_plugins: bool) -> str:
-    """Why a candidate is not to be loaded, or nothing."""
+    """Return why a candidate is not loaded; empty if it is."""
     disabled, only = names_in("GANLM_DISABLE_PLUGINS"), names_in("GANLM_PLUGINS")
     if candidate.name in disabled:
         return "GANLM_DISABLE_PLUGINS names it"
@@ -84,13 +112,13 @@ def why_disabled(candidate: Candidate, no_plugins: bool) -> str:
 
 
 def names_in(variable: str) -> list[str]:
-    """The names in an environment variable, between commas."""
+    """Return the names in an environment variable that separates them by commas."""
     return [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
 
 
 def one_line(error: BaseException) -> str:
     """Return an exception in one line: its type and text, or the text alone for a PluginError."""
-    text = " ".join(text_of(error).split())
+    text = printable(" ".join(text_of(error).split()), LONGEST_TEXT)
     return text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
@@ -105,7 +133,7 @@ def text_of(error: BaseException) -> str:
 
 
 def place_of(error: BaseException) -> str:
-    """The file and line of a plugin where an exception was raised: the innermost that is no library's and not ours."""
+    """Return the file and line of a plugin where an exception was raised: the innermost outside of libraries."""
     found, trace = "", error.__traceback__
     while trace is not None:
         file, module = trace.tb_frame.f_code.co_filename, str(trace.tb_frame.f_globals.get("__name__"))
@@ -116,7 +144,7 @@ def place_of(error: BaseException) -> str:
 
 
 def load_target(target: str, what: str, origin: Origin) -> Any:
-    """The object that ``package.module:attribute`` names. Raises PluginError naming ``what`` and its origin."""
+    """Import the object that ``package.module:attribute`` names. Raises PluginError with ``what`` and its origin."""
     module, _, attribute = target.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
@@ -127,7 +155,7 @@ def load_target(target: str, what: str, origin: Origin) -> Any:
 
 
 def missing_target(target: str) -> str:
-    """Why a target cannot be there, as far as its source tells without being run; nothing if it may be there."""
+    """Return why a target cannot exist, from its source, without running it; empty if it may exist."""
     import ast
 
     module, _, attribute = target.partition(":")
@@ -138,7 +166,9 @@ def missing_target(target: str) -> str:
         if not spec.origin or not spec.origin.endswith(".py"):
             return ""
         tree = ast.parse(Path(spec.origin).read_bytes(), spec.origin)
-    except (ImportError, SyntaxError, ValueError) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # finding a module imports the packages that it is in
         return one_line(error)
     if {name for node in ast.walk(tree) for name in _names_bound(node)} & {attribute, "*", "__getattr__"}:
         return ""
@@ -147,7 +177,7 @@ def missing_target(target: str) -> str:
 
 
 def _names_bound(node: Any) -> list[str]:
-    """The names that a node of a syntax tree gives something to."""
+    """Return the names that a node of a syntax tree binds."""
     match type(node).__name__:
         case "Import" | "ImportFrom":
             return [alias.asname or alias.name for alias in node.names]
@@ -158,26 +188,64 @@ def _names_bound(node: Any) -> list[str]:
     return []
 
 
-def _points(file: Path) -> Iterator[tuple[str, str]]:
-    """The lines of our group in an ``entry_points.txt``: (name, ``package.module:attribute``)."""
+def _read(info: Path) -> _Distribution | None:
+    """Return the distribution of a ``dist-info`` folder; None if it has no plugins or pip has half removed it."""
+    points = dict(_points(_head(info / "entry_points.txt")))
+    if not points or info.name.startswith("~"):
+        return None
+    origin = _origin(info)
+    if len(points) > MOST_PLUGINS:
+        refused = functools.partial(_refuse, f"it has more than {MOST_PLUGINS} plugins")
+        return _Distribution(origin, [Candidate(origin.distribution, origin, refused)])
+    return _Distribution(
+        origin, [Candidate(name, origin, functools.partial(_load, target)) for name, target in points.items()]
+    )
+
+
+def _points(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the lines of our group in an ``entry_points.txt``: (name, ``package.module:attribute``)."""
     section = ""
-    for line in map(str.strip, file.read_text(encoding="utf-8", errors="replace").splitlines()):
+    for line in map(str.strip, text.splitlines()):
         if line.startswith("["):
             section = line.strip("[] ")
         elif section == ENTRY_POINT_GROUP and line and line[0] not in "#;":
             name, _, target = line.partition("=")
-            yield name.strip(), target.partition("[")[0].strip()
+            yield printable(name.strip(), LONGEST_NAME), target.partition("[")[0].strip()
 
 
-def _origin(folder: Path) -> Origin:
-    """Name and version from the first lines of the metadata; without them, the name of the folder."""
-    fields: dict[str, str] = {}
-    for file in (folder / "METADATA", folder / "PKG-INFO"):
+def _origin(info: Path) -> Origin:
+    """Return name and version from the first lines of the metadata; without a name, the name of the folder."""
+    head = _head(info / "METADATA") or _head(info / "PKG-INFO")
+    fields = dict(line.split(": ", 1) for line in head.partition("\n\n")[0].splitlines() if ": " in line)
+    names = (fields.get("Name", "").strip(), info.name.partition("-")[0])
+    name = next((name for name in names if len(name) <= LONGEST_NAME and _DISTRIBUTION.fullmatch(name)), "unnamed")
+    return Origin(name, printable(fields.get("Version", "").strip(), LONGEST_NAME))
+
+
+def _head(file: Path) -> str:
+    """Return the first bytes of a plain file as text; empty for what is none, such as a pipe, or cannot be read."""
+    with suppress(OSError):
         if file.is_file():
-            head = file.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
-            fields = dict(line.split(": ", 1) for line in head.splitlines() if ": " in line)
-            break
-    return Origin(fields.get("Name", folder.name.partition("-")[0]), fields.get("Version", ""))
+            with file.open("rb") as stream:
+                return stream.read(_LARGEST_METADATA).decode(errors="replace")
+    return ""
+
+
+def _is_newer(version: str, other: str) -> bool:
+    """Return whether a version is newer than another; what is no version is older than all."""
+    from packaging.version import InvalidVersion, Version  # here: only after an upgrade that was interrupted
+
+    def age(text: str) -> tuple[Version, ...]:
+        try:
+            return (Version(text),)
+        except InvalidVersion:
+            return ()
+
+    return age(version) > age(other)
+
+
+def _refuse(reason: str) -> object:
+    raise PluginError(reason)
 
 
 def _load(target: str) -> object:
@@ -189,7 +257,9 @@ def _load(target: str) -> object:
 
 def _load_file(path: Path) -> object:
     """Import a file under a module name that its full path makes unique, so that ``__name__`` works in its targets."""
-    name = f"ganlm_plugin_{path.stem}_{zlib.crc32(str(path.resolve()).encode()):08x}"
+    if not path.name.isprintable() or len(path.name) > LONGEST_NAME:
+        raise PluginError("the name of the file is too long or has characters that cannot be printed; rename it")
+    name = f"ganlm_plugin_{re.sub(r'[^A-Za-z0-9]', '_', path.stem)}_{zlib.crc32(os.fsencode(path.resolve())):08x}"
     spec = importlib.util.spec_from_file_location(name, path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise PluginError("there is no such Python file")

@@ -1,13 +1,13 @@
-"""The plugin host: finds plugins, isolates each of them, and knows every component by name.
+"""The plugin host: finds plugins, loads each in isolation, and knows every component by name.
 
 A plugin is an entry point in the group ``ganlm`` of an installed distribution, or one local file. The distribution
-``ganlm`` itself registers first, so that built-in components keep their names; a newcomer with the same name stays
-reachable as ``distribution/name``. Whatever a plugin does when it is loaded (raise, exit, print, hang) ends in its
-:class:`Health` and nowhere else, as far as :mod:`ganlm_core.plugins.isolation` can see to it.
+``ganlm`` itself registers first, so that built-in components keep their names. A later component with the same name
+stays reachable as ``distribution/name``. A plugin that raises, exits, prints or hangs while it is loaded affects only
+its own :class:`Health`, within the limits stated in :mod:`ganlm_core.plugins.isolation`.
 
-Environment: ``GANLM_DISABLE_PLUGINS`` (entry points by name, with commas; ``all``: everything but the built-in
-ones), ``GANLM_PLUGINS`` (besides the built-in ones, only these), ``GANLM_STRICT_PLUGINS=1`` (bad health is an error),
-``GANLM_PLUGIN_TIMEOUT`` (seconds that one may take to be loaded).
+Environment variables: ``GANLM_DISABLE_PLUGINS`` (names of entry points, comma-separated; ``all`` disables all but the
+built-in plugins), ``GANLM_PLUGINS`` (load only these and the built-in plugins), ``GANLM_STRICT_PLUGINS=1`` (a plugin
+in bad health is an error), ``GANLM_PLUGIN_TIMEOUT`` (seconds that loading one plugin may take).
 """
 
 import functools
@@ -41,9 +41,10 @@ OBSERVER_HOOKS = ("ganlm_run_started", "ganlm_step_ended", "ganlm_evaluated", "g
 
 @dataclass(frozen=True)
 class Health:
-    """What became of one plugin. ``components`` are ``"kind name"``; of a broken one, those it gave before it broke.
+    """The health of one plugin after loading.
 
-    ``reason`` is what its author should change, also where the status is ``ok``.
+    ``components`` are ``"kind name"``; for a broken plugin, those that it gave before it broke. ``reason`` says what
+    its author should change, also when the status is ``ok``.
     """
 
     name: str
@@ -65,7 +66,7 @@ class Health:
 
 @dataclass(frozen=True)
 class Command:
-    """A subcommand from a plugin: the dotted target of a click command, and one line of help."""
+    """A command from a plugin: the dotted target of a click command, and one line of help."""
 
     target: str
     help: str
@@ -73,7 +74,7 @@ class Command:
 
 
 class Host:
-    """Everything that the plugins of one process registered. ``files`` are the local ones. Made by :meth:`discover`."""
+    """All plugins of one process and what they registered. ``files`` are the local plugins. See :meth:`discover`."""
 
     def __init__(self, files: Iterable[str | Path] = ()) -> None:
         self.files = tuple(map(str, files))
@@ -89,11 +90,10 @@ class Host:
     def discover(
         cls, files: Iterable[str | Path] = (), *, no_plugins: bool = False, strict: bool | None = None
     ) -> "Host":
-        """The built-in plugins, the local ``files``, and the other installed ones unless ``no_plugins``.
+        """Load the built-in plugins, then the local ``files``, then the other installed plugins unless ``no_plugins``.
 
-        In that order: a file that somebody names goes before what lies about, and nothing goes before what is built in.
-        ``strict`` follows ``GANLM_STRICT_PLUGINS`` by default. Raises PluginError when a file cannot be loaded, and,
-        if strict, when any plugin is broken, incompatible or duplicate.
+        This is also their order of precedence for names. ``strict`` follows ``GANLM_STRICT_PLUGINS`` by default. Raises
+        PluginError when a file cannot be loaded, and, if strict, when any plugin is broken, incompatible or duplicate.
         """
         host = cls(files)
         built_in, others = installed()
@@ -111,65 +111,68 @@ class Host:
         return host
 
     def specs(self, kind: str) -> dict[str, ComponentSpec]:
-        """The components of a kind by name, sorted."""
+        """Return the components of a kind by name, sorted."""
         return {name: spec for (of, name), (spec, _) in sorted(self._specs.items()) if of == kind}
 
     def specs_of(self, health: Health) -> tuple[ComponentSpec, ...]:
-        """The components that one plugin registered, in its order; none if it is not usable."""
+        """Return the components that one plugin registered, in its order; none if it is not usable."""
         return self._given.get((health.distribution, health.name), ((), ()))[0]
 
     def recipes_of(self, health: Health) -> tuple[str, ...]:
-        """The names of the recipes that one plugin registered, in its order; none if it is not usable."""
+        """Return the names of the recipes that one plugin registered, in its order; none if it is not usable."""
         return self._given.get((health.distribution, health.name), ((), ()))[1]
 
     def spec(self, kind: str, name: str) -> ComponentSpec:
-        """Raises UnknownName, or PluginError when the plugin that has this name did not load."""
+        """Return the component. Raises UnknownName, or PluginError when the plugin that has this name did not load."""
         return self._find(kind, name)[0]
 
     def origin(self, kind: str, name: str) -> tuple[str, str]:
-        """The distribution and the version that a component comes from. Raises as :meth:`spec`."""
+        """Return the distribution of a component and its version. Raises as :meth:`spec`."""
         origin = self._find(kind, name)[1]
         return origin.distribution, origin.version
 
     def target(self, kind: str, name: str) -> Any:
-        """What a component is made by. Raises PluginError if it cannot be imported."""
+        """Import and return the target of a component. Raises PluginError if it cannot be imported."""
         spec, origin = self._find(kind, name)
         return load_target(spec.target, f"{kind} '{name}'", origin)
 
     def build(self, kind: str, name: str, options: Options, **arguments: Any) -> Any:
-        """The component: ``target(options=options, **arguments)``. Raises PluginError, or a GanlmError of its own."""
+        """Return ``target(options=options, **arguments)``. Raises PluginError or a GanlmError of the component."""
         target = self.target(kind, name)
         with self.blaming(kind, name, "cannot be built"):
             return target(options=options, **arguments)
 
     @contextmanager
     def blaming(self, kind: str, name: str, what: str) -> Iterator[None]:
-        """Make what a component raises a PluginError that says ``what`` went wrong; a GanlmError of its own stays."""
+        """Turn what a component raises, SystemExit too, into a PluginError that says ``what`` went wrong.
+
+        A GanlmError stays as it is.
+        """
         try:
             yield
-        except GanlmError:
+        except (GanlmError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:
             raise PluginError(f"{self.full_name(kind, name)} {what}: {one_line(error)}; --debug shows where") from error
 
     def full_name(self, kind: str, name: str) -> str:
-        """A component and where it is from, for messages. Raises as :meth:`spec`."""
+        """Return a component's kind, name and origin for messages. Raises as :meth:`spec`."""
         return f"{kind} '{name}' of {self._find(kind, name)[1]}"
 
     def flags(self) -> list[str]:
-        """What a command line needs to load the local files again."""
+        """Return the command-line flags that load the local files again."""
         return [word for file in self.files for word in ("--plugin", file)]
 
     def recipes(self) -> dict[str, Path]:
-        """The recipe files by name, sorted."""
+        """Return the recipe files by name, sorted."""
         return dict(sorted(self._recipes.items()))
 
     def commands(self) -> dict[str, Command]:
-        """The subcommands from plugins by name, sorted."""
+        """Return the commands from plugins by name, sorted."""
         return dict(sorted(self._commands.items()))
 
     def notify(self, hook: str, **arguments: Any) -> list[str]:
-        """Call an observer hook; give a line for each observer that raised, which is silent until the next run."""
+        """Call an observer hook. Return a line for each observer that raised; it is not called again in this run."""
         if hook == "ganlm_run_started":
             self._silenced.clear()
         warnings = []
@@ -202,7 +205,7 @@ class Host:
         return found
 
     def _explain_loss(self, kind: str, name: str) -> None:
-        """Raises PluginError if ``name`` belongs, as far as can be known, to a plugin that did not load."""
+        """Raise PluginError if ``name`` belongs, as far as is known, to a plugin that did not load."""
         if not any(health.distribution == BUILT_IN for health in self.health):
             raise PluginError(
                 f"{kind} '{name}' cannot be found: the distribution {BUILT_IN} is not installed in this Python; "
@@ -240,7 +243,7 @@ class Host:
         return self.health[-1]
 
     def _register(self, candidate: Candidate, content: Content) -> list[str]:
-        """Take the content in, what is taken already as ``distribution/name``; give the names that were taken."""
+        """Register the content, under ``distribution/name`` where a name is taken. Return the taken names."""
         origin, taken = candidate.origin, []
 
         def free(what: str, name: str, is_taken: bool) -> str:
@@ -260,7 +263,7 @@ class Host:
         return taken
 
     def _miss(self, wanted: Iterable[str]) -> None:
-        """Report the plugins that ``GANLM_PLUGINS`` names and no distribution has."""
+        """Report the plugins that ``GANLM_PLUGINS`` names but no distribution has."""
         found = {health.name for health in self.health}
         for name in sorted(set(wanted) - found):
             self.health.append(
@@ -275,5 +278,5 @@ class Host:
 
 @functools.cache
 def default_host() -> Host:
-    """The host of the installed plugins, discovered once in a process."""
+    """Return the host of the installed plugins, which is discovered once per process."""
     return Host.discover()

@@ -1,9 +1,8 @@
-"""Running a plugin's code so that whatever it does is known and stays with it: what it prints, imports and waits for.
+"""Run a plugin's code in isolation: notice what it prints and imports, and stop it when it takes too long.
 
-It cannot be kept from everything. The time limit works in the main thread of systems with SIGALRM (not on Windows),
-and interrupts Python code, sleeping and waiting; C code that does not come back cannot be interrupted, and os._exit, a
-crash or what C code prints past Python's streams cannot be held back. A plugin is somebody's code in this process:
-install those that you trust.
+The isolation has limits. The time limit works in the main thread of systems with SIGALRM (not on Windows). It
+interrupts Python code, sleeping and waiting, but not C code that does not return. ``os._exit``, a crash, and what C
+code prints past Python's streams cannot be held back. A plugin runs in this process: install only what you trust.
 """
 
 import contextlib
@@ -16,31 +15,38 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+import click
+
+from ganlm_core.components import number
 from ganlm_core.errors import UsageError
+from ganlm_core.system.printable import printable
 
 HEAVY = ("torch", "numpy", "scipy", "pandas", "tokenizers", "transformers", "tensorflow", "jax")
-"""Libraries whose import a user would feel in every command, and which an interruption would leave half imported."""
+"""Libraries that are slow to import. Importing them is not interrupted, because that would leave them half imported."""
 
 LIMIT = 10.0
-"""Seconds that a plugin may take to be loaded: far more than a good one needs on a machine that is busy, for the clock
-on the wall cannot tell a sleeping plugin from a waiting processor. GANLM_PLUGIN_TIMEOUT sets another, 0 for none."""
+"""Seconds that loading a plugin may take. A good plugin needs far less, even on a busy machine, where the wall clock
+also counts waiting for a processor. GANLM_PLUGIN_TIMEOUT sets another limit; 0 means none."""
+
+LONGEST = 10.0**6
+"""Seconds: the longest time that a timer of every system can be set to."""
 
 
 @dataclass
 class Watched:
-    """What was seen of some code: the seconds it took, and ``remarks`` on what it did that it should not."""
+    """The seconds that some code took, and ``remarks`` on what it should not have done."""
 
     seconds: float = 0.0
     remarks: tuple[str, ...] = ()
 
 
 class TookTooLong(BaseException):
-    """Raised in code that passed its time limit; no Exception, so that it is not taken for a failure to handle."""
+    """Raised in code that exceeds its time limit. No Exception, so that the code does not handle it by accident."""
 
 
 @contextlib.contextmanager
 def watched(limit: float) -> Iterator[Watched]:
-    """Keep back what the code inside prints, and see what it imports. Raises TookTooLong after ``limit`` seconds."""
+    """Capture what the block prints, and notice what it imports. Raises TookTooLong after ``limit`` seconds."""
     found, printed, before = Watched(), io.StringIO(), set(sys.modules)
     started = time.perf_counter()
     try:
@@ -53,29 +59,27 @@ def watched(limit: float) -> Iterator[Watched]:
 
 
 def time_limit() -> float:
-    """What GANLM_PLUGIN_TIMEOUT allows. Raises UsageError if it is no number of seconds."""
+    """Return the limit that GANLM_PLUGIN_TIMEOUT sets. Raises UsageError if it is no number of seconds."""
     text = os.environ.get("GANLM_PLUGIN_TIMEOUT", "")
     try:
-        limit = float(text or LIMIT)
-    except ValueError:
-        limit = -1.0
-    if not 0 <= limit < float("inf"):
-        raise UsageError(f"GANLM_PLUGIN_TIMEOUT is {text!r}; wanted a number of seconds, or 0 for no limit")
-    return limit
+        return float(number(float, 0, LONGEST).convert(text or LIMIT, None, None))
+    except click.BadParameter as error:
+        raise UsageError(
+            f"GANLM_PLUGIN_TIMEOUT: {error.message.rstrip('.')}; wanted seconds, or 0 for no limit"
+        ) from None
 
 
 def _remarks(printed: str, heavy: list[str]) -> Iterator[str]:
     words = " ".join(printed.split())
     if words:
-        shown = words if len(words) <= 40 else f"{words[:40]}..."
-        yield f"it printed {shown!r} while it was loaded"
+        yield f"it printed {printable(words, 43)!r} while it was loaded"
     if heavy:
-        yield f"it imports {' and '.join(heavy)} when it is loaded, which slows every command; let its targets do that"
+        yield f"it imports {' and '.join(heavy)} when it is loaded, which slows every command; import it in its targets"
 
 
 @contextlib.contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
-    """Raise TookTooLong inside after some seconds, and again after more, should the code have caught it."""
+    """Raise TookTooLong in the block after some seconds, and again shortly after in case the code caught it."""
     import signal
     import threading
 
@@ -90,7 +94,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         if not _imports_heavy(frame):
             raise TookTooLong(f"it took longer than {seconds:g} s")
-        start()  # how long that takes says more of the machine than of the plugin
+        start()  # the import of a heavy library takes long on a slow machine, whatever the plugin does
 
     before: Any = signal.signal(signal.SIGALRM, stop)
     start()
@@ -99,13 +103,13 @@ def _time_limit(seconds: float) -> Iterator[None]:
             yield
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-    finally:  # once more, should the alarm have gone off between the two lines above
+    finally:  # once more, in case the alarm went off between the two lines above
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
 
 def _imports_heavy(frame: FrameType | None) -> bool:
-    """Whether such a library is being imported: to break that off would break it for everybody else."""
+    """Return whether a heavy library is being imported. Interrupting that would break it for all other code."""
     while frame is not None:
         if frame.f_code.co_name == "<module>" and str(frame.f_globals.get("__name__")).partition(".")[0] in HEAVY:
             return True

@@ -12,20 +12,16 @@ from ganlm_core import hookspecs
 from ganlm_core.components import ComponentSpec, check_spec
 from ganlm_core.errors import PluginError, did_you_mean
 from ganlm_core.hookspecs import GANLM_PLUGIN_API
-from ganlm_core.plugins.discovery import (
-    Candidate,
-    place_of,
-)
+from ganlm_core.plugins.discovery import Candidate, place_of
 
 HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("ganlm_"))
-
 
 Status = Literal["ok", "broken", "incompatible", "duplicate", "disabled"]
 
 
 @dataclass
 class Content:
-    """What the hooks of one plugin gave, checked; complete only if no exception came."""
+    """The checked results of one plugin's hooks; incomplete if :meth:`read` raised."""
 
     manager: pluggy.PluginManager = field(default_factory=lambda: pluggy.PluginManager("ganlm"))
     components: dict[tuple[str, str], ComponentSpec] = field(default_factory=dict)
@@ -65,7 +61,7 @@ class Content:
         return [name for name, caller in callers if isinstance(caller, pluggy.HookCaller) and not caller.has_spec()]
 
     def _items(self, hook: str) -> Iterator[Any]:
-        """What the plugin's implementation of a hook gives, if it has one; of a None pluggy makes nothing."""
+        """Yield the items that the plugin's implementation of a hook gives. Pluggy leaves out a result of None."""
         caller = getattr(self.manager.hook, hook)
         for items in caller() or [None] * len(caller.get_hookimpls()):
             if not isinstance(items, Iterable):
@@ -74,13 +70,14 @@ class Content:
 
 
 class Refused(Exception):
-    """A plugin is not taken in, for a reason that is not a failure of its code."""
+    """Raised when a plugin is not loaded for a reason that is no failure of its code."""
 
     def __init__(self, status: Status, reason: str) -> None:
         self.status, self.reason = status, reason
 
 
 def with_place(reason: str, error: BaseException) -> str:
+    """Return ``reason`` with the file and line where a plugin raised the error, if that is known."""
     place = "" if isinstance(error, PluginError | SyntaxError) else place_of(error)
     return f"{reason} ({place})" if place else reason
 

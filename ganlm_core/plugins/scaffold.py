@@ -1,7 +1,7 @@
-"""``ganlm plugins new``: a whole distribution with one component that already works, to be changed into one's own.
+"""``ganlm plugins new``: write a distribution with one component that works, as a start for a plugin.
 
-The templates are files under ``templates/plugin``: those in ``common``, then those of the kind. In their paths MODULE
-and NAME stand for the new names; the ending ``.j2`` is dropped.
+The templates are the files in ``templates/common`` and in the folder of the kind. In their paths, MODULE and NAME stand
+for the new names, and the ending ``.j2`` is dropped.
 """
 
 import importlib.util
@@ -19,14 +19,14 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 SUMMARIES = {
     "generator": "a GRU that starts from the noise",
-    "discriminator": "pairs of words at their places, added up",
-    "algorithm": "the discriminator, then the generator, in turn",
-    "loss": "the hinge loss with a margin of one's own",
-    "penalty": "logits of real data kept near zero",
-    "estimator": "the score function, with costs around their mean",
-    "corpus": "true sums of two numbers",
-    "metric": "the mean number of words in a sentence",
-    "encoder": "how often each letter stands in a sentence",
+    "discriminator": "a sum of scores of word pairs at each position",
+    "algorithm": "trains the discriminator and the generator in turn",
+    "loss": "the hinge loss with an adjustable margin",
+    "penalty": "the squared logits of real data",
+    "estimator": "the score function with the mean cost as baseline",
+    "corpus": "correct sums of two numbers",
+    "metric": "the mean number of words per sentence",
+    "encoder": "the frequency of each letter in a sentence",
 }
 USES = {
     "generator": "ganlm run --gen {name} --disc conv",
@@ -42,10 +42,10 @@ USES = {
 
 
 def create(host: Host, name: str, kind: str, folder: Path) -> list[Path]:
-    """Write the distribution ``name`` into a new folder; give its files.
+    """Write the distribution ``name`` into a new folder; return its files.
 
-    Raises UnknownName for the kind, UsageError for a name that cannot be or is taken, GanlmError if nothing can be
-    written; the folder is then not there.
+    Raises UnknownName for the kind, UsageError for a name that is invalid or taken, and GanlmError if the disk refuses.
+    The folder does not exist then.
     """
     if kind not in KINDS:
         raise UnknownName("kind", kind, KINDS, hint=f"the kinds are {', '.join(KINDS)}")
@@ -57,12 +57,12 @@ def create(host: Host, name: str, kind: str, folder: Path) -> list[Path]:
 
 
 def use(name: str, kind: str) -> str:
-    """The command that uses the new component."""
+    """Return the command that uses the new component."""
     return USES[kind].format(name=name)
 
 
 def render(name: str, kind: str) -> Iterator[tuple[str, str]]:
-    """The files: their paths in the folder, and what is in them."""
+    """Yield the path of each file in the folder, and its content."""
     import jinja2
 
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
@@ -88,12 +88,12 @@ def _names(name: str, kind: str) -> Mapping[str, str]:
 
 def _check_name(host: Host, name: str, kind: str) -> None:
     if not is_name(name):
-        raise UsageError(f"{name!r} is no name; wanted lower-case letters, digits and hyphens, a letter first")
+        raise UsageError(f"{name!r} is not a valid name; use lower-case letters, digits and hyphens, a letter first")
     if name in host.specs(kind):
         raise UsageError(f"{host.full_name(kind, name)} already exists; choose another name")
     module = name.replace("-", "_")
     if keyword.iskeyword(module) or importlib.util.find_spec(module) is not None:
-        raise UsageError(f"Python has a module or keyword '{module}' already; choose another name")
+        raise UsageError(f"Python already has a module or keyword '{module}'; choose another name")
 
 
 def _write(path: Path, text: str) -> Path:

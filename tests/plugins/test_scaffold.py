@@ -45,7 +45,7 @@ def test_the_command_tells_the_files_and_what_comes_next(ganlm: Ganlm, tmp_path:
     assert code == 0
     assert out.split() == [str(path.relative_to(tmp_path)) for path in map(tmp_path.joinpath, out.split())]
     assert (tmp_path / "my-gru" / "my_gru" / "networks.py").is_file() and "my-gru/my_gru/networks.py" in out.split()
-    assert err == ("try it: cd my-gru && pip install -e . && pytest\nuse it: ganlm run --gen my-gru --disc conv\n")
+    assert err == ("test it: cd my-gru && pip install -e . && pytest\nuse it: ganlm run --gen my-gru --disc conv\n")
 
 
 @pytest.mark.parametrize(
@@ -57,10 +57,14 @@ def test_the_command_tells_the_files_and_what_comes_next(ganlm: Ganlm, tmp_path:
             "there is no kind 'generater'; did you mean 'generator'? the kinds are generator, discriminator, "
             "algorithm, loss, penalty, estimator, corpus, metric, encoder",
         ),
-        ("My_GRU", "generator", "'My_GRU' is no name; wanted lower-case letters, digits and hyphens, a letter first"),
+        (
+            "My_GRU",
+            "generator",
+            "'My_GRU' is not a valid name; use lower-case letters, digits and hyphens, a letter first",
+        ),
         ("lstm", "generator", "generator 'lstm' of ganlm 0.1.0 already exists; choose another name"),
-        ("json", "metric", "Python has a module or keyword 'json' already; choose another name"),
-        ("lambda", "metric", "Python has a module or keyword 'lambda' already; choose another name"),
+        ("json", "metric", "Python already has a module or keyword 'json'; choose another name"),
+        ("lambda", "metric", "Python already has a module or keyword 'lambda'; choose another name"),
         ("there", "metric", "there already exists; choose another name or --out"),
     ],
 )
