@@ -1,6 +1,6 @@
-"""Every pair and every part by name, through the same code: trained, saved, loaded, verified and resumed.
+"""Every pair of networks, loss, penalty, estimator, optimiser and tokenizer: train, save, load, verify and resume.
 
-The names come from the plugin host, so what a new plugin registers is tested without a line here.
+The names come from the plugin host, so the components of a new plugin are tested without a change here.
 """
 
 import itertools
@@ -29,7 +29,7 @@ KEPT, LAST = "step-00000004", "step-00000006"
 
 
 def warmup(generator: str) -> dict[str, float]:
-    """A warm-up by maximum likelihood where there is a likelihood; an adversarial round in any case."""
+    """Return options with a maximum likelihood warm-up if the generator has a likelihood, and an adversarial round."""
     options = HOST.spec("generator", generator).options()
     built = HOST.build("generator", generator, options, shape=Shape(vocabulary=8, length=4, noise=2))
     return WARM if built.autoregressive else {"warmup": 0, "discriminator_warmup": 0}
@@ -42,7 +42,7 @@ def test_a_pair_trains_saves_loads_and_resumes(generator: str, discriminator: st
     saved = files_of(run.bundle)
     last = run.step_records()[-1]
     assert {"generator_loss", "discriminator_loss"} <= last.keys()
-    assert None not in last.values(), "a number that is not finite"
+    assert None not in last.values(), "a value is not finite"
 
     model = ganlm_core.load(run.path)
     assert model.discriminator is not None
@@ -56,13 +56,13 @@ def test_a_pair_trains_saves_loads_and_resumes(generator: str, discriminator: st
     assert middle.path.name == KEPT
     for name, network in (("generator", model.generator), ("discriminator", model.discriminator)):
         old, new = middle.network(name), network.state_dict()
-        assert any(not torch.equal(old[key], new[key]) for key in new), f"the {name} has learned nothing"
+        assert any(not torch.equal(old[key], new[key]) for key in new), f"the {name} did not change"
     execute(config, resume=run.path)
     assert files_of(run.bundle) == saved
 
 
 def trained(folder: Path, **settings: Any) -> RunFolder:
-    """A run of an LSTM against a Conv1D, all of whose numbers are finite."""
+    """Train lstm against conv; assert that all metrics are finite and the bundle verifies."""
     run = execute(tiny_config("lstm", "conv", algorithm_options=WARM, **settings), out=folder)
     assert all(None not in record.values() for record in run.step_records())
     assert verify(run.bundle)[-1].detail == "identical"
@@ -70,15 +70,15 @@ def trained(folder: Path, **settings: Any) -> RunFolder:
 
 
 @pytest.mark.parametrize("kind", ["loss", "penalty", "estimator"])
-def test_every_part_trains_in_a_way_of_its_own(kind: str, tmp_path: Path) -> None:
+def test_every_loss_penalty_and_estimator_trains_differently(kind: str, tmp_path: Path) -> None:
     runs = {name: trained(tmp_path / name, **{kind: name}) for name in HOST.specs(kind)}
     metrics = {name: run.metrics.read_text() for name, run in runs.items()}
     assert len(set(metrics.values())) == len(metrics) > 1
 
 
 @pytest.mark.parametrize("discriminator", HOST.specs("discriminator"))
-def test_every_discriminator_takes_a_penalty_on_its_gradient(discriminator: str, tmp_path: Path) -> None:
-    """The first step of both runs is the same but for the penalty, which is positive."""
+def test_every_discriminator_trains_with_a_gradient_penalty(discriminator: str, tmp_path: Path) -> None:
+    """The first steps of both runs differ only by the penalty, which is positive."""
     losses = []
     for penalty, options in (("none", {}), ("r1", {"weight": 1000.0})):
         config = tiny_config(
@@ -93,10 +93,10 @@ def test_every_discriminator_takes_a_penalty_on_its_gradient(discriminator: str,
     assert losses[1] > losses[0]
 
 
-def test_every_optimiser_trains_both_networks_in_a_way_of_its_own(tmp_path: Path) -> None:
+def test_every_optimizer_trains_both_networks_differently(tmp_path: Path) -> None:
     weights = {}
     for name in OPTIMIZERS:
-        options = {"weight_decay": 0.1} if name != "lbfgs" else {}  # without it, adamw would be adam
+        options = {"weight_decay": 0.1} if name != "lbfgs" else {}  # without weight decay, adamw equals adam
         run = trained(
             tmp_path / name,
             generator_optimizer=name,
@@ -111,7 +111,7 @@ def test_every_optimiser_trains_both_networks_in_a_way_of_its_own(tmp_path: Path
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-def test_every_tokenizer_gives_text_back(name: str, tmp_path: Path) -> None:
+def test_every_tokenizer_round_trips_text(name: str, tmp_path: Path) -> None:
     model = ganlm_core.load(trained(tmp_path / "run", tokenizer=name, tokenizer_options={"max_length": 16}).path)
     tokens, _ = model.tokenizer.encode(["a dog ."], model.shape.length)
     assert model.tokenizer.decode(tokens) == ["a dog ."]
@@ -119,7 +119,7 @@ def test_every_tokenizer_gives_text_back(name: str, tmp_path: Path) -> None:
     assert any(model.sample(5))
 
 
-def test_a_discriminator_by_position_pays_by_position(tmp_path: Path) -> None:
+def test_rewards_per_position_differ_from_rewards_per_sequence(tmp_path: Path) -> None:
     runs = {}
     for reward in ("position", "sequence"):
         config = tiny_config(
@@ -140,7 +140,7 @@ def test_a_discriminator_by_position_pays_by_position(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_matrix_is_one_table_and_trains_no_pair_twice(ganlm: Ganlm, tmp_path: Path) -> None:
-    """One of the two pairs fails, which is said and costs the other nothing."""
+    """One of two pairs fails. The failure is reported, and the other pair trains."""
     sizes = ["--steps", 2, "--batch-size", 8, "--corpus.size", 300, "--evaluation-samples", 20, "--device", "cpu"]
     pairs = ["--gens", "ngram-mlp,mlp", "--discs", "mlp"]
     command = ["matrix", *pairs, "--out", "runs", "--page", "zoo.md", *sizes, "--estimator", "rollout"]

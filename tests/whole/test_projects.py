@@ -1,4 +1,4 @@
-"""Distributions that are not ganlm's, in environments with its wheel: new projects of every kind, and the example."""
+"""Third-party distributions in fresh environments with the wheel: a new project of every kind, and the example."""
 
 import json
 import tomllib
@@ -10,7 +10,7 @@ from ganlm_core.components import KINDS
 from tests.environments import BUILDS, ROOT, attempt, build, call, new_environment, pip
 
 MEASURING = ("metric", "encoder")
-"""What no run is configured with."""
+"""Kinds that a run does not choose."""
 
 NEW = {kind: f"my-{kind}" for kind in KINDS}
 TINY = ["--steps", 3, "--batch-size", 8, "--corpus.size", 500, "--evaluation-samples", 20, "--device", "cpu"]
@@ -21,7 +21,7 @@ pytestmark = BUILDS
 
 @pytest.fixture(scope="module")
 def projects(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A new project of every kind, installed beside the wheel: the folder of the commands, and that of the projects."""
+    """Install a new project of every kind beside the wheel; return the folder of commands and that of the projects."""
     commands = new_environment(tmp_path_factory.mktemp("environment"), wheel)
     folder = tmp_path_factory.mktemp("projects")
     for kind, name in NEW.items():
@@ -30,14 +30,14 @@ def projects(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return commands, folder
 
 
-def test_their_tests_are_green(projects: tuple[Path, Path]) -> None:
+def test_the_tests_of_new_projects_pass(projects: tuple[Path, Path]) -> None:
     commands, folder = projects
     options = ["-q", "--import-mode=importlib", "-p", "no:cacheprovider"]
     out = call(commands / "python", "-m", "pytest", *options, *NEW.values(), cwd=folder)
     assert " passed" in out or "[100%]" in out
 
 
-def test_they_train_together(projects: tuple[Path, Path], tmp_path: Path) -> None:
+def test_new_projects_of_all_kinds_train_together(projects: tuple[Path, Path], tmp_path: Path) -> None:
     commands, _ = projects
     flags = {"algorithm": "--recipe", "generator": "--gen", "discriminator": "--disc", "corpus": "--data"}
     choosing = {kind: name for kind, name in NEW.items() if kind not in MEASURING}
@@ -50,7 +50,7 @@ def test_they_train_together(projects: tuple[Path, Path], tmp_path: Path) -> Non
     assert call(commands / "ganlm", "weights", "verify", "run", cwd=tmp_path).endswith("identical\n")
 
 
-def test_the_example_is_installed_used_and_missed(wheel: Path, tmp_path: Path) -> None:
+def test_the_example_is_installed_used_and_reported_missing(wheel: Path, tmp_path: Path) -> None:
     source = ROOT / "examples" / "ganlm-gru"
     (tmp_path / "dist").mkdir()
     commands = new_environment(tmp_path / "environment", wheel, build("wheel", source, tmp_path / "dist"))

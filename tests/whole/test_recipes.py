@@ -1,4 +1,4 @@
-"""Every recipe: it can be run, it takes other parts or says why not, and its losses are what they were."""
+"""Every recipe: it runs, it accepts other networks or refuses them with a reason, and its losses are golden."""
 
 import json
 from pathlib import Path
@@ -7,23 +7,24 @@ from typing import Any
 import pytest
 import torch
 
+from ganlm_core.algorithms import specs
 from ganlm_core.config.run_config import RunConfig, resolve
 from ganlm_core.errors import UsageError
 from ganlm_core.plugins.host import default_host
 from ganlm_core.training import loop
 from ganlm_core.training.setup import Setup, prepare
 from tests import golden
-from tests.conftest import ROOT, Ganlm, tiny_config
+from tests.conftest import Ganlm, tiny_config
 
 HOST = default_host()
-RECIPES = sorted(path.stem for path in (ROOT / "ganlm_core" / "recipes").glob("*.toml"))
-"""Those of the core; a plugin that brings recipes tests with what they go together."""
+RECIPES = sorted(path.stem for path in specs.ganlm_recipes())
+"""The recipes of the core. A plugin with recipes tests its own."""
 
 OTHERS = {
     "generator": ("transformer", "causal-conv", "mlp"),
     "discriminator": ("multi-embedding", "transformer"),
 }
-"""Parts that no recipe here chooses itself. The mlp writes all positions at once."""
+"""Networks that no recipe here chooses. The mlp generator writes all positions at once."""
 
 LIKELIHOOD = (
     "{} needs an autoregressive generator, and MLPGenerator writes all positions at once; "
@@ -34,8 +35,8 @@ ESTIMATOR = (
     "choose another --gen or another --estimator"
 )
 PER_POSITION = (
-    "estimator 'reinforce' wants a logit for every position, and '{}' gives one per sequence; "
-    "choose a discriminator that gives them, or another reward"
+    "estimator 'reinforce' needs a logit for every position, and '{}' gives one per sequence; "
+    "choose a discriminator that gives one per position, or another reward"
 )
 REFUSED = {
     ("autoregressive", "mlp generator"): LIKELIHOOD.format("a maximum likelihood warm-up"),
@@ -48,14 +49,14 @@ REFUSED = {
     ("scratchgan", "multi-embedding discriminator"): PER_POSITION.format("multi-embedding"),
     ("scratchgan", "transformer discriminator"): PER_POSITION.format("transformer"),
 }
-"""Why a recipe does not take a part. Everything that is not here must run."""
+"""The reason why a recipe refuses a network. Every other pair must run."""
 
 UNUSED = {
     "cot": ["algorithm 'cot' makes no use of a chosen discriminator or loss or penalty or estimator"],
     "mle": ["algorithm 'mle' makes no use of a chosen discriminator or loss or penalty or estimator"],
     "rankgan": ["algorithm 'rankgan' makes no use of a chosen loss or penalty"],
 }
-"""What the user of a recipe is told before it starts."""
+"""The notes that the user of a recipe gets before the start."""
 
 
 def test_every_recipe_is_valid(ganlm: Ganlm) -> None:
@@ -64,8 +65,8 @@ def test_every_recipe_is_valid(ganlm: Ganlm) -> None:
     assert {f"{name}: ok" for name in HOST.recipes()} == set(out.splitlines())
 
 
-def tiny(recipe: str, **parts: str) -> RunConfig:
-    """A recipe with other parts and small sizes; a warm-up of one step of three, where it has one."""
+def tiny(recipe: str, **networks: str) -> RunConfig:
+    """Return a recipe with other networks and small sizes, with one of three steps as warm-up if it has a warm-up."""
     own = resolve(HOST, [{"recipe": recipe}])
     warm = {"warmup": 1 / 3, "discriminator_warmup": 0.0} if getattr(own.algorithm.options, "warmup", 0) else {}
     settings: dict[str, Any] = {
@@ -75,46 +76,46 @@ def tiny(recipe: str, **parts: str) -> RunConfig:
         "corpus_options": {"size": 100},
     }
     return tiny_config(
-        parts.get("generator", own.generator.name),
-        parts.get("discriminator", own.discriminator.name),
+        networks.get("generator", own.generator.name),
+        networks.get("discriminator", own.discriminator.name),
         recipe=recipe,
         **settings,
     )
 
 
-def train(experiment: Setup) -> dict[str, float]:
-    """The metrics of all steps, without what a run does around them."""
+def train(setup: Setup) -> dict[str, float]:
+    """Run the training loop alone and return the metrics of all steps."""
     metrics: dict[str, float] = {}
 
     def after_step(step: int, found: loop.Metrics) -> None:
         metrics.update({name: value.item() for name, value in found.items()})
 
-    experiment.trainer.train(0, after_step)
+    setup.trainer.train(0, after_step)
     return metrics
 
 
 @pytest.mark.parametrize(
-    ("recipe", "parts"),
+    ("recipe", "others"),
     [(recipe, {}) for recipe in RECIPES]
     + [(recipe, {kind: name}) for recipe in RECIPES for kind, names in OTHERS.items() for name in names],
-    ids=lambda value: value if isinstance(value, str) else "-".join(value.values()) or "its own parts",
+    ids=lambda value: value if isinstance(value, str) else "-".join(value.values()) or "its own networks",
 )
-def test_a_recipe_trains_with_other_parts_or_says_in_a_line_why_not(recipe: str, parts: dict[str, str]) -> None:
-    reason = REFUSED.get((recipe, " ".join(f"{name} {kind}" for kind, name in parts.items())))
+def test_a_recipe_trains_with_other_networks_or_refuses_them(recipe: str, others: dict[str, str]) -> None:
+    reason = REFUSED.get((recipe, " ".join(f"{name} {kind}" for kind, name in others.items())))
     if reason:
         with pytest.raises(UsageError) as caught:
-            prepare(tiny(recipe, **parts), HOST)
+            prepare(tiny(recipe, **others), HOST)
         assert str(caught.value) == reason
         return
-    experiment = prepare(tiny(recipe, **parts), HOST)
-    assert {note for note in experiment.notes if "no use" in note} == set(UNUSED.get(recipe, ()))
-    networks = experiment.trainer.algorithm.networks
+    setup = prepare(tiny(recipe, **others), HOST)
+    assert {note for note in setup.notes if "no use" in note} == set(UNUSED.get(recipe, ()))
+    networks = setup.trainer.algorithm.networks
     before = {name: [p.detach().clone() for p in network.parameters()] for name, network in networks.items()}
-    metrics = train(experiment)
+    metrics = train(setup)
     assert all(torch.tensor(value).isfinite() for value in metrics.values()), metrics
     for name, network in networks.items():
         moved = [not old.equal(new) for old, new in zip(before[name], network.parameters(), strict=True)]
-        assert any(moved), f"the {name} has learned nothing"
+        assert any(moved), f"the {name} did not change"
         assert all(parameter.isfinite().all() for parameter in network.parameters())
 
 
@@ -122,12 +123,12 @@ GOLDEN = json.loads(golden.FILE.read_text())
 
 
 def test_every_recipe_has_golden_losses() -> None:
-    assert GOLDEN.keys() == HOST.recipes().keys(), "write them anew: python -m tests.golden"
+    assert GOLDEN.keys() == HOST.recipes().keys(), "make them again: python -m tests.golden"
 
 
 @pytest.mark.parametrize("recipe", GOLDEN)
-def test_the_losses_of_three_steps_are_what_they_were(recipe: str, ganlm: Ganlm, tmp_path: Path) -> None:
-    """To one in a thousand: another processor adds floats in another order, and two updates by Adam multiply that."""
+def test_the_losses_of_three_steps_agree_with_the_golden_losses(recipe: str, ganlm: Ganlm, tmp_path: Path) -> None:
+    """The tolerance is 0.1%: other processors sum floats in another order, and two Adam updates amplify that."""
     found = golden.losses(recipe, tmp_path / "run", lambda arguments: ganlm(*arguments)[0])
     assert [step.keys() for step in found] == [step.keys() for step in GOLDEN[recipe]]
     for step, expected in zip(found, GOLDEN[recipe], strict=True):
