@@ -1,11 +1,11 @@
-"""The training part as ids, made once: in the cache beside sentences that are there, and else in memory; their counts.
+"""The training split as ids, encoded once: kept in the cache if the sentences are, else in memory; and their counts.
 
-Of ids in the cache, a run holds those of one batch.
+Of ids in the cache, a run holds one batch in memory.
 """
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tokenizers
@@ -16,21 +16,23 @@ from ganlm_core.components import AUTO
 from ganlm_core.data.corpus import SAMPLE, Corpus, spaced
 from ganlm_core.data.tokenizer import CHUNK, LONGEST, Tokenizer
 from ganlm_core.errors import DataError, WriteError
-from ganlm_core.protocol import EOS, PAD, Shape, mask_of
+from ganlm_core.protocol import EOS, PAD, UNK, Shape, mask_of
 from ganlm_core.system.cache import kept
 from ganlm_core.system.files import read_text, write_file
 
-FORMAT = 1
-"""Part of every key in the cache: another number for other ids of the same sentences."""
+FORMAT = 2
+"""Part of every key in the cache: increase it when the same sentences get other ids."""
 
 SMOOTHING = 0.1
+
+UNITS = {"word": "words", "char": "characters", "bpe": "tokens"}
 
 IDS, TOKENIZER = "ids", "tokenizer.json"
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """The training part as ``tokens`` (N, T) of the tokenizer that was trained on it, of as small a type as holds them.
+    """The training split as ``tokens`` (N, T) of the smallest integer type, and the tokenizer that was trained on it.
 
     ``notes`` are lines to tell the user.
     """
@@ -41,19 +43,28 @@ class Encoded:
 
 
 def encode(corpus: Corpus, kind: str, vocabulary: int, most: int) -> Encoded:
-    """Encode the training part with a tokenizer of a ``kind`` and ``vocabulary`` tokens at most, trained on it.
+    """Encode the training split with a tokenizer of a ``kind`` and ``vocabulary`` tokens at most, trained on it.
 
-    T and ``most`` are those of :meth:`Tokenizer.sequence_length`. The tokenizer has seen SAMPLE sentences at most.
-    Raises DataError when every sentence would be cut, and as :meth:`Tokenizer.train`.
+    T comes from ``most``, as in :meth:`Tokenizer.sequence_length`. The tokenizer is trained on SAMPLE sentences at
+    most. A note says how many words became ``<unk>``. Raises DataError when every sentence would be cut, and as
+    :meth:`Tokenizer.train`.
     """
+    found = _encode(corpus, kind, vocabulary, most)
+    return replace(found, notes=(*found.notes, *_unknown(corpus, kind, found.tokens)))
+
+
+def _encode(corpus: Corpus, kind: str, vocabulary: int, most: int) -> Encoded:
     notes: tuple[str, ...] = ()
     if corpus.cache is not None:
         key = "/".join(map(str, (FORMAT, tokenizers.__version__, kind, vocabulary, most)))
         folder = corpus.cache / f"encoded-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
         try:
-            kept(folder, lambda place: _write(place, corpus, kind, vocabulary, most), f"encoding {corpus.name}")
-            tokenizer = Tokenizer.from_json(read_text(folder / TOKENIZER))
-            return Encoded(tokenizer, _mapped(folder / IDS, tokenizer, corpus))
+            return kept(
+                folder,
+                lambda place: _write(place, corpus, kind, vocabulary, most),
+                lambda place: _read(place, corpus),
+                f"encoding {corpus.name}",
+            )
         except WriteError as error:
             notes = (f"{error}; the ids are held in memory instead",)
     tokenizer = _trained(corpus, kind, vocabulary)
@@ -61,14 +72,28 @@ def encode(corpus: Corpus, kind: str, vocabulary: int, most: int) -> Encoded:
     return Encoded(tokenizer, wide[:, : _length(tokenizer, corpus, wide, most)].contiguous(), notes)
 
 
+def _unknown(corpus: Corpus, kind: str, tokens: Tensor) -> Iterator[str]:
+    """Yield a note on the share of the training split that is not in the vocabulary, if there is any."""
+    unknown = sum(int((part == UNK).sum()) for part in tokens.split(CHUNK))
+    if unknown:
+        total = sum(int((part >= UNK).sum()) for part in tokens.split(CHUNK))
+        share = f"{unknown:,} of {total:,} {UNITS[kind]} ({unknown / total:.1%})"
+        yield f"{corpus.name}: {share} of the training split are <unk>; raise --tokenizer.vocabulary to keep more"
+
+
 def _write(folder: Path, corpus: Corpus, kind: str, vocabulary: int, most: int) -> None:
-    """The ids at the greatest length that they may have, then at that which they have: all are encoded only once."""
+    """Write the ids at the greatest length that they may have, then at their length, so that all are encoded once."""
     tokenizer, beside = _trained(corpus, kind, vocabulary), folder / "wide"
     _dump(beside, _wide(tokenizer, corpus, most))
     wide = _mapped(beside, tokenizer, corpus)
     _dump(folder / IDS, wide[:, : _length(tokenizer, corpus, wide, most)].split(CHUNK))
     beside.unlink()
     write_file(folder / TOKENIZER, tokenizer.to_json().encode())
+
+
+def _read(folder: Path, corpus: Corpus) -> Encoded:
+    tokenizer = Tokenizer.from_json(read_text(folder / TOKENIZER))
+    return Encoded(tokenizer, _mapped(folder / IDS, tokenizer, corpus))
 
 
 def _trained(corpus: Corpus, kind: str, vocabulary: int) -> Tokenizer:
@@ -85,11 +110,11 @@ def _type(tokenizer: Tokenizer) -> torch.dtype:
 
 
 def _length(tokenizer: Tokenizer, corpus: Corpus, wide: Tensor, most: int) -> int:
-    """T, as :meth:`Tokenizer.sequence_length` has it, from ids that are as long as they may be."""
+    """Return T, as :meth:`Tokenizer.sequence_length`, from ids of the greatest length."""
     used, ended = torch.zeros(wide.shape[1], dtype=torch.bool), False
-    for part in wide.split(CHUNK):
-        used |= (part != PAD).any(dim=0)
-        ended = ended or bool((part == EOS).any())
+    for chunk in wide.split(CHUNK):
+        used |= (chunk != PAD).any(dim=0)
+        ended = ended or bool((chunk == EOS).any())
     if not ended:
         try:
             tokenizer.sequence_length(corpus.train, most)
@@ -105,15 +130,15 @@ def _dump(path: Path, chunks: Iterable[Tensor]) -> None:
 
 
 def _mapped(path: Path, tokenizer: Tokenizer, corpus: Corpus) -> Tensor:
-    """Ids (N, T) that stay in their file."""
+    """Return ids (N, T) that stay in their file."""
     kind, size = _type(tokenizer), path.stat().st_size
     return torch.from_file(str(path), shared=False, size=size // kind.itemsize, dtype=kind).view(len(corpus.train), -1)
 
 
 def token_counts(chunks: Iterable[Tensor], shape: Shape) -> Tensor:
-    """How often each word stands at each position of ids (n, T), as (T, V); padding does not count.
+    """Return the count of each word at each position of ids (n, T), as (T, V); padding does not count.
 
-    SMOOTHING is added to every count, so that no word is out of a generator's reach from the start.
+    SMOOTHING is added to every count, so that every word has a probability at the start of a training.
     """
     counts = torch.full((shape.length, shape.vocabulary), SMOOTHING, dtype=torch.float64)
     for tokens in chunks:
@@ -122,5 +147,5 @@ def token_counts(chunks: Iterable[Tensor], shape: Shape) -> Tensor:
 
 
 def log_frequencies(counts: Tensor) -> Tensor:
-    """Counts (..., V) to log frequencies (..., V) in float32."""
+    """Return the log frequencies (..., V) of counts (..., V) in float32."""
     return (counts / counts.sum(dim=-1, keepdim=True)).log().float()

@@ -11,7 +11,6 @@ from typing import BinaryIO, NamedTuple, Self, overload
 import numpy as np
 
 from ganlm_core.data.corpus import SPLITS, digest, split_of
-from ganlm_core.data.text import identity
 
 TOGETHER = 1_000
 """Sentences that are decoded at once in an iteration over all of them."""
@@ -48,7 +47,7 @@ class Lines(Sequence[str]):
     def __contains__(self, text: object) -> bool:
         if not isinstance(text, str):
             return False
-        wanted = int.from_bytes(_hash(digest(text)), sys.byteorder)
+        wanted = _number(text)
         place = bisect_left(self._hashes, wanted)
         return place < len(self) and self._hashes[place] == wanted
 
@@ -60,16 +59,16 @@ class Lines(Sequence[str]):
 
 
 class _Known(Container[str]):
-    """A set of texts, of which any text with the same identity is a member."""
+    """The 64-bit hashes of texts, which take less memory than the texts. ``in`` is as for :class:`Lines`."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        self._identities = set(map(identity, texts))
+        self._numbers = set(map(_number, texts))
 
     def __contains__(self, text: object) -> bool:
-        return isinstance(text, str) and identity(text) in self._identities
+        return isinstance(text, str) and _number(text) in self._numbers
 
 
-def lookup(texts: Sequence[str]) -> Container[str]:
+def lookup(texts: Iterable[str]) -> Container[str]:
     """Return a container in which ``in`` finds copies of the texts quickly, whatever their white space and form."""
     return texts if isinstance(texts, Lines) else _Known(texts)
 
@@ -136,3 +135,7 @@ def _mapped(path: Path) -> memoryview:
 def _hash(digest: bytes) -> bytes:
     """Return eight bytes of a digest which do not depend on the split of the sentence."""
     return digest[8:16]
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(_hash(digest(text)), sys.byteorder)

@@ -1,12 +1,18 @@
 """The one definition of words, of lines, and of equal texts; tokenizers, corpora and metrics all use it."""
 
 import re
+from typing import Final
 from unicodedata import normalize
 
-FORM = "NFC"
+FORM: Final = "NFC"
 """The Unicode normal form in which texts are compared and encoded."""
 
 _BREAKS_AND_CONTROLS = re.compile(r"[\0-\x08\n-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def normal(text: str) -> str:
+    """Return the text in the one normal form, in which an accent is part of its letter where Unicode has such a one."""
+    return normalize(FORM, text)
 
 
 def words(text: str) -> list[str]:
@@ -14,7 +20,7 @@ def words(text: str) -> list[str]:
 
     Words are separated by what ``str.split`` takes for white space: Unicode white space and U+001C to U+001F.
     """
-    return normalize(FORM, text).split()
+    return normal(text).split()
 
 
 def identity(text: str) -> str:

@@ -54,16 +54,16 @@ def file_corpus(options: FileOptions) -> Corpus:
         return split(text.name, sentences, notes=tuple(notes))
 
 
-def read_sentences(path: str, column: str = "text") -> tuple[list[str], int]:
+def read_sentences(path: str, column: str = "text", **bounds: int) -> tuple[list[str], int]:
     """Return the sentences of a file, and the number of blank ones that were left out.
 
     The ending of the file, in small or capital letters, says how it is read: ``.csv``, ``.tsv``, ``.json``, ``.jsonl``
     and ``.ndjson`` have the sentences under ``column``, every other file has one in each line. A further ``.gz`` is
     unpacked; ``-`` is standard input as plain text. Line breaks and control characters inside a value become spaces,
-    surrounding white space is dropped. Raises DataError with the line for what cannot be read or is larger than
-    :class:`FileOptions` allows, and UnknownName for a missing column.
+    surrounding white space is dropped. ``bounds`` are other options of :class:`FileOptions`. Raises DataError with the
+    line for what cannot be read or exceeds a bound, and UnknownName for a missing column.
     """
-    with _opened(FileOptions(path=path, column=column)) as text:
+    with _opened(FileOptions(path=path, column=column, **bounds)) as text:
         return list(text.sentences()), text.blank
 
 
@@ -71,7 +71,11 @@ def _kept(text: "_Text") -> Corpus:
     """Return a corpus whose sentences are in the cache. Raises WriteError where they cannot be."""
     form = f"{text.format}/{text.options.column}" if text.format else ""
     key = hashlib.sha256(f"{FORMAT}/{form}/{text.sha256}".encode()).hexdigest()[:32]
-    folder = kept(cache() / "corpora" / key, lambda place: _write(place, text), f"reading {text.name}")
+    folder = cache() / "corpora" / key
+    return kept(folder, lambda place: _write(place, text), lambda place: _read(place, text), f"reading {text.name}")
+
+
+def _read(folder: Path, text: "_Text") -> Corpus:
     train, validation, test = (Lines(folder, split) for split in SPLITS)
     notes = _notes(text.name, **read_json(folder / FACTS))
     return Corpus(text.name, train, validation, test, notes=notes, cache=folder)

@@ -1,9 +1,10 @@
 """Text to ids and back: words, characters or byte pairs, through one library and one file format.
 
-The file is the ``tokenizer.json`` of Hugging Face *tokenizers*. It adds no ids of its own: ``<eos>`` and the padding
-are put on here, by :meth:`Tokenizer.encode`.
+The file is the ``tokenizer.json`` of Hugging Face *tokenizers*. The library adds no special ids: ``<eos>`` and padding
+are added by :meth:`Tokenizer.encode`.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
@@ -14,33 +15,32 @@ import numpy as np
 import tokenizers
 import torch
 from numpy.typing import NDArray
-from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 
 from ganlm_core.components import AUTO
 from ganlm_core.data.options import TOKENIZERS
+from ganlm_core.data.text import normal, words
+from ganlm_core.data.tokenizer_file import Settings, checked
 from ganlm_core.errors import DataError, OptionError, UnknownName, UsageError, WeightsError
 from ganlm_core.protocol import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 from ganlm_core.system.files import FETCH_AGAIN, LARGEST_JSON, shown
 
 LONGEST = 64
-"""The most tokens in a sequence when its length is taken from the data."""
+"""The greatest sequence length that is taken from the data."""
 
 CHUNK = 10_000
-"""Sentences encoded at once: what the library returns takes far more memory than the ids."""
+"""Sentences that are encoded at once: the results of the library take far more memory than the ids."""
 
-_SETTINGS = (
-    "unk_token", "dropout", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback",
-    "ignore_merges",
-)  # fmt: skip
-"""What the models of the library are given besides their vocabulary, as far as they have it."""
+SEPARATOR = r"[\s\x1c-\x1f]+"
+"""What separates words, as a pattern of the library: the same as for :func:`ganlm_core.data.text.words`."""
 
 
 class Tokenizer:
     """A map between sentences and ids. The special tokens have the ids of :mod:`ganlm_core.protocol`.
 
-    A special token that stands in the text itself is text: spelled out by characters and byte pairs, and ``<unk>``
-    as a word, so that no sentence can end early or pass for padding.
+    A special token in the text itself is text: ``<unk>`` for a word tokenizer, and spelled out by the others. So no
+    text can end a sentence early or look like padding.
     """
 
     def __init__(self, backend: tokenizers.Tokenizer) -> None:
@@ -51,12 +51,12 @@ class Tokenizer:
 
     @classmethod
     def train(cls, kind: str, texts: Iterable[str], vocabulary: int) -> Self:
-        """The ``word``, ``char`` or ``bpe`` tokenizer of ``texts``, with ``vocabulary`` tokens at most.
+        """Train a ``word``, ``char`` or ``bpe`` tokenizer on ``texts``, with ``vocabulary`` tokens at most.
 
-        Words are what white space separates, characters are Unicode code points; of both, the most frequent are
-        kept and ties go by alphabet. Byte pairs are those of Sennrich et al. 2016 over the UTF-8 bytes that occur
-        in ``texts``, which gives back every space. Raises UnknownName for another kind, and OptionError where
-        ``vocabulary`` has no room for the bytes, or the tokenizer none in a bundle.
+        All normalise text to NFC first. Words are separated by white space (:func:`ganlm_core.data.text.words`),
+        characters are Unicode code points; the most frequent are kept, ties in alphabetical order. Byte pairs are the
+        method of Sennrich et al. 2016 over the UTF-8 bytes of ``texts``, and keep every space. Raises UnknownName for
+        another kind, and OptionError where the bytes do not fit into ``vocabulary`` or the tokenizer not into a bundle.
         """
         if kind not in TOKENIZERS:
             raise UnknownName("tokenizer", kind, TOKENIZERS, hint=f"there are {', '.join(TOKENIZERS)}")
@@ -70,47 +70,38 @@ class Tokenizer:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """What :meth:`to_json` gave. Raises WeightsError for anything else.
+        """Load what :meth:`to_json` returned. Raises WeightsError for anything else.
 
-        A stranger's normalizer or pattern could take any time, and settings that the library did not expect end in a
-        panic in the middle of a sentence: so the parts must be those of one of the kinds here.
+        The file may come from a stranger, so the library sees only what :func:`checked` has read and written anew.
         """
+        content = checked(text, _known_settings())
         try:
-            backend = tokenizers.Tokenizer.from_str(text)
+            return cls(tokenizers.Tokenizer.from_str(content))
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # the library raises nothing narrower, and its panics are no Exceptions
-            reason = shown(str(error))
-            raise WeightsError(f"not a tokenizer in the Hugging Face format ({reason}); {FETCH_AGAIN}") from None
-        if _parts(backend) not in _known_parts():
-            raise WeightsError(f"the tokenizer has parts that none of {', '.join(_TRAINERS)} has; {FETCH_AGAIN}")
-        ids = [backend.token_to_id(token) for token in SPECIAL_TOKENS]
-        if ids != [PAD, BOS, EOS, UNK]:
-            names = ", ".join(SPECIAL_TOKENS)
-            raise WeightsError(f"the tokenizer has the ids {ids} for {names}; wanted 0, 1, 2, 3; {FETCH_AGAIN}")
-        if sorted(backend.get_vocab().values()) != list(range(size := backend.get_vocab_size())):
-            raise WeightsError(f"the tokenizer has {size} tokens, but not the ids 0 to {size - 1}; {FETCH_AGAIN}")
-        return cls(backend)
+            raise WeightsError(f"the tokenizer cannot be loaded ({shown(str(error))}); {FETCH_AGAIN}") from None
 
     def to_json(self) -> str:
-        """The tokenizer as a ``tokenizer.json``; the same tokenizer gives the same text."""
+        """Return the tokenizer as a ``tokenizer.json``; the same tokenizer gives the same text."""
         return self._backend.to_str(pretty=True) + "\n"
 
     @property
     def vocabulary_size(self) -> int:
-        """V, special tokens included."""
+        """V: the number of tokens, special ones included."""
         return self._backend.get_vocab_size()
 
     def encode(self, texts: Sequence[str], length: int) -> tuple[Tensor, int]:
-        """Sentences to ids (N, T) with T = ``length``, and how many sentences were cut.
+        """Return sentences as ids (N, T) with T = ``length``, and the number of sentences that were cut.
 
-        Each ends with ``<eos>`` and is then padded. One of more than T - 1 tokens keeps its first T, without ``<eos>``.
+        Each sentence ends with ``<eos>`` and is then padded. A sentence of more than T - 1 tokens keeps its first T,
+        without ``<eos>``.
         """
         tokens = torch.cat([torch.empty(0, length, dtype=torch.int64), *self.chunks(texts, length)])
         return tokens, count_cut(tokens)
 
     def chunks(self, texts: Sequence[str], length: int) -> Iterator[Tensor]:
-        """What :meth:`encode` gives, some sentences at a time, so that the ids of all need not be in memory."""
+        """Yield the ids of :meth:`encode` for some sentences at a time, so that not all need to be in memory."""
         for encodings in self._encodings(texts):
             lengths = np.array([len(each) for each in encodings])
             ids = np.fromiter(chain.from_iterable(each.ids for each in encodings), np.int64, lengths.sum())
@@ -122,10 +113,10 @@ class Tokenizer:
             yield torch.from_numpy(tokens)
 
     def prompt(self, text: str) -> Tensor:
-        """The beginning of a sentence as ids (P,), none for an empty one, and without an end.
+        """Return the beginning of a sentence as ids (P,), without ``<eos>``; P is 0 for an empty text.
 
-        Byte pairs merge within it alone: one that ends in the middle of a word goes on with other pairs than those of
-        the whole word. Raises UsageError naming what the vocabulary does not have.
+        Byte pairs merge within the prompt only, so a prompt that ends inside a word may not have the first tokens of
+        the whole word. Raises UsageError with the words that are not in the vocabulary.
         """
         encoding = self._backend.encode(text, add_special_tokens=False)
         pairs = zip(encoding.ids, encoding.offsets, strict=True)
@@ -135,17 +126,17 @@ class Tokenizer:
         return torch.tensor(encoding.ids, dtype=torch.int64)
 
     def decode(self, ids: Tensor) -> list[str]:
-        """Ids (N, T) to sentences, each up to its ``<eos>``. ``<unk>`` is shown, other special tokens are not."""
+        """Return ids (N, T) as sentences, each up to its ``<eos>``. Of the special tokens, only ``<unk>`` is shown."""
         rows = [row[: row.index(EOS)] if EOS in row else row for row in ids.tolist()]
         shown = [[token for token in row if token not in (PAD, BOS)] for row in rows]
         return self._backend.decode_batch(shown, skip_special_tokens=False)
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
-        """The tokens of each sentence, ``<eos>`` included."""
+        """Return the number of tokens of each sentence, ``<eos>`` included."""
         return [len(each) + 1 for encodings in self._encodings(texts) for each in encodings]
 
     def sequence_length(self, texts: Sequence[str], most: int = AUTO) -> int:
-        """T for training on ``texts``: ``most``, or for 0 the longest of ``texts`` but 64 at most.
+        """Return T for training on ``texts``: ``most``, or for 0 the longest of ``texts`` up to 64.
 
         Raises DataError when every sentence would be cut.
         """
@@ -164,24 +155,24 @@ class Tokenizer:
 
 
 def _places(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The place of each token in its sentence, of sentences of these lengths (n,) one after the other."""
+    """Return the place of each token in its sentence; sentences of these lengths (n,) follow each other."""
     return np.arange(lengths.sum()) - np.repeat(lengths.cumsum() - lengths, lengths)
 
 
 def count_cut(tokens: Tensor) -> int:
-    """The sentences among ids (N, T) that were cut: whose last token is neither an end nor padding."""
+    """Return how many sentences of ids (N, T) were cut: their last token is neither ``<eos>`` nor padding."""
     last = tokens[:, -1]
     return int(((last != EOS) & (last != PAD)).sum())
 
 
 def _train_words(texts: Iterable[str], vocabulary: int) -> tokenizers.Tokenizer:
-    backend = _frequent((text.split() for text in texts), vocabulary)
-    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    backend = _frequent(map(words, texts), vocabulary)
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex(SEPARATOR), "removed")
     return backend
 
 
 def _train_characters(texts: Iterable[str], vocabulary: int) -> tokenizers.Tokenizer:
-    backend = _frequent(texts, vocabulary)
+    backend = _frequent(map(normal, texts), vocabulary)
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     backend.decoder = decoders.Fuse()
     return backend
@@ -210,23 +201,17 @@ def _train_byte_pairs(texts: Iterable[str], vocabulary: int) -> tokenizers.Token
     return backend
 
 
-def _parts(backend: tokenizers.Tokenizer) -> list[str]:
-    """All that a tokenizer does to a text, but for its vocabulary and its merges."""
-    model = backend.model
-    settings = [getattr(model, name, None) for name in _SETTINGS]
-    return [
-        type(model).__name__,
-        *map(repr, [*settings, backend.normalizer, backend.pre_tokenizer, backend.post_processor, backend.decoder]),
-    ]
-
-
 @cache
-def _known_parts() -> list[list[str]]:
-    return [_parts(train([], len(SPECIAL_TOKENS))) for train in _TRAINERS.values()]
+def _known_settings() -> tuple[Settings, ...]:
+    """Return what the file of each kind of tokenizer says besides its vocabulary, now and before the normal form."""
+    word, char, bpe = (json.loads(train([], len(SPECIAL_TOKENS)).to_str()) for train in _TRAINERS.values())
+    plain = {"normalizer": None}
+    return word, char, bpe, word | plain | {"pre_tokenizer": {"type": "WhitespaceSplit"}}, char | plain, bpe | plain
 
 
 def _with_special(model: models.Model) -> tokenizers.Tokenizer:
     backend = tokenizers.Tokenizer(model)
+    backend.normalizer = normalizers.NFC()
     backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
     return backend
 

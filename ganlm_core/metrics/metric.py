@@ -5,13 +5,14 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from ganlm_core.components import Options
-from ganlm_core.data.corpus import SAMPLE, Corpus, spread
+from ganlm_core.data.corpus import SAMPLE, Corpus, spaced
 from ganlm_core.data.mapped_lines import lookup
 from ganlm_core.data.text import words
 
@@ -123,11 +124,17 @@ class Conditions:
         With a process: the share of fresh sentences that are in the training text. Without one: the share of one half
         of the training text that is in the other half, which is low, because half of the text is less to copy from.
         """
-        train = spread(self.corpus.train, SAMPLE)
-        process = self.corpus.process
-        known, fresh = (train[::2], train[1::2]) if process is None else (train, process.sample(FRESH, FRESH_SEED))
-        half = lookup(known)
-        return sum(text in half for text in fresh) / max(1, len(fresh))
+        known, fresh = self._known_and_fresh()
+        copied = [text in known for text in fresh]
+        return sum(copied) / max(1, len(copied))
+
+    def _known_and_fresh(self) -> tuple[Container[str], Iterable[str]]:
+        """Return sentences to copy and as independent ones as there are; large halves are never in memory."""
+        train, process = self.corpus.train, self.corpus.process
+        if process is not None:
+            return lookup(train), process.sample(FRESH, FRESH_SEED)
+        halves = [islice(spaced(train, SAMPLE), start, None, 2) for start in (0, 1)]
+        return lookup(halves[0]), halves[1]
 
     def copies_exceed_chance(self, copied: float) -> bool:
         """Return whether a share of copies is so far above ``copies_by_chance`` that it tells of memorising."""

@@ -17,7 +17,7 @@ from ganlm_core.data.options import TOKENIZERS, FileOptions
 from ganlm_core.data.text_files import file_corpus
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import DataError
-from ganlm_core.protocol import EOS
+from ganlm_core.protocol import EOS, UNK
 from ganlm_core.training import setup
 from tests.conftest import Ganlm, files_of
 
@@ -49,12 +49,31 @@ def test_ids_are_the_tokenizers_whether_they_are_kept_or_not(
     monkeypatch.setattr("ganlm_core.data.tokenizer.CHUNK", 100)  # several of them
     tokenizer = Tokenizer.train(kind, in_memory.train, 70)
     expected, _ = tokenizer.encode(in_memory.train, tokenizer.sequence_length(in_memory.train, most))
+    notes = []
     for corpus in (in_memory, kept, kept):
         found = encode(corpus, kind, 70, most)
         assert found.tokens.dtype == torch.int16
         assert found.tokens.long().equal(expected)
         assert found.tokenizer.to_json() == tokenizer.to_json()
-        assert found.notes == ()
+        notes.append(found.notes)
+    assert notes == [notes[0]] * 3
+    unknown, words = (int(part.sum()) for part in (expected == UNK, expected >= UNK))
+    assert notes[0] == unknown_note(in_memory, unknown, words, f"{unknown / words:.1%}", kind)
+
+
+def unknown_note(corpus: Corpus, unknown: int, words: int, share: str, kind: str) -> tuple[str, ...]:
+    counted = f"{unknown:,} of {words:,} {encoding.UNITS[kind]} ({share})"
+    note = f"{corpus.name}: {counted} of the training split are <unk>; raise --tokenizer.vocabulary to keep more"
+    return (note,) if unknown else ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "vocabulary", "unknown", "words", "share"),
+    [("word", 5, 3, 6, "50.0%"), ("char", 8, 1, 15, "6.7%"), ("word", 8, 0, 6, ""), ("bpe", 10, 0, 11, "")],
+)
+def test_the_share_of_unknown_words_is_told(kind: str, vocabulary: int, unknown: int, words: int, share: str) -> None:
+    corpus = Corpus("two", ["ab ba ab", "ab cd c"], [], [])
+    assert encode(corpus, kind, vocabulary, AUTO).notes == unknown_note(corpus, unknown, words, share, kind)
 
 
 def test_nothing_is_encoded_twice(monkeypatch: pytest.MonkeyPatch, corpora: tuple[Corpus, Corpus]) -> None:
@@ -120,7 +139,7 @@ def test_ids_that_cannot_be_kept_are_in_memory(corpora: tuple[Corpus, Corpus], t
     closed = replace(corpora[1], cache=tmp_path / "file" / "corpus")
     found, expected = encode(closed, "word", 70, AUTO), encode(corpora[0], "word", 70, AUTO)
     assert found.tokens.equal(expected.tokens)
-    (note,) = found.notes
+    note, _ = found.notes
     assert re.sub("[0-9a-f]{32}", "KEY", note) == (
         f"cannot write {closed.cache}/encoded-KEY: Not a directory; "
         "a part of the path is a file, choose another place; the ids are held in memory instead"
@@ -201,7 +220,7 @@ def watch():
         lines = Path("/proc/self/status").read_text().splitlines()
         most = max(most, *(int(line.split()[1]) for line in lines if line.startswith("RssAnon")))
 
-threading.Thread(target=watch).start()
+threading.Thread(target=watch, daemon=True).start()
 for data in sys.argv[1:]:
     config = make_config("lstm", "mlp", data=data, steps=2, evaluation_samples=20, device="cpu")
     execute(config, out=Path(f"{data}.run"))
