@@ -10,11 +10,12 @@ from ganlm_core.plugins.host import Host
 
 if TYPE_CHECKING:
     from ganlm_core.bundle.model import Model
+    from ganlm_core.data.corpus import Corpus
     from ganlm_core.sampling import Policy
 
 
 def calibrate(model: "Model", host: Host, data: str, corpus: Mapping[str, Any], policy: "Policy") -> "Model":
-    """Return the model calibrated on the validation and test splits of a corpus and on samples under the policy.
+    """Return the model calibrated on the corpus ``data``, by name or file.
 
     ``corpus`` are options of the corpus, if ``data`` is a file. A note tells where the text is not the bundle's.
     """
@@ -25,4 +26,9 @@ def calibrate(model: "Model", host: Host, data: str, corpus: Mapping[str, Any], 
     text = host.build("corpus", choice.name, choice.options)
     if model.config.changed_splits(text.digests()):
         note(f"{data} is not the text that the bundle was trained on; the calibration is for this text")
+    return calibrate_on(model, text, policy)
+
+
+def calibrate_on(model: "Model", text: "Corpus", policy: "Policy") -> "Model":
+    """Return the model calibrated on the validation and test splits of a corpus and on samples under the policy."""
     return replace(model, calibration=model.calibrate([*text.validation, *text.test], policy))

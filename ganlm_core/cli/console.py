@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from ganlm_core.system.printable import printable
@@ -25,6 +26,11 @@ def results() -> SafeConsole:
     if not console.is_terminal:
         console.width = UNLIMITED
     return console
+
+
+def width_of(table: Table) -> int:
+    """Return the columns that a table takes where nothing is cut."""
+    return SafeConsole(width=UNLIMITED).measure(table).maximum
 
 
 def diagnostics() -> SafeConsole:

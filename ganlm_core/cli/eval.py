@@ -54,7 +54,12 @@ class Request:
     help="training text, if it is not the text that the models were trained on",
 )
 @click.option(
-    "--test", default="", metavar="FILE", type=click.Path(), help="real sentences that replace the test split"
+    "--test",
+    default="",
+    show_default=False,
+    metavar="FILE",
+    type=click.Path(),
+    help="real sentences that replace the test split",
 )
 @corpus_options
 @click.option(

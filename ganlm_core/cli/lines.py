@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ganlm_core.cli.output import echo_data
+from ganlm_core.cli.output import echo_data, in_one_line
 from ganlm_core.data.formats import format_of
 from ganlm_core.data.text import one_line
 from ganlm_core.errors import DataError, UsageError
@@ -48,7 +48,7 @@ FORMS = {"": PLAIN, ".csv": _fields(","), ".tsv": _fields("\t"), ".json": JSON, 
 def form_of(path: Path | None, as_json: bool) -> Form:
     """Return the form of an output. Raises UsageError for JSON in a file whose ending says otherwise."""
     if path is None:
-        return JSON if as_json else PLAIN
+        return JSON if as_json else Form(in_one_line, str)
     form = FORMS[format_of(path.name)]
     if as_json and form is not JSON:
         raise UsageError(f"--json and --out {path} do not fit together; name the file {path.with_suffix('.jsonl')}")

@@ -5,6 +5,7 @@ escaped on a terminal only; in a pipe or a file it stays as it is. Nothing here 
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import click
 
 from ganlm_core.cli.context import is_quiet
+from ganlm_core.data.text import one_line
 from ganlm_core.system.printable import printable
 
 LONGEST_LINE = 5_000
@@ -25,10 +27,13 @@ NARROWEST = 12
 
 GAP = "  "
 
+_BREAKS = re.compile(r"\s+|(?<=\w-)(?=\w)")
+"""The places where textwrap breaks a cell: white space and hyphens inside a word."""
+
 
 def echo(text: str = "") -> None:
     """Write a line for people to standard output. Line breaks inside the text are escaped too."""
-    _write(printable(_in_one_line(text), _longest()) + "\n")
+    _write(printable(_without_breaks(text), _longest()) + "\n")
 
 
 def echo_data(text: str) -> None:
@@ -78,23 +83,29 @@ def echo_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Write aligned columns. On a terminal, long cells are wrapped to fit its width; elsewhere nothing is cut."""
     on_terminal = _on_terminal()
     longest = LONGEST_CELL if on_terminal else None
-    lines = [[printable(_in_one_line(cell), longest) for cell in line] for line in (header, *rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines = [[printable(_without_breaks(cell), longest) for cell in line] for line in (header, *rows)]
+    columns = list(zip(*lines, strict=True))
+    widths = [max(map(len, column)) for column in columns]
     if on_terminal:
         import shutil
 
-        widths = _fit(widths, shutil.get_terminal_size().columns)
+        widths = _fit(columns, widths, shutil.get_terminal_size().columns - len(GAP) * (len(widths) - 1))
     for line in lines:
         for parts in _wrapped(line, widths):
             _write(GAP.join(part.ljust(width) for part, width in zip(parts, widths, strict=True)).rstrip() + "\n")
 
 
-def _fit(widths: list[int], room: int) -> list[int]:
-    """Narrow the widest columns until all of them fit into ``room``."""
-    widths, room = list(widths), room - len(GAP) * (len(widths) - 1)
-    while sum(widths) > room and max(widths) > NARROWEST:
-        widths[widths.index(max(widths))] -= 1
-    return widths
+def _fit(columns: Sequence[Sequence[str]], widths: Sequence[int], room: int) -> list[int]:
+    """Return widths that fit into ``room``: the widest columns are narrowed, and words are broken only if they must."""
+    fitted = list(widths)
+    words = [max(len(word) for cell in column for word in _BREAKS.split(cell)) for column in columns]
+    for narrowest in (words, [NARROWEST] * len(fitted)):
+        while sum(fitted) > room:
+            index = max(range(len(fitted)), key=lambda each: (fitted[each] > narrowest[each], fitted[each]))
+            if fitted[index] <= narrowest[index]:
+                break
+            fitted[index] -= 1
+    return fitted
 
 
 def _wrapped(line: Sequence[str], widths: Sequence[int]) -> Iterator[Sequence[str]]:
@@ -104,12 +115,17 @@ def _wrapped(line: Sequence[str], widths: Sequence[int]) -> Iterator[Sequence[st
         return
     import textwrap
 
-    cells = [textwrap.wrap(cell, width, break_on_hyphens=False) for cell, width in zip(line, widths, strict=True)]
+    cells = [textwrap.wrap(cell, width) for cell, width in zip(line, widths, strict=True)]
     for index in range(max(map(len, cells))):
         yield [cell[index] if index < len(cell) else "" for cell in cells]
 
 
-def _in_one_line(text: str) -> str:
+def in_one_line(text: str) -> str:
+    """Return a sentence as one line: printable on a terminal; elsewhere with spaces for line breaks and controls."""
+    return printable(_without_breaks(text)) if _on_terminal() else one_line(text)
+
+
+def _without_breaks(text: str) -> str:
     return text.replace("\n", "\\n").replace("\t", " ")
 
 
@@ -129,5 +145,5 @@ def _write(text: str) -> None:
 
 
 def _write_error(text: str) -> None:
-    sys.stderr.write(printable(_in_one_line(text), LONGEST_LINE) + "\n")
+    sys.stderr.write(printable(_without_breaks(text), LONGEST_LINE) + "\n")
     sys.stderr.flush()

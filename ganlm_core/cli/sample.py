@@ -154,7 +154,8 @@ def _model(request: Request) -> "Model":
     from ganlm_core.sampling import PLAIN
 
     host = current_host()
-    model = load_source(request.bundle, host, request.device)
+    own = request.method is not None and request.data is None
+    model = load_source(request.bundle, host, request.device, calibrated=own)
     if request.method is None:
         return model
     if request.data is not None:
@@ -192,6 +193,8 @@ def _write(batches: "Iterable[Drawn]", request: Request, form: Form) -> int:
                 if signals:
                     raise Interrupted(f"interrupted after {written:,} sentences; go on with --offset {end}")
     except (ProcessLost, WriteError) as error:
+        if not written:
+            raise
         raise type(error)(f"{error}; {written:,} sentences are written, go on with --offset {end}") from error
     return end
 

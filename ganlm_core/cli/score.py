@@ -15,8 +15,7 @@ from ganlm_core.cli.options import (
     device_option,
     json_lines_option,
 )
-from ganlm_core.cli.output import echo_data, echo_styled, note, styled
-from ganlm_core.data.text import one_line
+from ganlm_core.cli.output import echo_data, echo_styled, in_one_line, note, styled
 from ganlm_core.system.files import to_json
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def score(
 
     keep_memory()
     host = current_host()
-    model = load_source(bundle, host, device)
+    model = load_source(bundle, host, device, calibrated=data is None)
     sentences, _ = read_sentences(file, **corpus)
     if data is not None:
         model = calibrate(model, host, data, corpus, PLAIN)
@@ -69,7 +68,7 @@ def _echo(text: str, probability: float, tokens: Explanation, as_json: bool) -> 
     if as_json:
         echo_data(_json_line(text, probability, tokens) + "\n")
     elif tokens is None:
-        echo_data(f"{probability:.3f}  {one_line(text)}\n")
+        echo_data(f"{probability:.3f}  {in_one_line(text)}\n")
     else:
         echo_styled(f"{probability:.3f}  {' '.join(_marked(token, weight) for token, weight in tokens)}")
 
@@ -82,12 +81,20 @@ def _json_line(text: str, probability: float, tokens: Explanation) -> str:
 def _marked(token: str, weight: float) -> str:
     """Return the token with its weight: green for real, red for generated, dim where the weight is small."""
     colour = "green" if weight > 0 else "red"
-    return styled(f"{one_line(token)}({weight:+.2f})", fg=colour, dim=abs(weight) < 0.1, bold=abs(weight) > 1)
+    return styled(f"{in_one_line(token)}({weight:+.2f})", fg=colour, dim=abs(weight) < 0.1, bold=abs(weight) > 1)
 
 
 def _note_losses(model: "Model", sentences: Sequence[str]) -> None:
-    """Tell how much of the sentences the discriminator did not see: what was cut, and words that it does not know."""
-    most = model.shape.length
-    cut = sum(length > most for length in model.tokenizer.lengths(sentences))
+    """Tell what the discriminator did not see: the ends of long sentences, and words that are not in the vocabulary."""
+    from ganlm_core.data.tokenizer import count_cut
+    from ganlm_core.protocol import UNK
+
+    cut = unknown = total = 0
+    for tokens in model.tokenizer.chunks(sentences, model.shape.length):
+        cut += count_cut(tokens)
+        unknown += int((tokens == UNK).sum())
+        total += int((tokens >= UNK).sum())
     if cut:
-        note(f"{cut:,} of {len(sentences):,} sentences were cut: the bundle takes {most} tokens at most")
+        note(f"{cut:,} of {len(sentences):,} sentences were cut: the bundle takes {model.shape.length} tokens at most")
+    if unknown:
+        note(f"{unknown:,} of {total:,} tokens ({unknown / total:.1%}) are <unk>: the bundle does not know them")

@@ -1,11 +1,16 @@
 """``ganlm serve``: the live page and its API."""
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from ganlm_core.cli.context import current_host
+from ganlm_core.cli.options import device_option
+from ganlm_core.cli.output import note
+from ganlm_core.cli.types import SOURCE, Name
+from ganlm_core.components import number
 from ganlm_core.errors import GanlmError
 from ganlm_core.training.run_folder import RUNS
 
@@ -18,28 +23,49 @@ RECENT = 4
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("addresses", metavar="[BUNDLE|RUN|zoo:NAME]...", nargs=-1)
-@click.option("--data", default="", metavar="FILE|CORPUS", help="real text for the duel, if not that of the bundle")
-@click.option("--host", default="127.0.0.1", metavar="ADDRESS", help="IP address to listen at; others ask for a token")
-@click.option("--port", type=click.IntRange(0, 65535), default=PORT, help="port to listen at; 0: a free one")
-@click.option("--token", default="", metavar="TEXT", help="token that requests must carry; made for you by default")
-@click.option("--device", default="cpu", help="auto, cpu, cuda, cuda:N or mps")
-def serve(addresses: tuple[str, ...], data: str, host: str, port: int, token: str, device: str) -> None:
+@click.argument("addresses", metavar="[BUNDLE|RUN|zoo:NAME]...", nargs=-1, type=SOURCE)
+@click.option(
+    "--data",
+    metavar="FILE|CORPUS",
+    type=Name("corpus", files=True),
+    help="real text for the duel, if it is not the text of the bundle",
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    metavar="ADDRESS",
+    help="IP address to listen at; other than this machine, a token is asked for",
+)
+@click.option("--port", type=number(int, min=0, max=65535), default=PORT, help="port to listen at; 0 takes a free one")
+@click.option(
+    "--token",
+    default="",
+    show_default=False,
+    metavar="TEXT",
+    help="token that requests must have; by default a random one",
+)
+@device_option
+def serve(addresses: tuple[str, ...], data: str | None, host: str, port: int, token: str, device: str) -> None:
     """Open a page that shows runs as they train, writes and judges sentences, and plays a duel; and an API.
 
     Without an address, the newest runs in ./runs are shown. The page is for this machine alone; with --host it is for
     others too, who need the token that is printed. docs/serve.md documents the API.
     """
-    try:
-        from ganlm_core.serve.server import address_of, bind, start
-    except ImportError as error:
-        raise GanlmError(f"the page needs {error.name}, which is not installed: pip install 'ganlm[serve]'") from None
+    require_packages()
     from ganlm_core.serve.models import Library
+    from ganlm_core.serve.server import address_of, bind, start
 
     address = address_of(host, port, token)
-    library = Library.open(current_host(), addresses or recent_runs() or [EXAMPLE], data, device)
+    library = Library.open(current_host(), addresses or recent_runs() or [EXAMPLE], data or "", device)
     listener = bind(address.host, address.port)
-    start(library, current_host(), address, listener, lambda url: click.echo(f"open {url} (Ctrl-C ends)", err=True))
+    start(library, current_host(), address, listener, lambda url: note(f"open {url} (Ctrl-C ends)"))
+
+
+def require_packages() -> None:
+    """Raise GanlmError if a package of the extra ``serve`` is not installed."""
+    for package in ("starlette", "uvicorn", "jsonschema"):
+        if importlib.util.find_spec(package) is None:
+            raise GanlmError(f"the page needs {package}, which is not installed: pip install 'ganlm[serve]'")
 
 
 def recent_runs() -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ganlm_core.cli.calibration import calibrate_on
 from ganlm_core.cli.output import note
 from ganlm_core.plugins.host import Host
 
@@ -9,12 +10,14 @@ if TYPE_CHECKING:
     from ganlm_core.bundle.model import Model
 
 
-def load_source(name: str, host: Host, device: str) -> "Model":
+def load_source(name: str, host: Host, device: str, calibrated: bool = False) -> "Model":
     """Load the model that ``name`` says; for a run that has no bundle yet, the model of its latest checkpoint.
 
-    Raises as :func:`ganlm_core.bundle.load.load` does.
+    A checkpoint has no calibration; with ``calibrated`` it gets one from the run's own text. Raises as
+    :func:`ganlm_core.bundle.load.load` does, and DataError if the text cannot be read.
     """
     from ganlm_core.bundle.load import load
+    from ganlm_core.sampling import PLAIN
     from ganlm_core.training.export import load_checkpoint, without_bundle
 
     run = without_bundle(name)
@@ -22,4 +25,7 @@ def load_source(name: str, host: Host, device: str) -> "Model":
         return load(name, host, device)
     model, step = load_checkpoint(run, host, device)
     note(f"{name} has not finished; its checkpoint of step {step} is used")
-    return model
+    if not calibrated:
+        return model
+    corpus = run.load_config(host).corpus
+    return calibrate_on(model, host.build("corpus", corpus.name, corpus.options), PLAIN)

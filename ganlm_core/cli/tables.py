@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from ganlm_core.cli import console
@@ -62,4 +61,4 @@ def _groups(scores: Scores, width: int) -> Iterator[list[str]]:
 
 
 def _width(scores: Scores, metrics: Sequence[str]) -> int:
-    return Console(width=console.UNLIMITED).measure(titled_rows(scores.table(metrics))).maximum
+    return console.width_of(titled_rows(scores.table(metrics)))

@@ -24,9 +24,8 @@ def lines(tmp_path: Path) -> Path:
 def test_a_line_for_each_sentence_with_its_probability(command: Ganlm, saved: Path, host: Host, lines: Path) -> None:
     model = load.load(saved, host)
     first, second = model.probability(["a cat sees the dog", "dog the zebra"])
-    assert command("score", saved, lines) == (
-        0, f"{first:.3f}  a cat sees the dog\n{second:.3f}  dog the zebra\n", ""
-    )  # fmt: skip
+    code, out, _ = command("score", saved, lines)
+    assert (code, out) == (0, f"{first:.3f}  a cat sees the dog\n{second:.3f}  dog the zebra\n")
     calibration, logit = model.calibrated(), model.score(["dog the zebra"])[0]
     assert second == pytest.approx(1 / (1 + 2.718281828 ** -(calibration.slope * logit + calibration.offset)))
 
@@ -57,6 +56,22 @@ def test_sentences_that_are_too_long_are_counted(command: Ganlm, saved: Path, tm
     _, out, err = command("score", saved, tmp_path / "long.txt")
     assert len(out.splitlines()) == 2
     assert err == "1 of 2 sentences were cut: the bundle takes 6 tokens at most\n"
+
+
+def test_words_that_the_bundle_does_not_know_are_counted(command: Ganlm, saved: Path, lines: Path) -> None:
+    told = "1 of 8 tokens (12.5%) are <unk>: the bundle does not know them\n"
+    assert command("score", saved, lines)[2] == told
+    assert command("score", saved, lines, "--quiet")[2] == ""
+
+
+def test_sentences_come_from_any_column(command: Ganlm, saved: Path, tmp_path: Path) -> None:
+    (tmp_path / "reviews.csv").write_text('id,review\n1,"a cat sees the dog"\n')
+    code, out, _ = command("score", saved, tmp_path / "reviews.csv", "--corpus.column", "review")
+    assert (code, out[7:]) == (0, "a cat sees the dog\n")
+    code, _, err = command("score", saved, tmp_path / "reviews.csv")
+    assert code == 2 and "it has id, review; name one with --corpus.column" in err
+    code, _, err = command("score", saved, tmp_path / "reviews.csv", "--corpus.max-line", 5)
+    assert code == 1 and "raise --corpus.max-line" in err
 
 
 def test_other_real_text_calibrates_anew(command: Ganlm, copy: Path, lines: Path, tmp_path: Path) -> None:
