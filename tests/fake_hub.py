@@ -1,6 +1,6 @@
-"""The HTTP interface of the Hugging Face Hub, as far as pushing and pulling need it, in memory on 127.0.0.1.
+"""A fake Hugging Face Hub on 127.0.0.1, in memory: the part of its HTTP interface that pushing and pulling need.
 
-https://huggingface.co/docs/hub/api and the Git LFS batch protocol; what is asked is what huggingface_hub asks.
+It follows https://huggingface.co/docs/hub/api and the Git LFS batch protocol, and answers what huggingface_hub asks.
 """
 
 import base64
@@ -19,7 +19,7 @@ Files = dict[str, bytes]
 
 @dataclass
 class FakeHub:
-    """``repositories``: by name, the commits in order, each with its files. ``requests``: method and path of each."""
+    """``repositories``: the commits by name, in order, each with its files. ``requests``: method and path of each."""
 
     url: str = ""
     repositories: dict[str, list[tuple[str, Files]]] = field(default_factory=dict)
@@ -28,10 +28,12 @@ class FakeHub:
     tokens: set[str] = field(default_factory=set)
     private: set[str] = field(default_factory=set)
     refusal: str = ""
-    """What the server says to everything, if anything; ``{token}`` stands for the token it was sent."""
+    """What the server answers to every request, if not empty; ``{token}`` stands for the token that was sent."""
+    broken: str = ""
+    """The name of a file for which the server fails with status 500."""
 
     def commit(self, repository: str, files: Files) -> str:
-        """A commit that adds files to those of the one before."""
+        """Add files to the files of the last commit; return the id of the new commit."""
         commits = self.repositories.setdefault(repository, [])
         whole = {**(commits[-1][1] if commits else {".gitattributes": b""}), **files}
         oid = hashlib.sha1(repr((len(commits), sorted(whole.items()))).encode()).hexdigest()
@@ -70,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def handle(self) -> None:
-        with suppress(ConnectionError):  # a client may hang up whenever it likes
+        with suppress(ConnectionError):  # a client may hang up at any time
             super().handle()
 
     def do_GET(self) -> None:
@@ -102,12 +104,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, {})
         elif "/resolve/" in path:
             owner, name, _, revision, file = path.removeprefix("/").split("/", 4)
-            self._file(f"{owner}/{name}", revision, file)
+            if file == self.hub.broken:
+                self._send(500, {"error": "out of order"})
+            else:
+                self._file(f"{owner}/{name}", revision, file)
         else:
             self._missing("Unknown")
 
     def _validate(self) -> None:
-        """The Hub wants a header between two lines of dashes; this one, that it names the library."""
+        """Check the header between two lines of dashes, as the Hub does; this one only wants the library's name."""
         content = json.loads(self.body)["content"]
         good = content.startswith("---\n") and "library_name: ganlm" in content.split("---\n")[1].splitlines()
         self._send(200 if good else 400, {"errors": [] if good else [{"message": "no header"}], "warnings": []})

@@ -28,6 +28,7 @@ from ganlm_core.system.files import (
     write_file,
     write_json,
 )
+from ganlm_core.system.printable import printable
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 PREFIX = "hf:"
 RECORD = ".hub.json"
 """Hidden file in a bundle that was pulled or pushed: the repository, and its revision."""
+
+LONGEST = 300
+"""Maximum number of characters of what a server says that a message repeats."""
 
 _ADDRESS = re.compile(r"hf:([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -166,13 +170,10 @@ def _record(folder: Path, address: Address) -> None:
 
 
 def _read_sums(folder: Path, bundle: str) -> dict[str, str]:
-    """Return the SHA256SUMS of a bundle. Raises WeightsError if it lists no bundle, or a hidden file such as RECORD."""
+    """Return the SHA256SUMS of a bundle. Raises WeightsError if it does not list one."""
     sums = read_sums(folder)
     if CONFIG not in sums:
         raise WeightsError(f"{bundle} is not a bundle: its {SUMS} does not list {CONFIG}; check the name")
-    for name in sums:
-        if name.startswith("."):
-            raise WeightsError(f"{bundle} lists the hidden file {shown(name)}; a bundle has none; do not use it")
     return sums
 
 
@@ -255,4 +256,4 @@ def _blotted(error: BaseException) -> str:
 
     text = f"{type(error).__name__}: {' '.join(str(error).split())}"
     token = get_token()
-    return shown(text.replace(token, "***") if token else text)
+    return printable(text.replace(token, "***") if token else text, LONGEST)

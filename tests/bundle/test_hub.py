@@ -1,4 +1,4 @@
-"""Pushing and pulling with the Hub's own client, against the Hub's interface on this machine."""
+"""Push and pull with the Hub's own client, against a fake Hub on this machine."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from ganlm_core.bundle.hub import Address
 from ganlm_core.bundle.verify import verify
 from ganlm_core.errors import GanlmError, UsageError, WeightsError
 from ganlm_core.plugins.host import Host
-from tests.bundles import files_of
+from tests.bundles import files_of, seal
 from tests.conftest import Ganlm
 from tests.fake_hub import FakeHub, serving
 
@@ -57,12 +57,12 @@ def pushed(server: FakeHub, saved: Path) -> str:
         ("hf:a/b@refs/pr/1", Address("a/b", "refs/pr/1")),
     ],
 )
-def test_addresses(text: str, address: Address) -> None:
+def test_an_address_is_parsed_and_printed(text: str, address: Address) -> None:
     assert Address.of(text) == address and str(address) == text
 
 
 @pytest.mark.parametrize("text", ["a/b", "hf:b", "hf:a/b/c", "hf:a/b@", "hf:a/ b", "hf:a/b\n", "hf:https://x/y"])
-def test_no_addresses(text: str) -> None:
+def test_other_texts_are_not_addresses(text: str) -> None:
     with pytest.raises(
         UsageError, match="is not an address on the Hub; wanted hf:OWNER/NAME or hf:OWNER/NAME@REVISION"
     ):
@@ -143,10 +143,10 @@ def test_the_librarys_model_card_reads_and_validates_the_card(server: FakeHub, s
     assert server.requests == ["POST /api/validate-yaml"]
 
 
-def test_the_token_is_sent_and_never_said_or_kept(
+def test_the_token_is_sent_and_never_printed_or_kept(
     command: Ganlm, server: FakeHub, copy: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Not even by a server that repeats it."""
+    """A server that repeats the token does not make it appear in a message."""
     caplog.set_level(logging.DEBUG)
     said = command("weights", "push", copy, f"hf:{NAME}")
     said += command("weights", "pull", f"hf:{NAME}", "--out", tmp_path / "pulled")
@@ -165,12 +165,12 @@ def test_a_pinned_commit_is_fetched_once(server: FakeHub, pushed: str, saved: Pa
     assert model.sample(3) == load.load(saved, host).sample(3)
     asked = len(server.requests)
     assert load.load(address, host).sample(3) == model.sample(3)
-    assert len(server.requests) == asked, "a commit that is kept needs no network"
+    assert len(server.requests) == asked, "a commit in the cache needs no network"
 
 
 @pytest.mark.parametrize("name", ["generator.safetensors", "config.json", "SHA256SUMS"])
 @pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b""), Path.unlink], ids=["emptied", "lost"])
-def test_a_commit_that_was_damaged_where_it_is_kept_is_fetched_again(
+def test_a_commit_that_was_damaged_in_the_cache_is_fetched_again(
     server: FakeHub, pushed: str, saved: Path, name: str, damage: Callable[[Path], object]
 ) -> None:
     folder = hub.fetch(Address(NAME, pushed))
@@ -216,14 +216,14 @@ def test_commands_take_addresses(command: Ganlm, pushed: str, saved: Path, host:
         (f"hf:{NAME}@v9", f"the Hub has no revision v9 of {NAME}; check it"),
     ],
 )
-def test_what_the_hub_does_not_have(pushed: str, tmp_path: Path, address: str, message: str) -> None:
+def test_a_repository_or_revision_that_does_not_exist(pushed: str, tmp_path: Path, address: str, message: str) -> None:
     with pytest.raises(GanlmError) as caught:
         hub.pull(Address.of(address), tmp_path / "out")
     assert str(caught.value).startswith(message)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_repository_that_is_no_bundle(server: FakeHub, tmp_path: Path) -> None:
+def test_a_repository_without_a_bundle(server: FakeHub, tmp_path: Path) -> None:
     server.commit(NAME, {"model.bin": b"x"})
     with pytest.raises(
         WeightsError, match=r"is not a bundle: it lacks SHA256SUMS or a file that SHA256SUMS lists; check"
@@ -231,7 +231,7 @@ def test_a_repository_that_is_no_bundle(server: FakeHub, tmp_path: Path) -> None
         hub.pull(Address(NAME), tmp_path / "out")
 
 
-def test_files_that_are_not_what_they_should_be(server: FakeHub, saved: Path, tmp_path: Path) -> None:
+def test_files_that_do_not_match_their_checksums(server: FakeHub, saved: Path, tmp_path: Path) -> None:
     server.commit(NAME, files_of(saved) | {"tokenizer.json": b"{}"})
     with pytest.raises(WeightsError, match=r"tokenizer\.json was changed or damaged"):
         hub.pull(Address(NAME), tmp_path / "out")
@@ -248,10 +248,66 @@ def test_a_text_file_of_many_megabytes_is_not_fetched(
     assert not any(request.endswith("README.md") for request in server.requests)
 
 
-def test_nothing_else_of_a_repository_is_fetched(server: FakeHub, saved: Path, tmp_path: Path) -> None:
+def test_only_listed_files_of_a_repository_are_fetched(server: FakeHub, saved: Path, tmp_path: Path) -> None:
     server.commit(NAME, files_of(saved) | {"evil.py": b"import os", "deep/evil.bin": b"x"})
     hub.pull(Address(NAME), tmp_path / "out")
     assert files_of(tmp_path / "out").keys() == files_of(saved).keys() | {".hub.json"}
+
+
+def test_a_large_list_of_checksums_is_not_fetched_to_its_end(
+    server: FakeHub, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.commit(NAME, files_of(saved))
+    monkeypatch.setattr(hub, "LARGEST_JSON", 100)
+    with pytest.raises(WeightsError, match=r"SHA256SUMS has more than the 100 bytes allowed; do not use it"):
+        hub.pull(Address(NAME), tmp_path / "out")
+    assert [request.rpartition("/")[2] for request in server.requests if "/resolve/" in request] == ["SHA256SUMS"]
+
+
+def test_a_text_file_that_is_larger_than_its_announced_size(
+    server: FakeHub, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.commit(NAME, files_of(saved))
+    monkeypatch.setattr(hub, "LARGEST_TEXT", 100)
+    monkeypatch.setattr(hub, "_check_size", lambda *_: None)
+    with pytest.raises(WeightsError, match=r"README\.md has more than the 100 bytes allowed; do not use it"):
+        hub.pull(Address(NAME), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["SHA256SUMS", "config.json", "generator.safetensors"])
+def test_a_failure_of_the_server_is_told_as_itself(
+    server: FakeHub, pushed: str, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.broken = name
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # the client tries again, later each time
+    with pytest.raises(GanlmError, match=rf"the Hub refused hf:{NAME}@{pushed}: .*500.*{name}") as caught:
+        hub.pull(Address(NAME), tmp_path / "out")
+    assert not isinstance(caught.value, WeightsError) and "\n" not in str(caught.value)
+
+
+def test_an_empty_list_of_checksums_is_refused(server: FakeHub, saved: Path, tmp_path: Path) -> None:
+    server.commit(NAME, files_of(saved) | {"SHA256SUMS": b""})
+    with pytest.raises(WeightsError, match="SHA256SUMS lists no files"):
+        hub.pull(Address(NAME), tmp_path / "out")
+
+
+def test_a_list_of_checksums_without_a_bundle_is_refused(server: FakeHub, saved: Path, tmp_path: Path) -> None:
+    server.commit(NAME, files_of(saved) | {"SHA256SUMS": b"0" * 64 + b"  more.bin\n", "more.bin": b""})
+    with pytest.raises(WeightsError, match=r"is not a bundle: its SHA256SUMS does not list config\.json; check the"):
+        hub.pull(Address(NAME), tmp_path / "out")
+
+
+def test_a_listed_hidden_file_is_refused(command: Ganlm, server: FakeHub, copy: Path, tmp_path: Path) -> None:
+    """.hub.json says where a bundle came from; a pull would write over a listed one."""
+    (copy / ".hub.json").write_text("{}")
+    seal(copy)
+    message = "SHA256SUMS lists '.hub.json', which is no plain file name; do not use it"
+    server.commit(NAME, {file.name: file.read_bytes() for file in copy.iterdir()})
+    code, _, err = command("weights", "pull", f"hf:{NAME}", "--out", tmp_path / "out")
+    assert code == 4 and message in err and not (tmp_path / "out").exists()
+    code, _, err = command("weights", "push", copy, f"hf:{NAME}")
+    assert code == 4 and message in err
 
 
 def test_no_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -271,8 +327,8 @@ def test_without_the_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert str(caught.value) == "the Hub needs the package huggingface_hub; pip install 'ganlm[hub]'"
 
 
-def test_the_endpoint_is_that_of_the_environment(server: FakeHub, pushed: str, tmp_path: Path) -> None:
-    """In a process of its own, as the client reads it when it is imported; torch is not needed to pull."""
+def test_the_endpoint_is_taken_from_the_environment(server: FakeHub, pushed: str, tmp_path: Path) -> None:
+    """In another process, because the client reads it on import; pulling does not import torch."""
     program = "import sys; from ganlm_core.cli import main; sys.exit(main(sys.argv[1:]) or 'torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program, "weights", "pull", f"hf:{NAME}", "--out", "out"],
