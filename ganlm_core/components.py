@@ -21,7 +21,7 @@ KINDS = ("generator", "discriminator", "algorithm", "loss", "penalty", "estimato
 Kind = Literal["generator", "discriminator", "algorithm", "loss", "penalty", "estimator", "corpus", "metric", "encoder"]
 
 AUTO = 0
-"""A size of 0 means: take it from the data."""
+"""A size of 0 means that the size is taken from the data."""
 
 _TYPES = (bool, int, float, str)
 
@@ -142,17 +142,17 @@ def option(
 
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True)
 class Options:
-    """Base of all classes of options: a frozen record whose fields are all made by :func:`option`.
+    """Base class of options: a frozen record whose fields are all declared by :func:`option`.
 
-    Field types are ``bool``, ``int``, ``float`` and ``str``: what a flag, a TOML key and an environment
-    variable can all say. Values are checked when an instance is made, wherever they came from. A subclass needs no
-    decorator: it becomes a standard dataclass that has the methods of this class. ``@dataclass(frozen=True)`` would
-    write methods of its own for it, which takes half a millisecond of every start.
+    Field types are ``bool``, ``int``, ``float`` and ``str``, which flags, TOML keys and environment variables can all
+    express. Values are checked when an instance is made, wherever they come from. A subclass needs no decorator: it
+    becomes a standard dataclass with the methods of this class. ``@dataclass(frozen=True)`` would generate methods for
+    it, which adds half a millisecond to every start.
     """
 
     def __init_subclass__(cls) -> None:
         for base in cls.__bases__:
-            _complete(base)  # without its fields, a decorator on cls would leave them out in silence
+            _complete(base)  # otherwise a decorator on cls would silently leave out the fields of the base
 
     def __init__(self, **values: Any) -> None:
         for spec in self.fields():
@@ -182,7 +182,7 @@ class Options:
     @classmethod
     @functools.cache
     def fields(cls) -> tuple[Option, ...]:
-        """The options in the order they were declared. Raises TypeError for a field that is not an option."""
+        """Return the options in the order of their declaration. Raises TypeError for a field that is no option."""
         _complete(cls)
         hints = typing.get_type_hints(cls)
         specs = []
@@ -197,7 +197,10 @@ class Options:
 
     @classmethod
     def field(cls, name: str, owner: str) -> Option:
-        """The option of this name, in Python's or the command line's spelling. Raises UnknownName, naming ``owner``."""
+        """Return the option of this name, in Python's or the command line's spelling.
+
+        Raises UnknownName, which names ``owner``.
+        """
         flags = {spec.flag: spec for spec in cls.fields()}
         flag = name.replace("_", "-")
         if flag not in flags:
@@ -206,7 +209,7 @@ class Options:
 
     @classmethod
     def of(cls, values: Mapping[str, Any], owner: str) -> Self:
-        """An instance from TOML keys or flags. Raises UnknownName or OptionError, naming ``owner``."""
+        """Return an instance from TOML keys or flags. Raises UnknownName or OptionError, which name ``owner``."""
         specs = [(cls.field(name, owner), value) for name, value in values.items()]
         return cls(**{spec.name: spec.convert(value, owner) for spec, value in specs})
 
@@ -215,26 +218,26 @@ class Options:
 
 
 def _complete(options: type) -> None:
-    """Make a class of options the dataclass that it declares, if no decorator has."""
+    """Make a class of options a dataclass, unless a decorator has done so."""
     if issubclass(options, Options) and options is not Options and "__dataclass_fields__" not in vars(options):
         options.__doc__ = options.__doc__ or options.__name__  # else dataclass asks inspect for a signature
         dataclass(init=False, repr=False, eq=False)(options)
 
 
 class NoOptions(Options):
-    """For components that take none."""
+    """For components without options."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One of the numbers that a metric gives, as tables and comparisons need to know it.
+    """Describe one of the numbers that a metric returns, for tables and comparisons.
 
     name    its key in ``evaluation.json``
-    title   the head of its column
-    better  which way is better; empty where neither is
-    sees    what it is a measure of: the quality of the sentences one by one, their diversity together, or both. Where a
-            model has better quality than real text, it keeps to a mode of it.
-    share   a number from 0 to 1, shown in per cent
+    title   the title of its column
+    better  whether higher or lower is better; empty if neither is
+    sees    what it measures: the quality of single sentences, the diversity of all sentences, or both. A model with
+            better quality than real text has collapsed to a mode of it.
+    share   whether it is a number from 0 to 1 that is shown in per cent
     """
 
     name: str
@@ -249,19 +252,19 @@ WHEN = ("run", "eval", "asked")
 
 @dataclass(frozen=True)
 class ComponentSpec:
-    """One component as data. The target is imported when the component is built, not before.
+    """One component as data. Its target is imported only when the component is built.
 
     kind     one of KINDS
-    name     what the user types: lower case, digits and hyphens
-    target   ``package.module:attribute``, called with the keyword arguments that its kind states in
+    name     the name that users type: lower-case letters, digits and hyphens
+    target   ``package.module:attribute``, called with the keyword arguments that its kind has in
              :mod:`ganlm_core.protocol`
     options  its class of options
     summary  one line for ``ganlm list``
     source   the paper, with the equation or algorithm
-    recipe   generators only: the recipe that trains it when the user names none
-    measures metrics only: the numbers it gives; what is not declared is shown under its own name
-    when     metrics only: ``run``, at the end of every run and in ``ganlm eval``; ``eval``, in ``ganlm eval`` alone;
-             ``asked``, only where its name is given
+    recipe   generators only: the recipe that trains it if the user chooses none
+    measures metrics only: the numbers that it returns; a number that is not declared is shown under its own name
+    when     metrics only: ``run``, at the end of every run and in ``ganlm eval``; ``eval``, in ``ganlm eval`` only;
+             ``asked``, only if it is named
     exceptions  checks of :mod:`ganlm_core.testing` that it cannot pass, by name, each with the reason
     """
 
@@ -278,12 +281,12 @@ class ComponentSpec:
 
 
 def check_spec(spec: object) -> ComponentSpec:
-    """``spec`` itself if it is well formed; raises TypeError or ValueError saying what its author should change."""
+    """Return ``spec`` if it is well formed. Raises TypeError or ValueError that say what its author should change."""
     if not isinstance(spec, ComponentSpec):
         raise TypeError(f"ganlm_components gave {spec!r}; yield ComponentSpec objects")
     where = f"component {spec.kind!r} {spec.name!r}"
     if spec.kind not in KINDS:
-        raise ValueError(f"{where}: the kind is none of {', '.join(KINDS)}")
+        raise ValueError(f"{where}: unknown kind; the kinds are {', '.join(KINDS)}")
     if not isinstance(spec.name, str) or not is_name(spec.name):
         raise ValueError(f"{where}: a name has lower-case letters, digits and hyphens, and starts with a letter")
     module, _, attribute = str(spec.target).partition(":")
@@ -302,6 +305,6 @@ def check_spec(spec: object) -> ComponentSpec:
 
 
 def is_name(text: str) -> bool:
-    """Lower-case letters, digits and hyphens, a letter first and no hyphen last."""
+    """Return whether a name has lower-case letters, digits and hyphens only, a letter first and no hyphen last."""
     plain = text.replace("-", "")
     return plain.isalnum() and plain.isascii() and text == text.lower() and text[0].isalpha() and text[-1] != "-"

@@ -1,12 +1,12 @@
-"""The contract with plugins: one page. A plugin is a module (or an object) with any of these functions.
+"""The contract with plugins, on one page. A plugin is a module (or an object) with any of these functions.
 
-An installed distribution names it in an entry point of the group ``ganlm``::
+An installed distribution names its plugin in an entry point of the group ``ganlm``::
 
     [project.entry-points.ganlm]
     my-gru = "my_gru"
 
-and a local file is given with ``--plugin FILE``. A plugin built for another version of this contract says so
-with ``GANLM_PLUGIN_API = 2`` at its top level and is refused by this one; without the line, 1 is assumed.
+A local file is loaded with ``--plugin FILE``. A plugin for another version of this contract says so with
+``GANLM_PLUGIN_API = 2`` at its top level, and this version refuses it. Without the line, 1 is assumed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,37 +26,37 @@ hookimpl = pluggy.HookimplMarker("ganlm")
 
 @hookspec
 def ganlm_components() -> Iterable[ComponentSpec]:  # type: ignore[empty-body]
-    """The components of this plugin, as data. Import nothing heavy: targets are imported when they are built."""
+    """Return the components of this plugin, as data. Import nothing heavy: targets are imported when they are built."""
 
 
 @hookspec
 def ganlm_recipes() -> Iterable[Path]:  # type: ignore[empty-body]
-    """TOML files; the name of a recipe is the file's name without its ending."""
+    """Return TOML files. The name of a recipe is the name of its file without the ending."""
 
 
 @hookspec
 def ganlm_commands() -> Mapping[str, tuple[str, str]]:  # type: ignore[empty-body]
-    """Extra subcommands: name -> (dotted target of a click command, one line of help)."""
+    """Return extra commands: name -> (dotted target of a click command, one line of help)."""
 
 
 @hookspec
 def ganlm_run_started(folder: Path, config: Mapping[str, Any]) -> None:
-    """A run begins or resumes. ``config`` is the resolved configuration as in ``config.toml``."""
+    """Called when a run starts or resumes. ``config`` is the resolved configuration, as in ``config.toml``."""
 
 
 @hookspec
 def ganlm_step_ended(step: int, metrics: Mapping[str, float]) -> None:
-    """The metrics of one logged step: what was also written to ``metrics.jsonl``."""
+    """Called with the metrics of each logged step, as written to ``metrics.jsonl``."""
 
 
 @hookspec
 def ganlm_evaluated(step: int, evaluation: Mapping[str, Any], samples: list[str], final: bool) -> None:
-    """A glance during training, or after it the ``final`` evaluation, with the sentences it was made from.
+    """Called after each evaluation during training, and after the ``final`` one, with the evaluated sentences.
 
-    Both may have the last step; only the final one has seen the test part.
+    Both may have the number of the last step. Only the final evaluation uses the test split.
     """
 
 
 @hookspec
 def ganlm_run_ended(status: str) -> None:
-    """``status`` is ``finished``, ``interrupted`` or ``failed``. Called once for every run that started."""
+    """Called once for every run that started. ``status`` is ``finished``, ``interrupted`` or ``failed``."""

@@ -1,4 +1,4 @@
-"""What several architectures are built from. Shape letters as in :mod:`ganlm_core.protocol`."""
+"""Layers that several architectures share. Shape letters as in :mod:`ganlm_core.protocol`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,18 +11,19 @@ from ganlm_core.protocol import UNK, AutoregressiveGenerator, State, shift
 
 
 class TokenEmbedding(nn.Embedding):
-    """Ids (...,) or relaxed one-hots (..., V) to vectors (..., H): a row of the weight, or the mean of its rows."""
+    """Map ids (...,) or relaxed one-hots (..., V) to vectors (..., H): rows of the weight, or means of its rows."""
 
     def forward(self, tokens: Tensor) -> Tensor:
         return tokens @ self.weight if tokens.is_floating_point() else super().forward(tokens)
 
 
 class NoisyEmbedding(TokenEmbedding):
-    """In training, each vector is moved towards that of a random word by a random share of the way, ``blur`` at most.
+    """An embedding with instance noise (Sonderby et al. 2017, section 3.3) for the tokens that a discriminator sees.
 
-    Instance noise (Sonderby et al. 2017, section 3.3) for the tokens that a discriminator sees. Differs: the paper adds
-    Gaussian noise to images. On the lines between words it also teaches what lies between them, which is where the
-    gradient of a relaxation points. Where no gradient is computed, as for a reward, the vectors are exact.
+    In training, each vector moves towards the vector of a random word by a random share of the distance, at most
+    ``blur``. Differs: the paper adds Gaussian noise to images. Points between two words also teach the discriminator
+    about the region to which the gradient of a relaxation points. Where no gradient is computed, as for a reward, the
+    vectors are exact.
     """
 
     def __init__(self, vocabulary: int, size: int, blur: float) -> None:
@@ -39,7 +40,7 @@ class NoisyEmbedding(TokenEmbedding):
 
 
 class NoiseLinear(nn.Linear):
-    """Noise (B, Z) to (B, H). With Z = 0 only the bias is left, a learned constant that starts at zero."""
+    """Map noise (B, Z) to (B, H). With Z = 0 only the bias remains, a learned constant that starts at zero."""
 
     def reset_parameters(self) -> None:
         if self.in_features:
@@ -71,7 +72,7 @@ def _autocasts(device: torch.device) -> bool:
 
 
 def output_layer(size: int, vocabulary: int) -> OutputLayer:
-    """The layer that gives the logits of a generator: small weights, so that its prior rules at the start."""
+    """Return a layer for the logits of a generator, with small weights, so that its prior dominates at the start."""
     layer = OutputLayer(size, vocabulary)
     nn.init.normal_(layer.weight, std=0.02)
     nn.init.zeros_(layer.bias)
@@ -79,22 +80,22 @@ def output_layer(size: int, vocabulary: int) -> OutputLayer:
 
 
 def hide(states: Tensor, mask: Tensor) -> Tensor:
-    """States (B, T, H) with zeros wherever the mask (B, T) is false."""
+    """Return states (B, T, H) with zeros where the mask (B, T) is false."""
     return states.masked_fill(~mask.unsqueeze(-1), 0)
 
 
 def max_over_time(states: Tensor, mask: Tensor) -> Tensor:
-    """States (B, T, H) to their maximum (B, H) over the mask (B, T); zeros where the mask is empty."""
+    """Return the maximum (B, H) of states (B, T, H) over the mask (B, T); zeros where the mask is empty."""
     hidden = ~mask.unsqueeze(-1)
     return states.masked_fill(hidden, -torch.inf).amax(dim=1).masked_fill(hidden.all(dim=1), 0)
 
 
 @contextmanager
 def without_dropout(network: nn.Module) -> Iterator[None]:
-    """Leaves dropout out of a network, that of torch's own layers, whatever mode it is in.
+    """Disable the dropout of torch's own layers in a network, in training mode too.
 
-    The mode stays as it is: in evaluation mode, cuDNN's recurrent layers have no backward pass, and what normalises by
-    its batch would normalise by something else.
+    The mode stays as it is: in evaluation mode, cuDNN's recurrent layers have no backward pass, and batch normalisation
+    would use other statistics.
     """
     parts = list(network.modules())
     layers = [(part, "training", False) for part in parts if isinstance(part, nn.modules.dropout._DropoutNd)]
@@ -110,10 +111,10 @@ def without_dropout(network: nn.Module) -> Iterator[None]:
 
 
 class StatefulGenerator(AutoregressiveGenerator):
-    """One position or all of them by the same code: a subclass has ``start`` and ``advance``."""
+    """A generator that runs the same code for one position and for all: a subclass has ``start`` and ``advance``."""
 
     def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Inputs, ids (B, T) or relaxed one-hots (B, T, V), to logits (B, T, V) and the state after them."""
+        """Return logits (B, T, V) and the next state for inputs: ids (B, T) or relaxed one-hots (B, T, V)."""
         raise NotImplementedError
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:

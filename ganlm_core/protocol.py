@@ -1,4 +1,4 @@
-"""The GAN training protocol: what generators, discriminators, losses, estimators and algorithms promise.
+"""The GAN training protocol: the interfaces of generators, discriminators, losses, estimators and algorithms.
 
 Shape letters: ``B`` sequences, ``T`` positions, ``V`` words in the vocabulary, ``Z`` noise, ``H`` hidden,
 ``F`` features.
@@ -7,7 +7,7 @@ A *sequence* is either ids (B, T) of type int64, or relaxed one-hots (B, T, V) o
 ``<eos>`` and is then padded; its mask (B, T), boolean, is true up to and including ``<eos>``. A sequence that
 reached the maximum length without ``<eos>`` has a mask that is true everywhere.
 
-How the target of a component is called, by kind::
+The target of a component is called with these arguments, by kind::
 
     generator, discriminator       target(shape=Shape, options=...)
     loss, penalty, estimator       target(options=...)
@@ -29,11 +29,11 @@ PAD, BOS, EOS, UNK = 0, 1, 2, 3
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")
 
 State = Any
-"""What an autoregressive generator carries: a tensor, batch first, a number that holds for the whole batch, or a tuple,
-list or dict of states."""
+"""The state of an autoregressive generator between two tokens: a tensor, batch first; a number that is the same for the
+whole batch; or a tuple, list or dict of states."""
 
 Cost = Callable[[Tensor, Tensor], Tensor]
-"""(sequence, mask) -> what the generator pays, (B,) per sequence or (B, T) per position."""
+"""(sequence, mask) -> the generator's cost, (B,) per sequence or (B, T) per position."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class Shape:
 
 
 class Generator(nn.Module):
-    """p(tokens | noise): noise (B, Z) to logits (B, T, V). Emits every position at once unless autoregressive.
+    """p(tokens | noise): map noise (B, Z) to logits (B, T, V), all positions at once unless autoregressive.
 
-    ``prior`` (T, V) is a buffer that subclasses add to their logits: the log frequencies of the training data at each
-    position, the mean of the real data that the generator starts from, or zeros.
+    ``prior`` (T, V) is a buffer that subclasses add to their logits: zeros, or the log frequencies of the words at each
+    position of the training data, so that training starts from the mean of the real data.
     """
 
     autoregressive: ClassVar[bool] = False
@@ -64,21 +64,20 @@ class Generator(nn.Module):
         raise NotImplementedError
 
     def untraced(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What ``function(self, *arguments)`` gives.
+        """Return ``function(self, *arguments)``, which torch.compile does not trace if this generator is compiled.
 
-        torch.compile does not look into it where this generator is compiled and writes word by word. It would unroll
-        such a loop into one graph of all words, and compile again for each value of ``progress``.
+        Otherwise it would unroll a loop over words into one graph of all words, and compile again for each value of
+        ``progress``.
         """
         return function(self, *arguments)
 
 
 class AutoregressiveGenerator(Generator):
-    """p(token t | noise, tokens before t), with the state carried from step to step.
+    """p(token t | noise, tokens before t), with a state that is passed from step to step.
 
-    ``prior`` is (V,): the log frequencies over all positions. ``forward(noise, tokens)`` gives logits (B, T, V) in
-    which position t has seen ``tokens[:, :t]`` only, so ``forward`` of a sequence scores that same sequence. T may be
-    less than the shape's length.
-    A subclass needs ``start`` and ``step``; a ``forward`` of its own may do all positions at once.
+    ``prior`` is (V,): the log frequencies over all positions. ``forward(noise, tokens)`` returns logits (B, T, V) whose
+    position t depends on ``tokens[:, :t]`` only, so that they score the same sequence. T may be less than the shape's
+    length. A subclass needs ``start`` and ``step``; it may override ``forward`` to compute all positions at once.
     """
 
     autoregressive: ClassVar[bool] = True
@@ -88,20 +87,19 @@ class AutoregressiveGenerator(Generator):
         self.register_buffer("prior", torch.zeros(shape.vocabulary))
 
     def start(self, noise: Tensor) -> State:
-        """The state before the first token, from noise (B, Z)."""
+        """Return the state before the first token, from noise (B, Z)."""
         raise NotImplementedError
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """The last tokens, at first ``<bos>``, as ids (B,) or relaxed (B, V), to the next logits (B, V) and state.
+        """Return the next logits (B, V) and state, from the last tokens: ids (B,) or relaxed (B, V), first ``<bos>``.
 
-        Without a gradient it may write into the tensors of the state it is given, so that a cache need not be copied:
-        to go on twice from one state, copy it (``sampling.select_rows``).
+        Without a gradient it may write into the tensors of the given state, so that a cache is not copied. Copy a state
+        (``sampling.select_rows``) to continue from it twice.
         """
         raise NotImplementedError
 
     def compile(self, *args: Any, **options: Any) -> None:
-        """Have ``step`` compiled too, by which words are drawn: on CUDA as a graph. As of any module, a copy is not
-        compiled."""
+        """Compile ``step`` too, which draws words; on CUDA as a graph. As for any module, a copy is not compiled."""
         super().compile(*args, **options)
         self.untraced = torch.compiler.disable(self.untraced)  # type: ignore[method-assign]
         on_cuda = next(self.parameters()).is_cuda
@@ -121,9 +119,10 @@ class AutoregressiveGenerator(Generator):
 
 
 class Discriminator(nn.Module):
-    """Real-or-generated logits, (B,) per sequence or (B, T) per position; the higher, the more real.
+    """Real-or-generated logits, (B,) per sequence or (B, T) per position; higher means more likely real.
 
-    ``twice_differentiable``: whether penalties on its gradient can be trained. ``per_position``: which shape it gives.
+    ``twice_differentiable``: whether a penalty on its gradient can be trained. ``per_position``: whether the logits are
+    (B, T).
     """
 
     twice_differentiable: ClassVar[bool] = True
@@ -134,11 +133,11 @@ class Discriminator(nn.Module):
         self.shape = shape
 
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
-        """Ids (B, T) or relaxed one-hots (B, T, V): both, and they agree. What the mask hides has no effect."""
+        """Return logits for ids (B, T) or equal relaxed one-hots (B, T, V). Masked positions have no effect."""
         raise NotImplementedError
 
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
-        """The representation (B, F) that the logits are computed from."""
+        """Return the representation (B, F) from which the logits are computed."""
         raise NotImplementedError
 
 
@@ -152,36 +151,37 @@ class Loss(ABC):
 
     @abstractmethod
     def discriminator(self, real: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
-        """What each real and each generated logit costs the discriminator, which minimises the sum of the means."""
+        """Return the discriminator's loss for each real and each generated logit; it minimises the sum of the means."""
 
     @abstractmethod
     def generator(self, generated: Tensor, real: Tensor) -> Tensor:
-        """What the generator pays for each of its logits; the shape of ``generated``."""
+        """Return the generator's loss for each generated logit, in the shape of ``generated``."""
 
 
 class Penalty(ABC):
     """A regulariser of the discriminator, on relaxed one-hots (B, T, V).
 
-    ``interval``: it is computed at every so many steps, and counts that much more; 0 for never.
+    ``interval``: it is computed every N steps and multiplied by N; 0 for never.
     """
 
     interval: int = 1
 
     @abstractmethod
     def __call__(self, discriminator: Discriminator, real: "Sequences", generated: "Sequences") -> Tensor:
-        """The scalar to add to the discriminator's loss."""
+        """Return the scalar to add to the discriminator's loss."""
 
 
 class Estimator(nn.Module, ABC):
-    """How the generator's gradient passes the sampling of discrete tokens.
+    """A gradient estimator: carries the generator's gradient through the sampling of discrete tokens.
 
-    Called with a generator, a batch and a cost f, it gives a scalar whose gradient estimates that of E[f(x)] for
-    x ~ p(x | noise), or of another objective that its docstring states. A cost per position counts as its mean over
-    the positions of the mask. The value of the scalar means nothing by itself; the cost is logged. The cost may be
-    asked about any multiple of B sequences, of which row i belongs to row i % B of the batch. Whatever an estimator
-    remembers from step to step is a buffer.
+    Called with a generator, a batch and a cost f, it returns a scalar whose gradient estimates the gradient of E[f(x)]
+    for x ~ p(x | noise), or of another objective that its docstring states. A cost per position counts as its mean over
+    the positions of the mask. The value of the scalar itself has no meaning; the cost is logged. The cost can be
+    evaluated on any multiple of B sequences, of which row i belongs to row i % B of the batch. State that an estimator
+    keeps from step to step must be in buffers.
 
-    ``autoregressive_only``, ``per_position_only``: what it needs of the generator and of the discriminator.
+    ``autoregressive_only``: it needs an autoregressive generator. ``per_position_only``: it needs a discriminator with
+    logits per position.
     """
 
     autoregressive_only: bool = False
@@ -192,7 +192,7 @@ class Estimator(nn.Module, ABC):
 
     @abstractmethod
     def draw(self, generator: Generator, batch: "Batch") -> "Sequences":
-        """Sequences in the form in which the cost sees them, for the discriminator to learn from. No gradient."""
+        """Return sequences for the discriminator to learn from, in the form that the cost sees. No gradient."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ class Sequences:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one phase sees: real ``tokens`` (B, T) with their ``mask``, fresh ``noise`` (B, Z), and when it is.
+    """The data of one phase: real ``tokens`` (B, T), their ``mask`` (B, T), fresh ``noise`` (B, Z), and the step.
 
     ``progress`` runs from 0 at the first step to 1 at the last. Adversarial methods count it from their first
     adversarial step, see :class:`ganlm_core.algorithms.schedule.Schedule`. ``log`` keeps a scalar tensor for the
@@ -227,8 +227,8 @@ class Batch:
 class Phase:
     """One optimiser step of one network: ``loss`` maps a fresh batch to the scalar that ``network`` minimises.
 
-    ``part``: the only module of the network that moves; the others get no gradient. ``progress``: what the batch is
-    told instead of that of the run. To call a phase is to compute its loss.
+    ``part``: the only module of the network that is trained; the others get no gradient. ``progress``: replaces the
+    batch's own. Calling a phase computes its loss.
     """
 
     name: str
@@ -243,7 +243,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Parts:
-    """What an algorithm is built from, and the number of ``steps`` it will be asked for."""
+    """The parts that an algorithm is built from, and its number of ``steps``."""
 
     generator: Generator
     discriminator: Discriminator
@@ -256,9 +256,9 @@ class Parts:
 class Algorithm(nn.Module, ABC):
     """A training method: its networks and, for each step, its list of phases.
 
-    A module, so that its ``state_dict`` is everything that a checkpoint must keep: the networks, and the buffers
-    of an estimator. ``adversarial_from`` is the first step that trains the networks against each other: what was
-    evaluated there is the "before" of the final table. ``unused``: the kinds of parts that it is given and ignores.
+    It is a module, so that its ``state_dict`` holds everything that a checkpoint needs: the networks, and the buffers
+    of an estimator. ``adversarial_from`` is the first step that trains the networks against each other; the evaluation
+    at that step is the "before" row of the final table. ``unused`` are the kinds of parts that it does not use.
     """
 
     adversarial_from: int = 0
@@ -267,29 +267,29 @@ class Algorithm(nn.Module, ABC):
     @property
     @abstractmethod
     def networks(self) -> Mapping[str, nn.Module]:
-        """The networks that are optimised and saved, by name. ``generator`` is always there."""
+        """The networks that are optimised and saved, by name. ``generator`` is always among them."""
 
     @abstractmethod
     def phases(self, step: int) -> Sequence[Phase]:
-        """The phases of this step, in order."""
+        """Return the phases of this step, in order."""
 
 
 def mask_of(tokens: Tensor) -> Tensor:
-    """Ids (B, T) to their mask (B, T): true up to and including the first ``<eos>``."""
+    """Return the mask (B, T) of ids (B, T): true up to and including the first ``<eos>``."""
     ended = (tokens == EOS).cumsum(dim=1)
     return (ended == 0) | ((ended == 1) & (tokens == EOS))
 
 
 def shift(tokens: Tensor) -> Tensor:
-    """Ids (B, T) to the inputs (B, T) that predict them: ``<bos>`` first, the last one dropped."""
+    """Return the inputs (B, T) that predict ids (B, T): ``<bos>`` and all but the last id."""
     return torch.cat([torch.full_like(tokens[:, :1], BOS), tokens[:, :-1]], dim=1)
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Values (B, T) to their mean (B,) over the positions of the mask."""
+    """Return the mean (B,) of values (B, T) over the positions of the mask."""
     return (values * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
 
 
 def per_sequence(values: Tensor, mask: Tensor) -> Tensor:
-    """Values (B,), or (B, T) by their mean over the mask, as (B,)."""
+    """Return values (B,) as they are, and of values (B, T) the mean (B,) over the mask."""
     return values if values.dim() == 1 else masked_mean(values, mask)

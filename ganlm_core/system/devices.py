@@ -1,4 +1,4 @@
-"""Where the computation happens, and in what arithmetic."""
+"""The device of the computation, its arithmetic, its random states and its memory."""
 
 import ctypes
 import math
@@ -18,7 +18,7 @@ from ganlm_core.errors import UsageError
 
 
 def pick_device(name: str) -> torch.device:
-    """``auto`` takes CUDA, then MPS, then the CPU. Raises UsageError for a device that is not there."""
+    """Return the device; ``auto`` tries CUDA, MPS and the CPU in this order. Raises UsageError for a missing device."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
@@ -50,17 +50,17 @@ def memory_of(device: torch.device) -> float:
 
 
 def asynchronous(device: torch.device) -> bool:
-    """Whether the device computes while the program goes on: to look at a value is to wait for all before it."""
+    """Return whether the device computes in the background, so that reading a value waits for all earlier work."""
     return device.type != "cpu"
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor on the CPU on the device, while the program goes on: CUDA copies from pinned memory by itself."""
+    """Copy a tensor from the CPU to the device in the background; CUDA needs pinned memory for that."""
     return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 
 def arithmetic(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """The context in which losses are computed: bf16 autocast on CUDA when asked for, otherwise nothing.
+    """Return the context in which losses are computed: bf16 autocast if asked for, otherwise an empty one.
 
     ``tf32`` and ``bf16`` also allow TF32 in float32 matrix products. Raises UsageError off CUDA.
     """
@@ -74,7 +74,7 @@ def arithmetic(device: torch.device, precision: str) -> AbstractContextManager[o
 
 
 def random_states() -> dict[str, Tensor]:
-    """The states of torch's global random generators: those of the CPU, of each CUDA device and of MPS."""
+    """Return the states of torch's global random generators on the CPU, on each CUDA device and on MPS."""
     states = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         states |= {f"cuda:{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}
@@ -84,7 +84,7 @@ def random_states() -> dict[str, Tensor]:
 
 
 def restore_random_states(states: Mapping[str, Tensor]) -> None:
-    """Set what :func:`random_states` gave; the states of devices that this machine lacks are left out."""
+    """Restore the states from :func:`random_states`; ignore devices that this machine does not have."""
     torch.set_rng_state(states["cpu"])
     for index in range(torch.cuda.device_count()):
         if f"cuda:{index}" in states:
@@ -95,7 +95,7 @@ def restore_random_states(states: Mapping[str, Tensor]) -> None:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Random numbers from a seed of their own, on every device; afterwards the global states are what they were."""
+    """Seed the random generators of all devices in the block; restore their states afterwards."""
     states = random_states()
     torch.manual_seed(seed)
     try:
@@ -105,32 +105,31 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def cuda_graph(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of tensors as CUDA graphs, whose results are copied out of them since their next run writes over them.
+    """Compile a function of tensors to CUDA graphs. Its results are copied, because the next run overwrites them.
 
-    By torch.compile, which records graphs anew when what was constant in them changes, and guards that.
+    torch.compile guards the constants of a graph and records it again when one changes.
     """
     graphs = torch.compile(function, mode="reduce-overhead")
     return lambda *arguments: tree_map_only(Tensor, torch.clone, graphs(*arguments))
 
 
 def require_compiler() -> None:
-    """Raises UsageError where torch.compile would find no C++ compiler, which it needs for CUDA too."""
+    """Raise UsageError if there is no C++ compiler, which torch.compile needs on CUDA too."""
     compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
     if shutil.which(compiler) is None:
         raise UsageError(f"--compile needs a C++ compiler, and this machine has no '{compiler}'; install it or set CXX")
 
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""Settings in glibc's malloc.h."""
+"""Parameters of ``mallopt``, from glibc's malloc.h."""
 
 
 def keep_memory() -> None:
-    """Let the process keep what memory it freed, for its next tensors: called where a run or a command begins.
+    """Let the process keep freed memory for its next tensors. Runs and commands call this; loading a model does not.
 
-    Not where a model is loaded, by a program whose memory is its own affair.
-
-    The C library of Linux gives that of large ones back to the system, which clears it, page by page, when it is asked
-    for again: that took two thirds of the time of drawing from a vocabulary of 5,000. Elsewhere nothing happens.
+    The C library of Linux returns the memory of large tensors to the system, which clears it page by page when it is
+    allocated again. That took two thirds of the time of sampling from a vocabulary of 5,000 words. On other systems
+    this does nothing.
     """
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):  # a C library without these settings

@@ -1,11 +1,11 @@
-"""Several processes, which ``torchrun`` starts, at one work. In one process nothing of this happens.
+"""Work in several processes that ``torchrun`` starts. In a single process these functions do nothing.
 
-Training is data-parallel: the same networks, other sentences. The first process leads: it alone writes, and it decides
-when training ends. The others follow: they take its state over whenever it enters the loop, make the same steps, and
-ask after each whether it goes on. Gradients are averaged over all of them.
+Training is data-parallel: every rank has the same networks and different sentences, and gradients are averaged. Only
+rank 0 writes files, and it decides when training ends. The other ranks copy its state whenever it enters the loop, make
+the same steps, and ask after each step whether training continues.
 
-Sampling and ``ganlm eval`` have no leader but for their output: all processes do the same, and where they come to parts
-that do not depend on each other, each does some and all get everything (:func:`divided`).
+In sampling and ``ganlm eval``, all ranks run the same program and only rank 0 prints. Independent pieces of work are
+divided among the ranks, and all ranks receive all results (:func:`divided`).
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from ganlm_core.errors import ProcessLost
 
 _PATIENCE = timedelta(days=1)
-"""How long the others wait while the first one evaluates. A process that has ended is noticed at once."""
+"""Timeout of the other ranks while rank 0 evaluates. A process that has ended is noticed at once."""
 
 _BEGUN = "ganlm/begun"
 
@@ -40,7 +40,7 @@ def processes() -> Iterator[None]:
         return
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    # After a restart the store still has the addresses of the processes before, so each attempt has names of its own.
+    # After a restart the store still has the addresses of the earlier processes, so each attempt has its own prefix.
     store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), _store())
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
@@ -56,29 +56,30 @@ def processes() -> Iterator[None]:
 
 
 def _store() -> dist.Store:
-    """What ``torchrun`` keeps for its processes; it outlives them when they are started again."""
+    """Return the key-value store of ``torchrun``, which outlives the processes when they are restarted."""
     store, _, _ = next(dist.rendezvous("env://", timeout=_PATIENCE))
     return store
 
 
 def remember(begun: str) -> None:
-    """Let :func:`begun` know in the processes that ``torchrun`` starts in place of these, should one be lost."""
+    """Keep a text that :func:`begun` returns in the processes that ``torchrun`` starts after one was lost."""
     if _joined():
         _store().set(_BEGUN, begun)
 
 
 def begun() -> str:
-    """What the processes before these remembered; nothing if these are the first."""
+    """Return the text that the processes before a restart kept; empty if there was no restart."""
     store = _store() if _joined() else None
     return store.get(_BEGUN).decode() if store is not None and store.check([_BEGUN]) else ""
 
 
 def rank() -> int:
-    """The number of this process, from 0."""
+    """Return the rank of this process, from 0."""
     return dist.get_rank() if _joined() else 0
 
 
 def size() -> int:
+    """Return the number of processes."""
     return dist.get_world_size() if _joined() else 1
 
 
@@ -88,20 +89,19 @@ def _joined() -> bool:
 
 @contextmanager
 def _together() -> Iterator[None]:
-    """Raises ProcessLost when a process has ended that all wait for.
+    """Raise ProcessLost in the block when another process has ended.
 
-    From then on SIGTERM waits too: ``torchrun`` sends it to those that are left, which have something to save and to
-    say before they end.
+    From then on SIGTERM is blocked: ``torchrun`` sends it to the remaining processes, which must first save and report.
     """
     try:
         yield
     except RuntimeError as error:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        raise ProcessLost(f"process {rank()} of {size()} waits for another one, which has ended") from error
+        raise ProcessLost(f"process {rank()} of {size()} lost another process, which has ended") from error
 
 
 def average(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
-    """The mean over all processes: of the gradients, in their place, and of the loss, which is returned."""
+    """Average the gradients of the parameters over all processes, in place, and return the mean loss."""
     if size() == 1:
         return loss
     parts = [*(parameter.grad for parameter in parameters if parameter.grad is not None), loss.detach().clone()]
@@ -114,7 +114,7 @@ def average(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
 
 
 def share(state: Any) -> Any:
-    """What the first process gives, in all of them: a tree of tensors and plain values."""
+    """Send ``state``, a tree of tensors and plain values, from rank 0 to all ranks, and return it."""
     if size() == 1:
         return state
     shared = [state]
@@ -124,7 +124,7 @@ def share(state: Any) -> Any:
 
 
 def gather(value: Any) -> list[Any]:
-    """What each process gives, in the order of their numbers, in all of them."""
+    """Return the values of all ranks, in the order of the ranks, in every rank."""
     if size() == 1:
         return [value]
     gathered = [None] * size()
@@ -134,13 +134,13 @@ def gather(value: Any) -> list[Any]:
 
 
 Divide = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
-"""How work on parts is done: ``map`` by this process alone, :func:`divided` by all processes."""
+"""A way to work on parts: ``map`` in this process alone, or :func:`divided` in all processes."""
 
 
 def divided(work: Callable[[Part], Made], parts: Iterable[Part]) -> Iterator[Made]:
-    """What ``work`` makes of each part, in their order, in all processes, of which each works on every ``size()``-th.
+    """Yield ``work(part)`` for each part, in order, in all processes; each process works on every ``size()``-th part.
 
-    All of them must come here with the same parts. These may be without end.
+    All processes must call this with the same parts. There may be infinitely many.
     """
     parts = iter(parts)
     while together := list(islice(parts, size())):
@@ -149,15 +149,15 @@ def divided(work: Callable[[Part], Made], parts: Iterable[Part]) -> Iterator[Mad
 
 
 Told = Callable[[int, dict[str, Tensor]], None]
-"""What the loop calls after each step."""
+"""The function that the training loop calls after each step, with the step and its metrics."""
 
 
 class Ended(Exception):
-    """Raised in the others after the step that was the first one's last."""
+    """Raised in the other ranks after the step that was the last one of rank 0."""
 
 
 def leading(after_step: Told) -> Told:
-    """The same in the first process, which tells the others whether it goes on."""
+    """On rank 0: after each step, tell the other ranks whether training continues."""
 
     def lead(step: int, metrics: dict[str, Tensor]) -> None:
         try:
@@ -171,9 +171,9 @@ def leading(after_step: Told) -> Told:
 
 
 def following(answer: Callable[[Any], None]) -> Told:
-    """What the others do after a step: ``answer`` whatever the first one asks before it says whether it goes on.
+    """On the other ranks: after each step, ``answer`` the requests of rank 0 until it says whether training continues.
 
-    Raises Ended when it does not.
+    The returned function raises Ended when training has ended.
     """
 
     def follow(step: int, metrics: dict[str, Tensor]) -> None:
@@ -186,7 +186,7 @@ def following(answer: Callable[[Any], None]) -> Told:
 
 
 def seed_others(seed: int, step: int) -> None:
-    """Random numbers of their own for the others, from this step on; those of the first are as if it were alone."""
+    """Seed each rank but rank 0 differently from this step on. Rank 0 draws the numbers that a single process draws."""
     if rank() > 0:
         digest = hashlib.sha256(f"{seed}/{step}/{rank()}".encode()).digest()
         torch.manual_seed(int.from_bytes(digest[:4], "big"))

@@ -1,4 +1,4 @@
-"""Tensors to and from safetensors: the same tensors always give the same bytes, and reading is strict."""
+"""Write tensors to safetensors files, equal tensors as equal bytes, and read them strictly."""
 
 import itertools
 import math
@@ -19,7 +19,7 @@ from ganlm_core.system.files import reading, to_json, write_file
 from ganlm_core.system.header import METADATA_KEY, Header, read_header
 
 SPARE = 100
-"""Parameters that a network may be given beyond those it keeps, in the time it is built."""
+"""Parameters that a network may register while it is built beyond those that it keeps."""
 
 HALVES = ("BF16", "F16")
 """Dtypes of 16 bits, as safetensors calls them, whose values float32 holds exactly."""
@@ -31,10 +31,10 @@ _DTYPES: dict[torch.dtype, str] = {
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
-    """A safetensors file. Raises GanlmError when it cannot be written.
+    """Write a safetensors file. Raises WriteError.
 
-    Each tensor is copied whole to the CPU: the format knows no strides and no shared memory, so tied weights are
-    written under each of their names. Our metadata is under one key, because several are written in random order.
+    Each tensor is copied to the CPU as a whole: the format has no strides and no shared memory, so tied weights are
+    written under each of their names. Our metadata is under one key, because several keys are written in random order.
     """
     plain = {name: _plain(tensors[name]) for name in sorted(tensors)}
     write_file(path, safetensors.torch.save(plain, {METADATA_KEY: to_json(metadata)}))
@@ -45,7 +45,7 @@ def _plain(tensor: Tensor) -> Tensor:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a file, on the CPU, in memory of their own. Raises WeightsError."""
+    """Return all tensors of a file on the CPU, as copies in memory. Raises WeightsError."""
     read_header(path)
     try:
         with reading(path):
@@ -62,10 +62,10 @@ def read_into(path: Path, module: nn.Module) -> None:
 
 @contextmanager
 def without_memory(most: float = math.inf) -> Iterator[None]:
-    """What is built inside has shapes and no values: the meta device.
+    """Build modules in the block on the meta device: tensors have shapes but no values.
 
-    Raises ValueError in the middle of building for far more than ``most`` parameters: layers without values have a
-    size too, and a stranger may ask for any number of them. Tied weights are given twice, hence the margin.
+    Raises ValueError while more than about twice ``most`` parameters are built: layers without values need memory too,
+    and a hostile bundle may ask for any number of them. Tied weights are registered twice, hence the margin.
     """
     given = itertools.count(1)
 
@@ -82,7 +82,7 @@ def without_memory(most: float = math.inf) -> Iterator[None]:
 
 
 class _NoNormal(TorchFunctionMode):
-    """Leaves out normal initialisation, for which torch would import its compiler on the meta device: two seconds."""
+    """Skip normal initialisation, because on the meta device torch would import its compiler for it (two seconds)."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
@@ -110,7 +110,7 @@ def check_state(path: Path, state: Mapping[str, Tensor], module: nn.Module) -> N
 
 
 class TensorKind(NamedTuple):
-    """What must be equal between a file and a module, besides the name."""
+    """The dtype and the shape of a tensor, which must be equal in a file and in a module."""
 
     dtype: str
     shape: tuple[int, ...]

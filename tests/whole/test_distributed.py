@@ -157,7 +157,7 @@ def test_a_process_that_is_lost_costs_an_unfinished_step(tmp_path: Path) -> None
     first, second = start([[*GANLM, *AGAINST, "--out", str(whole)]] * 2)
     assert (run.returncode, first.wait(), second.wait()) == (0, 0, 0)
     assert (
-        "ganlm: error: process 0 of 2 waits for another one, which has ended; the checkpoint of step 4 is kept, "
+        "ganlm: error: process 0 of 2 lost another process, which has ended; the checkpoint of step 4 is kept, "
         f"go on with: ganlm run --resume {lost}\n"
     ) in run.stderr
     assert f"run folder {lost}, from step 4\n" in run.stderr
