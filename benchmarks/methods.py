@@ -20,6 +20,7 @@ from ganlm_core.cli.sweep import Trained, train_all
 from ganlm_core.config.recipes import MEASURED, About, measured
 from ganlm_core.config.run_config import read_layer
 from ganlm_core.evaluation.scores import REFERENCES, TITLES, metric_cells
+from ganlm_core.metrics.formatting import without_empty_columns
 from ganlm_core.plugins.host import Host
 from ganlm_core.system.devices import machine
 
@@ -96,14 +97,14 @@ def page(recipes: Mapping[str, Path]) -> str:
             {entry["machine"] for result in results.values() for entry in result.values() if "machine" in entry}
         ),
         about={name: About.of(read_layer(path)) for name, path in recipes.items()},
-        tables={corpus: list(_table(results, corpus)) for corpus in corpora},
-        header=["recipe", "", *TITLES.values(), "CPU seconds"],
+        tables={corpus: without_empty_columns(list(_table(results, corpus))) for corpus in corpora},
         options={corpus: " ".join(["--data", corpus, *CORPORA.get(corpus, [])]) for corpus in corpora},
     )
 
 
 def _table(results: Mapping[str, Mapping[str, Any]], corpus: str) -> Iterator[list[str]]:
-    """Yield two rows for each recipe, before and after; then the reference rows, which are the same for all."""
+    """Yield the titles; two rows for each recipe, before and after; the reference rows, which are the same for all."""
+    yield ["recipe", "", *TITLES.values(), "CPU seconds"]
     entries = {name: result[corpus] for name, result in results.items() if corpus in result}
     for name, entry in entries.items():
         for when in MOMENTS:

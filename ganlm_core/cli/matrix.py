@@ -14,6 +14,7 @@ from ganlm_core.cli.sweep import Trained, train_all
 from ganlm_core.cli.types import POSITIVE_COUNT, Name, Separated
 from ganlm_core.errors import GanlmError, UsageError
 from ganlm_core.evaluation.scores import REFERENCES, TITLES, metric_cells
+from ganlm_core.metrics.formatting import without_empty_columns
 from ganlm_core.system.files import write_file
 
 SAMPLES = 3
@@ -67,11 +68,11 @@ def matrix(
     folders = {out / f"{gen}-{disc}": ["--gen", gen, "--disc", disc, *options] for gen, disc in pairs}
     plugins = [argument for file in invocation().files for argument in ("--plugin", file)]
     cells = dict(zip(pairs, train_all(folders, jobs, plugins), strict=True))
-    rows = list(_rows(cells))
+    header, *rows = without_empty_columns([_header(), *_rows(cells)])
     if page is not None:
         given = (("--gens", gens), ("--discs", discs))
         chosen = [word for flag, names in given if names for word in (flag, ",".join(names))]
-        write_file(page, _page(cells, rows, shlex.join(["ganlm", "matrix", *chosen, *options])).encode())
+        write_file(page, _page(cells, header, rows, shlex.join(["ganlm", "matrix", *chosen, *options])).encode())
     if as_json:
         echo_json(
             [
@@ -80,7 +81,7 @@ def matrix(
             ]
         )
     else:
-        echo_table(_header(), rows)
+        echo_table(header, rows)
     failed = {pair: cell.failure for pair, cell in cells.items() if cell.failure}
     if failed:
         (gen, disc), failure = next(iter(failed.items()))
@@ -102,7 +103,7 @@ def _rows(cells: Cells) -> Iterator[list[str]]:
             yield [title, "", *metric_cells(found), ""]
 
 
-def _page(cells: Cells, rows: Sequence[Sequence[str]], command: str) -> str:
+def _page(cells: Cells, header: Sequence[str], rows: Sequence[Sequence[str]], command: str) -> str:
     import jinja2
 
     from ganlm_core.system.devices import machine
@@ -115,7 +116,7 @@ def _page(cells: Cells, rows: Sequence[Sequence[str]], command: str) -> str:
         .render(
             command=command,
             machine=machine(),
-            header=_header(),
+            header=header,
             rows=rows,
             evaluation=next((cell.evaluation for cell in done.values()), {}),
             failures={" against ".join(pair): cell.failure for pair, cell in cells.items() if cell.failure},

@@ -32,6 +32,9 @@ TITLES = {name: MEASURES[name].title for name in ("valid", "distinct", "copied",
 SUBJECTS = {"before": "before GAN training", "after": "after training", **REFERENCES}
 """The rows of one run, in the order of its table."""
 
+WIDEST = 11
+"""Columns of a table on a page at most, the titles of the rows among them."""
+
 MARK = "*"
 """Follows a value that is better than the value of real text."""
 
@@ -104,12 +107,28 @@ class Scores:
 
     def table(self, metrics: Iterable[str] | None = None) -> list[list[str]]:
         """Return the titles and the rows of all metrics, or of some, without columns in which no row has a value."""
-        measures = [each for metric in metrics or self.measures for each in self.measures[metric]]
+        measures = [
+            each for metric in (self.measures if metrics is None else metrics) for each in self.measures[metric]
+        ]
         titles = ["", "T", "sentences", *(measure.title for measure in measures)]
         rows = [
             [row.shown, row.at, f"{row.sentences:,}", *(self.cell(row, each) for each in measures)] for row in self.rows
         ]
         return without_empty_columns([titles, *rows])
+
+    def groups(self) -> Iterator[list[str]]:
+        """Yield the metrics that have values, in groups whose tables have WIDEST columns at most."""
+        valued = {name for row in self.rows for name in row.values}
+        group: list[str] = []
+        for metric, measures in self.measures.items():
+            if valued.isdisjoint(measure.name for measure in measures):
+                continue
+            if group and len(self.table([*group, metric])[0]) > WIDEST:
+                yield group
+                group = []
+            group.append(metric)
+        if group:
+            yield group
 
     def protocol(self, metric: str) -> Iterator[str]:
         """Yield the protocols of a metric; with the names of their rows if the rows differ."""

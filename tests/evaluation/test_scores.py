@@ -32,6 +32,14 @@ def test_a_table_has_the_columns_in_which_a_row_has_a_value() -> None:
     assert made(REAL).table(["validity"]) == [["", "sentences"], ["real text", "1,000"]]
 
 
+def test_groups_of_metrics_fit_beside_each_other() -> None:
+    """Three columns name a row, so that a group has eight values at most, or one metric."""
+    measures = {f"m{k}": [Measure(f"m{k}.{i}", str(i)) for i in range(size)] for k, size in enumerate((3, 5, 1, 9, 0))}
+    values = {each.name: 1.0 for found in measures.values() for each in found}
+    scores = Scores([Row("model", "run", 1, 9, values)], measures, {})
+    assert list(scores.groups()) == [["m0", "m1"], ["m2"], ["m3"]]
+
+
 def test_a_file_keeps_every_measure(tmp_path: Path) -> None:
     scores = made(MODEL, REAL)
     scores.write(tmp_path / "kept.json")
