@@ -22,6 +22,7 @@ from typing import Any
 
 from ganlm_core.config.options import TrainingOptions
 from ganlm_core.config.run_config import (
+    DEFAULT_RECIPE,
     DEFAULTS,
     KIND_SECTIONS,
     Layer,
@@ -107,13 +108,13 @@ def method_of(config: RunConfig | Layer, host: Host | None = None) -> str:
     ``autoregressive with algorithm two, loss focal``.
 
     ``config`` is resolved: a RunConfig, or what its TOML form holds. Where ``host`` (by default the installed plugins)
-    lacks the recipe, all sections of METHOD are named.
+    lacks the recipe, all sections of METHOD are named. Raises UsageError for a configuration that cannot be.
     """
     config = config.to_dict() if isinstance(config, RunConfig) else config
-    recipe, chosen = config["recipe"], _method(config)
+    recipe, chosen = str(config.get("recipe", DEFAULT_RECIPE)), _method(config)
     by_recipe = _method_of_recipe(host or default_host(), recipe)
     changed = [f"{section} {name}" for section, name in chosen.items() if name != by_recipe.get(section)]
-    return f"{recipe} with {', '.join(changed)}" if changed else str(recipe)
+    return f"{recipe} with {', '.join(changed)}" if changed else recipe
 
 
 def _method_of_recipe(host: Host, recipe: str) -> dict[str, str]:
@@ -125,7 +126,8 @@ def _method_of_recipe(host: Host, recipe: str) -> dict[str, str]:
 
 def _method(layer: Layer) -> dict[str, str]:
     """Return the choice of each section of METHOD by a layer over the defaults."""
-    return {section: name_in(section, layer.get(section, {})) or DEFAULTS[section] for section in METHOD}
+    tables = dict(sections(layer))
+    return {section: name_in(section, tables.get(section, {})) or DEFAULTS[section] for section in METHOD}
 
 
 def beside_paper(host: Host, recipe: str) -> list[Setting]:

@@ -68,6 +68,13 @@ def test_a_method_whose_recipe_is_missing_or_broken_names_all_of_its_choices(hos
     assert method_of(config, host) == method
 
 
+def test_a_method_of_an_edited_configuration_is_named_or_refused() -> None:
+    assert method_of({"loss": {"hinge": {}}}) == "autoregressive with loss hinge"
+    assert method_of({"recipe": {"a": []}}).startswith("{'a': []} with algorithm adversarial, ")
+    with pytest.raises(OptionError, match=r"^loss is 'hinge'; wanted a table"):
+        method_of({"loss": "hinge"})
+
+
 def about(toml: str) -> dict[str, Any]:
     return parse_toml(f"[about]\n{toml}", "the test")
 
@@ -99,7 +106,7 @@ def about(toml: str) -> dict[str, Any]:
         (
             'paper_values."training.step" = "9"',
             UnknownName,
-            "there is no training option 'step'; did you mean 'steps'? it takes steps, batch-size, ",
+            "there is no training option 'step'; did you mean 'steps'? it takes steps, ",
         ),
         (
             'paper_values."estimator.rollouts.samples" = "9"',

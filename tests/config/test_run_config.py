@@ -170,7 +170,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[GanlmError], str]] = {
     "training option": (
         {"training": {"step": 2}},
         UnknownName,
-        "there is no training option 'step'; did you mean 'steps'? it takes steps, batch-size, ",
+        "there is no training option 'step'; did you mean 'steps'? it takes steps, ",
     ),
     "value": (
         {"generator": {"tall": {"height": 0}}},

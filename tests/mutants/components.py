@@ -43,6 +43,18 @@ class OneIsTooFew(Options):
     size: int = option(1, "how large", max=9)
 
 
+class Elsewhere(Options):
+    """Options whose module cannot be imported."""
+
+    __module__ = "nowhere"
+
+
+class Leaves(Options):
+    """Options whose module ends the interpreter that imports it."""
+
+    __module__ = "tests.mutants.leaving"
+
+
 @breaks("loss", "component.check_declaration", "does not implement generator, which its base class requires; write it")
 class Half(Loss):
     def __init__(self, options: Options) -> None:
@@ -134,6 +146,16 @@ MUTANTS += [
         mutant("loss", "numpy.random:default_rng"),
         "component.check_light_import",
         "imports numpy when it is listed; import that only in the module of its target",
+    ),
+    Mutant(
+        mutant("loss", HINGE, Elsewhere),
+        "component.check_light_import",
+        "cannot be imported in a new interpreter: ModuleNotFoundError: No module named 'nowhere'",
+    ),
+    Mutant(
+        mutant("loss", HINGE, Leaves),
+        "component.check_light_import",
+        "cannot be imported in a new interpreter: it exits with 0",
     ),
     Mutant(
         mutant("loss", HINGE, NoHelp),
