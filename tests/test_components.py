@@ -165,8 +165,8 @@ def test_a_badly_declared_option_is_refused(options: type[Options], message: str
         ("lstm", "ganlm_components gave 'lstm'; yield ComponentSpec objects"),
         (
             ComponentSpec("gan", "x", "m:a"),  # type: ignore[arg-type]
-            "component 'gan' 'x': unknown kind; the kinds are generator, discriminator, algorithm, loss, penalty, estimator, "
-            "corpus, metric, encoder",
+            "component 'gan' 'x': unknown kind; the kinds are generator, discriminator, algorithm, loss, penalty, "
+            "estimator, corpus, metric, encoder",
         ),
         *(
             (

@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -207,21 +207,6 @@ def test_only_a_step_that_all_have_made_is_kept(
     assert checkpoint.latest(tmp_path / "run" / "checkpoints").extra["batches"][0] == {3: 6, 4: 10}[step]
 
 
-def test_each_process_works_on_its_own_parts_and_all_get_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    worked: dict[int, list[int]] = {0: [], 1: []}
-
-    def part(process: int) -> Iterator[int | None]:
-        """What a process comes to in its rounds."""
-        monkeypatch.setattr(processes, "rank", lambda: process)
-        monkeypatch.setattr(processes, "gather", lambda value: [value, value])
-        yield from processes.divided(lambda number: worked[process].append(number) or number, range(5))
-
-    monkeypatch.setattr(processes, "size", lambda: 2)
-    assert list(part(0)) == [0, 0, 2, 2, 4]
-    assert list(part(1)) == [1, 1, 3, 3, None]
-    assert worked == {0: [0, 2, 4], 1: [1, 3]}
-
-
 def test_processes_take_the_batches_of_one_in_turn() -> None:
     tokens = torch.arange(20).unsqueeze(1)
     one, *both = (
@@ -231,11 +216,3 @@ def test_processes_take_the_batches_of_one_in_turn() -> None:
         for each in both:
             assert each.next(0, 1).tokens.equal(one.next(0, 1).tokens)
     assert {(each.drawn, each.tokens_drawn) for each in both} == {(one.drawn, one.tokens_drawn)}
-
-
-def test_one_process_is_alone_and_nothing_is_averaged() -> None:
-    parameter, loss = torch.nn.Parameter(torch.ones(2)), torch.tensor(3.0)
-    with processes.processes():
-        assert (processes.rank(), processes.size()) == (0, 1)
-        assert processes.average(loss, [parameter]) is loss
-        assert processes.share("state") == "state"

@@ -1,0 +1,124 @@
+"""Devices, their arithmetic and their random states."""
+
+import sys
+from contextlib import nullcontext
+
+import pytest
+import torch
+
+from ganlm_core.errors import UsageError
+from ganlm_core.system import devices
+from ganlm_core.system.devices import (
+    arithmetic,
+    asynchronous,
+    keep_memory,
+    pick_device,
+    random_states,
+    require_compiler,
+    restore_random_states,
+    seeded,
+    send,
+)
+from tests.conftest import FakeMPS
+
+CPU = torch.device("cpu")
+
+
+def test_devices_that_are_there() -> None:
+    assert pick_device("cpu") == CPU
+    assert pick_device("auto").type in ("cpu", "cuda", "mps")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("gpu", "there is no device 'gpu'; wanted auto, cpu, cuda, cuda:N or mps"),
+        ("cuda", "this machine or this build of torch has no cuda; choose --device auto or cpu"),
+        ("cuda:3", "this machine or this build of torch has no cuda; choose --device auto or cpu"),
+        ("meta", "this machine or this build of torch has no meta; choose --device auto or cpu"),
+    ],
+)
+def test_devices_that_are_not(monkeypatch: pytest.MonkeyPatch, name: str, message: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UsageError) as caught:
+        pick_device(name)
+    assert str(caught.value) == message
+
+
+def test_a_cuda_device_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert pick_device("auto") == torch.device("cuda")
+    assert pick_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(UsageError, match=r"^there is no device 'cuda:2'; this machine has 2 CUDA devices$"):
+        pick_device("cuda:2")
+
+
+def test_fewer_digits_are_for_cuda() -> None:
+    assert isinstance(arithmetic(CPU, "float32"), nullcontext)
+    for precision in ("tf32", "bf16"):
+        with pytest.raises(UsageError) as caught:
+            arithmetic(CPU, precision)
+        assert str(caught.value) == f"--precision {precision} is for CUDA, and this run is on cpu; use float32"
+
+
+def test_a_seed_holds_in_its_block_alone(fake_mps: FakeMPS) -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(4)
+    torch.manual_seed(1)
+    first = torch.rand(2)
+    with seeded(7):
+        inside = torch.rand(2)
+    assert torch.cat([first, torch.rand(2)]).equal(expected)
+    torch.manual_seed(7)
+    assert inside.equal(torch.rand(2))
+    assert fake_mps.state.tolist() == [0, 0, 0] and fake_mps.seeds == [1, 1, 7, 7]
+
+
+def test_random_states_are_restored_on_the_devices_that_there_are() -> None:
+    states = random_states() | {"cuda:99": torch.zeros(1, dtype=torch.uint8), "mps": torch.zeros(1, dtype=torch.uint8)}
+    drawn = torch.rand(3)
+    restore_random_states(states)
+    assert torch.rand(3).equal(drawn)
+
+
+def test_the_cpu_computes_at_once() -> None:
+    tensor = torch.ones(2)
+    assert not asynchronous(CPU) and asynchronous(torch.device("cuda")) and asynchronous(torch.device("mps"))
+    assert send(tensor, CPU) is tensor
+
+
+def test_a_missing_compiler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    message = r"^--compile needs a C\+\+ compiler, and this machine has no 'no-such-compiler'; install it or set CXX$"
+    with pytest.raises(UsageError, match=message):
+        require_compiler()
+    monkeypatch.setenv("CXX", sys.executable)
+    require_compiler()
+
+
+def test_the_c_library_is_told_to_keep_freed_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """M_MMAP_THRESHOLD is -3 and M_TRIM_THRESHOLD -1 in malloc.h; glibc refuses more than 32 MB for the first."""
+    told: list[tuple[int, int]] = []
+
+    class Library:
+        def __init__(self, name: object) -> None: ...
+
+        def mallopt(self, parameter: int, value: int) -> None:
+            told.append((parameter, value))
+
+    monkeypatch.setattr(devices.ctypes, "CDLL", Library)
+    monkeypatch.setattr(sys, "platform", "linux")
+    keep_memory()
+    assert told == [(-3, 32 * 2**20), (-1, 2**30)]
+    monkeypatch.setattr(sys, "platform", "darwin")
+    keep_memory()
+    assert len(told) == 2
+
+
+def test_memory_is_left_alone_where_there_is_no_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: object) -> None:
+        raise OSError("no such library")
+
+    monkeypatch.setattr(devices.ctypes, "CDLL", refuse)
+    keep_memory()

@@ -1,0 +1,116 @@
+"""Work in one process, and how it is divided among several. tests/whole/test_distributed.py starts real ones."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from ganlm_core.errors import ProcessLost
+from ganlm_core.system import processes
+
+
+def test_each_process_works_on_its_own_parts_and_all_get_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    worked: dict[int, list[int]] = {0: [], 1: []}
+
+    def part(process: int) -> Iterator[int | None]:
+        """What a process comes to in its rounds."""
+        monkeypatch.setattr(processes, "rank", lambda: process)
+        monkeypatch.setattr(processes, "gather", lambda value: [value, value])
+        yield from processes.divided(lambda number: worked[process].append(number) or number, range(5))
+
+    monkeypatch.setattr(processes, "size", lambda: 2)
+    assert list(part(0)) == [0, 0, 2, 2, 4]
+    assert list(part(1)) == [1, 1, 3, 3, None]
+    assert worked == {0: [0, 2, 4], 1: [1, 3]}
+
+
+def test_one_process_is_alone_and_nothing_is_averaged() -> None:
+    parameter, loss = torch.nn.Parameter(torch.ones(2)), torch.tensor(3.0)
+    with processes.processes():
+        assert (processes.rank(), processes.size()) == (0, 1)
+        assert processes.average(loss, [parameter]) is loss
+        assert processes.share("state") == "state"
+
+
+class Channel:
+    """Stands for the messages between rank 0 and another rank."""
+
+    def __init__(self, messages: list[object]) -> None:
+        self.messages = messages
+
+    def share(self, state: object) -> object:
+        if state is not None:
+            self.messages.append(state)
+            return state
+        return self.messages.pop(0)
+
+
+def test_rank_0_tells_the_others_after_each_step_whether_training_continues(monkeypatch: pytest.MonkeyPatch) -> None:
+    channel, steps = Channel([]), []
+    monkeypatch.setattr(processes, "size", lambda: 2)
+    monkeypatch.setattr(processes, "share", channel.share)
+
+    def after_step(step: int, metrics: dict[str, torch.Tensor]) -> None:
+        steps.append(step)
+        if step == 2:
+            raise KeyboardInterrupt
+
+    lead = processes.leading(after_step)
+    lead(1, {})
+    with pytest.raises(KeyboardInterrupt):
+        lead(2, {})
+    assert (steps, channel.messages) == ([1, 2], [True, False])
+
+
+def test_alone_a_step_needs_no_telling() -> None:
+    def after_step(step: int, metrics: dict[str, torch.Tensor]) -> None: ...
+
+    assert processes.leading(after_step) is after_step
+
+
+def test_another_rank_answers_until_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    channel, asked = Channel(["draw", "score", True, "draw", False]), []
+    monkeypatch.setattr(processes, "share", channel.share)
+    follow = processes.following(asked.append)
+    follow(1, {})
+    assert asked == ["draw", "score"]
+    with pytest.raises(processes.Ended):
+        follow(2, {})
+    assert asked == ["draw", "score", "draw"]
+
+
+def test_each_rank_but_the_first_draws_its_own_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    for rank in (0, 1, 2, 1):
+        monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
+        torch.manual_seed(5)
+        processes.seed_others(seed=3, step=7)
+        drawn.append(torch.rand(4))
+    torch.manual_seed(5)
+    assert drawn[0].equal(torch.rand(4))
+    assert drawn[1].equal(drawn[3])
+    assert not any(drawn[a].equal(drawn[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
+
+
+def test_a_lost_process_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    import signal
+
+    def refuse(*arguments: object) -> None:
+        raise RuntimeError("Connection closed by peer")
+
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    monkeypatch.setattr(processes, "size", lambda: 2)
+    monkeypatch.setattr(processes.dist, "all_gather_object", refuse)
+    try:
+        with pytest.raises(ProcessLost, match=r"^process 0 of 2 lost another process, which has ended$"):
+            processes.gather(1)
+        assert signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def test_without_torchrun_nothing_is_kept_between_attempts() -> None:
+    processes.remember("runs/a")
+    assert processes.begun() == ""
+    assert "TORCHELASTIC_RUN_ID" not in os.environ
