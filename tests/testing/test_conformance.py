@@ -1,7 +1,7 @@
-"""Every component that comes with ganlm keeps the protocol. Exceptions are listed where the component is declared.
+"""Every built-in component keeps the protocol, with its default options.
 
-The names come from the plugin host, so what a new plugin registers is tested without a line here; the options of each
-that change what is computed are tested beside the plugin.
+The names come from the plugin host, so the components of a new plugin are tested without a change here. The tests of
+each plugin cover options that change the computation. A ComponentSpec lists the exceptions of its component.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ SMALL = {
     "corpus oracle": {"size": 300, "vocabulary": 50, "length": 5},
     "corpus file": {"path": __file__},
 }
-"""Corpora as large as a check needs; a file that is there."""
+"""Options of corpora: sizes that suffice for the checks, and a file that exists."""
 
 
 def built_in() -> Iterator[ComponentSpec | tuple[ComponentSpec, dict[str, object]]]:
