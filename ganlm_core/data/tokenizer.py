@@ -22,9 +22,9 @@ from ganlm_core.components import AUTO
 from ganlm_core.data.options import TOKENIZERS
 from ganlm_core.data.text import normal, words
 from ganlm_core.data.tokenizer_file import Settings, checked
-from ganlm_core.errors import DataError, OptionError, UnknownName, UsageError, WeightsError
+from ganlm_core.errors import DataError, OptionError, UnknownName, Unreadable, UsageError
 from ganlm_core.protocol import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
-from ganlm_core.system.files import FETCH_AGAIN, LARGEST_JSON, shown
+from ganlm_core.system.files import LARGEST_JSON, shown
 
 LONGEST = 64
 """The greatest sequence length that is taken from the data."""
@@ -70,7 +70,7 @@ class Tokenizer:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Load what :meth:`to_json` returned. Raises WeightsError for anything else.
+        """Load what :meth:`to_json` returned. Raises Unreadable for anything else.
 
         The file may come from a stranger, so the library sees only what :func:`checked` has read and written anew.
         """
@@ -80,7 +80,7 @@ class Tokenizer:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # the library raises nothing narrower, and its panics are no Exceptions
-            raise WeightsError(f"the tokenizer cannot be loaded ({shown(str(error))}); {FETCH_AGAIN}") from None
+            raise Unreadable(f"the tokenizer cannot be loaded ({shown(str(error))})") from None
 
     def to_json(self) -> str:
         """Return the tokenizer as a ``tokenizer.json``; the same tokenizer gives the same text."""

@@ -8,9 +8,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ganlm_core.errors import WeightsError
+from ganlm_core.errors import Unreadable
 from ganlm_core.protocol import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
-from ganlm_core.system.files import FETCH_AGAIN, shown
+from ganlm_core.system.files import shown
 
 Settings = Mapping[str, Any]
 """The content of a ``tokenizer.json``, in which the fields of FREE have no meaning."""
@@ -23,14 +23,14 @@ def checked(text: str, known: Sequence[Settings]) -> str:
     """Return a ``tokenizer.json`` with the vocabulary and the merges of ``text``, and the settings of one of ``known``.
 
     A field that is missing in ``text`` has its known value, because later versions of the library write more fields.
-    Raises WeightsError where the ids are not 0 to V - 1, special tokens first, where the settings are not known,
+    Raises Unreadable where the ids are not 0 to V - 1, special tokens first, where the settings are not known,
     and where a merge has or makes a token that is not in the vocabulary.
     """
     content = _read(text)
     vocabulary = _vocabulary(content["model"].get("vocab"))
     settings = next((each for each in known if _agrees(content, each)), None)
     if settings is None:
-        raise WeightsError(f"the tokenizer has settings that none of word, char and bpe has; {FETCH_AGAIN}")
+        raise Unreadable("the tokenizer has settings that none of word, char and bpe has")
     model = settings["model"] | {"vocab": vocabulary}
     if "merges" in model:
         model["merges"] = content["model"].get("merges")
@@ -48,8 +48,8 @@ def _read(text: str) -> dict[str, Any]:
     return content
 
 
-def _wrong_format(reason: str) -> WeightsError:
-    return WeightsError(f"not a tokenizer in the Hugging Face format ({reason}); {FETCH_AGAIN}")
+def _wrong_format(reason: str) -> Unreadable:
+    return Unreadable(f"not a tokenizer in the Hugging Face format ({reason})")
 
 
 def _agrees(content: Settings, settings: Settings) -> bool:
@@ -66,9 +66,9 @@ def _vocabulary(vocabulary: Any) -> dict[str, int]:
     ids = [vocabulary.get(token) for token in SPECIAL_TOKENS]
     if ids != [PAD, BOS, EOS, UNK]:
         names = ", ".join(SPECIAL_TOKENS)
-        raise WeightsError(f"the tokenizer has the ids {ids} for {names}; wanted 0, 1, 2, 3; {FETCH_AGAIN}")
+        raise Unreadable(f"the tokenizer has the ids {ids} for {names}; wanted 0, 1, 2, 3")
     if sorted(vocabulary.values()) != list(range(size := len(vocabulary))):
-        raise WeightsError(f"the tokenizer has {size} tokens, but not the ids 0 to {size - 1}; {FETCH_AGAIN}")
+        raise Unreadable(f"the tokenizer has {size} tokens, but not the ids 0 to {size - 1}")
     return vocabulary
 
 
@@ -77,7 +77,7 @@ def _check_merges(merges: Any, vocabulary: Mapping[str, int]) -> None:
         raise _wrong_format("its merges are not a list")
     for number, merge in enumerate(merges):
         if not _is_merge(merge, vocabulary):
-            raise WeightsError(f"merge {number} of the tokenizer is not of tokens in its vocabulary; {FETCH_AGAIN}")
+            raise Unreadable(f"merge {number} of the tokenizer is not of tokens in its vocabulary")
 
 
 def _is_merge(merge: Any, vocabulary: Mapping[str, int]) -> bool:

@@ -19,7 +19,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ganlm_core.errors import FETCH_AGAIN as FETCH_AGAIN
 from ganlm_core.errors import GanlmError, Unreadable, UsageError, WeightsError, WriteError
 from ganlm_core.system import toml
 
