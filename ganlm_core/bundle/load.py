@@ -109,8 +109,8 @@ def _tokenizer(path: Path, shape: Shape) -> Tokenizer:
     text = read_text(path, LARGEST_JSON)
     try:
         tokenizer = Tokenizer.from_json(text)
-    except WeightsError as error:
-        raise WeightsError(f"{path}: {error}") from None
+    except Unreadable as error:
+        raise Unreadable(f"{path}: {error.fact}") from None
     if tokenizer.vocabulary_size != shape.vocabulary:
         raise Unreadable(f"{path} has {tokenizer.vocabulary_size} tokens, {CONFIG} says {shape.vocabulary}")
     return tokenizer
