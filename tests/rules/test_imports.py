@@ -30,6 +30,7 @@ LIGHT = {
     "system.threads",
     "system.toml",
     "system.version",
+    "data.corpus",
     "data.formats",
     "data.options",
     "data.specs",
@@ -50,7 +51,7 @@ LIGHT = {
 """Rooms and modules that listings, help and configuration errors need. They import none of HEAVY."""
 
 IN_COMMAND_BODIES = {"cli.bench.limits", "cli.bench.measuring", "cli.bench.textbook", "cli.bench.works"}
-IN_COMMAND_BODIES |= {"cli.console", "cli.display", "cli.doctor", "cli.tables"}
+IN_COMMAND_BODIES |= {"cli.console", "cli.display", "cli.doctor", "cli.tables", "cli.watch"}
 """Modules of the command line that only the bodies of commands import."""
 
 HEAVY = {"torch", "numpy", "tokenizers", "safetensors", "rich"}
