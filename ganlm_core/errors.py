@@ -12,7 +12,7 @@ GanlmError                     1  anything below
 ├── WeightsError               4  weights do not verify: truncated, altered, of another architecture or format
 │   └── Unreadable             4  a file is missing, damaged or not what it should be
 ├── TrainingError              1  a step could not be finished
-│   ├── NonFinite              1  a loss became NaN or infinite
+│   ├── NonFinite              1  a loss or a logit became NaN or infinite
 │   └── OutOfMemory            1  the device has no memory left
 ├── ProcessLost                1  another process of a distributed run has ended
 └── Interrupted              130  the run was stopped by the user; a checkpoint was saved

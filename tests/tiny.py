@@ -25,10 +25,24 @@ from ganlm_core.protocol import (
     State,
     mask_of,
 )
+from ganlm_core.sampling import PLAIN, Policy, log_probabilities
 
 SHAPE = Shape(vocabulary=6, length=3, noise=2)
 WORDS = (EOS, 3, 4, 5)
 NOISE = torch.tensor([[0.7, -1.2]])
+
+DRAWS = 20_000
+UNLIKELY = 0.001
+"""The level of chi-square tests of DRAWS draws: one seed in a thousand fails by chance."""
+
+POLICIES = {
+    "plain": PLAIN,
+    "cold": Policy(temperature=0.5),
+    "hot": Policy(temperature=3.0),
+    "top-k": Policy(top_k=2),
+    "nucleus": Policy(top_p=0.7),
+    "all three": Policy(temperature=1.5, top_k=3, top_p=0.8),
+}
 
 
 class TinyGenerator(AutoregressiveGenerator):
@@ -75,6 +89,19 @@ def every_sequence(length: int = SHAPE.length) -> tuple[Tensor, Tensor]:
     ids = torch.tensor(list(itertools.product(WORDS, repeat=length)))
     tokens = torch.where(mask_of(ids), ids, 0).unique(dim=0)
     return tokens, mask_of(tokens)
+
+
+def make(network: type[Generator], seed: int = 0) -> Generator:
+    """Return a tiny generator with random weights of the seed."""
+    torch.manual_seed(seed)
+    return network(SHAPE)
+
+
+def exact(generator: Generator, policy: Policy = PLAIN, noise: Tensor = NOISE) -> Tensor:
+    """Return the probability (N,) of each sequence of :func:`every_sequence`."""
+    tokens, mask = every_sequence()
+    logits = generator(noise.expand(len(tokens), -1), tokens)
+    return likelihoods(log_probabilities(logits, policy), tokens, mask).detach()
 
 
 def likelihoods(log_probs: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:

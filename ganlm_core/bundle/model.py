@@ -13,7 +13,7 @@ from ganlm_core.bundle.attribution import leave_one_out
 from ganlm_core.bundle.calibration import Calibration, fit
 from ganlm_core.bundle.manifest import Manifest
 from ganlm_core.data.tokenizer import Tokenizer
-from ganlm_core.errors import DataError, OptionError, UsageError
+from ganlm_core.errors import DataError, NonFinite, OptionError, UsageError
 from ganlm_core.protocol import Discriminator, Generator, Shape, mask_of, per_sequence
 from ganlm_core.sampling import PLAIN, Policy, log_marginal, sample
 
@@ -67,11 +67,18 @@ class Model:
         return [text for batch in batches for text in self.tokenizer.decode(batch)][:n]
 
     def batch(self, index: int, seed: int, policy: Policy = PLAIN, size: int = BATCH, prompt: str = "") -> Tensor:
-        """Return the ids (B, T) of the batch with this number. Each batch has its own random generator."""
+        """Return the ids (B, T) of the batch with this number. Each batch has its own random generator.
+
+        Raises NonFinite when the generator gives logits from which no word can be drawn.
+        """
         forced = self.tokenizer.prompt(prompt)
         rng = torch.Generator(self.device).manual_seed(batch_seed(seed, index))
         noise = torch.randn(size, self.shape.noise, generator=rng, device=self.device)
-        return sample(self.generator, noise, policy, rng, forced).tokens
+        drawn = sample(self.generator, noise, policy, rng, forced)
+        if drawn.log_probs.isnan().any():
+            name = self.config.components["generator"].name
+            raise NonFinite(f"the generator '{name}' gives logits that are NaN or infinite; do not use its weights")
+        return drawn.tokens
 
     def log_prob(self, texts: Sequence[str], draws: int = 8, seed: int = 0, batch_size: int = BATCH) -> list[float]:
         """Return log p(sentence) in nats, ``<eos>`` included. A sentence that is too long is cut.
@@ -169,9 +176,6 @@ def _check(n: int, policy: Policy, batch_size: int) -> None:
     wanted = {
         f"n is {n}; wanted 0 or more": n >= 0,
         f"batch_size is {batch_size}; wanted 1 or more": batch_size >= 1,
-        f"temperature is {policy.temperature}; wanted a number above 0": 0 < policy.temperature < float("inf"),
-        f"top_k is {policy.top_k}; wanted 0 or more": policy.top_k >= 0,
-        f"top_p is {policy.top_p}; wanted a number above 0 and at most 1": 0 < policy.top_p <= 1,
     }
     for message, holds in wanted.items():
         if not holds:

@@ -1,7 +1,7 @@
-"""Drawing token sequences from a generator: one way for every generator, with a policy; relaxed samples; rollouts.
+"""Sampling of token sequences: one function for every generator, with a policy; relaxed samples; rollouts.
 
-``<pad>`` and ``<bos>`` are never drawn: they have probability zero under every generator, here and in every
-likelihood. After ``<eos>`` a sequence is padded, and the padding has log-probability zero.
+``<pad>`` and ``<bos>`` have probability zero under every generator, in sampling and in likelihoods. After ``<eos>`` a
+sequence is padded, and the padding has log-probability zero.
 """
 
 from ganlm_core.sampling.drawing import PLAIN, Policy, draw, log_probabilities

@@ -1,4 +1,4 @@
-"""Words from logits: the policy, the distribution under it, and the search for a word."""
+"""Drawing words from logits: the policy, the distribution under the policy, and the search for a word."""
 
 import math
 from dataclasses import dataclass
@@ -6,26 +6,47 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ganlm_core.errors import OptionError
 from ganlm_core.protocol import BOS
 from ganlm_core.system.devices import asynchronous
+
+COLDEST, HOTTEST = 1e-4, 1e30
+"""A policy is greedy below and uniform above these temperatures, because logits divided by them overflow or vanish in
+float32."""
 
 
 @dataclass(frozen=True)
 class Policy:
     """How tokens are drawn from logits: temperature, then the ``top_k`` likeliest, then the ``top_p`` nucleus.
 
-    ``top_k = 0`` and ``top_p = 1`` leave the distribution whole. Nucleus: Holtzman et al. 2020, section 3.1.
+    ``top_k = 0`` and ``top_p = 1`` leave the distribution whole. Nucleus: Holtzman et al. 2020, section 3.1. A
+    temperature below COLDEST becomes ``top_k = 1``, one above HOTTEST becomes HOTTEST. Raises OptionError for a value
+    that is out of range.
     """
 
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
 
+    def __post_init__(self) -> None:
+        wanted = {
+            f"temperature is {self.temperature}; wanted a number above 0": self.temperature > 0,
+            f"top_k is {self.top_k}; wanted 0 or more": self.top_k >= 0,
+            f"top_p is {self.top_p}; wanted a number above 0 and at most 1": 0 < self.top_p <= 1,
+        }
+        for message, holds in wanted.items():
+            if not holds:
+                raise OptionError(message)
+        if self.temperature < COLDEST:
+            object.__setattr__(self, "temperature", 1.0)
+            object.__setattr__(self, "top_k", 1)
+        object.__setattr__(self, "temperature", min(self.temperature, HOTTEST))
+
 
 PLAIN = Policy()
 
 BLOCK = 128
-"""Words in a block: about the square root of ten thousand words, so that blocks and words in them are equally few."""
+"""Words in a block: about the square root of ten thousand words, which balances the two searches."""
 
 MANY_WORDS = 2048
 """From this vocabulary size on, a search in blocks of words is faster than one over all words. For 64 rows on one
@@ -35,23 +56,23 @@ at 10,000."""
 LOG2_E = math.log2(math.e)
 
 BELOW_ONE = 1 - 2**-23
-"""The product of this and any number is less than the number, in float32 too."""
+"""A factor that makes any positive number smaller, also in float32."""
 
 LOGITS = 2**22
-"""Logits that a likelihood computes at once. The system takes back an allocation of more than 32 MB as soon as it is
-freed and clears it for the next one, which doubles the time of a likelihood over thousands of words."""
+"""Logits that a likelihood computes at once. The system takes back each freed allocation of more than 32 MB and clears
+it for the next one, which doubles the time of a likelihood over thousands of words."""
 
 CACHED = 2**20
-"""Logits of a large vocabulary that each core of a CPU draws from at once: its cache has room for them."""
+"""Logits that each core of a CPU draws from at once: they fit into its cache."""
 
 
 def log_probabilities(logits: Tensor, policy: Policy = PLAIN) -> Tensor:
-    """Logits (..., V) to normalised log-probabilities (..., V) in float32 under the policy."""
+    """Return the log-probabilities (..., V) of logits (..., V) under the policy, normalised, in float32."""
     return _under(policy, logits).log_softmax(dim=-1)
 
 
 def _under(policy: Policy, logits: Tensor) -> Tensor:
-    """Logits (..., V) as the policy leaves them, in float32."""
+    """Return the logits (..., V) under the policy, in float32."""
     logits = without_specials(logits.float())
     if policy.temperature != 1.0:
         logits = logits / policy.temperature
@@ -64,7 +85,7 @@ def _under(policy: Policy, logits: Tensor) -> Tensor:
 
 
 def without_specials(logits: Tensor) -> Tensor:
-    """Logits (..., V), those of the words that are never drawn at minus infinity."""
+    """Return logits (..., V) with minus infinity for the special words that are never drawn."""
     blocked = torch.zeros(logits.shape[-1], dtype=logits.dtype, device=logits.device)
     blocked[: BOS + 1] = float("-inf")
     return logits + blocked
@@ -81,9 +102,9 @@ def _nucleus(logits: Tensor, top_p: float) -> Tensor:
 def draw(
     logits: Tensor, policy: Policy = PLAIN, rng: torch.Generator | None = None, samples: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """Ids (samples, ...) for each row of logits (..., V), and the log-probability of each.
+    """Draw ids (samples, ...) for each row of logits (..., V); return them and the log-probability of each.
 
-    By inverse-CDF search with one uniform number for each id.
+    Each id is found by a search of the inverse CDF with one uniform number.
     """
     uniform = torch.rand((samples, *logits.shape[:-1]), generator=rng, device=logits.device).movedim(0, -1)
     rows = rows_at_once(logits.shape[-1], logits.device)
@@ -94,7 +115,7 @@ def draw(
 
 
 def _search(cumulative: Tensor, weight: Tensor) -> Tensor:
-    """The words in whose shares of the cumulative weights (..., V) the weights (..., samples) fall."""
+    """Return the words whose intervals of the cumulative weights (..., V) hold the weights (..., samples)."""
     # One that was rounded up to the whole would fall behind the last word that has any weight.
     weight = torch.minimum(weight, cumulative[..., -1:] * BELOW_ONE)
     # NaN, which nobody may have looked at yet, falls behind all words; on CUDA that would end the process.
@@ -102,12 +123,12 @@ def _search(cumulative: Tensor, weight: Tensor) -> Tensor:
 
 
 def rows_at_once(vocabulary: int, device: torch.device) -> int:
-    """How many rows of logits (..., V) are best worked on at once."""
+    """Return how many rows of logits (..., V) are fastest to process at once."""
     return max(1, (LOGITS if asynchronous(device) else CACHED * torch.get_num_threads()) // vocabulary)
 
 
 def _draw_rows(policy: Policy, logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
-    """Ids and log-probabilities (R, samples) from logits (R, V) and as many uniform numbers (R, samples).
+    """Return ids and log-probabilities (R, samples) for logits (R, V) and as many uniform numbers (R, samples).
 
     Only maximum, exponential and sum read all words; exp2 takes half the time of exp. Without a policy the special
     words get no weight here, which saves a pass over the logits.
@@ -126,7 +147,7 @@ def _draw_rows(policy: Policy, logits: Tensor, uniform: Tensor) -> tuple[Tensor,
 
 
 def _search_words(weights: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
-    """The words (R, samples) at ``uniform`` shares of the weights (R, V), and the total of each row (R, 1)."""
+    """Return the words (R, samples) at ``uniform`` shares of the weights (R, V), and the row totals (R, 1)."""
     cumulative = weights.cumsum(dim=-1)
     total = cumulative[:, -1:]
     return _search(cumulative, uniform * total), total

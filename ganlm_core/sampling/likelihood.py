@@ -1,4 +1,4 @@
-"""How likely sentences are under a generator."""
+"""The likelihood of sentences under a generator."""
 
 import math
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from ganlm_core.sampling.drawing import LOGITS, PLAIN, Policy, log_probabilities
 
 
 def log_likelihood(generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor, policy: Policy = PLAIN) -> Tensor:
-    """log p(token | noise, tokens before it) of ids (N, T) as (N, T), zero where the mask is false. Differentiable.
+    """Return log p(token | noise, earlier tokens) of ids (N, T) as (N, T), zero outside the mask. Differentiable.
 
-    N may be any multiple of the B rows of noise, of which row i belongs to row i % B. p is the distribution that is
-    drawn from under the policy.
+    N may be any multiple of the B rows of noise; row i of the ids belongs to row i % B of the noise. p is the
+    distribution under the policy.
     """
     if generator.autoregressive:
         noise = noise.repeat(len(tokens) // len(noise), 1)
@@ -22,7 +22,7 @@ def log_likelihood(generator: Generator, noise: Tensor, tokens: Tensor, mask: Te
 
 
 def log_marginal(generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor, policy: Policy = PLAIN) -> Tensor:
-    """As :func:`log_marginals` under one policy: (B,)."""
+    """Return :func:`log_marginals` for one policy: (B,)."""
     return log_marginals(generator, noise, tokens, mask, [policy])[0]
 
 
@@ -30,10 +30,10 @@ def log_marginal(generator: Generator, noise: Tensor, tokens: Tensor, mask: Tens
 def log_marginals(
     generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor, policies: Sequence[Policy]
 ) -> Tensor:
-    """log of the mean of p(tokens | noise) over K draws of the noise (K, B, Z), for ids (B, T): (policies, B).
+    """Return the log of the mean of p(tokens | noise) over K draws of noise (K, B, Z), for ids (B, T): (policies, B).
 
-    Exact for generators without noise. Otherwise by Jensen's inequality too low on average as log p(tokens), the less
-    so the larger K (Burda et al. 2016, theorem 1, with the prior as the proposal).
+    It is exact for generators without noise. Otherwise it is on average lower than log p(tokens) by Jensen's
+    inequality; the gap shrinks as K grows (Burda et al. 2016, theorem 1, with the prior as the proposal).
     """
     lengths = mask.sum(dim=1)
     scores = torch.empty(len(policies), *noise.shape[:2], device=tokens.device)
@@ -49,6 +49,6 @@ def log_marginals(
 
 
 def of_tokens(distribution: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
-    """What log-probabilities (B, T, V) say of ids (N, T), rows i of i % B: (N, T), zero where the mask is false."""
+    """Return log-probabilities (B, T, V) of ids (N, T), whose row i reads row i % B: (N, T), zero off the mask."""
     ids = tokens.masked_fill(~mask, EOS).unflatten(0, (-1, len(distribution))).movedim(0, -1)
     return torch.where(mask, distribution.gather(-1, ids).movedim(-1, 0).flatten(0, 1), 0.0)

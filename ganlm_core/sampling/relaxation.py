@@ -1,4 +1,4 @@
-"""Relaxed samples, through which a gradient passes."""
+"""Relaxed samples, which are differentiable in the generator."""
 
 from collections.abc import Callable
 
@@ -13,10 +13,10 @@ from ganlm_core.sampling.drawing import BLOCK, MANY_WORDS, without_specials
 def unroll(
     generator: Generator, noise: Tensor, choose: Callable[[Tensor], tuple[Tensor, Tensor]]
 ) -> tuple[Tensor, Tensor]:
-    """What ``choose`` makes of the logits of every position: all at once (B, T, V), or one after the other (B, V).
+    """Apply ``choose`` to the logits of every position: at once (B, T, V), or position by position (B, V).
 
-    ``choose`` gives the tokens, ids (...,) or relaxed (..., V), that an autoregressive generator goes on from, and
-    another tensor to keep. Both come back over all positions.
+    ``choose`` returns the tokens, ids (...,) or relaxed (..., V), that an autoregressive generator reads next, and
+    another tensor to keep. Both are returned for all positions.
     """
     if not isinstance(generator, AutoregressiveGenerator):
         return choose(generator(noise))
@@ -39,13 +39,13 @@ def relaxed_sample(
     gumbel: bool = True,
     feed_drawn: bool = False,
 ) -> Sequences:
-    """Gumbel-softmax samples (B, T, V), differentiable in the generator (Jang et al. 2017, eq. 2).
+    """Return Gumbel-softmax samples (B, T, V), differentiable in the generator (Jang et al. 2017, eq. 2).
 
-    ``hard``: one-hots forward, with the gradient of the softmax (section 2.2). Without ``gumbel`` noise it is the
-    softmax itself. The mask follows the likeliest words of the sample; beyond it the sequence is ``<pad>`` and carries
-    no gradient. An autoregressive generator is fed its relaxed tokens, so that the gradient passes through the whole
-    sequence; with ``feed_drawn`` it is fed the drawn ones, which are what it knows, and the gradient of a position
-    passes through its own logits alone.
+    ``hard``: one-hots in the forward pass, with the gradient of the softmax (section 2.2). Without ``gumbel`` noise the
+    sample is the softmax itself. The mask is that of the likeliest words of the sample; outside of it the sequence is
+    ``<pad>`` and has no gradient. An autoregressive generator reads its own relaxed tokens, so the gradient passes
+    through the whole sequence; with ``feed_drawn`` it reads the words that are drawn, as in ordinary sampling, and
+    the gradient of a position passes through its own logits only.
     """
 
     def choose(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,10 +64,10 @@ def relaxed_sample(
 
 
 def _likeliest(soft: Tensor) -> Tensor:
-    """The first word of the highest probability, as ``argmax`` of (..., V) gives it: (...,).
+    """Return the first word of the highest probability, like ``argmax`` of (..., V): (...,).
 
-    By the maxima of blocks, of which the last may overlap the one before it: PyTorch vectorises a maximum and not its
-    place, which takes eight times as long.
+    Many words are searched by the maxima of blocks, of which the last may overlap the one before it: PyTorch vectorises
+    ``amax`` but not ``argmax``, which takes eight times as long.
     """
     words = soft.shape[-1]
     if words < MANY_WORDS:
@@ -79,12 +79,12 @@ def _likeliest(soft: Tensor) -> Tensor:
 
 
 def _minus_gumbel(logits: Tensor) -> Tensor:
-    """Gumbel noise (..., V) to subtract from logits; so much of it that the special words are never drawn."""
+    """Return Gumbel noise (..., V) to subtract from logits; infinite for the special words, which are never drawn."""
     noise = torch.rand_like(logits, dtype=torch.float32).log_().neg_().log_()
     noise[..., : BOS + 1] = torch.inf
     return noise
 
 
 def _straight_through(soft: Tensor, ids: Tensor) -> Tensor:
-    """The one-hots of ids (...,) with the gradient of ``soft`` (..., V)."""
+    """Return the one-hots of ids (...,) with the gradient of ``soft`` (..., V)."""
     return F.one_hot(ids, soft.shape[-1]) + (soft - soft.detach())

@@ -1,4 +1,4 @@
-"""Sentences from a generator, and the completions of their prefixes."""
+"""Sampling of sentences from a generator, and of completions of their prefixes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from ganlm_core.system.devices import asynchronous
 
 @dataclass(frozen=True)
 class Sample:
-    """Drawn ids (B, T), their mask, and the log-probability of each under the policy.
+    """Drawn ids (B, T), their mask, and the log-probability of each id under the policy.
 
-    That of the padding and of a prompt, which nobody drew, is zero.
+    Padding and the ids of a prompt are not drawn; their log-probability is zero.
     """
 
     tokens: Tensor
@@ -34,12 +34,11 @@ def sample(
     prompt: Tensor | None = None,
     samples: int = 1,
 ) -> Sample:
-    """Draw ``samples`` sequences for each row of noise (B, Z). Without ``rng`` the global random state is used.
+    """Draw ``samples`` sentences for each row of noise (B, Z). Without ``rng`` the global random state is used.
 
-    Row i of all of them belongs to row i % B of the noise. They begin with the ids of ``prompt``, (P,) for all of them
-    or one row for each, and the rest is drawn from what the generator makes of these; a row whose prompt has ``<eos>``
-    is finished. Raises UsageError for a prompt that leaves nothing to draw, and for a generator that is not
-    autoregressive.
+    Row i of the result belongs to row i % B of the noise. Sentences begin with the ids of ``prompt``: (P,) for all
+    rows, or one row for each. The generator continues them, unless the prompt has ``<eos>``. Raises UsageError for a
+    prompt that leaves nothing to draw, and for a prompt with a generator that is not autoregressive.
     """
     repeated = noise.repeat(samples, 1)
     forced = _forced(generator, repeated, prompt)
@@ -54,7 +53,7 @@ def sample(
 def _all_at_once(
     generator: Generator, noise: Tensor, policy: Policy, rng: torch.Generator | None, samples: int
 ) -> tuple[Tensor, Tensor]:
-    """Tokens and the log-probability of each, (samples * B, T); part of the batch at a time for a large vocabulary."""
+    """Return tokens and the log-probability of each, (samples * B, T); a large vocabulary takes parts of the batch."""
     rows = max(1, LOGITS // (generator.shape.vocabulary * generator.shape.length))
     drawn = [draw(generator(part), policy, rng, samples) for part in noise.split(rows)]
     tokens, log_probs = (torch.cat(parts, dim=1).flatten(0, 1) for parts in zip(*drawn, strict=True))
@@ -68,10 +67,10 @@ def _one_by_one(
     rng: torch.Generator | None,
     forced: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Tokens and the log-probability of each, (B, T), from the logits (B', V) of the rows that have not ended.
+    """Return tokens and the log-probability of each, (B, T), from the logits (B', V) of the rows that have not ended.
 
-    Half of the positions of a batch and more are often behind an ``<eos>``, and a large vocabulary makes each dear.
-    What stands behind an ``<eos>`` means nothing.
+    Often more than half of the positions of a batch come after an ``<eos>``, and each costs time in a large vocabulary.
+    The values after an ``<eos>`` have no meaning.
     """
     tokens = F.pad(forced, (0, generator.shape.length - forced.shape[1]), value=PAD)
     log_probs = torch.zeros(tokens.shape, device=noise.device)
@@ -95,20 +94,20 @@ def _one_by_one(
 
 
 def _going_on(ended: Tensor) -> Tensor:
-    """The numbers of the rows that have not ended; of all (B,) where looking would wait for the device."""
+    """Return the indices of the rows that have not ended, or of all (B,) if a look would wait for the device."""
     if asynchronous(ended.device):
         return torch.arange(len(ended), device=ended.device)
     return (~ended).nonzero().squeeze(1)
 
 
 def _forced(generator: Generator, noise: Tensor, prompt: Tensor | None) -> Tensor:
-    """The prompt for every row: ids (B, P), with P = 0 for none."""
+    """Return the prompt of every row: ids (B, P), with P = 0 for no prompt."""
     if prompt is None or prompt.shape[-1] == 0:
         return torch.empty(len(noise), 0, dtype=torch.int64, device=noise.device)
     if not generator.autoregressive:
         raise UsageError(
-            "this generator writes all positions at once, so it cannot go on from a prompt; "
-            "an autoregressive one, which writes word by word, can"
+            "this generator writes all positions at once, so it cannot continue a prompt; "
+            "use an autoregressive generator, which writes word by word"
         )
     if prompt.shape[-1] >= generator.shape.length:
         raise UsageError(
@@ -120,10 +119,10 @@ def _forced(generator: Generator, noise: Tensor, prompt: Tensor | None) -> Tenso
 
 @torch.no_grad()
 def rollouts(generator: AutoregressiveGenerator, noise: Tensor, tokens: Tensor, samples: int) -> Tensor:
-    """Monte Carlo completions of every prefix (Yu et al. 2017, eq. 4): ids (B, T) to ids (T - 1, samples, B, T).
+    """Return Monte Carlo completions of every prefix (Yu et al. 2017, eq. 4) of ids (B, T): (T - 1, samples, B, T).
 
-    Entry [t] keeps ``tokens[:, :t + 1]`` and draws the rest. All of them ride in one batch behind the sequences
-    themselves: each starts from the state that its prefix reached, so no prefix is run twice, and leaves at ``<eos>``.
+    Entry [t] keeps ``tokens[:, :t + 1]`` and draws the rest. All entries are in one batch after the sequences
+    themselves: each starts from the state of its prefix, so no prefix is run twice, and leaves the batch at ``<eos>``.
     """
     rows, length = tokens.shape
     device = tokens.device
@@ -149,9 +148,9 @@ def rollouts(generator: AutoregressiveGenerator, noise: Tensor, tokens: Tensor, 
 
 
 def _next_words(generator: AutoregressiveGenerator, last: Tensor, state: State, given: int) -> tuple[Tensor, State]:
-    """What comes after the last words (B,), drawn for all rows but the ``given`` first; and the state after these.
+    """Draw the words after the last words (B,), except for the first ``given`` rows; return them and the new state.
 
-    For thousands of words, parts of the batch cost half as much as the whole.
+    With thousands of words, parts of the batch take half the time of the whole.
     """
     rows = rows_at_once(generator.shape.vocabulary, last.device)
     drawn, states = [], []
@@ -165,14 +164,14 @@ def _next_words(generator: AutoregressiveGenerator, last: Tensor, state: State, 
 
 
 def select_rows(state: State, rows: Tensor) -> State:
-    """The state of these rows of the batch, in this order, or of those where a mask is true."""
+    """Return the state of these rows of the batch, in this order; or of the rows where a mask is true."""
     return map_state(lambda part: part[rows], state)
 
 
 def map_state(function: Callable[..., Tensor], *states: State) -> State:
-    """The state with ``function`` applied to each of its tensors, or to those of several states in the same place.
+    """Return the state with ``function`` applied to each tensor, or to the tensors at one place of several states.
 
-    Numbers stay as they are in the first.
+    Numbers are taken from the first state.
     """
     state = states[0]
     if isinstance(state, int):

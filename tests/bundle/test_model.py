@@ -11,7 +11,7 @@ from ganlm_core.bundle.calibration import Calibration
 from ganlm_core.bundle.manifest import Manifest
 from ganlm_core.bundle.model import Model
 from ganlm_core.data.tokenizer import Tokenizer
-from ganlm_core.errors import DataError, OptionError, UsageError
+from ganlm_core.errors import DataError, NonFinite, OptionError, UsageError
 from ganlm_core.protocol import EOS
 from ganlm_core.sampling import PLAIN, log_likelihood
 from tests.bundles import TEXTS, Additive
@@ -117,6 +117,16 @@ def test_sentences_go_on_from_a_prompt(saved, host):
 def test_values_out_of_range(saved, host, arguments, message):
     with pytest.raises(OptionError, match=re.escape(message)):
         load.load(saved, host).sample(**{"n": 1} | arguments)
+
+
+@pytest.mark.parametrize("nonsense", [float("nan"), float("inf")])
+def test_a_generator_without_finite_logits_draws_nothing(saved, host, nonsense):
+    model = load.load(saved, host)
+    with torch.no_grad():
+        next(model.generator.parameters()).fill_(nonsense)
+    with pytest.raises(NonFinite) as caught:
+        model.sample(1)
+    assert str(caught.value) == "the generator 'lstm' gives logits that are NaN or infinite; do not use its weights"
 
 
 def test_scores_are_the_discriminators_logits(saved, parts, host):

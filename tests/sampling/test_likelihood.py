@@ -1,0 +1,59 @@
+"""Likelihoods, enumerated over every sequence of a three-word vocabulary."""
+
+import pytest
+import torch
+
+from ganlm_core import sampling
+from ganlm_core.protocol import BOS, EOS, PAD, Generator, mask_of
+from ganlm_core.sampling import PLAIN, Policy, likelihood
+from tests.tiny import NOISE, POLICIES, SHAPE, TinyGenerator, TinyOneShot, every_sequence, exact, make
+
+INFINITY = float("inf")
+
+
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
+@pytest.mark.parametrize("network", [TinyGenerator, TinyOneShot])
+def test_the_probabilities_of_all_sequences_sum_to_one(network: type[Generator], policy: Policy) -> None:
+    assert exact(make(network), policy).sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_likelihood_counts_the_mask_only() -> None:
+    tokens = torch.tensor([[3, EOS, PAD]])
+    scored = sampling.log_likelihood(make(TinyGenerator), NOISE, tokens, mask_of(tokens))
+    assert (scored[0, :2] < 0).all()
+    assert scored[0, 2] == 0
+
+
+@pytest.mark.parametrize("special", [PAD, BOS])
+def test_a_sequence_with_pad_or_bos_inside_is_impossible(special: int) -> None:
+    tokens = torch.tensor([[3, special, EOS]])
+    scored = sampling.log_likelihood(make(TinyGenerator), NOISE, tokens, mask_of(tokens))
+    assert scored.isinf().tolist() == [[False, True, False]]
+
+
+def test_the_gradient_of_a_likelihood_is_finite_even_of_impossible_logits() -> None:
+    generator = make(TinyGenerator)
+    generator.prior[5] = -INFINITY
+    tokens = torch.tensor([[3, EOS, PAD], [4, 4, 4]])
+    sampling.log_likelihood(generator, NOISE.expand(2, -1), tokens, mask_of(tokens)).sum().backward()
+    gradients = [parameter.grad for parameter in generator.parameters()]
+    assert all(gradient is not None and gradient.isfinite().all() and gradient.any() for gradient in gradients)
+
+
+def test_a_likelihood_under_noise_is_the_mean_over_its_draws() -> None:
+    generator, (tokens, mask) = make(TinyGenerator), every_sequence()
+    noise = torch.randn(4, 1, SHAPE.noise).expand(-1, len(tokens), -1)
+    policies = [PLAIN, Policy(temperature=0.5)]
+    found = sampling.log_marginals(generator, noise, tokens, mask, policies)
+    for row, policy in zip(found, policies, strict=True):
+        expected = torch.stack([exact(generator, policy, each[:1]) for each in noise]).mean(dim=0).log()
+        torch.testing.assert_close(row, expected)
+        torch.testing.assert_close(sampling.log_marginal(generator, noise, tokens, mask, policy), expected)
+
+
+def test_a_likelihood_in_parts_is_the_likelihood_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator, (tokens, mask) = make(TinyGenerator), every_sequence()
+    noise = torch.randn(2, len(tokens), SHAPE.noise)
+    expected = sampling.log_marginal(generator, noise, tokens, mask)
+    monkeypatch.setattr(likelihood, "LOGITS", 4 * SHAPE.length * SHAPE.vocabulary)
+    torch.testing.assert_close(sampling.log_marginal(generator, noise, tokens, mask), expected)
