@@ -27,7 +27,7 @@ class Anonymous(Adversarial):
     "algorithms.check_networks",
     "says that penalties is unused, which is no kind of component; name kinds, as in ('penalty',)",
 )
-class MistakesAPart(Adversarial):
+class UnknownKind(Adversarial):
     unused = ("penalties",)
 
 
@@ -67,8 +67,8 @@ class StepsItself(Adversarial):
     "algorithms.check_phases_move_their_network",
     "moves generator.judge... in phase 'discriminator' of discriminator; let networks share no module",
 )
-class Shares(Adversarial):
-    """The generator holds its judge."""
+class SharesANetwork(Adversarial):
+    """The generator has the discriminator as a module."""
 
     def __init__(self, parts: Parts, options: AdversarialOptions) -> None:
         super().__init__(parts, options)
@@ -77,7 +77,7 @@ class Shares(Adversarial):
 
 @breaks("algorithm", "algorithms.check_resume", "trains differently after a resume; keep its state in buffers")
 class CountsItsSteps(Adversarial):
-    """Weighs its loss by how often it was asked."""
+    """Divides its loss by the number of calls so far."""
 
     asked = 0
 
@@ -98,7 +98,7 @@ class CountsItsSteps(Adversarial):
     "accepts OneShot and Bag and fails in phase 'late' (...); raise UsageError in the constructor",
 )
 class FailsLate(Adversarial):
-    """Finds out that it needs a state when it is too late to say so."""
+    """Needs ``start`` of the generator, and fails in a phase instead of in the constructor."""
 
     def phases(self, step: int) -> Sequence[Phase]:
         return [Phase("late", "generator", self._score)]
@@ -108,7 +108,7 @@ class FailsLate(Adversarial):
 
 
 class Altered(Adversarial):
-    """Its losses are those of its base with something done to them."""
+    """Alters the losses of its base class."""
 
     def phases(self, step: int) -> Sequence[Phase]:
         return [replace(phase, loss=self._altering(phase)) for phase in super().phases(step)]
@@ -145,8 +145,8 @@ class Detached(Altered):
     "algorithms.check_phases_move_their_network",
     "does not move its discriminator in phase 'discriminator'; let the loss depend on it",
 )
-class Feeble(Altered):
-    """Its gradients are lost in the rounding of what they are added to."""
+class TinyGradient(Altered):
+    """Its gradients are so small that rounding hides the steps."""
 
     def alter(self, loss: Tensor) -> Tensor:
         return loss * 1e-30
@@ -157,7 +157,7 @@ class Feeble(Altered):
     "algorithms.check_networks",
     "does not hold its network 'discriminator'; make it an attribute, so that state_dict has it",
 )
-class Borrows(Adversarial):
+class CopiesItsNetwork(Adversarial):
     @property
     def networks(self) -> Mapping[str, nn.Module]:
         return {"generator": self.generator, "discriminator": copy.deepcopy(self.discriminator)}
@@ -168,7 +168,7 @@ class Borrows(Adversarial):
     "algorithms.check_phases",
     "has a phase of 'writer'; name one of its networks: generator, discriminator",
 )
-class NamesNobody(Adversarial):
+class UnknownNetwork(Adversarial):
     def phases(self, step: int) -> Sequence[Phase]:
         return [replace(phase, network="writer") for phase in super().phases(step)]
 
@@ -197,8 +197,8 @@ class StartsTooLate(Adversarial):
         self.adversarial_from = 99
 
 
-class Choosy(Adversarial):
-    """Takes no generator that writes all positions at once."""
+class RefusesOneShot(Adversarial):
+    """Refuses generators that write all positions at once."""
 
     refusal: GanlmError
 
@@ -209,14 +209,14 @@ class Choosy(Adversarial):
 
 
 @breaks("algorithm", "algorithms.check_refusals", "refuses networks with DataError: one-shot; raise UsageError")
-class RefusesWrongly(Choosy):
+class RefusesWrongly(RefusesOneShot):
     refusal = DataError("one-shot")
 
 
 @breaks(
     "algorithm", "algorithms.check_refusals", "refuses networks in several lines: one-shot\nnetwork; write one line"
 )
-class RefusesAtLength(Choosy):
+class RefusesInTwoLines(RefusesOneShot):
     refusal = UsageError("one-shot\nnetwork")
 
 

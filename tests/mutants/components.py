@@ -1,4 +1,4 @@
-"""Specs and options that break what is promised of every component."""
+"""Specs and options that break a promise of every kind."""
 
 from torch import Tensor
 
@@ -19,7 +19,7 @@ class NoBounds(Options):
 
 
 class DefaultOutside(Options):
-    """Options check themselves when they are made; the bound of this one is read later."""
+    """Options whose default is not among the choices, and that do not check themselves."""
 
     kind: str = option("red", "which", choices=("green", "blue"))
 
@@ -56,7 +56,7 @@ class Leaves(Options):
 
 
 @breaks("loss", "component.check_declaration", "does not implement generator, which its base class requires; write it")
-class Half(Loss):
+class Unfinished(Loss):
     def __init__(self, options: Options) -> None:
         pass
 
@@ -89,7 +89,7 @@ class NoLoss:
     "component.check_defaults",
     "cannot be built from its defaults: size is 0; wanted more; choose defaults that work",
 )
-class BreaksAtDefaults(NonSaturating):
+class RefusesDefaults(NonSaturating):
     def __init__(self, options: Options) -> None:
         raise OptionError("size is 0; wanted more")
 

@@ -36,19 +36,19 @@ def broken_lines(options: Options) -> Corpus:
     return Corpus("broken", ["one\ntwo"], ["three"], ["four"])
 
 
-class Brief(Grammar):
+class DrawsFewer(Grammar):
     def sample(self, n: int, seed: int) -> list[str]:
         return super().sample(n - 1, seed)
 
 
-class Stubborn(Grammar):
+class IgnoresTheSeed(Grammar):
     def sample(self, n: int, seed: int) -> list[str]:
         return super().sample(n, 0)
 
 
 @breaks("corpus", "corpora.check_process", "has a process that draws 49 sentences when asked for 50; draw n")
-def brief(options: Options) -> Corpus:
-    return split("brief", Grammar().sample(300, 0), process=Brief())
+def drawing_fewer(options: Options) -> Corpus:
+    return split("drawing_fewer", Grammar().sample(300, 0), process=DrawsFewer())
 
 
 @breaks(
@@ -56,16 +56,16 @@ def brief(options: Options) -> Corpus:
     "corpora.check_process",
     "has a process whose samples do not depend on the seed; seed its random generator",
 )
-def stubborn(options: Options) -> Corpus:
-    return split("stubborn", Grammar().sample(300, 0), process=Stubborn())
+def ignoring_the_seed(options: Options) -> Corpus:
+    return split("ignoring_the_seed", Grammar().sample(300, 0), process=IgnoresTheSeed())
 
 
-class Sceptic(Grammar):
+class NoProbability(Grammar):
     def log_prob(self, texts: Sequence[str]) -> list[float]:
         return [-math.inf for _ in texts]
 
 
-class Believer(Grammar):
+class AlwaysPossible(Grammar):
     def log_prob(self, texts: Sequence[str]) -> list[float]:
         return [-1.0 for _ in texts]
 
@@ -75,13 +75,13 @@ class Believer(Grammar):
     "corpora.check_process",
     "has a process that gives its own samples no valid log p; return log p in nats",
 )
-def doubted(options: Options) -> Corpus:
-    return split("doubted", Grammar().sample(300, 0), process=Sceptic())
+def without_probability(options: Options) -> Corpus:
+    return split("without_probability", Grammar().sample(300, 0), process=NoProbability())
 
 
 @breaks("corpus", "corpora.check_process", "has a process that gives an impossible text log p = -1.0; return -inf")
-def believed(options: Options) -> Corpus:
-    return split("believed", Grammar().sample(300, 0), process=Believer())
+def always_possible(options: Options) -> Corpus:
+    return split("always_possible", Grammar().sample(300, 0), process=AlwaysPossible())
 
 
 @breaks("metric", "metrics.check_values", "gives nan for words; leave out a value that does not exist")
@@ -91,7 +91,7 @@ class NotANumber(Metric):
 
 
 @breaks("metric", "metrics.check_values", "gives no values although all inputs are there; return at least one")
-class Silent(Metric):
+class NoValues(Metric):
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
         return Measured()
 
@@ -101,7 +101,7 @@ class Silent(Metric):
     "metrics.check_values",
     "gives values without a protocol; say how many sentences they are from",
 )
-class Curt(Metric):
+class NoProtocol(Metric):
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
         return Measured({"words": 1.0})
 
@@ -124,7 +124,7 @@ class NeedsALikelihood(Metric):
     "metrics.check_same_again",
     "gives other values for the same texts; use the seed of its Conditions",
 )
-class Picks(Metric):
+class RandomValue(Metric):
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
         return Measured({"one": random.random()}, "none")
 
@@ -138,20 +138,20 @@ class Sorts(Metric):
 
 
 @breaks("metric", "metrics.check_values", "gives 3.5; wanted a ganlm_core.metrics.metric.Measured")
-class Bare(Metric):
+class ReturnsAFloat(Metric):
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
         return 3.5  # type: ignore[return-value]
 
 
 @breaks("metric", "metrics.check_values", "gives 'many' for words; wanted a float")
-class Vague(Metric):
+class ReturnsText(Metric):
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
         return Measured({"words": "many"}, "none")  # type: ignore[dict-item]
 
 
 MUTANTS.append(
     Mutant(
-        mutant("metric", f"{__name__}:Picks", measures=(Measure("words", "words"),)),
+        mutant("metric", f"{__name__}:RandomValue", measures=(Measure("words", "words"),)),
         "metrics.check_values",
         "declares the measures words and gives one; let both agree",
     )
@@ -165,19 +165,19 @@ class Flat(Encoder):
 
 
 @breaks("encoder", "encoders.check_features", "gives features that are not finite; return finite numbers")
-class Endless(Encoder):
+class InfiniteFeature(Encoder):
     def __call__(self, texts: Sequence[str], split: Split) -> Features:
         return np.array([[len(text), np.inf] for text in texts])
 
 
 @breaks("encoder", "encoders.check_features", "gives different sentences the same features; compute them from the text")
-class Blind(Encoder):
+class EqualFeatures(Encoder):
     def __call__(self, texts: Sequence[str], split: Split) -> Features:
         return np.ones((len(texts), 2))
 
 
 @breaks("encoder", "encoders.check_rows", "gives other features when it is built again; use a fixed seed")
-class Moody(Encoder):
+class RandomFeature(Encoder):
     def __call__(self, texts: Sequence[str], split: Split) -> Features:
         return np.array([[len(text), random.random()] for text in texts])
 
@@ -185,6 +185,6 @@ class Moody(Encoder):
 @breaks(
     "encoder", "encoders.check_rows", "gives features that depend on the other sentences; encode each sentence alone"
 )
-class Counting(Encoder):
+class PositionFeature(Encoder):
     def __call__(self, texts: Sequence[str], split: Split) -> Features:
         return np.array([[float(len(text)), float(place)] for place, text in enumerate(texts)])

@@ -186,7 +186,7 @@ class Single(Bag):
     "gives NaN or infinity for soft sequences (B, T, V); accept any distribution over the words",
 )
 class OnlyCertain(Bag):
-    """Divides by zero where no word is certain."""
+    """Divides by zero for input that is not one-hot."""
 
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
         certain = (sequence == 1).any() if sequence.is_floating_point() else 1

@@ -19,7 +19,7 @@ class WrongShape(Recurrent):
 
 
 @breaks("generator", "generators.check_noise", "gives the same logits for other noise; use the noise")
-class Deaf(Recurrent):
+class IgnoresNoise(Recurrent):
     def start(self, noise: Tensor) -> Tensor:
         return super().start(noise * 0)
 
@@ -53,7 +53,7 @@ class Normalises(Recurrent):
     "generators.check_sampling",
     "gives the same samples for every seed; keep the logits moderate at initialisation",
 )
-class Certain(Recurrent):
+class ExtremeLogits(Recurrent):
     def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         logits, state = super().advance(tokens, state)
         return 1e6 * (logits - self.prior) + self.prior, state
@@ -77,7 +77,7 @@ class StartsWithoutGradient(Recurrent):
     "gives all sequences a total probability of ...; no position may see its own token or later ones",
 )
 class Copies(OneShot):
-    """Writes all positions at once, and likelier where it was told what to write."""
+    """Writes all positions at once, and raises the logits of the tokens that it gets."""
 
     def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
         logits = super().forward(noise, tokens)
@@ -90,7 +90,7 @@ class Copies(OneShot):
     "sees the token at position 0 before it is drawn; shift inputs or mask attention",
 )
 class Peeks(Recurrent):
-    """Its forward sees the token that it predicts."""
+    """``forward`` sees the token that it predicts."""
 
     def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
         assert tokens is not None
@@ -102,15 +102,15 @@ class Peeks(Recurrent):
     "generators.check_causal",
     "scores a prefix differently without the rest of the sequence; take T from the tokens",
 )
-class Stretches(Recurrent):
+class ScalesByLength(Recurrent):
     def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
         logits = super().forward(noise, tokens)
         return logits * (logits.shape[1] / self.shape.length)
 
 
 @breaks("generator", "generators.check_memory", "does not see the previous token; use the token that step gets")
-class Late(Recurrent):
-    """Sees the token before the last one only."""
+class LagsBehind(Recurrent):
+    """Sees the second last token instead of the last."""
 
     def start(self, noise: Tensor) -> Any:
         return super().start(noise), torch.full((len(noise), 1), BOS)
@@ -126,8 +126,8 @@ class Late(Recurrent):
     "generators.check_steps",
     "has a step and a forward that differ at position 1; let both use the same code",
 )
-class Forgetful(Recurrent):
-    """Its forward adds up what its steps do not."""
+class ForwardDiffers(Recurrent):
+    """``forward`` sums over positions, and ``step`` does not."""
 
     def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
         return (super().forward(noise, tokens) - self.prior).cumsum(dim=1) + self.prior
@@ -170,8 +170,8 @@ class HiddenFirst(Recurrent):
     "generators.check_causal",
     "scores a prefix differently without the rest of the sequence; take T from the tokens",
 )
-class CountsAhead(Recurrent):
-    """Its logits tell how much is still to come."""
+class ScalesByTokens(Recurrent):
+    """Its logits depend on the number of tokens."""
 
     def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         logits, state = super().advance(tokens, state)
@@ -201,8 +201,8 @@ class NeedsTwoPositions(Recurrent):
     "generators.check_sampling",
     "gives other samples with the same seed; use no random numbers in forward or step",
 )
-class Trembles(Recurrent):
-    """Draws where single precision is asked for, as in sampling."""
+class RandomInFloat32(Recurrent):
+    """Adds random numbers in float32, as sampling uses it."""
 
     def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         logits, state = super().advance(tokens, state)
@@ -230,7 +230,7 @@ class TakesIdsAlone(Recurrent):
 
 @breaks("generator", "generators.check_state", "has a state that is not batch first; put the batch first everywhere")
 class BatchSecond(Recurrent):
-    """A part of its state is (H, B), of which it uses the mean."""
+    """One tensor of its state is (H, B). It uses the mean of this tensor."""
 
     def start(self, noise: Tensor) -> Any:
         return super().start(noise), self.noise(noise).T

@@ -1,4 +1,4 @@
-"""Networks that break what is promised of generators and discriminators alike."""
+"""Networks that break a promise of both generators and discriminators."""
 
 import random
 
@@ -133,8 +133,8 @@ class LeavesAutocast(Bag):
 @breaks(
     "discriminator", "networks.check_bfloat16", "gives other logits under bfloat16 autocast; compute sums in float32"
 )
-class CountsInHalves(Bag):
-    """Adds a large number and takes it away again, which float32 can and bfloat16 cannot."""
+class CancelsInHalves(Bag):
+    """Adds 1000 and subtracts it again, which loses all digits in bfloat16."""
 
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
         return (self.output(self.features(sequence, mask)) + 1000 - 1000).squeeze(-1)
@@ -146,7 +146,7 @@ class CountsInHalves(Bag):
     "does not run on CUDA (...); register buffers, and make tensors on the device of their input",
 )
 class StaysBehind(Bag):
-    """Leaves a tensor on the device that it was built on."""
+    """Keeps a tensor on the CPU."""
 
     def __init__(self, shape: Shape, options: NoOptions) -> None:
         super().__init__(shape, options)
@@ -175,7 +175,7 @@ class HidesAWeight(Bag):
     "networks.check_deepcopy",
     "shares parameters with its deep copy; keep modules as attributes, not inside functions",
 )
-class Encloses(Bag):
+class HidesAModule(Bag):
     def __init__(self, shape: Shape, options: NoOptions) -> None:
         super().__init__(shape, options)
         last = self.output
@@ -190,7 +190,7 @@ class Encloses(Bag):
     "networks.check_bfloat16",
     "gives NaN or infinity under bfloat16 autocast; compute sums in float32",
 )
-class DistrustsHalves(Bag):
+class InfiniteInHalves(Bag):
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
         logits = super().forward(sequence, mask)
         return logits / (logits.dtype != torch.bfloat16)
@@ -201,7 +201,7 @@ class DistrustsHalves(Bag):
     "networks.check_deepcopy",
     "gives other logits after copy.deepcopy; keep all of its state in its modules",
 )
-class KnowsItself(Bag):
+class DependsOnIdentity(Bag):
     def __init__(self, shape: Shape, options: NoOptions) -> None:
         super().__init__(shape, options)
         self.scales = {id(self): 2.0}

@@ -26,7 +26,7 @@ class MeanCost(NonSaturating):
     "losses.check_shapes",
     "returns Tensor from discriminator(); wanted two costs, for real and for generated logits",
 )
-class AddsUp(NonSaturating):
+class OneCost(NonSaturating):
     def discriminator(self, real: Tensor, generated: Tensor) -> Tensor:  # type: ignore[override]
         return sum(super().discriminator(real, generated))  # type: ignore[return-value]
 
@@ -52,7 +52,7 @@ class Backwards(NonSaturating):
     "losses.check_direction",
     "gives the generator a higher cost for a higher logit; a higher logit means more real",
 )
-class PleasesNobody(NonSaturating):
+class GeneratorBackwards(NonSaturating):
     def generator(self, generated: Tensor, real: Tensor) -> Tensor:
         return -super().generator(generated, real)
 
@@ -124,7 +124,7 @@ class Detached(R1):
 
 
 @breaks("penalty", "penalties.check_scalar", "has another value with the same seed; use torch's random state only")
-class Throws(R1):
+class RandomFactor(R1):
     def __call__(self, discriminator: Discriminator, real: Sequences, generated: Sequences) -> Tensor:
         return super().__call__(discriminator, real, generated) * (1 + random.random())
 
@@ -136,7 +136,7 @@ class PenalisesPadding(R1):
 
 
 @breaks("estimator", "estimators.check_surrogate", "gives a tensor of shape (2,); take the mean over the batch")
-class Several(Reinforce):
+class NotAScalar(Reinforce):
     def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
         return super().forward(generator, batch, cost) * torch.ones(2)
 
@@ -146,7 +146,7 @@ class Several(Reinforce):
     "estimators.check_surrogate",
     "gives the generator no gradient; sample under torch.no_grad, compute log p without it",
 )
-class Blind(Reinforce):
+class NoGradient(Reinforce):
     def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
         return super().forward(generator, batch, cost).detach()
 
@@ -175,7 +175,7 @@ class DrawsFromPython(Reinforce):
     "estimators.check_descent",
     "has a gradient at a cosine of -1.00 to the exact one; return a loss that lowers the expected cost",
 )
-class Climbs(Reinforce):
+class WrongSign(Reinforce):
     def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
         return -super().forward(generator, batch, cost)
 
@@ -200,7 +200,7 @@ class Infinite(Reinforce):
     "estimators.check_surrogate",
     "gives no gradient to noise.weight of Recurrent; let the gradient pass through all logits",
 )
-class Silences(Reinforce):
+class WithoutNoise(Reinforce):
     def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
         return super().forward(generator, replace(batch, noise=batch.noise * 0), cost)
 
@@ -210,7 +210,7 @@ class Silences(Reinforce):
     "estimators.check_surrogate",
     "asks for the cost of a part of the batch; give k * B sequences, where sequence i belongs to row i % B",
 )
-class Saves(Reinforce):
+class PartOfTheBatch(Reinforce):
     def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
         def some(sequence: Tensor, mask: Tensor) -> Tensor:
             return cost(sequence[1:], mask[1:])

@@ -12,4 +12,4 @@ class GRUDiscriminatorOptions(Options):
     embedding_size: int = option(32, "size of the token embeddings", min=1)
     hidden_size: int = option(64, "units in the layer (H)", min=1)
     dropout: float = option(0.0, "dropout before the logit", min=0, max=0.9)
-    blur: float = option(0.8, "instance noise: largest weight of a random word mixed into each token", min=0, max=1)
+    blur: float = option(0.8, "instance noise: largest share of a random word in each token vector", min=0, max=1)

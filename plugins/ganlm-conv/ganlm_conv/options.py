@@ -26,7 +26,7 @@ class ConvDiscriminatorOptions(Options):
     filters: int = option(64, "filters per width", min=1)
     highway: bool = option(False, "add a highway layer after the features")
     dropout: float = option(0.0, "dropout before the logit", min=0, max=0.9)
-    blur: float = option(0.5, "instance noise: largest weight of a random word mixed into each token", min=0, max=1)
+    blur: float = option(0.5, "instance noise: largest share of a random word in each token vector", min=0, max=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()

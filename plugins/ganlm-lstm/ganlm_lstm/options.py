@@ -19,7 +19,7 @@ class LSTMDiscriminatorOptions(Options):
     )
     per_position: bool = option(False, "one logit per position instead of per sequence; needs direction causal")
     dropout: float = option(0.0, "dropout before the logits", min=0, max=0.9)
-    blur: float = option(0.8, "instance noise: largest weight of a random word mixed into each token", min=0, max=1)
+    blur: float = option(0.8, "instance noise: largest share of a random word in each token vector", min=0, max=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -20,4 +20,4 @@ class MLPDiscriminatorOptions(Options):
     hidden_size: int = option(256, "units in each hidden layer (F)", min=1)
     layers: int = option(2, "hidden layers", min=1)
     dropout: float = option(0.0, "dropout before the logit", min=0, max=0.9)
-    blur: float = option(0.0, "instance noise: largest weight of a random word mixed into each token", min=0, max=1)
+    blur: float = option(0.0, "instance noise: largest share of a random word in each token vector", min=0, max=1)

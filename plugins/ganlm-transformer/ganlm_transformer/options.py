@@ -20,4 +20,4 @@ class TransformerOptions(Options):
 class TransformerDiscriminatorOptions(TransformerOptions):
     hidden_size: int = option(64, "size of the states (H), a multiple of heads", min=1)
     layers: int = option(1, "blocks of attention and a feed-forward layer", min=1)
-    blur: float = option(0.8, "instance noise: largest weight of a random word mixed into each token", min=0, max=1)
+    blur: float = option(0.8, "instance noise: largest share of a random word in each token vector", min=0, max=1)
