@@ -22,6 +22,7 @@ COMMANDS = {
     "eval": ("ganlm_core.cli.eval:eval_", "measure models and files of samples against real text"),
     "compare": ("ganlm_core.cli.compare:compare", "compare training methods at equal diversity, over seeds"),
     "matrix": ("ganlm_core.cli.matrix:matrix", "train every generator against every discriminator"),
+    "serve": ("ganlm_core.cli.serve:serve", "open a page that shows runs, writes and judges sentences"),
     "report": ("ganlm_core.cli.report:report", "write a run as one HTML page: curves, samples and settings"),
     "bench": ("ganlm_core.cli.bench:bench", "measure how fast this machine trains and samples"),
     "weights": ("ganlm_core.cli.weights:weights", "inspect, verify, compare, export and share trained weights"),

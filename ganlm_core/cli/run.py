@@ -157,6 +157,7 @@ SELECTORS = {
 @click.option("--out", envvar="GANLM_OUT", type=FOLDER, metavar="FOLDER", help="new or empty folder for the run")
 @click.option("--resume", type=FOLDER, metavar="RUN", help="resume an interrupted run, or extend a run with --steps")
 @click.option("--dry-run", is_flag=True, help="show the configuration, the sizes and the folder, without training")
+@click.option("--watch", is_flag=True, help="open a page on this machine that shows the run while it trains")
 @click.option("--print-config", is_flag=True, help="print the resolved configuration as TOML, without training")
 @json_option
 @click.pass_context
@@ -165,6 +166,7 @@ def run(
     out: Path | None,
     resume: Path | None,
     dry_run: bool,
+    watch: bool,
     print_config: bool,
     as_json: bool,
     **_: Any,
@@ -195,9 +197,16 @@ def run(
     if dry_run:
         show_plan(config, host=host, out=out or resume, as_json=as_json)
     else:
-        folder = execute(config, host=host, out=out, resume=resume, display=ProgressDisplay())
+        folder = execute(config, host=host, out=out, resume=resume, display=_watched() if watch else ProgressDisplay())
         show_result(folder, host, as_json)
     let_go()
+
+
+def _watched() -> Any:
+    """Return the display of a run that is shown on a page. Raises GanlmError if its packages are missing."""
+    from ganlm_core.cli.watch import WatchedDisplay
+
+    return WatchedDisplay()
 
 
 def configure(host: Host, chosen: Mapping[str, Any], options: Layer | None = None) -> RunConfig:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ganlm_core.bundle.model import Model
+from ganlm_core.data.mapped_lines import lookup
 from ganlm_core.errors import UsageError
 
 SENTENCES = 20
@@ -31,7 +32,7 @@ def questions(model: Model, test: Sequence[str], seed: int) -> list[Question]:
             "name it with --data"
         )
     rng = random.Random(seed)
-    real, known = rng.sample(list(test), half), set(test)
+    real, known = rng.sample(list(test), half), lookup(test)
     generated = [text for text in dict.fromkeys(model.sample(10 * half, seed)) if text not in known][:half]
     found = [*(Question(text, True) for text in real), *(Question(text, False) for text in generated)]
     rng.shuffle(found)

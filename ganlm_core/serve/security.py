@@ -49,13 +49,15 @@ class Refusal(Exception):
 class Guard:
     """ASGI middleware around an application. ``hosts``: values of the Host header that are this server's.
 
+    Without ``hosts`` any value is: a server for other machines has a token, which protects it from DNS rebinding, and
+    does not know all its names.
+
     ``token``: what a request must carry, as ``Authorization: Bearer`` or in the cookie that ``/?token=`` sets; the
     empty token asks for none.
     """
 
     def __init__(self, app: Any, hosts: Iterable[str], token: str = "") -> None:
         self.app, self.hosts, self.token = app, frozenset(hosts), token
-        self.origins = frozenset(f"http://{host}" for host in self.hosts)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -77,14 +79,14 @@ class Guard:
 
     def _check(self, scope: Any, headers: Headers) -> None:
         """Raise Refusal for a request that does not come from this server's own page or from a program."""
-        if headers.get("host", "") not in self.hosts:
-            raise Refusal(
-                421, f"this server is not {headers.get('host', 'without a name')!r}; use the address it printed"
-            )
+        host = headers.get("host", "")
+        if self.hosts and host not in self.hosts:
+            raise Refusal(421, f"this server is not {host!r}; use the address that it printed")
         origin = headers.get("origin")
-        if origin is not None and origin not in self.origins:
+        if origin is not None and origin.partition("://")[2] != host:
             raise Refusal(403, "a page of another site may not send requests here")
-        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        opened = scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"  # a link that a person followed
+        if not opened and headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             raise Refusal(403, "a page of another site may not send requests here")
         if self.token and not self._has_token(scope, headers):
             raise Refusal(401, "the token is missing or wrong; open the address with ?token= that the server printed")

@@ -16,6 +16,8 @@ from ganlm_core.serve.app import make_app
 from ganlm_core.serve.models import Library
 from ganlm_core.serve.security import Guard
 
+LOOPBACK = "127.0.0.1"
+
 CONNECTIONS = 512
 """Requests and streams at once; more are answered with 503."""
 
@@ -38,13 +40,10 @@ class Address:
 
     @property
     def names(self) -> list[str]:
-        """The values of the Host header that mean this server."""
-        names = {self.host}
-        if is_loopback(self.host):
-            names |= {"127.0.0.1", "localhost", "::1"}
-        elif ipaddress.ip_address(self.host).is_unspecified:
-            names |= {"127.0.0.1", "localhost", socket.gethostname(), *_own_addresses()}
-        return [f"{_bracketed(name)}:{self.port}" for name in names]
+        """The values of the Host header that mean this server; none where it has a token and other machines name it."""
+        if not is_loopback(self.host):
+            return []
+        return [f"{_bracketed(name)}:{self.port}" for name in {self.host, "127.0.0.1", "localhost", "::1"}]
 
 
 def address_of(host: str, port: int, token: str) -> Address:
@@ -52,7 +51,7 @@ def address_of(host: str, port: int, token: str) -> Address:
 
     Raises UsageError for a host that is no address, and for a token that is too easy to guess.
     """
-    host = {"localhost": "127.0.0.1"}.get(host, host)
+    host = {"localhost": LOOPBACK}.get(host, host)
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -79,6 +78,17 @@ def bind(host: str, port: int) -> socket.socket:
         listener.close()
         raise UsageError(f"cannot listen at {host}:{port}: {error.strerror}; choose another --port") from None
     return listener
+
+
+def free_port(host: str, wanted: int) -> int:
+    """Return the wanted port if it is free, else another one."""
+    for port in (wanted, 0):
+        try:
+            with bind(host, port) as listener:
+                return int(listener.getsockname()[1])
+        except UsageError:
+            continue
+    raise UsageError(f"no port of {host} is free")
 
 
 def start(
@@ -109,11 +119,3 @@ def start(
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _own_addresses() -> list[str]:
-    """The addresses by which other machines may know this one."""
-    try:
-        return [str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None)]
-    except OSError:
-        return []

@@ -110,8 +110,8 @@ function request() {
   const form = new FormData($("write-form"));
   const number = (name) => Number(form.get(name));
   return {
-    model: model().name, prompt: form.get("prompt"), n: number("n"), temperature: number("temperature"),
-    top_k: number("top_k"), top_p: number("top_p"), seed: number("seed"), select: form.get("select"),
+    model: model().name, prompt: form.get("prompt") || "", n: number("n"), temperature: number("temperature"),
+    top_k: number("top_k"), top_p: number("top_p"), seed: number("seed"), select: form.get("select") || "",
   };
 }
 
