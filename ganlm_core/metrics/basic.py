@@ -3,7 +3,6 @@
 import math
 
 from ganlm_core.data.corpus import spread
-from ganlm_core.data.mapped_lines import lookup
 from ganlm_core.data.text import identity
 from ganlm_core.metrics.formatting import format_value
 from ganlm_core.metrics.metric import Conditions, Likelihood, Measured, Metric, Subject
@@ -52,9 +51,8 @@ class Copies(Metric):
     """``copied``: the share of sentences that are copies, word for word, of a training sentence."""
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
-        known = lookup(conditions.corpus.train)
         texts = subject.unseen
-        copied = sum(text in known for text in texts) / len(texts)
+        copied = sum(text in conditions.known for text in texts) / len(texts)
         protocol = f"{len(texts):,} sentences, {len(conditions.corpus.train):,} to copy"
         if conditions.corpus.process is None:
             chance = format_value(conditions.copies_by_chance, share=True)

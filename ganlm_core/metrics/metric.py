@@ -19,8 +19,8 @@ from ganlm_core.data.text import words
 if TYPE_CHECKING:
     from ganlm_core.metrics.encoders import Encoder, Features
 
-FRESH = 2_000
-"""Sentences of an exact process from which the share of copies by chance is estimated."""
+FRESH = 500
+"""Sentences of an exact process from which the share of copies by chance is estimated; the oracle takes seconds."""
 
 FRESH_SEED = 2**32
 """Far from the seeds that users choose for a corpus: fresh sentences must not repeat the training text."""
@@ -118,6 +118,11 @@ class Conditions:
         return entropy() if entropy is not None else None
 
     @cached_property
+    def known(self) -> Container[str]:
+        """The training sentences, in which ``in`` finds a copy at once."""
+        return lookup(self.corpus.train)
+
+    @cached_property
     def copies_by_chance(self) -> float:
         """The share of copies that a generator makes without memorising, because frequent sentences recur.
 
@@ -132,7 +137,7 @@ class Conditions:
         """Return sentences to copy and as independent ones as there are; large halves are never in memory."""
         train, process = self.corpus.train, self.corpus.process
         if process is not None:
-            return lookup(train), process.sample(FRESH, FRESH_SEED)
+            return self.known, process.sample(FRESH, FRESH_SEED)
         halves = [islice(spaced(train, SAMPLE), start, None, 2) for start in (0, 1)]
         return lookup(halves[0]), halves[1]
 

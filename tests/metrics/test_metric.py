@@ -57,9 +57,9 @@ def test_copies_by_chance_are_those_of_one_half_of_the_training_text_in_the_othe
 
 
 def test_copies_by_chance_are_those_of_a_perfect_generator_where_there_is_one() -> None:
-    """Three of six sides are in the training text; 2,000 throws leave a standard deviation of 0.011."""
+    """Three of six sides are in the training text; 500 throws leave a standard deviation of 0.022."""
     conditions = Conditions(Corpus("die", ["side 0", "side 1", "side 2"], [], [], process=Die()))
-    assert conditions.copies_by_chance == pytest.approx(0.5, abs=0.05)
+    assert conditions.copies_by_chance == pytest.approx(0.5, abs=0.1)
 
 
 def test_copies_exceed_chance_when_they_are_more_than_twice_as_many() -> None:
