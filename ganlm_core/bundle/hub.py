@@ -21,13 +21,13 @@ from ganlm_core.system.files import (
     LARGEST_TEXT,
     SUMS,
     check_sum,
-    new_folder,
     read_sums,
     sha256,
     shown,
     write_file,
     write_json,
 )
+from ganlm_core.system.folders import new_folder
 from ganlm_core.system.printable import printable
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from ganlm_core.errors import GanlmError, PluginError, UnknownName, Unreadable, 
 from ganlm_core.hookspecs import GANLM_PLUGIN_API
 from ganlm_core.plugins.discovery import Origin
 from ganlm_core.system.files import read_json, shown
+from ganlm_core.system.folders import restore
 from ganlm_core.system.version import __version__
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ def find_bundle(path: Path) -> Path:
     Raises WeightsError saying what to give instead.
     """
     for folder in (path, path / "bundle"):
+        restore(folder)
         if (folder / CONFIG).exists():
             return folder
     if (path / "config.toml").exists():

@@ -29,7 +29,8 @@ from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import DataError
 from ganlm_core.plugins.host import Host
 from ganlm_core.protocol import Shape
-from ganlm_core.system.files import SUMS, check_free, new_folder, write_file, write_json, write_sums
+from ganlm_core.system.files import SUMS, check_free, write_file, write_json, write_sums
+from ganlm_core.system.folders import new_folder
 from ganlm_core.system.tensors import write_tensors
 
 CARD_SAMPLES = 8

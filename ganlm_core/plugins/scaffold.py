@@ -12,7 +12,8 @@ from pathlib import Path
 from ganlm_core.components import KINDS, is_name
 from ganlm_core.errors import UnknownName, UsageError
 from ganlm_core.plugins.host import Host
-from ganlm_core.system.files import removed_on_failure, write_file
+from ganlm_core.system.files import write_file
+from ganlm_core.system.folders import removed_on_failure
 from ganlm_core.system.version import __version__
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -13,7 +13,8 @@ from typing import TypeVar
 import click
 
 from ganlm_core.errors import GanlmError, WriteError
-from ganlm_core.system.files import new_folder, read_sums, remove_folder, restore, sha256, write_sums, writing
+from ganlm_core.system.files import read_sums, sha256, write_sums, writing
+from ganlm_core.system.folders import new_folder, remove_folder, restore
 
 T = TypeVar("T")
 

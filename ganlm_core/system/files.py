@@ -11,11 +11,10 @@ import math
 import os
 import re
 import reprlib
-import shutil
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +32,9 @@ DEEPEST_JSON = 100
 """Arrays and objects inside each other: far fewer than Python can go through by recursion."""
 
 SUMS = "SHA256SUMS"
+PARTIAL = ".partial"
+"""Ending of the hidden name of what is not written to the end."""
 
-_PARTIAL, _ASIDE = ".partial", ".set-aside"
-"""Endings of the hidden names beside a place: of what is not written to the end, and of an older folder."""
-
-_ATTEMPTS = 5
 
 _ADVICE = {
     errno.ENOSPC: "; free some space",
@@ -100,7 +97,6 @@ def check_free(path: Path, force: bool, marks: Sequence[str] = ()) -> None:
 
     ``force`` replaces a file or, where ``marks`` are named, a folder that holds a file of each of these names.
     """
-    restore(path)
     if not path.exists():
         return
     if not force:
@@ -113,7 +109,7 @@ def check_free(path: Path, force: bool, marks: Sequence[str] = ()) -> None:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path``, all of it or nothing, with the mode that the umask gives. Raises WriteError."""
-    beside = _partial(path)
+    beside = partial_of(path)
     with writing(path):
         try:
             with beside.open("wb") as file:
@@ -124,7 +120,7 @@ def write_file(path: Path, data: bytes) -> None:
         except BaseException:
             beside.unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def sync_file(path: Path) -> None:
@@ -133,106 +129,13 @@ def sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-@contextmanager
-def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
-    """Give a folder to fill, which takes the place ``path`` if the block ends well and is removed otherwise.
-
-    With ``replace`` an older folder at ``path`` is set aside for the instant between two renames. If the process is
-    killed there, :func:`restore` puts the older folder back. Raises WriteError.
-    """
-    path = path.resolve()  # "." has no name to put a dot before, and a link is not what is to be replaced
-    beside = _partial(path)
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        restore(path)
-        _discard(_aside(path), path)
-        _delete(beside)
-        beside.mkdir()
-    try:
-        yield beside
-        with writing(path):
-            _put(beside, path, replace)
-            _sync_folder(path.parent)
-    except BaseException:
-        restore(path)
-        _delete(beside)
-        raise
-    with suppress(OSError):
-        _discard(_aside(path), path)
+def partial_of(path: Path) -> Path:
+    """Return the hidden name beside ``path`` under which it is written."""
+    return path.with_name(f".{path.name}{PARTIAL}")
 
 
-def _put(beside: Path, path: Path, replace: bool) -> None:
-    """Rename ``beside`` to ``path``."""
-    for attempt in range(_ATTEMPTS):
-        if replace and path.exists():
-            path.rename(_aside(path))
-        try:
-            beside.rename(path)
-            return
-        except OSError:
-            # A process that only reads may have put the older folder back in between: set it aside again.
-            if not replace or not path.exists() or attempt == _ATTEMPTS - 1:
-                raise
-
-
-def restore(path: Path) -> None:
-    """Put back the folder that a killed :func:`new_folder` set aside, if there is nothing at ``path``.
-
-    Whoever reads a folder that is replaced while others read it calls this first. Nothing happens where it cannot be
-    put back, as on a disk that is only read.
-    """
-    path = path.resolve()
-    if not path.exists() and _aside(path).is_dir():
-        with suppress(OSError):
-            _aside(path).rename(path)
-
-
-def remove_folder(path: Path) -> None:
-    """Remove a folder so that a kill leaves all of it or nothing under its name. Raises WriteError."""
-    path = path.resolve()
-    with writing(path):
-        _discard(_aside(path), path)  # first, or else it would come back for this one
-        _discard(path, path)
-
-
-def tidy(folder: Path) -> None:
-    """Put back what killed writers set aside in ``folder``, and remove what they left half done.
-
-    Only for the process that alone may write there: it would take away what another one is writing.
-    """
-    for aside in folder.glob(f".*{_ASIDE}"):
-        path = folder / aside.name[1:].removesuffix(_ASIDE)
-        restore(path)
-        with suppress(OSError):
-            _discard(aside, path)
-    for partial in folder.glob(f".*{_PARTIAL}"):
-        _delete(partial)
-
-
-def _discard(old: Path, path: Path) -> None:
-    """Remove ``old``, after a rename to the hidden name of what is half done at ``path``."""
-    if old.exists():
-        partial = _partial(path)
-        _delete(partial)
-        old.rename(partial)
-        _delete(partial)
-
-
-def _delete(path: Path) -> None:
-    """Remove a folder, or a file in its place, as far as that is possible."""
-    with suppress(OSError):
-        path.unlink() if path.is_symlink() or not path.is_dir() else shutil.rmtree(path)
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}{_PARTIAL}")
-
-
-def _aside(path: Path) -> Path:
-    return path.with_name(f".{path.name}{_ASIDE}")
-
-
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Wait until the disk has the names in a folder, where the system can do that."""
     if os.name != "posix":
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -415,13 +318,3 @@ def _has_other_line_ends(path: Path, digest: str) -> bool:
         return False
     with reading(path):
         return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest() == digest
-
-
-@contextmanager
-def removed_on_failure(path: Path) -> Iterator[None]:
-    """Remove the folder ``path`` if the block fails."""
-    try:
-        yield
-    except BaseException:
-        _delete(path)
-        raise

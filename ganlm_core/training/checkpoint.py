@@ -1,34 +1,41 @@
-"""Checkpoints: everything a run needs to go on as if it had never stopped. Tensors and JSON alone.
+"""Checkpoints: everything that a run needs to go on as if it had never stopped. Only tensors and JSON.
 
 ``checkpoints/step-00001000/`` holds ``tensors.safetensors``, ``state.json`` and ``SHA256SUMS``. The state is one tree
-(modules, optimisers, random states, the caller's own values) whose tensors are moved out under the name of their path.
-The folder appears by a rename, so a half-written one is never taken for a checkpoint.
+(modules, optimisers, random states, the caller's own values); its tensors are stored under the name of their path.
+The folder appears by a rename, so a half-written folder is never taken for a checkpoint.
 """
 
 import math
 import re
-import shutil
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ganlm_core.errors import WeightsError
+from ganlm_core.errors import Unreadable, WeightsError, WriteError
 from ganlm_core.system.devices import random_states, restore_random_states
-from ganlm_core.system.files import check_sum, new_folder, read_json, read_sums, write_json, write_sums
+from ganlm_core.system.files import check_sum, read_json, read_sums, write_json, write_sums
+from ganlm_core.system.folders import new_folder, remove_folder, restore_all
 from ganlm_core.system.tensors import check_state, read_tensors, write_tensors
 
 KEPT = 2
 TENSORS, STATE = "tensors.safetensors", "state.json"
+ANEW = "start a new run"
+"""The advice for a checkpoint that cannot be read: it cannot be fetched again, as a bundle can."""
+
 _NAME = re.compile(r"step-(\d{8,})")
+_KEYS = ("step", "modules", "networks", "optimizers", "random", "extra")
+_WRONG = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+"""What torch and Python raise for a state of other types or shapes than they want."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One checkpoint that was read and verified. ``note`` tells the user of a newer one that was damaged."""
+    """A checkpoint that was read and verified. ``note`` tells the user of a newer one that is damaged."""
 
     path: Path
     step: int
@@ -37,7 +44,7 @@ class Checkpoint:
 
     @property
     def extra(self) -> Any:
-        """What the caller of :func:`save` gave as ``extra``."""
+        """The caller's own values, as given to :func:`save`."""
         return self.state["extra"]
 
     @property
@@ -46,7 +53,7 @@ class Checkpoint:
         return tuple(self.state["networks"])
 
     def network(self, name: str) -> dict[str, Tensor]:
-        """The state of one of the networks, by the names of its own ``state_dict``."""
+        """Return the state of one of the networks, by the names of its own ``state_dict``."""
         module, prefix = self.state["networks"][name]
         tensors = self.state["modules"][module]
         return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
@@ -62,13 +69,11 @@ def save(
     extra: Any = None,
     protect: Collection[int] = (),
 ) -> Path:
-    """Write ``folder/step-{step}``, then remove all but the newest two and those of the steps to ``protect``.
+    """Write ``folder/step-{step}``, then :func:`prune`. Raises GanlmError when the disk refuses.
 
-    Raises GanlmError when the disk refuses.
-
-    ``modules`` are restored by :func:`load` (the algorithm, an average of the generator); ``networks`` are those
+    ``modules`` are restored by :func:`restore` (the algorithm, an average of the generator); ``networks`` are those
     parts of them that a bundle would share. ``extra`` is a tree of dicts, lists, tuples, tensors and plain values.
-    The random states of torch, on the CPU and on every other device, are kept too.
+    The random states of torch, on the CPU and on every other device, are saved too.
     """
     state = {
         "step": step,
@@ -85,30 +90,40 @@ def save(
         write_tensors(beside / TENSORS, tensors, {"step": step})
         write_json(beside / STATE, packed)
         write_sums(beside)
-    for older in _steps(folder)[:-KEPT]:
-        if _step_of(older) not in protect:
-            shutil.rmtree(older, ignore_errors=True)
+    prune(folder, protect)
     return path
 
 
+def prune(folder: Path, protect: Collection[int] = ()) -> None:
+    """Remove all checkpoints but the newest two and those of the steps to ``protect``, if the disk allows it."""
+    for older in _steps(folder)[:-KEPT]:
+        if _step_of(older) not in protect:
+            with suppress(WriteError):
+                remove_folder(older)
+
+
 def remove_after(folder: Path, step: int) -> None:
-    """Remove the checkpoints of later steps, the newest first: what is left is at every instant a run's past."""
+    """Remove the checkpoints of later steps, the newest first: the newest that remains is always a state of the run.
+
+    Raises WriteError.
+    """
     for path in reversed(_steps(folder)):
         if _step_of(path) > step:
-            shutil.rmtree(path, ignore_errors=True)
+            remove_folder(path)
 
 
 def _place(network: nn.Module, modules: Mapping[str, nn.Module]) -> tuple[str, str]:
-    """Where a network lies: the name of its module, and the prefix of its tensors there."""
+    """Return where a network is: the name of its module, and the prefix of its tensors there."""
     for name, module in modules.items():
         for prefix, part in module.named_modules():
             if part is network:
                 return name, f"{prefix}." if prefix else ""
-    raise ValueError("a network to share is no part of the modules that are saved")
+    raise ValueError("a network to share is not part of the modules that are saved")
 
 
 def _steps(folder: Path) -> list[Path]:
-    """The checkpoints of a folder, oldest first."""
+    """Return the checkpoints of a folder, oldest first."""
+    restore_all(folder)
     found = [path for path in folder.glob("step-*") if _NAME.fullmatch(path.name)]
     return sorted(found, key=_step_of)
 
@@ -118,58 +133,91 @@ def _step_of(path: Path) -> int:
 
 
 def latest(folder: Path) -> Checkpoint:
-    """The newest checkpoint that is whole; the one before it when that is damaged. Raises WeightsError without any."""
+    """Read the newest checkpoint, or the one before it if the newest is damaged. Raises Unreadable without any."""
     damage = ""
     for path in reversed(_steps(folder)):
         try:
-            return _read(path, note=damage and f"{damage}; going on from {path.name}")
-        except WeightsError as error:
-            damage = damage or str(error)
-    raise WeightsError(damage or f"{folder} holds no checkpoint; start the run anew")
+            found = read(path)
+        except Unreadable as error:
+            damage = damage or error.fact
+        else:
+            return replace(found, note=damage and f"{damage}; resuming from {path.name} instead")
+    raise Unreadable(damage or f"{folder} holds no checkpoint", ANEW)
 
 
-def _read(path: Path, note: str) -> Checkpoint:
-    sums = read_sums(path)
-    for name in (TENSORS, STATE):
-        check_sum(path, name, sums)
-    packed, tensors = read_json(path / STATE), read_tensors(path / TENSORS)
+def at(folder: Path, step: int) -> Checkpoint:
+    """Read the checkpoint of a step. Raises Unreadable."""
+    return read(folder / f"step-{step:08}")
+
+
+def read(path: Path) -> Checkpoint:
+    """Read and verify a checkpoint. Raises Unreadable."""
     try:
-        state = {key: unpack(value, tensors) for key, value in packed.items()}
-        return Checkpoint(path, state["step"], state, note)
-    except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path / STATE} is not a checkpoint's state ({error!r}); remove {path}") from error
+        sums = read_sums(path)
+        for name in (TENSORS, STATE):
+            check_sum(path, name, sums)
+        packed, tensors = read_json(path / STATE), read_tensors(path / TENSORS)
+    except WeightsError as error:
+        raise Unreadable(error.fact if isinstance(error, Unreadable) else str(error), ANEW) from error
+    try:
+        state = {key: unpack(packed[key], tensors) for key in _KEYS}
+        _check_types(state)
+    except _WRONG as error:
+        raise not_a_state(path, error) from error
+    return Checkpoint(path, state["step"], state)
 
 
-def load(
-    folder: Path,
-    *,
-    modules: Mapping[str, nn.Module],
-    optimizers: Mapping[str, torch.optim.Optimizer],
-    step: int | None = None,
-) -> Checkpoint:
-    """Restore a checkpoint in place: modules, optimisers, random states. Raises WeightsError.
+def not_a_state(path: Path, error: Exception) -> Unreadable:
+    """Return the error for a checkpoint whose state has other types than it should have."""
+    return Unreadable(f"{path / STATE} is not the state of a checkpoint ({error!r})", ANEW)
 
-    That of ``step``, or the newest that is whole.
 
-    Everything is compared before anything is changed.
+def _check_types(state: Mapping[str, Any]) -> None:
+    """Raise TypeError or KeyError unless a state has the types that :func:`save` writes."""
+    _check("step", state["step"], int)
+    for name, tensors in state["modules"].items():
+        for key, tensor in tensors.items():
+            _check(f"{name}.{key}", tensor, Tensor)
+    for name, (module, prefix) in state["networks"].items():
+        _check(f"the prefix of {name}", prefix, str)
+        _check(f"the module of {name}", state["modules"][module], dict)
+    for name, (kind, values) in state["optimizers"].items():
+        _check(f"the class of the optimiser of {name}", kind, str)
+        _check(f"the optimiser of {name}", values, dict)
+    for name, values in state["random"].items():
+        _check(f"the random state of {name}", values, Tensor)
+
+
+def _check(name: str, value: object, kind: type) -> None:
+    if type(value) is not kind:
+        raise TypeError(f"{name} is of type {type(value).__name__}, wanted {kind.__name__}")
+
+
+def restore(
+    checkpoint: Checkpoint, *, modules: Mapping[str, nn.Module], optimizers: Mapping[str, torch.optim.Optimizer]
+) -> None:
+    """Restore modules, optimisers and random states in place. Raises WeightsError.
+
+    Names, kinds and shapes are compared before anything is changed.
     """
-    checkpoint = latest(folder) if step is None else _read(folder / f"step-{step:08}", note="")
     saved_modules, saved_optimizers = checkpoint.state["modules"], checkpoint.state["optimizers"]
     found = {name: kind for name, (kind, _) in saved_optimizers.items()}
     wanted = {name: type(optimizer).__name__ for name, optimizer in optimizers.items()}
     if found != wanted or saved_modules.keys() != modules.keys():
         raise WeightsError(
             f"{checkpoint.path} holds {_listed(saved_modules, found)}; "
-            f"this run has {_listed(modules, wanted)}; resume with the configuration it was made with"
+            f"this run has {_listed(modules, wanted)}; resume with the configuration that made it"
         )
     for name, module in modules.items():
         check_state(checkpoint.path / TENSORS, saved_modules[name], module)
-    for name, module in modules.items():
-        module.load_state_dict(saved_modules[name])
-    for name, optimizer in optimizers.items():
-        optimizer.load_state_dict(saved_optimizers[name][1])
-    restore_random_states(checkpoint.state["random"])
-    return checkpoint
+    try:
+        for name, module in modules.items():
+            module.load_state_dict(saved_modules[name])
+        for name, optimizer in optimizers.items():
+            optimizer.load_state_dict(saved_optimizers[name][1])
+        restore_random_states(checkpoint.state["random"])
+    except _WRONG as error:
+        raise WeightsError(f"{checkpoint.path} cannot be restored ({error!r}); start a new run") from error
 
 
 def _listed(modules: Mapping[str, Any], optimizers: Mapping[str, str]) -> str:
@@ -178,7 +226,7 @@ def _listed(modules: Mapping[str, Any], optimizers: Mapping[str, str]) -> str:
 
 
 def pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
-    """A tree as JSON, its tensors moved into ``tensors`` under their path. Raises TypeError for anything else."""
+    """Return a tree as JSON and move its tensors into ``tensors``, by their path. Raises TypeError for other values."""
     if isinstance(value, Tensor):
         if name in tensors:
             raise ValueError(f"two tensors have the path {name!r}")
@@ -197,7 +245,7 @@ def pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
 
 
 def unpack(packed: Any, tensors: Mapping[str, Tensor]) -> Any:
-    """The tree that :func:`pack` was given."""
+    """Return the tree that :func:`pack` was given. Raises KeyError, TypeError or ValueError for another form."""
     if not isinstance(packed, dict):
         return packed
     ((kind, value),) = packed.items()

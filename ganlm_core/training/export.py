@@ -8,7 +8,7 @@ import torch
 from ganlm_core.bundle.locate import locate
 from ganlm_core.bundle.manifest import CONFIG, NETWORKS, Manifest, build, find_bundle, manifest_of
 from ganlm_core.bundle.model import Model
-from ganlm_core.bundle.save import save
+from ganlm_core.bundle.save import save, without_paths
 from ganlm_core.bundle.verify import verify
 from ganlm_core.config.run_config import RunConfig
 from ganlm_core.data.tokenizer import Tokenizer
@@ -16,16 +16,12 @@ from ganlm_core.errors import WeightsError
 from ganlm_core.plugins.host import Host
 from ganlm_core.protocol import Shape
 from ganlm_core.system.devices import pick_device
-from ganlm_core.system.files import SUMS, check_free, new_folder, read_sums, write_file
+from ganlm_core.system.files import SUMS, check_free, read_sums, write_file
+from ganlm_core.system.folders import new_folder
 from ganlm_core.system.lock import locked
 from ganlm_core.system.tensors import check_state
 from ganlm_core.training.checkpoint import Checkpoint, latest
-from ganlm_core.training.run_folder import RunFolder, with_data_at
-
-
-def shared_config(config: RunConfig) -> RunConfig:
-    """Return the configuration of a run as its bundle has it: the file of its data by its name alone."""
-    return with_data_at(config, lambda path: Path(path).name)
+from ganlm_core.training.run_folder import RunFolder
 
 
 def without_bundle(source: str | Path) -> RunFolder | None:
@@ -65,7 +61,7 @@ def _save_checkpoint(run: RunFolder, folder: Path, host: Host, force: bool) -> P
     config, checkpoint = run.load_config(host), latest(run.checkpoints)
     return save(
         folder,
-        config=shared_config(config),
+        config=config,
         shape=Shape(**run.shape()),
         networks=_networks(run, checkpoint, _manifest(run, config, checkpoint, host), host),
         tokenizer=Tokenizer.from_json(run.tokenizer()),
@@ -102,7 +98,7 @@ def load_checkpoint(run: RunFolder, host: Host, device: str = "cpu") -> tuple[Mo
 
 def _manifest(run: RunFolder, config: RunConfig, checkpoint: Checkpoint, host: Host) -> Manifest:
     names = tuple(kind for kind in NETWORKS if kind in checkpoint.networks)
-    return manifest_of(shared_config(config), run.shape(), names, host, run.info().get("corpus"))
+    return manifest_of(without_paths(host, config), run.shape(), names, host, run.info().get("corpus"))
 
 
 def _networks(run: RunFolder, checkpoint: Checkpoint, manifest: Manifest, host: Host) -> dict[str, Any]:

@@ -1,72 +1,133 @@
-"""The run folder: what a training leaves behind, and what it needs to go on. Nothing here imports torch.
+"""The run folder: everything that a training writes, and everything that it needs to resume. Nothing imports torch.
 
 config.toml      fully resolved; runs again as it is
-run.json         versions, plugins, device, seed, command, shape, status, what the method makes no use of
-data.txt         what came through standard input, if that was the data
-tokenizer.json   the tokenizer, fitted to the training data
-metrics.jsonl    a JSON object a line, with its step; no times, so that two runs of one seed leave the same bytes
+run.json         versions, plugins, device, seed, command, shape, status, the kinds of parts that the method ignores
+data.txt         the sentences, if they came through standard input or a pipe
+tokenizer.json   the tokenizer, trained on the training split
+metrics.jsonl    one JSON object a line, each with its step; no times, so that two runs of one seed write the same bytes
 samples/         step-00001000.txt and final.txt, a sentence a line
 checkpoints/     see ganlm_core.training.checkpoint
-before/          a bundle of the generator as it was before adversarial training, if it was trained before
+before/          a bundle of the generator before adversarial training, if it was trained before
 bundle/          see ganlm_core.bundle.load
-evaluation.json  what ``ganlm eval`` found, see ganlm_core.evaluation.scores
+evaluation.json  written by ``ganlm eval``, see ganlm_core.evaluation.scores
 report.html      see ganlm_core.evaluation.report
+
+Paths of data in config.toml are absolute; data that the run itself keeps have a path relative to the folder. A run
+therefore resumes from any working directory, and also after it was moved.
 """
 
 import itertools
 import json
+import os
 import platform
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ganlm_core.config.recipes import method_of
 from ganlm_core.config.run_config import RunConfig, parse_toml
+from ganlm_core.data.options import FileOptions, OracleOptions
+from ganlm_core.data.text import lines, one_line
 from ganlm_core.errors import PluginError, RunExists, UnknownName, UsageError, WeightsError
 from ganlm_core.plugins.host import Host
-from ganlm_core.system.files import (
-    read_json,
-    read_text,
-    reading,
-    removed_on_failure,
-    to_json,
-    write_file,
-    write_json,
-    writing,
-)
+from ganlm_core.system.files import advising, read_json, read_text, reading, to_json, write_file, write_json, writing
+from ganlm_core.system.folders import tidy
 from ganlm_core.system.version import __version__
 
 RUNS = Path("runs")
 
+STARTING = "starting"
+"""The status of a run that has no checkpoint yet."""
+
+MEND = "put the file back as it was, or start a new run"
+"""The advice for a file of a run that cannot be read: unlike a bundle, a run cannot be fetched again."""
+
+_AT_THE_START = ("run.json", "config.toml", "data.txt", "tokenizer.json", "metrics.jsonl", "samples", "checkpoints")
+"""Everything that a run writes before its first checkpoint."""
+
+_PATHS: Mapping[type, str] = {FileOptions: "path", OracleOptions: "weights"}
+"""The option that is the path of a file, by the options of a corpus."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One run on disk. Everything it writes raises GanlmError, with the path, when the disk refuses."""
+    """One run on disk. Every method that writes raises WriteError, with the path, when the disk refuses."""
 
     path: Path
 
     @classmethod
-    def create(cls, path: Path | None, name: str, config: str) -> "RunFolder":
-        """A new folder with ``config`` as its config.toml; ``runs/{name}-{n}`` with the next free n without ``path``.
+    def make(cls, path: Path | None, name: str) -> "RunFolder":
+        """Make the folder of a new run; without ``path``, ``runs/{name}-{n}`` with the next free n.
 
-        Raises RunExists when there is something at ``path``.
+        A folder that exists is taken if :meth:`is_free`. Raises RunExists for any other.
         """
-        folder = cls(_make_numbered(name) if path is None else _make(path))
-        with removed_on_failure(folder.path), writing(folder.path):
-            folder.write_config(config)
-            folder.samples.mkdir()
-            folder.checkpoints.mkdir()
+        if path is None:
+            return cls(_make_numbered(name))
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+        folder = cls(path)
+        folder.check_free()
         return folder
+
+    def check_free(self) -> None:
+        """Raise RunExists unless a run may start here: the folder is empty, or its run never got a checkpoint."""
+        if self._is_free():
+            return
+        resume = f", or resume it: --resume {self.path}" if (self.path / "config.toml").is_file() else ""
+        raise RunExists(f"{self.path} already exists and is not empty; choose another --out{resume}")
+
+    def _is_free(self) -> bool:
+        names = {path.name for path in self.path.iterdir()} - {f".{self.path.name}.lock"}
+        if names <= {".run.json.partial"}:
+            return True
+        ours = {*_AT_THE_START, *(f".{name}.partial" for name in _AT_THE_START)}
+        return names <= ours and self.is_starting
+
+    def _status(self) -> str | None:
+        with suppress(WeightsError):
+            return self.info().get("status")
+        return None
+
+    def start(self, config: RunConfig, sentences: Sequence[str] | None = None) -> None:
+        """Write what a run needs before its first step, over what an attempt before it left.
+
+        ``sentences`` are kept in data.txt. run.json is written first, because it tells whose the other files are;
+        config.toml last, because with it the run can be resumed.
+        """
+        self.clear()
+        self.write_info(status=STARTING)
+        with writing(self.path):
+            self.samples.mkdir()
+            self.checkpoints.mkdir()
+        if sentences is not None:
+            write_file(self.data, "".join(f"{text}\n" for text in sentences).encode())
+        self.write_config(config)
+
+    def clear(self) -> None:
+        """Remove everything that a run writes before its first checkpoint. Raises WriteError."""
+        tidy(self.path)
+        with writing(self.path):
+            for name in reversed(_AT_THE_START):  # run.json last: it tells whose the other files are
+                place = self.path / name
+                if place.is_dir():
+                    shutil.rmtree(place)
+                else:
+                    place.unlink(missing_ok=True)
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
-        """The run that is at ``path``. Raises UsageError when none is."""
+        """Return the run at ``path``. Raises UsageError if there is none."""
         if not path.is_dir():
             raise UsageError(f"there is no run at {path}; give the folder that 'ganlm run' printed")
         if not (path / "config.toml").is_file():
+            if (path / "run.json").is_file():
+                raise UsageError(f"the run at {path} was stopped before it began; start it again with --out {path}")
             raise UsageError(
-                f"{path} is no run folder, it has no config.toml; give the folder that 'ganlm run' printed"
+                f"{path} is not a run folder, it has no config.toml; give the folder that 'ganlm run' printed"
             )
         return cls(path)
 
@@ -102,86 +163,130 @@ class RunFolder:
     def data(self) -> Path:
         return self.path / "data.txt"
 
+    @property
+    def is_starting(self) -> bool:
+        """Whether the run was stopped before its first checkpoint, so that it may only begin anew."""
+        return self._status() == STARTING and not any(self.checkpoints.glob("step-*"))
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has written its bundle, and was not resumed since."""
+        return self.bundle.is_dir() and self.info().get("status", "finished") == "finished"
+
+    def tidy(self) -> None:
+        """Put back what a killed process had set aside, and remove what it left half written. Raises WriteError."""
+        for folder in (self.path, self.samples, self.checkpoints):
+            tidy(folder)
+
     def config(self) -> str:
-        """The text of config.toml. Raises WeightsError when it cannot be read."""
-        return read_text(self.path / "config.toml")
+        """Return the text of config.toml. Raises WeightsError when it cannot be read."""
+        with advising(MEND):
+            return read_text(self.path / "config.toml")
 
     def load_config(self, host: Host) -> RunConfig:
-        """What config.toml says. Raises PluginError naming the plugin files that the run had and ``host`` lacks."""
+        """Return the configuration, its data where they are now.
+
+        Raises PluginError naming the plugin files that the run had and ``host`` lacks.
+        """
         try:
-            return RunConfig.from_toml(host, self.config())
+            config = RunConfig.from_toml(host, self.config())
         except (PluginError, UnknownName):
             missing = [file for file in self.info().get("plugin_files", []) if file not in host.files]
             if not missing:
                 raise
             flags = shlex.join(word for file in missing for word in ("--plugin", file))
             raise PluginError(f"{self.path} was started with a plugin that is not loaded; add {flags}") from None
+        return with_data_at(config, lambda path: str(self.data.resolve())) if self.data.is_file() else config
 
-    def write_config(self, text: str) -> None:
-        write_file(self.path / "config.toml", text.encode())
+    def write_config(self, config: RunConfig) -> None:
+        """Write config.toml with the paths of data that it should have, see the top of this module."""
+        kept = self.data.name if self.data.is_file() else None
+        anchored = with_data_at(config, lambda path: kept or str(Path(path).resolve()))
+        write_file(self.path / "config.toml", anchored.to_toml().encode())
 
     def tokenizer(self) -> str:
-        """The text of tokenizer.json. Raises WeightsError when it cannot be read."""
-        return read_text(self.path / "tokenizer.json")
+        """Return the text of tokenizer.json. Raises WeightsError when it cannot be read."""
+        with advising(MEND):
+            return read_text(self.path / "tokenizer.json")
 
     def write_tokenizer(self, text: str) -> None:
         write_file(self.path / "tokenizer.json", text.encode())
 
     def info(self) -> dict[str, Any]:
-        """What run.json holds; nothing before the first :meth:`write_info`. Raises WeightsError when it is damaged."""
+        """Return run.json; empty before the first :meth:`write_info`. Raises WeightsError when it is damaged."""
         path = self.path / "run.json"
-        return read_json(path) if path.exists() else {}
+        with advising(MEND):
+            return read_json(path) if path.exists() else {}
 
     def write_info(self, **fields: Any) -> None:
-        """Set ``fields`` of run.json and keep the others. ``status``: started, finished, interrupted or failed."""
+        """Set ``fields`` of run.json and keep the others.
+
+        ``status``: starting, started, finished, interrupted or failed.
+        """
         write_json(self.path / "run.json", self.info() | fields)
 
     def shape(self) -> dict[str, int]:
-        """``vocabulary``, ``length`` and ``noise``, as ``write_info(shape=...)`` kept them. Raises WeightsError."""
+        """Return ``vocabulary``, ``length`` and ``noise``, as ``write_info(shape=...)`` kept them.
+
+        Raises WeightsError.
+        """
         shape = self.info().get("shape")
         if not isinstance(shape, dict) or {type(size) for size in shape.values()} != {int}:
-            raise WeightsError(f"{self.path / 'run.json'} has no shape; start the run anew")
+            raise WeightsError(f"{self.path / 'run.json'} has no shape; {MEND}")
         return shape
 
     def unused(self) -> Sequence[str]:
-        """The kinds of parts that are configured and of which the training method makes no use."""
+        """Return the kinds of parts that are configured and that the training method ignores."""
         return tuple(self.info().get("unused", ()))
 
     def title(self) -> str:
-        """What trains: ``lstm against conv``, or ``lstm`` where the method makes no use of the discriminator."""
+        """Name the networks and the method: ``lstm against conv by autoregressive``, ``lstm by mle``."""
         config = parse_toml(self.config(), str(self.path / "config.toml"))
         generator, discriminator = (next(iter(config[kind])) for kind in ("generator", "discriminator"))
-        return generator if "discriminator" in self.unused() else f"{generator} against {discriminator}"
+        networks = generator if "discriminator" in self.unused() else f"{generator} against {discriminator}"
+        return f"{networks} by {self.info().get('method') or method_of(config)}"
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
-        """One line of metrics.jsonl; ``record`` has a ``step``. Write it before the checkpoint of that step."""
+        """Append a line to metrics.jsonl; ``record`` has a ``step``."""
         with writing(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
             file.write(to_json(record) + "\n")
 
+    def sync_metrics(self) -> None:
+        """Wait until the disk has all lines of metrics.jsonl. A checkpoint counts on those before it."""
+        with writing(self.metrics), self.metrics.open("a") as file:
+            os.fsync(file.fileno())
+
     def read_metrics(self) -> list[dict[str, Any]]:
-        """The records so far. A last line that a kill cut short is left out. Raises WeightsError for other damage."""
+        """Return the records so far, without a last line that a kill cut short.
+
+        Raises WeightsError for other damage.
+        """
         with reading(self.metrics):
             lines = self.metrics.read_bytes().split(b"\n") if self.metrics.exists() else []
         try:
             return [json.loads(line) for line in lines[:-1]]
         except ValueError as error:
-            raise WeightsError(f"{self.metrics} is damaged ({error}); remove that line or start the run anew") from None
+            raise WeightsError(f"{self.metrics} is damaged ({error}); remove that line or start a new run") from None
 
     def step_records(self) -> list[dict[str, Any]]:
-        """The records of logged steps alone: neither of evaluations nor of rollbacks."""
+        """Return the records of logged steps, without evaluations and rollbacks."""
         return [record for record in self.read_metrics() if not {"evaluation", "rollback"} & record.keys()]
 
     def glance_records(self) -> list[dict[str, Any]]:
-        """The records of the evaluations in the course of training, without the final one, which has other weights."""
+        """Return the records of the interim evaluations, without the final one, which may be of other weights."""
         return [record for record in self.read_metrics() if "evaluation" in record and "weights_step" not in record]
 
-    def truncate_metrics(self, records: int) -> None:
-        """Keep the first ``records`` records: a run that resumes from an older checkpoint writes the others again."""
+    def truncate_metrics(self, records: int) -> int:
+        """Keep the first ``records`` records; return how many of them are there.
+
+        A run that resumes from an older checkpoint writes the later ones again.
+        """
         kept = self.read_metrics()[:records]
         write_file(self.metrics, "".join(to_json(record) + "\n" for record in kept).encode())
+        return len(kept)
 
     def remove_samples_after(self, step: int) -> None:
-        """Remove the sentences of later evaluations, the final one among them."""
+        """Remove the sentences of later evaluations, including the final one."""
         with writing(self.samples):
             self._samples_at(None).unlink(missing_ok=True)
             for path in self.samples.glob("step-*.txt"):
@@ -189,45 +294,82 @@ class RunFolder:
                     path.unlink()
 
     def last_samples(self) -> list[str]:
-        """The sentences of the final evaluation, else of the latest one; none before the first."""
+        """Return the sentences of the final evaluation, else of the latest one; none before the first."""
         final = self._samples_at(None)
         files = [final] if final.exists() else sorted(self.samples.glob("step-*.txt"))
-        return read_text(files[-1]).splitlines() if files else []
+        return lines(read_text(files[-1])) if files else []
 
-    def write_samples(self, step: int | None, lines: Sequence[str]) -> None:
-        """The sentences of the evaluation at ``step``, or of the final one."""
-        write_file(self._samples_at(step), "".join(line + "\n" for line in lines).encode())
+    def write_samples(self, step: int | None, sentences: Sequence[str]) -> None:
+        """Write the sentences of the evaluation at ``step``; None stands for the final one."""
+        write_file(self._samples_at(step), "".join(one_line(sentence) + "\n" for sentence in sentences).encode())
 
     def _samples_at(self, step: int | None) -> Path:
         return self.samples / ("final.txt" if step is None else f"step-{step:08}.txt")
 
 
-def _make(path: Path) -> Path:
-    with writing(path):
-        try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            go_on = f", or go on with it: --resume {path}" if (path / "config.toml").is_file() else ""
-            raise RunExists(f"{path} already exists; choose another --out{go_on}") from None
-    return path
+def extended(config: RunConfig, steps: int) -> RunConfig:
+    """Return the configuration of a run that is trained on to ``steps``. Its schedules stay as they were planned.
+
+    Raises UsageError for fewer steps.
+    """
+    training = config.training
+    if steps < training.steps:
+        raise UsageError(f"the run has {training.steps} steps, and --steps {steps} is fewer; give more, or none")
+    planned = training.planned_steps or training.steps
+    return replace(config, training=replace(training, steps=steps, planned_steps=planned))
+
+
+def with_data_at(config: RunConfig, change: Callable[[str], str]) -> RunConfig:
+    """Return the configuration with ``change`` applied to the path of its data, if they are in a file."""
+    options = config.corpus.options
+    field = _PATHS.get(type(options), "")
+    path = getattr(options, field, "")
+    if not path:
+        return config
+    changed = type(options).of(options.as_dict() | {field: change(path)}, config.corpus.name)
+    return replace(config, corpus=replace(config.corpus, options=changed))
+
+
+def is_read_once(path: str) -> bool:
+    """Whether a path of data can be read only once: standard input, a FIFO, a pipe that the shell opened."""
+    place = Path(path).absolute()
+    return path == "-" or place.parts[1:2] in (("dev",), ("proc",)) or (place.exists() and not place.is_file())
+
+
+def run_name(config: RunConfig) -> str:
+    """Return the name of a run folder without its number: the networks, and the corpus or the file of the data."""
+    return f"{config.generator.name}-{config.discriminator.name}-{_data_name(config)}".replace("/", "-")
+
+
+def _data_name(config: RunConfig) -> str:
+    options = config.corpus.options
+    if not isinstance(options, FileOptions):
+        return config.corpus.name
+    if is_read_once(options.path):
+        return "stdin" if options.path == "-" else "pipe"
+    plain = "".join(each if each.isalnum() else "-" for each in Path(options.path).name.partition(".")[0])
+    return plain.strip("-") or config.corpus.name
 
 
 def free_path(name: str) -> Path:
-    """``runs/{name}-{n}`` with the next free n."""
-    numbered = (RUNS / f"{name.replace('/', '-')}-{number}" for number in itertools.count(1))
+    """Return ``runs/{name}-{n}`` with the next free n."""
+    numbered = (RUNS / f"{name}-{number}" for number in itertools.count(1))
     return next(path for path in numbered if not path.exists())
 
 
 def _make_numbered(name: str) -> Path:
     while True:
-        try:
-            return _make(free_path(name))
-        except RunExists:
-            continue
+        path = free_path(name)
+        with writing(path):
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:  # another process was faster
+                continue
+        return path
 
 
 def versions() -> dict[str, str]:
-    """The versions of python, torch and ganlm, without importing torch."""
+    """Return the versions of python, torch and ganlm, without importing torch."""
     import importlib.metadata  # which brings email, zipfile and more into commands that never ask
 
     return {

@@ -23,6 +23,7 @@ LIGHT = {
     "__main__",
     "system.cache",
     "system.files",
+    "system.folders",
     "system.header",
     "system.lock",
     "system.printable",

@@ -1,0 +1,131 @@
+"""Folders that are there as a whole or not at all, whatever kills the process when.
+
+A folder is filled under a hidden name beside its place and renamed. An older folder at the place is set aside under
+another hidden name until the new one is there, and :func:`restore` puts it back after a kill.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ganlm_core.system.files import PARTIAL, partial_of, sync_folder, writing
+
+_ASIDE = ".set-aside"
+"""Ending of the hidden name of an older folder."""
+
+_ATTEMPTS = 5
+
+
+@contextmanager
+def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
+    """Give a folder to fill, which takes the place ``path`` if the block ends well and is removed otherwise.
+
+    With ``replace`` an older folder at ``path`` is set aside for the instant between two renames. If the process is
+    killed there, :func:`restore` puts the older folder back. Raises WriteError.
+    """
+    path = path.resolve()  # "." has no name to put a dot before, and a link is not what is to be replaced
+    beside = partial_of(path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        restore(path)
+        _discard(_aside(path), path)
+        _delete(beside)
+        beside.mkdir()
+    try:
+        yield beside
+        with writing(path):
+            _put(beside, path, replace)
+            sync_folder(path.parent)
+    except BaseException:
+        restore(path)
+        _delete(beside)
+        raise
+    with suppress(OSError):
+        _discard(_aside(path), path)
+
+
+def _put(beside: Path, path: Path, replace: bool) -> None:
+    """Rename ``beside`` to ``path``."""
+    for attempt in range(_ATTEMPTS):
+        if replace and path.exists():
+            path.rename(_aside(path))
+        try:
+            beside.rename(path)
+            return
+        except OSError:
+            # A process that only reads may have put the older folder back in between: set it aside again.
+            if not replace or not path.exists() or attempt == _ATTEMPTS - 1:
+                raise
+
+
+def restore(path: Path) -> None:
+    """Put back the folder that a killed :func:`new_folder` set aside, if there is nothing at ``path``.
+
+    Whoever reads a folder that is replaced while others read it calls this first. Nothing happens where it cannot be
+    put back, as on a disk that is only read.
+    """
+    path = path.resolve()
+    if not path.exists() and _aside(path).is_dir():
+        with suppress(OSError):
+            _aside(path).rename(path)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder so that a kill leaves all of it or nothing under its name. Raises WriteError."""
+    path = path.resolve()
+    with writing(path):
+        _discard(_aside(path), path)  # first, or else it would come back for this one
+        _discard(path, path)
+
+
+def restore_all(folder: Path) -> None:
+    """Call :func:`restore` for every place in ``folder``."""
+    for aside in folder.glob(f".*{_ASIDE}"):
+        restore(_place_of(aside))
+
+
+def tidy(folder: Path) -> None:
+    """Put back what killed writers set aside in ``folder``, and remove what they left half done.
+
+    Only for the process that alone may write there: it would take away what another one is writing.
+    """
+    restore_all(folder)
+    for aside in folder.glob(f".*{_ASIDE}"):
+        with suppress(OSError):
+            _discard(aside, _place_of(aside))
+    for partial in folder.glob(f".*{PARTIAL}"):
+        _delete(partial)
+
+
+def _discard(old: Path, path: Path) -> None:
+    """Remove ``old``, after a rename to the hidden name of what is half done at ``path``."""
+    if old.exists():
+        partial = partial_of(path)
+        _delete(partial)
+        old.rename(partial)
+        _delete(partial)
+
+
+def _delete(path: Path) -> None:
+    """Remove a folder, or a file in its place, as far as that is possible."""
+    with suppress(OSError):
+        path.unlink() if path.is_symlink() or not path.is_dir() else shutil.rmtree(path)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}{_ASIDE}")
+
+
+def _place_of(aside: Path) -> Path:
+    return aside.with_name(aside.name[1:].removesuffix(_ASIDE))
+
+
+@contextmanager
+def removed_on_failure(path: Path) -> Iterator[None]:
+    """Remove the folder ``path`` if the block fails."""
+    try:
+        yield
+    except BaseException:
+        _delete(path)
+        raise
