@@ -166,6 +166,8 @@ def troubles(run: RunFolder) -> Iterator[str]:
             yield f"The generator had collapsed at step {record['step']}: {record['collapse']}."
         if "rollback" in record:
             yield f"Back to step {record['step']}: {record['reason']}."
+    for record in [record for record in records if "memorised" in record][-1:]:
+        yield f"The evaluation at step {record['step']} shows signs of memorising: {record['memorised']}."
     if reason := run.info().get("stopped"):
         yield f"Stopped: {reason}."
 
