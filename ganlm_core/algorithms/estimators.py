@@ -301,8 +301,8 @@ class Importance(_Scored):
     samples too. Differs: each prefix gets one sample, and weights are normalised over the batch, not over the samples
     of a prefix. At the optimal discriminator their mean is 1 for every prefix.
 
-    The gradient is that of the cross-entropy to the target, not of E[cost], with the bias of a ratio of two means, of
-    order 1/B. For small differences in cost both gradients are equal.
+    The gradient is the gradient of the cross-entropy to the target, not of E[cost]. It has the bias of a ratio of two
+    means, of order 1/B. For small differences in cost both gradients are equal.
     """
 
     def __init__(self, options: ImportanceOptions) -> None:

@@ -20,8 +20,10 @@ class WGANGPOptions(PenaltyOptions):
 
 
 class GumbelOptions(Options):
-    temperature: float = option(1.0, "softmax temperature at the first adversarial step", min=0.001)
-    final_temperature: float = option(0.2, "softmax temperature at the last step; annealed geometrically", min=0.001)
+    temperature: float = option(1.0, "softmax temperature at the first adversarial step", min=0.001, max=1000)
+    final_temperature: float = option(
+        0.2, "softmax temperature at the last step; annealed geometrically", min=0.001, max=1000
+    )
     feed: str = option(
         "relaxed",
         "next input of an autoregressive generator: the relaxed words, or the drawn words (Nie et al. 2019)",
@@ -30,17 +32,17 @@ class GumbelOptions(Options):
 
 
 class StraightThroughOptions(Options):
-    temperature: float = option(1.0, "temperature of the softmax in the backward pass", min=0.001)
+    temperature: float = option(1.0, "temperature of the softmax in the backward pass", min=0.001, max=1000)
 
 
 class SoftmaxOptions(Options):
-    temperature: float = option(1.0, "temperature of the softmax that the discriminator reads", min=0.001)
+    temperature: float = option(1.0, "temperature of the softmax that the discriminator reads", min=0.001, max=1000)
 
 
 class ReinforceOptions(Options):
     reward: str = option(
         "sequence",
-        "reward of a token: that of its sequence, or its own plus the discounted rewards of later positions",
+        "reward of a token: its sequence's reward, or its own plus the discounted rewards of later positions",
         choices=("sequence", "position"),
     )
     discount: float = option(1.0, "discount per position of later rewards", min=0, max=1)
@@ -68,7 +70,7 @@ class ImportanceOptions(Options):
     baseline: float = option(
         0.0, "baseline subtracted from the weights, as a multiple of their mean; 1: they sum to zero", min=0
     )
-    temperature: float = option(1.0, "sampling temperature of the proposals", min=0.001)
+    temperature: float = option(1.0, "sampling temperature of the proposals", min=0.001, max=1000)
     prefix: float = option(
         0.0,
         "fraction of a real sequence that samples continue at the first adversarial step; falls to 0",

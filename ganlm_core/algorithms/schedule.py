@@ -42,9 +42,12 @@ class Schedule:
         return [*(self._annealed(phase, step) for phase in adversarial), *closing]
 
     def _annealed(self, phase: Phase, step: int) -> Phase:
-        """Return the phase with its progress counted from the first adversarial step, where annealing starts."""
+        """Return the phase with its progress counted from the first adversarial step, where annealing starts.
+
+        A run that is trained beyond its planned steps stays at the end of the annealing.
+        """
         rounds = max(1, self.steps - 1 - self.adversarial_from)
-        return replace(phase, progress=max(0, step - self.adversarial_from) / rounds)
+        return replace(phase, progress=min(1.0, max(0, step - self.adversarial_from) / rounds))
 
     def check(self, parts: Parts) -> None:
         """Raise UsageError if the schedule has steps of maximum likelihood and the generator has no likelihood."""

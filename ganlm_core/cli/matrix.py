@@ -1,7 +1,6 @@
 """``ganlm matrix``: train every generator against every discriminator, and print one table."""
 
 import shlex
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from ganlm_core.cli.options import PATH, json_option
 from ganlm_core.cli.output import echo_json, echo_table
 from ganlm_core.cli.sweep import Trained, train_all
 from ganlm_core.cli.types import POSITIVE_COUNT, Name, Separated
+from ganlm_core.config.run_config import parse_toml
 from ganlm_core.errors import GanlmError, UsageError
 from ganlm_core.evaluation.scores import REFERENCES, TITLES, metric_cells
 from ganlm_core.metrics.formatting import without_empty_columns
@@ -130,5 +130,5 @@ def _settings(done: Mapping[str, Trained]) -> dict[str, str]:
     """Return the configuration of the first pair of each recipe; the other pairs differ only in their networks."""
     found: dict[str, tuple[str, str]] = {}
     for title, cell in done.items():
-        found.setdefault(tomllib.loads(cell.config)["recipe"], (title, cell.config))
+        found.setdefault(parse_toml(cell.config, title)["recipe"], (title, cell.config))
     return {f"Recipe `{recipe}`, as for {title}": toml for recipe, (title, toml) in found.items()}

@@ -103,7 +103,7 @@ COMMON = component.CHECKS
 
 
 def _in_order(first: Sequence[Function], others: Sequence[Function]) -> Iterator[Check]:
-    """Yield checks in the best order for repairs. Later checks build on ``first`` and on those of the declaration."""
+    """Yield checks in the best order for repairs. Later checks build on ``first`` and on the declaration."""
     after: tuple[Check, ...] = ()
     for function in dict.fromkeys((*COMMON, *first, *others)):
         yield (check := Check(function, after))

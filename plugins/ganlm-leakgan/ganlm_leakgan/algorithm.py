@@ -1,8 +1,8 @@
 """LeakGAN (Guo et al. 2018, Alg. 1): the discriminator's features leak to a generator made of a manager and a worker.
 
-Shape letters are those of :mod:`ganlm_core.protocol`; c is the horizon of the goals. The features (B, T + 1, F) of a
-sentence are the features of its prefixes, from the empty one to the whole sentence. The goals (B, T, F) are set before
-each word.
+The shape letters are defined in :mod:`ganlm_core.protocol`; c is the horizon of the goals. The features (B, T + 1, F)
+of a sentence are the features of its prefixes, from the empty one to the whole sentence. The goals (B, T, F) are set
+before each word.
 """
 
 from collections.abc import Callable, Mapping, Sequence
