@@ -131,7 +131,7 @@ def _sample(request: Request) -> None:
     if request.method is not None:
         _report(tally)
     if request.once:
-        note(f"{end:,} sentences drawn; go on with --offset {end}")
+        note(f"go on with --offset {end}")
 
 
 def _batches(request: Request, tally: "Tally") -> "Iterable[Drawn]":

@@ -1,0 +1,52 @@
+"""``ganlm compare``: which runs are one method."""
+
+from pathlib import Path
+
+import pytest
+
+from ganlm_core.cli.compare import group
+from ganlm_core.errors import UsageError
+from tests.conftest import Ganlm
+
+
+@pytest.fixture
+def runs(ganlm: Ganlm) -> dict[str, Path]:
+    """Run folders that have only a configuration."""
+    options = {
+        "seed-0": ["--seed", 0],
+        "seed-1": ["--seed", 1],
+        "focal": ["--loss", "hinge"],
+        "small": ["--gen.hidden-size", 8],
+    }
+    found = {}
+    for name, given in options.items():
+        found[name] = Path(name)
+        found[name].mkdir()
+        (found[name] / "config.toml").write_text(ganlm("run", *given, "--print-config")[1])
+    return found
+
+
+def test_runs_that_differ_only_in_their_seed_are_one_method(runs: dict[str, Path]) -> None:
+    groups = group(list(runs.values()))
+    assert [[member.path.name for member in members] for members in groups.values()] == [
+        ["seed-0", "seed-1"], ["focal"], ["small"]
+    ]  # fmt: skip
+
+
+def test_titles_say_what_differs_from_the_recipe_and_are_never_equal(runs: dict[str, Path]) -> None:
+    first, focal, small = group(list(runs.values()))
+    assert first == "lstm against conv by autoregressive (seed-0, seed-1)"
+    assert focal == "lstm against conv by autoregressive with loss hinge"
+    assert small == "lstm against conv by autoregressive (small)"
+
+
+def test_what_is_not_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not a run folder, it has no config"):
+        group([tmp_path])
+
+
+def test_a_page_that_exists_is_kept(ganlm: Ganlm, runs: dict[str, Path]) -> None:
+    Path("compare.html").write_text("mine")
+    message = "compare.html already exists; add --force to replace it, or choose another --out"
+    assert ganlm("compare", runs["small"]) == (2, "", f"ganlm: error: {message}\n")
+    assert Path("compare.html").read_text() == "mine"

@@ -1,0 +1,33 @@
+"""Options of every command: they stand anywhere on the line, and choose the plugins."""
+
+from pathlib import Path
+
+import click
+import pytest
+
+from ganlm_core.cli.context import Invocation, is_quiet
+from ganlm_core.plugins.host import default_host
+from tests.conftest import Ganlm
+
+
+def test_the_host_has_the_plugins_of_the_line(tall: Path) -> None:
+    assert Invocation().host is default_host()
+    assert "tall" in Invocation(files=[str(tall)]).host.specs("generator")
+    assert "tall" not in Invocation(no_plugins=True).host.specs("generator")
+
+
+def test_a_file_that_is_given_twice_is_loaded_once(ganlm: Ganlm, tall: Path) -> None:
+    code, out, err = ganlm("--plugin", tall, "plugins", "--plugin", tall)
+    assert (code, err) == (0, "")
+    assert sum(line.startswith("tall ") for line in out.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["--quiet", "recipes", "copy", "mle"], ["recipes", "copy", "mle", "--quiet"]])
+def test_quiet_stands_anywhere(ganlm: Ganlm, arguments: list[str]) -> None:
+    assert ganlm(*arguments) == (0, "", "")
+
+
+def test_nothing_is_quiet_outside_of_a_command() -> None:
+    assert not is_quiet()
+    with click.Context(click.Command("x"), obj=Invocation(quiet=True)):
+        assert is_quiet()
