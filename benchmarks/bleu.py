@@ -15,6 +15,7 @@ from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from numpy.typing import NDArray
 
 from ganlm_core.data.corpus import spread
+from ganlm_core.data.text import words
 from ganlm_core.data.text_files import read_sentences
 from ganlm_core.metrics.bleu import bleu, self_bleu
 from ganlm_core.metrics.ngrams import Index
@@ -36,16 +37,16 @@ def main(hypotheses: str, references: str, few: int) -> None:
     """Score a file of sentences against another file and against itself, and score a few of them with NLTK."""
     texts, others = (read_sentences(path)[0] for path in (hypotheses, references))
     places = list(spread(range(len(texts)), few))
-    split, real = [text.split() for text in texts], [text.split() for text in others]
+    split, real = [*map(words, texts)], [*map(words, others)]
     compare(
         f"{len(texts):,} sentences against {len(others):,}",
-        lambda: bleu(texts, Index(others, str.split))[places],
+        lambda: bleu(texts, Index(others, words))[places],
         lambda: [nltk_score(split[place], real) for place in places],
         len(texts) / few,
     )
     compare(
         f"{len(texts):,} sentences, each against the {len(texts) - 1:,} others",
-        lambda: self_bleu(Index(texts, str.split))[places],
+        lambda: self_bleu(Index(texts, words))[places],
         lambda: [nltk_score(split[place], split[:place] + split[place + 1 :]) for place in places],
         len(texts) / few,
     )

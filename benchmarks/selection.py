@@ -23,6 +23,7 @@ from ganlm_core.bundle.model import Model
 from ganlm_core.bundle.select import SELECTIONS, Tally
 from ganlm_core.cli.sweep import train_all
 from ganlm_core.data.grammar import Grammar
+from ganlm_core.data.text import identity
 from ganlm_core.system.devices import machine
 
 ROOT = Path(__file__).parent.parent
@@ -87,7 +88,7 @@ def measure(texts: Iterable[str]) -> Values:
     return {
         "valid": len(possible) / len(texts),
         "process_nll": -sum(possible) / len(possible),
-        "distinct": len(set(texts)) / len(texts),
+        "distinct": len(set(map(identity, texts))) / len(texts),
     }
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ganlm_core.bundle.model import BATCH, Model, batch_seed
 from ganlm_core.bundle.select import Selected, Selection, Tally
+from ganlm_core.data.text import identity
 from ganlm_core.errors import GanlmError
 from ganlm_core.sampling import PLAIN, Policy
 from ganlm_core.system.processes import Divide
@@ -93,15 +94,17 @@ class Seen:
         self._bits = np.zeros(self.size // 8 + 1, dtype=np.uint8)
 
     def add(self, texts: Iterable[str]) -> list[str]:
-        """Return the new texts of ``texts``, each once, and remember them all."""
-        different = list(dict.fromkeys(texts))
-        places = self._places(different)
+        """Return the new texts of ``texts``, without copies (:func:`identity`), and remember them all."""
+        different: dict[str, str] = {}
+        for text in texts:
+            different.setdefault(identity(text), text)
+        places = self._places(list(different))
         known = (self._bits[places >> 3] >> (places & 7).astype(np.uint8) & 1).all(axis=1)
         np.bitwise_or.at(self._bits, places >> 3, np.left_shift(1, places & 7).astype(np.uint8))
-        return [text for text, seen in zip(different, known.tolist(), strict=True) if not seen]
+        return [text for text, seen in zip(different.values(), known.tolist(), strict=True) if not seen]
 
     def _places(self, texts: list[str]) -> np.ndarray:
-        """Return the bits (N, hashes) of texts, by double hashing (Kirsch & Mitzenmacher 2006)."""
+        """Return the bits (N, hashes) of identities, by double hashing (Kirsch & Mitzenmacher 2006)."""
         digests = b"".join(hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts)
         pairs = np.frombuffer(digests, dtype="<u8").reshape(-1, 2, 1)
         places = (pairs[:, 0] + np.arange(self.hashes, dtype=np.uint64) * (pairs[:, 1] | 1)) % self.size

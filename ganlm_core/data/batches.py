@@ -12,20 +12,19 @@ from ganlm_core.protocol import PAD, Batch
 from ganlm_core.system.devices import send
 
 LARGEST = 2**20
-"""The most sequences of which an epoch's permutation is drawn, and held in memory; of more, it is computed."""
+"""The permutation of an epoch is held in memory up to this many sequences; for more, it is computed in parts."""
 
 PART = 2**16
-"""Places of a computed permutation at a time."""
+"""Places of a permutation that are computed at once."""
 
 
 @dataclass
 class Batches:
     """Batches of encoded sequences (N, T), padded ids of any integer type, in an order fixed by the seed.
 
-    Batch k of the whole run is a pure function of the seed and k, so the position in the data is one number:
-    every epoch is a permutation of its own, and a last part that is smaller than a batch is left for another epoch.
-    ``drawn`` counts the batches so far, ``tokens_drawn`` their tokens without the padding. Of several processes, each
-    takes the next batch in turn, by its ``rank``; all of them count all batches.
+    Batch k of the run is a pure function of the seed and k, so the position in the data is one number. Every epoch has
+    its own permutation and drops the last incomplete batch. ``drawn`` counts the batches so far, ``tokens_drawn`` their
+    tokens without padding. In a distributed run, the ranks take batches in turn; every rank counts all batches.
     """
 
     tokens: Tensor
@@ -41,12 +40,12 @@ class Batches:
     _order: Tensor = field(default_factory=lambda: torch.empty(0), repr=False)
 
     def next(self, step: int, steps: int) -> Batch:
-        """The next batch with fresh noise (B, Z) from the global random state, for the given step of the run."""
-        everybody = [self.tokens[self._rows(self.drawn + rank)].long() for rank in range(self.processes)]
-        masks = [tokens != PAD for tokens in everybody]
+        """Return the next batch for a step of the run, with fresh noise (B, Z) from the global random state."""
+        every_rank = [self.tokens[self._rows(self.drawn + rank)].long() for rank in range(self.processes)]
+        masks = [tokens != PAD for tokens in every_rank]
         self.drawn += self.processes
         self.tokens_drawn += sum(int(mask.sum()) for mask in masks)
-        tokens, mask = everybody[self.rank], masks[self.rank]
+        tokens, mask = every_rank[self.rank], masks[self.rank]
         return Batch(
             tokens=send(tokens, self.device),
             mask=send(mask, self.device),
@@ -56,7 +55,7 @@ class Batches:
         )
 
     def _rows(self, number: int) -> Tensor:
-        """The rows of a batch of the whole run."""
+        """Return the row numbers of a batch, by its number in the run."""
         n = len(self.tokens)
         size = min(self.size, n)
         epoch, index = divmod(number, n // size)
@@ -67,10 +66,10 @@ class Batches:
         return self._order[place : place + size]
 
     def _permutation(self, epoch: int, start: int, count: int) -> Tensor:
-        """``count`` places of an epoch's permutation, fewer at its end."""
+        """Return ``count`` places of the permutation of an epoch, fewer at its end."""
         n, key = len(self.tokens), f"{self.seed}/{epoch}"
         if n > LARGEST:
             return torch.from_numpy(permute(np.arange(start, min(start + count, n)), n, key))
-        # Hashed, because torch's generator on the CPU looks at no more than 32 bits of a seed.
+        # Hashed, because torch's generator on the CPU uses only 32 bits of a seed.
         digest = hashlib.sha256(key.encode()).digest()
         return torch.randperm(n, generator=torch.Generator().manual_seed(int.from_bytes(digest[:4], "big")))

@@ -1,10 +1,10 @@
 """English sentences with number agreement, from a probabilistic grammar written for this project.
 
-The grammar is data. In ``RULES`` a symbol has alternatives separated by ``|``, each after its weight. ``#`` is number,
-singular or plural, the same everywhere in one alternative; ``is/are`` gives the form of each, and ``3/0`` is a weight
-of 3 in the singular and of nothing in the plural. A symbol without ``#`` takes both numbers, half of the weight each.
-``WORDS`` has the words of a class, all equally likely; the article "a" needs those after it to begin with a consonant.
-Capitals mark symbols; anything else is a word.
+The grammar is data. In ``RULES`` a symbol has alternatives separated by ``|``, each after its weight. ``#`` stands for
+the number, singular or plural, which is the same everywhere in one alternative; ``is/are`` gives both forms, and
+``3/0`` is a weight of 3 in the singular and 0 in the plural. A symbol without ``#`` takes both numbers, with half of
+the weight each. ``WORDS`` has the words of each class, all equally likely; words that can follow the article "a" begin
+with a consonant. Symbols begin with a capital letter; anything else is a word.
 """
 
 import random
@@ -17,9 +17,10 @@ from math import inf, log
 
 from ganlm_core.data.corpus import Corpus, split
 from ganlm_core.data.options import GrammarOptions
+from ganlm_core.data.text import words
 
 LONGEST = 14
-"""Tokens in the longest sentence of the grammar, the final "." included."""
+"""Number of tokens in the longest sentence of the grammar, with the final "."."""
 
 RULES = {
     "Sentence": "8 Clause . | 1 When Clause .",
@@ -77,18 +78,18 @@ WORDS = {
 }
 
 END = ""
-"""Stands for the end of the sentence among the words that can come next."""
+"""The end of the sentence, among the words that can come next."""
 
 Production = tuple[float, tuple[str, ...]]
 Belief = tuple[tuple[tuple[str, ...], float], ...]
-"""What may still come after the words so far: stacks of symbols, next one first, with their probabilities."""
+"""The possible rests of a sentence after the words so far: stacks of symbols, next one first, with probabilities."""
 
 
 class Grammar:
-    """The distribution over sentences that rules and words give; a :class:`ganlm_core.data.corpus.Process`.
+    """The distribution over sentences of rules and words; a :class:`ganlm_core.data.corpus.Process`.
 
-    The language is finite: no symbol may lead back to itself. A sentence is read from left to right by an automaton
-    whose state is the belief over what is still to come, so every probability is summed over all derivations.
+    The language is finite: no symbol may lead back to itself. An automaton reads a sentence from left to right; its
+    state is the belief over the rest of the sentence, so every probability is summed over all derivations.
     """
 
     name = "grammar"
@@ -107,20 +108,20 @@ class Grammar:
 
     @property
     def longest(self) -> int:
-        """Tokens in the longest sentence."""
+        """Number of tokens in the longest sentence."""
         return self._longest("Sentence")
 
     def log_prob(self, texts: Sequence[str]) -> list[float]:
-        """The log-probability of each sentence in nats; ``-inf`` if the grammar cannot give it."""
-        return [self._log_prob(text.split()) for text in texts]
+        """Return the log-probability of each sentence in nats; ``-inf`` if the grammar cannot produce it."""
+        return [self._log_prob(words(text)) for text in texts]
 
     def sample(self, n: int, seed: int) -> list[str]:
-        """``n`` sentences, drawn with ``random.random()`` alone, so that a seed means the same on every Python."""
+        """Return ``n`` sentences, drawn with ``random.random()`` only, which is the same in every version of Python."""
         rng = random.Random(seed)
         return [" ".join(self._sentence(rng)) for _ in range(n)]
 
     def entropy(self) -> float:
-        """The entropy of a sentence in nats, exactly: over sentences, not over derivations."""
+        """Return the exact entropy of a sentence in nats: over sentences, not over derivations."""
 
         @cache
         def remaining(belief: Belief) -> float:
@@ -151,7 +152,7 @@ class Grammar:
             belief = moves[word][1]
 
     def _read(self, belief: Belief) -> dict[str, tuple[float, Belief]]:
-        """Each word that can come next, with its probability and the belief after it."""
+        """Return each word that can come next, with its probability and the next belief."""
         after: dict[str, dict[tuple[str, ...], float]] = defaultdict(lambda: defaultdict(float))
         for stack, weight in belief:
             for word, rest, p in self._next(stack):
@@ -163,7 +164,7 @@ class Grammar:
         }
 
     def _expand(self, stack: tuple[str, ...]) -> list[tuple[str, tuple[str, ...], float]]:
-        """The first words that a stack of symbols can give: (word, the stack after it, probability)."""
+        """Return the possible first words of a stack of symbols: (word, the rest of the stack, probability)."""
         if not stack:
             return [(END, (), 1.0)]
         first, rest = stack[0], stack[1:]
@@ -179,7 +180,7 @@ class Grammar:
 
 
 def _productions(rules: Mapping[str, str], words: Mapping[str, str]) -> dict[str, list[Production]]:
-    """The notation of this module, with the numbers written out and the weights made probabilities."""
+    """Parse the notation of this module: write out singular and plural, and make weights probabilities."""
     written = {head: [alternative.split() for alternative in text.split("|")] for head, text in rules.items()}
     written |= {head: [["1", word] for word in text.split()] for head, text in words.items()}
     weighted: dict[str, dict[tuple[str, ...], int]] = defaultdict(lambda: defaultdict(int))
@@ -199,6 +200,6 @@ def _inflect(item: str, number: int) -> str:
 
 
 def grammar_corpus(options: GrammarOptions) -> Corpus:
-    """``options.size`` sentences; the process gives their exact probabilities."""
+    """Return ``options.size`` sentences; the process gives their exact probabilities."""
     grammar = Grammar()
     return split("grammar", grammar.sample(options.size, options.seed), process=grammar)

@@ -7,8 +7,8 @@ With x_t the embedding of the word before t, h and c of size H, both zero at the
     h_t = s(o) * tanh(c_t)
     p(word at t | words before) = softmax(W_o h_t + b_o)
 
-As in the authors' code, the word before the first is word 0, and it can also occur later. Every weight, biases
-included, is drawn from N(0, 1), but from another random generator than theirs: to compare with results on their oracle,
+As in the authors' code, word 0 comes before the first word, and can also occur later. Every weight, biases included, is
+drawn from N(0, 1). Differs: the random generator is another one, so to compare with results on the authors' oracle,
 convert its weights to the file that :meth:`Oracle.load` reads. Words are written ``w0``, ``w1``, ...
 """
 
@@ -24,13 +24,14 @@ from torch import Tensor
 
 from ganlm_core.data.corpus import Corpus, split
 from ganlm_core.data.options import OracleOptions
+from ganlm_core.data.text import words
 from ganlm_core.errors import DataError
 from ganlm_core.system.files import write_file
 
 EMBEDDING, HIDDEN = 32, 32
 START = 0
 BATCH = 64
-"""Sequences at once; at 5,000 words the distributions of so many just fit a processor's cache."""
+"""Sequences at once; at 5,000 words the distributions of this many just fit into the cache of a processor."""
 
 
 class Oracle:
@@ -53,30 +54,30 @@ class Oracle:
 
     @classmethod
     def draw(cls, generator: torch.Generator, vocabulary: int, length: int) -> Self:
-        """An oracle with weights from N(0, 1), drawn in the order of the names above."""
+        """Return an oracle with weights from N(0, 1), drawn in the order of the names above."""
         shapes = _shapes(vocabulary, EMBEDDING, HIDDEN)
         return cls({name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}, length)
 
     @classmethod
     def load(cls, path: Path, length: int) -> Self:
-        """Somebody's oracle, from safetensors. Raises DataError unless it holds the names and shapes above."""
+        """Load an oracle from safetensors. Raises DataError unless the file has the names and shapes above."""
         try:
             weights = safetensors.torch.load_file(path)
         except FileNotFoundError:
             raise DataError(f"there is no file {path}; check --corpus.weights") from None
         except (OSError, safetensors.SafetensorError) as error:
-            raise DataError(f"{path} is no safetensors file ({error}); check --corpus.weights") from None
+            raise DataError(f"{path} is not a safetensors file ({error}); check --corpus.weights") from None
         if wrong := _differences(weights):
-            raise DataError(f"{path} holds no oracle: {', '.join(wrong)}; see ganlm_core.data.oracle for the format")
+            raise DataError(f"{path} is not an oracle: {', '.join(wrong)}; see ganlm_core.data.oracle for the format")
         return cls({name: tensor.float() for name, tensor in weights.items()}, length)
 
     def save(self, path: Path) -> None:
-        """The weights as safetensors, for :meth:`load`. Raises GanlmError when it cannot be written."""
+        """Write the weights as safetensors, for :meth:`load`. Raises GanlmError if the file cannot be written."""
         write_file(path, safetensors.torch.save(self.weights))
 
     @torch.no_grad()
     def log_prob(self, texts: Sequence[str]) -> list[float]:
-        """The log-probability of each sentence in nats, computed in float64; ``-inf`` unless ``length`` known words."""
+        """Return log-probabilities of sentences in nats, in float64; ``-inf`` without ``length`` known words."""
         rows = {i: ids for i, text in enumerate(texts) if (ids := self._parse(text)) is not None}
         scores = [-inf] * len(texts)
         tokens = torch.tensor(list(rows.values()), dtype=torch.int64).reshape(-1, self.length)
@@ -86,14 +87,14 @@ class Oracle:
 
     @torch.no_grad()
     def sample(self, n: int, seed: int) -> list[str]:
-        """``n`` sentences by inverse transform sampling, the uniform numbers drawn on the CPU."""
+        """Return ``n`` sentences, by inverse transform sampling with uniform numbers from the CPU."""
         uniform = torch.rand(n, self.length, generator=torch.Generator().manual_seed(seed))
         return [
             " ".join(f"w{i}" for i in row) for chunk in uniform.split(BATCH) for row in self._invert(chunk).tolist()
         ]
 
     def _parse(self, text: str) -> list[int] | None:
-        ids = [self._ids.get(word, -1) for word in text.split()]
+        ids = [self._ids.get(word, -1) for word in words(text)]
         return ids if len(ids) == self.length and -1 not in ids else None
 
     def _scores(self, tokens: Tensor) -> Iterator[float]:
@@ -108,17 +109,17 @@ class Oracle:
             yield from score.tolist()
 
     def _invert(self, uniform: Tensor) -> Tensor:
-        """Numbers in [0, 1) (B, T) to the words (B, T) at those points of each cumulative distribution."""
+        """Return the words (B, T) at numbers (B, T) in [0, 1) of each cumulative distribution."""
         lstm = _LSTM(self.weights)
-        state, words = lstm.start(len(uniform)), []
+        state, found = lstm.start(len(uniform)), []
         before = torch.full((len(uniform),), START)
         for column in uniform.unbind(1):
             logits, state = lstm.step(before, state)
             cumulative = (logits - logits.amax(dim=1, keepdim=True)).exp_().cumsum_(dim=1)
             before = torch.searchsorted(cumulative, column[:, None] * cumulative[:, -1:], right=True).squeeze(1)
             before = before.clamp(max=self.vocabulary - 1)
-            words.append(before)
-        return torch.stack(words, dim=1)
+            found.append(before)
+        return torch.stack(found, dim=1)
 
 
 class _LSTM:
@@ -126,7 +127,7 @@ class _LSTM:
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         self.weights = weights
-        # The input's share of the gates depends on the word alone: (V, 4H), computed once.
+        # The contribution of the input to the gates depends on the word only: (V, 4H), computed once.
         self.inputs = weights["embedding"] @ weights["input.weight"].T + weights["bias"]
 
     def start(self, batch: int) -> tuple[Tensor, Tensor]:
@@ -134,7 +135,7 @@ class _LSTM:
         return hidden.new_zeros(batch, hidden.shape[1]), hidden.new_zeros(batch, hidden.shape[1])
 
     def step(self, before: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """The words before, ids (B,), and (h, c), each (B, H), to logits (B, V) and the state after."""
+        """Read ids (B,) of the last words in the state (h, c), each (B, H); return logits (B, V) and the next state."""
         h, c = state
         i, f, g, o = (self.inputs[before] + h @ self.weights["hidden.weight"].T).chunk(4, dim=1)
         c = f.sigmoid() * c + i.sigmoid() * g.tanh()
@@ -154,7 +155,7 @@ def _shapes(vocabulary: int, embedding: int, hidden: int) -> dict[str, tuple[int
 
 
 def _differences(weights: Mapping[str, Tensor]) -> list[str]:
-    """What keeps ``weights`` from being an oracle, by tensor; the sizes are those of the two tensors that name them."""
+    """Return, by tensor, why ``weights`` are not an oracle. Two of the tensors give the sizes V, E and H."""
     names = _shapes(0, 0, 0)
     wrong = [f"{name} is missing" for name in names if name not in weights]
     wrong += [f"{name} is unknown" for name in sorted(weights.keys() - names)]
@@ -176,11 +177,11 @@ def _is_finite(tensor: Tensor) -> bool:
 
 
 def oracle_corpus(options: OracleOptions) -> Corpus:
-    """``options.size`` sequences; the process gives their exact probabilities."""
+    """Return ``options.size`` sequences; the process gives their exact probabilities."""
     if options.weights:
         oracle = Oracle.load(Path(options.weights), options.length)
     else:
         rng = torch.Generator().manual_seed(options.seed)
         oracle = Oracle.draw(rng, options.vocabulary, options.length)
-    # Not the seed of the weights, whose random numbers would come again.
+    # Not the seed of the weights: the same random numbers would come again.
     return split("oracle", oracle.sample(options.size, options.seed + 1), process=oracle)

@@ -1,8 +1,8 @@
-"""Passwords of ten characters at most, from a process made up for this project: a word and what people put behind it.
+"""Passwords of at most ten characters, from a process that was written for this project: a word and a tail.
 
-Nobody's password was used. A word, sometimes with a capital, is followed by nothing, by digits, a year or a sign; all
-words are equally likely, and so are all tails of a kind. A word has only letters and a tail has none, so that each
-password comes about in one way and its probability is a product.
+No real password was used. A word, sometimes with a capital letter, is followed by nothing, digits, a year or a sign.
+All words are equally likely, and so are all tails of a kind. A word has only letters and a tail has none, so each
+password can be produced in one way only and its probability is a product.
 """
 
 import random
@@ -30,7 +30,7 @@ TAILS = (
     (0.12, ["123"]),
     (0.08, ["!"]),
 )
-"""The probability of each kind of tail, and its members."""
+"""The probability of each kind of tail, and the tails of the kind."""
 
 
 class Passwords:
@@ -60,6 +60,6 @@ class Passwords:
 
 
 def passwords_corpus(options: PasswordsOptions) -> Corpus:
-    """``options.size`` passwords; the process gives their exact probabilities."""
+    """Return ``options.size`` passwords; the process gives their exact probabilities."""
     process = Passwords()
     return split("passwords", process.sample(options.size, options.seed), process=process)

@@ -1,4 +1,4 @@
-"""A permutation of any number of places that is computed place by place, and never held in memory."""
+"""A permutation of any size that is computed place by place, and never held in memory."""
 
 import hashlib
 
@@ -6,17 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROUNDS = 4
-"""With four, and round functions of pure chance, nobody tells a Feistel network from a random permutation."""
+"""With four rounds of random functions, a Feistel network cannot be told from a random permutation."""
 
 Places = NDArray[np.uint64]
 
 
 def permute(places: NDArray[np.int64], n: int, key: str) -> NDArray[np.int64]:
-    """Where a permutation of 0 to n - 1, which the ``key`` chooses, sends these places.
+    """Return the images of these places under the permutation of 0 to n - 1 that the ``key`` selects.
 
-    A Feistel network (Luby & Rackoff 1988) on the fewest bits, an even number, that count to n; what it sends beyond n
-    is sent on until it falls below (Black & Rogaway 2002, section 3). Differs: the round function is the finaliser of
-    SplitMix64 (Steele et al. 2014, figure 1), which is quick and good chance, but no secret.
+    It is a Feistel network (Luby & Rackoff 1988) on the smallest even number of bits that can count to n; an image
+    beyond n is mapped again until it is below n (Black & Rogaway 2002, section 3). Differs: the round function is the
+    finaliser of SplitMix64 (Steele et al. 2014, figure 1), which is fast and mixes well, but is not secret.
     """
     half = np.uint64(((n - 1).bit_length() + 1) // 2)
     keys = np.frombuffer(hashlib.sha256(key.encode()).digest(), dtype="<u8")[:ROUNDS]

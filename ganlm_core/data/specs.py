@@ -1,4 +1,4 @@
-"""The built-in corpora, registered as any plugin registers its own."""
+"""The built-in corpora, registered in the way of every plugin."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ CORPORA = (
         "passwords",
         "ganlm_core.data.passwords:passwords_corpus",
         PasswordsOptions,
-        "a word and what people put behind it, for --tokenizer char; exact likelihood",
+        "words with digits, years or signs, for --tokenizer char; exact likelihood",
     ),
     ComponentSpec(
         "corpus",
@@ -28,16 +28,16 @@ CORPORA = (
         OracleOptions,
         "random LSTM; exact likelihood",
         "Yu et al. 2017, section 4.1",
-        exceptions={"check_smallest": "one word of two makes two sentences, too few to set some aside"},
+        exceptions={"check_smallest": "two words of length one make two sentences, too few for three splits"},
     ),
     ComponentSpec(
         "corpus",
         "file",
         "ganlm_core.data.text_files:file_corpus",
         FileOptions,
-        "your own text, CSV or JSONL",
+        "your own text, CSV, TSV, JSON or JSONL",
         exceptions={
-            "check_defaults": "it reads the file that the user names",
+            "check_defaults": "it reads a file that the user names",
             "check_smallest": "its integers are bounds on the file: one byte is no text",
         },
     ),

@@ -79,7 +79,7 @@ def test_weights_that_are_no_oracle_are_refused(tmp_path: Path) -> None:
         Oracle.load(path, 3)
     path.write_bytes(b"not weights")
     with pytest.raises(
-        DataError, match=r"weights\.safetensors is no safetensors file \(.*\); check --corpus\.weights$"
+        DataError, match=r"weights\.safetensors is not a safetensors file \(.*\); check --corpus\.weights$"
     ):
         Oracle.load(path, 3)
 
@@ -88,7 +88,7 @@ def test_weights_that_are_no_oracle_are_refused(tmp_path: Path) -> None:
         safetensors.torch.save_file(tensors | changes, path)
         with pytest.raises(DataError) as caught:
             Oracle.load(path, 3)
-        return str(caught.value).removeprefix(f"{path} holds no oracle: ").partition(";")[0]
+        return str(caught.value).removeprefix(f"{path} is not an oracle: ").partition(";")[0]
 
     assert refusal({"more": torch.zeros(1)}, without="bias") == "bias is missing, more is unknown"
     assert refusal({"bias": torch.zeros(32)}) == "bias is (32,), wanted (128,)"

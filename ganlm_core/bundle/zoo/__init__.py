@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ganlm_core.data.text import lines
 from ganlm_core.errors import UnknownName
 
 PREFIX = "zoo:"
@@ -48,5 +49,5 @@ def _names() -> list[str]:
 
 def _first_sample(card: str) -> str:
     """Return the first indented line under the heading of the samples."""
-    lines = card.partition("\n## Samples\n")[2].splitlines()
-    return next((line.strip() for line in lines if line.startswith("    ")), "")
+    below = lines(card.partition("\n## Samples\n")[2])
+    return next((line.strip() for line in below if line.startswith("    ")), "")
