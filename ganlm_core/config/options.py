@@ -1,12 +1,15 @@
 """Options of training and of the optimisers. They belong to the core; no plugin registers them."""
 
-from ganlm_core.components import Options, option
+from ganlm_core.components import AUTO, Options, option
 
 
 class TrainingOptions(Options):
     """The ``[training]`` table of a configuration. On the command line these flags have no prefix: ``--steps``."""
 
     steps: int = option(2000, "training steps, including the warm-up", min=1)
+    planned_steps: int = option(
+        AUTO, "steps that warm-up and schedules are planned for; later steps keep their last values; 0: all", min=0
+    )
     batch_size: int = option(64, "sequences per batch (B)", min=1)
     noise_size: int = option(32, "size of the noise vector (Z); 0: no noise", min=0)
     seed: int = option(0, "random seed of the run", min=0, max=2**63 - 1)

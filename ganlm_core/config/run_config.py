@@ -27,6 +27,7 @@ from typing import Any
 
 from ganlm_core.components import Options
 from ganlm_core.config.options import OPTIMIZERS, TrainingOptions
+from ganlm_core.config.small_text import small_text
 from ganlm_core.data.options import TOKENIZERS
 from ganlm_core.errors import OptionError, UnknownName, Unreadable, UsageError, WeightsError
 from ganlm_core.plugins.host import Host, default_host
@@ -120,13 +121,15 @@ class RunConfig:
 
 
 def resolve(host: Host, layers: Sequence[Layer]) -> RunConfig:
-    """Resolve ``layers`` over their recipe, and the recipe over the defaults.
+    """Resolve ``layers`` over their recipe, and the recipe over the defaults. Small text has defaults of its own.
 
     The recipe is the last one that a layer names, else the one that the chosen generator asks for. Raises UnknownName
     for a section, name or option that does not exist, OptionError for a wrong value, and PluginError.
     """
     recipe = _recipe_of(host, layers)
-    return _build(host, [{"recipe": recipe}, read_recipe(host, recipe), *layers])
+    under = [{"recipe": recipe}, read_recipe(host, recipe)]
+    config = _build(host, [*under, *layers])
+    return _build(host, [*under, fitting, *layers]) if (fitting := small_text(config)) else config
 
 
 def override(host: Host, config: RunConfig, layers: Sequence[Layer]) -> RunConfig:
@@ -177,10 +180,12 @@ def make_config(
 def data_layer(host: Host, data: str) -> dict[str, Any]:
     """Return the layer for ``data``: the name of a corpus, a file, or ``-`` for standard input.
 
-    Raises UnknownName for a word that is neither a corpus nor a file.
+    Raises UnknownName for a word that is neither a corpus nor a file, and UsageError for one that is both.
     """
     corpora = host.specs("corpus")
     if data in corpora:
+        if Path(data).is_file():
+            raise UsageError(f"'{data}' is a corpus and a file here; --data ./{data} reads the file, or rename it")
         return {"corpus": {data: {}}}
     if data != "-" and not Path(data).exists() and Path(data).name == data and "." not in data:
         hint = f"the corpora are {', '.join(corpora)}, and there is no such file"

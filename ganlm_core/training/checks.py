@@ -1,7 +1,7 @@
-"""What a built component must be for a run to start, told in the words that its author can act on.
+"""Check that a built component fulfils its contract, before a run starts.
 
-Each function says what is wrong, as it goes on from the component's name, or nothing. A run asks before its first step;
-the conformance kit asks the same and then much more.
+Each function returns the problem, as the continuation of the component's name in a message to its author, or an empty
+string. The conformance kit makes the same checks and many more.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,10 +21,10 @@ BASES: Mapping[str, type] = {
     "estimator": Estimator,
     "corpus": Corpus,
 }
-"""What the targets of the kinds that a run is made of must give."""
+"""The class that a component must be an instance of, by its kind."""
 
 _NETWORKS = {"generator": Generator, "discriminator": Discriminator}
-"""What a network of an algorithm must be, by its name; any other is a module."""
+"""The class of a network of an algorithm, by its name; any other network is a module."""
 
 
 def problem_with_kind(built: object, base: type) -> str:
@@ -34,13 +34,16 @@ def problem_with_kind(built: object, base: type) -> str:
 
 
 def problem_with_algorithm(algorithm: Algorithm, steps: int) -> str:
-    """Asks for the phases where a course of training begins, changes and ends: a run may have a million steps."""
+    """Check the networks, and the phases of the first step, of the first adversarial step and of the last one."""
     start: Any = algorithm.adversarial_from
     if not isinstance(start, int):
         return f"gave {_told(start)} as adversarial_from; give the number of a step"
     problem = problem_with_networks(algorithm)
-    for step in sorted({0, min(start, steps - 1), steps - 1}):
+    probed = sorted({0, min(start, steps - 1), steps - 1})
+    for step in probed:
         problem = problem or problem_with_phases(algorithm, step)
+    if not problem and not any(algorithm.phases(step) for step in probed):
+        return f"has no phases in steps {', '.join(map(str, probed))}, so nothing is trained; return at least one Phase"
     return problem
 
 
@@ -56,7 +59,7 @@ def problem_with_networks(algorithm: Algorithm) -> str:
 
 
 def problem_with_phases(algorithm: Algorithm, step: int) -> str:
-    """A list and no iterator: the loop goes through the phases of a step more than once."""
+    """Check the phases of a step. They are a list and not an iterator, because the loop reads them more than once."""
     phases: Any = algorithm.phases(step)
     if not isinstance(phases, Sequence):
         return f"gave {_told(phases)} as the phases of step {step}; return a list of Phase"

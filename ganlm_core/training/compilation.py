@@ -1,4 +1,4 @@
-"""``--compile``: the networks through torch.compile, and on CUDA whole phases as graphs."""
+"""``--compile``: compile the networks with torch.compile, and on CUDA whole phases as graphs."""
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -14,9 +14,9 @@ Loss = Callable[[Batch], Tensor]
 
 
 def compile_networks(algorithm: Algorithm, parts: Parts) -> list[str]:
-    """Compile the networks in place, so that tensors keep their names; gives the names of those that are left out.
+    """Compile the networks in place, so that tensors keep their names; return the names of networks left out.
 
-    A penalty differentiates its discriminator twice, which torch.compile cannot.
+    A discriminator with a penalty is left out: it is differentiated twice, and torch.compile supports that once.
     """
     left_out = []
     for name, network in algorithm.networks.items():
@@ -32,12 +32,13 @@ def as_it_is(phase: Phase) -> Phase:
 
 
 def as_graphs(left_out: Collection[str]) -> Callable[[Phase], Phase]:
-    """Phases, but for those of the networks ``left_out``, to phases whose losses and gradients CUDA graphs compute.
+    """Return a function that gives phases whose losses and gradients CUDA graphs compute.
 
-    What torch cannot trace divides a phase into several graphs: an LSTM, and what is called by ``Generator.untraced``.
+    Phases of the networks ``left_out`` stay as they are. Code that torch cannot trace (an LSTM, and calls through
+    ``Generator.untraced``) divides a phase into several graphs.
     """
 
-    # By the loss, which an algorithm keeps; one that makes it anew at every step has but the newest of them kept.
+    # Keyed by the loss, which an algorithm keeps. If it makes losses anew at every step, only the newest stay cached.
     compiled = lru_cache(maxsize=32)(_as_graph)
 
     def prepared(phase: Phase) -> Phase:
@@ -50,11 +51,11 @@ def _as_graph(loss: Loss) -> Loss:
     graph = cuda_graph(loss)
 
     def compute(batch: Batch) -> Tensor:
-        # From here on graphs may write over what those of earlier phases gave. Not between those of one phase, although
-        # a step of sampling is a graph that is called by itself.
+        # From here on graphs may overwrite the results of earlier phases, but not those of this phase, although a step
+        # of sampling is a graph of its own.
         torch.compiler.cudagraph_mark_step_begin()
         value = graph(batch)
-        # Copied too, for whoever looks at them later. Gradients are used up before the next phase.
+        # Metrics are read later, so they are copied too. Gradients are used up before the next phase.
         batch.metrics.update({name: metric.clone() for name, metric in batch.metrics.items()})
         return value
 

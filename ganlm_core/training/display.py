@@ -1,6 +1,7 @@
-"""Display: what a run reports while it trains."""
+"""Display: a run's reports while it trains."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ganlm_core.metrics.judge import Values
 from ganlm_core.training.run_folder import RunFolder
@@ -8,23 +9,63 @@ from ganlm_core.training.setup import Setup
 
 
 class Display:
-    """What a run tells whoever watches it. This one says nothing; the command line's shows progress."""
+    """Receives what a run reports. This one shows nothing; the command line's shows progress."""
 
     def started(self, setup: Setup, folder: RunFolder, step: int) -> None: ...
 
     def logged(self, step: int, record: Mapping[str, float]) -> None: ...
 
     def evaluated(self, step: int, values: Values, samples: list[str]) -> None:
-        """A glance during training; the final evaluation is in the bundle."""
+        """Show an interim evaluation; the final evaluation is in the bundle."""
 
     def finishing(self, weights_step: int) -> None:
-        """The final evaluation begins, of the weights of that step."""
+        """Show that the final evaluation begins, with the weights of that step."""
 
     def note(self, line: str) -> None: ...
 
     def warn(self, line: str) -> None: ...
 
     def stopping(self) -> None:
-        """A signal asked for the end. Called in its handler, amid anything: it may note that but not write."""
+        """Show that a signal asked the run to stop. Called in the signal's handler: it must not write."""
 
     def ended(self, folder: RunFolder, status: str) -> None: ...
+
+
+class Unfailing(Display):
+    """Passes everything on to a display, until that fails: output must never end a training.
+
+    A closed stderr, a full log or a dead terminal makes it silent for the rest of the run.
+    """
+
+    def __init__(self, display: Display) -> None:
+        self.display = display
+
+    def started(self, setup: Setup, folder: RunFolder, step: int) -> None:
+        self._show(self.display.started, setup, folder, step)
+
+    def logged(self, step: int, record: Mapping[str, float]) -> None:
+        self._show(self.display.logged, step, record)
+
+    def evaluated(self, step: int, values: Values, samples: list[str]) -> None:
+        self._show(self.display.evaluated, step, values, samples)
+
+    def finishing(self, weights_step: int) -> None:
+        self._show(self.display.finishing, weights_step)
+
+    def note(self, line: str) -> None:
+        self._show(self.display.note, line)
+
+    def warn(self, line: str) -> None:
+        self._show(self.display.warn, line)
+
+    def stopping(self) -> None:
+        self._show(self.display.stopping)
+
+    def ended(self, folder: RunFolder, status: str) -> None:
+        self._show(self.display.ended, folder, status)
+
+    def _show(self, show: Callable[..., None], *arguments: Any) -> None:
+        try:
+            show(*arguments)
+        except Exception:
+            self.display = Display()

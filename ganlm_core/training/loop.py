@@ -1,7 +1,7 @@
-"""THE LOOP. It knows phases and nothing else: no method, no architecture, no file.
+"""THE LOOP. It knows only phases: no method, no architecture, no file.
 
-:meth:`Trainer.train` is the whole of training. For each step, the algorithm lists its phases; each phase gets a fresh
-batch and makes one optimiser step of one network. Every change of a parameter happens in this file.
+:meth:`Trainer.train` is all of training. For each step the algorithm lists its phases; each phase gets a fresh batch
+and makes one optimiser step of one network. Every change of a parameter happens in this file.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ Metrics = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Average:
-    """The generator's exponential moving average over steps, of decay ``decay``: what is evaluated and saved."""
+    """The exponential moving average of the generator over steps: the weights that are evaluated and saved."""
 
     model: AveragedModel
 
@@ -36,7 +36,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, generator: nn.Module) -> None:
-        """As the model's own, which copies its count of steps to the device and waits for that."""
+        """Like ``AveragedModel.update_parameters``, without its host-device sync."""
         averaging = self.model.multi_avg_fn
         assert averaging is not None
         means, values = ([*each.parameters(), *each.buffers()] for each in (self.generator, generator))
@@ -53,24 +53,24 @@ class Average:
 
 @dataclass
 class Losses:
-    """The losses, and the norms of their gradients, that nobody has looked at yet.
+    """The losses and gradient norms that were not checked for NaN and infinity yet.
 
-    On the CPU each is looked at as it comes. On a device that computes meanwhile, to look is to wait, so they are kept
-    until somebody waits anyway: whoever logs, evaluates or saves looks first.
+    On the CPU each is checked at once. Reading a value from an asynchronous device waits for it, so there they are kept
+    until the run waits anyway: before it logs, evaluates or saves.
     """
 
     _unseen: list[tuple[Phase, int, Tensor, Tensor]] = field(default_factory=list, repr=False)
 
     def add(self, phase: Phase, step: int, loss: Tensor, norm: Tensor) -> None:
-        """What a phase found in a step, counted from 0. Raises as :meth:`look`, on the CPU."""
+        """Add the loss and gradient norm of a phase in a step, counted from 0. On the CPU, raises as :meth:`look`."""
         self._unseen.append((phase, step, loss.detach(), norm))
         if not asynchronous(loss.device):
             self.look()
-        elif processes.rank() > 0:  # the numbers are those of all processes, and the first one looks at them
+        elif processes.rank() > 0:  # the numbers are means over all ranks, and rank 0 checks them
             self._unseen.clear()
 
     def look(self) -> None:
-        """Raises NonFinite for the first of them that is not finite."""
+        """Check all values that were added. Raises NonFinite for the first that is not finite."""
         unseen, self._unseen = self._unseen, []
         if not unseen:
             return
@@ -87,9 +87,9 @@ class Losses:
 class Trainer:
     """Trains the networks of an algorithm.
 
-    ``clip``: largest gradient norm of a network, 0 for no clipping. ``average``: updated after each step that trains
-    the generator. ``compiled``: returns a phase in the form in which it is computed. ``arithmetic``: the context in
-    which losses are computed, such as autocast.
+    ``steps``: the last step, and the number that schedules are planned for. ``clip``: largest gradient norm of a
+    network, 0 for no clipping. ``average``: updated after each step that trains the generator. ``compiled``: returns a
+    phase in the form in which it is computed. ``arithmetic``: the context of the losses, such as autocast.
     """
 
     algorithm: Algorithm
@@ -103,8 +103,17 @@ class Trainer:
     arithmetic: AbstractContextManager[object] = field(default_factory=nullcontext)
 
     def slowed(self, pace: float) -> "Trainer":
-        """The same trainer with all learning rates multiplied by ``pace``."""
+        """Return this trainer with all learning rates multiplied by ``pace``."""
         return replace(self, optimizers={name: each.slowed(pace) for name, each in self.optimizers.items()})
+
+    def held(self, steps: int) -> "Trainer":
+        """Return a trainer of more ``steps`` that keeps the learning rates and the progress of this one's last step."""
+
+        def at_the_end(phase: Phase) -> Phase:
+            return self.compiled(replace(phase, progress=1.0 if phase.progress is None else phase.progress))
+
+        optimizers = {name: each.held(self.steps) for name, each in self.optimizers.items()}
+        return replace(self, optimizers=optimizers, steps=steps, compiled=at_the_end)
 
     def train(self, start: int, after_step: Callable[[int, Metrics], None]) -> None:
         """Train from step ``start`` to the last; call ``after_step(steps done, metrics of the step)`` after each.
@@ -134,7 +143,7 @@ class Trainer:
             after_step(step + 1, metrics)
 
     def _make_step(self, phase: Phase, batch: Batch, moved: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Make one optimiser step. The gradient goes into ``moved`` only; L-BFGS computes it several times."""
+        """Make one optimiser step. Only ``moved`` gets a gradient; L-BFGS computes it several times."""
         parameters = [parameter for parameter in moved.parameters() if parameter.requires_grad]
 
         def closure() -> Tensor:

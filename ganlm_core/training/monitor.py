@@ -1,9 +1,9 @@
-"""The monitor of a run: cheap measurements while it trains, and what their history shows.
+"""The monitor of a run: cheap measurements during training, and conclusions from their history.
 
-:func:`glance` measures the generator on the training and the validation part, never on the test part, so that whatever
-it decides (which weights are kept, when training stops) leaves the final table honest. :func:`best`,
-:func:`since_best` and :func:`collapse` are pure functions of the history of glances, each with its ``step``, oldest
-first. ``docs/monitoring.md`` states the criteria and defines each value.
+:func:`glance` measures the generator on the training and validation splits, never on the test split. Decisions that use
+it (which weights are kept, when training stops) therefore leave the final table honest. :func:`best`,
+:func:`since_best`, :func:`collapse` and :func:`memorised` are pure functions of the history of glances, each with its
+``step``, oldest first. ``docs/monitoring.md`` states the criteria and defines each value.
 """
 
 import math
@@ -15,8 +15,9 @@ from torch import Tensor
 
 from ganlm_core import sampling
 from ganlm_core.data.corpus import spread
+from ganlm_core.data.text import identity
 from ganlm_core.metrics.judge import Values, evaluating, nll_bound, round_values
-from ganlm_core.metrics.metric import Subject
+from ganlm_core.metrics.metric import MARGIN, MORE, Subject
 from ganlm_core.protocol import Batch, mask_of, shift
 from ganlm_core.system.devices import seeded
 from ganlm_core.training.setup import Setup
@@ -27,24 +28,26 @@ REPEATING = 0.2
 """A generator has collapsed when its samples have less than this share of the variety of real text."""
 
 VARIETY = {"distinct": "{:.1%} distinct", "distinct_bigrams": "{:.0f} different bigrams"}
-"""What is compared, and how it reads."""
+"""The values that are compared, and their form in a message."""
 
+TURNED, SINCE = 1.05, 2
+"""The validation likelihood has turned if SINCE glances or more after the best it is worse by this factor."""
 
 SENTENCES = 256
-"""Drawn at a glance, and as many real ones beside them; the final evaluation draws ``evaluation_samples``."""
+"""Sentences drawn at a glance, compared with as many real ones; the final evaluation draws ``evaluation_samples``."""
 
 NOISE_DRAWS = 1
-"""Draws of the noise for the bound on the likelihood: the bound that maximum likelihood minimises in training."""
+"""Draws of the noise for the bound on the likelihood: maximum likelihood minimises the same bound in training."""
 
 
 def glance(setup: Setup, step: int) -> tuple[Values, list[str]]:
-    """The values after ``step`` steps, and the sentences they are of. Leaves the global random state.
+    """Return the values after ``step`` steps, and the sentences that they describe.
 
-    The same noise at every glance, so that what changes from one to the next is the generator.
+    The global random state does not change. The noise is the same at every glance, so that only the generator differs.
     """
     generator, judge = setup.generator, setup.judge
     device, seed = setup.device, judge.seed
-    held_out = _encode(setup, spread(judge.corpus.validation, SENTENCES)).to(device)
+    held_out = _held_out(setup).to(device)
     rng = torch.Generator(device).manual_seed(seed)
     with evaluating(generator):
         noise = torch.randn(SENTENCES, setup.shape.noise, generator=rng, device=device)
@@ -60,11 +63,28 @@ def glance(setup: Setup, step: int) -> tuple[Values, list[str]]:
     return round_values(values | _accuracy(setup, held_out, step)), texts
 
 
-def real_variety(setup: Setup) -> Values:
-    """``distinct`` and ``distinct_bigrams`` of as many training sentences: the variety of real text."""
+def reference(setup: Setup) -> Values:
+    """Return the values with which those of a glance are compared.
+
+    ``distinct``, ``distinct_bigrams``: the variety of as many training sentences. ``copied``: the share of copies that
+    chance makes. ``validation_nll``: the likelihood under the unigram model.
+    """
     texts = spread(setup.corpus.train, SENTENCES)
     pairs = bigrams(_encode(setup, texts), setup.shape.vocabulary)
-    return round_values({"distinct": len(set(texts)) / len(texts), "distinct_bigrams": float(len(pairs.unique()))})
+    held_out = _held_out(setup)
+    unigram = setup.log_frequencies[held_out][mask_of(held_out)]
+    return round_values(
+        {
+            "distinct": len(set(map(identity, texts))) / len(texts),
+            "distinct_bigrams": float(len(pairs.unique())),
+            "copied": setup.judge.conditions.copies_by_chance,
+            "validation_nll": -unigram.mean().item(),
+        }
+    )
+
+
+def _held_out(setup: Setup) -> Tensor:
+    return _encode(setup, spread(setup.corpus.validation, SENTENCES))
 
 
 def _encode(setup: Setup, texts: Sequence[str]) -> Tensor:
@@ -72,15 +92,18 @@ def _encode(setup: Setup, texts: Sequence[str]) -> Tensor:
 
 
 def bigrams(tokens: Tensor, vocabulary: int) -> Tensor:
-    """The bigrams of ids (B, T) as numbers (M,): each token up to ``<eos>`` with the one before, at first ``<bos>``."""
+    """Return the bigrams of ids (B, T) as numbers (M,): each token up to ``<eos>`` with its predecessor.
+
+    The first token follows ``<bos>``.
+    """
     return (shift(tokens) * vocabulary + tokens)[mask_of(tokens)]
 
 
 def divergence(one: Tensor, other: Tensor) -> float:
-    """The Jensen-Shannon divergence of the frequencies of two lots of values (M,), (N,) in nats (Lin 1991, section 4).
+    """Return the Jensen-Shannon divergence of the frequencies of values (M,), (N,) in nats (Lin 1991, section 4).
 
-    0 for equal frequencies, log 2 where no value is in both. Samples of a finite size are some way from each other even
-    when they come from one process, and the further the smaller they are; compare equal sizes.
+    0 for equal frequencies, log 2 if no value is in both. Finite samples of one process differ too, and small ones more
+    than large ones: compare equal sizes.
     """
     kinds, places = torch.cat([one, other]).unique(return_inverse=True)
     parts = places.split([len(one), len(other)])
@@ -90,10 +113,10 @@ def divergence(one: Tensor, other: Tensor) -> float:
 
 
 def _accuracy(setup: Setup, held_out: Tensor, step: int) -> Values:
-    """What the phase of the discriminator in this step logs as its accuracy, on batches of held-out ids (N, T) instead.
+    """Return the accuracy that the phase of the discriminator logs, on batches of held-out ids (N, T).
 
-    Nothing where the step has no such phase. The phase itself is asked, because it alone knows what its discriminator
-    is shown; its loss is thrown away.
+    Empty if the step has no such phase. The phase itself computes it, because only the phase knows the inputs of its
+    discriminator; its loss is not used.
     """
     phase = next((each for each in setup.trainer.algorithm.phases(step - 1) if each.network == "discriminator"), None)
     if phase is None:
@@ -103,7 +126,7 @@ def _accuracy(setup: Setup, held_out: Tensor, step: int) -> Values:
     with evaluating(setup.trainer.algorithm), seeded(setup.judge.seed):
         for tokens in held_out.split(options.batch_size):
             noise = torch.randn(len(tokens), options.noise_size, device=device)
-            progress = (step - 1) / max(1, options.steps - 1)
+            progress = min(1.0, (step - 1) / max(1, setup.trainer.steps - 1))
             batch = Batch(tokens, mask_of(tokens), noise, step - 1, progress)
             phase(batch)
             found += [batch.metrics["accuracy"].item()] * len(tokens) if "accuracy" in batch.metrics else []
@@ -111,26 +134,26 @@ def _accuracy(setup: Setup, held_out: Tensor, step: int) -> Values:
 
 
 def score(glance: Mapping[str, float]) -> float:
-    """What the best weights have least of: held-out NLL, or the divergence from held-out text without a likelihood."""
+    """Return the value to minimise: held-out NLL, or without a likelihood the divergence from held-out text."""
     found = glance.get("validation_nll", glance["bigram_divergence"])
     return math.inf if math.isnan(found) else found
 
 
 def best(history: History) -> Mapping[str, float]:
-    """The glance of the lowest score, the first of equal ones."""
+    """Return the glance with the lowest score, the first of equal ones."""
     return min(history, key=score)
 
 
 def since_best(history: History) -> int:
-    """How many glances there were after the best."""
+    """Return the number of glances after the best."""
     scores = [score(glance) for glance in history]
     return len(scores) - 1 - scores.index(min(scores))
 
 
 def collapse(history: History, real: Mapping[str, float]) -> str:
-    """What the last glance shows of a collapse, in words; nothing where there is none.
+    """Describe the collapse that the last glance shows; empty if there is none.
 
-    ``real``: the same of as many real sentences, because what repeats in the data may repeat in samples.
+    ``real``: the :func:`reference`, because samples may repeat as much as the data do.
     """
     if not history:
         return ""
@@ -145,3 +168,26 @@ def collapse(history: History, real: Mapping[str, float]) -> str:
     before = max(glance["entropy"] for glance in history)
     fell = f"entropy fell from {before:.1f} to {now['entropy']:.1f} nats; " if now["entropy"] < before / 2 else ""
     return f"{fell}samples repeat: {', '.join(shown)}"
+
+
+def memorised(history: History, known: Mapping[str, float], likelihood_until: int) -> dict[str, str]:
+    """Describe the signs, by their names, that the last glance shows of a generator that learns its text by heart.
+
+    ``known``: the :func:`reference`. ``likelihood_until``: the last step of maximum likelihood; after it, adversarial
+    training trades likelihood for better samples, and a likelihood that turns is no sign.
+    """
+    now, signs = history[-1], {}
+    nll, unigram = now.get("validation_nll", -math.inf), known["validation_nll"]
+    if now["step"] <= likelihood_until and since_best(history) >= SINCE and score(now) > TURNED * score(best(history)):
+        then = best(history)
+        signs["turned"] = (
+            f"held-out text was likelier at step {then['step']:.0f} ({score(then):.2f}, now {nll:.2f} nats)"
+        )
+    if nll > unigram and since_best(history) > 0:
+        signs["unigram"] = (
+            f"held-out text is likelier to the unigram model ({unigram:.2f}, here {nll:.2f} nats a token)"
+        )
+    if now["copied"] > MORE * known["copied"] + MARGIN:
+        chance = f"chance makes {known['copied']:.1%}"
+        signs["copied"] = f"{now['copied']:.1%} of the samples are copies of training sentences ({chance})"
+    return signs

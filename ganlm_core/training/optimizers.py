@@ -31,28 +31,33 @@ _CLASSES: Mapping[str, type[torch.optim.Optimizer]] = {
     "lbfgs": torch.optim.LBFGS,
 }
 _FUSED = {"cpu": ("adam", "adamw"), "cuda": ("adam", "adamw", "sgd"), "mps": ("adam", "adamw")}
-"""Those that torch has as one kernel, by device, since 2.4; on CUDA the others go through all parameters at once."""
+"""Optimisers that torch 2.4 has as one kernel, by device; on CUDA the others update all parameters at once."""
 
 
 @dataclass(frozen=True)
 class ScheduledOptimizer:
-    """A torch optimiser, and the course of its learning rate. The optimiser alone has state."""
+    """A torch optimiser with its learning rate schedule. Only the optimiser has state."""
 
     optimizer: torch.optim.Optimizer
     options: OptimizerOptions
 
     def set_learning_rate(self, step: int, steps: int) -> None:
-        """The rate of step ``step`` of ``steps``, counted from 0."""
+        """Set the rate of step ``step`` of ``steps``, counted from 0."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.options.lr * rate_factor(self.options, step, steps)
 
     def slowed(self, factor: float) -> "ScheduledOptimizer":
-        """The same optimiser on ``factor`` of the learning rate."""
+        """Return this optimiser with its learning rates multiplied by ``factor``."""
         return replace(self, options=replace(self.options, lr=self.options.lr * factor))
+
+    def held(self, steps: int) -> "ScheduledOptimizer":
+        """Return this optimiser with the learning rate of the last of ``steps``, constant from now on."""
+        lr = self.options.lr * rate_factor(self.options, steps - 1, steps)
+        return replace(self, options=replace(self.options, lr=lr, schedule="constant", warmup_steps=0))
 
 
 def rate_factor(options: OptimizerOptions, step: int, steps: int) -> float:
-    """The learning rate at ``step`` as a share of ``options.lr``: linear warm-up, then constant, linear or cosine.
+    """Return the learning rate at ``step`` as a share of ``options.lr``: linear warm-up, then the schedule.
 
     Cosine: Loshchilov & Hutter 2017, eq. 5, one cycle.
     """
@@ -64,7 +69,7 @@ def rate_factor(options: OptimizerOptions, step: int, steps: int) -> float:
 
 
 def build_optimizer(choice: Choice, parameters: Iterable[nn.Parameter]) -> ScheduledOptimizer:
-    """The optimiser that ``choice`` names, over the parameters that are trained."""
+    """Build the optimiser that ``choice`` names, over the parameters that are trained."""
     options = choice.options
     assert isinstance(options, OptimizerOptions)
     trained = [parameter for parameter in parameters if parameter.requires_grad]

@@ -1,6 +1,6 @@
-"""The loop of a run, and the processes that follow the first one through it: see :mod:`ganlm_core.system.processes`.
+"""The loop of a run on several ranks: see :mod:`ganlm_core.system.processes`.
 
-The others wait for what the first one asks: to train from its state, to draw or to score with its generator, to end.
+The other ranks do what rank 0 asks: train from its state, sample or score with its generator, end.
 """
 
 import math
@@ -41,10 +41,10 @@ def lead(setup: Setup, step: int, pace: float, after_step: processes.Told) -> pr
 
 
 def written(setup: Setup, generator: Generator, n: int) -> Subject:
-    """As :meth:`Judge.written`, with the others' help. The first process calls this.
+    """Draw ``n`` sentences as :meth:`Judge.written`, with the help of the other ranks. Rank 0 calls this.
 
-    Where there are others every batch has random numbers of its own, so that the sentences and the bound on the
-    likelihood are the same for two processes and for more; from those of one they differ as those of other seeds do.
+    On several ranks every batch has random numbers of its own, so that the sentences and the likelihood bound do not
+    depend on the number of ranks; they differ from those of one process as those of another seed do.
     """
     if processes.size() == 1:
         return setup.judge.written(generator, n)
@@ -59,14 +59,14 @@ def written(setup: Setup, generator: Generator, n: int) -> Subject:
 
 
 def let_go() -> None:
-    """Let the others end. The first process calls this when it has no more to ask."""
+    """Let the other ranks end. Rank 0 calls this when it needs them no more."""
     processes.share(None)
 
 
 def follow(config: RunConfig, host: Host | None = None) -> None:
-    """What the other processes do: what the first one asks, until it lets them go.
+    """On the other ranks: do what rank 0 asks, until it lets them go.
 
-    They leave signals to the first one. Raises ProcessLost when that has ended with an error, which it tells itself.
+    They leave signals to rank 0. Raises ProcessLost when rank 0 has ended with an error, which it reports itself.
     """
     keep_memory()
     setup = prepare(config, host)
@@ -81,7 +81,7 @@ def _answer(setup: Setup, asked: Any) -> None:
 
 
 def _train_along(setup: Setup, packed: Any) -> None:
-    """The loop, from the state that the first process has as it enters it."""
+    """Run the loop from the state that rank 0 has when it enters it."""
     step, pace = _take_over(setup, packed)
     seed, answer = setup.config.training.seed, processes.following(partial(_answer, setup))
 
@@ -90,18 +90,18 @@ def _train_along(setup: Setup, packed: Any) -> None:
         processes.seed_others(seed, step)
 
     processes.seed_others(seed, step)
-    with suppress(processes.Ended, NonFinite):  # after which the first one may go back and enter again
-        setup.trainer.slowed(pace).train(step, after_step)
+    with suppress(processes.Ended, NonFinite):  # rank 0 may then go back and enter the loop again
+        setup.trainer_at(step, pace).train(step, after_step)
 
 
 def _help(setup: Setup, work: Callable[..., Any], weights: dict[str, Tensor], argument: Any) -> None:
-    """``work`` with the first one's generator: within the loop ours has these weights, outside of it any will do."""
+    """Do ``work`` with the weights of rank 0's generator. In the loop ours are the same; outside they do not matter."""
     setup.generator.load_state_dict(weights)
     work(setup.judge, setup.generator, argument)
 
 
 def _draw(judge: Judge, generator: Generator, n: int) -> list[str]:
-    """``n`` sentences. All processes do this."""
+    """Draw ``n`` sentences. All ranks do this."""
 
     def some(index: int) -> list[str]:
         return _with_own_seed(judge, index).draw(generator, BATCH, PLAIN)
@@ -110,7 +110,7 @@ def _draw(judge: Judge, generator: Generator, n: int) -> list[str]:
 
 
 def _score(judge: Judge, generator: Generator, held_out: tuple[str, ...]) -> Likelihood:
-    """The likelihood of sentences. All processes do this."""
+    """Return the likelihood of sentences. All ranks do this."""
 
     def some(index: int) -> Likelihood:
         return _with_own_seed(judge, index).likelihoods(generator, held_out[index::parts], [PLAIN])[0]
@@ -127,7 +127,7 @@ def _with_own_seed(judge: Judge, index: int) -> Judge:
 
 
 def _packed(setup: Setup, step: int, pace: float) -> Any:
-    """The state of a run as plain values, its tensors on the CPU."""
+    """Return the state of a run as plain values and tensors on the CPU."""
     tensors: dict[str, Any] = {}
     state = {
         "step": step,
@@ -140,7 +140,7 @@ def _packed(setup: Setup, step: int, pace: float) -> Any:
 
 
 def _take_over(setup: Setup, packed: Any) -> tuple[int, float]:
-    """The other side of :func:`_packed`: the step and the pace."""
+    """Load a state from :func:`_packed`; return its step and pace."""
     state = unpack(*packed)
     for name, module in setup.modules.items():
         module.load_state_dict(state["modules"][name])
@@ -152,10 +152,10 @@ def _take_over(setup: Setup, packed: Any) -> tuple[int, float]:
 
 @dataclass(frozen=True)
 class Mark:
-    """A place between two steps, to which a run can go back from amid the first phase of the next one.
+    """A point between two steps, to which a run can go back from within the first phase of the next step.
 
-    ``versions`` count the changes in place of every parameter and buffer. Fused optimisers change them uncounted;
-    that a phase has passed is told by the batches drawn.
+    ``versions`` count the in-place changes of every parameter and buffer. Fused optimisers change them without
+    counting; the number of batches drawn tells that a phase has passed.
     """
 
     random: dict[str, Tensor]
@@ -169,7 +169,10 @@ class Mark:
         return cls(random_states(), batches.drawn, batches.tokens_drawn, _versions(setup))
 
     def go_back(self, setup: Setup) -> bool:
-        """Whether that could be done: not in a later phase, nor where something moved amid the first (L-BFGS does)."""
+        """Go back if possible, and return whether it was.
+
+        It is not in a later phase, or if something moved within the first one, as L-BFGS does.
+        """
         batches = setup.trainer.batches
         if batches.drawn > self.drawn + batches.processes or _versions(setup) != self.versions:
             return False

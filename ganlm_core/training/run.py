@@ -1,6 +1,7 @@
-"""The course of a run: what happens around the loop of :mod:`ganlm_core.training.loop`.
+"""A run: everything that happens around the loop of :mod:`ganlm_core.training.loop`.
 
-Metrics, glances, checkpoints, signals, what is decided by all that, the final evaluation and the bundle.
+Metrics, interim evaluations, checkpoints, signals, the decisions that depend on them, the final evaluation and the
+bundle.
 """
 
 import shlex
@@ -15,27 +16,34 @@ from typing import Any
 
 from torch import nn
 
+from ganlm_core import errors
 from ganlm_core.bundle.save import save
 from ganlm_core.config.options import TrainingOptions
+from ganlm_core.config.recipes import method_of
+from ganlm_core.config.run_config import RunConfig, difference
 from ganlm_core.errors import DataError, GanlmError, Interrupted, NonFinite, ProcessLost, TrainingError, UsageError
 from ganlm_core.metrics.judge import Values, round_values
 from ganlm_core.protocol import Generator
 from ganlm_core.system import processes
 from ganlm_core.system.signals import caught_signals, interrupting_signals
 from ganlm_core.training import checkpoint, monitor
+from ganlm_core.training.checkpoint import Checkpoint
 from ganlm_core.training.display import Display
-from ganlm_core.training.export import shared_config
 from ganlm_core.training.loop import Metrics
 from ganlm_core.training.parallel import Mark, lead, written
-from ganlm_core.training.run_folder import RunFolder, versions
+from ganlm_core.training.progress import Progress, Saved
+from ganlm_core.training.run_folder import STARTING, RunFolder, extended, versions
 from ganlm_core.training.setup import Setup
 
 ROLLBACKS = 3
-"""Times that a run goes back after a collapse, each with half the learning rates of the time before."""
+"""Times that a run goes back after a collapse, each time with half the learning rates of the time before."""
+
+MAY_CHANGE = ("training.device", "corpus.file.path", "corpus.oracle.weights")
+"""Options that a user may edit in config.toml: the device, and where the data are, whose hash is compared."""
 
 
 def _clocks() -> dict[str, float]:
-    """What run.json says of a run's time: that on the wall, and that of all cores together."""
+    """Return the times that run.json keeps: wall-clock time, and processor time of all cores together."""
     return {"seconds": time.monotonic(), "cpu_seconds": time.process_time()}
 
 
@@ -44,34 +52,17 @@ class _Stopped(Exception):
 
 
 class _Collapsed(Exception):
-    """Raised after a step, to leave the loop and go back; says what was seen."""
-
-
-@dataclass
-class _Progress:
-    """How far a run is, beside its step and its tensors; a checkpoint keeps it.
-
-    ``evaluations``: columns of the final table. ``history``: what every glance found. ``records``: lines of
-    metrics.jsonl. ``good``: the step to go back to after a collapse. ``stopped``: why training ended before its last
-    step, if it did.
-    """
-
-    evaluations: dict[str, Values] = field(default_factory=dict)
-    history: list[dict[str, float]] = field(default_factory=list)
-    records: int = 0
-    good: int = 0
-    rollbacks: int = 0
-    stopped: str = ""
+    """Raised after a step, to leave the loop and go back; its text says what was seen."""
 
 
 @dataclass
 class Run:
-    """One training in its folder: what happens around the loop."""
+    """One training in its folder: everything that happens around the loop."""
 
     setup: Setup
     folder: RunFolder
     display: Display
-    progress: _Progress = field(default_factory=_Progress)
+    progress: Progress = field(default_factory=Progress)
     step: int = 0
     finishing: bool = False
     mark: Mark | None = None
@@ -82,14 +73,22 @@ class Run:
         return self.setup.config.training
 
     @cached_property
-    def real(self) -> Values:
-        """How varied real text is: what samples are compared with."""
-        return monitor.real_variety(self.setup)
+    def reference(self) -> Values:
+        """The values of real text and of the unigram model, with which those of a glance are compared."""
+        return monitor.reference(self.setup)
+
+    @cached_property
+    def config(self) -> str:
+        """The text of config.toml as this run has it, which every checkpoint keeps."""
+        return self.folder.config()
 
     def begin(self) -> None:
+        """Evaluate the untrained generator, if adversarial training starts there, and write the first checkpoint."""
         setup = self.setup
+        self.folder.write_tokenizer(setup.tokenizer.to_json())
+        self.folder.truncate_metrics(0)
         self.folder.write_info(
-            status="started",
+            status=STARTING,
             command=sys.argv,
             device=str(setup.device),
             seed=setup.config.training.seed,
@@ -100,38 +99,89 @@ class Run:
                 for kind in ("generator", "discriminator", "algorithm")
             },
             plugin_files=setup.host.files,
+            method=method_of(setup.config, setup.host),
             unused=setup.trainer.algorithm.unused,
+            corpus={"name": Path(setup.corpus.name).name, **setup.corpus.digests()},
         )
         try:
             self._milestone(0)
-        except GanlmError:
+        except (GanlmError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:
             raise TrainingError(self._blame(error)) from error
         self._save(0)
-
-    def restore(self) -> None:
-        note = self._load()
-        if note:
-            self.display.note(note)
         self.folder.write_info(status="started")
 
-    def _load(self, step: int | None = None) -> str:
-        """Go back to the checkpoint of ``step``, or of the newest; gives its note. Raises WeightsError, DataError."""
-        optimizers = {name: each.optimizer for name, each in self.setup.trainer.optimizers.items()}
-        found = checkpoint.load(self.folder.checkpoints, modules=self.setup.modules, optimizers=optimizers, step=step)
-        extra = found.extra
-        if extra["data"] != self.setup.fingerprint:
+    def restore(self) -> None:
+        """Go back to the newest checkpoint. Raises WeightsError, DataError, and UsageError for an edited config.toml.
+
+        The data are compared before tensors are: other data may make networks of other shapes.
+        """
+        found = checkpoint.latest(self.folder.checkpoints)
+        saved = self._saved(found)
+        more = self._check_config(saved)
+        lost = self._load(found, saved)
+        if more:  # the user wants them, whatever ended the run before
+            self.progress.stopped = ""
+        checkpoint.prune(self.folder.checkpoints, self._protected)
+        for note in (found.note, lost, *self._mended()):
+            if note:
+                self.display.note(note)
+        self.folder.write_info(status="started", **({"stopped": None} if "stopped" in self.folder.info() else {}))
+
+    def _saved(self, found: Checkpoint) -> Saved:
+        """Return the run's own values in a checkpoint. Raises WeightsError, and DataError for other training data."""
+        try:
+            saved = Saved.of(found.extra)
+        except (KeyError, TypeError, ValueError) as error:
+            raise checkpoint.not_a_state(found.path, error) from error
+        if saved.data != self.setup.fingerprint:
             raise DataError(
-                f"the training data of {self.folder.path} are not what they were when it was started; "
+                f"the training data of {self.folder.path} have changed since it was started; "
                 "put the old data back, or start a new run"
             )
+        return saved
+
+    def _check_config(self, saved: Saved) -> bool:
+        """Return whether the run got more steps since its checkpoint.
+
+        Raises UsageError if config.toml was edited in any other way, but for the options that MAY_CHANGE.
+        """
+        if not saved.config:
+            return False
+        old, new = (RunConfig.from_toml(self.setup.host, text) for text in (saved.config, self.config))
+        more = new.training.steps > old.training.steps
+        expected = extended(old, new.training.steps) if more else old
+        changes = [line for line in difference(expected, new) if line.partition(":")[0] not in MAY_CHANGE]
+        if changes:
+            raise UsageError(
+                f"{self.folder.path / 'config.toml'} was edited after the last checkpoint ({', '.join(changes)}); "
+                "put it back as it was, or start a new run; only --resume RUN --steps MORE changes a run"
+            )
+        return more
+
+    def _load(self, found: Checkpoint, saved: Saved) -> str:
+        """Take over the state of a checkpoint; return a note on lines of metrics.jsonl that are lost."""
+        optimizers = {name: each.optimizer for name, each in self.setup.trainer.optimizers.items()}
+        checkpoint.restore(found, modules=self.setup.modules, optimizers=optimizers)
         self.step = found.step
-        self.setup.trainer.batches.drawn, self.setup.trainer.batches.tokens_drawn = extra["batches"]
-        self.progress = _Progress(**extra["progress"])
-        self.folder.truncate_metrics(self.progress.records)
+        self.setup.trainer.batches.drawn, self.setup.trainer.batches.tokens_drawn = saved.batches
+        self.progress = saved.progress
+        wanted, self.progress.records = self.progress.records, self.folder.truncate_metrics(self.progress.records)
         self.folder.remove_samples_after(self.step)
-        return found.note
+        lost = wanted - self.progress.records
+        return f"{self.folder.metrics} has lost {lost:,} of its {wanted:,} lines; training goes on" if lost else ""
+
+    def _mended(self) -> list[str]:
+        """Make what is missing in the folder again; return a note for each."""
+        notes = []
+        if not (self.folder.path / "tokenizer.json").is_file():
+            self.folder.write_tokenizer(self.setup.tokenizer.to_json())
+            notes.append(f"{self.folder.path / 'tokenizer.json'} was missing and was written again")
+        if not self.folder.samples.is_dir():
+            self.folder.samples.mkdir()
+            notes.append(f"{self.folder.samples} was missing; the samples of earlier evaluations are lost")
+        return notes
 
     def train(self) -> None:
         setup = self.setup
@@ -147,13 +197,11 @@ class Run:
                     raise KeyboardInterrupt
                 self._finish()
             status = "finished"
-        except KeyboardInterrupt:
-            status = "interrupted"
-            raise Interrupted(f"interrupted {self._when()}; {self._checkpoint_kept()}, {self._go_on()}") from None
         except UsageError:
             raise
-        except Exception as error:
-            raise self._explained(error) from error
+        except BaseException as error:  # a plugin may raise SystemExit, for example; that too is an error of its own
+            status = "interrupted" if self._is_interrupt(error) else "failed"
+            raise self._explained(error) from (None if status == "interrupted" else error)
         finally:
             with suppress(GanlmError):  # a disk that refuses this too has a better error on its way
                 spent = {name: round(earlier.get(name, 0) + now - began[name], 1) for name, now in _clocks().items()}
@@ -162,11 +210,14 @@ class Run:
             self._notify("ganlm_run_ended", status=status)
 
     def _train(self) -> None:
-        """The loop, to its last step or to where something stops it; from an earlier step again after a collapse."""
+        """Run the loop to the last step or to where something stops it; after a collapse, again from an earlier step.
+
+        Beyond the planned steps the loop is entered once more, with the last values of all schedules.
+        """
         while self.step < self.options.steps and not self.progress.stopped:
             try:
                 after_step = lead(self.setup, self.step, self._pace, self.after_step)
-                self.setup.trainer.slowed(self._pace).train(self.step, after_step)
+                self.setup.trainer_at(self.step, self._pace).train(self.step, after_step)
             except _Stopped:
                 self.display.note(f"stopped after step {self.step}: {self.progress.stopped}")
             except _Collapsed as collapse:
@@ -183,16 +234,17 @@ class Run:
 
     @property
     def _pace(self) -> float:
-        """What is left of the learning rates: a collapse halves them, because the same steps would collapse again."""
+        """The factor of the learning rates. Each collapse halves it, because the same steps would collapse again."""
         return 0.5**self.progress.rollbacks
 
     def _roll_back(self, reason: str) -> None:
-        """Go back to where the run was good, with lower learning rates, or end there if that has not helped before.
+        """Go back to where the run was good, with lower learning rates; end there if that did not help before.
 
         A run that is killed here does the same again: the later checkpoints go first, then the good one is replaced.
         """
         rollbacks = self.progress.rollbacks + 1
-        self._load(self.progress.good)
+        good = checkpoint.at(self.folder.checkpoints, self.progress.good)
+        self._load(good, self._saved(good))
         checkpoint.remove_after(self.folder.checkpoints, self.step)
         self.progress.rollbacks = rollbacks
         self._record({"step": self.step, "rollback": rollbacks, "reason": reason})
@@ -206,25 +258,41 @@ class Run:
         return "in the final evaluation" if self.finishing else f"after step {self.step}"
 
     def _checkpoint_kept(self) -> str:
-        return f"the checkpoint of step {checkpoint.latest(self.folder.checkpoints).step} is kept"
+        """Name the newest checkpoint. An error in reading it must not hide the error that is being explained."""
+        try:
+            return f"the checkpoint of step {checkpoint.latest(self.folder.checkpoints).step} is kept"
+        except Exception:
+            return "no checkpoint can be read"
 
-    def _go_on(self) -> str:
+    def _resume_command(self) -> str:
         again = ["ganlm", "run", "--resume", str(self.folder.path), *self.setup.host.flags()]
-        return f"go on with: {shlex.join(again)}"
+        return f"resume with: {shlex.join(again)}"
 
-    def _explained(self, error: Exception) -> GanlmError:
-        """An error with what is left of the run. What is not ours, a bug in a plugin, becomes a TrainingError."""
+    def _is_interrupt(self, error: BaseException) -> bool:
+        """Whether a signal asked for the end. In training, a KeyboardInterrupt without a signal is a plugin's own."""
+        return isinstance(error, KeyboardInterrupt) and (bool(self.signals) or self.finishing)
+
+    def _explained(self, error: BaseException) -> GanlmError:
+        """Return an error that also says what is kept of the run. An exception of a plugin becomes a TrainingError."""
+        if self._is_interrupt(error):
+            return Interrupted(f"interrupted {self._when()}; {self._checkpoint_kept()}, {self._resume_command()}")
         if isinstance(error, TrainingError):
-            return type(error)(f"{error}; {self._checkpoint_kept()} in {self.folder.path}")
+            return _kind(error)(f"{error}; {self._checkpoint_kept()} in {self.folder.path}")
         if isinstance(error, GanlmError):
-            return type(error)(f"{error}; {self._checkpoint_kept()}, {self._go_on()}")
+            return _kind(error)(f"{error}; {self._checkpoint_kept()}, {self._resume_command()}")
         return TrainingError(f"{self._blame(error)}; {self._checkpoint_kept()} in {self.folder.path}")
 
-    def _blame(self, error: Exception) -> str:
+    def _blame(self, error: BaseException) -> str:
         off = "leave --compile off, or " if self.options.compile else ""
         return f"{self._when()}, {self.setup.blame(error)}; {off}--debug shows where"
 
+    @property
+    def _protected(self) -> list[int]:
+        """The steps whose checkpoints a rollback may need."""
+        return [self.progress.good] if self.options.on_collapse == "rollback" else []
+
     def after_step(self, step: int, metrics: Metrics) -> None:
+        """Log, evaluate and save as configured, then leave the loop if a signal or an evaluation asked for it."""
         self.step, options = step, self.options
         last = step == options.steps
         evaluated = last or step % options.evaluate_every == 0
@@ -260,19 +328,37 @@ class Run:
         values, samples = monitor.glance(self.setup, step)
         history = self.progress.history
         history.append({"step": step, **values})
-        collapse = monitor.collapse(history, self.real)
-        self._record({"step": step, "evaluation": values} | ({"collapse": collapse} if collapse else {}))
+        collapse, memorised = monitor.collapse(history, self.reference), self._memorised(history)
+        seen = {"collapse": collapse, "memorised": "; ".join(memorised.values())}
+        self._record({"step": step, "evaluation": values} | {name: words for name, words in seen.items() if words})
         self.folder.write_samples(step, samples)
         self.display.evaluated(step, values, samples)
+        self._warn_of_memorising(memorised)
         self._notify("ganlm_evaluated", step=step, evaluation=values, samples=samples, final=False)
         if monitor.since_best(history) == 0:
             self.setup.keep_as_best()
         if not collapse:
             self.progress.good = step
-        elif not monitor.collapse(history[:-1], self.real):
+        elif not monitor.collapse(history[:-1], self.reference):
             self._collapsed(f"the generator collapsed after step {step}: {collapse}")
         if 0 < self.options.patience <= monitor.since_best(history):
             self._stop(f"no evaluation was better than that of step {monitor.best(history)['step']}")
+
+    def _memorised(self, history: monitor.History) -> dict[str, str]:
+        """Return the signs of memorising at the last glance of a history."""
+        until = min(self.setup.trainer.algorithm.adversarial_from, self.options.steps)
+        return monitor.memorised(history, self.reference, until) if history else {}
+
+    def _warn_of_memorising(self, signs: Mapping[str, str]) -> None:
+        """Warn of the signs that the glance before did not show."""
+        new = signs.keys() - self._memorised(self.progress.history[:-1]).keys()
+        if new:
+            step = monitor.best(self.progress.history)["step"]
+            kept = f"--keep best keeps the weights of step {step:.0f}"
+            advice = f"the weights of step {step:.0f} are kept" if self.options.keep == "best" else kept
+            told = "; ".join(words for name, words in signs.items() if name in new)
+            by_heart = "learns its training text by heart" if new & {"turned", "copied"} else "is worse than it began"
+            self.display.warn(f"the generator {by_heart}: {told}; {advice}")
 
     def _collapsed(self, message: str) -> None:
         self.display.warn(message)
@@ -282,13 +368,13 @@ class Run:
             self._stop("the generator collapsed")
 
     def _stop(self, reason: str) -> None:
-        """Let this step be the last, unless it is anyway."""
+        """Make this step the last one, unless it is anyway."""
         if self.step < self.options.steps:
             self.progress.stopped = reason
 
     def _milestone(self, step: int) -> None:
-        """The evaluation that the last one is compared with: where adversarial training starts."""
-        if step == self.setup.trainer.algorithm.adversarial_from < self.options.steps:
+        """Evaluate where adversarial training starts: the final evaluation is compared with this one."""
+        if step == self.setup.trainer.algorithm.adversarial_from < self.setup.trainer.steps:
             self.setup.trainer.losses.look()
             self.progress.evaluations["before"], _ = self._judged(self.setup.generator)
             if step > 0:
@@ -296,7 +382,7 @@ class Run:
                 self._share(self.folder.before, generator, step, self.progress.evaluations)
 
     def _kept(self) -> tuple[int, Mapping[str, nn.Module]]:
-        """The networks that are evaluated and shared, and the step of their weights."""
+        """Return the step of the weights that are evaluated and saved, and the networks that have them."""
         if self.setup.best is None or not self.progress.history:
             return self.step, self.setup.shared_networks
         return int(monitor.best(self.progress.history)["step"]), dict(self.setup.best)
@@ -304,22 +390,21 @@ class Run:
     def _save(self, step: int) -> None:
         setup = self.setup
         setup.trainer.losses.look()
+        self.folder.sync_metrics()
+        batches = setup.trainer.batches
+        saved = Saved((batches.drawn, batches.tokens_drawn), setup.fingerprint, self.progress, self.config)
         checkpoint.save(
             self.folder.checkpoints,
             step,
             modules=setup.modules,
             optimizers={name: each.optimizer for name, each in setup.trainer.optimizers.items()},
             networks=self._kept()[1],
-            extra={
-                "batches": [setup.trainer.batches.drawn, setup.trainer.batches.tokens_drawn],
-                "data": setup.fingerprint,
-                "progress": asdict(self.progress),
-            },
-            protect=[self.progress.good] if self.options.on_collapse == "rollback" else [],
+            extra=saved.to_tree(),
+            protect=self._protected,
         )
 
     def _finish(self) -> None:
-        """The final evaluation and the bundle."""
+        """Make the final evaluation and the bundle."""
         setup, judge, n = self.setup, self.setup.judge, self.options.evaluation_samples
         weights_step, networks = self._kept()
         self.display.finishing(weights_step)
@@ -339,24 +424,25 @@ class Run:
         self._share(self.folder.bundle, networks, weights_step, rows)
 
     def _judged(self, generator: Generator) -> tuple[Values, list[str]]:
-        """The numbers of the final table, and the sentences they are of."""
+        """Return the numbers of the final table, and the sentences that they describe."""
         subject = written(self.setup, generator, self.options.evaluation_samples)
         return round_values(self.setup.judge.judge(subject)), list(subject.texts)
 
     def _share(
         self, folder: Path, networks: Mapping[str, nn.Module], weights_step: int, rows: Mapping[str, Values]
     ) -> None:
-        """A bundle of networks with the weights of a step, and what their evaluation found."""
+        """Write a bundle of networks with the weights of a step, and the values of their evaluation."""
         setup, n = self.setup, self.options.evaluation_samples
         protocol = {"samples": n, "temperature": 1.0, "seed": self.options.seed, "weights_step": weights_step}
         save(
             folder,
-            config=shared_config(setup.config, self.folder),
+            config=setup.config,
             shape=setup.shape,
             networks=networks,
             tokenizer=setup.tokenizer,
             evaluation={**protocol, **rows},
             host=setup.host,
+            corpus=self.folder.info().get("corpus"),
             held_out=setup.corpus.validation[:n],
             unused=setup.trainer.algorithm.unused,
             force=True,
@@ -365,3 +451,9 @@ class Run:
     def _notify(self, hook: str, **arguments: Any) -> None:
         for warning in self.setup.host.notify(hook, **arguments):
             self.display.note(warning)
+
+
+def _kind(error: GanlmError) -> type[GanlmError]:
+    """Return the class of an error that takes one text: its own, or the nearest of ours if a plugin derived it."""
+    own = [base for base in type(error).__mro__ if base.__module__ == errors.__name__]
+    return own[0]

@@ -1,4 +1,4 @@
-"""From a configuration to everything that its run needs. Nothing here is written to a disk or trained."""
+"""Build everything that a run needs from its configuration. Nothing is written to disk or trained here."""
 
 import copy
 import hashlib
@@ -12,33 +12,35 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganlm_core.bundle.manifest import NETWORKS
-from ganlm_core.config.run_config import RunConfig
+from ganlm_core.bundle.manifest import NETWORKS, components_of
+from ganlm_core.config.run_config import PREFIXES, Choice, RunConfig
+from ganlm_core.config.small_text import PASSES, passes
 from ganlm_core.data.batches import Batches
 from ganlm_core.data.corpus import Corpus
 from ganlm_core.data.encoding import encode, log_frequencies, token_counts
 from ganlm_core.data.tokenizer import CHUNK, Tokenizer, count_cut
-from ganlm_core.errors import PluginError, UnknownName, UsageError
+from ganlm_core.errors import OutOfMemory, PluginError, UnknownName, UsageError
 from ganlm_core.metrics.judge import Judge
 from ganlm_core.plugins.discovery import BUILT_IN, one_line
 from ganlm_core.plugins.host import Host, default_host
 from ganlm_core.protocol import Algorithm, Generator, Parts, Shape
 from ganlm_core.system import processes
-from ganlm_core.system.devices import arithmetic, pick_device, require_compiler
+from ganlm_core.system.devices import arithmetic, memory_of, pick_device, require_compiler
+from ganlm_core.system.tensors import without_memory
 from ganlm_core.training.checks import BASES, problem_with_algorithm, problem_with_kind
 from ganlm_core.training.compilation import as_graphs, as_it_is, compile_networks
 from ganlm_core.training.loop import Average, Trainer
 from ganlm_core.training.optimizers import ScheduledOptimizer, build_optimizer
 
 PART_KINDS = ("generator", "discriminator", "loss", "penalty", "estimator")
-"""The kinds of the components that an algorithm is built from."""
+"""The kinds of components that an algorithm is built from."""
 
 
 @dataclass(frozen=True)
 class Setup:
     """Everything that a run needs, built from its configuration.
 
-    ``best``: copies of the shared networks that hold the best weights so far, where these are to be kept.
+    ``best``: copies of the shared networks with the best weights so far, if these are to be kept.
     """
 
     config: RunConfig
@@ -56,45 +58,57 @@ class Setup:
 
     @property
     def generator(self) -> Generator:
-        """The generator that is evaluated and saved: the moving average, where one is kept."""
+        """The generator that is evaluated and saved: the moving average, if there is one."""
         generator = self.shared_networks["generator"]
         assert isinstance(generator, Generator)
         return generator
 
     @property
     def shared_networks(self) -> dict[str, nn.Module]:
-        """The networks that a bundle holds, as they are now."""
+        """The networks that a bundle holds, with their present weights."""
         return _shared(self.trainer.algorithm, self.trainer.average)
 
     @property
     def modules(self) -> dict[str, nn.Module]:
-        """The modules whose state a checkpoint keeps."""
+        """The modules whose state a checkpoint keeps, by name."""
         average = self.trainer.average
         averaged = {"average": average.model} if average is not None else {}
         best = {"best": self.best} if self.best is not None else {}
         return {"algorithm": self.trainer.algorithm, **averaged, **best}
 
+    def trainer_at(self, step: int, pace: float) -> Trainer:
+        """Return the trainer that goes on from ``step``, with all learning rates multiplied by ``pace``.
+
+        It stops at the last planned step; from there on, the next one goes on with the last values of all schedules.
+        """
+        planned, steps = self.trainer.steps, self.config.training.steps
+        trainer = self.trainer if step < planned else self.trainer.held(steps)
+        return trainer.slowed(pace)
+
     def keep_as_best(self) -> None:
-        """The best weights are those of now. Nothing happens where only the last are kept."""
+        """Copy the present weights as the best so far. Does nothing if the last weights are kept."""
         if self.best is not None:
             for name, network in self.shared_networks.items():
                 self.best[name].load_state_dict(network.state_dict())
 
     def parameters(self) -> dict[str, int]:
-        """The number of parameters of each network."""
+        """Return the number of parameters of each network."""
         networks = self.trainer.algorithm.networks
         return {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the training data as they are encoded: a run resumes on the same data or not at all."""
+        """A hash of the encoded training data: a run resumes on the same data or not at all."""
         digest = hashlib.sha256()
         for part in self.trainer.batches.tokens.split(CHUNK):
             digest.update(part.long().numpy())
         return digest.hexdigest()
 
-    def blame(self, error: Exception) -> str:
-        """Who failed with it. What others gave may have made a built-in component fail, so then they are named too."""
+    def blame(self, error: BaseException) -> str:
+        """Name the component that failed with an error.
+
+        A component of a plugin may make a built-in one fail, so the chosen plugins are then named too.
+        """
         chosen = {kind: getattr(self.config, kind).name for kind in (*PART_KINDS, "algorithm")}
         culprit = self._culprit(error)
         others = [pair for pair in chosen.items() if self.host.origin(*pair)[0] != BUILT_IN]
@@ -104,8 +118,8 @@ class Setup:
         suspects = " or ".join(self.host.full_name(*pair) for pair in others)
         return f"{blamed}; perhaps because of {suspects}, which 'ganlm plugins check' can test"
 
-    def _culprit(self, error: Exception) -> str:
-        """The kind of the part whose code was running, innermost first, or else the algorithm."""
+    def _culprit(self, error: BaseException) -> str:
+        """Return the kind of the part whose code was running, the innermost first, or else the algorithm."""
         types = {kind: type(getattr(self.parts, kind)) for kind in PART_KINDS} | {
             "algorithm": type(self.trainer.algorithm)
         }
@@ -119,17 +133,24 @@ class Setup:
         return culprit
 
 
-def run_name(config: RunConfig) -> str:
-    """What a run folder is called, but for its number."""
-    return f"{config.generator.name}-{config.discriminator.name}-{config.corpus.name}"
+def planned_steps(config: RunConfig) -> int:
+    """Return the number of steps that warm-up, schedules and annealing are planned for.
+
+    Raises UsageError for more than the run makes.
+    """
+    steps, planned = config.training.steps, config.training.planned_steps or config.training.steps
+    if planned > steps:
+        raise UsageError(f"planned-steps is {planned}, more than the {steps} steps of the run; raise --steps")
+    return planned
 
 
 def prepare(config: RunConfig, host: Host | None = None) -> Setup:
     """Build the corpus, the tokenizer, the networks and the rest. Seeds the global random state.
 
-    Raises GanlmError of every kind for what cannot be built, before anything is written.
+    Raises GanlmError of every kind for components that cannot be built, before anything is written.
     """
     host = host or default_host()
+    components_of(config, host)  # a name that a bundle cannot have is refused now, not after the training
     options = config.training
     device = pick_device(options.device)
     precision = arithmetic(device, options.precision)
@@ -153,7 +174,7 @@ def prepare(config: RunConfig, host: Host | None = None) -> Setup:
             processes.rank(),
             processes.size(),
         ),
-        steps=options.steps,
+        steps=planned_steps(config),
         clip=options.clip,
         average=average,
         compiled=as_graphs(left_out) if options.compile and device.type == "cuda" else as_it_is,
@@ -177,7 +198,7 @@ def prepare(config: RunConfig, host: Host | None = None) -> Setup:
 
 @dataclass(frozen=True)
 class _Data:
-    """The corpus and its training part as ids ``tokens`` (N, T); ``counts`` (T, V) of each word at each position."""
+    """A corpus, its training split as ids ``tokens`` (N, T), and ``counts`` (T, V) of each word at each position."""
 
     corpus: Corpus
     tokenizer: Tokenizer
@@ -197,19 +218,19 @@ def _data(host: Host, config: RunConfig) -> _Data:
 
 
 def _parts(host: Host, config: RunConfig, data: _Data) -> Parts:
-    """What the algorithm is built from. Raises UsageError for components that cannot work together."""
-    generator = _build(host, config, "generator", shape=data.shape)
+    """Build the parts of the algorithm. Raises UsageError for components that cannot work together."""
+    generator = _network(host, config, "generator", data.shape)
     if config.training.prior:
         with host.blaming("generator", config.generator.name, "does not take its prior"):
             counts = data.counts if generator.prior.dim() == 2 else data.counts.sum(dim=0)
             generator.prior.copy_(log_frequencies(counts))
     parts = Parts(
         generator=generator,
-        discriminator=_build(host, config, "discriminator", shape=data.shape),
+        discriminator=_network(host, config, "discriminator", data.shape),
         loss=_build(host, config, "loss"),
         penalty=_build(host, config, "penalty"),
         estimator=_build(host, config, "estimator"),
-        steps=config.training.steps,
+        steps=planned_steps(config),
     )
     _check_fit(config, parts)
     return parts
@@ -226,6 +247,36 @@ def _build(host: Host, config: RunConfig, kind: str, **arguments: Any) -> Any:
     return built
 
 
+def _network(host: Host, config: RunConfig, kind: str, shape: Shape) -> Any:
+    """Build a network. Raises OutOfMemory if its weights and their gradients are larger than the memory."""
+    choice = getattr(config, kind)
+    needed, there = 2 * _bytes_of(host, kind, choice, shape), memory_of(pick_device(config.training.device))
+    if needed > there:
+        raise OutOfMemory(
+            f"there is no memory for a {kind} of this size: its weights and gradients take {needed / 1e9:,.1f} GB, and "
+            f"there are {there / 1e9:,.1f} GB; lower {_largest_option(kind, choice)}"
+        )
+    return _build(host, config, kind, shape=shape)
+
+
+def _bytes_of(host: Host, kind: str, choice: Choice, shape: Shape) -> int:
+    """Return the size of a network's weights; 0 if it cannot be built without memory, which is not asked of plugins."""
+    try:
+        with without_memory():
+            network = host.build(kind, choice.name, choice.options, shape=shape)
+        return sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
+    except Exception:
+        return 0
+
+
+def _largest_option(kind: str, choice: Choice) -> str:
+    """Return the flag of the number that is furthest above its default; else of the size of the vocabulary."""
+    numbers = [option for option in choice.options.fields() if option.type is int and option.default > 0]
+    ratios = {option.flag: getattr(choice.options, option.name) / option.default for option in numbers}
+    flag = max(ratios, key=lambda flag: ratios[flag], default="")
+    return f"--{PREFIXES[kind]}.{flag}" if ratios.get(flag, 0) > 1 else "--tokenizer.vocabulary"
+
+
 def _algorithm(host: Host, config: RunConfig, parts: Parts) -> Algorithm:
     algorithm: Algorithm = _build(host, config, "algorithm", parts=parts)
     with host.blaming("algorithm", config.algorithm.name, "cannot say its networks and phases"):
@@ -235,7 +286,7 @@ def _algorithm(host: Host, config: RunConfig, parts: Parts) -> Algorithm:
 
 
 def _refuse(host: Host, kind: str, name: str, problem: str) -> None:
-    """Raises PluginError if there is a problem."""
+    """Raise PluginError if there is a problem."""
     if problem:
         check = shlex.join(["ganlm", "plugins", "check", name, *host.flags()])
         raise PluginError(f"{host.full_name(kind, name)} {problem}; to check all of it: {check}")
@@ -246,7 +297,7 @@ def _left_out(name: str) -> str:
 
 
 def _check_fit(config: RunConfig, parts: Parts) -> None:
-    """Raises UsageError for parts that cannot work together."""
+    """Raise UsageError for parts that cannot work together."""
     if parts.estimator.autoregressive_only and not parts.generator.autoregressive:
         raise UsageError(
             f"estimator '{config.estimator.name}' needs an autoregressive generator, and '{config.generator.name}' "
@@ -254,8 +305,8 @@ def _check_fit(config: RunConfig, parts: Parts) -> None:
         )
     if parts.estimator.per_position_only and not parts.discriminator.per_position:
         raise UsageError(
-            f"estimator '{config.estimator.name}' wants a logit for every position, and '{config.discriminator.name}' "
-            "gives one per sequence; choose a discriminator that gives them, or another reward"
+            f"estimator '{config.estimator.name}' needs a logit for every position, and '{config.discriminator.name}' "
+            "gives one per sequence; choose a discriminator that gives one per position, or another reward"
         )
     if parts.penalty.interval > 0 and not parts.discriminator.twice_differentiable:
         raise UsageError(
@@ -265,7 +316,7 @@ def _check_fit(config: RunConfig, parts: Parts) -> None:
 
 
 def _optimizers(config: RunConfig, algorithm: Algorithm) -> dict[str, ScheduledOptimizer]:
-    known = dict.fromkeys((*NETWORKS, *algorithm.networks))  # every configuration has an optimiser for both NETWORKS
+    known = dict.fromkeys((*NETWORKS, *algorithm.networks))  # every configuration has optimisers for both NETWORKS
     for name in config.optimizers:
         if name not in known:
             raise UnknownName("network", name, known, hint=f"[optimizer.{name}] is for one of {', '.join(known)}")
@@ -287,8 +338,8 @@ def _optimizers(config: RunConfig, algorithm: Algorithm) -> dict[str, ScheduledO
 
 
 def _check_parts(config: RunConfig, algorithm: Algorithm) -> None:
-    """Raises UsageError where an optimiser cannot move a part of its network alone: what L-BFGS remembers is of all."""
-    for phase in algorithm.phases(config.training.steps - 1):
+    """Raise UsageError if L-BFGS would move a part of a network at a time: its memory is of the whole network."""
+    for phase in algorithm.phases(planned_steps(config) - 1):
         if phase.part is not None and config.optimizers[phase.network].name == "lbfgs":
             raise UsageError(
                 f"algorithm '{config.algorithm.name}' moves a part of the {phase.network} at a time, and lbfgs moves "
@@ -299,14 +350,20 @@ def _check_parts(config: RunConfig, algorithm: Algorithm) -> None:
 def _notes(config: RunConfig, data: _Data, algorithm: Algorithm) -> Iterator[str]:
     corpus, shape = data.corpus, data.shape
     cut = sum(map(count_cut, data.tokens.split(CHUNK)))
-    parts = f"{len(corpus.train):,} to train, {len(corpus.validation):,} to validate, {len(corpus.test):,} to test"
-    yield f"{corpus.name}: {parts}; {shape.vocabulary:,} words, sequences of {shape.length} tokens at most"
+    splits = f"{len(corpus.train):,} to train, {len(corpus.validation):,} to validate, {len(corpus.test):,} to test"
+    yield f"{corpus.name}: {splits}; {shape.vocabulary:,} words, sequences of {shape.length} tokens at most"
     if cut:
         share = cut / len(corpus.train)
         yield f"{cut:,} training sentences ({share:.1%}) were longer and were cut; --tokenizer.max-length takes more"
     if config.tokenizer.name == "word" and shape.length <= 2 and not cut:
         yield "every sentence is a single word; --tokenizer char makes a sequence of its characters"
+    times = passes(config, len(corpus.train))
+    if times > PASSES and config.training.keep == "best":
+        yield (
+            f"small text: the run passes over it {times:,.0f} times, so the weights that are best on the validation "
+            f"split are kept, of an evaluation every {config.training.evaluate_every} steps; --keep last keeps the last"
+        )
     if algorithm.unused:
         yield f"algorithm '{config.algorithm.name}' makes no use of a chosen {' or '.join(algorithm.unused)}"
-    if "discriminator" in algorithm.networks and algorithm.adversarial_from >= config.training.steps:
+    if "discriminator" in algorithm.networks and algorithm.adversarial_from >= planned_steps(config):
         yield "the warm-up takes every step, so the networks never train against each other; raise --steps"

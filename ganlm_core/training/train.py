@@ -1,6 +1,7 @@
-"""What ``ganlm run`` and :func:`ganlm_core.train` both do: train in a run folder."""
+"""``ganlm run`` and :func:`ganlm_core.train`: train in a run folder."""
 
-import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,18 +9,19 @@ from ganlm_core.bundle.load import load
 from ganlm_core.bundle.model import Model
 from ganlm_core.config.run_config import RunConfig
 from ganlm_core.data.options import FileOptions
+from ganlm_core.errors import GanlmError
 from ganlm_core.plugins.host import Host, default_host
 from ganlm_core.system import processes
 from ganlm_core.system.devices import keep_memory
-from ganlm_core.system.files import removed_on_failure, write_file
-from ganlm_core.training.display import Display
+from ganlm_core.system.lock import locked
+from ganlm_core.training.display import Display, Unfailing
 from ganlm_core.training.run import Run
-from ganlm_core.training.run_folder import RunFolder
-from ganlm_core.training.setup import Setup, prepare, run_name
+from ganlm_core.training.run_folder import RunFolder, extended, is_read_once, run_name
+from ganlm_core.training.setup import Setup, prepare
 
 
 def train(config: RunConfig, host: Host | None = None, out: Path | str | None = None) -> Model:
-    """Train as ``ganlm run`` does, without a word, and load the bundle: ``train(make_config("lstm", "conv"))``."""
+    """Train as ``ganlm run`` does, without output, and load the bundle: ``train(make_config("lstm", "conv"))``."""
     host = host or default_host()
     return load(execute(config, host=host, out=Path(out) if out is not None else None).bundle, host)
 
@@ -32,53 +34,78 @@ def execute(
     resume: Path | None = None,
     display: Display | None = None,
 ) -> RunFolder:
-    """Train, evaluate and save in a new run folder, or go on in an old one. Gives the folder.
+    """Train, evaluate and save in a new run folder, or resume the run at ``resume``. Return the folder.
 
-    ``config`` of a resumed run is the one it was started with. Processes that ``torchrun`` started again, because one
-    was lost, go on with the run in which they were. Raises Interrupted when a signal stopped the run and a checkpoint
-    was saved, TrainingError when a step could not be finished, and what :func:`prepare` raises.
+    ``config`` of a resumed run is the one that it was started with, or has more steps. Processes that ``torchrun``
+    restarts because one was lost resume the run in which they were. Raises Interrupted if a signal stopped the run and
+    a checkpoint was saved, TrainingError if a step failed, FolderInUse if another process trains in the folder, and as
+    :func:`prepare`.
     """
     keep_memory()
-    display = display or Display()
-    if resume is None and (resume := _begun()) is not None:
-        config = RunFolder.open(resume).load_config(host or default_host())
-    if resume is not None and (folder := RunFolder.open(resume)).bundle.is_dir():
-        display.note(f"{folder.path} is finished; its bundle is {folder.bundle}")
-        return folder
-    setup = prepare(config, host)
-    if resume is None:
-        folder = RunFolder.create(out, run_name(config), config.to_toml())
-        processes.remember(str(folder.path))
-        with removed_on_failure(folder.path):
-            folder.write_tokenizer(setup.tokenizer.to_json())
-            run = Run(_keep_standard_input(setup, folder), folder, display)
+    display = Unfailing(display or Display())
+    host = host or default_host()
+    begun = Path(processes.begun())
+    if resume is None and (begun / "config.toml").is_file():
+        resume, config = begun, RunFolder.open(begun).load_config(host)
+    if resume is not None:
+        return _resume(RunFolder.open(resume), config, host, display)
+    return _start(out, prepare(config, host), display)
+
+
+def _start(out: Path | None, setup: Setup, display: Display) -> RunFolder:
+    """Train a new run."""
+    existed = out is not None and out.exists()
+    folder = RunFolder.make(out, run_name(setup.config))
+    with locked(folder.path):
+        folder.check_free()
+        with _cleared_on_failure(folder, existed):
+            folder.start(setup.config, _read_once(setup))
+            processes.remember(str(folder.path))
+            run = Run(replace(setup, config=folder.load_config(setup.host)), folder, display)
             run.begin()
-    else:
-        run = Run(setup, folder, display)
-        run.restore()
-    run.train()
+        run.train()
     return folder
 
 
-def _begun() -> Path | None:
-    """The run in which these processes were before they were started again. One that has no checkpoint is removed."""
-    begun = processes.begun()
-    if not begun or any(RunFolder(Path(begun)).checkpoints.glob("step-*")):
-        return Path(begun) if begun else None
-    shutil.rmtree(begun, ignore_errors=True)
+def _read_once(setup: Setup) -> list[str] | None:
+    """Return the sentences of data that cannot be read again, which the run keeps.
+
+    The splits follow each other: each sentence falls into its split again, in the same order.
+    """
+    corpus, options = setup.corpus, setup.config.corpus.options
+    if isinstance(options, FileOptions) and is_read_once(options.path):
+        return [*corpus.train, *corpus.validation, *corpus.test]
     return None
 
 
-def _keep_standard_input(setup: Setup, folder: RunFolder) -> Setup:
-    """What came through standard input is kept in the run folder, where a resumed run finds it.
+@contextmanager
+def _cleared_on_failure(folder: RunFolder, existed: bool) -> Iterator[None]:
+    """Remove a folder in which nothing was trained yet; only empty it if it was there before."""
+    try:
+        yield
+    except BaseException:
+        with suppress(GanlmError, OSError):
+            folder.clear()
+            if not existed:
+                folder.path.rmdir()
+        raise
 
-    The parts one after the other: each sentence falls into its part again, in the same order.
-    """
-    corpus, options = setup.corpus, setup.config.corpus.options
-    if not isinstance(options, FileOptions) or options.path != "-":
-        return setup
-    write_file(folder.data, "".join(f"{text}\n" for text in (*corpus.train, *corpus.validation, *corpus.test)).encode())
-    choice = replace(setup.config.corpus, options=replace(options, path=str(folder.data)))
-    config = replace(setup.config, corpus=choice)
-    folder.write_config(config.to_toml())
-    return replace(setup, config=config)
+
+def _resume(folder: RunFolder, config: RunConfig, host: Host, display: Display) -> RunFolder:
+    """Resume a run, to more steps if ``config`` has more. A run without a checkpoint begins anew."""
+    more = config.training.steps > folder.load_config(host).training.steps
+    if folder.is_finished and not more:
+        display.note(f"{folder.path} is finished; its bundle is {folder.bundle}")
+        return folder
+    with locked(folder.path):
+        folder.tidy()
+        saved = folder.load_config(host)
+        config = extended(saved, config.training.steps) if more else saved
+        setup = prepare(config, host)
+        if more:
+            folder.write_info(status="started")
+            folder.write_config(config)
+        run = Run(setup, folder, display)
+        run.begin() if folder.is_starting else run.restore()
+        run.train()
+    return folder

@@ -1,9 +1,10 @@
+"""Checkpoints: a resumed run goes on with the same bytes, and a damaged or foreign state is refused."""
+
 import json
 import re
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from ganlm_core.config.options import OPTIMIZERS
@@ -11,8 +12,6 @@ from ganlm_core.config.run_config import Choice
 from ganlm_core.errors import GanlmError, WeightsError
 from ganlm_core.system import files
 from ganlm_core.system.files import write_sums
-from ganlm_core.system.header import read_header
-from ganlm_core.system.tensors import check_header, check_state, read_into, read_tensors, write_tensors
 from ganlm_core.training import checkpoint
 from ganlm_core.training.optimizers import build_optimizer
 
@@ -57,6 +56,12 @@ def save(folder, step, pair, networks, optimizers, extra=None):
     )
 
 
+def load(folder, pair, optimizers):
+    found = checkpoint.latest(folder)
+    checkpoint.restore(found, modules={"algorithm": pair}, optimizers=optimizers)
+    return found
+
+
 def state_bytes(pair, optimizers):
     tensors = {}
     trees = [dict(pair.state_dict()), *(optimizer.state_dict() for optimizer in optimizers.values())]
@@ -73,7 +78,7 @@ def test_a_resumed_run_has_the_bytes_of_one_that_never_stopped(tmp_path, name):
 
     other, _, others = fresh(name, seed=1)
     train(other, others, 1)
-    loaded = checkpoint.load(tmp_path, modules={"algorithm": other}, optimizers=others)
+    loaded = load(tmp_path, other, others)
     assert (loaded.step, loaded.extra, loaded.note) == (3, {"drawn": 24}, "")
     assert state_bytes(other, others) != state_bytes(pair, optimizers)
     train(other, others, 3)
@@ -85,7 +90,7 @@ def test_the_random_numbers_of_mps_are_kept_too(tmp_path, fake_mps):
     fake_mps.state = torch.tensor([4, 5], dtype=torch.uint8)
     save(tmp_path, 3, pair, networks, optimizers)
     fake_mps.state = torch.tensor([6, 7], dtype=torch.uint8)
-    checkpoint.load(tmp_path, modules={"algorithm": pair}, optimizers=optimizers)
+    load(tmp_path, pair, optimizers)
     assert fake_mps.state.tolist() == [4, 5]
 
 
@@ -93,7 +98,7 @@ def test_loaded_state_does_not_stand_on_the_file(tmp_path):
     pair, networks, optimizers = fresh()
     train(pair, optimizers, 2)
     path = save(tmp_path, 2, pair, networks, optimizers)
-    checkpoint.load(tmp_path, modules={"algorithm": pair}, optimizers=optimizers)
+    load(tmp_path, pair, optimizers)
     before = state_bytes(pair, optimizers)
     with (path / "tensors.safetensors").open("r+b") as file:
         file.write(bytes(path.joinpath("tensors.safetensors").stat().st_size))
@@ -128,7 +133,7 @@ def test_a_network_is_found_by_its_own_names(tmp_path):
     assert saved.network("generator").keys() == pair.writer.state_dict().keys()
     assert saved.network("generator")["0.weight"].equal(average["module"][0].weight)
     assert saved.network("discriminator")["bias"].equal(pair.judge.bias)
-    with pytest.raises(ValueError, match="a network to share is no part of the modules"):
+    with pytest.raises(ValueError, match="a network to share is not part of the modules"):
         save(tmp_path, 2, pair, {"generator": nn.Linear(1, 1)}, optimizers)
 
 
@@ -166,27 +171,79 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, name):
     for step in (1, 2):
         save(tmp_path, step, pair, networks, optimizers)
     damage(tmp_path / "step-00000002" / name)
-    loaded = checkpoint.load(tmp_path, modules={"algorithm": pair}, optimizers=optimizers)
+    loaded = load(tmp_path, pair, optimizers)
     assert loaded.step == 1
     assert loaded.note.startswith(f"{tmp_path}/step-00000002/")
-    assert loaded.note.endswith("; going on from step-00000001")
+    assert loaded.note.endswith("; resuming from step-00000001 instead")
+    assert "fetch" not in loaded.note
     damage(tmp_path / "step-00000001" / name)
-    with pytest.raises(WeightsError, match="step-00000002"):
+    with pytest.raises(WeightsError, match=r"step-00000002.*; start a new run$"):
         checkpoint.latest(tmp_path)
 
 
-def test_a_state_of_another_form_is_refused(tmp_path):
-    pair, networks, optimizers = fresh()
-    path = save(tmp_path, 1, pair, networks, optimizers)
-    (path / "state.json").write_text('{"step": {"tensor": "nowhere"}}')
+def rewrite(path, state):
+    (path / "state.json").write_text(json.dumps(state))
     (path / "SHA256SUMS").unlink()
     write_sums(path)
-    with pytest.raises(WeightsError, match=re.escape("state.json is not a checkpoint's state (KeyError('nowhere'))")):
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("step", {"tensor": "nowhere"}, "KeyError('nowhere')"),
+        ("step", "1", "TypeError('step is of type str, wanted int')"),
+        ("step", True, "TypeError('step is of type bool, wanted int')"),
+        ("modules", 3, "AttributeError("),
+        ("modules", {"dict": [["algorithm", {"dict": [["judge.bias", 1.0]]}]]}, "TypeError('algorithm.judge.bias is"),
+        ("networks", {"dict": [["generator", 5]]}, "TypeError('cannot unpack non-iterable int object')"),
+        ("networks", {"dict": [["generator", {"list": ["nowhere", ""]}]]}, "KeyError('nowhere')"),
+        ("optimizers", {"dict": [["generator", {"list": ["Adam", 1]}]]}, "TypeError('the optimiser of generator is"),
+        ("random", {"dict": [["cpu", "abc"]]}, "TypeError('the random state of cpu is"),
+        ("extra", {"set": []}, "ValueError(\"unknown kind 'set'\")"),
+    ],
+)
+def test_a_state_of_other_types_is_refused(tmp_path, key, value, problem):
+    pair, networks, optimizers = fresh()
+    path = save(tmp_path, 1, pair, networks, optimizers)
+    rewrite(path, json.loads((path / "state.json").read_text()) | {key: value})
+    with pytest.raises(WeightsError) as caught:
         checkpoint.latest(tmp_path)
+    assert str(caught.value).startswith(f"{path / 'state.json'} is not the state of a checkpoint ({problem}")
+    assert str(caught.value).endswith("; start a new run")
+
+
+@pytest.mark.parametrize("key", ["step", "modules", "networks", "optimizers", "random", "extra"])
+def test_a_state_that_lacks_something_is_refused(tmp_path, key):
+    pair, networks, optimizers = fresh()
+    path = save(tmp_path, 1, pair, networks, optimizers)
+    state = json.loads((path / "state.json").read_text())
+    del state[key]
+    rewrite(path, state)
+    with pytest.raises(WeightsError, match=re.escape(f"is not the state of a checkpoint (KeyError('{key}'))")):
+        checkpoint.latest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("random", {"dict": []}),
+        ("random", {"dict": [["cpu", {"tensor": "modules/algorithm/baseline"}]]}),
+        ("optimizers", {"dict": [[name, {"list": ["Adam", {"dict": []}]}] for name in ("generator", "discriminator")]}),
+    ],
+    ids=["no random state", "a random state of another shape", "empty optimisers"],
+)
+def test_a_state_that_torch_does_not_take_is_refused(tmp_path, key, value):
+    pair, networks, optimizers = fresh()
+    path = save(tmp_path, 1, pair, networks, optimizers)
+    rewrite(path, json.loads((path / "state.json").read_text()) | {key: value})
+    with pytest.raises(WeightsError) as caught:
+        load(tmp_path, pair, optimizers)
+    assert str(caught.value).startswith(f"{path} cannot be restored (")
+    assert str(caught.value).endswith("; start a new run")
 
 
 def test_no_checkpoint(tmp_path):
-    with pytest.raises(WeightsError, match=re.escape(f"{tmp_path} holds no checkpoint; start the run anew")):
+    with pytest.raises(WeightsError, match=re.escape(f"{tmp_path} holds no checkpoint; start a new run")):
         checkpoint.latest(tmp_path)
 
 
@@ -197,12 +254,12 @@ def test_another_configuration_changes_nothing(tmp_path):
     before = state_bytes(other, others)
     message = (
         "holds algorithm and Adam for the discriminator, Adam for the generator; this run has algorithm and "
-        "SGD for the discriminator, SGD for the generator; resume with the configuration it was made with"
+        "SGD for the discriminator, SGD for the generator; resume with the configuration that made it"
     )
     with pytest.raises(WeightsError, match=re.escape(message)):
-        checkpoint.load(tmp_path, modules={"algorithm": other}, optimizers=others)
+        load(tmp_path, other, others)
     with pytest.raises(WeightsError, match=r"differs in writer\.0\.bias \(F32 \[3\], wanted F32 \[4\]\)"):
-        checkpoint.load(tmp_path, modules={"algorithm": Pair(width=4)}, optimizers=optimizers)
+        load(tmp_path, Pair(width=4), optimizers)
     assert state_bytes(other, others) == before
 
 
@@ -236,43 +293,3 @@ def test_full_disk(tmp_path, monkeypatch):
     ):
         save(tmp_path, 1, pair, networks, optimizers)
     assert not list(tmp_path.iterdir())
-
-
-class Tied(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.embedding = nn.Embedding(5, 3)
-        self.output = nn.Linear(3, 5)
-        self.output.weight = self.embedding.weight
-
-
-def test_tied_and_strided_tensors_are_written_whole(tmp_path):
-    path, tied, other = tmp_path / "tied.safetensors", Tied(), Tied()
-    write_tensors(path, tied.state_dict(), {"b": 1, "a": 2})
-    read_into(path, other)
-    assert other.output.weight is other.embedding.weight
-    assert other.embedding.weight.equal(tied.embedding.weight)
-    assert load_file(path)["output.weight"].equal(tied.embedding.weight)
-    assert read_header(path).metadata == {"ganlm": '{"a": 2, "b": 1}'}
-
-    base = torch.arange(12.0).view(3, 4)
-    write_tensors(path, {"turned": base.T, "spread": torch.ones(1).expand(3)}, {})
-    back = read_tensors(path)
-    assert back["turned"].equal(base.T) and back["spread"].tolist() == [1, 1, 1]
-
-
-def test_reading_is_strict(tmp_path):
-    path = tmp_path / "linear.safetensors"
-    state = nn.Linear(2, 1).state_dict()
-    more = {f"extra{i}": torch.ones(1) for i in range(5)}
-    write_tensors(path, state | more, {})
-    advice = "it is of another architecture; use the options and the version it was made with"
-    with pytest.raises(WeightsError) as caught:
-        read_into(path, nn.Linear(2, 1))
-    assert str(caught.value) == f"{path} has, unasked for, extra0, extra1, extra2 and 2 more: {advice}"
-    with pytest.raises(WeightsError) as caught:
-        check_state(path, {"weight": state["weight"]}, nn.Linear(2, 1))
-    assert str(caught.value) == f"{path} lacks bias: {advice}"
-    write_tensors(path, state, {})
-    with pytest.raises(WeightsError, match=r"differs in bias \(F32 \[1\], wanted F64 \[1\]\), weight"):
-        check_header(path, read_header(path), nn.Linear(2, 1, dtype=torch.float64, device="meta"))

@@ -1,4 +1,4 @@
-"""What a built component must be: what is wrong with one is said in words, before a run has begun."""
+"""Checks of built components: a problem is told in words before a run begins."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -93,10 +93,17 @@ PHASES: dict[str, tuple[Callable[[Any], Any], str]] = {
 
 @pytest.mark.parametrize("when", [0, 6, 7], ids=["first", "adversarial", "last"])
 @pytest.mark.parametrize(("phases", "problem"), PHASES.values(), ids=PHASES)
-def test_phases_where_a_course_of_training_changes(phases: Callable[[Any], Any], problem: str, when: int) -> None:
+def test_phases_are_checked_where_training_changes(phases: Callable[[Any], Any], problem: str, when: int) -> None:
     algorithm = Given(phases=lambda step, own: phases(own) if step == when else own)
     algorithm.adversarial_from = 6
     assert problem_with_algorithm(algorithm, STEPS) == problem.format(when)
+
+
+def test_an_algorithm_without_any_phase_trains_nothing() -> None:
+    assert problem_with_algorithm(Given(phases=lambda step, own: []), STEPS) == (
+        "has no phases in steps 0, 7, so nothing is trained; return at least one Phase"
+    )
+    assert problem_with_algorithm(Given(phases=lambda step, own: own if step else []), STEPS) == ""
 
 
 def test_an_adversarial_start_that_is_no_step() -> None:

@@ -79,3 +79,11 @@ def test_only_a_run_without_a_bundle_is_one(unfinished, saved, tmp_path):
     assert without_bundle(tmp_path / "nothing") is None
     shutil.copytree(saved, unfinished.bundle)
     assert without_bundle(unfinished.path) is None
+
+
+def test_a_run_without_a_whole_checkpoint_has_nothing_to_export(unfinished, host, tmp_path):
+    """A checkpoint cannot be fetched or exported again, as a bundle can."""
+    (next(unfinished.checkpoints.glob("step-*")) / "state.json").write_text("{}")
+    with pytest.raises(WeightsError) as caught:
+        export(unfinished.path, tmp_path / "out", host)
+    assert str(caught.value).endswith("its SHA-256 is not the one in SHA256SUMS; start a new run")

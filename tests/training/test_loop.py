@@ -1,4 +1,4 @@
-"""The loop: what one step is, in which order things happen, and what stops it."""
+"""The loop: one step, the order of events, and everything that stops it."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -16,10 +16,9 @@ from ganlm_core.algorithms.options import AdversarialOptions
 from ganlm_core.config.options import OPTIMIZERS
 from ganlm_core.config.run_config import Choice
 from ganlm_core.data.batches import Batches
-from ganlm_core.errors import NonFinite, OutOfMemory, UsageError
+from ganlm_core.errors import NonFinite, OutOfMemory
 from ganlm_core.protocol import Algorithm, Batch, Phase
 from ganlm_core.system import processes
-from ganlm_core.system.devices import arithmetic, pick_device
 from ganlm_core.training import loop
 from ganlm_core.training.loop import Average, Losses, Metrics, Trainer
 from ganlm_core.training.optimizers import ScheduledOptimizer, build_optimizer
@@ -158,6 +157,23 @@ def test_after_step_is_told_the_steps_done_and_progress_runs_from_zero_to_one() 
     assert [step for step, _ in run(resumed, 5, start=3)] == [4, 5]
     assert [batch.progress for batch in resumed.batches] == [0.75, 1]
     assert run(Scripted(), 5, start=5) == []
+
+
+def test_a_held_trainer_goes_on_with_the_last_rate_and_the_last_progress() -> None:
+    script = Scripted(loss=lambda batch: script.generator.at.sum())
+    networks = script.networks
+    optimizers = {name: optimizer(each, lr=0.4, schedule="linear") for name, each in networks.items()}
+    trainer = Trainer(script, optimizers, make_batches(), steps=4)
+    positions = [0.0]
+
+    def after_step(step: int, metrics: Metrics) -> None:
+        positions.append(script.generator.at.item())
+
+    trainer.train(0, after_step)
+    trainer.held(6).train(4, after_step)
+    moved = [before - after for before, after in pairwise(positions)]
+    assert moved == pytest.approx([0.4, 0.3, 0.2, 0.1, 0.1, 0.1])
+    assert [batch.progress for batch in script.batches] == pytest.approx([0, 1 / 3, 2 / 3, 1, 1, 1])
 
 
 def test_a_run_of_one_step_has_just_begun() -> None:
@@ -386,41 +402,3 @@ def test_a_moving_average_is_a_copy_with_the_buffers() -> None:
     assert average.generator is not generator
     average.update(generator)
     assert average.generator.prior.equal(generator.prior)
-
-
-def test_devices_that_are_there() -> None:
-    assert pick_device("cpu") == CPU
-    assert pick_device("auto").type in ("cpu", "cuda", "mps")
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("gpu", "there is no device 'gpu'; wanted auto, cpu, cuda, cuda:N or mps"),
-        ("cuda", "this machine or this build of torch has no cuda; choose --device auto or cpu"),
-        ("cuda:3", "this machine or this build of torch has no cuda; choose --device auto or cpu"),
-        ("meta", "this machine or this build of torch has no meta; choose --device auto or cpu"),
-    ],
-)
-def test_devices_that_are_not(monkeypatch: pytest.MonkeyPatch, name: str, message: str) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UsageError) as caught:
-        pick_device(name)
-    assert str(caught.value) == message
-
-
-def test_a_cuda_device_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert pick_device("auto") == torch.device("cuda")
-    assert pick_device("cuda:1") == torch.device("cuda:1")
-    with pytest.raises(UsageError, match=r"^there is no device 'cuda:2'; this machine has 2 CUDA devices$"):
-        pick_device("cuda:2")
-
-
-def test_fewer_digits_are_for_cuda() -> None:
-    assert isinstance(arithmetic(CPU, "float32"), nullcontext)
-    for precision in ("tf32", "bf16"):
-        with pytest.raises(UsageError) as caught:
-            arithmetic(CPU, precision)
-        assert str(caught.value) == f"--precision {precision} is for CUDA, and this run is on cpu; use float32"

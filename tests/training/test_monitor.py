@@ -1,4 +1,4 @@
-"""A glance at a run: each number against one worked by hand, and that it costs the run nothing but time."""
+"""Glances at a run: each number against one worked by hand, their conclusions from histories made up by hand."""
 
 import math
 import re
@@ -13,7 +13,9 @@ from ganlm_core import sampling
 from ganlm_core.data.corpus import spread
 from ganlm_core.metrics.judge import nll_bound
 from ganlm_core.metrics.metric import Conditions, Measured, Subject
+from ganlm_core.protocol import mask_of
 from ganlm_core.training import monitor, run
+from ganlm_core.training.monitor import best, collapse, memorised, score, since_best
 from ganlm_core.training.setup import Setup, prepare
 from tests.conftest import WARM, FakeMPS, tiny_config
 from tests.environments import ROOT
@@ -46,7 +48,7 @@ def test_the_divergence_of_two_frequencies() -> None:
     assert monitor.divergence(one, torch.tensor([7])) == pytest.approx(LOG2)
 
 
-def test_a_glance_is_of_the_generator_and_of_the_validation_part(lstm: Setup) -> None:
+def test_a_glance_measures_the_generator_on_the_validation_split(lstm: Setup) -> None:
     values, texts = monitor.glance(lstm, 1)
     corpus, generator = lstm.corpus, lstm.generator.eval()
     assert len(texts) == monitor.SENTENCES
@@ -63,8 +65,8 @@ def test_a_glance_is_of_the_generator_and_of_the_validation_part(lstm: Setup) ->
     assert values["entropy"] == pytest.approx((-sample.log_probs.sum() / sample.mask.sum()).item(), rel=1e-5)
 
 
-def test_the_test_part_is_not_looked_at(lstm: Setup) -> None:
-    """Not by a metric either, which finds the validation part in its place."""
+def test_a_glance_never_sees_the_test_split(lstm: Setup) -> None:
+    """A metric finds the validation split in its place."""
     seen = []
 
     def metric(subject: Subject, conditions: Conditions) -> Measured:
@@ -94,7 +96,7 @@ def test_a_glance_leaves_the_random_numbers_of_every_device(lstm: Setup, fake_mp
     assert fake_mps.state.tolist() == [1, 2, 3]
 
 
-def test_the_discriminator_is_told_of_in_steps_that_train_it(lstm: Setup) -> None:
+def test_a_glance_has_the_accuracy_of_the_discriminator_in_steps_that_train_it(lstm: Setup) -> None:
     """Steps 1 and 2 are of maximum likelihood."""
     told = [step for step in range(1, 7) if "discriminator_accuracy" in monitor.glance(lstm, step)[0]]
     assert told == [3, 4, 5, 6]
@@ -124,13 +126,20 @@ def test_a_generator_that_writes_all_positions_at_once_has_a_divergence_and_no_l
     assert 0 < values["bigram_divergence"] < LOG2
 
 
-def test_real_variety_is_that_of_training_sentences(lstm: Setup) -> None:
-    texts = lstm.corpus.train[::1]
-    assert len(texts) > monitor.SENTENCES
-    found = monitor.real_variety(lstm)
-    assert 0.5 < found["distinct"] <= 1
+def test_the_reference_has_the_variety_of_training_sentences(lstm: Setup) -> None:
+    assert len(lstm.corpus.train) > monitor.SENTENCES
+    assert 0.5 < monitor.reference(lstm)["distinct"] <= 1
     few = replace(lstm, corpus=replace(lstm.corpus, train=["the dog sleeps .", "the dog sleeps ."]))
-    assert monitor.real_variety(few) == {"distinct": 0.5, "distinct_bigrams": 5}
+    found = monitor.reference(few)
+    assert (found["distinct"], found["distinct_bigrams"]) == (0.5, 5)
+
+
+def test_the_reference_has_the_likelihood_of_the_unigram_model_and_the_copies_of_chance(lstm: Setup) -> None:
+    found = monitor.reference(lstm)
+    tokens, _ = lstm.tokenizer.encode(lstm.corpus.validation, lstm.shape.length)
+    by_hand = -lstm.log_frequencies[tokens][mask_of(tokens)].mean().item()
+    assert found["validation_nll"] == pytest.approx(by_hand, rel=1e-5)
+    assert found["copied"] == pytest.approx(lstm.judge.conditions.copies_by_chance, rel=1e-5)
 
 
 def test_sentences_are_taken_evenly_from_all_there_are() -> None:
@@ -154,3 +163,119 @@ def test_every_name_is_on_the_page_and_the_page_has_the_numbers_of_the_code(lstm
     assert (monitor.SENTENCES, monitor.REPEATING, run.ROLLBACKS, monitor.NOISE_DRAWS) == (256, 1 / 5, 3, 1)
     for words in ("256 sentences", "less than a fifth", "after three times", "from one draw"):
         assert words in page
+
+
+REAL = {"distinct": 0.99, "distinct_bigrams": 900}
+
+
+def nlls(*values: float) -> list[dict[str, float]]:
+    return [
+        {"step": 100.0 * number, "validation_nll": value, "bigram_divergence": -value}
+        for number, value in enumerate(values, 1)
+    ]
+
+
+def glance(entropy: float, distinct: float = 0.98, distinct_bigrams: float = 880) -> dict[str, float]:
+    return {"entropy": entropy, "distinct": distinct, "distinct_bigrams": distinct_bigrams}
+
+
+@pytest.mark.parametrize(
+    ("history", "step", "since"),
+    [
+        (nlls(3.0), 100, 0),
+        (nlls(3.0, 2.0, 1.0), 300, 0),
+        (nlls(3.0, 1.0, 2.0, 1.5), 200, 2),
+        (nlls(1.0, 1.0, 1.0), 100, 2),
+        (nlls(math.nan, 2.0, math.inf, 3.0), 200, 2),
+    ],
+    ids=["one", "better and better", "worse", "the first of equal ones", "not finite"],
+)
+def test_the_best_evaluation_and_how_many_came_after_it(history: list[dict[str, float]], step: int, since: int) -> None:
+    assert best(history)["step"] == step
+    assert since_best(history) == since
+
+
+def test_the_divergence_decides_where_there_is_no_likelihood() -> None:
+    assert score({"validation_nll": 2.0, "bigram_divergence": 0.1}) == 2.0
+    assert score({"bigram_divergence": 0.1}) == 0.1
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        [glance(4.1)],
+        [glance(4.1), glance(1.6), glance(1.5)],
+        [glance(4.1), glance(0.05)],
+        [glance(4.1), glance(2.0, distinct=0.2, distinct_bigrams=181)],
+        [glance(4.1, distinct=0.01), glance(1.6)],
+    ],
+    ids=["at the start", "learning", "certain of each word", "little variety", "recovered"],
+)
+def test_no_collapse(history: list[dict[str, float]]) -> None:
+    assert collapse(history, REAL) == ""
+
+
+def test_samples_that_repeat_are_a_collapse() -> None:
+    history = [glance(4.1), glance(0.9, distinct=0.03, distinct_bigrams=12)]
+    assert collapse(history, REAL) == (
+        "entropy fell from 4.1 to 0.9 nats; samples repeat: 3.0% distinct (real text: 99.0%), "
+        "12 different bigrams (real text: 900)"
+    )
+
+
+def test_different_sentences_of_the_same_few_words_are_a_collapse() -> None:
+    """Its entropy is told only if it fell to less than half."""
+    history = [glance(4.1), glance(2.1, distinct_bigrams=179)]
+    assert collapse(history, REAL) == "samples repeat: 179 different bigrams (real text: 900)"
+
+
+def test_where_real_text_repeats_samples_may() -> None:
+    history = [glance(1.0, distinct=0.05)]
+    assert collapse(history, REAL | {"distinct": 0.2}) == ""
+    assert collapse(history, REAL | {"distinct": 0.26}) == "samples repeat: 5.0% distinct (real text: 26.0%)"
+
+
+KNOWN = {"validation_nll": 5.0, "copied": 0.01}
+
+
+def learning(*values: float, copied: float = 0.0) -> list[dict[str, float]]:
+    return [
+        {"step": 10.0 * number, "validation_nll": value, "bigram_divergence": 0.3, "copied": copied}
+        for number, value in enumerate(values)
+    ]
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        learning(6.0),
+        learning(4.0, 3.0, 2.0),
+        learning(4.0, 3.0, 3.2),
+        learning(4.0, 3.0, 3.1, 3.1),
+        learning(6.0, 5.5, 5.2),
+        learning(4.0, 3.0, copied=0.04),
+        [{"step": 10.0, "bigram_divergence": 0.3, "copied": 0.0}] * 3,
+    ],
+    ids=["untrained", "better", "worse once", "hardly worse", "above, and better", "as chance has it", "no likelihood"],
+)
+def test_a_generator_that_learns_memorises_nothing(history: list[dict[str, float]]) -> None:
+    assert memorised(history, KNOWN, likelihood_until=100) == {}
+
+
+def test_a_validation_likelihood_that_has_turned_is_told() -> None:
+    history = learning(4.0, 3.0, 3.1, 3.2)
+    told = {"turned": "held-out text was likelier at step 10 (3.00, now 3.20 nats)"}
+    assert memorised(history, KNOWN, likelihood_until=30) == told
+    assert memorised(history, KNOWN, likelihood_until=20) == {}, "adversarial training trades likelihood for samples"
+
+
+def test_a_likelihood_worse_than_the_unigram_models_is_told() -> None:
+    assert memorised(learning(4.0, 5.1), KNOWN, likelihood_until=0) == {
+        "unigram": "held-out text is likelier to the unigram model (5.00, here 5.10 nats a token)"
+    }
+
+
+def test_copies_above_chance_are_told() -> None:
+    assert memorised(learning(4.0, copied=0.041), KNOWN, likelihood_until=0) == {
+        "copied": "4.1% of the samples are copies of training sentences (chance makes 1.0%)"
+    }

@@ -1,4 +1,4 @@
-"""Optimisers by name, and the course of their learning rates."""
+"""Optimisers by name, and their learning rate schedules."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def test_the_rate_at_the_start_at_a_quarter_in_the_middle_and_at_the_last_step(
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
-def test_what_is_left_after_the_last_step_is_the_final_rate(schedule: str) -> None:
+def test_the_rate_after_the_last_step_is_the_final_rate(schedule: str) -> None:
     assert factors([STEPS], schedule=schedule, final_lr=0.3) == pytest.approx([0.3])
 
 
@@ -73,6 +73,18 @@ def test_the_rate_of_a_step_is_its_factor_times_the_learning_rate() -> None:
     assert scheduled.optimizer.param_groups[0]["lr"] == pytest.approx(0.3)
     scheduled.set_learning_rate(0, STEPS)
     assert scheduled.optimizer.param_groups[0]["lr"] == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(
+    "options", [{"schedule": "linear"}, {"schedule": "cosine", "final_lr": 0.5}, {"warmup_steps": 200}]
+)
+def test_a_held_optimizer_keeps_the_rate_of_the_last_step(options: dict[str, Any]) -> None:
+    scheduled = build("sgd", [nn.Parameter(torch.zeros(1))], lr=0.4, **options)
+    scheduled.set_learning_rate(STEPS - 1, STEPS)
+    last = scheduled.optimizer.param_groups[0]["lr"]
+    for step in (STEPS, 5 * STEPS):
+        scheduled.held(STEPS).set_learning_rate(step, 6 * STEPS)
+        assert scheduled.optimizer.param_groups[0]["lr"] == pytest.approx(last)
 
 
 def test_every_optimizer_that_can_be_named_is_tested_here() -> None:
@@ -157,7 +169,7 @@ def test_frozen_parameters_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("device", "fused"), [("cpu", ["adam", "adamw"]), ("cuda", ["adam", "adamw", "sgd"]), ("meta", [])]
 )
-def test_what_torch_has_as_one_kernel_for_a_device_is_one(device: str, fused: list[str]) -> None:
+def test_fused_kernels_are_used_where_torch_has_them(device: str, fused: list[str]) -> None:
     """On tensors that only claim to be on CUDA."""
     with FakeTensorMode():
         built = {name: build(name, [nn.Parameter(torch.zeros(2, device=device))]).optimizer for name in CLASSES}

@@ -1,71 +1,183 @@
+"""The run folder: where it is made, what is in it, and what happens on a disk that refuses."""
+
 import errno
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ganlm_core.config.run_config import make_config
 from ganlm_core.errors import GanlmError, RunExists, UsageError, WeightsError
+from ganlm_core.plugins.host import default_host
 from ganlm_core.system import files
 from ganlm_core.training import run_folder
-from ganlm_core.training.run_folder import RunFolder
+from ganlm_core.training.run_folder import STARTING, RunFolder, extended, is_read_once, run_name, with_data_at
+
+CONFIG = make_config("lstm", "conv", steps=20)
 
 
 @pytest.fixture
-def run(tmp_path):
-    return RunFolder.create(tmp_path / "run", "lstm-conv-grammar", "x = 1\n")
+def run(tmp_path: Path) -> RunFolder:
+    folder = RunFolder.make(tmp_path / "run", "lstm-conv-grammar")
+    folder.start(CONFIG)
+    return folder
+
+
+def names(folder: RunFolder) -> list[str]:
+    return sorted(path.name for path in folder.path.iterdir())
 
 
 def test_default_names_count_up(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    made = [
-        RunFolder.create(None, name, "").path for name in ("lstm-conv-grammar", "lstm-conv-grammar", "mine/gru-conv")
-    ]
-    assert made == [Path("runs/lstm-conv-grammar-1"), Path("runs/lstm-conv-grammar-2"), Path("runs/mine-gru-conv-1")]
+    made = [RunFolder.make(None, name).path for name in ("lstm-conv-grammar", "lstm-conv-grammar", "mine-gru")]
+    assert made == [Path("runs/lstm-conv-grammar-1"), Path("runs/lstm-conv-grammar-2"), Path("runs/mine-gru-1")]
 
 
-def test_create_leaves_what_open_wants(run):
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ("grammar", "lstm-conv-grammar"),
+        ("captions.txt", "lstm-conv-captions"),
+        ("some/where/my data (1).csv.gz", "lstm-conv-my-data--1"),
+        ("größe.txt", "lstm-conv-größe"),
+        ("....txt", "lstm-conv-file"),
+        ("-", "lstm-conv-stdin"),
+        ("/dev/fd/63", "lstm-conv-pipe"),
+    ],
+)
+def test_a_run_is_named_after_its_networks_and_its_text(data, name):
+    config = make_config("lstm", "conv", data=data)
+    assert run_name(config) == name
+    assert run_name(replace(config, generator=replace(config.generator, name="mine/gru"))) == name.replace(
+        "lstm", "mine-gru"
+    )
+
+
+def test_start_leaves_what_open_wants(run):
     again = RunFolder.open(run.path)
-    assert again.config() == "x = 1\n"
-    assert sorted(path.name for path in run.path.iterdir()) == ["checkpoints", "config.toml", "samples"]
-    assert again.info() == {}
+    assert again.load_config(default_host()) == CONFIG
+    assert names(run) == ["checkpoints", "config.toml", "run.json", "samples"]
+    assert again.info() == {"status": STARTING}
     assert again.read_metrics() == []
 
 
-def test_an_existing_folder_is_left_alone(run):
-    message = f"{run.path} already exists; choose another --out, or go on with it: --resume {run.path}"
-    with pytest.raises(RunExists, match=re.escape(message)):
-        RunFolder.create(run.path, "name", "y = 2\n")
-    assert run.config() == "x = 1\n"
+def test_an_empty_folder_is_taken(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".run.lock").touch()
+    assert RunFolder.make(tmp_path / "run", "name").path == tmp_path / "run"
 
 
-def test_a_folder_that_is_no_run_cannot_be_gone_on_with(tmp_path):
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
     (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").touch()
     with pytest.raises(RunExists) as caught:
-        RunFolder.create(tmp_path / "notes", "name", "")
-    assert str(caught.value) == f"{tmp_path / 'notes'} already exists; choose another --out"
+        RunFolder.make(tmp_path / "notes", "name")
+    assert str(caught.value) == f"{tmp_path / 'notes'} already exists and is not empty; choose another --out"
+    (tmp_path / "notes" / "config.toml").touch()
+    with pytest.raises(RunExists, match=re.escape(f"choose another --out, or resume it: --resume {tmp_path}/notes")):
+        RunFolder.make(tmp_path / "notes", "name")
+
+
+def test_a_run_that_never_began_may_be_started_again_or_resumed(run):
+    """Neither way sends the user to the other."""
+    (run.path / ".tokenizer.json.partial").touch()
+    (run.checkpoints / ".step-00000000.partial").mkdir()
+    run.write_tokenizer("{}")
+    assert RunFolder.make(run.path, "name") == RunFolder.open(run.path) == run
+    run.start(replace(CONFIG, recipe="mle"))
+    assert names(run) == ["checkpoints", "config.toml", "run.json", "samples"]
+    assert list(run.checkpoints.iterdir()) == []
+    assert run.load_config(default_host()).recipe == "mle"
+
+
+@pytest.mark.parametrize("change", ["a checkpoint", "another status", "another file", "no run.json", "a damaged one"])
+def test_a_run_that_began_is_never_started_again(run, change):
+    match change:
+        case "a checkpoint":
+            (run.checkpoints / "step-00000000").mkdir()
+        case "another status":
+            run.write_info(status="started")
+        case "another file":
+            (run.path / "notes.txt").touch()
+        case "no run.json":
+            (run.path / "run.json").unlink()
+        case "a damaged one":
+            (run.path / "run.json").write_text("{")
+    with pytest.raises(RunExists):
+        RunFolder.make(run.path, "name")
+
+
+def test_a_start_that_was_killed_before_the_configuration_is_started_again(run):
+    (run.path / "config.toml").unlink()
+    with pytest.raises(UsageError) as caught:
+        RunFolder.open(run.path)
+    assert (
+        str(caught.value) == f"the run at {run.path} was stopped before it began; start it again with --out {run.path}"
+    )
+    RunFolder.make(run.path, "name")
+
+
+def test_sentences_that_cannot_be_read_again_are_kept(tmp_path):
+    folder = RunFolder.make(tmp_path / "run", "name")
+    folder.start(make_config("lstm", "conv", data="-"), ["a cat", "ein Käfer"])
+    assert folder.data.read_text(encoding="utf-8") == "a cat\nein Käfer\n"
+    assert 'path = "data.txt"' in folder.config()
+    moved = RunFolder(folder.path.rename(tmp_path / "moved"))
+    assert moved.load_config(default_host()).corpus.options.path == str(moved.data)
+
+
+def test_paths_of_data_are_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("my.txt").write_text("a cat\n")
+    weights = make_config("lstm", "conv", data="oracle", corpus_options={"weights": "my.safetensors"})
+    for config, path in ((make_config("lstm", "conv", data="my.txt"), "my.txt"), (weights, "my.safetensors")):
+        folder = RunFolder.make(None, "name")
+        folder.start(config)
+        anchored = with_data_at(config, lambda path: str(tmp_path / path))
+        assert folder.load_config(default_host()) == anchored != config
+        assert str(tmp_path / path) in folder.config()
+    assert with_data_at(CONFIG, lambda path: "elsewhere") == CONFIG
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="FIFOs are POSIX's")
+def test_what_can_be_read_only_once(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "plain").touch()
+    found = {path: is_read_once(path) for path in ("-", "/dev/stdin", "/dev/fd/63", f"{tmp_path}/fifo")}
+    assert all(found.values()), found
+    assert not any(is_read_once(f"{tmp_path}/{name}") for name in ("plain", "missing"))
+
+
+def test_more_steps_leave_the_plan_as_it_was():
+    more = extended(CONFIG, 40)
+    assert (more.training.steps, more.training.planned_steps) == (40, 20)
+    assert (extended(more, 60).training.steps, extended(more, 60).training.planned_steps) == (60, 20)
+    with pytest.raises(UsageError, match="the run has 40 steps, and --steps 30 is fewer; give more, or none"):
+        extended(more, 30)
 
 
 @pytest.mark.parametrize("path", ["run", None])
-def test_a_folder_whose_configuration_cannot_be_written_is_not_left(tmp_path, monkeypatch, path):
+def test_a_place_that_cannot_be_written(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
 
-    def refuse(descriptor):
+    def refuse(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(files.os, "fsync", refuse)
-    place = Path(path or "runs/name-1")
+    monkeypatch.setattr(os, "mkdir", refuse)
     with pytest.raises(GanlmError) as caught:
-        RunFolder.create(path and place, "name", "x = 1\n")
-    assert str(caught.value) == f"cannot write {place / 'config.toml'}: No space left on device; free some space"
-    assert not place.exists()
+        RunFolder.make(path and Path(path), "name")
+    place = Path(path or "runs/name-1")
+    assert str(caught.value) == f"cannot write {place}: No space left on device; free some space"
 
 
 def test_open_wants_a_run(tmp_path):
     with pytest.raises(UsageError, match=re.escape(f"there is no run at {tmp_path}/none; give the folder")):
         RunFolder.open(tmp_path / "none")
-    with pytest.raises(UsageError, match=re.escape(f"{tmp_path} is no run folder, it has no config.toml")):
+    with pytest.raises(UsageError, match=re.escape(f"{tmp_path} is not a run folder, it has no config.toml")):
         RunFolder.open(tmp_path)
 
 
@@ -78,7 +190,9 @@ def test_info_is_merged(run):
 
 
 def test_a_run_without_shape_says_so(run):
-    with pytest.raises(WeightsError, match=re.escape("run.json has no shape; start the run anew")):
+    with pytest.raises(
+        WeightsError, match=re.escape("run.json has no shape; put the file back as it was, or start a new run")
+    ):
         run.shape()
 
 
@@ -95,8 +209,9 @@ def test_truncation_gives_the_bytes_of_a_run_that_stopped_there(run):
     run.append_metrics({"step": 60, "loss": 1.0})
     with run.metrics.open("a") as file:
         file.write('{"loss": 0.3, "st')
-    run.truncate_metrics(2)
+    assert run.truncate_metrics(2) == 2
     assert run.metrics.read_bytes() == wanted
+    assert run.truncate_metrics(5) == 2, "there are no more"
 
 
 def test_a_damaged_line_before_the_last_is_an_error(run):
@@ -148,13 +263,43 @@ def test_a_refused_write_changes_nothing(run, monkeypatch, code, message):
     with pytest.raises(GanlmError) as caught:
         run.write_info(status="finished")
     assert str(caught.value) == f"cannot write {run.path / 'run.json'}: {message}"
-    assert json.loads((run.path / "run.json").read_text()) == {"status": "started"}
+    assert json.loads((run.path / "run.json").read_text())["status"] == "started"
     assert not list(run.path.glob(".*"))
 
 
 def test_a_place_below_a_file_cannot_be_made(run):
     path = run.path / "config.toml" / "below"
     with pytest.raises(GanlmError) as caught:
-        RunFolder.create(path, "name", "")
+        RunFolder.make(path, "name")
     advice = "a part of the path is a file, choose another place"
     assert str(caught.value) == f"cannot write {path}: Not a directory; {advice}"
+
+
+def test_a_damaged_file_of_a_run_is_not_to_be_fetched_again(run):
+    (run.path / "run.json").write_text("{")
+    (run.path / "tokenizer.json").write_bytes(b"\xff")
+    (run.path / "config.toml").unlink()
+    for read in (run.info, run.tokenizer, run.config):
+        with pytest.raises(WeightsError) as caught:
+            read()
+        assert str(caught.value).endswith("; put the file back as it was, or start a new run")
+
+
+def test_a_run_is_finished_when_it_has_a_bundle_and_was_not_resumed(run):
+    assert not run.is_finished
+    run.bundle.mkdir()
+    assert not run.is_finished
+    run.write_info(status="finished")
+    assert run.is_finished
+    (run.path / "run.json").unlink()
+    assert run.is_finished
+
+
+def test_the_title_names_the_networks_and_the_method(run):
+    assert run.title() == "lstm against conv by autoregressive"
+    run.write_info(method="seqgan with loss focal", unused=["discriminator"])
+    assert run.title() == "lstm by seqgan with loss focal"
+    other = replace(CONFIG, loss=make_config("lstm", "conv", loss="hinge").loss)
+    run.write_info(method="", unused=[])
+    run.write_config(other)
+    assert run.title() == "lstm against conv by autoregressive with loss hinge"

@@ -158,7 +158,7 @@ def test_a_process_that_is_lost_costs_an_unfinished_step(tmp_path: Path) -> None
     assert (run.returncode, first.wait(), second.wait()) == (0, 0, 0)
     assert (
         "ganlm: error: process 0 of 2 lost another process, which has ended; the checkpoint of step 4 is kept, "
-        f"go on with: ganlm run --resume {lost}\n"
+        f"resume with: ganlm run --resume {lost}\n"
     ) in run.stderr
     assert f"run folder {lost}, from step 4\n" in run.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lost", "victim.py", "whole"]

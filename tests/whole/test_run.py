@@ -149,7 +149,7 @@ def test_an_interrupted_run_says_how_to_go_on(
     assert (code, out) == (130, "")
     assert err.splitlines()[-1] == (
         f"ganlm: error: interrupted after step 3; the checkpoint of step {kept} is kept, "
-        f"go on with: ganlm run --resume '{run}' --plugin {plugin}"
+        f"resume with: ganlm run --resume '{run}' --plugin {plugin}"
     )
     assert RunFolder(run).info()["status"] == "interrupted"
     assert checkpoint.latest(run / "checkpoints").step == kept
@@ -212,7 +212,7 @@ def test_the_final_evaluation_is_interrupted_at_once_and_is_all_that_resuming_do
     assert (code, out) == (130, "")
     assert err.splitlines()[-1] == (
         "ganlm: error: interrupted in the final evaluation; the checkpoint of step 6 is kept, "
-        f"go on with: ganlm run --resume {run} --plugin {plugin}"
+        f"resume with: ganlm run --resume {run} --plugin {plugin}"
     )
     assert RunFolder(run).info()["status"] == "interrupted"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -298,8 +298,10 @@ def test_run_json_says_what_ran(finished: Path) -> None:
     info, version = RunFolder(finished).info(), ganlm_core.__version__
     kept = {
         "command",
+        "corpus",
         "cpu_seconds",
         "device",
+        "method",
         "plugin_files",
         "plugins",
         "seconds",
@@ -337,7 +339,7 @@ def test_the_evaluation_is_before_after_and_beside_real_text_and_the_unigram_mod
 
 def test_the_end_of_a_run_is_a_table_eight_samples_and_where_everything_is(ganlm: Ganlm, finished: Path) -> None:
     lines = ganlm("run", "--resume", finished)[1].splitlines()
-    assert lines[0] == "20 sentences at temperature 1.0, of the weights of step 6"
+    assert lines[0] == "20 sentences at temperature 1.0, weights of step 6"
     rows = [line.split("  ")[0].strip() for line in lines]
     for title in (
         "before GAN training",
@@ -364,7 +366,7 @@ def test_the_progress_line_fits_a_terminal_of_80_columns() -> None:
     assert re.search(r"accuracy 0\.50  D 1\.25  entropy 2\.50  G 0\.75  \d+ tok/s *$", line)
     display.stopping()
     Console(file=text, width=80).print(display.progress.get_renderable())
-    assert text.getvalue().splitlines()[1].endswith(" stopping after this; Ctrl-C again: at once")
+    assert text.getvalue().splitlines()[1].endswith(" stopping after this step; press Ctrl-C again to stop now")
 
 
 def test_the_progress_line_changes_four_times_a_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -405,9 +407,10 @@ def test_what_a_method_makes_no_use_of_is_in_no_title_and_on_no_card(ganlm: Ganl
     run = tmp_path / "run"
     code, _, err = ganlm(*TINY, *GRAMMAR, "--algorithm", "mle", "--out", run)
     assert code == 0
-    assert "\nlstm on cpu: generator " in err
+    assert "\nlstm by autoregressive with algorithm mle on cpu: generator " in err
     assert RunFolder(run).info()["unused"] == ["discriminator", "loss", "penalty", "estimator"]
-    assert "<title>lstm on grammar</title>" in (run / "report.html").read_text()
+    title = "<title>lstm by autoregressive with algorithm mle on grammar</title>"
+    assert title in (run / "report.html").read_text()
     assert _parts(run / "bundle") == ["algorithm", "corpus", "generator"]
     shutil.rmtree(run / "bundle")
     assert ganlm("weights", "export", run, "--out", tmp_path / "exported")[0] == 0
@@ -416,7 +419,7 @@ def test_what_a_method_makes_no_use_of_is_in_no_title_and_on_no_card(ganlm: Ganl
 
 def _parts(folder: Path) -> list[str]:
     """The parts that the card of a bundle lists."""
-    table = (folder / "README.md").read_text().partition("| part |")[2].partition("\n\n")[0]
+    table = (folder / "README.md").read_text().partition("| component |")[2].partition("\n\n")[0]
     return [line.split()[1] for line in table.splitlines()[2:]]
 
 
@@ -604,7 +607,7 @@ def test_a_run_resumes_on_its_own_data_or_not_at_all(ganlm: Ganlm, tmp_path: Pat
     code, out, err = ganlm("run", "--resume", run)
     assert (code, out) == (1, "")
     assert err == (
-        f"ganlm: error: the training data of {run} are not what they were when it was started; "
+        f"ganlm: error: the training data of {run} have changed since it was started; "
         "put the old data back, or start a new run\n"
     )
     data.write_text("\n".join(sentences(200)))

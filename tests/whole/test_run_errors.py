@@ -63,7 +63,7 @@ Refused = Callable[..., str]
         ),
         (
             "--recipe oneshot",
-            "there is no recipe 'oneshot'; did you mean 'one-shot'? 'ganlm recipes list' shows them, "
+            "there is no recipe 'oneshot'; did you mean 'one-shot'? 'ganlm recipes list' shows them; "
             "--config takes a file",
         ),
         (
@@ -104,8 +104,8 @@ Refused = Callable[..., str]
         ),
         (
             "--estimator.reward position",
-            "estimator 'reinforce' wants a logit for every position, and 'conv' gives one per sequence; "
-            "choose a discriminator that gives them, or another reward",
+            "estimator 'reinforce' needs a logit for every position, and 'conv' gives one per sequence; "
+            "choose a discriminator that gives one per position, or another reward",
         ),
         (
             "--gen conv --algorithm mle",
@@ -192,18 +192,26 @@ def test_a_quotation_mark_too_many(refused: Refused, tmp_path: Path) -> None:
 
 def test_a_folder_that_is_there(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("")
     assert refused(2, *TINY, *GRAMMAR, "--out", tmp_path / "run") == (
-        f"{tmp_path / 'run'} already exists; choose another --out"
+        f"{tmp_path / 'run'} already exists and is not empty; choose another --out"
     )
     (tmp_path / "run" / "config.toml").write_text("")
     assert refused(2, *TINY, *GRAMMAR, "--out", tmp_path / "run") == (
-        f"{tmp_path / 'run'} already exists; choose another --out, or go on with it: --resume {tmp_path / 'run'}"
+        f"{tmp_path / 'run'} already exists and is not empty; choose another --out, "
+        f"or resume it: --resume {tmp_path / 'run'}"
     )
+
+
+def test_an_empty_folder_is_taken(ganlm: Ganlm, tmp_path: Path) -> None:
+    """As a job script or a volume makes it."""
+    (tmp_path / "run").mkdir()
+    assert ganlm(*TINY, *GRAMMAR, "--out", tmp_path / "run")[0] == 0
 
 
 def test_a_folder_that_is_no_run(refused: Refused, tmp_path: Path) -> None:
     assert refused(2, "run", "--resume", tmp_path) == (
-        f"{tmp_path} is no run folder, it has no config.toml; give the folder that 'ganlm run' printed"
+        f"{tmp_path} is not a run folder, it has no config.toml; give the folder that 'ganlm run' printed"
     )
 
 
@@ -227,7 +235,7 @@ def test_a_folder_that_may_not_be_written(refused: Refused, tmp_path: Path) -> N
     )
 
 
-@pytest.mark.parametrize(("calls", "file"), [(0, "config.toml"), (2, "tokenizer.json")])
+@pytest.mark.parametrize(("calls", "file"), [(0, "run.json"), (2, "config.toml"), (4, "tokenizer.json")])
 def test_a_disk_that_is_full_at_the_start(
     refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int, file: str
 ) -> None:
@@ -252,6 +260,7 @@ from ganlm_core.hookspecs import hookimpl
 
 @hookimpl
 def ganlm_run_started(folder, config):
+    (folder / "metrics.jsonl").unlink()
     (folder / "metrics.jsonl").symlink_to("/dev/full")
 """
 
@@ -264,7 +273,7 @@ def test_a_disk_that_gets_full_ends_the_run_which_can_go_on_later(ganlm: Ganlm, 
     assert (code, out) == (1, "")
     assert err.splitlines()[-1] == (
         f"ganlm: error: cannot write {run / 'metrics.jsonl'}: No space left on device; free some space; "
-        f"the checkpoint of step 0 is kept, go on with: ganlm run --resume {run} --plugin {tmp_path / 'full.py'}"
+        f"the checkpoint of step 0 is kept, resume with: ganlm run --resume {run} --plugin {tmp_path / 'full.py'}"
     )
     assert json.loads((run / "run.json").read_text())["status"] == "failed"
     (run / "metrics.jsonl").unlink()
@@ -294,7 +303,7 @@ def test_a_disk_that_takes_no_status_either(ganlm: Ganlm, tmp_path: Path, monkey
     first = run / ".before.partial" / "config.json"
     assert err.splitlines()[-1] == (
         f"ganlm: error: cannot write {first}: No space left on device; free some space; "
-        f"the checkpoint of step 0 is kept, go on with: ganlm run --resume {run} --plugin {tmp_path / 'full.py'}"
+        f"the checkpoint of step 0 is kept, resume with: ganlm run --resume {run} --plugin {tmp_path / 'full.py'}"
     )
     monkeypatch.undo()
     assert ganlm("run", "--resume", run)[0] == 0
@@ -478,12 +487,14 @@ def test_a_run_without_a_checkpoint_that_is_whole(refused: Refused, run: Path) -
     shutil.rmtree(run / "bundle")
     for state in (run / "checkpoints").glob("*/state.json"):
         state.write_text("{}")
+    info = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(info | {"status": "interrupted"}))
     newest = run / "checkpoints" / "step-00000002" / "state.json"
     assert refused(4, "run", "--resume", run) == (
-        f"{newest} was changed or damaged: its SHA-256 is not the one in SHA256SUMS; fetch or export it again"
+        f"{newest} was changed or damaged: its SHA-256 is not the one in SHA256SUMS; start a new run"
     )
     shutil.rmtree(run / "checkpoints")
-    assert refused(4, "run", "--resume", run) == f"{run / 'checkpoints'} holds no checkpoint; start the run anew"
+    assert refused(4, "run", "--resume", run) == f"{run / 'checkpoints'} holds no checkpoint; start a new run"
 
 
 def test_a_damaged_checkpoint_is_told_and_the_one_before_taken(ganlm: Ganlm, run: Path) -> None:
@@ -492,5 +503,8 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_taken(ganlm: Ganlm, run
     newest.write_text("{}")
     code, _, err = ganlm("run", "--resume", run)
     assert code == 0
-    assert f"{newest} was changed or damaged" in err
-    assert "going on from step-00000000" in err
+    (told,) = [line for line in err.splitlines() if line.startswith(str(newest))]
+    assert told == (
+        f"{newest} was changed or damaged: its SHA-256 is not the one in SHA256SUMS; "
+        "resuming from step-00000000 instead"
+    )

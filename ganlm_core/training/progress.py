@@ -1,0 +1,73 @@
+"""Everything that a checkpoint keeps of a run beside its tensors."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ganlm_core.metrics.judge import Values
+
+NUMBERS = (int, float)
+
+
+@dataclass
+class Progress:
+    """How far a run is, beside its step and its tensors.
+
+    ``evaluations``: columns of the final table. ``history``: the values of every interim evaluation. ``records``: lines
+    of metrics.jsonl. ``good``: the step to go back to after a collapse. ``stopped``: why training ended before its last
+    step, if it did.
+    """
+
+    evaluations: dict[str, Values] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    records: int = 0
+    good: int = 0
+    rollbacks: int = 0
+    stopped: str = ""
+
+
+@dataclass
+class Saved:
+    """The values of a run in its checkpoint.
+
+    ``batches``: batches and tokens drawn so far. ``data``: the hash of the training data. ``config``: the text of
+    config.toml, empty in a checkpoint made before it was kept.
+    """
+
+    batches: tuple[int, int]
+    data: str
+    progress: Progress
+    config: str = ""
+
+    def to_tree(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def of(cls, tree: Any) -> "Saved":
+        """Return what :meth:`to_tree` gave. Raises TypeError or ValueError for values of other types."""
+        saved = cls(**tree)
+        drawn, tokens = saved.batches
+        saved.batches, saved.progress = (drawn, tokens), Progress(**tree["progress"])
+        _require(_are_like(tree["progress"], asdict(Progress())), "progress")
+        _require(type(drawn) is int and type(tokens) is int, "batches")
+        _require(type(saved.data) is str and type(saved.config) is str, "data and config")
+        _require(all(_is_glance(each) for each in saved.progress.history), "history")
+        _require(all(_are_numbers(each) for each in saved.progress.evaluations.values()), "evaluations")
+        return saved
+
+
+def _require(fine: bool, name: str) -> None:
+    if not fine:
+        raise TypeError(f"the values of {name} are of the wrong type")
+
+
+def _are_like(values: Mapping[str, Any], examples: Mapping[str, Any]) -> bool:
+    return all(type(values[name]) is type(example) for name, example in examples.items())
+
+
+def _is_glance(value: Any) -> bool:
+    return _are_numbers(value) and "step" in value
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, dict) and all(type(each) in NUMBERS for each in value.values())

@@ -1,0 +1,103 @@
+"""Everything that a run needs, built from a configuration, or refused in one line."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ganlm_core.errors import OutOfMemory, UsageError
+from ganlm_core.training import setup
+from ganlm_core.training.loop import Trainer
+from ganlm_core.training.setup import prepare
+from tests.conftest import WARM, tiny_config
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"generator_options": {"hidden_size": 300_000}},
+            "there is no memory for a generator of this size: its weights and gradients take ",
+        ),
+        (
+            {"discriminator_options": {"filters": 10**9}},
+            "there is no memory for a discriminator of this size: its weights and gradients take ",
+        ),
+    ],
+)
+def test_a_network_that_no_memory_can_hold_is_refused_before_it_is_built(
+    settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(OutOfMemory) as caught:
+        prepare(tiny_config("lstm", "conv", **settings))
+    ((kind, options),) = settings.items()
+    ((name, _),) = options.items()
+    flag = f"--{kind[: {'g': 3, 'd': 4}[kind[0]]]}.{name.replace('_', '-')}"
+    assert str(caught.value).startswith(message)
+    assert str(caught.value).endswith(f"; lower {flag}")
+    assert caught.value.exit_code == 1
+
+
+def test_the_memory_that_is_there_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup, "memory_of", lambda device: 1000.0)
+    with pytest.raises(OutOfMemory, match=r"and there are 0\.0 GB; lower --tokenizer\.vocabulary"):
+        prepare(tiny_config("lstm", "conv", generator_options={"hidden_size": 8}))
+
+
+def test_a_look_at_the_memory_changes_no_random_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = prepare(tiny_config("lstm", "conv"))
+    monkeypatch.setattr(setup, "_bytes_of", lambda *_: 0)
+    blind = prepare(tiny_config("lstm", "conv"))
+    for one, other in zip(looked.generator.parameters(), blind.generator.parameters(), strict=True):
+        assert one.equal(other)
+
+
+def test_more_steps_than_planned_go_on_at_the_end_of_every_schedule() -> None:
+    """Six steps are planned: of these two are of maximum likelihood, and one is of the discriminator."""
+    settings = {"algorithm_options": WARM, "generator_optimizer_options": {"schedule": "linear", "final_lr": 0}}
+    short, long = (
+        prepare(tiny_config("lstm", "conv", **settings | more)) for more in ({}, {"steps": 60, "planned_steps": 6})
+    )
+    assert short.trainer.steps == long.trainer.steps == 6
+    assert long.trainer.algorithm.adversarial_from == short.trainer.algorithm.adversarial_from == 3
+    assert long.trainer_at(5, 1.0).steps == 6
+    more = long.trainer_at(6, 0.5)
+    assert more.steps == 60
+    rate, lr = more.optimizers["generator"], long.trainer.optimizers["generator"].options.lr
+    for step in (6, 59):
+        rate.set_learning_rate(step, 60)
+        assert rate.optimizer.param_groups[0]["lr"] == pytest.approx(0.5 * lr / 6)
+    phases = long.trainer.algorithm.phases(40)
+    assert [phase.name for phase in phases] == ["discriminator", "generator"]
+    assert [phase.progress for phase in phases] == [1.0, 1.0]
+
+
+def test_a_plan_for_more_steps_than_there_are_is_refused() -> None:
+    with pytest.raises(UsageError, match="planned-steps is 7, more than the 6 steps of the run; raise --steps"):
+        prepare(tiny_config("lstm", "conv", planned_steps=7))
+
+
+def test_text_that_a_run_passes_over_often_has_a_note(tmp_path: Path) -> None:
+    data = tmp_path / "my.txt"
+    data.write_text("".join(f"sentence number {number} .\n" for number in range(200)))
+    notes = prepare(tiny_config("lstm", "conv", data=data, corpus_options={}, steps=600)).notes
+    (told,) = [note for note in notes if note.startswith("small text: ")]
+    assert "so the weights that are best on the validation split are kept, of an evaluation every " in told
+    assert told.endswith("; --keep last keeps the last")
+    for settings in ({"steps": 6}, {"steps": 600, "keep": "last"}):
+        notes = prepare(tiny_config("lstm", "conv", data=data, corpus_options={}, **settings)).notes
+        assert not [note for note in notes if note.startswith("small text")]
+
+
+def test_the_trainer_has_what_the_configuration_says() -> None:
+    built = prepare(tiny_config("lstm", "conv", clip=2.5, ema=0.5, batch_size=3))
+    assert isinstance(built.trainer, Trainer)
+    assert (built.trainer.clip, built.trainer.batches.size, built.device) == (2.5, 3, torch.device("cpu"))
+    assert built.shared_networks["generator"] is built.generator is not built.trainer.algorithm.networks["generator"]
+    assert built.best is None
+
+
+def test_equal_data_have_equal_fingerprints() -> None:
+    one, same, other = (prepare(tiny_config("lstm", "conv", corpus_options={"size": n})) for n in (300, 300, 301))
+    assert one.fingerprint == same.fingerprint != other.fingerprint

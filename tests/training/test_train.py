@@ -1,0 +1,255 @@
+"""Runs from start to end: what a new run and a resumed one do around their training."""
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ganlm_core.config.run_config import RunConfig
+from ganlm_core.errors import DataError, FolderInUse, Interrupted, RunExists, UsageError, WeightsError
+from ganlm_core.plugins.host import default_host
+from ganlm_core.system.lock import locked
+from ganlm_core.training import checkpoint
+from ganlm_core.training.display import Display
+from ganlm_core.training.run import Run
+from ganlm_core.training.run_folder import RunFolder, extended
+from ganlm_core.training.train import execute
+from tests.conftest import WARM, files_of, tiny_config
+
+
+class Notes(Display):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def config(**settings: Any) -> RunConfig:
+    return tiny_config(
+        "lstm", "conv", **{"algorithm_options": WARM, "evaluate_every": 3, "checkpoint_every": 3} | settings
+    )
+
+
+def resume(run: Path, steps: int | None = None) -> list[str]:
+    """Resume a run; return the notes."""
+    notes, saved = Notes(), RunFolder(run).load_config(default_host())
+    execute(saved if steps is None else extended(saved, steps), resume=run, display=notes)
+    return notes.lines
+
+
+def stopped_at(step: int, path: Path, **settings: Any) -> Path:
+    """A run that a signal stopped after a step."""
+
+    class Stopping(Display):
+        def logged(self, at: int, record: object) -> None:
+            if at == step:
+                os.kill(os.getpid(), 15)
+
+    with pytest.raises(Interrupted):
+        execute(config(**settings), out=path, display=Stopping())
+    return path
+
+
+def results(run: Path) -> dict[str, bytes]:
+    """The files of a run without those that keep the configuration of their time: its checkpoints and before/."""
+    return {name: data for name, data in files_of(run).items() if not name.startswith(("checkpoints/", "before/"))}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return execute(config(), out=tmp_path_factory.mktemp("finished") / "run").path
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(finished, tmp_path / "copy")
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return stopped_at(3, tmp_path_factory.mktemp("interrupted") / "run")
+
+
+@pytest.fixture
+def half(interrupted: Path, tmp_path: Path) -> Path:
+    """A run that was stopped after its third step, to be changed by a test."""
+    return shutil.copytree(interrupted, tmp_path / "run")
+
+
+def test_a_folder_in_use_is_neither_started_nor_resumed(finished: Path, half: Path, tmp_path: Path) -> None:
+    with locked(half), pytest.raises(FolderInUse, match=f"in use by process {os.getpid()} on host "):
+        resume(half)
+    with locked(tmp_path / "new"), pytest.raises(FolderInUse):
+        execute(config(), out=tmp_path / "new")
+    resume(half)
+    assert files_of(half) == files_of(finished)
+    assert not list(tmp_path.glob(".*.lock")), "no lock stays"
+
+
+def test_a_run_holds_its_folder_until_its_end(tmp_path: Path) -> None:
+    class Second(Display):
+        def evaluated(self, step: int, values: object, samples: object) -> None:
+            with pytest.raises(FolderInUse) as caught:
+                resume(tmp_path / "run")
+            raised.append(str(caught.value))
+
+    raised: list[str] = []
+    execute(config(), out=tmp_path / "run", display=Second())
+    assert len(raised) == 2
+
+
+def test_a_run_without_a_checkpoint_begins_anew_either_way(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a process that was killed before: neither --out nor --resume sends the user to the other."""
+    for name, again in (("resumed", lambda run: resume(run)), ("started", lambda run: execute(config(), out=run))):
+        run = RunFolder.make(tmp_path / name, "name")
+        run.start(config())
+        again(run.path)
+        assert files_of(run.path) == files_of(finished)
+
+
+def test_a_start_that_fails_leaves_an_empty_folder_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Run) -> None:
+        raise DataError("no")
+
+    monkeypatch.setattr(Run, "begin", fail)
+    (tmp_path / "volume").mkdir()
+    for name in ("volume", "new"):
+        with pytest.raises(DataError):
+            execute(config(), out=tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["volume"]
+    assert list((tmp_path / "volume").iterdir()) == []
+
+
+def test_a_start_does_not_touch_a_folder_with_something_in_it(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.toml").write_text("mine")
+    with pytest.raises(RunExists):
+        execute(config(), out=tmp_path / "mine")
+    assert (tmp_path / "mine" / "config.toml").read_text() == "mine"
+
+
+def test_more_steps_than_planned_are_those_of_one_run_with_this_plan(
+    finished: Path, copy: Path, tmp_path: Path
+) -> None:
+    """Six steps and then three more, or nine at once of which six are planned."""
+    assert resume(copy, steps=9) == []
+    whole = execute(config(steps=9, planned_steps=6), out=tmp_path / "whole").path
+    assert results(copy) == results(whole)
+    assert files_of(copy / "before") == files_of(finished / "before")
+    training = RunFolder(copy).load_config(default_host()).training
+    assert (training.steps, training.planned_steps) == (9, 6)
+    assert resume(copy) == [f"{copy} is finished; its bundle is {copy / 'bundle'}"]
+
+
+def test_an_interrupted_run_may_be_given_more_steps(half: Path, tmp_path: Path) -> None:
+    resume(half, steps=9)
+    whole = execute(config(steps=9, planned_steps=6), out=tmp_path / "whole").path
+    assert files_of(half / "bundle") == files_of(whole / "bundle")
+
+
+def test_more_steps_that_are_interrupted_go_on(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Run) -> None:
+        raise KeyError("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "restore", fail)
+        with pytest.raises(KeyError):
+            resume(copy, steps=9)
+    resume(copy)
+    whole = execute(config(steps=9, planned_steps=6), out=tmp_path / "whole").path
+    assert results(copy) == results(whole)
+
+
+def test_a_run_that_stopped_itself_is_trained_on(tmp_path: Path) -> None:
+    run = execute(config(keep="best", patience=1, evaluate_every=1), out=tmp_path / "run")
+    stopped = RunFolder(run.path).info().get("stopped")
+    resume(run.path, steps=9)
+    assert [record["step"] for record in run.step_records()][-1] >= (6 if stopped is None else 1)
+    more = replace(extended(config(), 9))
+    assert run.load_config(default_host()).training.steps == more.training.steps == 9
+
+
+def test_a_configuration_that_was_edited_is_refused(half: Path) -> None:
+    path = half / "config.toml"
+    original = path.read_text()
+    for old, new, change in (
+        ("steps = 6", "steps = 8", "training.planned_steps: 6 -> 0"),
+        ("batch_size = 8", "batch_size = 4", "training.batch_size: 8 -> 4"),
+    ):
+        path.write_text(original.replace(old, new))
+        with pytest.raises(UsageError) as caught:
+            resume(half)
+        assert str(caught.value) == (
+            f"{path} was edited after the last checkpoint ({change}); put it back as it was, or start a new run; "
+            "only --resume RUN --steps MORE changes a run"
+        )
+    path.write_text(original.replace('device = "cpu"', 'device = "auto"'))
+    resume(half)
+
+
+def test_lines_of_metrics_that_are_lost_are_told(half: Path, finished: Path) -> None:
+    metrics = half / "metrics.jsonl"
+    lines = metrics.read_bytes().splitlines(keepends=True)
+    metrics.write_bytes(b"".join(lines[:2]))
+    assert resume(half) == [f"{metrics} has lost 2 of its 4 lines; training goes on"]
+    assert files_of(half / "bundle") == files_of(finished / "bundle")
+    assert len(RunFolder(half).read_metrics()) == len(RunFolder(finished).read_metrics()) - 2
+
+
+def test_metrics_are_on_the_disk_before_the_checkpoint_that_counts_on_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    sync, save = RunFolder.sync_metrics, checkpoint.save
+    monkeypatch.setattr(RunFolder, "sync_metrics", lambda self: (order.append("sync"), sync(self)))
+    monkeypatch.setattr(checkpoint, "save", lambda *args, **more: (order.append("save"), save(*args, **more)))
+    execute(config(), out=tmp_path / "run")
+    assert order == ["sync", "save"] * 3
+
+
+def test_what_is_missing_in_a_folder_is_made_again_and_told(half: Path, finished: Path) -> None:
+    (half / "tokenizer.json").unlink()
+    shutil.rmtree(half / "samples")
+    assert resume(half) == [
+        f"{half / 'tokenizer.json'} was missing and was written again",
+        f"{half / 'samples'} was missing; the samples of earlier evaluations are lost",
+    ]
+    missing = files_of(finished).keys() - files_of(half).keys()
+    assert missing == {"samples/step-00000003.txt"}
+    assert files_of(half / "bundle") == files_of(finished / "bundle")
+
+
+def test_other_data_are_told_as_such_before_their_tensors_are_compared(tmp_path: Path) -> None:
+    """Data of another vocabulary make networks of another shape."""
+    data = tmp_path / "my.txt"
+    data.write_text("".join(f"word{number % 7} is {number} .\n" for number in range(200)))
+    run = stopped_at(4, tmp_path / "run", data=data, corpus_options={})
+    data.write_text("".join(f"other{number % 9} was {number} .\n" for number in range(300)))
+    with pytest.raises(DataError, match=f"the training data of {run} have changed since it was started; put the old"):
+        resume(run)
+
+
+def test_a_state_of_the_wrong_types_is_refused(half: Path) -> None:
+    for path in (half / "checkpoints").iterdir():
+        state = json.loads((path / "state.json").read_text())
+        state["extra"] = {"dict": [["batches", 3], ["data", ""], ["progress", {"dict": []}]]}
+        (path / "state.json").write_text(json.dumps(state))
+        (path / "SHA256SUMS").unlink()
+        checkpoint.write_sums(path)
+    with pytest.raises(WeightsError, match=r"state\.json is not the state of a checkpoint .*; start a new run"):
+        resume(half)
+
+
+def test_a_run_may_be_moved(half: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved = half.rename(tmp_path / "elsewhere")
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    resume(Path("../elsewhere"))
+    assert files_of(moved) == files_of(finished)
