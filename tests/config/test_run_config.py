@@ -301,6 +301,14 @@ def test_data_is_a_corpus_a_file_or_standard_input(host: Host, tmp_path: Path, m
         "there is no corpus 'gramar'; did you mean 'grammar'? "
         "the corpora are file, grammar, oracle, passwords, and there is no such file"
     )
+    (tmp_path / "oracle").touch()
+    (tmp_path / "file").mkdir()
+    with pytest.raises(UsageError) as both:
+        data_layer(host, "oracle")
+    message = "'oracle' is a corpus and a file here; --data ./oracle reads the file, or rename it"
+    assert str(both.value) == message
+    assert data_layer(host, "./oracle") == {"corpus": {"file": {"path": "./oracle"}}}
+    assert data_layer(host, "file") == {"corpus": {"file": {}}}
 
 
 @pytest.mark.parametrize(
