@@ -160,14 +160,12 @@ def troubles(run: RunFolder) -> Iterator[str]:
     """Yield the problems of a run, and the reason if it ended before its last step."""
     records = run.read_metrics()
     if memorised := [record for record in records if "memorised" in record]:
-        yield f"The generator memorised its text from step {memorised[0]['step']}: {memorised[0]['memorised']}."
+        yield f"The generator shows signs of memorising from step {memorised[0]['step']}: {memorised[0]['memorised']}."
     for record in records:
         if "collapse" in record:
             yield f"The generator had collapsed at step {record['step']}: {record['collapse']}."
         if "rollback" in record:
             yield f"Back to step {record['step']}: {record['reason']}."
-    for record in [record for record in records if "memorised" in record][-1:]:
-        yield f"The evaluation at step {record['step']} shows signs of memorising: {record['memorised']}."
     if reason := run.info().get("stopped"):
         yield f"Stopped: {reason}."
 

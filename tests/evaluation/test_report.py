@@ -46,7 +46,7 @@ def test_the_nearest_of_lines_of_a_word_is_found_by_characters_as_the_metrics_co
     assert (found.training, found.shared) == ("Paris", 2 * (4 + 2) / (9 + 9))
 
 
-def test_the_problems_of_a_run_are_its_collapses_rollbacks_last_signs_of_memorising_and_its_end(tmp_path: Path) -> None:
+def test_the_problems_of_a_run_are_memorising_collapses_rollbacks_and_its_early_end(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     for record in (
         {"step": 2, "evaluation": {}, "memorised": "10.0% are copies"},
@@ -56,8 +56,8 @@ def test_the_problems_of_a_run_are_its_collapses_rollbacks_last_signs_of_memoris
         run.append_metrics(record)
     run.write_info(stopped="no evaluation was better")
     assert list(report.troubles(run)) == [
+        "The generator shows signs of memorising from step 2: 10.0% are copies.",
         "The generator had collapsed at step 4: samples repeat.",
         "Back to step 2: it collapsed.",
-        "The evaluation at step 4 shows signs of memorising: 50.0% are copies.",
         "Stopped: no evaluation was better.",
     ]
