@@ -7,10 +7,12 @@ requests whose Host is not this server's (DNS rebinding) or that come from anoth
 import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, RedirectResponse
 
 LARGEST_BODY = 2**16
@@ -75,7 +77,8 @@ class Guard:
             answer.set_cookie(COOKIE, self.token, httponly=True, samesite="strict")
             await answer(scope, receive, guarded)
             return
-        await self.app(scope, _bounded(receive), guarded)
+        with suppress(TimeoutError, ClientDisconnect):  # a client that is gone or takes nothing gets no answer
+            await self.app(scope, _bounded(receive), guarded)
 
     def _check(self, scope: Any, headers: Headers) -> None:
         """Raise Refusal for a request that does not come from this server's own page or from a program."""

@@ -4,31 +4,49 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 ADDRESS = re.compile(r"http://\S+")
 
 
+class Server(NamedTuple):
+    """A running server; ``log`` is all that it writes to standard error."""
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+
 @contextmanager
-def served(*arguments: object, cwd: Path | None = None) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Start the server on a free port; give its address and the process, which is ended after the block."""
+def served(*arguments: object, cwd: Path | None = None) -> Iterator[Server]:
+    """Start the server on a free port, with one thread; end it after the block."""
     command = [sys.executable, "-m", "ganlm_core", "serve", *map(str, arguments), "--port", "0"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, cwd=cwd, env=environment, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stderr is not None
-        line = process.stderr.readline()
-        found = ADDRESS.search(line)
-        assert found, line + process.stderr.read()
-        yield found[0], process
-    finally:
-        process.terminate()
-        process.wait(20)
+    with TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        with log.open("wb") as errors:
+            process = subprocess.Popen(command, cwd=cwd, env=environment, stderr=errors)
+        try:
+            yield Server(_address(process, log), process, log)
+        finally:
+            process.terminate()
+            process.wait(20)
 
 
-def memory_of(process: "subprocess.Popen[str]") -> int:
+def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
+    """Wait for the address of the page. Nothing but the log tells when it is there."""
+    while not (found := ADDRESS.search(log.read_text())):
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.05)
+    return found[0]
+
+
+def memory_of(process: "subprocess.Popen[bytes]") -> int:
     """Return the memory of a process in KiB, where Linux tells it."""
     lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))

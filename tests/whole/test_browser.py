@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium here: the p
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("runs")
     execute(tiny_config("lstm", "conv", algorithm_options=WARM, evaluate_every=3), out=folder / "play")
-    with served("play", f"zoo:{WORDS}", f"zoo:{AT_ONCE}", cwd=folder) as (found, _):
+    with served("play", f"zoo:{WORDS}", f"zoo:{AT_ONCE}", cwd=folder) as (found, *_):
         yield found
 
 
@@ -161,7 +161,7 @@ def test_the_places_are_reached_by_keyboard_and_by_link(page: Page, url: str) ->
 
 def test_what_a_bundle_cannot_do_is_said(browser: Browser, tmp_path: Path) -> None:
     """One trained by maximum likelihood has no discriminator."""
-    with served("zoo:lstm.mle-grammar", cwd=tmp_path) as (url, _):
+    with served("zoo:lstm.mle-grammar", cwd=tmp_path) as (url, *_):
         page = browser.new_page()
         page.set_default_timeout(PATIENCE)
         page.goto(url)

@@ -41,7 +41,7 @@ def test_every_command_of_the_sheet_works(ganlm: Ganlm, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", [words[1:] for words in commands() if words[1] == "serve"], ids=shlex.join)
 def test_the_servers_of_the_sheet_start(words: list[str], tmp_path: Path) -> None:
-    with served(*words[1:], cwd=tmp_path) as (url, _):
+    with served(*words[1:], cwd=tmp_path) as (url, *_):
         assert url.startswith("http://127.0.0.1:")
 
 

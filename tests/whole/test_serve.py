@@ -19,7 +19,7 @@ import pytest
 
 from ganlm_core.training.train import execute
 from tests.conftest import WARM, Ganlm, tiny_config
-from tests.whole.serving import memory_of, served
+from tests.whole.serving import Server, memory_of, served
 
 WORDS = "lstm-conv.autoregressive-grammar"
 CLIENTS = 40
@@ -35,14 +35,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(runs: Path) -> Iterator[tuple[str, Any]]:
+def server(runs: Path) -> Iterator[Server]:
     with served(f"zoo:{WORDS}", "a", "b", cwd=runs) as found:
         yield found
 
 
 @pytest.fixture
-def url(server: tuple[str, Any]) -> str:
-    return server[0]
+def url(server: Server) -> str:
+    return server.url
 
 
 def post(url: str, path: str, body: Any) -> Any:
@@ -85,7 +85,8 @@ def test_many_clients_at_once_get_their_own_answers(url: str) -> None:
         assert all(pool.map(ask, range(3 * CLIENTS)))
 
 
-def test_clients_that_go_read_slowly_or_say_nothing_do_no_harm(url: str) -> None:
+def test_clients_that_go_read_slowly_or_say_nothing_do_no_harm(server: Server) -> None:
+    url = server.url
     where = urlsplit(url)
     place = (where.hostname, where.port)
     body = json.dumps({"n": 256, "seed": 1}).encode()
@@ -104,11 +105,12 @@ def test_clients_that_go_read_slowly_or_say_nothing_do_no_harm(url: str) -> None
     for connection in rude:
         connection.close()
     assert len(post(url, "/v1/sample", {"n": 1})["texts"]) == 1
+    assert "Traceback" not in server.log.read_text()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells what memory another process has")
-def test_memory_does_not_grow_with_the_number_of_requests(server: tuple[str, Any]) -> None:
-    url, process = server
+def test_memory_does_not_grow_with_the_number_of_requests(server: Server) -> None:
+    url, process, _ = server
 
     def ask(number: int) -> None:
         post(url, "/v1/sample", {"n": 32})
@@ -161,15 +163,15 @@ def test_no_request_reads_a_file(url: str) -> None:
 
 
 def test_ctrl_c_ends_the_server_with_no_traceback(tmp_path: Path) -> None:
-    with served(f"zoo:{WORDS}", cwd=tmp_path) as (url, process):
+    with served(f"zoo:{WORDS}", cwd=tmp_path) as (url, process, log):
         assert get(url, "/v1/models")["data"]
         process.send_signal(signal.SIGINT)
         assert process.wait(20) in (0, 130)
-        assert process.stderr is not None and "Traceback" not in process.stderr.read()
+        assert "Traceback" not in log.read_text()
 
 
 def test_another_address_asks_for_the_token_that_is_printed(tmp_path: Path) -> None:
-    with served(f"zoo:{WORDS}", "--host", "0.0.0.0", cwd=tmp_path) as (url, _):
+    with served(f"zoo:{WORDS}", "--host", "0.0.0.0", cwd=tmp_path) as (url, *_):
         where = urlsplit(url)
         local = f"http://127.0.0.1:{where.port}"
         with pytest.raises(urllib.error.HTTPError) as caught:
