@@ -111,7 +111,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, Host]]:
-    """The core and ``conv`` as the distribution ganlm; then, with ``lstm`` as a stranger's distribution, all three."""
+    """Two hosts: the core and ``conv`` as the distribution ganlm, and these with ``lstm`` as another distribution."""
     site, more = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("more")
     install_distribution(site, "ganlm", CORE | {"conv": "ganlm_conv"})
     install_distribution(more, "ganlm-lstm", {"lstm": "ganlm_lstm"})
@@ -135,7 +135,7 @@ def host(hosts: tuple[Host, Host]) -> Host:
 
 @pytest.fixture(scope="module")
 def parts(host: Host) -> dict[str, Any]:
-    """All that :func:`ganlm_core.bundle.save.save` wants."""
+    """The arguments of :func:`ganlm_core.bundle.save.save` for a tiny bundle."""
     return bundle_parts(host)
 
 

@@ -1,4 +1,4 @@
-"""Logits on scale: the regression against densities that are known, and its edges."""
+"""Calibration: the regression against known densities, and its edge cases."""
 
 import math
 
@@ -28,7 +28,7 @@ def test_the_scale_of_the_logits_does_not_matter() -> None:
     assert torch.allclose(moved.probability(1000 * real + 7), plain.probability(real), atol=1e-4)
 
 
-def test_both_kinds_count_the_same_whatever_their_numbers() -> None:
+def test_both_kinds_have_equal_weight_whatever_their_numbers() -> None:
     found = fit(logits(0, 4000, 0), logits(0, 100, 1))
     assert found.probability(torch.zeros(1)).item() == pytest.approx(0.5, abs=0.02)
 
@@ -44,12 +44,12 @@ def test_it_minimises_the_cross_entropy_with_platts_targets() -> None:
     assert (excess * inputs).sum().item() == pytest.approx(0, abs=1e-6)
 
 
-def test_logits_that_tell_without_a_fault_are_no_certainty() -> None:
+def test_perfect_separation_is_not_certainty() -> None:
     found = fit(torch.full((9,), 5.0), torch.full((9,), -5.0))
     assert found.probability(torch.tensor([5.0, -5.0])).tolist() == pytest.approx([10 / 11, 1 / 11], abs=1e-3)
 
 
-def test_logits_that_are_all_equal_tell_nothing() -> None:
+def test_equal_logits_tell_nothing() -> None:
     found = fit(torch.ones(20), torch.ones(20))
     assert found.probability(torch.tensor([1.0, 9.0])).tolist() == pytest.approx([0.5, 0.5])
 
@@ -59,7 +59,7 @@ def test_logits_that_are_not_finite() -> None:
         fit(torch.tensor([1.0, math.inf]), torch.zeros(2))
 
 
-def test_a_ratio_and_its_probability() -> None:
+def test_a_log_ratio_and_its_probability() -> None:
     calibration = Calibration(slope=2.0, offset=-1.0, bound=0.0, real=1, generated=1)
     assert calibration.log_ratio(torch.tensor([1.5])).tolist() == [2.0]
     assert calibration.probability(torch.tensor([1.5])).tolist() == pytest.approx([1 / (1 + math.exp(-2))])

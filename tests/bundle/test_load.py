@@ -267,25 +267,25 @@ def cases(table):
 ADVICE = re.compile(
     r"[;:] (fetch|do not use|use|upgrade|give|train|remove|convert|(if you trust it: )?(pip install|load)) ?\b.*$"
 )
-"""Every refusal ends with what to do."""
+"""The advice at the end of every refusal."""
 
 
 @pytest.mark.parametrize(("craft", "message"), cases(BY_LOADING))
-def test_what_loading_refuses(copy, host, craft, message):
+def test_hostile_bundles_that_loading_refuses(copy, host, craft, message):
     craft(copy)
     said = refused(copy, host)
     assert said.startswith(str(copy)) and message in said and ADVICE.search(said)
 
 
 @pytest.mark.parametrize(("craft", "message"), cases(MISSING_PLUGINS))
-def test_what_loading_misses(copy, host, craft, message):
+def test_bundles_whose_plugins_are_missing(copy, host, craft, message):
     craft(copy)
     said = refused(copy, host, PluginError)
     assert said.startswith(str(copy)) and message in said and ADVICE.search(said)
 
 
 @pytest.mark.parametrize(("craft", "message"), cases(BY_VERIFY))
-def test_what_verify_refuses(copy, host, craft, message):
+def test_hostile_bundles_that_verify_refuses(copy, host, craft, message):
     craft(copy)
     with pytest.raises(WeightsError) as caught:
         verify(copy, host)
@@ -318,7 +318,7 @@ def test_hostile_checksums(copy, host, line, message):
     assert refused(copy, host).endswith(message)
 
 
-def test_an_unlisted_part(copy, host):
+def test_a_file_that_the_checksums_do_not_list(copy, host):
     lines = (copy / "SHA256SUMS").read_text().splitlines(keepends=True)
     (copy / "SHA256SUMS").write_text("".join(line for line in lines if "tokenizer.json" not in line))
     assert refused(copy, host) == f"{copy}/SHA256SUMS does not list tokenizer.json; fetch or export it again"
@@ -327,7 +327,7 @@ def test_an_unlisted_part(copy, host):
 @pytest.mark.parametrize(
     "name", ["config.json", "generator.safetensors", "discriminator.safetensors", "tokenizer.json"]
 )
-def test_changed_by_one_bit(copy, host, name):
+def test_a_file_changed_by_one_bit(copy, host, name):
     data = bytearray((copy / name).read_bytes())
     data[-2] ^= 1
     (copy / name).write_bytes(data)
@@ -362,7 +362,7 @@ for folder in crafted:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss is another one elsewhere")
-def test_nothing_that_is_refused_takes_much_memory(copy, tmp_path):
+def test_refusing_a_bundle_takes_little_memory(copy, tmp_path):
     """In a process of its own: a quarter of a GiB for files of absurd sizes, for a thousand million layers and a
     hundred million units, and for JSON that has all the bytes that it may have, which takes most."""
     change_generator(copy, distribution="ganlm")  # that process has the built-in plugins alone

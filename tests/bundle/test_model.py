@@ -67,7 +67,7 @@ def test_a_model_explains_in_log_odds() -> None:
     assert model.explain("") == []
 
 
-def test_probabilities_want_a_calibration() -> None:
+def test_probabilities_need_a_calibration() -> None:
     with pytest.raises(UsageError, match=re.escape("this bundle has no calibration, which turns logits into")):
         make().probability(["a"])
     with pytest.raises(UsageError, match="this bundle has no discriminator"):
@@ -94,7 +94,7 @@ def test_sampling_depends_on_the_seed_and_not_on_the_number(saved, host):
     assert len(set(model.sample(20, top_k=1))) <= len(set(model.sample(20)))
 
 
-def test_sentences_go_on_from_a_prompt(saved, host):
+def test_sentences_begin_with_the_prompt(saved, host):
     model = load.load(saved, host)
     few, many = (model.sample(n, seed=1, prompt=" the  cat", batch_size=4) for n in (3, 10))
     assert all(text == "the cat" or text.startswith("the cat ") for text in many)

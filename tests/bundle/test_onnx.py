@@ -1,4 +1,4 @@
-"""What others read, with the programs that read it: torch.export, onnxruntime, transformers."""
+"""Exported generators and tokenizers, read with the programs they are for: torch.export, onnxruntime, transformers."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ LINES = ["a cat sees the dog", "the dogs  see: a cat!", "naïve 東京 🙂", "<
 
 
 def inputs(generator: Generator, rows: int) -> dict[str, torch.Tensor]:
-    """Noise and, for generators that take them, ids; not as many rows as the example that was traced had."""
+    """Return noise and, for autoregressive generators, ids; the number of rows is not the traced one."""
     rng = torch.Generator().manual_seed(1)
     found = {"noise": torch.randn(rows, generator.shape.noise, generator=rng)}
     if generator.autoregressive:
@@ -61,7 +61,7 @@ def test_onnxruntime_gives_the_same_logits(command: Ganlm, saved: Path, host: Ho
     assert torch.allclose(torch.from_numpy(logits), generator(**given), atol=1e-4)
 
 
-def test_onnx_wants_its_packages(monkeypatch: pytest.MonkeyPatch, saved: Path, host: Host, tmp_path: Path) -> None:
+def test_onnx_needs_its_packages(monkeypatch: pytest.MonkeyPatch, saved: Path, host: Host, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(UsageError) as caught:
         onnx.export(load.load(saved, host).generator, tmp_path / "generator.onnx")
@@ -69,7 +69,7 @@ def test_onnx_wants_its_packages(monkeypatch: pytest.MonkeyPatch, saved: Path, h
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_cannot_be_traced_says_so() -> None:
+def test_a_network_that_cannot_be_traced_is_named() -> None:
     class Choosy(Generator):
         def forward(self, noise: torch.Tensor, tokens: Any = None) -> torch.Tensor:
             return self.prior if noise.sum().item() > 0 else -self.prior

@@ -18,7 +18,7 @@ from ganlm_core.protocol import Shape
 from tests.bundles import files_of
 
 
-def test_what_is_saved_is_what_is_loaded(saved, parts, host):
+def test_a_loaded_bundle_equals_the_saved_one(saved, parts, host):
     model = load.load(saved, host)
     for kind, network in (("generator", model.generator), ("discriminator", model.discriminator)):
         wanted = parts["networks"][kind].state_dict()
@@ -51,13 +51,13 @@ def test_saving_leaves_the_networks_and_the_random_state_alone(parts, tmp_path):
     assert generator.training and all(p.requires_grad for p in generator.parameters())
 
 
-def test_sha256sum_agrees(saved):
+def test_sha256sum_reads_the_checksums(saved):
     result = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=saved, capture_output=True, text=True)
     assert result.returncode == 0
     assert result.stdout.count(": OK\n") == len(files_of(saved)) - 1
 
 
-def test_the_library_reads_the_weights(saved, parts):
+def test_the_safetensors_library_reads_the_weights(saved, parts):
     tensors = load_file(saved / "generator.safetensors")
     wanted = parts["networks"]["generator"].state_dict()
     assert tensors.keys() == wanted.keys() and all(tensors[name].equal(wanted[name]) for name in wanted)

@@ -33,7 +33,7 @@ def select(name: str, known: tuple[Tensor, Tensor], groups: int, k: int) -> tupl
 @pytest.mark.parametrize(
     ("name", "groups", "k"), [("rejection", 40_000, 1), ("mh", 10_000, 64), ("resample", 5_000, 512)]
 )
-def test_what_is_selected_follows_the_density_of_real_text(
+def test_selected_sentences_follow_the_density_of_real_text(
     known: tuple[Tensor, Tensor], name: str, groups: int, k: int
 ) -> None:
     """q D / (1 - D), normalised. A chain of 64 has forgotten its start; of 512 weights the mean is all but exact."""
@@ -66,20 +66,20 @@ def test_the_best_of_k_follows_its_order_statistic(known: tuple[Tensor, Tensor])
     assert chi_square(counts, wanted.clamp(min=0)) > UNLIKELY
 
 
-def test_of_one_candidate_it_is_the_one() -> None:
+def test_a_single_candidate_is_taken() -> None:
     rng = torch.Generator().manual_seed(0)
     for select_one in (metropolis_hastings, resample, rerank):
         assert select_one(torch.randn(9, 1), 0.0, rng).taken.all()
 
 
-def test_a_chain_moves_to_what_is_more_real_and_stays_there() -> None:
+def test_a_chain_moves_to_the_more_real_candidate_and_stays() -> None:
     ratios = torch.tensor([[0.0, 50.0, 0.0, 0.0], [50.0, 0.0, 0.0, 100.0]])
     found = metropolis_hastings(ratios, 0.0, torch.Generator().manual_seed(0))
     assert found.accepted.tolist() == [[False, True, False, False], [False, False, False, True]]
     assert found.taken.tolist() == found.accepted.tolist()
 
 
-def test_a_candidate_beyond_the_bound_is_taken_for_certain() -> None:
+def test_a_candidate_above_the_bound_is_always_taken() -> None:
     found = rejection(torch.tensor([[3.0, -40.0], [3.0, 3.0]]), 1.0, torch.Generator().manual_seed(0))
     assert found.taken.tolist() == [[True, False], [True, True]]
 

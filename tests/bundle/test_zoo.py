@@ -1,4 +1,4 @@
-"""The zoo in the box: what is in it, bundles by name, and their listing."""
+"""The zoo: its content, bundles by name, and their listing."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from tests.conftest import Ganlm
 
 @pytest.mark.parametrize("entry", list(zoo.entries()), ids=lambda entry: entry.name)
 def test_a_bundle_of_the_zoo(entry: zoo.Entry) -> None:
-    """It is whole, is called after what is in it, and was measured beside real text."""
+    """It verifies, its name says what is in it, and it was evaluated beside real text."""
     default_host.cache_clear()
     folder = zoo.find(entry.name)
     verify(folder)
@@ -49,7 +49,7 @@ def pair(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "lstm-conv.test-grammar"
 
 
-def test_a_bundle_of_the_zoo_goes_by_its_name(command: Ganlm, pair: str, saved: Path, host: Host) -> None:
+def test_a_bundle_of_the_zoo_is_found_by_its_name(command: Ganlm, pair: str, saved: Path, host: Host) -> None:
     texts = load.load(saved, host).sample(3)
     assert ganlm_core.load(f"zoo:{pair}", host).sample(3) == texts
     assert command("sample", f"zoo:{pair}", "-n", 3) == (0, "".join(f"{text}\n" for text in texts), "")
