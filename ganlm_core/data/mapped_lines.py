@@ -8,8 +8,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self, overload
 
-import numpy as np
-
 from ganlm_core.data.corpus import SPLITS, digest, split_of
 
 TOGETHER = 1_000
@@ -118,6 +116,8 @@ def _sort(path: Path) -> Sizes:
     """Sort the hashes within their file, without a copy in memory; return the sizes."""
     if path.stat().st_size == 0:
         return Sizes(0, 0)
+    import numpy as np  # here, because a metric of a plugin imports this module in every command
+
     hashes = np.memmap(path, dtype=np.uint64, mode="r+")
     hashes.sort()
     return Sizes(len(hashes), 1 + int(np.count_nonzero(hashes[1:] != hashes[:-1])))

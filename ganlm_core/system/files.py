@@ -202,7 +202,7 @@ def read_toml(path: Path, largest: int = LARGEST_TOML) -> dict[str, Any]:
     try:
         return toml.parse(text)
     except ValueError as error:
-        raise Unreadable(f"{path} is not valid TOML ({error})") from None
+        raise Unreadable(f"{path} is not valid TOML ({_reason(error)})") from None
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -216,10 +216,15 @@ def parse_object(text: str, path: Path) -> dict[str, Any]:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_parse_float)
         _check_depth(value)
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"{path} is not valid JSON ({error})") from None
+        raise Unreadable(f"{path} is not valid JSON ({_reason(error)})") from None
     if not isinstance(value, dict):
         raise Unreadable(f"{path} holds a JSON {type(value).__name__}, not an object")
     return value
+
+
+def _reason(error: Exception) -> str:
+    """Return the text of a parser's error without Python's advice on integers of more than 4,300 digits."""
+    return str(error).partition("; use sys.")[0]
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

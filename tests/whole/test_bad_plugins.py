@@ -1,6 +1,7 @@
-"""A bad plugin is harmless: each is installed, and whoever does not use it notices nothing but what he is told."""
+"""A bad plugin is harmless: each is installed, and users of other plugins notice only what they are told."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -66,7 +67,7 @@ LEFT_OUT = {
     "exist",
     "claims": "ganlm-bad-claiming 2.5 is left out, because it gives valid, which belongs to metric 'validity'",
 }
-"""Bad metrics, which every run measures, and what is told of them."""
+"""Bad metrics, which every run measures, and the warning for each."""
 
 BAD: dict[str, tuple[str, str, str]] = {
     "missing": ("import nowhere", "broken", r"ModuleNotFoundError: No module named 'nowhere' \(.*missing.py, line 5\)"),
@@ -131,7 +132,7 @@ BAD: dict[str, tuple[str, str, str]] = {
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All of them side by side: each must leave alone the others too."""
+    """Install all of them side by side: none may affect another."""
     site = tmp_path_factory.mktemp("site")
     for name, (source, _, _) in BAD.items():
         install(site, f"ganlm-bad-{name}", source)
@@ -140,12 +141,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def told(site: Path) -> list[Told]:
-    """What names and help say in one process, and the health of the plugins in another: a module prints only once."""
+    """Run help and list in one process, and plugins in another, because a module prints only once."""
     limit = {"GANLM_PLUGIN_TIMEOUT": str(LIMIT)}
     return [*ganlm(site, ["--help"], ["list", "--json"], **limit), *ganlm(site, ["plugins", "--json"], **limit)]
 
 
-def test_names_and_help_are_as_they_were(told: list[Told]) -> None:
+def test_bad_plugins_change_neither_names_nor_help(told: list[Told]) -> None:
     assert [(each.code, each.err) for each in told] == [(0, "")] * 3
     help, listing, _ = told
     assert "train a generator against a discriminator" in help.out
@@ -163,7 +164,7 @@ def test_a_bad_plugin_is_told_with_the_reason(name: str, told: list[Told]) -> No
 
 
 @pytest.mark.slow
-def test_a_run_beside_all_bad_plugins_finishes_and_those_that_use_one_are_told(site: Path, tmp_path: Path) -> None:
+def test_a_run_beside_all_bad_plugins_finishes_and_a_run_with_one_is_told(site: Path, tmp_path: Path) -> None:
     used, without, tired, promised, broken, scored, doctor = ganlm(
         site,
         ["run", *TINY, "--out", "run"],
@@ -219,3 +220,21 @@ def test_a_run_beside_all_bad_plugins_finishes_and_those_that_use_one_are_told(s
         "ganlm: error: plugins that cannot be used: ganlm-bad-futuristic, ganlm-bad-hanging, ganlm-bad-leaving, "
         "ganlm-bad-listing, ganlm-bad-missing, ganlm-bad-raising, ganlm-bad-shouting, ganlm-bad-unparsed\n"
     )
+
+
+def test_leftovers_and_hostile_metadata_neither_stop_nor_slow_a_command(tmp_path: Path) -> None:
+    """An interrupted upgrade left the older metadata; other packages have a folder, a pipe and 50,000 entries."""
+    install(tmp_path, "old", "import nowhere", version="0.1")
+    (tmp_path / "old.py").unlink()
+    install(tmp_path, "old", "@hookimpl\ndef ganlm_components():\n    return []", version="0.2")
+    for name in ("folder", "pipe", "many"):
+        (tmp_path / f"{name}-1.dist-info").mkdir()
+    (tmp_path / "folder-1.dist-info" / "entry_points.txt").mkdir()
+    os.mkfifo(tmp_path / "pipe-1.dist-info" / "entry_points.txt")
+    lines = "".join(f"p{number} = nowhere{number}\n" for number in range(50_000))
+    (tmp_path / "many-1.dist-info" / "entry_points.txt").write_text(f"[ganlm]\n{lines}")
+    help, plugins = ganlm(tmp_path, ["--help"], ["plugins", "--json"])
+    assert (help.code, help.err) == (0, "")
+    health = {one["name"]: (one["version"], one["status"], one["reason"]) for one in json.loads(plugins.out)}
+    assert health["old"] == ("0.2", "ok", "")
+    assert health["many"] == ("", "broken", "it has more than 100 plugins")
