@@ -18,7 +18,7 @@ from ganlm_core.system.version import __version__
 COMMANDS = {
     "run": ("ganlm_core.cli.run:run", "train a generator against a discriminator"),
     "sample": ("ganlm_core.cli.sample:sample", "generate sentences with a trained model"),
-    "score": ("ganlm_core.cli.score:score", "rate how likely each sentence of a file is to be real"),
+    "score": ("ganlm_core.cli.score:score", "print the probability that each sentence of a file is real"),
     "eval": ("ganlm_core.cli.eval:eval_", "measure models and files of samples against real text"),
     "compare": ("ganlm_core.cli.compare:compare", "compare training methods at equal diversity, over seeds"),
     "matrix": ("ganlm_core.cli.matrix:matrix", "train every generator against every discriminator"),
@@ -124,9 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _report(message: str, code: int, invocation: Invocation) -> int:
     if invocation.debug:
-        import traceback
-
-        traceback.print_exc()
+        output.trace()
     if COMPLETE not in os.environ:  # a message would land in the middle of the line that is completed
         output.error(message)
     return code

@@ -66,7 +66,7 @@ class Request:
     "--metrics",
     type=Separated(Name("metric")),
     metavar="NAMES",
-    help="comma-separated; by default all, except those that must be asked for",
+    help="metrics, comma-separated; by default all except slow ones, such as lm-score",
 )
 @click.option(
     "--temperatures",

@@ -15,7 +15,9 @@ LISTED = (*CHOOSABLE, WEIGHTS)
 COLUMNS = ("kind", "name", "summary", "source")
 
 
-@click.command("list", help=f"List the names of one KIND, or of all kinds.\n\nKinds: {', '.join(LISTED)}.")
+@click.command(
+    "list", help=f"List the names of one KIND, or of all kinds.\n\nKinds: {', '.join(LISTED)} (trained models)."
+)
 @click.argument("kind", required=False, type=Word(LISTED))
 @json_option
 def list_(kind: str | None, as_json: bool) -> None:

@@ -53,8 +53,9 @@ def matrix(
 ) -> None:
     """Train every generator against every discriminator and print one table.
 
-    Options that are not listed below are passed to every run, such as --data FILE, --steps N or --seed S. A run that is
-    finished in the folder is not trained again; an interrupted one is resumed; one with other options is refused.
+    Options that are not listed below, such as --data FILE, --steps N or --seed S, are passed to every run. Runs that
+    are already finished in --out are not trained again, and interrupted runs are resumed. Runs in --out that were
+    started with other options are refused.
     """
     for flag in (word.partition("=")[0] for word in options):
         if flag in CHOICES:

@@ -74,6 +74,14 @@ def error(text: str) -> None:
     _write_error(f"ganlm: error: {' '.join(text.split())}")
 
 
+def trace() -> None:
+    """Write the traceback of the current exception to standard error."""
+    import traceback
+
+    for line in traceback.format_exc().rstrip("\n").split("\n"):
+        _write_error(line)
+
+
 def safe(text: str, longest: int | None = None) -> str:
     """Return printable text, every line of it cut to ``longest`` characters if that is given."""
     return "\n".join(printable(line, longest) for line in text.split("\n"))

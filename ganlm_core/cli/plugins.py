@@ -34,14 +34,14 @@ def list_(as_json: bool) -> None:
     _list(as_json)
 
 
-@plugins.command(short_help="test whether a plugin keeps the protocol")
+@plugins.command(short_help="test whether a plugin meets its contract")
 @click.argument("name", type=Name("plugin", *KINDS, "recipe"))
 @click.option(
     "--set", "settings", multiple=True, metavar="OPTION=VALUE", help="set an option of the component; can be repeated"
 )
 @json_option
 def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
-    """Test whether the plugin or component NAME keeps the protocol. Each requirement is one check.
+    """Test whether the plugin or component NAME meets its contract. Each requirement is one check.
 
     Recipes are read, and every name and option in them is checked.
     """

@@ -124,7 +124,7 @@ SELECTORS = {
     "loss": "adversarial loss",
     "penalty": "regulariser of the discriminator",
     "estimator": "gradient estimator for the sampling of tokens",
-    "tokenizer": "word, char or bpe",
+    "tokenizer": "tokenizer: word, char or bpe",
     "optimizer.generator": "optimiser of the generator",
     "optimizer.discriminator": "optimiser of the discriminator",
 }
@@ -173,8 +173,8 @@ def run(
 ) -> None:
     """Train a generator against a discriminator.
 
-    The help shows the options of the chosen components: for the transformer's options, use
-    'ganlm run --gen transformer --help'.
+    The options below belong to the chosen components. To see those of the transformer, for example, add
+    --gen transformer before --help.
     """
     host = current_host()
     config = configure(host, _chosen(context), _given(context))

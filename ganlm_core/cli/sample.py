@@ -34,12 +34,10 @@ if TYPE_CHECKING:
 
 METHODS = click.Choice(["rejection", "mh", "resample", "rerank"])
 PROMPT = "beginning of every sentence; needs a generator that writes word by word"
-SELECT = (
-    "draw candidates and keep the ones that the discriminator takes for real; docs/sampling.md compares the methods"
-)
+SELECT = "draw candidates and let the discriminator choose among them; docs/sampling.md explains the methods"
 CANDIDATES = "candidates per sentence; rejection draws as many as it needs"
-UNIQUE = "never repeat a sentence; takes 3.6 bytes of memory per sentence and drops one new sentence in a million"
-OUT = "write to a file: .jsonl, .json, .csv and .tsv as such, other names as plain lines; .gz at the end compresses"
+UNIQUE = "never repeat a sentence; needs 3.6 bytes of memory per sentence, and loses one new sentence in a million"
+OUT = "write to a file; its ending sets the format: .jsonl, .json, .csv, .tsv, else plain lines; add .gz to compress"
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,10 @@ class Request:
 @click.option("-n", "count", type=COUNT, default=10, help="number of sentences")
 @click.option("--prompt", metavar="TEXT", default="", show_default=False, help=PROMPT)
 @click.option(
-    "--temperature", type=TEMPERATURE, default=1.0, help="below 1, likely words become likelier; above 1, less likely"
+    "--temperature",
+    type=TEMPERATURE,
+    default=1.0,
+    help="below 1, likely words become even likelier; above 1, less likely",
 )
 @click.option("--top-k", type=COUNT, default=0, help="draw only from the k likeliest words; 0 draws from all")
 @click.option(

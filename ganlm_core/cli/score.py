@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.argument("file", type=click.Path(allow_dash=True))
 @calibration_option
 @corpus_options
-@click.option("--explain", is_flag=True, help="show how much each token speaks for real (+) or for generated (-)")
+@click.option("--explain", is_flag=True, help="show the contribution of each token: + for real, - for generated")
 @device_option
 @json_lines_option
 def score(
@@ -52,7 +52,7 @@ def score(
     _note_losses(model, sentences)
 
 
-score.help = f"""Rate how likely each sentence of FILE is to be real, given as many real sentences as generated ones.
+score.help = f"""Print the probability that each sentence of FILE is real, assuming that half of all sentences are real.
 
 {ADDRESSES} RUN is a run folder; during training, its latest checkpoint is used.
 

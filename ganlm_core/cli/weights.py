@@ -148,7 +148,7 @@ def _text(value: Any) -> str:
 @force_option
 @json_option
 def export(run: str, out: Path, force: bool, as_json: bool) -> None:
-    """Copy the bundle of a run, or a bundle, to --out. For an unfinished run, make one from the latest checkpoint.
+    """Copy a bundle, or the bundle of a run, to --out. For an unfinished run, make one from its latest checkpoint.
 
     If --out ends in .onnx or .pt2, export the generator for onnxruntime or for torch.export.load instead.
     """

@@ -14,6 +14,7 @@ import click
 
 from ganlm_core.errors import GanlmError, WriteError
 from ganlm_core.system.files import read_sums, sha256, write_sums, writing
+from ganlm_core.system.printable import printable
 from ganlm_core.system.folders import new_folder, remove_folder, restore
 
 T = TypeVar("T")
@@ -76,5 +77,6 @@ def _is_whole(folder: Path) -> bool:
 
 def _tell(line: str) -> None:
     """Write a note to standard error in a command; do nothing in a program that uses the package."""
-    if click.get_current_context(silent=True) is not None:
-        click.echo(line, err=True)
+    context = click.get_current_context(silent=True)
+    if context is not None and not getattr(context.obj, "quiet", False):
+        click.echo(printable(line), err=True)

@@ -7,6 +7,7 @@ import pytest
 
 from ganlm_core.cli.context import Invocation, is_quiet
 from ganlm_core.plugins.host import default_host
+from ganlm_core.system.cache import _tell
 from tests.conftest import Ganlm
 
 
@@ -25,6 +26,13 @@ def test_a_file_that_is_given_twice_is_loaded_once(ganlm: Ganlm, tall: Path) -> 
 @pytest.mark.parametrize("arguments", [["--quiet", "recipes", "copy", "mle"], ["recipes", "copy", "mle", "--quiet"]])
 def test_quiet_stands_anywhere(ganlm: Ganlm, arguments: list[str]) -> None:
     assert ganlm(*arguments) == (0, "", "")
+
+
+def test_notes_of_lower_rooms_are_quiet_too(capsys: pytest.CaptureFixture[str]) -> None:
+    for quiet in (False, True):
+        with click.Context(click.Command("x"), obj=Invocation(quiet=quiet)):
+            _tell("encoding a\x1b.txt")
+    assert capsys.readouterr().err == "encoding a\\x1b.txt\n"
 
 
 def test_nothing_is_quiet_outside_of_a_command() -> None:

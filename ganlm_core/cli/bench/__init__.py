@@ -33,9 +33,9 @@ HEADER = [
 def bench(full: bool, rounds: int, as_json: bool) -> None:
     """Measure how fast this machine trains and samples on all its cores, beside textbook implementations.
 
-    Run nothing else meanwhile. 'over products' is the time divided by the time of its matrix products alone;
-    'share of floor' is the lower bound on the time, computed from the operations and bytes of its products, as a share
-    of the time; 'memory' is the peak. docs/performance.md says more.
+    Other programs that run at the same time spoil the numbers. 'over products' is the time divided by the time of its
+    matrix products alone; 'share of floor' is the lower bound on the time, computed from the operations and bytes of
+    its products, as a share of the time; 'memory' is the peak. docs/performance.md says more.
     """
     from ganlm_core.cli.bench.measuring import loop_overhead, measure
     from ganlm_core.cli.bench.works import GOALS, OVERHEAD, SHORT, Sizes
