@@ -14,8 +14,8 @@ import click
 
 from ganlm_core.errors import GanlmError, WriteError
 from ganlm_core.system.files import read_sums, sha256, write_sums, writing
-from ganlm_core.system.printable import printable
 from ganlm_core.system.folders import new_folder, remove_folder, restore
+from ganlm_core.system.printable import printable
 
 T = TypeVar("T")
 
