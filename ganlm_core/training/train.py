@@ -44,9 +44,9 @@ def execute(
     keep_memory()
     display = Unfailing(display or Display())
     host = host or default_host()
-    begun = Path(processes.begun())
-    if resume is None and (begun / "config.toml").is_file():
-        resume, config = begun, RunFolder.open(begun).load_config(host)
+    if resume is None and (begun := processes.begun()) and (Path(begun) / "config.toml").is_file():
+        resume = Path(begun)
+        config = RunFolder.open(resume).load_config(host)
     if resume is not None:
         return _resume(RunFolder.open(resume), config, host, display)
     return _start(out, prepare(config, host), display)

@@ -253,3 +253,11 @@ def test_a_run_may_be_moved(half: Path, finished: Path, tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path / "cwd")
     resume(Path("../elsewhere"))
     assert files_of(moved) == files_of(finished)
+
+
+def test_a_config_in_the_current_folder_is_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is taken for one only where torchrun remembers that folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("config.toml").write_text(tiny_config("mlp", "mlp").to_toml())
+    folder = execute(tiny_config("mlp", "mlp", steps=1), out=Path("run"))
+    assert folder.path.name == "run" and folder.bundle.is_dir() and not Path("checkpoints").exists()
