@@ -1,4 +1,4 @@
-"""Distributions as pip would leave them, and the command line in a process of its own that finds them."""
+"""Install distributions as pip would, and run the command line in a new process that finds them."""
 
 import json
 import os
@@ -34,7 +34,7 @@ class Told(NamedTuple):
 
 
 def install(site: Path, name: str, source: str, version: str = "2.5") -> Path:
-    """The distribution ``name`` with one plugin of that name, in a module of that name; gives the module's file."""
+    """Write the distribution ``name`` with one plugin in a module of that name; return the module's file."""
     module = name.replace("-", "_")
     info = site / f"{module}-{version}.dist-info"
     info.mkdir(parents=True)
@@ -46,7 +46,7 @@ def install(site: Path, name: str, source: str, version: str = "2.5") -> Path:
 
 
 def ganlm(site: Path, *commands: list[object], cwd: Path | None = None, **environment: str) -> list[Told]:
-    """What each command said, one after the other in one new process that has ``site`` on its path."""
+    """Run the commands one after the other in one new process with ``site`` on its path; return their output."""
     paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environment}
     words: list[Any] = [[str(word) for word in command] for command in commands]

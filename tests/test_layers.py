@@ -25,12 +25,12 @@ def test_a_relaxed_token_is_the_mean_of_the_embeddings() -> None:
     torch.testing.assert_close(mixed[0], 0.25 * embedding.weight[0] + 0.75 * embedding.weight[1])
 
 
-def test_an_embedding_of_ids_is_that_of_their_one_hots() -> None:
+def test_ids_and_their_one_hots_have_the_same_embedding() -> None:
     embedding, ids = TokenEmbedding(3, 2), torch.tensor([[2, 0]])
     torch.testing.assert_close(embedding(ids), embedding(torch.nn.functional.one_hot(ids, 3).float()))
 
 
-def test_blurred_vectors_lie_between_a_word_and_another_and_only_where_something_is_learned() -> None:
+def test_blurred_vectors_lie_between_two_words_in_training_only() -> None:
     torch.manual_seed(0)
     embedding = NoisyEmbedding(6, 6, blur=0.5)
     torch.nn.init.eye_(embedding.weight)
@@ -47,7 +47,7 @@ def test_blurred_vectors_lie_between_a_word_and_another_and_only_where_something
     assert torch.equal(embedding.eval()(ids), exact)
 
 
-def test_no_noise_leaves_a_learned_constant() -> None:
+def test_without_noise_the_state_is_a_learned_constant() -> None:
     with warnings.catch_warnings(action="error"):
         layer = NoiseLinear(0, 4)
     assert layer(torch.zeros(2, 0)).tolist() == [[0.0] * 4] * 2
@@ -56,7 +56,7 @@ def test_no_noise_leaves_a_learned_constant() -> None:
     assert layer.bias.grad.tolist() == [2.0] * 4
 
 
-def test_the_prior_rules_at_the_start() -> None:
+def test_the_prior_dominates_at_the_start() -> None:
     """States of size one in each unit move no logit by more than half a nat or so: 0.02 * sqrt(256) = 0.32."""
     torch.manual_seed(0)
     logits = output_layer(256, 1000)(torch.randn(8, 256))
@@ -67,11 +67,11 @@ def test_hide_puts_zeros_where_the_mask_is_false() -> None:
     assert hide(STATES, MASK).tolist() == [[[-1, 2], [-3, 1], [0, 0]], [[0, 0], [0, 0], [0, 0]]]
 
 
-def test_max_over_time_is_over_the_mask_and_zero_without_one() -> None:
+def test_max_over_time_uses_the_mask_and_is_zero_for_an_empty_one() -> None:
     assert max_over_time(STATES, MASK).tolist() == [[-1, 2], [0, 0]]
 
 
-def test_max_over_time_without_a_mask_has_a_finite_gradient() -> None:
+def test_max_over_time_of_an_empty_mask_has_a_finite_gradient() -> None:
     states = STATES.clone().requires_grad_()
     max_over_time(states, MASK).sum().backward()
     assert states.grad is not None
@@ -86,7 +86,7 @@ def test_a_stateful_generator_says_what_forward_needs() -> None:
     )
 
 
-def test_dropout_is_left_out_of_every_layer_of_torch_that_has_it_and_nothing_else_changes() -> None:
+def test_dropout_is_off_in_every_layer_of_torch_and_nothing_else_changes() -> None:
     lstm = torch.nn.LSTM(2, 2, num_layers=2, dropout=0.5)
     attention = torch.nn.MultiheadAttention(2, 1, dropout=0.5)
     dropout, norm = torch.nn.Dropout(0.5), torch.nn.BatchNorm1d(2)

@@ -19,7 +19,7 @@ def test_inputs_are_the_tokens_one_position_later_after_bos() -> None:
     assert tokens.tolist() == [[3, 4, 2, 0], [5, 3, 4, 5]]
 
 
-def test_a_masked_mean_counts_only_the_mask_and_is_zero_without_one() -> None:
+def test_a_masked_mean_uses_the_mask_and_is_zero_for_an_empty_one() -> None:
     values = torch.tensor([[1.0, 3.0, 100.0], [2.0, 4.0, 6.0], [7.0, 7.0, 7.0]])
     mask = torch.tensor([[True, True, False], [True, True, True], [False, False, False]])
     assert masked_mean(values, mask).tolist() == [2.0, 4.0, 0.0]
@@ -41,7 +41,7 @@ def test_forward_of_a_sequence_is_its_steps_in_order() -> None:
     torch.testing.assert_close(generator(noise, tokens), expected)
 
 
-def test_logits_see_the_tokens_before_and_no_others() -> None:
+def test_logits_depend_on_earlier_tokens_only() -> None:
     torch.manual_seed(1)
     generator, noise = TinyGenerator(), torch.randn(1, SHAPE.noise)
     one, other = (generator(noise, torch.tensor([tokens])) for tokens in ([3, 4, 5], [3, 5, 5]))
@@ -64,7 +64,7 @@ def test_a_prior_is_saved_but_not_trained_and_starts_at_zero() -> None:
         assert "prior" not in dict(generator.named_parameters())
 
 
-def test_what_a_batch_logs_keeps_no_graph() -> None:
+def test_logged_values_keep_no_graph() -> None:
     batch, value = make_batch(), torch.ones((), requires_grad=True) * 3
     batch.log("cost", value)
     assert batch.metrics["cost"].item() == 3

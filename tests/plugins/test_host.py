@@ -11,7 +11,7 @@ from ganlm_core.plugins.host import Host
 from tests.guests import GOOD, HEAD, Install, health_of
 
 
-def test_the_built_in_plugins_come_first_and_are_well(install: Install) -> None:
+def test_the_built_in_plugins_come_first_and_are_ok(install: Install) -> None:
     install(GOOD, name="aaa", distribution="aaa")
     health = Host.discover().health
     built_in = {
@@ -42,7 +42,7 @@ def test_a_good_plugin_is_found_with_its_origin_and_its_component_built(install:
     assert host.build("loss", "good", NoOptions(), shape=3) == (NoOptions(), {"shape": 3})
 
 
-def test_a_taken_name_stays_with_the_first_and_the_second_gets_a_longer_one(install: Install) -> None:
+def test_a_taken_name_stays_with_the_first_plugin_and_the_second_gets_a_longer_one(install: Install) -> None:
     install(
         """
         @hookimpl
@@ -58,7 +58,7 @@ def test_a_taken_name_stays_with_the_first_and_the_second_gets_a_longer_one(inst
     assert host.origin("loss", "mine") == ("some-zoo", "2.5")
 
 
-def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+def test_an_unknown_name_gets_the_nearest_as_a_suggestion() -> None:
     with pytest.raises(UnknownName) as caught:
         Host.discover(no_plugins=True).spec("loss", "hing")
     assert str(caught.value) == "there is no loss 'hing'; did you mean 'hinge'? 'ganlm list loss' shows them"
@@ -81,7 +81,7 @@ def test_a_disabled_built_in_is_the_reason_given_for_its_components(monkeypatch:
     )
 
 
-def test_a_plugin_that_was_asked_for_and_is_not_installed_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_requested_plugin_that_is_not_installed_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GANLM_PLUGINS", "nobody")
     assert health_of(Host.discover(), "nobody") == (
         "broken",
@@ -125,9 +125,7 @@ def test_a_local_file_that_cannot_be_loaded_is_an_error(tmp_path: Path, source: 
     assert str(caught.value) == f"--plugin {file}: {message.format(file=file)}"
 
 
-def test_a_local_file_goes_before_what_is_installed_and_after_what_is_built_in(
-    install: Install, tmp_path: Path
-) -> None:
+def test_a_local_file_comes_before_installed_plugins_and_after_built_in_ones(install: Install, tmp_path: Path) -> None:
     install(GOOD)
     file = tmp_path / "mine.py"
     file.write_text(HEAD + GOOD + '    yield ComponentSpec("loss", "hinge", f"{__name__}:target")\n')
@@ -137,7 +135,7 @@ def test_a_local_file_goes_before_what_is_installed_and_after_what_is_built_in(
     assert host.origin("loss", "some-zoo/good") == ("some-zoo", "2.5")
 
 
-def test_a_host_knows_the_files_that_it_was_given(tmp_path: Path) -> None:
+def test_a_host_knows_its_files(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(HEAD + GOOD)
     assert (Host.discover([file]).files, Host.discover().files) == ((str(file),), ())
@@ -194,7 +192,7 @@ def test_recipes_and_commands_are_named_and_sorted(install: Install, tmp_path: P
     assert (command.target, command.help, str(command.origin)) == ("zoo:dance", "make them dance", "some-zoo 2.5")
 
 
-def test_an_observer_that_raises_is_reported_once_and_silent_until_the_next_run(install: Install) -> None:
+def test_an_observer_that_raises_is_reported_once_and_off_until_the_next_run(install: Install) -> None:
     install(
         """
         @hookimpl

@@ -13,13 +13,13 @@ from ganlm_core.plugins.host import Host
 from tests.guests import GOOD, Install, health_of, place
 
 
-def test_what_a_plugin_prints_is_kept_from_the_output(install: Install, capfd: pytest.CaptureFixture[str]) -> None:
+def test_output_of_a_plugin_is_captured(install: Install, capfd: pytest.CaptureFixture[str]) -> None:
     install("import sys\nprint('hello')\nprint('hello', file=sys.stderr)\n" + GOOD)
     assert health_of(Host.discover(), "guest") == ("ok", "it printed 'hello hello' while it was loaded")
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_library_that_a_plugin_imports_too_early_is_told(
+def test_a_heavy_library_that_a_plugin_imports_is_reported(
     install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "jax.py").touch()
@@ -43,7 +43,7 @@ HANGS = {
 
 
 @pytest.mark.parametrize("source", HANGS.values(), ids=HANGS)
-def test_a_plugin_that_hangs_is_stopped_and_told(
+def test_a_plugin_that_hangs_is_stopped_and_reported(
     install: Install, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
     """The alarm may go off before the first line of so short a time: the place is not always known."""

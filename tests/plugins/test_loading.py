@@ -78,7 +78,7 @@ def test_a_broken_plugin_is_named_and_the_rest_keeps_working(
     assert {"hinge", "good"} <= host.specs("loss").keys()
 
 
-def test_a_plugin_that_breaks_half_way_registers_nothing(install: Install) -> None:
+def test_a_plugin_that_breaks_midway_registers_nothing(install: Install) -> None:
     module = install(
         """
         @hookimpl
@@ -97,7 +97,7 @@ def test_a_plugin_that_breaks_half_way_registers_nothing(install: Install) -> No
     )
 
 
-def test_an_interrupt_while_loading_is_not_swallowed(install: Install) -> None:
+def test_an_interrupt_while_loading_is_raised(install: Install) -> None:
     install("raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
         Host.discover()
@@ -111,7 +111,7 @@ def test_a_plugin_for_another_api_is_refused_before_its_hooks_run(install: Insta
     )
 
 
-def test_a_hook_that_is_deprecated_is_told_and_still_called(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deprecated_hook_is_reported_and_still_called(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     def ganlm_old() -> None: ...
 
     warning = DeprecationWarning("ganlm_old is deprecated; implement ganlm_new")

@@ -24,15 +24,15 @@ def test_there_is_a_template_for_every_kind() -> None:
         assert all(text.endswith("\n") and not text.endswith("\n\n") for text in files.values())
 
 
-def test_the_new_projects_are_linted_as_this_one_is() -> None:
+def test_new_projects_have_the_linter_settings_of_this_one() -> None:
     own = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]
     new = tomllib.loads(dict(render("a-b", "loss"))["pyproject.toml"])["tool"]["ruff"]
     assert (new["line-length"], new["target-version"]) == (own["line-length"], own["target-version"])
     assert new["lint"]["select"] == own["lint"]["select"]
 
 
-@pytest.mark.parametrize("name", ["x", "a-name-that-is-as-long-as-any-that-somebody-might-want"])
-def test_what_it_writes_passes_the_linter(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["x", "a-name-that-is-as-long-as-any-name-that-a-user-may-want"])
+def test_the_new_files_pass_the_linter(tmp_path: Path, name: str) -> None:
     pytest.importorskip("ruff")
     for kind in KINDS:
         create(Host(), name, kind, tmp_path / kind)
@@ -40,7 +40,7 @@ def test_what_it_writes_passes_the_linter(tmp_path: Path, name: str) -> None:
         call(sys.executable, "-m", "ruff", *words, "--no-cache", ".", cwd=tmp_path)
 
 
-def test_the_command_tells_the_files_and_what_comes_next(ganlm: Ganlm, tmp_path: Path) -> None:
+def test_the_command_prints_the_files_and_the_next_steps(ganlm: Ganlm, tmp_path: Path) -> None:
     code, out, err = ganlm("plugins", "new", "my-gru", "--kind", "generator")
     assert code == 0
     assert out.split() == [str(path.relative_to(tmp_path)) for path in map(tmp_path.joinpath, out.split())]
@@ -68,7 +68,7 @@ def test_the_command_tells_the_files_and_what_comes_next(ganlm: Ganlm, tmp_path:
         ("there", "metric", "there already exists; choose another name or --out"),
     ],
 )
-def test_a_name_that_cannot_be(ganlm: Ganlm, tmp_path: Path, name: str, kind: str, message: str) -> None:
+def test_an_invalid_name_is_refused(ganlm: Ganlm, tmp_path: Path, name: str, kind: str, message: str) -> None:
     (tmp_path / "there").mkdir()
     assert ganlm("plugins", "new", name, "--kind", kind) == (2, "", f"ganlm: error: {message}\n")
     assert [path.name for path in tmp_path.iterdir()] == ["there"]

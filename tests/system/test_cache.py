@@ -55,7 +55,7 @@ def test_without_a_home_a_folder_must_be_named(monkeypatch: pytest.MonkeyPatch) 
     assert cache() == Path("/mine")
 
 
-def test_what_was_made_is_not_made_again_and_only_the_user_may_read_it(tmp_path: Path) -> None:
+def test_a_folder_is_made_once_and_only_the_user_may_read_it(tmp_path: Path) -> None:
     folder, make = tmp_path / "cache" / "it", Maker()
     assert [kept(folder, make, read, "making it") for _ in range(3)] == [folder] * 3
     assert make.times == 1
@@ -89,7 +89,7 @@ def test_what_was_made_is_not_made_again_and_only_the_user_may_read_it(tmp_path:
         "a file for the folder",
     ],
 )
-def test_what_is_damaged_is_made_again(tmp_path: Path, damage: object) -> None:
+def test_a_damaged_folder_is_made_again(tmp_path: Path, damage: object) -> None:
     folder, make = tmp_path / "it", Maker()
     kept(folder, make, read, "making it")
     damage(folder)  # type: ignore[operator]
@@ -99,7 +99,7 @@ def test_what_is_damaged_is_made_again(tmp_path: Path, damage: object) -> None:
     assert (folder / "data").read_bytes() == b"x" * 1000
 
 
-def test_what_cannot_be_made_is_not_there(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_does_not_exist(tmp_path: Path) -> None:
     def refuse(folder: Path) -> None:
         (folder / "half").write_bytes(b"x")
         raise DataError("no such data")
@@ -120,7 +120,7 @@ def test_what_cannot_be_made_is_not_there(tmp_path: Path) -> None:
         kept(tmp_path / "file" / "corpora" / "it", Maker(), read, "making it")
 
 
-def test_an_error_of_the_maker_is_told_once_and_one_of_the_reader_after_a_second_try(tmp_path: Path) -> None:
+def test_a_reader_that_fails_twice_raises(tmp_path: Path) -> None:
     def cannot_read(folder: Path) -> None:
         raise KeyError("never right")
 
@@ -137,7 +137,7 @@ def test_a_folder_that_a_killed_process_set_aside_is_used(tmp_path: Path) -> Non
     assert kept(folder, make, read, "making it") == folder and make.times == 1
 
 
-def test_a_folder_that_brings_its_own_sums_is_checked_by_them(tmp_path: Path) -> None:
+def test_a_folder_with_its_own_checksums_is_checked_by_them(tmp_path: Path) -> None:
     made: list[Path] = []
 
     def fill(folder: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_folder_that_brings_its_own_sums_is_checked_by_them(tmp_path: Path) ->
     assert len(made) == 2
 
 
-def test_a_process_that_is_killed_leaves_nothing_that_counts(tmp_path: Path) -> None:
+def test_a_killed_process_leaves_no_folder(tmp_path: Path) -> None:
     folder, make = tmp_path / "it", Maker()
     program = f"""
 import os, signal
@@ -171,7 +171,7 @@ kept(Path({str(folder)!r}), make, list, "making it")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["it", "it.lock"]
 
 
-def test_of_two_that_want_the_same_one_makes_it_and_the_other_waits(tmp_path: Path) -> None:
+def test_one_of_two_processes_makes_the_folder_and_the_other_waits(tmp_path: Path) -> None:
     made, begun, go_on = Maker(), threading.Event(), threading.Event()
 
     def make(folder: Path) -> None:

@@ -24,7 +24,7 @@ from tests.conftest import FakeMPS
 CPU = torch.device("cpu")
 
 
-def test_devices_that_are_there() -> None:
+def test_present_devices() -> None:
     assert pick_device("cpu") == CPU
     assert pick_device("auto").type in ("cpu", "cuda", "mps")
 
@@ -38,14 +38,14 @@ def test_devices_that_are_there() -> None:
         ("meta", "this machine or this build of torch has no meta; choose --device auto or cpu"),
     ],
 )
-def test_devices_that_are_not(monkeypatch: pytest.MonkeyPatch, name: str, message: str) -> None:
+def test_missing_devices_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, message: str) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UsageError) as caught:
         pick_device(name)
     assert str(caught.value) == message
 
 
-def test_a_cuda_device_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cuda_devices_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert pick_device("auto") == torch.device("cuda")
@@ -54,7 +54,7 @@ def test_a_cuda_device_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
         pick_device("cuda:2")
 
 
-def test_fewer_digits_are_for_cuda() -> None:
+def test_reduced_precision_is_for_cuda() -> None:
     assert isinstance(arithmetic(CPU, "float32"), nullcontext)
     for precision in ("tf32", "bf16"):
         with pytest.raises(UsageError) as caught:
@@ -62,7 +62,7 @@ def test_fewer_digits_are_for_cuda() -> None:
         assert str(caught.value) == f"--precision {precision} is for CUDA, and this run is on cpu; use float32"
 
 
-def test_a_seed_holds_in_its_block_alone(fake_mps: FakeMPS) -> None:
+def test_a_seed_affects_only_its_block(fake_mps: FakeMPS) -> None:
     torch.manual_seed(1)
     expected = torch.rand(4)
     torch.manual_seed(1)

@@ -66,7 +66,7 @@ def test_a_write_that_fails_says_where_and_what_to_do(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_was_appended_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
     (tmp_path / "lines").write_text("a\n")
@@ -76,7 +76,7 @@ def test_what_was_appended_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyP
         sync_file(tmp_path / "nowhere")
 
 
-def test_json_is_sorted_and_has_no_numbers_that_json_lacks(tmp_path: Path) -> None:
+def test_json_is_sorted_and_has_only_finite_numbers(tmp_path: Path) -> None:
     value = {"b": float("nan"), "a": [1.5, float("inf"), {"ü": None}]}
     assert to_json(value) == '{"a": [1.5, null, {"ü": null}], "b": null}'
     write_json(tmp_path / "x.json", value)
@@ -100,7 +100,7 @@ REFUSED_JSON = {
 
 
 @pytest.mark.parametrize(("text", "reason"), REFUSED_JSON.values(), ids=REFUSED_JSON)
-def test_json_that_is_refused(text: str, reason: str) -> None:
+def test_refused_json(text: str, reason: str) -> None:
     with pytest.raises(WeightsError) as caught:
         parse_object(text, Path("x.json"))
     assert str(caught.value).startswith(f"x.json {reason}")
@@ -157,7 +157,7 @@ def test_the_advice_fits_what_is_read(tmp_path: Path) -> None:
         raise WriteError("other")
 
 
-def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"^cannot read x: Permission denied$"), reading(Path("x")):
         raise PermissionError(errno.EACCES, "Permission denied")
 
@@ -166,7 +166,7 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     "name",
     ["../x", "..", ".", "a/b", "a\\b", "C:", "a:stream", "a\0b", "a\x1b[2J", ".hub.json", "a.", "a b", "ä", "a" * 300],
 )
-def test_sums_list_only_plain_names(tmp_path: Path, name: str) -> None:
+def test_checksums_list_only_plain_names(tmp_path: Path, name: str) -> None:
     (tmp_path / SUMS).write_text(f"{'0' * 64}  {name}\n", encoding="utf-8")
     with pytest.raises(WeightsError) as caught:
         read_sums(tmp_path)
@@ -181,14 +181,14 @@ def test_sums_list_only_plain_names(tmp_path: Path, name: str) -> None:
         (f"{'0' * 64}  a\n" * 2, "lists 'a' twice"),
     ],
 )
-def test_sums_that_are_refused(tmp_path: Path, text: str, reason: str) -> None:
+def test_refused_checksums(tmp_path: Path, text: str, reason: str) -> None:
     (tmp_path / SUMS).write_text(text)
     with pytest.raises(Unreadable) as caught:
         read_sums(tmp_path)
     assert reason in str(caught.value) and str(caught.value).endswith("; fetch or export it again")
 
 
-def test_sums_are_those_of_the_files(tmp_path: Path) -> None:
+def test_checksums_are_compared_with_the_files(tmp_path: Path) -> None:
     fill(tmp_path, "text\r\n")
     write_sums(tmp_path)
     sums = read_sums(tmp_path)
@@ -201,7 +201,7 @@ def test_sums_are_those_of_the_files(tmp_path: Path) -> None:
         check_sum(tmp_path, "c", sums)
 
 
-def test_a_text_whose_line_ends_were_changed_is_told(tmp_path: Path) -> None:
+def test_changed_line_ends_are_explained(tmp_path: Path) -> None:
     write_json(tmp_path / "x.json", {"a": 1})
     write_sums(tmp_path)
     (tmp_path / "x.json").write_bytes((tmp_path / "x.json").read_bytes().replace(b"\n", b"\r\n"))

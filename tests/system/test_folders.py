@@ -145,7 +145,7 @@ def test_readers_restore_all_that_is_set_aside_and_remove_nothing(tmp_path: Path
     assert {each.name for each in tmp_path.iterdir()} == {"a", "b", ".b.set-aside", ".c.partial"}
 
 
-def test_tidy_leaves_alone_what_no_killed_writer_left(tmp_path: Path) -> None:
+def test_tidy_removes_only_what_killed_writers_left(tmp_path: Path) -> None:
     kept = {".hidden", "a.partial", "b.set-aside", ".gitignore"}
     for name in (*kept, ".c.partial"):
         (tmp_path / name).touch()

@@ -10,11 +10,11 @@ from ganlm_core.errors import ProcessLost
 from ganlm_core.system import processes
 
 
-def test_each_process_works_on_its_own_parts_and_all_get_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_process_works_on_its_parts_and_receives_all_results(monkeypatch: pytest.MonkeyPatch) -> None:
     worked: dict[int, list[int]] = {0: [], 1: []}
 
     def part(process: int) -> Iterator[int | None]:
-        """What a process comes to in its rounds."""
+        """Yield the results of one process in its rounds."""
         monkeypatch.setattr(processes, "rank", lambda: process)
         monkeypatch.setattr(processes, "gather", lambda value: [value, value])
         yield from processes.divided(lambda number: worked[process].append(number) or number, range(5))
@@ -25,7 +25,7 @@ def test_each_process_works_on_its_own_parts_and_all_get_everything(monkeypatch:
     assert worked == {0: [0, 2, 4], 1: [1, 3]}
 
 
-def test_one_process_is_alone_and_nothing_is_averaged() -> None:
+def test_a_single_process_averages_nothing() -> None:
     parameter, loss = torch.nn.Parameter(torch.ones(2)), torch.tensor(3.0)
     with processes.processes():
         assert (processes.rank(), processes.size()) == (0, 1)
@@ -63,13 +63,13 @@ def test_rank_0_tells_the_others_after_each_step_whether_training_continues(monk
     assert (steps, channel.messages) == ([1, 2], [True, False])
 
 
-def test_alone_a_step_needs_no_telling() -> None:
+def test_a_single_process_tells_nothing() -> None:
     def after_step(step: int, metrics: dict[str, torch.Tensor]) -> None: ...
 
     assert processes.leading(after_step) is after_step
 
 
-def test_another_rank_answers_until_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_rank_answers_until_rank_0_continues(monkeypatch: pytest.MonkeyPatch) -> None:
     channel, asked = Channel(["draw", "score", True, "draw", False]), []
     monkeypatch.setattr(processes, "share", channel.share)
     follow = processes.following(asked.append)
