@@ -18,7 +18,7 @@ from ganlm_core.system.printable import printable
 
 _TEMPLATE = Path(__file__).parent / "templates" / "card.md.j2"
 _MARKDOWN = re.compile(r"[\\`*\[\]<>|~&$]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=www)\.", re.IGNORECASE)
-"""What Markdown or HTML could read as markup in the middle of a line, links without brackets included."""
+"""Text that Markdown or HTML could read as markup inside a line, links without brackets included."""
 
 
 def render(

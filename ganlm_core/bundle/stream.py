@@ -30,7 +30,7 @@ BARREN = 64
 
 @dataclass(frozen=True)
 class Drawn:
-    """What is left of a batch, and how many sentences the seed draws before its start and up to its end."""
+    """The sentences that are left of a batch, and how many the seed draws before its start and up to its end."""
 
     texts: list[str]
     start: int

@@ -33,7 +33,7 @@ CHUNK = 10_000
 """Sentences that are encoded at once: the results of the library take far more memory than the ids."""
 
 SEPARATOR = r"[\s\x1c-\x1f]+"
-"""What separates words, as a pattern of the library: the same as for :func:`ganlm_core.data.text.words`."""
+"""The separators of words, as a pattern of the library; :func:`ganlm_core.data.text.words` has the same."""
 
 
 class Tokenizer:

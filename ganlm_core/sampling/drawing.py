@@ -17,7 +17,7 @@ float32."""
 
 @dataclass(frozen=True)
 class Policy:
-    """How tokens are drawn from logits: temperature, then the ``top_k`` likeliest, then the ``top_p`` nucleus.
+    """A way to draw tokens from logits: temperature, then the ``top_k`` likeliest, then the ``top_p`` nucleus.
 
     ``top_k = 0`` and ``top_p = 1`` leave the distribution whole. Nucleus: Holtzman et al. 2020, section 3.1. A
     temperature below COLDEST becomes ``top_k = 1``, one above HOTTEST becomes HOTTEST. Raises OptionError for a value

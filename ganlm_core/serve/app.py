@@ -37,7 +37,7 @@ Handler = Callable[[dict[str, Any]], Awaitable[Any]]
 
 @dataclass
 class Server:
-    """What the endpoints share."""
+    """The state that the endpoints share."""
 
     library: Library
     watched: dict[str, Watched]

@@ -13,7 +13,7 @@ from ganlm_core.serve.models import Served
 from ganlm_core.serve.writing import Request
 
 GREEDY = Policy(top_k=1)
-"""What a temperature of 0 means there."""
+"""The policy for a temperature of 0, as in OpenAI's API."""
 
 
 @dataclass(frozen=True)

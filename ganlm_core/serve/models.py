@@ -24,7 +24,7 @@ class Served:
     test: Sequence[str] = ()
 
     def describe(self) -> dict[str, Any]:
-        """What the model is and can do, as JSON."""
+        """Return the parts and abilities of the model, as JSON."""
         model, components = self.model, self.model.config.components
         return {
             "name": self.name,

@@ -1,4 +1,4 @@
-"""What every request must pass: address, origin, token, size and time; and the headers of every answer.
+"""Checks of every request (address, origin, token, size, time), and the headers of every answer.
 
 A page of another site can send requests to this machine. It cannot read the answers, but neither may it cause work:
 requests whose Host is not this server's (DNS rebinding) or that come from another origin are refused.

@@ -22,7 +22,7 @@ LARGEST_SEED = 2**63 - 1
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asks for. Without a ``seed`` the server chooses one."""
+    """The request of a client. Without a ``seed`` the server chooses one."""
 
     n: int = 1
     prompt: str = ""
@@ -33,7 +33,7 @@ class Request:
 
     @property
     def shares(self) -> tuple[Any, ...]:
-        """What requests must have in common to be drawn in one batch."""
+        """Return the values that requests of one batch must have in common."""
         return self.prompt, self.policy, self.seed, self.select, self.candidates
 
 

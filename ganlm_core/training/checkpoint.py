@@ -30,7 +30,7 @@ ANEW = "start a new run"
 _NAME = re.compile(r"step-(\d{8,})")
 _KEYS = ("step", "modules", "networks", "optimizers", "random", "extra")
 _WRONG = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
-"""What torch and Python raise for a state of other types or shapes than they want."""
+"""Errors of torch and Python for a state of wrong types or shapes."""
 
 
 @dataclass(frozen=True)

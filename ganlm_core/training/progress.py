@@ -11,7 +11,7 @@ NUMBERS = (int, float)
 
 @dataclass
 class Progress:
-    """How far a run is, beside its step and its tensors.
+    """The progress of a run, without its step and its tensors.
 
     ``evaluations``: columns of the final table. ``history``: the values of every interim evaluation. ``records``: lines
     of metrics.jsonl. ``good``: the step to go back to after a collapse. ``stopped``: why training ended before its last
