@@ -1,4 +1,4 @@
-"""Settings for small text, which a generator soon learns by heart."""
+"""Default settings for small text, which a generator soon memorises."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,20 +9,20 @@ if TYPE_CHECKING:
     from ganlm_core.config.run_config import RunConfig
 
 PASSES = 20
-"""Text is small if a run passes over it more often than this."""
+"""Text is small if a run has more epochs than this."""
 
 EPOCHS, EVALUATIONS = 4, 100
-"""A run of small text is evaluated every EPOCHS epochs, but EVALUATIONS times at most."""
+"""A run on small text is evaluated every EPOCHS epochs, and at most EVALUATIONS times."""
 
 LARGEST = 2**20
-"""Bytes of the largest file whose sentences are counted. Longer text is not small."""
+"""Size in bytes of the largest file whose sentences are counted. Larger text is not small."""
 
 
 def small_text(config: "RunConfig") -> dict[str, Any]:
-    """Return the layer that suits the text of a configuration: empty, if that is not small or not known yet.
+    """Return the layer of defaults for small text; empty if the text is not small, or not known yet.
 
-    The weights that are best on the validation split are kept, and evaluations come often enough to find them: with 400
-    sentences, the validation likelihood is best after 20 to 80 steps, whatever the size of the network.
+    It keeps the weights that are best on the validation split, and evaluates often enough to find them: with 400
+    sentences, the validation likelihood is best after 20 to 80 steps, for small and large networks.
     """
     sentences = _sentences(config)
     if not sentences or passes(config, sentences) <= PASSES:
@@ -34,15 +34,16 @@ def small_text(config: "RunConfig") -> dict[str, Any]:
 
 
 def passes(config: "RunConfig", sentences: int) -> float:
-    """Return how often a run passes over its training sentences, with a batch a step."""
+    """Return the number of epochs of a run over ``sentences``, with one batch a step."""
     return config.training.steps * config.training.batch_size / sentences
 
 
 def _sentences(config: "RunConfig") -> int:
-    """Return about how many sentences the text has; 0 if that is not known before it is read."""
+    """Return the approximate number of sentences of the text; 0 if it is not known before the text is read."""
     options = config.corpus.options
     if not isinstance(options, FileOptions):
-        return int(options.as_dict().get("size", 0))
+        size = options.as_dict().get("size")
+        return size if isinstance(size, int) else 0  # a plugin may call anything its size
     path = Path(options.path)
     if not path.is_file() or path.suffix.lower() == ".gz" or path.stat().st_size > LARGEST:
         return 0

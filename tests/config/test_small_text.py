@@ -1,0 +1,61 @@
+"""Defaults for small text: which text counts as small, and what changes for it."""
+
+import gzip
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ganlm_core.components import Options, option
+from ganlm_core.config.run_config import Choice, RunConfig, make_config
+from ganlm_core.config.small_text import EPOCHS, EVALUATIONS, PASSES, passes, small_text
+from ganlm_core.plugins.host import default_host
+
+
+def config_of(data: Path | str, **settings: int) -> RunConfig:
+    return make_config("lstm", "conv", data=data, host=default_host(), **{"steps": 100, "batch_size": 10} | settings)
+
+
+def write(path: Path, sentences: int) -> Path:
+    path.write_text("a dog sleeps .\n" * sentences)
+    return path
+
+
+def test_a_run_of_small_text_keeps_the_best_weights_and_evaluates_often(tmp_path: Path) -> None:
+    config = config_of(write(tmp_path / "few.txt", 40))
+    assert (config.training.keep, config.training.evaluate_every) == ("best", EPOCHS * 4)
+
+
+@pytest.mark.parametrize(("sentences", "small"), [(1000 // PASSES, False), (1000 // PASSES - 1, True)])
+def test_text_is_small_if_a_run_has_more_epochs_than_passes(tmp_path: Path, sentences: int, small: bool) -> None:
+    config = config_of(write(tmp_path / "some.txt", sentences))
+    assert bool(small_text(config)) is small
+    assert (passes(config, sentences) > PASSES) is small
+
+
+def test_a_long_run_is_evaluated_a_bounded_number_of_times(tmp_path: Path) -> None:
+    config = config_of(write(tmp_path / "few.txt", 40), steps=10_000, evaluate_every=10_000)
+    assert small_text(config)["training"]["evaluate_every"] == 10_000 // EVALUATIONS
+
+
+def test_settings_of_the_user_win(tmp_path: Path) -> None:
+    config = config_of(write(tmp_path / "few.txt", 40), evaluate_every=7)
+    assert (config.training.keep, config.training.evaluate_every) == ("best", 7)
+
+
+def test_a_corpus_that_draws_its_sentences_is_small_by_its_size() -> None:
+    assert small_text(config_of("grammar")) == {}
+    few = make_config(data="grammar", corpus_options={"size": 100}, steps=300, batch_size=10, host=default_host())
+    assert few.training.keep == "best"
+
+
+class Named(Options):
+    size: str = option("tiny", "name of the size")
+
+
+def test_text_of_unknown_size_is_not_small(tmp_path: Path) -> None:
+    packed = tmp_path / "few.txt.gz"
+    packed.write_bytes(gzip.compress(b"a dog\n"))
+    assert small_text(config_of(packed)) == small_text(config_of(tmp_path / "missing.txt")) == {}
+    assert small_text(config_of("-")) == {}
+    assert small_text(replace(config_of("grammar"), corpus=Choice("named", Named()))) == {}
