@@ -17,7 +17,7 @@ import struct
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -42,6 +42,9 @@ LIMIT = 60.0
 
 MEMORY = 256 * 2**20
 """Bytes that a case may take beyond what the process had before."""
+
+LARGEST = 2**24
+"""Bytes of a file that a change reads."""
 
 LONGEST = 2000
 """Characters that a message may have."""
@@ -141,9 +144,16 @@ def _some_file(rng: random.Random, folder: Path) -> Path:
     return rng.choice([path for path in sorted(folder.iterdir()) if path.is_file()])
 
 
+def _read(path: Path) -> bytes:
+    """Return the bytes of a file. Raises OSError for what an earlier change made huge, a link, a pipe or a folder."""
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > LARGEST:
+        raise OSError(f"{path} is not a plain file of at most {LARGEST} bytes")
+    return path.read_bytes()
+
+
 def change_bytes(rng: random.Random, folder: Path) -> None:
     path = _some_file(rng, folder)
-    data = bytearray(path.read_bytes())
+    data = bytearray(_read(path))
     start = rng.randrange(len(data) + 1)
     end = min(len(data), start + rng.choice((1, 1, 8, 100, 10**6)))
     match rng.randrange(5):
@@ -162,14 +172,14 @@ def change_bytes(rng: random.Random, folder: Path) -> None:
 
 def change_json(rng: random.Random, folder: Path) -> None:
     path = folder / rng.choice(JSON_FILES)
-    value = json.loads(path.read_text(encoding="utf-8"))
+    value = json.loads(_read(path).decode())
     path.write_text(json.dumps(_changed(rng, value), ensure_ascii=False), encoding="utf-8", errors="surrogatepass")
 
 
 def change_header(rng: random.Random, folder: Path) -> None:
     """Change the header of a safetensors file, and keep the bytes of the tensors."""
     path = folder / rng.choice(WEIGHTS)
-    data = path.read_bytes()
+    data = _read(path)
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     text = json.dumps(_changed(rng, header), ensure_ascii=False).encode(errors="surrogatepass")
@@ -207,7 +217,7 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 def change_recipe(rng: random.Random, folder: Path) -> None:
     path = folder / "recipe.toml"
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = _read(path).decode().splitlines()
     lines.insert(rng.randrange(len(lines) + 1), rng.choice(TOMLS))
     path.write_text("\n".join(lines), encoding="utf-8")
 
@@ -215,7 +225,7 @@ def change_recipe(rng: random.Random, folder: Path) -> None:
 def change_sums(rng: random.Random, folder: Path) -> None:
     """Change the list of checksums, which is not made again then."""
     path = folder / SUMS
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = _read(path).decode().splitlines()
     name = rng.choice(("../x", "C:x", "a:stream", "\0", ".hub.json", "x" * 300, "config.json", "nul"))
     match rng.randrange(3):
         case 0:
@@ -235,8 +245,8 @@ def change_files(rng: random.Random, folder: Path) -> None:
         case 0:
             path.unlink()
         case 1:
-            data = path.read_bytes()
-            path.write_bytes(other.read_bytes())
+            data = _read(path)
+            path.write_bytes(_read(other))
             other.write_bytes(data)
         case 2:
             path.unlink()
@@ -256,7 +266,7 @@ def change_files(rng: random.Random, folder: Path) -> None:
 
 def change_line_ends(rng: random.Random, folder: Path) -> None:
     path = _some_file(rng, folder)
-    path.write_bytes(path.read_bytes().replace(b"\n", rng.choice((b"\r\n", b"\r", b"\n\n", b"\xe2\x80\xa8"))))
+    path.write_bytes(_read(path).replace(b"\n", rng.choice((b"\r\n", b"\r", b"\n\n", b"\xe2\x80\xa8"))))
 
 
 Mutation = Callable[[random.Random, Path], None]
@@ -296,11 +306,17 @@ def measure(bundles: list[Path], scratch: Path, seed: int, number: int, host: Ho
     """Craft and attempt one case, and take its time and the peak of its memory."""
     folder = scratch / str(number)
     craft(bundles, folder, seed, number)
+    result = timed(number, lambda: attempt(folder, host))
+    shutil.rmtree(folder)
+    return result
+
+
+def timed(number: int, attempt: Callable[[], tuple[str, str]]) -> Result:
+    """Return the outcome and the fault of an attempt, with its time and the peak of its memory."""
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
     before, began = _memory("VmRSS"), time.monotonic()
-    outcome, fault = attempt(folder, host)
+    outcome, fault = attempt()
     seconds, memory = time.monotonic() - began, _memory("VmHWM") - before
-    shutil.rmtree(folder)
     if not fault and memory > MEMORY:
         fault = f"it took {memory >> 20} MiB"
     return Result(number, outcome, fault, seconds, memory)
@@ -313,24 +329,30 @@ def _memory(field: str) -> int:
 
 
 def _work(bundles: list[Path], scratch: Path, seed: int, numbers: range, pipe: Connection) -> None:
-    """Measure cases in a process of its own; send the number of each before, and its result after."""
+    """Measure cases in a process of its own."""
     host = default_host()
     attempt(bundles[0], host)  # what the first use of torch takes is not counted
+    work_through(lambda number: measure(bundles, scratch, seed, number, host), numbers, pipe)
+
+
+def work_through(measure: Callable[[int], Result], numbers: range, pipe: Connection) -> None:
+    """Measure cases in bounded memory; send the number of each before, and its result after."""
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + ADDRESSES, size + ADDRESSES))
     for number in numbers:
         pipe.send(number)
-        pipe.send(measure(bundles, scratch, seed, number, host))
+        pipe.send(measure(number))
     pipe.send(None)
 
 
-def fuzz(bundles: list[Path], scratch: Path, seed: int, numbers: range) -> Iterator[Result]:
-    """Yield the result of each case. A process that dies or hangs is a fault, and another goes on after it."""
+def fuzz(work: Callable[..., None], arguments: tuple[Any, ...], numbers: range) -> Iterator[Result]:
+    """Yield the result of each case. A process that dies or hangs is a fault, and another goes on after it.
+
+    ``work`` is called in a process with the arguments, numbers of cases, and a pipe for :func:`work_through`.
+    """
     while numbers:
         ours, theirs = multiprocessing.Pipe()
-        worker = multiprocessing.get_context("spawn").Process(
-            target=_work, args=(bundles, scratch, seed, numbers, theirs)
-        )
+        worker = multiprocessing.get_context("spawn").Process(target=work, args=(*arguments, numbers, theirs))
         worker.start()
         theirs.close()
         number = numbers[0]
@@ -360,22 +382,26 @@ def fuzz(bundles: list[Path], scratch: Path, seed: int, numbers: range) -> Itera
 @click.option("--seed", type=click.IntRange(0), default=0, help="seed of all cases")
 def main(count: int, first: int, seed: int) -> None:
     """Fuzz bundles, and print how many were refused, loaded and verified, and every fault."""
-    outcomes: Counter[str] = Counter()
-    slowest, largest, faults = Result(-1, ""), Result(-1, ""), 0
     with tempfile.TemporaryDirectory(prefix="ganlm-fuzz-") as name:
         bundles = make_bundles(Path(name) / "bundles", default_host())
         (scratch := Path(name) / "cases").mkdir()
-        for result in fuzz(bundles, scratch, seed, range(first, first + count)):
-            outcomes["fault" if result.fault else result.outcome] += 1
-            slowest = max(slowest, result, key=lambda each: each.seconds)
-            largest = max(largest, result, key=lambda each: each.memory)
-            if result.fault:
-                faults += 1
-                click.echo(f"case {result.number}: {result.fault}")
-    click.echo(", ".join(f"{outcomes[name]:,} {name}" for name in ("refused", "loaded", "verified", "fault")))
+        report(fuzz(_work, (bundles, scratch, seed), range(first, first + count)), ("refused", "loaded", "verified"))
+
+
+def report(results: Iterable[Result], names: Sequence[str]) -> None:
+    """Print every fault, the counts of the outcomes, and the extremes. Exit with 1 if there is a fault."""
+    outcomes: Counter[str] = Counter()
+    slowest = largest = Result(-1, "")
+    for result in results:
+        outcomes["fault" if result.fault else result.outcome] += 1
+        slowest = max(slowest, result, key=lambda each: each.seconds)
+        largest = max(largest, result, key=lambda each: each.memory)
+        if result.fault:
+            click.echo(f"case {result.number}: {result.fault}")
+    click.echo(", ".join(f"{outcomes[name]:,} {name}" for name in (*names, "fault")))
     click.echo(f"slowest: {slowest.seconds:.1f} seconds (case {slowest.number})")
     click.echo(f"most memory: {largest.memory / 2**20:.0f} MiB (case {largest.number})")
-    if faults:
+    if outcomes["fault"]:
         raise SystemExit(1)
 
 

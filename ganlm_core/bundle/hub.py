@@ -28,6 +28,7 @@ from ganlm_core.system.files import (
     write_json,
 )
 from ganlm_core.system.folders import new_folder
+from ganlm_core.system.lock import locked
 from ganlm_core.system.printable import printable
 
 if TYPE_CHECKING:
@@ -120,13 +121,15 @@ def pull(address: Address, folder: Path) -> Address:
     """Fetch a bundle to a new folder, check its files, and return the address of its commit.
 
     Only SHA256SUMS and the files that it lists are fetched. Raises UsageError when ``folder`` exists, GanlmError when
-    the Hub refuses, and WeightsError for files that do not match SHA256SUMS.
+    the Hub refuses, WeightsError for files that do not match SHA256SUMS, and FolderInUse while another process writes
+    to ``folder``.
     """
-    if folder.exists():
-        raise UsageError(f"{folder} already exists; choose another folder")
-    pinned = resolve(address)
-    with new_folder(folder) as beside:
-        _fill(beside, pinned)
+    with locked(folder):
+        if folder.exists():
+            raise UsageError(f"{folder} already exists; choose another folder")
+        pinned = resolve(address)
+        with new_folder(folder) as beside:
+            _fill(beside, pinned)
     return pinned
 
 
