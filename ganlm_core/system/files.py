@@ -124,9 +124,11 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Wait until the disk has what was appended to a file. Raises WriteError."""
-    with writing(path), path.open("rb+") as file:
-        os.fsync(file.fileno())
+    """Wait until the disk has all of a file that is appended to, and its name. Raises WriteError."""
+    with writing(path):
+        with path.open("ab") as file:
+            os.fsync(file.fileno())
+        sync_folder(path.parent)
 
 
 def partial_of(path: Path) -> Path:
@@ -146,8 +148,12 @@ def sync_folder(path: Path) -> None:
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
-    """Return JSON with sorted keys; numbers that JSON does not have (NaN, infinities) become null."""
-    return json.dumps(_finite(value), sort_keys=True, indent=indent, ensure_ascii=False, allow_nan=False)
+    """Return JSON with sorted keys; numbers that JSON does not have (NaN, infinities) become null.
+
+    Lone surrogates, as in a file name that is not UTF-8, are escaped, so that the text can be written.
+    """
+    text = json.dumps(_finite(value), sort_keys=True, indent=indent, ensure_ascii=False, allow_nan=False)
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _finite(value: Any) -> Any:

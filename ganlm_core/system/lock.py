@@ -1,5 +1,6 @@
 """One process in a folder at a time."""
 
+import errno
 import os
 import platform
 from collections.abc import Iterator
@@ -8,6 +9,9 @@ from pathlib import Path
 
 from ganlm_core.errors import FolderInUse
 from ganlm_core.system.files import writing
+
+_WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
+"""Errors of file systems that have no locks, as some network disks: there nothing keeps a second process out."""
 
 
 @contextmanager
@@ -32,12 +36,16 @@ def locked(folder: Path) -> Iterator[None]:
                 f"{folder} is in use by {_holder(file)}; wait until it has ended, or stop it; "
                 f"if that process or its host is gone, remove {file}"
             ) from None
+        except OSError as error:
+            if error.errno not in _WITHOUT_LOCKS:
+                raise
         file.write_text(f"{holder}\n", encoding="utf-8")
     try:
         yield
     finally:
         if _holder(file) == holder:  # unless a user removed it and another process has a new one
-            file.unlink(missing_ok=True)
+            with suppress(OSError):
+                file.unlink()
         lock.release()
 
 

@@ -18,7 +18,6 @@ therefore resumes from any working directory, and also after it was moved.
 
 import itertools
 import json
-import os
 import platform
 import shlex
 import shutil
@@ -34,7 +33,17 @@ from ganlm_core.data.options import FileOptions, OracleOptions
 from ganlm_core.data.text import lines, one_line
 from ganlm_core.errors import PluginError, RunExists, UnknownName, UsageError, WeightsError
 from ganlm_core.plugins.host import Host
-from ganlm_core.system.files import advising, read_json, read_text, reading, to_json, write_file, write_json, writing
+from ganlm_core.system.files import (
+    advising,
+    read_json,
+    read_text,
+    reading,
+    sync_file,
+    to_json,
+    write_file,
+    write_json,
+    writing,
+)
 from ganlm_core.system.folders import tidy
 from ganlm_core.system.version import __version__
 
@@ -253,8 +262,7 @@ class RunFolder:
 
     def sync_metrics(self) -> None:
         """Wait until the disk has all lines of metrics.jsonl. A checkpoint counts on those before it."""
-        with writing(self.metrics), self.metrics.open("a") as file:
-            os.fsync(file.fileno())
+        sync_file(self.metrics)
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Return the records so far, without a last line that a kill cut short.

@@ -71,9 +71,9 @@ def test_a_file_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
     (tmp_path / "lines").write_text("a\n")
     sync_file(tmp_path / "lines")
-    assert synced == [(tmp_path / "lines").stat().st_ino]
-    with pytest.raises(WriteError, match=r"cannot write .*nowhere: No such file or directory$"):
-        sync_file(tmp_path / "nowhere")
+    assert synced == [(tmp_path / "lines").stat().st_ino, tmp_path.stat().st_ino]
+    with pytest.raises(WriteError, match=r"cannot write .*lines: No such file or directory$"):
+        sync_file(tmp_path / "nowhere" / "lines")
 
 
 def test_json_is_sorted_and_has_only_finite_numbers(tmp_path: Path) -> None:
@@ -81,6 +81,13 @@ def test_json_is_sorted_and_has_only_finite_numbers(tmp_path: Path) -> None:
     assert to_json(value) == '{"a": [1.5, null, {"ü": null}], "b": null}'
     write_json(tmp_path / "x.json", value)
     assert read_json(tmp_path / "x.json") == {"a": [1.5, None, {"ü": None}], "b": None}
+
+
+def test_a_file_name_that_is_not_utf8_goes_through_json(tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff.py")
+    assert to_json([name]) == '["\\udcff.py"]'
+    write_json(tmp_path / "x.json", {"file": name})
+    assert read_json(tmp_path / "x.json") == {"file": name}
 
 
 REFUSED_JSON = {

@@ -1,5 +1,7 @@
 """One process in a folder: the others are told who has it."""
 
+import errno
+import fcntl
 import os
 import platform
 import signal
@@ -89,6 +91,17 @@ def test_without_a_place_beside_the_folder_the_lock_lies_in_it(tmp_path: Path, m
         assert [path.name for path in (tmp_path / "volume").iterdir()] == [".volume.lock"]
         with pytest.raises(FolderInUse), locked(tmp_path / "volume"):
             pass
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOTSUP])
+def test_a_file_system_without_locks_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with locked(tmp_path / "run"):
+        assert [path.name for path in tmp_path.iterdir()] == [".run.lock"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_below_a_file_cannot_be_held(tmp_path: Path) -> None:
