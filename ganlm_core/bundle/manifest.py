@@ -75,7 +75,7 @@ class Manifest:
         return {"format": FORMAT, "format_version": FORMAT_VERSION, **fields}
 
     def changed_splits(self, digests: Mapping[str, str]) -> list[str]:
-        """Return the splits whose text, by these SHA-256, is not the text of the bundle. None if that is unknown."""
+        """Return the splits whose text, by these SHA-256, is not the text of the bundle. Empty if that is unknown."""
         known = self.corpus or {}
         return [split for split in SPLITS if split in known and split in digests and known[split] != digests[split]]
 
@@ -125,7 +125,8 @@ def find_bundle(path: Path) -> Path:
         if (folder / CONFIG).exists():
             return folder
     if (path / "config.toml").exists():
-        raise WeightsError(f"{path} is a run without a bundle; make one: ganlm weights export {path} --out FOLDER")
+        command = f"ganlm weights export {shlex.quote(str(path))} --out FOLDER"
+        raise WeightsError(f"{path} is a run without a bundle; make one: {command}")
     raise WeightsError(f"there is no bundle at {path}; give a folder that has a {CONFIG}, or a run")
 
 
