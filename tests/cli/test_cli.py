@@ -77,3 +77,18 @@ def test_every_command_has_a_line_of_help_for_each_option() -> None:
         for option in command.params:
             if isinstance(option, click.Option):
                 assert option.help, f"{name} {option.name}"
+
+
+WITHOUT_JSON = {"completion", "help", "serve"}
+"""Commands whose result is a script, a help text or a server."""
+
+
+def test_every_command_that_prints_a_result_prints_json() -> None:
+    from ganlm_core.cli import COMMANDS, ganlm
+
+    context = click.Context(ganlm, info_name="ganlm")
+    for name in COMMANDS.keys() - WITHOUT_JSON:
+        command = ganlm.get_command(context, name)
+        assert command is not None
+        for each in getattr(command, "commands", {}).values() or [command]:
+            assert "--json" in [flag for option in each.params for flag in option.opts], f"{name} {each.name}"

@@ -198,3 +198,11 @@ def test_plugins_shows_every_plugin_in_strict_mode_too(
         3,
         "ganlm: error: plugin 'nobody' is broken: GANLM_PLUGINS names it, and no installed distribution has it\n",
     )
+
+
+def test_a_new_plugin_is_told_as_json(ganlm: Ganlm) -> None:
+    code, out, err = ganlm("plugins", "new", "sunny", "--kind", "loss", "--json")
+    found = json.loads(out)
+    assert (code, found["folder"]) == (0, "sunny") and "sunny/pyproject.toml" in found["files"]
+    assert err.splitlines()[0] == "test it: cd sunny && pip install -e . && pytest"
+    assert err.splitlines()[1].startswith("use it: ganlm run ")

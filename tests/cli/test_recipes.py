@@ -26,3 +26,13 @@ def test_validate_names_what_is_wrong(ganlm: Ganlm, tmp_path: Path) -> None:
         "one-shot: ok\nmine.toml: there is no loss 'hing'; did you mean 'hinge'? 'ganlm list loss' shows them\n",
         "ganlm: error: 1 of 2 recipes cannot be run\n",
     )
+
+
+def test_copies_and_checks_are_told_as_json(ganlm: Ganlm, tmp_path: Path) -> None:
+    code, out, _ = ganlm("recipes", "copy", "mle", "mine.toml", "--json")
+    assert (code, json.loads(out)) == (0, {"recipe": "mle", "file": "mine.toml"})
+    (tmp_path / "torn.toml").write_text("[training")
+    code, out, _ = ganlm("recipes", "validate", "mine.toml", "torn.toml", "--json")
+    good, torn = json.loads(out)
+    assert code == 2 and good == {"recipe": "mine.toml", "ok": True, "problem": ""}
+    assert torn["ok"] is False and "is not valid TOML" in torn["problem"]
