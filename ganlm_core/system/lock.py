@@ -3,15 +3,22 @@
 import errno
 import os
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ganlm_core.errors import FolderInUse
 from ganlm_core.system.files import writing
 
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 """Errors of file systems that have no locks, as some network disks: there nothing keeps a second process out."""
+
+_PROCESS = re.compile(r"process (\d+) on host (.*)")
 
 
 @contextmanager
@@ -21,24 +28,15 @@ def locked(folder: Path) -> Iterator[None]:
     The lock is a hidden file beside the folder, so that the folder itself may be replaced. Where nothing can be written
     there, as above a mounted volume, it lies in the folder. The system frees the lock of a process that died.
     """
-    from filelock import FileLock, Timeout
+    from filelock import FileLock
 
     folder, holder = folder.resolve(), f"process {os.getpid()} on host {platform.node()}"
-    writable = os.access(folder.parent, os.W_OK) or not folder.is_dir()
-    file = (folder.parent if writable else folder) / f".{folder.name}.lock"
+    beside = os.access(folder.parent, os.W_OK) or not folder.is_dir()
+    file = (folder.parent if beside else folder) / f".{folder.name}.lock"
     lock = FileLock(file)
     with writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise FolderInUse(
-                f"{folder} is in use by {_holder(file)}; wait until it has ended, or stop it; "
-                f"if that process or its host is gone, remove {file}"
-            ) from None
-        except OSError as error:
-            if error.errno not in _WITHOUT_LOCKS:
-                raise
+        _acquire(lock, folder, file)
         file.write_text(f"{holder}\n", encoding="utf-8")
     try:
         yield
@@ -47,6 +45,50 @@ def locked(folder: Path) -> Iterator[None]:
             with suppress(OSError):
                 file.unlink()
         lock.release()
+
+
+def _acquire(lock: "BaseFileLock", folder: Path, file: Path) -> None:
+    from filelock import Timeout
+
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise FolderInUse(
+            f"{folder} is in use by {_holder(file)}; wait until it has ended, or stop it; "
+            f"if that process or its host is gone, remove {file}"
+        ) from None
+    except OSError as error:
+        if error.errno not in _WITHOUT_LOCKS:
+            raise
+
+
+def holder_of(folder: Path) -> str:
+    """Return the process and the host that hold a folder; empty if none does. The lock itself is not touched.
+
+    A process of another host cannot be looked for: what it wrote into the lock counts.
+    """
+    file = _place(folder.resolve())
+    if not file.exists():
+        return ""
+    holder = _holder(file)
+    match = _PROCESS.fullmatch(holder)
+    gone = match is not None and match[2] == platform.node() and not _is_alive(int(match[1]))
+    return "" if gone else holder
+
+
+def _place(folder: Path) -> Path:
+    writable = os.access(folder.parent, os.W_OK) or not folder.is_dir()
+    return (folder.parent if writable else folder) / f".{folder.name}.lock"
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _holder(file: Path) -> str:

@@ -213,7 +213,8 @@ def test_a_run_beside_all_bad_plugins_finishes_and_a_run_with_one_is_told(site: 
     assert doctor.code == 3
     for name, (_, status, _) in BAD.items():
         if status == "broken":
-            advice = f"repair it, upgrade it or 'pip uninstall ganlm-bad-{name}'; GANLM_DISABLE_PLUGINS=ganlm-bad-{name}"
+            uninstall = f"'pip uninstall ganlm-bad-{name}'"
+            advice = f"repair it, upgrade it or {uninstall}; GANLM_DISABLE_PLUGINS=ganlm-bad-{name}"
             assert advice in doctor.out
     assert "'pip install --upgrade ganlm-bad-futuristic ganlm'" in doctor.out
     assert doctor.err == (
