@@ -120,7 +120,8 @@ class Option:
         try:
             return self.click_type.convert(value, None, None)
         except click.BadParameter as error:
-            raise OptionError(f"{said}; {error.message.rstrip('.')}") from None
+            reason = error.message.rstrip(".").replace(repr(value), _shown(value))
+            raise OptionError(f"{said}; {reason}") from None
 
 
 def option(

@@ -22,6 +22,9 @@ A message says in one line what came, what was wanted and what to do.
 
 from collections.abc import Iterable
 
+LONGEST_NAME = 200
+"""Characters of an unknown name that a message shows."""
+
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return the end of a message that suggests the nearest of ``known``; empty if none is near."""
@@ -45,7 +48,8 @@ class UnknownName(UsageError):
     def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.name = name
         suggestion = did_you_mean(name, known) or (";" if hint else "")
-        super().__init__(f"there is no {what} '{name}'{suggestion}{' ' * bool(hint)}{hint}")
+        shown = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
+        super().__init__(f"there is no {what} '{shown}'{suggestion}{' ' * bool(hint)}{hint}")
 
 
 class OptionError(UsageError):

@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from ganlm_core.data.options import FileOptions
-from ganlm_core.errors import DataError, UnknownName
+from ganlm_core.errors import LONGEST_NAME, DataError, UnknownName
 
 Reader = Callable[[str, TextIO, FileOptions], Iterator[str]]
 
 RAISE = "raise --corpus.max-line"
+
+FEW = 20
+"""Names of columns or keys that a message lists."""
 
 _OPEN, _SPACE, _AFTER_ITEM = re.compile(r"\s*\["), re.compile(r"\s*"), re.compile(r"\s*([,\]])")
 
@@ -50,7 +53,8 @@ def _read_csv(delimiter: str) -> Reader:
                 yield row[place] if row else ""
         except csv.Error as error:
             hint = RAISE if "field limit" in str(error) else "correct the line"
-            raise DataError(f"{name}, line {rows.line_num} is not CSV: {error}; {hint}") from None
+            reason = str(error).partition(" - ")[0]  # the rest is advice to programmers
+            raise DataError(f"{name}, line {rows.line_num} is not CSV: {reason}; {hint}") from None
         finally:
             csv.field_size_limit(limit)
 
@@ -142,7 +146,8 @@ def _value(where: str, record: Any, key: str) -> str:
 
 
 def _choice(names: list[str]) -> str:
-    return f"it has {', '.join(names)}; name one with --corpus.column"
+    listed = ", ".join([name[:LONGEST_NAME] for name in names[:FEW]] + ["..."] * (len(names) > FEW))
+    return f"it has {listed}; name one with --corpus.column"
 
 
 def _is_unicode(value: str) -> bool:

@@ -69,6 +69,19 @@ def test_a_row_without_the_column_is_refused_and_one_without_later_fields_is_rea
     assert read(".csv", "text,label\nonly text\n") == ["only text"]
 
 
+def test_a_carriage_return_alone_does_not_end_a_row() -> None:
+    message = "file, line 1 is not CSV: new-line character seen in unquoted field; correct the line"
+    assert refusal(".csv", "id,text\r1,one\r") == message
+
+
+def test_a_message_lists_a_few_columns() -> None:
+    message = refusal(".csv", ",".join([f"a{number}" for number in range(50)] + ["b" * 10_000]), column="c" * 10_000)
+    listed = ", ".join(f"a{number}" for number in range(20))
+    assert (
+        message == f"there is no column of file '{'c' * 200}...'; it has {listed}, ...; name one with --corpus.column"
+    )
+
+
 def test_two_columns_of_one_name_are_refused() -> None:
     assert refusal(".csv", "text,text\na,b\n") == "file has 2 columns 'text'; rename all but one"
 
