@@ -1,4 +1,4 @@
-"""Several processes: the losses and the sentences of one, one writer, what a loss leaves and how it is made good."""
+"""Several processes: the losses and samples of one process, one writer, and recovery from a lost process."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from ganlm_core.system import processes
 from ganlm_core.training import checkpoint, parallel
 from ganlm_core.training.run_folder import RunFolder
 from ganlm_core.training.setup import prepare
-from tests.conftest import files_of
+from tests.conftest import files_of, tiny_config
 
 RUN = ["run", "--recipe", "mle", "--gen", "lstm", "--gen.hidden-size", "8", "--gen.embedding-size", "8",
        "--gen.dropout", "0", "--noise-size", "0", "--data", "oracle", "--corpus.vocabulary", "50",
@@ -111,7 +111,7 @@ def test_two_processes_learn_as_one_with_batches_twice_as_large(two: Path, tmp_p
     assert column(two, "tokens").equal(column(tmp_path / "run", "tokens"))
 
 
-def test_what_two_processes_began_goes_on_in_one(two: Path, tmp_path: Path) -> None:
+def test_a_run_of_two_processes_is_resumed_by_one(two: Path, tmp_path: Path) -> None:
     """From where the data were left: a step of one process counts half as many tokens."""
     folder = shutil.copytree(two, tmp_path / "run")
     shutil.rmtree(folder / "bundle")
@@ -123,7 +123,7 @@ def test_what_two_processes_began_goes_on_in_one(two: Path, tmp_path: Path) -> N
 
 
 def test_all_draw_and_score_for_the_final_evaluation(two: Path) -> None:
-    """Batch by batch, each with a seed of its own: what one process finds that does the same alone."""
+    """Each batch has a seed of its own, so that one process alone finds the same."""
     experiment, model = prepare(RunFolder(two).load_config(default_host())), load.load(two)
     assert RunFolder(two).last_samples() == parallel._draw(experiment.judge, model.generator, 300)
     likelihood = parallel._score(experiment.judge, model.generator, tuple(experiment.corpus.test))
@@ -131,10 +131,10 @@ def test_all_draw_and_score_for_the_final_evaluation(two: Path) -> None:
 
 
 def test_two_processes_sample_and_evaluate_as_one(two: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """To the last byte: the batches and the rows, of which each process takes some, do not depend on each other."""
+    """To the last byte: batches and rows, which the processes share, do not depend on each other."""
 
     def lines(name: str) -> list[list[str]]:
-        sample = ["-n", "900", "--seed", "3", "--offset", "20", "--unique", "--json", "--out", f"{tmp_path}/{name}.txt"]
+        sample = ["-n", "900", "--seed", "3", "--offset", "20", "--unique", "--json", "--out", f"{tmp_path}/{name}.jsonl"]
         evaluate = ["--temperatures", "0.5,1,2", "--metrics", "validity,bleu", "--json"]
         return [["sample", str(two), *sample], ["eval", str(two), *evaluate, "--out", f"{tmp_path}/{name}.json"]]
 
@@ -144,12 +144,12 @@ def test_two_processes_sample_and_evaluate_as_one(two: Path, tmp_path: Path, cap
     assert [main(line) for line in lines("one")] == [0, 0]
     assert (told, silence) == (capfd.readouterr().out, "")
     assert "measuring run at temperature 2\n" in more and "at temperature 2\n" not in notes
-    for kind in ("txt", "json"):
+    for kind in ("jsonl", "json"):
         assert (tmp_path / f"two.{kind}").read_bytes() == (tmp_path / f"one.{kind}").read_bytes()
 
 
 def test_a_process_that_is_lost_costs_an_unfinished_step(tmp_path: Path) -> None:
-    """The first one keeps the step that all had made, and together they go on as if nothing had been."""
+    """Rank 0 saves the step that all ranks had made, and the restarted ranks go on to the same bytes."""
     victim, lost, whole = tmp_path / "victim.py", tmp_path / "lost", tmp_path / "whole"
     victim.write_text(VICTIM)
     command = [*TORCHRUN, "--max-restarts", "1", str(victim), *AGAINST, "--out", str(lost)]
@@ -160,29 +160,42 @@ def test_a_process_that_is_lost_costs_an_unfinished_step(tmp_path: Path) -> None
         "ganlm: error: process 0 of 2 lost another process, which has ended; the checkpoint of step 4 is kept, "
         f"resume with: ganlm run --resume {lost}\n"
     ) in run.stderr
-    assert f"run folder {lost}, from step 4\n" in run.stderr
+    assert f"run folder {lost}, resumed at step 4\n" in run.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lost", "victim.py", "whole"]
     for folder in ("bundle", "before", "samples"):
         assert files_of(lost / folder) == files_of(whole / folder)
     assert (lost / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
 
 
-def test_only_what_these_processes_began_is_begun_anew(
+def test_processes_that_are_started_again_go_on_with_their_own_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Killed before its first checkpoint, a run is of no use; what somebody else has there is not touched."""
-    rest = RunFolder.create(tmp_path / "run", "", "").path / "rest"
-    rest.write_text("of a run that was killed")
-    command = [*RUN, "--batch-size", "8", "--out", str(rest.parent)]
-    assert main(command) == 2 and rest.exists()
-    assert "run already exists; choose another --out" in capsys.readouterr().err
-    remembered = []
-    monkeypatch.setattr(processes, "begun", lambda: str(rest.parent))
-    monkeypatch.setattr(processes, "remember", remembered.append)
-    assert main(command) == 0 and not rest.exists()
-    assert remembered == [str(rest.parent)]
+    """It was killed before its first checkpoint, so it begins anew. The files of others are not touched."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").touch()
+    command = [*RUN, "--batch-size", "8", "--out", str(tmp_path / "mine")]
+    assert main(command) == 2
+    assert "mine already exists and is not empty; choose another --out" in capsys.readouterr().err
+    begun = RunFolder.make(tmp_path / "begun", "name")
+    begun.start(tiny_config("lstm", "conv"))
+    monkeypatch.setattr(processes, "begun", lambda: str(begun.path))
+    assert main(command) == 0
+    assert begun.is_finished
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
     assert main(command) == 0, "which finds it finished"
-    assert f"{rest.parent} is finished" in capsys.readouterr().err
+    assert f"{begun.path} is finished" in capsys.readouterr().err
+
+
+def test_a_new_run_is_remembered_once_it_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remembered = []
+
+    def remember(path: str) -> None:
+        assert (Path(path) / "config.toml").is_file()
+        remembered.append(path)
+
+    monkeypatch.setattr(processes, "remember", remember)
+    assert main([*RUN, "--batch-size", "8", "--out", str(tmp_path / "run")]) == 0
+    assert remembered == [str(tmp_path / "run")]
 
 
 @pytest.mark.parametrize(("phase", "step"), [(6, 4), (7, 3)])
