@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import os
 import re
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from ganlm_core.data import mapped_lines, text_files
 from ganlm_core.data.corpus import Corpus
-from ganlm_core.data.mapped_lines import Lines, write_splits
+from ganlm_core.data.mapped_lines import Lines, lookup, write_splits
 from ganlm_core.data.options import FileOptions
 from ganlm_core.data.text_files import file_corpus, read_sentences
 from ganlm_core.errors import DataError, GanlmError, OptionError, UnknownName
@@ -281,3 +282,85 @@ def test_a_file_that_grows_while_it_is_read_is_not_kept(monkeypatch: pytest.Monk
 def test_files_of_sentences_are_read_whole(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("\n".join(["one", "", "two", "one"]))
     assert read_sentences(str(tmp_path / "a.txt")) == (["one", "two", "one"], 1)
+
+
+@pytest.mark.usefixtures("cached")
+@pytest.mark.parametrize("name", ["LINES.TXT.GZ", "LINES.CSV", "Lines.TSV.gz", "LINES.Json"])
+def test_endings_are_read_in_small_or_capital_letters(tmp_path: Path, name: str) -> None:
+    data = {
+        "LINES.TXT.GZ": "\n".join(SENTENCES),
+        "LINES.CSV": as_csv(),
+        "Lines.TSV.gz": as_csv().replace(",", "\t"),
+        "LINES.Json": "[" + as_jsonl().replace("\n", ",\n") + "]",
+    }[name].encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.lower().endswith(".gz") else data)
+    assert contents(file_corpus(FileOptions(path=str(tmp_path / name)))) == sorted(SENTENCES)
+
+
+@pytest.mark.usefixtures("cached")
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r", "\v", "\f", "\x1f", "\x85", "\u2028", "\u2029"])
+def test_no_line_break_is_left_inside_a_sentence(tmp_path: Path, line_break: str) -> None:
+    values = [f"two{line_break}lines {number}" for number in range(200)]
+    records = "\n".join(json.dumps({"text": value}) for value in values)
+    assert contents(load(tmp_path / "a.jsonl", records)) == sorted(f"two lines {number}" for number in range(200))
+    if line_break not in ("\n", "\r\n"):
+        assert contents(load(tmp_path / "a.txt", "\n".join(values))) == sorted(
+            f"two lines {number}" for number in range(200)
+        )
+
+
+@pytest.mark.usefixtures("cached")
+@pytest.mark.parametrize(
+    ("first", "kind"), [('{"text": "a"}', "JSON"), ("id\ttext", "TSV"), ("id,text", "CSV"), ("<html>", "XML or HTML")]
+)
+def test_plain_text_that_looks_like_another_format_is_noted(tmp_path: Path, first: str, kind: str) -> None:
+    corpus = load(path := tmp_path / "a.txt", "\n".join(["", first, *SENTENCES]))
+    assert corpus.notes == (
+        f"{path} looks like {kind} but is read as plain text, one sentence per line; "
+        "files named .csv, .tsv, .json and .jsonl are read by column or key",
+        f"{path}: 1 blank lines skipped",
+    )
+
+
+@pytest.mark.usefixtures("cached")
+def test_copies_are_counted_whatever_their_white_space(tmp_path: Path) -> None:
+    again = [text.replace(" ", "  ") for text in SENTENCES[:30]] + [text.replace(" ", "\t") for text in SENTENCES[:20]]
+    corpus = load(path := tmp_path / "a.txt", "\n".join([*SENTENCES, *again]))
+    assert corpus.notes == (f"{path}: 50 of 250 sentences (20.0%) repeat another",)
+    known = lookup(corpus.train)
+    assert not any(text in known for text in [*corpus.validation, *corpus.test])
+
+
+@pytest.mark.usefixtures("cached")
+@pytest.mark.parametrize(
+    ("name", "bound", "message"),
+    [
+        ("a.txt", {"max_size": 4000}, " has more than 4,000 bytes of text; raise --corpus.max-size"),
+        ("a.txt.gz", {"max_size": 4000}, " has more than 4,000 bytes of text; raise --corpus.max-size"),
+        ("a.txt", {"max_sentences": 199}, " has more than 199 sentences; raise --corpus.max-sentences"),
+        ("a.txt", {"max_line": 20}, ", line 101 has more than 20 characters; break it, or raise --corpus.max-line"),
+    ],
+)
+def test_what_is_larger_than_a_bound_is_refused(tmp_path: Path, name: str, bound: dict[str, int], message: str) -> None:
+    data = "\n".join(SENTENCES).encode()
+    (path := tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    with pytest.raises(DataError) as caught:
+        file_corpus(FileOptions(path=str(path), **bound))
+    assert str(caught.value) == f"{path}{message}"
+    (option,) = bound
+    assert len(contents(file_corpus(FileOptions(path=str(path), **{option: bound[option] * 2})))) == 200
+
+
+def test_a_pipe_that_never_ends_is_read_up_to_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+            buffer[:] = b"a\n" * (len(buffer) // 2) + b"\n" * (len(buffer) % 2)
+            return len(buffer)
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(Endless())))
+    with pytest.raises(DataError) as caught:
+        file_corpus(FileOptions(path="-", max_size=3 * 2**20))
+    assert str(caught.value) == "standard input has more than 3,145,728 bytes of text; raise --corpus.max-size"
