@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from ganlm_core.components import KINDS
 from ganlm_core.data.corpus import SPLITS
+from ganlm_core.data.text import one_line
 from ganlm_core.errors import GanlmError, PluginError, UnknownName, Unreadable, UsageError, WeightsError
 from ganlm_core.hookspecs import GANLM_PLUGIN_API
 from ganlm_core.plugins.discovery import Origin
 from ganlm_core.system.files import read_json, shown
 from ganlm_core.system.folders import restore
+from ganlm_core.system.printable import printable
 from ganlm_core.system.version import __version__
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ SELFTEST, CARD, CALIBRATION = "selftest.json", "README.md", "calibration.json"
 NETWORKS = ("generator", "discriminator")
 LARGEST = 2**16
 """Maximum sequence length and noise size: some networks' weights bound neither, and a batch must fit in memory."""
+LONGEST_MESSAGE = 500
+"""Maximum number of characters that a message repeats of another."""
 LONGEST_NAME = 255
 """Maximum length of a file name, as file systems have it."""
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -103,10 +107,9 @@ def components_of(config: "RunConfig", host: "Host") -> dict[str, Component]:
 
 def _chosen(host: "Host", kind: str, choice: "Choice") -> Component:
     distribution, version = host.origin(kind, choice.name)
-    if not _can_be_named(distribution):
-        raise PluginError(
-            f"the {kind} '{choice.name}' is from {shown(distribution)}, a name that a bundle cannot have; rename it"
-        )
+    if not _can_be_named(distribution) or not _is_short(version):
+        name = shown(f"{distribution} {version}".rstrip(" "))
+        raise PluginError(f"the {kind} '{choice.name}' is from {name}, a name that a bundle cannot have; rename it")
     return Component(choice.name, choice.options.as_dict(), distribution, version, GANLM_PLUGIN_API)
 
 
@@ -154,8 +157,7 @@ def read_manifest(path: Path) -> Manifest:
     components = {kind: _component(path, kind, _get(path, entries, kind, dict)) for kind in entries}
     for kind in networks:
         _get(path, entries, kind, dict)
-    version_here = _get(path, data, "ganlm_version", str)
-    return Manifest(components, tuple(networks), sizes, version_here, _corpus(path, data))
+    return Manifest(components, tuple(networks), sizes, _short(path, data, "ganlm_version"), _corpus(path, data))
 
 
 def _corpus(path: Path, data: Mapping[str, Any]) -> dict[str, str] | None:
@@ -171,22 +173,40 @@ def _corpus(path: Path, data: Mapping[str, Any]) -> dict[str, str] | None:
 
 
 def _component(path: Path, kind: str, entry: dict[str, Any]) -> Component:
-    texts = {key: _get(path, entry, key, str) for key in ("name", "distribution", "version")}
-    if not _can_be_named(texts["distribution"]):
-        raise WeightsError(f"{path}: {shown(texts['distribution'])} is not the name of a distribution; do not use it")
-    return Component(**texts, options=_get(path, entry, "options", dict), api=_get(path, entry, "api", int))
+    distribution = _get(path, entry, "distribution", str)
+    if not _can_be_named(distribution):
+        raise WeightsError(f"{path}: {shown(distribution)} is not the name of a distribution; do not use it")
+    return Component(
+        name=_short(path, entry, "name"),
+        options=_get(path, entry, "options", dict),
+        distribution=distribution,
+        version=_short(path, entry, "version"),
+        api=_get(path, entry, "api", int),
+    )
 
 
 def _can_be_named(distribution: str) -> bool:
     """Return whether a bundle may name this distribution: as pip has it, or the name of a local plugin's file."""
-    is_file = distribution.endswith(".py") and distribution.isprintable() and not set(distribution) & set("/\\")
-    return len(distribution) <= LONGEST_NAME and (is_file or _DISTRIBUTION.fullmatch(distribution) is not None)
+    is_file = distribution.endswith(".py") and not set(distribution) & set("/\\")
+    return _is_short(distribution) and (is_file or _DISTRIBUTION.fullmatch(distribution) is not None)
+
+
+def _is_short(text: str) -> bool:
+    """Return whether a text is fit for a message: one line, printable, and no longer than the name of a file."""
+    return text.isprintable() and len(text) <= LONGEST_NAME
+
+
+def _short(path: Path, data: Mapping[str, Any], key: str) -> str:
+    text: str = _get(path, data, key, str)
+    if not _is_short(text):
+        raise Unreadable(f"{path}: {key} is {shown(text)}; wanted at most {LONGEST_NAME} printable characters")
+    return text
 
 
 def _get(path: Path, data: Mapping[str, Any], key: str, kind: type) -> Any:
     value = data.get(key)
     if type(value) is not kind:
-        raise Unreadable(f"{path}: {key} is {shown(value)}; wanted a value of type {kind.__name__}")
+        raise Unreadable(f"{path}: {shown(key)[1:-1]} is {shown(value)}; wanted a value of type {kind.__name__}")
     return value
 
 
@@ -206,7 +226,8 @@ def build(host: "Host", path: Path, manifest: Manifest, kind: str, shape: object
         options = host.spec(kind, name).options.of(component.options, f"{kind} '{name}'")
         return host.target(kind, name)(options=options, shape=shape)
     except UsageError as error:
-        raise WeightsError(f"{path}: {error}; use {component.origin}") from error
+        reason = printable(one_line(str(error)), LONGEST_MESSAGE)
+        raise WeightsError(f"{path}: {reason}; use {component.origin}") from error
     except GanlmError:
         raise
     except Exception as error:  # impossible sizes break a constructor in any way

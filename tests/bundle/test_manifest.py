@@ -155,6 +155,23 @@ def test_names_that_a_bundle_may_not_have(copy, host, name):
     assert refused(copy, host).endswith("is not the name of a distribution; do not use it")
 
 
+@pytest.mark.parametrize("key", ["name", "version"])
+def test_a_text_that_is_not_fit_for_a_message(copy, host, key):
+    for text in ("\x1b[2J", "a\nb", "x" * 256):
+        change_generator(copy, **{key: text})
+        assert re.search(rf"config\.json: {key} is '.*'; wanted at most 255 printable characters", refused(copy, host))
+
+
+def test_messages_about_options_and_keys_are_short_and_printable(copy, host):
+    change_generator(copy, options={"hidden_size": "\x1b" * 10_000})
+    message = refused(copy, host)
+    assert message.isprintable() and len(message) < 1000
+    components = json.loads((copy / CONFIG).read_text())["components"]
+    edit(copy, CONFIG, components=components | {"\0" + "x" * 1000: 1})
+    message = refused(copy, host)
+    assert message.isprintable() and "\\x00xxx" in message and len(message) < 1000
+
+
 def test_the_file_of_a_plugin_is_quoted_for_the_shell(copy, host):
     change_generator(copy, distribution="mein plügin.py", version="")
     assert refused(copy, host, PluginError).endswith(
