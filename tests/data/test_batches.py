@@ -32,7 +32,7 @@ def test_every_epoch_is_a_permutation_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("size", [3, 8, 19])
-def test_of_very_many_sequences_every_epoch_is_a_permutation_too(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+def test_the_epochs_of_very_many_sequences_are_permutations_too(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """It is computed in parts of 16 places, of which batches of 19 are larger and of 3 no divisor."""
     monkeypatch.setattr(batches, "LARGEST", 39)
     monkeypatch.setattr(batches, "PART", 16)
@@ -53,7 +53,7 @@ def test_ids_of_a_small_type_give_the_same_batches() -> None:
         assert first.tokens.equal(second.tokens) and first.mask.equal(second.mask)
 
 
-def test_a_last_part_smaller_than_a_batch_is_left_out() -> None:
+def test_the_last_incomplete_batch_of_an_epoch_is_dropped() -> None:
     """Of 40 sequences, 3 batches of 12 leave 4, and another 4 in the next epoch."""
     drawn = rows_of(make_batches(size=12), 6)
     epochs = [set(chain(*drawn[start : start + 3])) for start in (0, 3)]
@@ -76,7 +76,7 @@ def test_a_batch_is_rows_of_the_data_with_their_masks() -> None:
     assert (batch.step, batch.progress) == (3, 0.3)
 
 
-def test_fewer_data_than_a_batch_are_one_batch() -> None:
+def test_fewer_sequences_than_the_batch_size_are_one_batch() -> None:
     batches = make_batches(size=64, rows=5)
     everything = sorted(map(tuple, TOKENS[:5].tolist()))
     for rows in rows_of(batches, 3):

@@ -42,7 +42,7 @@ def corpora(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Corpus, Co
 
 @pytest.mark.parametrize("most", [AUTO, 4, 20])
 @pytest.mark.parametrize("kind", TOKENIZERS)
-def test_ids_are_the_tokenizers_whether_they_are_kept_or_not(
+def test_kept_ids_and_ids_in_memory_are_those_of_the_tokenizer(
     monkeypatch: pytest.MonkeyPatch, corpora: tuple[Corpus, Corpus], kind: str, most: int
 ) -> None:
     in_memory, kept = corpora
@@ -134,7 +134,7 @@ def test_a_length_that_cuts_every_sentence_is_refused_by_the_name_of_the_data(
     assert kept_ids(corpus) == []
 
 
-def test_ids_that_cannot_be_kept_are_in_memory(corpora: tuple[Corpus, Corpus], tmp_path: Path) -> None:
+def test_ids_stay_in_memory_if_the_cache_cannot_be_written(corpora: tuple[Corpus, Corpus], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     closed = replace(corpora[1], cache=tmp_path / "file" / "corpus")
     found, expected = encode(closed, "word", 70, AUTO), encode(corpora[0], "word", 70, AUTO)
@@ -146,7 +146,7 @@ def test_ids_that_cannot_be_kept_are_in_memory(corpora: tuple[Corpus, Corpus], t
     )
 
 
-def test_a_disk_that_is_full_is_no_reason_to_stop(
+def test_ids_stay_in_memory_if_the_disk_is_full(
     monkeypatch: pytest.MonkeyPatch, corpora: tuple[Corpus, Corpus]
 ) -> None:
     def full(path: Path, chunks: object) -> None:
@@ -160,7 +160,7 @@ def test_a_disk_that_is_full_is_no_reason_to_stop(
     assert kept_ids(corpora[1]) == []
 
 
-def test_a_tokenizer_sees_so_many_sentences_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tokenizer_is_trained_on_an_even_subsample(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoding, "SAMPLE", 2)
     found = encode(Corpus("four", ["a", "b", "c", "d"], [], []), "word", 10, AUTO)
     assert found.tokenizer.decode(found.tokens.long()) == ["a", "<unk>", "c", "<unk>"]
@@ -188,7 +188,7 @@ def test_a_run_on_kept_data_is_the_same_to_the_last_byte(
     assert others == [one, one]
 
 
-def test_what_is_counted_and_hashed_by_parts_is_that_of_the_whole(
+def test_counts_and_hashes_in_parts_equal_those_of_all_ids(
     monkeypatch: pytest.MonkeyPatch, corpora: tuple[Corpus, Corpus]
 ) -> None:
     path = corpora[1].name

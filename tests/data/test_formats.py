@@ -139,7 +139,7 @@ def test_an_array_may_be_longer_than_the_part_in_memory() -> None:
         ('{\n  "text": "a"\n}', "file, line 1 is not JSON: Expecting property name"),
     ],
 )
-def test_what_is_no_array_of_objects_is_refused_by_item(data: str, message: str) -> None:
+def test_a_wrong_array_is_refused_with_its_item(data: str, message: str) -> None:
     assert message in refusal(".json", data, max_line=60)
 
 
@@ -172,7 +172,7 @@ def test_the_first_line_suggests_a_format(line: str, found: str) -> None:
 
 
 def test_no_torch_is_imported() -> None:
-    program = "import sys, ganlm_core.data.text_files; sys.exit('torch' in sys.modules)"
+    program = "import sys, ganlm_core.data.text_files; sys.exit('torch was imported' if 'torch' in sys.modules else 0)"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 

@@ -73,7 +73,7 @@ def test_the_seed_fixes_the_oracle_and_its_sequences() -> None:
     assert first.process.log_prob(first.test) != other.process.log_prob(first.test)
 
 
-def test_weights_that_are_no_oracle_are_refused(tmp_path: Path) -> None:
+def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     with pytest.raises(DataError, match=r"^there is no file .*weights\.safetensors; check --corpus\.weights$"):
         Oracle.load(path, 3)

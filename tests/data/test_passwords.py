@@ -29,7 +29,7 @@ def test_the_probabilities_of_all_passwords_sum_to_one() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "7", "dragon1234", "dragon 7", "DRAGON", "dragonfly", "sky!!", "moon1959"])
-def test_what_nobody_puts_together_has_no_probability(text: str) -> None:
+def test_a_text_that_is_not_a_password_has_no_probability(text: str) -> None:
     assert Passwords().log_prob([text]) == [-math.inf]
 
 

@@ -74,7 +74,7 @@ def test_standard_input_is_read_as_text(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.usefixtures("cached")
-def test_marks_line_ends_and_white_space_are_no_part_of_a_sentence(tmp_path: Path) -> None:
+def test_byte_order_marks_line_ends_and_outer_white_space_are_dropped(tmp_path: Path) -> None:
     data = "\ufeff" + "\r\n".join(f"  {text}\t" for text in SENTENCES)
     assert contents(load(tmp_path / "a.txt", data)) == sorted(SENTENCES)
 
@@ -86,7 +86,7 @@ def test_line_breaks_inside_a_value_become_spaces(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("cached")
-def test_blank_lines_and_repeats_are_told(tmp_path: Path) -> None:
+def test_blank_lines_and_repeats_are_noted(tmp_path: Path) -> None:
     corpus = load(path := tmp_path / "a.txt", "\n\n".join([*SENTENCES, *SENTENCES[:50]]))
     assert corpus.notes == (
         f"{path}: 249 blank lines skipped",
@@ -149,7 +149,9 @@ REFUSALS = [
 
 @pytest.mark.usefixtures("cached")
 @pytest.mark.parametrize(("name", "data", "message"), REFUSALS)
-def test_what_cannot_be_read_is_refused_by_line(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+def test_a_file_that_cannot_be_read_is_refused_with_its_line(
+    tmp_path: Path, name: str, data: bytes, message: str
+) -> None:
     with pytest.raises((DataError, UnknownName)) as caught:
         load(tmp_path / name, data)
     assert str(caught.value) == message.format(tmp_path / name)
@@ -171,7 +173,7 @@ def refusal(path: str) -> str:
 
 
 @pytest.mark.usefixtures("cached")
-def test_a_path_that_is_no_file_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_file_is_refused(tmp_path: Path) -> None:
     assert refusal("") == "the corpus 'file' has no path; name a file with --data FILE"
     missing = tmp_path / "missing.txt"
     assert refusal(str(missing)) == f"there is no file {missing}; check the path"
@@ -184,7 +186,7 @@ def test_a_path_that_is_no_file_is_refused(tmp_path: Path) -> None:
     assert refusal(str(cut)).startswith(f"{cut} is not a whole gzip file (Not a gzipped file")
 
 
-def test_bytes_that_are_wrong_are_found_by_line_in_any_chunk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_wrong_bytes_are_found_with_their_line_in_any_chunk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(text_files, "CHUNK", 4)
     for data, line in ((b"one\ntwo\n\xe9ree\n", 3), ("né\n".encode() * 9 + b"caf\xc3", 10), (b"a\n\n\xc3\n\xff", 3)):
         with pytest.raises(DataError, match=rf", line {line} is not UTF-8; convert the file to UTF-8$"):
@@ -212,7 +214,7 @@ KINDS_OF_FILES = {
 
 @pytest.mark.parametrize("name", KINDS_OF_FILES)
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_a_corpus_in_the_cache_is_the_one_in_memory(
+def test_a_corpus_in_the_cache_equals_the_corpus_in_memory(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, suffix: str
 ) -> None:
     """Parts, their order and notes; and it is not read again."""
@@ -247,7 +249,9 @@ def test_other_text_or_another_column_is_another_corpus(monkeypatch: pytest.Monk
     assert (again.cache, again.name) == (found[2].cache, str(tmp_path / "b.log.gz"))
 
 
-def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_sentences_stay_in_memory_if_the_cache_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("GANLM_CACHE", str(tmp_path / "file"))
     monkeypatch.setattr(text_files, "LARGE", 0)
@@ -341,7 +345,7 @@ def test_copies_are_counted_whatever_their_white_space(tmp_path: Path) -> None:
         ("a.txt", {"max_line": 20}, ", line 101 has more than 20 characters; break it, or raise --corpus.max-line"),
     ],
 )
-def test_what_is_larger_than_a_bound_is_refused(tmp_path: Path, name: str, bound: dict[str, int], message: str) -> None:
+def test_a_file_beyond_a_bound_is_refused(tmp_path: Path, name: str, bound: dict[str, int], message: str) -> None:
     data = "\n".join(SENTENCES).encode()
     (path := tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
     with pytest.raises(DataError) as caught:

@@ -19,7 +19,7 @@ def vocabulary(tokenizer: Tokenizer) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
-def test_what_was_encoded_is_decoded_exactly(kind: str) -> None:
+def test_decoding_gives_back_the_encoded_sentences(kind: str) -> None:
     tokenizer = Tokenizer.train(kind, TEXTS, 300)
     length = tokenizer.sequence_length(TEXTS)
     ids, cut = tokenizer.encode(TEXTS, length)
@@ -147,7 +147,7 @@ def test_no_sentences_are_no_rows() -> None:
     assert (ids.shape, cut) == ((0, 5), 0)
 
 
-def test_the_length_is_the_longest_of_the_data_or_what_was_asked() -> None:
+def test_the_length_is_the_longest_sentence_or_the_given_one() -> None:
     tokenizer = words("a")
     assert tokenizer.sequence_length(["a", "a a a"]) == 4
     assert tokenizer.sequence_length(["a", "a " * 100]) == LONGEST == 64
@@ -175,7 +175,7 @@ def test_the_file_gives_the_same_tokenizer_and_the_same_bytes(kind: str) -> None
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
-def test_the_file_is_one_that_the_library_reads_and_adds_no_ids(kind: str) -> None:
+def test_the_library_reads_the_file_and_adds_no_ids(kind: str) -> None:
     backend = tokenizers.Tokenizer.from_str(Tokenizer.train(kind, TEXTS, 300).to_json())
     assert backend.post_processor is None
     assert [backend.token_to_id(token) for token in SPECIAL_TOKENS] == [PAD, BOS, EOS, UNK]

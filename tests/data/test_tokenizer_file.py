@@ -29,7 +29,7 @@ def refusal(content: Any) -> str:
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", "words\nand words", "[" * 100_000, '{"model": []}'])
-def test_what_is_no_tokenizer_is_refused(text: str) -> None:
+def test_a_file_that_is_not_a_tokenizer_is_refused(text: str) -> None:
     with pytest.raises(WeightsError) as caught:
         Tokenizer.from_json(text)
     message = str(caught.value)
@@ -163,7 +163,7 @@ def mutated(content: Any, rng: random.Random) -> Any:
     return rng.choice(VALUES)
 
 
-def test_whatever_a_stranger_writes_is_refused_or_encodes() -> None:
+def test_a_changed_file_is_refused_or_encodes() -> None:
     """No panic and no abort of the library: 600 files with one or two fields changed."""
     rng, refused = random.Random(0), 0
     contents = [content_of(kind) for kind in TOKENIZERS]

@@ -30,7 +30,7 @@ def spread(probabilities: list[float], words: int) -> Tensor:
 
 @pytest.fixture(params=[6, MANY_WORDS, 5000], ids=["plain search", "whole blocks", "part of a block"])
 def words(request: pytest.FixtureRequest) -> int:
-    """Sizes of vocabularies on both sides of the one from which on they are searched in blocks."""
+    """Vocabulary sizes below and above the one from which words are searched in blocks."""
     return int(request.param)
 
 
@@ -70,7 +70,7 @@ def test_every_leading_dimension_is_drawn_for(words: int) -> None:
 
 
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
-def test_the_search_in_blocks_draws_what_the_search_of_all_words_does(
+def test_the_search_in_blocks_agrees_with_the_search_of_all_words(
     monkeypatch: pytest.MonkeyPatch, policy: Policy
 ) -> None:
     """From the same random numbers, but for words at whose edges the number falls, for sums are rounded otherwise."""
@@ -114,7 +114,7 @@ def test_a_temperature_divides_the_logits() -> None:
         ([4, 2, 1, 1], 99, [4, 2, 1, 1]),
     ],
 )
-def test_top_k_keeps_the_likeliest_and_whatever_ties_with_the_last(
+def test_top_k_keeps_the_likeliest_words_and_ties_with_the_last(
     weights: list[float], top_k: int, left: list[float]
 ) -> None:
     assert probabilities(weights, top_k=top_k) == shares(*left)
@@ -131,7 +131,7 @@ def test_top_k_keeps_the_likeliest_and_whatever_ties_with_the_last(
         ([4, 2, 1, 1], 1.0, [4, 2, 1, 1]),
     ],
 )
-def test_a_nucleus_is_the_smallest_set_of_likeliest_words_with_that_much(
+def test_a_nucleus_is_the_smallest_set_of_likeliest_words_with_the_mass(
     weights: list[float], top_p: float, left: list[float]
 ) -> None:
     assert probabilities(weights, top_p=top_p) == shares(*left)
@@ -186,7 +186,7 @@ def test_the_coldest_temperatures_are_greedy_and_the_hottest_uniform(words: int,
 
 
 @pytest.mark.parametrize("nonsense", [float("nan"), INFINITY, -INFINITY])
-def test_what_is_drawn_from_no_distribution_has_no_probability(nonsense: float) -> None:
+def test_draws_from_logits_without_a_distribution_have_nan_probability(nonsense: float) -> None:
     """By that NaN, :meth:`ganlm_core.bundle.model.Model.batch` finds a generator whose weights are no good."""
     for policy in POLICIES.values():
         _, log_probs = sampling.draw(torch.full((1, 6), nonsense), policy)

@@ -112,7 +112,7 @@ def test_the_gradient_passes_through_the_tokens_that_are_fed_back(hard: bool) ->
     assert gradient[BOS, EOS:].abs().min() > 0.01
 
 
-def test_what_goes_on_from_drawn_words_writes_what_it_would_without_a_relaxation() -> None:
+def test_feeding_drawn_words_gives_the_distribution_of_ordinary_sampling() -> None:
     """However hot the softmax is; going on from its mixtures, the same generator writes other sentences."""
     generator, likelihood = make(TinyGenerator), {}
     for feed_drawn in (True, False):

@@ -27,7 +27,7 @@ from tests.tiny import (
 
 @pytest.fixture(params=[False, True], ids=["rows leave", "rows stay"])
 def whether_rows_stay(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Both ways through a batch: where values are at hand, what has ended leaves it; elsewhere nobody looks."""
+    """Both ways through a batch: on a CPU, ended rows leave it; on an asynchronous device, all rows stay."""
     for module in (drawing, sentences):
         monkeypatch.setattr(module, "asynchronous", lambda device: request.param)
     return bool(request.param)
@@ -44,7 +44,7 @@ def test_sequences_are_drawn_as_often_as_they_are_probable(network: type[Generat
 
 
 @pytest.mark.parametrize("network", [TinyGenerator, TinyOneShot])
-def test_a_sample_says_how_probable_each_of_its_tokens_was(network: type[Generator]) -> None:
+def test_a_sample_has_the_log_probability_of_each_token(network: type[Generator]) -> None:
     generator, noise = make(network), torch.randn(500, SHAPE.noise)
     drawn = sampling.sample(generator, noise)
     scored = sampling.log_likelihood(generator, noise, drawn.tokens, drawn.mask)
@@ -62,7 +62,7 @@ def test_the_log_probabilities_of_a_sample_are_those_of_the_policy() -> None:
 
 @pytest.mark.usefixtures("whether_rows_stay")
 @pytest.mark.parametrize("network", [TinyGenerator, TinyOneShot])
-def test_after_eos_there_is_nothing_but_padding(network: type[Generator]) -> None:
+def test_only_padding_follows_eos(network: type[Generator]) -> None:
     drawn = sampling.sample(make(network), torch.randn(500, SHAPE.noise))
     assert drawn.mask.equal(mask_of(drawn.tokens))
     assert set(drawn.mask.sum(dim=1).tolist()) == {1, 2, 3}
@@ -180,7 +180,9 @@ def test_an_empty_prompt_is_none(network: type[Generator]) -> None:
         ),
     ],
 )
-def test_a_prompt_that_cannot_be(network: type[Generator], prompt: list[int], message: str) -> None:
+def test_a_prompt_that_cannot_be_continued_is_refused(
+    network: type[Generator], prompt: list[int], message: str
+) -> None:
     with pytest.raises(UsageError) as caught:
         sampling.sample(make(network), NOISE, prompt=torch.tensor(prompt))
     assert str(caught.value) == message
@@ -218,7 +220,7 @@ def test_rollouts_in_parts_are_those_of_the_whole_batch(monkeypatch: pytest.Monk
 
 
 @pytest.mark.usefixtures("whether_rows_stay")
-def test_what_has_ended_is_not_completed() -> None:
+def test_sequences_that_have_ended_are_not_completed() -> None:
     ended = torch.tensor([[EOS, PAD, PAD], [3, EOS, PAD]])
     completed = sampling.rollouts(make(TinyGenerator), torch.randn(2, SHAPE.noise), ended, 50)  # type: ignore[arg-type]
     assert (completed[:, :, 0] == ended[0]).all()
@@ -232,7 +234,7 @@ def test_a_sequence_of_one_token_has_no_prefix_to_complete() -> None:
     assert sampling.rollouts(generator, NOISE, torch.tensor([[3]]), 4).shape == (0, 4, 1, 1)
 
 
-def test_nobody_looks_at_what_was_drawn_where_looking_waits_for_the_device(whether_rows_stay: bool) -> None:
+def test_rows_that_have_ended_stay_in_the_batch_on_an_asynchronous_device(whether_rows_stay: bool) -> None:
     """The batches that the generator sees: smaller and smaller, or all of its rows to the end."""
     generator, sizes = make(TinyGenerator), []
     step = generator.step  # type: ignore[operator]
@@ -247,8 +249,8 @@ def test_nobody_looks_at_what_was_drawn_where_looking_waits_for_the_device(wheth
 
 
 @pytest.mark.parametrize("words", [SHAPE.vocabulary, MANY_WORDS, MANY_WORDS + 500])
-def test_what_is_drawn_from_nonsense_is_a_word_all_the_same(words: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nobody looks, the next phase may draw from logits that are not finite; a number too large ends CUDA."""
+def test_logits_that_are_not_finite_still_give_a_word(words: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses are checked late on an asynchronous device, where an index out of range would end the process."""
     for module in (drawing, sentences):
         monkeypatch.setattr(module, "asynchronous", lambda device: True)
     generator, noise = TinyGenerator(Shape(words, 3, SHAPE.noise)), torch.randn(20, SHAPE.noise)
@@ -278,7 +280,7 @@ def test_map_state_joins_states_of_one_form() -> None:
     assert joined["cell"][0].tolist() == [1, 1, 2, 2] and joined["cell"][1] == []
 
 
-def test_map_state_names_what_it_does_not_know() -> None:
+def test_map_state_refuses_other_types_by_name() -> None:
     with pytest.raises(TypeError) as caught:
         sampling.map_state(lambda tensor: tensor, [torch.ones(1), {"length": 3.0}])
     assert str(caught.value) == "a state holds tensors and ints in tuples, lists and dicts; this one has float"
