@@ -90,7 +90,7 @@ BY_LOADING = {
         (lambda folder: write(folder, "evaluation.json", "[" * 10**5), "evaluation.json is not valid JSON"),
         (lambda folder: write(folder, "calibration.json", "{"), "calibration.json is not valid JSON"),
     ],
-    "a newer format, or another one": [
+    "a newer format version, or another format": [
         (
             lambda folder: edit(folder, "config.json", format_version=2),
             "config.json was made by a newer ganlm (format 2); this one reads 1: upgrade ganlm",
@@ -157,7 +157,7 @@ BY_LOADING = {
             "generator.safetensors has the extra tensors more: it is of another architecture",
         ),
     ],
-    "tensors of another dtype, but BF16 and F16 for float32": [
+    "tensors of another dtype, except BF16 and F16 for float32": [
         (
             lambda folder: rewrite(
                 folder, "generator.safetensors", lambda tensors: tensors.update(prior=tensors["prior"].double())
@@ -194,7 +194,7 @@ BY_LOADING = {
             "tokenizer.json: the tokenizer has settings that none of word, char and bpe has",
         ),
     ],
-    "a tokenizer with other parts than those that are trained here": [
+    "a tokenizer with parts that ganlm does not train": [
         (
             lambda folder, part=part: edit(folder, "tokenizer.json", **part),
             "tokenizer.json: the tokenizer has settings that none of word, char and bpe has; fetch or export it again",

@@ -33,7 +33,7 @@ def test_every_metric_is_defined_with_its_numbers_and_no_other_is() -> None:
 
 
 def test_every_encoder_is_described() -> None:
-    assert [names(encoder)[0] for encoder, _ in table_rows("encoder | what it is")] == [spec.name for spec in ENCODERS]
+    assert [names(encoder)[0] for encoder, _ in table_rows("encoder | description")] == [spec.name for spec in ENCODERS]
 
 
 @pytest.mark.parametrize("section", re.findall(r"^## (.*)$", PAGE, flags=re.MULTILINE))
@@ -44,7 +44,7 @@ def test_a_section_that_defines_metrics_lists_their_traps(section: str) -> None:
 
 def test_the_page_says_which_metrics_must_be_asked_for() -> None:
     assert [spec.name for spec in METRICS if spec.when == "asked"] == names(
-        re.search(r"Only where asked for: (`[^`]*`)", PAGE)[1].replace("--metrics ", "")  # type: ignore[index]
+        re.search(r"measured only on request: (`[^`]*`)", PAGE)[1].replace("--metrics ", "")  # type: ignore[index]
     )
 
 
