@@ -39,6 +39,10 @@ CAPTIONS = {
         "How unlikely the valid sentences are under the process, in nats. Near the line of real text is best; "
         "below it, the generator keeps to short and common sentences."
     ),
+    "quality against diversity": (
+        "A point for each evaluation, with its step. Lower is nearer to real text, further right is more varied. A way "
+        "straight to the left is a collapse."
+    ),
     "distinct": (
         "Share of different sentences. Near the line of real text is best; if it falls, the generator has collapsed."
     ),

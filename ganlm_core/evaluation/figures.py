@@ -53,8 +53,8 @@ class Curve:
 class Figure:
     """The content of a figure. ``levels`` are horizontal lines by name, to compare the curves with.
 
-    Curves of one name have one colour. A ``large`` figure has its legend below it. ``caption``: what it shows, and which
-    way is better.
+    Curves of one name have one colour. A ``large`` figure has its legend below it. ``caption``: what it shows, and
+    which way is better.
     """
 
     title: str

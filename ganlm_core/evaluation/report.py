@@ -35,6 +35,8 @@ COMPARED = 50_000
 POINTS = 400
 """Points of a curve at most; longer curves are drawn as means of neighbouring points."""
 
+QUALITY_OF_GLANCE, DIVERSITY_OF_GLANCE = "bigram_divergence", "distinct_bigrams"
+
 QUALITY, DIVERSITY = "bleu4", "self_bleu4"
 """The measures of the figure of quality against diversity."""
 
@@ -200,7 +202,17 @@ def evaluation_figures(glances: Sequence[Mapping[str, Any]], evaluation: Mapping
             if name in evaluation.get(key, {})
         }
         found.append(_figure(name, [_curve(points, name, name.replace("_", " "))], levels))
+    if {QUALITY_OF_GLANCE, DIVERSITY_OF_GLANCE} <= set(names):
+        found.append(_path(points))
     return in_order(found)
+
+
+def _path(points: Sequence[Mapping[str, Any]]) -> Figure:
+    """Return the way of the generator through quality and diversity, a point for each evaluation."""
+    x, y = ([point[name] for point in points] for name in (DIVERSITY_OF_GLANCE, QUALITY_OF_GLANCE))
+    curve = Curve("evaluations", x, y, labels=[str(point["step"]) for point in points])
+    title = "quality against diversity"
+    return Figure(title, "distinct bigrams", "bigram divergence", [curve], caption=caption_of(title))
 
 
 def _figure(name: str, curves: Sequence[Curve], levels: Mapping[str, float] | None = None) -> Figure:

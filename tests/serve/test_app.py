@@ -1,13 +1,20 @@
 """The endpoints, through the application and its guard."""
 
 import json
+import random
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 from starlette.testclient import TestClient
 
+from ganlm_core.bundle import zoo
 from ganlm_core.bundle.model import Model
+from ganlm_core.plugins.host import Host, default_host
+from ganlm_core.serve.app import make_app
+from ganlm_core.serve.models import Library
 from ganlm_core.serve.schema import SCHEMAS
 from tests.serve.conftest import AT_ONCE, WORDS, Ask
 
@@ -139,3 +146,43 @@ def test_the_page_and_its_files_are_served_and_nothing_else(client: TestClient) 
     assert client.get("/static/page.js").headers["content-type"].startswith("text/javascript")
     for path in ("/static/app.py", "/static/..%2fapp.py", "/static/../app.py", "/page.js", "/v1/", "/static/"):
         assert client.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("entry", [entry.name for entry in zoo.entries()])
+def test_every_bundle_of_the_zoo_is_served_or_says_why_not(entry: str) -> None:
+    library = Library.open(default_host(), [f"zoo:{entry}"])
+    can = library.models[entry].describe()
+    with TestClient(make_app(library, default_host()), base_url="http://testserver") as client:
+        found = client.post("/v1/sample", json={"seed": 1, "words": True}).json()
+        assert len(found["texts"]) == 1 and found["words"]
+        judged = client.post("/v1/score", json={"texts": found["texts"], "words": True})
+        duel = client.post("/v1/duel", json={"seed": 1})
+        assert judged.status_code == (200 if can["judges"] else 400)
+        assert duel.status_code == 200 or "error" in duel.json()
+        completed = client.post("/v1/completions", json={"prompt": "", "seed": 1})
+        assert completed.status_code == 200
+
+
+def test_a_model_of_a_third_party_plugin_is_served(host: Host, saved: Path) -> None:
+    """Its generator is of another distribution."""
+    library = Library.open(host, [str(saved)])
+    with TestClient(make_app(library, host), base_url="http://testserver") as client:
+        assert len(client.post("/v1/sample", json={"n": 3, "seed": 1}).json()["texts"]) == 3
+        assert client.post("/v1/completions", json={"prompt": "", "n": 2}).status_code == 200
+
+
+VALUES: list[Any] = [None, True, 0, 1, 2, -1, 1.5, 2**70, "", "the dog", "zebra", [], ["the dog"], [1], {}, {"a": 1}]
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_request_is_taken_if_and_only_if_its_schema_takes_it(client: TestClient, name: str) -> None:
+    """Bodies of random values, half of them also without what is required."""
+    rng, valid = random.Random(0), jsonschema.Draft202012Validator(SCHEMAS[name])
+    for _ in range(60):
+        keys = [*SCHEMAS[name]["properties"], "more"]
+        body = {key: rng.choice(VALUES) for key in rng.sample(keys, rng.randint(0, 3))}
+        body |= {key: rng.choice(VALUES) for key in SCHEMAS[name]["required"] if rng.random() < 0.8}
+        answer = client.post(f"/v1/{name}", json=body)
+        fits = valid.is_valid(body)
+        assert answer.status_code < 500, (body, answer.text)
+        assert ("GET /v1/schema" in answer.text) != fits, (body, answer.text)
