@@ -1,4 +1,4 @@
-"""The components that a plugin registers: a name, a dotted target and a dataclass of options. No torch in here.
+"""The components that a plugin registers: a name, a dotted target and a dataclass of options. It imports no torch.
 
 The fields of an options dataclass are the single source of the command-line flags, the TOML keys, the environment
 variables and the documentation. :meth:`Option.convert` converts and checks all of them, numbers by :func:`number`.

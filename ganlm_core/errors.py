@@ -1,7 +1,7 @@
 """The errors that a user can meet. Each has an exit code for the command line.
 
 GanlmError                     1  anything below
-├── UsageError                 2  what was asked for cannot be
+├── UsageError                 2  the request is not possible
 │   ├── UnknownName            2  no component, recipe or option has this name; the nearest is suggested
 │   ├── OptionError            2  a value is of the wrong type or out of range
 │   └── RunExists              2  the run folder already exists
@@ -10,7 +10,7 @@ GanlmError                     1  anything below
 ├── FolderInUse                1  another process works in this folder
 ├── PluginError                3  a plugin is missing, is broken or violates its contract
 ├── WeightsError               4  weights do not verify: truncated, altered, of another architecture or format
-│   └── Unreadable             4  a file is missing, damaged or not what it should be
+│   └── Unreadable             4  a file is missing, damaged or of another kind
 ├── TrainingError              1  a step could not be finished
 │   ├── NonFinite              1  a loss or a logit became NaN or infinite
 │   └── OutOfMemory            1  the device has no memory left

@@ -227,7 +227,7 @@ class Batch:
 class Phase:
     """One optimiser step of one network: ``loss`` maps a fresh batch to the scalar that ``network`` minimises.
 
-    ``part``: the only module of the network that is trained; the others get no gradient. ``progress``: replaces the
+    ``part``: the only module of the network that is trained; all others get no gradient. ``progress``: replaces the
     batch's own. Calling a phase computes its loss.
     """
 
@@ -291,5 +291,5 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def per_sequence(values: Tensor, mask: Tensor) -> Tensor:
-    """Return values (B,) as they are, and of values (B, T) the mean (B,) over the mask."""
+    """Return values (B,) unchanged, or the mean (B,) of values (B, T) over the mask."""
     return values if values.dim() == 1 else masked_mean(values, mask)

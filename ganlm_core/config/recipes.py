@@ -12,7 +12,8 @@
     "estimator.rollout.samples" = "16"
     "discriminator" = "a CNN with highway layers"
 
-A key of ``paper_values`` is the place of an option in a configuration, or a section, whose value is the choice.
+A key of ``paper_values`` is the place of an option in a configuration, or a section; the value of a section is the
+choice.
 """
 
 from collections.abc import Mapping
@@ -39,7 +40,7 @@ from ganlm_core.plugins.host import Host, default_host
 from ganlm_core.system.files import shown
 
 MEASURED = "measured.json"
-"""The file in the folder of the recipes that holds their measured results, of some or all of them."""
+"""The file with the measured results of recipes, in the folder of the recipes."""
 
 METHOD = ("algorithm", "loss", "penalty", "estimator")
 """The sections that make up a training method."""
@@ -77,7 +78,7 @@ class About:
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting with its value in the recipe and in the paper; None where the recipe does not say one."""
+    """A setting with its value in the recipe and in the paper; None if the recipe does not set it."""
 
     name: str
     here: Any
@@ -107,8 +108,8 @@ def method_of(config: RunConfig | Layer, host: Host | None = None) -> str:
     """Return the name of the training method: its recipe, and what differs from it, such as
     ``autoregressive with algorithm two, loss focal``.
 
-    ``config`` is resolved: a RunConfig, or what its TOML form holds. Where ``host`` (by default the installed plugins)
-    lacks the recipe, all sections of METHOD are named. Raises UsageError for a configuration that cannot be.
+    ``config`` is resolved: a RunConfig, or its TOML form as a dict. If ``host`` (by default the installed plugins)
+    lacks the recipe, all sections of METHOD are named. Raises UsageError for an impossible configuration.
     """
     config = config.to_dict() if isinstance(config, RunConfig) else config
     recipe, chosen = str(config.get("recipe", DEFAULT_RECIPE)), _method(config)
@@ -147,7 +148,7 @@ def beside_paper(host: Host, recipe: str) -> list[Setting]:
 
 
 def measured(recipe: Path) -> dict[str, Any]:
-    """Return the measured results of the recipe in this file, by corpus; empty where there are none.
+    """Return the measured results of the recipe in this file, by corpus; empty if there are none.
 
     A result holds the metrics ``before`` and ``after`` adversarial training, the ``seed``, the ``cpu_seconds`` and the
     ``command`` that gave them.

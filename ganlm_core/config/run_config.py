@@ -14,8 +14,8 @@ In TOML, each section has one table that names the choice and holds its options:
     steps = 2000
 
 A layer is such a mapping; anything may be left out. Later layers win. A layer that chooses another name in a section
-drops the options that earlier layers set for the old name. From Python, the name ``*`` sets options of the chosen
-name, whatever it is. A recipe is a layer in its own file, with an optional ``[about]`` table
+drops the options that earlier layers set for the old name. From Python, the name ``*`` sets options of the
+chosen name. A recipe is a layer in its own file, with an optional ``[about]`` table
 (:mod:`ganlm_core.config.recipes`).
 """
 
@@ -123,8 +123,8 @@ class RunConfig:
 def resolve(host: Host, layers: Sequence[Layer]) -> RunConfig:
     """Resolve ``layers`` over their recipe, and the recipe over the defaults. Small text has defaults of its own.
 
-    The recipe is the last one that a layer names, else the one that the chosen generator asks for. Raises UnknownName
-    for a section, name or option that does not exist, OptionError for a wrong value, and PluginError.
+    The recipe is the last recipe that a layer names, else the default recipe of the chosen generator. Raises
+    UnknownName for a section, name or option that does not exist, OptionError for a wrong value, and PluginError.
     """
     recipe = _recipe_of(host, layers)
     under = [{"recipe": recipe}, read_recipe(host, recipe)]
@@ -215,7 +215,7 @@ def read_layer(path: Path) -> dict[str, Any]:
 
 
 def parse_toml(text: str, name: str) -> dict[str, Any]:
-    """Return the layer that ``text`` holds. Raises UsageError, which names it, when it is not TOML."""
+    """Return the layer that ``text`` holds. Raises UsageError, which names the text, when it is not TOML."""
     try:
         return toml.parse(text)
     except ValueError as error:
@@ -324,7 +324,7 @@ def _recipe_of(host: Host, layers: Sequence[Layer]) -> str:
 
 
 def _named_recipe(layers: Sequence[Layer]) -> str:
-    """Return the last recipe that a layer names; empty for none. Raises OptionError for what is no name."""
+    """Return the last recipe that a layer names; empty for none. Raises OptionError for a value that is no name."""
     name = next((layer["recipe"] for layer in reversed(layers) if "recipe" in layer), "")
     if not isinstance(name, str):
         raise OptionError(f"recipe is {shown(name)}; wanted the name of a recipe in quotes")

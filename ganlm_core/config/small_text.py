@@ -43,7 +43,7 @@ def _sentences(config: "RunConfig") -> int:
     options = config.corpus.options
     if not isinstance(options, FileOptions):
         size = options.as_dict().get("size")
-        return size if isinstance(size, int) else 0  # a plugin may call anything its size
+        return size if isinstance(size, int) else 0  # a plugin's option named size may have any type
     path = Path(options.path)
     if not path.is_file() or path.suffix.lower() == ".gz" or path.stat().st_size > LARGEST:
         return 0

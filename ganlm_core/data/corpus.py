@@ -48,15 +48,15 @@ class Corpus:
     cache: Path | None = None
 
     def digests(self) -> dict[str, str]:
-        """Return the SHA-256 of each split, by its name: the hash of its sentences with ``\\n`` between two."""
+        """Return the SHA-256 of each split, by its name: the hash of its sentences, joined by ``\\n``."""
         return {name: _digest(getattr(self, name)) for name in SPLITS}
 
 
 def split(name: str, texts: Iterable[str], process: Process | None = None, notes: tuple[str, ...] = ()) -> Corpus:
     """Return a corpus whose splits are chosen by the hash of each sentence: 90% train, 5% validation, 5% test.
 
-    Copies (:func:`ganlm_core.data.text.identity`) are in the same split, so the splits are disjoint whatever the
-    order, and stay as they are when lines are added later. Raises DataError when a split would be empty.
+    Copies (:func:`ganlm_core.data.text.identity`) are in the same split, so the splits are disjoint in any
+    order, and do not change when lines are added later. Raises DataError when a split would be empty.
     """
     splits: tuple[list[str], list[str], list[str]] = ([], [], [])
     for text in texts:
@@ -84,7 +84,7 @@ def too_few(name: str, different: int) -> DataError:
 
 
 def spread(texts: Sequence[T], n: int) -> Sequence[T]:
-    """Return all texts, or ``n`` of them where there are more: evenly spaced, because neighbours are often alike."""
+    """Return an evenly spaced subsample of at most ``n`` texts, because neighbours are often alike."""
     return list(spaced(texts, n)) if len(texts) > n else texts
 
 
@@ -94,7 +94,7 @@ def spaced(texts: Sequence[T], n: int) -> Iterator[T]:
 
 
 def _digest(texts: Sequence[str]) -> str:
-    """Return the SHA-256 of the sentences with a line break between two."""
+    """Return the SHA-256 of the sentences, joined by line breaks."""
     found = hashlib.sha256()
     for start in range(0, len(texts), TOGETHER):
         found.update("\n".join(["", *texts[start : start + TOGETHER]]).encode()[start == 0 :])

@@ -1,6 +1,6 @@
-"""The training split as ids, encoded once: kept in the cache if the sentences are, else in memory; and their counts.
+"""Encode the training split once, into the cache if the sentences are there, else into memory; count its words.
 
-Of ids in the cache, a run holds one batch in memory.
+If the ids are in the cache, a run holds only one batch of them in memory.
 """
 
 import hashlib
@@ -43,11 +43,11 @@ class Encoded:
 
 
 def encode(corpus: Corpus, kind: str, vocabulary: int, most: int) -> Encoded:
-    """Encode the training split with a tokenizer of a ``kind`` and ``vocabulary`` tokens at most, trained on it.
+    """Train a tokenizer of a ``kind`` with at most ``vocabulary`` tokens on the training split, and encode the split.
 
     T comes from ``most``, as in :meth:`Tokenizer.sequence_length`. The tokenizer is trained on SAMPLE sentences at
-    most. A note says how many words became ``<unk>``. Raises DataError when every sentence would be cut, and as
-    :meth:`Tokenizer.train`.
+    most. A note says how many words became ``<unk>``. Raises DataError when every sentence would be cut, and
+    the errors of :meth:`Tokenizer.train`.
     """
     found = _encode(corpus, kind, vocabulary, most)
     return replace(found, notes=(*found.notes, *_unknown(corpus, kind, found.tokens)))
@@ -138,7 +138,7 @@ def _mapped(path: Path, tokenizer: Tokenizer, corpus: Corpus) -> Tensor:
 def token_counts(chunks: Iterable[Tensor], shape: Shape) -> Tensor:
     """Return the count of each word at each position of ids (n, T), as (T, V); padding does not count.
 
-    SMOOTHING is added to every count, so that every word has a probability at the start of a training.
+    SMOOTHING is added to every count, so that every word has a probability at the start of training.
     """
     counts = torch.full((shape.length, shape.vocabulary), SMOOTHING, dtype=torch.float64)
     for tokens in chunks:

@@ -29,7 +29,7 @@ def format_of(path: str) -> str:
 
 
 def read_lines(name: str, text: TextIO, options: FileOptions) -> Iterator[str]:
-    """Yield each line with its end. Raises DataError for one of more than ``max_line`` characters."""
+    """Yield each line with its end. Raises DataError for a line of more than ``max_line`` characters."""
     number = 0
     while line := text.readline(options.max_line + 2):
         number += 1
@@ -88,7 +88,7 @@ def _read_json(name: str, text: TextIO, options: FileOptions) -> Iterator[str]:
 
 
 def _first_character(text: TextIO) -> str:
-    """Return the first character that is no white space; the text is read from its beginning again."""
+    """Return the first character that is not white space, then rewind the text."""
     while (character := text.read(1)).isspace():
         pass
     text.seek(0)
@@ -166,7 +166,7 @@ READERS: dict[str, Reader] = {
 
 
 def looks_like(line: str, column: str) -> str:
-    """Return which format the first line of a plain text suggests, ``""`` for none."""
+    """Return the format that the first line of a plain text suggests, ``""`` for none."""
     if line in ("[", "{") or (line[:1] in ("[", "{") and _is_json(line)):
         return "JSON"
     if line.lower().startswith(("<?xml", "<!doctype", "<html")):

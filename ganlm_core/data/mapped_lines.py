@@ -67,7 +67,7 @@ class _Known(Container[str]):
 
 
 def lookup(texts: Iterable[str]) -> Container[str]:
-    """Return a container in which ``in`` finds copies of the texts quickly, whatever their white space and form."""
+    """Return a container whose ``in`` finds copies of the texts quickly, with any white space and Unicode form."""
     return texts if isinstance(texts, Lines) else _Known(texts)
 
 
@@ -133,7 +133,7 @@ def _mapped(path: Path) -> memoryview:
 
 
 def _hash(digest: bytes) -> bytes:
-    """Return eight bytes of a digest which do not depend on the split of the sentence."""
+    """Return the eight bytes of a digest that do not depend on the split of the sentence."""
     return digest[8:16]
 
 

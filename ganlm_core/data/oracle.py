@@ -8,7 +8,7 @@ With x_t the embedding of the word before t, h and c of size H, both zero at the
     p(word at t | words before) = softmax(W_o h_t + b_o)
 
 As in the authors' code, word 0 comes before the first word, and can also occur later. Every weight, biases included, is
-drawn from N(0, 1). Differs: the random generator is another one, so to compare with results on the authors' oracle,
+drawn from N(0, 1). Differs: the random generator is different. To compare with results on the authors' oracle,
 convert its weights to the file that :meth:`Oracle.load` reads. Words are written ``w0``, ``w1``, ...
 """
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROUNDS = 4
-"""With four rounds of random functions, a Feistel network cannot be told from a random permutation."""
+"""With four rounds of random functions, a Feistel network is indistinguishable from a random permutation."""
 
 Places = NDArray[np.uint64]
 

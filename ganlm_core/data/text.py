@@ -11,22 +11,22 @@ _BREAKS_AND_CONTROLS = re.compile(r"[\0-\x08\n-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def normal(text: str) -> str:
-    """Return the text in the one normal form, in which an accent is part of its letter where Unicode has such a one."""
+    """Return the text in normal form (NFC): an accent and its letter become one character where Unicode has it."""
     return normalize(FORM, text)
 
 
 def words(text: str) -> list[str]:
     """Return the words of the text in normal form.
 
-    Words are separated by what ``str.split`` takes for white space: Unicode white space and U+001C to U+001F.
+    Words are separated by the white space of ``str.split``: Unicode white space and U+001C to U+001F.
     """
     return normal(text).split()
 
 
 def identity(text: str) -> str:
-    """Return the form in which texts are compared: the words in normal form, one space between two.
+    """Return the form in which texts are compared: the words in normal form, joined by single spaces.
 
-    Two texts are copies of each other where their identities are equal.
+    Two texts are copies of each other if their identities are equal.
     """
     return " ".join(words(text))
 
@@ -38,8 +38,8 @@ def lines(data: str) -> list[str]:
 
 
 def one_line(text: str) -> str:
-    """Return the text with a space for each line break (``\\r\\n`` is one) and each control character but the tab.
+    """Return the text with a space for each line break (``\\r\\n`` counts as one) and control character except the tab.
 
-    A text that was written so, one a line, is read back as one text by every program.
+    A file with one such text per line gives the same texts in every program.
     """
     return _BREAKS_AND_CONTROLS.sub(" ", text.replace("\r\n", " "))

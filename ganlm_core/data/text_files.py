@@ -1,7 +1,7 @@
 """Sentences from the user's own file: plain text, CSV, TSV or JSON, gzipped or not, or standard input.
 
-A file is read as a stream, and a large one is kept in the user's cache in the form in which it is used. So neither its
-size nor the number of its sentences is in memory, and the next run need not read it again.
+A file is read as a stream, and a large one is kept in the user's cache in the form in which it is used. So memory
+does not grow with the file, and the next run need not read it again.
 """
 
 import codecs
@@ -31,14 +31,14 @@ LARGE = 2**20
 """Files of at least this many bytes go into the cache; smaller ones are read and encoded in less than a second."""
 
 FORMAT = 2
-"""Part of every key in the cache: increase it when the form of what is kept changes."""
+"""Part of every key in the cache: increase it when the format of the kept files changes."""
 
 CHUNK = 2**20
 FACTS = "facts.json"
 
 
 def file_corpus(options: FileOptions) -> Corpus:
-    """Return the sentences of :func:`read_sentences` in their splits. Raises as that does, and as :func:`split`."""
+    """Return the sentences of :func:`read_sentences` in their splits. Raises their errors."""
     if not options.path:
         raise OptionError("the corpus 'file' has no path; name a file with --data FILE")
     with _opened(options) as text:
@@ -60,8 +60,8 @@ def read_sentences(path: str, column: str = "text", **bounds: int) -> tuple[list
     The ending of the file, in small or capital letters, says how it is read: ``.csv``, ``.tsv``, ``.json``, ``.jsonl``
     and ``.ndjson`` have the sentences under ``column``, every other file has one in each line. A further ``.gz`` is
     unpacked; ``-`` is standard input as plain text. Line breaks and control characters inside a value become spaces,
-    surrounding white space is dropped. ``bounds`` are other options of :class:`FileOptions`. Raises DataError with the
-    line for what cannot be read or exceeds a bound, and UnknownName for a missing column.
+    surrounding white space is dropped. ``bounds`` are other options of :class:`FileOptions`. Raises DataError, which
+    names the line, for text that cannot be read or exceeds a bound, and UnknownName for a missing column.
     """
     with _opened(FileOptions(path=path, column=column, **bounds)) as text:
         return list(text.sentences()), text.blank
@@ -96,7 +96,7 @@ def _write(folder: Path, text: "_Text") -> None:
 class _Text:
     """UTF-8 text that was checked once and can be read again. ``format`` is the ending, if it is one of READERS.
 
-    The last reading found ``blank`` values without text; ``looks_like`` is what :func:`looks_like` says of plain text.
+    ``blank`` counts the values without text of the last reading; ``looks_like`` is the result of :func:`looks_like`.
     """
 
     name: str
@@ -152,7 +152,7 @@ def _opened(options: FileOptions) -> Iterator[_Text]:
 
 @contextmanager
 def _stream(path: str, largest: int) -> Iterator[BinaryIO]:
-    """Open the bytes of a file, unpacked, at the first. A pipe, which can be read only once, is held in memory."""
+    """Open a file as unpacked bytes, at the start. A pipe, which can be read only once, is held in memory."""
     if path == STANDARD_INPUT:
         yield _held(sys.stdin.buffer, largest)
         return
@@ -162,7 +162,7 @@ def _stream(path: str, largest: int) -> Iterator[BinaryIO]:
 
 
 def _held(stream: BinaryIO, largest: int) -> BinaryIO:
-    """Return the bytes of a stream in memory; where there are more than ``largest``, not all of them."""
+    """Return the bytes of a stream in memory; it stops soon after ``largest`` bytes."""
     held = io.BytesIO()
     while held.tell() <= largest and (chunk := stream.read(CHUNK)):
         held.write(chunk)

@@ -1,7 +1,7 @@
-"""The check of a stranger's ``tokenizer.json``, before the library reads it.
+"""Check an untrusted ``tokenizer.json`` before the library reads it.
 
-The library trusts its files: some make it panic, abort the process, or take any time for a sentence. So only the
-vocabulary and the merges are taken from a file, and all other fields must be those of a tokenizer that is made here.
+The library trusts its files: some files make it panic, abort the process, or need unlimited time for a sentence. So
+only the vocabulary and the merges are taken from a file, and all other fields must be as ganlm writes them.
 """
 
 import json
@@ -23,8 +23,8 @@ def checked(text: str, known: Sequence[Settings]) -> str:
     """Return a ``tokenizer.json`` with the vocabulary and the merges of ``text``, and the settings of one of ``known``.
 
     A field that is missing in ``text`` has its known value, because later versions of the library write more fields.
-    Raises Unreadable where the ids are not 0 to V - 1, special tokens first, where the settings are not known,
-    and where a merge has or makes a token that is not in the vocabulary.
+    Raises Unreadable if the ids are not 0 to V - 1 with the special tokens first, if the settings are not known, or
+    if a merge has or makes a token that is not in the vocabulary.
     """
     content = _read(text)
     vocabulary = _vocabulary(content["model"].get("vocab"))
@@ -53,7 +53,7 @@ def _wrong_format(reason: str) -> Unreadable:
 
 
 def _agrees(content: Settings, settings: Settings) -> bool:
-    """Return whether the content has only known fields, with the values of the settings where they are not free."""
+    """Return whether the content has only known fields, with the values of the settings unless they are free."""
     pairs = [(content[name], settings.get(name, ...)) for name in content if name != "model"]
     model = settings["model"]
     pairs += [(value, model.get(name, ...)) for name, value in content["model"].items() if name not in FREE]

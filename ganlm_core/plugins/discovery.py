@@ -35,7 +35,7 @@ LONGEST_TEXT = 500
 """Characters of the text of a plugin's exception that are shown."""
 
 _LARGEST_METADATA = 2**16
-"""Bytes of ``entry_points.txt`` and of ``METADATA`` that are read: no file there may slow every command."""
+"""Bytes of ``entry_points.txt`` and of ``METADATA`` that are read, so that a large file does not slow every command."""
 
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _NOT_A_PLUGIN = {*sys.stdlib_module_names, *HEAVY, "pluggy", "click", "ganlm_core"}
@@ -223,7 +223,7 @@ def _origin(info: Path) -> Origin:
 
 
 def _head(file: Path) -> str:
-    """Return the first bytes of a plain file as text; empty for what is none, such as a pipe, or cannot be read."""
+    """Return the first bytes of a plain file as text; empty for a pipe or other kind of file, or if unreadable."""
     with suppress(OSError):
         if file.is_file():
             with file.open("rb") as stream:
@@ -232,7 +232,7 @@ def _head(file: Path) -> str:
 
 
 def _is_newer(version: str, other: str) -> bool:
-    """Return whether a version is newer than another; what is no version is older than all."""
+    """Return whether a version is newer than another; an invalid version is older than every valid version."""
     from packaging.version import InvalidVersion, Version  # here: only after an upgrade that was interrupted
 
     def age(text: str) -> tuple[Version, ...]:

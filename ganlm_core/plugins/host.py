@@ -35,6 +35,7 @@ from ganlm_core.plugins.discovery import (
 )
 from ganlm_core.plugins.isolation import TookTooLong, Watched, time_limit, watched
 from ganlm_core.plugins.loading import Content, Refused, Status, with_place
+from ganlm_core.system.memory import lacks_memory
 
 OBSERVER_HOOKS = ("ganlm_run_started", "ganlm_step_ended", "ganlm_evaluated", "ganlm_run_ended")
 
@@ -43,8 +44,8 @@ OBSERVER_HOOKS = ("ganlm_run_started", "ganlm_step_ended", "ganlm_evaluated", "g
 class Health:
     """The health of one plugin after loading.
 
-    ``components`` are ``"kind name"``; for a broken plugin, those that it gave before it broke. ``reason`` says what
-    its author should change, also when the status is ``ok``.
+    ``components`` are ``"kind name"``; for a broken plugin, the components that it registered before it failed.
+    ``reason`` says what its author should change, also when the status is ``ok``.
     """
 
     name: str
@@ -127,7 +128,7 @@ class Host:
         return self._find(kind, name)[0]
 
     def origin(self, kind: str, name: str) -> tuple[str, str]:
-        """Return the distribution of a component and its version. Raises as :meth:`spec`."""
+        """Return the distribution of a component and its version. Raises the errors of :meth:`spec`."""
         origin = self._find(kind, name)[1]
         return origin.distribution, origin.version
 
@@ -144,19 +145,21 @@ class Host:
 
     @contextmanager
     def blaming(self, kind: str, name: str, what: str) -> Iterator[None]:
-        """Turn what a component raises, SystemExit too, into a PluginError that says ``what`` went wrong.
+        """Turn every exception of a component, SystemExit too, into a PluginError that says ``what`` failed.
 
-        A GanlmError stays as it is.
+        A GanlmError stays as it is, and so does a lack of memory, which is no fault of the component.
         """
         try:
             yield
         except (GanlmError, KeyboardInterrupt):
             raise
         except BaseException as error:
+            if lacks_memory(error):
+                raise
             raise PluginError(f"{self.full_name(kind, name)} {what}: {one_line(error)}; --debug shows where") from error
 
     def full_name(self, kind: str, name: str) -> str:
-        """Return a component's kind, name and origin for messages. Raises as :meth:`spec`."""
+        """Return a component's kind, name and origin for messages. Raises the errors of :meth:`spec`."""
         return f"{kind} '{name}' of {self._find(kind, name)[1]}"
 
     def flags(self) -> list[str]:

@@ -1,8 +1,8 @@
 """Run a plugin's code in isolation: notice what it prints and imports, and stop it when it takes too long.
 
 The isolation has limits. The time limit works in the main thread of systems with SIGALRM (not on Windows). It
-interrupts Python code, sleeping and waiting, but not C code that does not return. ``os._exit``, a crash, and what C
-code prints past Python's streams cannot be held back. A plugin runs in this process: install only what you trust.
+interrupts Python code, sleeping and waiting, but not C code that does not return. It cannot stop ``os._exit`` or a
+crash, nor catch what C code prints directly. A plugin runs in this process: install only what you trust.
 """
 
 import contextlib
@@ -29,12 +29,12 @@ LIMIT = 10.0
 also counts waiting for a processor. GANLM_PLUGIN_TIMEOUT sets another limit; 0 means none."""
 
 LONGEST = 10.0**6
-"""Seconds: the longest time that a timer of every system can be set to."""
+"""Longest timer, in seconds, that every system supports."""
 
 
 @dataclass
 class Watched:
-    """The seconds that some code took, and ``remarks`` on what it should not have done."""
+    """The seconds that some code took, and ``remarks`` on its faults."""
 
     seconds: float = 0.0
     remarks: tuple[str, ...] = ()

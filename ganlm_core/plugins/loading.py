@@ -70,7 +70,7 @@ class Content:
 
 
 class Refused(Exception):
-    """Raised when a plugin is not loaded for a reason that is no failure of its code."""
+    """Raised when a plugin is not loaded although its code did not fail."""
 
     def __init__(self, status: Status, reason: str) -> None:
         self.status, self.reason = status, reason

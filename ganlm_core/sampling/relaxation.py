@@ -42,7 +42,7 @@ def relaxed_sample(
     """Return Gumbel-softmax samples (B, T, V), differentiable in the generator (Jang et al. 2017, eq. 2).
 
     ``hard``: one-hots in the forward pass, with the gradient of the softmax (section 2.2). Without ``gumbel`` noise the
-    sample is the softmax itself. The mask is that of the likeliest words of the sample; outside of it the sequence is
+    sample is the softmax itself. The mask is the mask of the sample's likeliest words; outside of it the sequence is
     ``<pad>`` and has no gradient. An autoregressive generator reads its own relaxed tokens, so the gradient passes
     through the whole sequence; with ``feed_drawn`` it reads the words that are drawn, as in ordinary sampling, and
     the gradient of a position passes through its own logits only.

@@ -94,7 +94,7 @@ def _one_by_one(
 
 
 def _going_on(ended: Tensor) -> Tensor:
-    """Return the indices of the rows that have not ended, or of all (B,) if a look would wait for the device."""
+    """Return the indices of the rows that have not ended, or of all (B,) if reading them would wait for the device."""
     if asynchronous(ended.device):
         return torch.arange(len(ended), device=ended.device)
     return (~ended).nonzero().squeeze(1)
@@ -122,7 +122,8 @@ def rollouts(generator: AutoregressiveGenerator, noise: Tensor, tokens: Tensor, 
     """Return Monte Carlo completions of every prefix (Yu et al. 2017, eq. 4) of ids (B, T): (T - 1, samples, B, T).
 
     Entry [t] keeps ``tokens[:, :t + 1]`` and draws the rest. All entries are in one batch after the sequences
-    themselves: each starts from the state of its prefix, so no prefix is run twice, and leaves the batch at ``<eos>``.
+    themselves. Each entry starts from the state of its prefix, so no prefix is run twice, and leaves the batch at
+    ``<eos>``.
     """
     rows, length = tokens.shape
     device = tokens.device
@@ -150,7 +151,7 @@ def rollouts(generator: AutoregressiveGenerator, noise: Tensor, tokens: Tensor, 
 def _next_words(generator: AutoregressiveGenerator, last: Tensor, state: State, given: int) -> tuple[Tensor, State]:
     """Draw the words after the last words (B,), except for the first ``given`` rows; return them and the new state.
 
-    With thousands of words, parts of the batch take half the time of the whole.
+    With thousands of words, processing parts of the batch takes half the time.
     """
     rows = rows_at_once(generator.shape.vocabulary, last.device)
     drawn, states = [], []

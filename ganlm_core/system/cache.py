@@ -1,4 +1,4 @@
-"""Folders in the user's cache: made once, kept for the next time, and made again when anything is wrong with them.
+"""Folders in the user's cache: made once, reused later, and made again if they are damaged.
 
 A folder in the cache is complete and never changes. It holds the checksums of its files, so a folder that a crash or a
 disk damaged is noticed, and only the checksums need to be synced. A user may delete any of these folders at any time.
@@ -31,9 +31,9 @@ def cache() -> Path:
 
 
 def kept(folder: Path, make: Callable[[Path], None], read: Callable[[Path], T], doing: str) -> T:
-    """Return what ``read`` gives for ``folder``, which ``make`` fills if it is not there, is damaged or unreadable.
+    """Return ``read(folder)``. If the folder is missing, damaged or unreadable, ``make`` fills it first.
 
-    A command prints that it is ``doing`` this. Raises as :func:`whole`, and what ``read`` raises for a new folder.
+    A command then prints ``doing`` as a note. Raises the errors of :func:`whole`, and of ``read`` for a new folder.
     """
 
     def fill(beside: Path) -> None:
@@ -44,13 +44,13 @@ def kept(folder: Path, make: Callable[[Path], None], read: Callable[[Path], T], 
     whole(folder, fill)
     try:
         return read(folder)
-    except Exception:  # the checksums are right and the content is not, as of another program or version
+    except Exception:  # right checksums but wrong content, written by another program or version
         remove_folder(folder)
         return read(whole(folder, fill))
 
 
 def whole(folder: Path, fill: Callable[[Path], None]) -> Path:
-    """Return ``folder``, which ``fill`` makes, with its SHA256SUMS, if it is not there or is damaged.
+    """Return ``folder``. If it is missing or damaged, ``fill`` makes it first, with its SHA256SUMS.
 
     If several processes want it at once, one makes it and the others wait. Raises WriteError if nothing can be kept,
     also for an OSError in ``fill``, and the other errors of ``fill``.

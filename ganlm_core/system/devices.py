@@ -34,13 +34,13 @@ def pick_device(name: str) -> torch.device:
 
 
 def machine() -> str:
-    """Return what the digits of a run depend on beside its seed and threads: processor, instruction set, torch."""
+    """Return processor, instruction set and torch version: the digits of a run depend on them."""
     capability = torch.backends.cpu.get_cpu_capability()
     return f"{platform.machine()} with {capability}, torch {torch.__version__}"
 
 
 def memory_of(device: torch.device) -> float:
-    """Return the bytes of memory that a device has, free or not; without limit where the system does not say."""
+    """Return the total memory of a device in bytes, used or free; infinity if the system does not report it."""
     if device.type == "cuda":
         return float(torch.cuda.get_device_properties(device).total_memory)
     try:

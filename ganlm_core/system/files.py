@@ -1,4 +1,4 @@
-"""Write files and folders so that a kill leaves them whole; read files that may be hostile. No torch in here.
+"""Write files and folders so that a kill leaves them whole; read untrusted files. Nothing here imports torch.
 
 Files are written under a hidden name beside their place, fsynced and renamed, and folders likewise: a name that exists
 is complete. JSON is written with sorted keys, so that equal values give equal bytes. JSON and TOML are read with
@@ -23,17 +23,17 @@ from ganlm_core.system import toml
 
 LARGEST_TEXT = 64 * 2**20
 LARGEST_JSON = 8 * 2**20
-"""Smaller, because as Python objects a JSON text can take thirty times its size."""
+"""Smaller than LARGEST_TEXT, because Python objects take up to thirty times the size of their JSON text."""
 
 LARGEST_TOML = 2**20
-"""Smaller still, because as Python objects TOML can take a hundred times its size."""
+"""Smaller than LARGEST_JSON, because Python objects take up to a hundred times the size of their TOML text."""
 
 DEEPEST_JSON = 100
-"""Arrays and objects inside each other: far fewer than Python can go through by recursion."""
+"""Maximum nesting of arrays and objects, far below the recursion limit of Python."""
 
 SUMS = "SHA256SUMS"
 PARTIAL = ".partial"
-"""Ending of the hidden name of what is not written to the end."""
+"""Suffix of the hidden name of an unfinished file or folder."""
 
 
 _ADVICE = {
@@ -48,7 +48,7 @@ _ADVICE = {
 }
 _SUM_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}(?<!\.)")
-"""Names that mean a file of the folder on every system: no paths, drives, streams, control characters, hidden files."""
+"""Names of plain files on every system: no paths, drives, streams, control characters or hidden files."""
 
 _REPR = reprlib.Repr()
 _REPR.maxstring = 80
@@ -84,7 +84,7 @@ def reading(path: Path) -> Iterator[None]:
 def advising(advice: str, kind: type[GanlmError] = WeightsError) -> Iterator[None]:
     """Replace the advice of an Unreadable raised in the block, by default "fetch or export it again", with ``advice``.
 
-    The error becomes one of ``kind``. Of nested blocks the innermost decides.
+    The error gets the class ``kind``. If blocks are nested, the innermost block decides.
     """
     try:
         yield
@@ -137,7 +137,7 @@ def partial_of(path: Path) -> Path:
 
 
 def sync_folder(path: Path) -> None:
-    """Wait until the disk has the names in a folder, where the system can do that."""
+    """Wait until the disk has the names in a folder, if the system supports this."""
     if os.name != "posix":
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -217,7 +217,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def parse_object(text: str, path: Path) -> dict[str, Any]:
-    """Return the JSON object that ``text``, the content of ``path``, is. Raises WeightsError."""
+    """Parse ``text``, the content of ``path``, as a JSON object. Raises WeightsError."""
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_parse_float)
         _check_depth(value)
@@ -304,7 +304,7 @@ def read_sums(folder: Path) -> dict[str, str]:
 
 
 def check_sum(folder: Path, name: str, sums: Mapping[str, str]) -> None:
-    """Raise WeightsError unless ``name`` is a file of the folder whose SHA-256 is the one in ``sums``."""
+    """Raise WeightsError unless ``name`` is a file of the folder with its SHA-256 in ``sums``."""
     path = folder / name
     if name not in sums:
         raise Unreadable(f"{folder / SUMS} does not list {name}")

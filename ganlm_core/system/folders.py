@@ -1,4 +1,4 @@
-"""Folders that are there as a whole or not at all, whatever kills the process when.
+"""Create, replace and remove whole folders atomically, even if the process is killed.
 
 A folder is filled under a hidden name beside its place and renamed. An older folder at the place is set aside under
 another hidden name until the new one is there, and :func:`restore` puts it back after a kill.
@@ -12,19 +12,19 @@ from pathlib import Path
 from ganlm_core.system.files import PARTIAL, partial_of, sync_folder, writing
 
 _ASIDE = ".set-aside"
-"""Ending of the hidden name of an older folder."""
+"""Suffix of the hidden name of an older folder."""
 
 _ATTEMPTS = 5
 
 
 @contextmanager
 def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
-    """Give a folder to fill, which takes the place ``path`` if the block ends well and is removed otherwise.
+    """Yield a folder to fill; rename it to ``path`` when the block succeeds, remove it when the block fails.
 
     With ``replace`` an older folder at ``path`` is set aside for the instant between two renames. If the process is
     killed there, :func:`restore` puts the older folder back. Raises WriteError.
     """
-    path = path.resolve()  # "." has no name to put a dot before, and a link is not what is to be replaced
+    path = path.resolve()  # "." has no name to hide; of a link, the target is replaced
     beside = partial_of(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,8 +62,7 @@ def _put(beside: Path, path: Path, replace: bool) -> None:
 def restore(path: Path) -> None:
     """Put back the folder that a killed :func:`new_folder` set aside, if there is nothing at ``path``.
 
-    Whoever reads a folder that is replaced while others read it calls this first. Nothing happens where it cannot be
-    put back, as on a disk that is only read.
+    Call this before reading a folder that another process may replace. On a read-only disk, it does nothing.
     """
     path = path.resolve()
     if not path.exists() and _aside(path).is_dir():
@@ -75,7 +74,7 @@ def remove_folder(path: Path) -> None:
     """Remove a folder so that a kill leaves all of it or nothing under its name. Raises WriteError."""
     path = path.resolve()
     with writing(path):
-        _discard(_aside(path), path)  # first, or else it would come back for this one
+        _discard(_aside(path), path)  # first, or restore() would bring it back
         _discard(path, path)
 
 
@@ -86,9 +85,9 @@ def restore_all(folder: Path) -> None:
 
 
 def tidy(folder: Path) -> None:
-    """Put back what killed writers set aside in ``folder``, and remove what they left half done.
+    """Restore the folders that killed writers set aside in ``folder``, and remove their unfinished files and folders.
 
-    Only for the process that alone may write there: it would take away what another one is writing.
+    Call this only in the process that holds the lock: it would remove the unfinished work of another process.
     """
     restore_all(folder)
     for aside in folder.glob(f".*{_ASIDE}"):
@@ -99,7 +98,7 @@ def tidy(folder: Path) -> None:
 
 
 def _discard(old: Path, path: Path) -> None:
-    """Remove ``old``, after a rename to the hidden name of what is half done at ``path``."""
+    """Remove ``old``, after renaming it to the hidden name of an unfinished ``path``."""
     if old.exists():
         partial = partial_of(path)
         _delete(partial)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
-"""Errors of file systems that have no locks, as some network disks: there nothing keeps a second process out."""
+"""Errors of file systems without locks, such as some network disks. A second process is not refused there."""
 
 _PROCESS = re.compile(r"process (\d+) on host (.*)")
 
@@ -25,8 +25,8 @@ _PROCESS = re.compile(r"process (\d+) on host (.*)")
 def locked(folder: Path) -> Iterator[None]:
     """Hold ``folder``, which need not exist yet, for this process alone. Raises FolderInUse while another has it.
 
-    The lock is a hidden file beside the folder, so that the folder itself may be replaced. Where nothing can be written
-    there, as above a mounted volume, it lies in the folder. The system frees the lock of a process that died.
+    The lock is a hidden file beside the folder, so that the folder itself may be replaced. If that place is
+    read-only, as above a mounted volume, the file is in the folder. The system frees the lock of a process that died.
     """
     from filelock import FileLock
 
@@ -41,7 +41,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if _holder(file) == holder:  # unless a user removed it and another process has a new one
+        if _holder(file) == holder:  # not if a user removed it and another process made a new one
             with suppress(OSError):
                 file.unlink()
         lock.release()
@@ -65,7 +65,7 @@ def _acquire(lock: "BaseFileLock", folder: Path, file: Path) -> None:
 def holder_of(folder: Path) -> str:
     """Return the process and the host that hold a folder; empty if none does. The lock itself is not touched.
 
-    A process of another host cannot be looked for: what it wrote into the lock counts.
+    A process of another host cannot be checked, so the entry in its lock counts.
     """
     file = _place(folder.resolve())
     if not file.exists():

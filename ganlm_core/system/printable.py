@@ -5,14 +5,14 @@ import re
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters; line feeds and tabs stay
     "\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # bidi overrides, invisible marks
-    "\ud800-\udfff\U000e0000-\U000e007f]"  # lone surrogates, which no terminal can be sent, and tags
+    "\ud800-\udfff\U000e0000-\U000e007f]"  # lone surrogates, which cannot be encoded, and tags
 )
 
 
 def printable(text: str, limit: int | None = None) -> str:
-    r"""Return ``text`` with what could act on a terminal escaped: ``\x1b``, ``\u202e``. Line feeds and tabs stay.
+    r"""Escape the characters of ``text`` that could control a terminal: ``\x1b``, ``\u202e``. Line feeds and tabs stay.
 
-    Text that is then longer than ``limit`` characters is cut and ends with an ellipsis.
+    If the result is longer than ``limit`` characters, it is cut and ends with an ellipsis.
     """
     cut = limit is not None and len(text) > limit
     shown = text[:limit] if cut else text

@@ -62,7 +62,7 @@ def _store() -> dist.Store:
 
 
 def remember(begun: str) -> None:
-    """Keep a text that :func:`begun` returns in the processes that ``torchrun`` starts after one was lost."""
+    """Keep a text that :func:`begun` returns in the processes that ``torchrun`` starts after a process was lost."""
     if _joined():
         _store().set(_BEGUN, begun)
 
@@ -153,7 +153,7 @@ Told = Callable[[int, dict[str, Tensor]], None]
 
 
 class Ended(Exception):
-    """Raised in the other ranks after the step that was the last one of rank 0."""
+    """Raised in the other ranks after the last step of rank 0."""
 
 
 def leading(after_step: Told) -> Told:
@@ -186,7 +186,7 @@ def following(answer: Callable[[Any], None]) -> Told:
 
 
 def seed_others(seed: int, step: int) -> None:
-    """Seed each rank but rank 0 differently from this step on. Rank 0 draws the numbers that a single process draws."""
+    """Seed each rank except rank 0 differently from this step on. Rank 0 draws the numbers of a single process."""
     if rank() > 0:
         digest = hashlib.sha256(f"{seed}/{step}/{rank()}".encode()).digest()
         torch.manual_seed(int.from_bytes(digest[:4], "big"))

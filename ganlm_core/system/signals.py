@@ -14,7 +14,7 @@ Handlers = dict[int, Any]
 
 @contextmanager
 def caught_signals(first: Callable[[], None]) -> Iterator[list[int]]:
-    """Give a list that receives the number of the first signal. A second SIGINT or SIGTERM acts as usual.
+    """Yield a list that receives the number of the first signal. A second SIGINT or SIGTERM acts as usual.
 
     ``first`` is called in the handler of the first signal, between any two instructions of the main thread.
     """
@@ -43,16 +43,16 @@ def interrupting_signals() -> Iterator[None]:
 
 
 def _leave(number: int, previous: Any) -> None:
-    """Let the next signal of this number act as before, but ignore hangups from the first one on.
+    """Restore the earlier handler of this signal; ignore a SIGHUP after the first.
 
-    When a terminal closes, the kernel and the shell each send one; the second must not end what the first one stops.
+    When a terminal closes, the kernel and the shell each send a SIGHUP. The second must not interrupt the stop.
     """
     signal.signal(number, signal.SIG_IGN if number == _HANGUP else previous)
 
 
 @contextmanager
 def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[Handlers]:
-    """Send the signals to ``handler``; give the handlers that they had, and have again afterwards.
+    """Set ``handler`` for the signals in the block; yield their earlier handlers, and restore them afterwards.
 
     A SIGHUP that is ignored, as under nohup, stays ignored.
     """

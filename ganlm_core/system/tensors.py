@@ -19,7 +19,7 @@ from ganlm_core.system.files import reading, to_json, write_file
 from ganlm_core.system.header import METADATA_KEY, Header, read_header
 
 SPARE = 100
-"""Parameters that a network may register while it is built beyond those that it keeps."""
+"""Extra parameters that a network may register temporarily while it is built."""
 
 HALVES = ("BF16", "F16")
 """Dtypes of 16 bits, as safetensors calls them, whose values float32 holds exactly."""
@@ -60,18 +60,22 @@ def read_into(path: Path, module: nn.Module) -> None:
     module.load_state_dict(read_tensors(path))
 
 
+class TooManyTensors(ValueError):
+    """A module registers more parameters than there may be."""
+
+
 @contextmanager
 def without_memory(most: float = math.inf) -> Iterator[None]:
     """Build modules in the block on the meta device: tensors have shapes but no values.
 
-    Raises ValueError while more than about twice ``most`` parameters are built: layers without values need memory too,
-    and a hostile bundle may ask for any number of them. Tied weights are registered twice, hence the margin.
+    Raises TooManyTensors while more than about twice ``most`` parameters are built: layers without values need memory
+    too, and a hostile bundle may ask for any number of them. Tied weights are registered twice, hence the margin.
     """
     given = itertools.count(1)
 
     def count(module: nn.Module, name: str, parameter: Any) -> None:
         if next(given) > 2 * most + SPARE:
-            raise ValueError(f"it asks for more than the {most} tensors that there are")
+            raise TooManyTensors(f"it asks for more than the {most} tensors that there are")
 
     handle = register_module_parameter_registration_hook(count)
     try:

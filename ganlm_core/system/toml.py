@@ -1,19 +1,19 @@
-"""TOML with bounds that hold before it is parsed: what nests deeply takes much memory, or more stack than there is."""
+"""Parse TOML after checking its bounds: deep nesting would exhaust the memory or the stack."""
 
 import re
 from typing import Any
 
 DEEPEST = 8
-"""Arrays and inline tables inside each other."""
+"""Maximum nesting of arrays and inline tables."""
 
 MOST_PARTS = 16
-"""Parts of a dotted key or of the name of a table; tomllib's time and memory grow with their square."""
+"""Maximum number of parts of a dotted key or of a table name; tomllib's time and memory grow with their square."""
 
 _KEY = r"""(?:[\w-]+|"(?:\\.|[^"\\\n])*+(?:"|(?=\n)|\Z)|'[^'\n]*+(?:'|(?=\n)|\Z))"""
 _TOKEN = re.compile(
     rf"""
     \#[^\n]*+                                        # a comment
-    | \"\"\" (?:\\.|[^\\])*? (?:\"\"\"(?!\")|\Z)     # a text of several lines; what is not closed goes to the end
+    | \"\"\" (?:\\.|[^\\])*? (?:\"\"\"(?!\")|\Z)     # a text of several lines; an unclosed text goes to the end
     | ''' .*? (?:'''(?!')|\Z)
     | (?P<key>{_KEY}(?:[ \t]*+\.[ \t]*+{_KEY})*+)    # a key, dotted or not, or a value
     | (?P<open>[\[{{])
@@ -27,7 +27,8 @@ _PART = re.compile(_KEY, re.DOTALL)
 def parse(text: str) -> dict[str, Any]:
     """Return the tables of a TOML text, which may begin with a byte order mark.
 
-    Raises ValueError for what is not TOML, nests deeper than ``DEEPEST`` or has keys of more than ``MOST_PARTS`` parts.
+    Raises ValueError for text that is not TOML, nests deeper than ``DEEPEST``, or has keys with more than
+    ``MOST_PARTS`` parts.
     """
     import tomllib  # here, because most commands read no TOML
 
