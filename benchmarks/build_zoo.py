@@ -13,8 +13,9 @@ from pathlib import Path
 import click
 
 from ganlm_core.bundle import zoo
-from ganlm_core.cli.sweep import train_all
 from ganlm_core.plugins.host import default_host
+from ganlm_core.sweep.plan import named_plan
+from ganlm_core.sweep.processes import Processes, run_plan
 from ganlm_core.training.export import export
 
 LARGEST = 20 * 10**6
@@ -49,12 +50,14 @@ PAIRS = {
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/zoo"), help="folder of the runs")
 def main(jobs: int, out: Path) -> None:
     """Train the pairs of the zoo and install their bundles. Remove bundles of pairs that are no longer listed."""
-    runs = train_all({out / name: shlex.split(arguments) for name, arguments in PAIRS.items()}, jobs, threads=THREADS)
+    host = default_host()
+    plan = named_plan(host, {name: shlex.split(arguments) for name, arguments in PAIRS.items()}, THREADS)
+    runs = run_plan(plan, host, out, Processes(jobs))
     for run in runs:
         if run.failure:
             raise click.ClickException(f"{run.run.name} failed: {run.failure}")
     for run in runs:
-        export(run.run, zoo.FOLDER / run.run.name, default_host(), force=True)
+        export(run.run, zoo.FOLDER / run.run.name, host, force=True)
     for entry in zoo.entries():
         if entry.name not in PAIRS:
             shutil.rmtree(zoo.FOLDER / entry.name)

@@ -16,12 +16,14 @@ import click
 import jinja2
 
 from ganlm_core.cli.show import MOMENTS
-from ganlm_core.cli.sweep import Trained, train_all
 from ganlm_core.config.recipes import MEASURED, About, measured
 from ganlm_core.config.run_config import read_layer
 from ganlm_core.evaluation.scores import REFERENCES, TITLES, metric_cells
 from ganlm_core.metrics.formatting import without_empty_columns
 from ganlm_core.plugins.host import Host
+from ganlm_core.sweep.job import Trained
+from ganlm_core.sweep.plan import named_plan
+from ganlm_core.sweep.processes import Processes, run_plan
 from ganlm_core.system.devices import machine
 
 ROOT = Path(__file__).parent.parent
@@ -50,8 +52,9 @@ def main(names: str | None, corpora: str, jobs: int, out: Path) -> None:
         for recipe in chosen
         for corpus in _own_corpus(recipes[recipe]) or corpora.split(",")
     }
-    folders = {out / f"{recipe}-{corpus}": command for (recipe, corpus), command in commands.items()}
-    runs = dict(zip(commands, train_all(folders, jobs), strict=True))
+    host = Host.discover(no_plugins=True)
+    plan = named_plan(host, {f"{recipe}-{corpus}": command for (recipe, corpus), command in commands.items()})
+    runs = dict(zip(commands, run_plan(plan, host, out, Processes(jobs)), strict=True))
     for (recipe, corpus), run in runs.items():
         if run.failure:
             click.echo(f"{recipe} on {corpus} failed: {run.failure}", err=True)

@@ -21,9 +21,11 @@ from ganlm_core import load
 from ganlm_core.bundle import stream
 from ganlm_core.bundle.model import Model
 from ganlm_core.bundle.select import SELECTIONS, Tally
-from ganlm_core.cli.sweep import train_all
 from ganlm_core.data.grammar import Grammar
 from ganlm_core.data.text import identity
+from ganlm_core.plugins.host import default_host
+from ganlm_core.sweep.plan import named_plan
+from ganlm_core.sweep.processes import Processes, run_plan
 from ganlm_core.system.devices import machine
 
 ROOT = Path(__file__).parent.parent
@@ -59,7 +61,9 @@ class Comparison:
 @click.option("--candidates", default=16, help="candidates per sentence")
 def main(out: Path, count: int, candidates: int) -> None:
     """Train the pairs, select with their discriminators, and write the page."""
-    trained = train_all({out / name: shlex.split(arguments) for name, arguments in PAIRS.items()}, jobs=1, threads=1)
+    host = default_host()
+    plan = named_plan(host, {name: shlex.split(arguments) for name, arguments in PAIRS.items()})
+    trained = run_plan(plan, host, out, Processes())
     comparisons = {}
     for (name, arguments), run in zip(PAIRS.items(), trained, strict=True):
         if run.failure:

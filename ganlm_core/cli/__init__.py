@@ -3,15 +3,17 @@
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from ganlm_core.cli import output
 from ganlm_core.cli.context import Invocation, shared_options
 from ganlm_core.cli.streams import steady_streams
-from ganlm_core.errors import GanlmError, Interrupted, UnknownName
+from ganlm_core.errors import GanlmError, Interrupted, OutOfMemory, UnknownName
 from ganlm_core.plugins.discovery import BUILT_IN, Origin, load_target
 from ganlm_core.plugins.host import Command
+from ganlm_core.system.memory import lacks_memory
 from ganlm_core.system.threads import wait_briefly
 from ganlm_core.system.version import __version__
 
@@ -21,6 +23,7 @@ COMMANDS = {
     "score": ("ganlm_core.cli.score:score", "print the probability that each sentence of a file is real"),
     "eval": ("ganlm_core.cli.eval:eval_", "measure models and files of samples against real text"),
     "compare": ("ganlm_core.cli.compare:compare", "compare training methods at equal diversity, over seeds"),
+    "sweep": ("ganlm_core.cli.sweep:sweep", "train many runs from one plan, here or on a cluster"),
     "matrix": ("ganlm_core.cli.matrix:matrix", "train every generator against every discriminator"),
     "serve": ("ganlm_core.cli.serve:serve", "open a page that shows runs, writes and judges sentences"),
     "report": ("ganlm_core.cli.report:report", "write a run as one HTML page: curves, samples and settings"),
@@ -52,6 +55,26 @@ class Formatter(click.HelpFormatter):
 
 class Context(click.Context):
     formatter_class = Formatter
+
+    def invoke(self, callback: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Call a command. A lack of memory becomes an error that names the option which asks for much."""
+        try:
+            return super().invoke(callback, *args, **kwargs)
+        except Exception as error:
+            if isinstance(error, GanlmError) or not lacks_memory(error):
+                raise
+            raise OutOfMemory(f"there is no memory for this ({error}); {_asking_less(self)}") from error
+
+
+def _asking_less(context: click.Context) -> str:
+    """Say which number of the command line is furthest above its default."""
+    numbers = {each.opts[0]: (context.params.get(each.name or ""), each.default) for each in context.command.params}
+    ratios = {
+        flag: value / max(default, 1)
+        for flag, (value, default) in numbers.items()
+        if type(value) is type(default) is int and value > default
+    }
+    return f"lower {max(ratios, key=lambda flag: ratios[flag])}" if ratios else "use a machine with more"
 
 
 class LazyGroup(click.Group):

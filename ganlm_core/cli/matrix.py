@@ -3,19 +3,23 @@
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from ganlm_core.cli.context import current_host, invocation
-from ganlm_core.cli.options import PATH, json_option
-from ganlm_core.cli.output import echo_json, echo_table
-from ganlm_core.cli.sweep import Trained, train_all
+from ganlm_core.cli.context import current_host
+from ganlm_core.cli.options import FOLDER, form_of_file, form_options, table_out_option
+from ganlm_core.cli.output import echo_data, echo_json, echo_table, note
+from ganlm_core.cli.sweep import local, train_plan
 from ganlm_core.cli.types import POSITIVE_COUNT, Name, Separated
 from ganlm_core.config.run_config import parse_toml
-from ganlm_core.errors import GanlmError, UsageError
+from ganlm_core.errors import GanlmError, Interrupted, UsageError
 from ganlm_core.evaluation.scores import REFERENCES, TITLES, metric_cells
+from ganlm_core.evaluation.tables import Table
 from ganlm_core.metrics.formatting import without_empty_columns
-from ganlm_core.system.files import write_file
+from ganlm_core.sweep.job import Trained
+from ganlm_core.sweep.plan import named_plan
+from ganlm_core.system.files import to_json, write_file
 
 SAMPLES = 3
 """Sentences of each pair on the page."""
@@ -37,25 +41,29 @@ Cells = Mapping[tuple[str, str], Trained]
     metavar="NAMES",
     help="discriminators, comma-separated; by default all",
 )
-@click.option("--jobs", type=POSITIVE_COUNT, default=1, help="number of runs at once; they share the cores")
-@click.option("--out", type=PATH, default=Path("runs/matrix"), metavar="FOLDER", help="folder of the runs")
-@click.option("--page", type=PATH, metavar="FILE", help="also write the table as a Markdown page")
-@json_option
-@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF RUN]...")
+@click.option("--jobs", type=POSITIVE_COUNT, default=1, help="number of runs at once")
+@click.option("--threads", type=POSITIVE_COUNT, default=1, help="threads of each run")
+@click.option("--folder", type=FOLDER, default=Path("runs/matrix"), metavar="FOLDER", help="folder of the runs")
+@form_options
+@table_out_option
+@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[SETTINGS OF RUN]...")
 def matrix(
     gens: Sequence[str] | None,
     discs: Sequence[str] | None,
     jobs: int,
-    out: Path,
-    page: Path | None,
-    as_json: bool,
+    threads: int,
+    folder: Path,
+    form: str,
+    table_out: Path | None,
     options: tuple[str, ...],
 ) -> None:
     """Train every generator against every discriminator and print one table.
 
-    Options that are not listed below, such as --data FILE, --steps N or --seed S, are passed to every run. Runs that
-    are already finished in --out are not trained again, and interrupted runs are resumed. Runs in --out that were
-    started with other options are refused.
+    This is short for 'ganlm sweep' over --gen and --disc. Flags that are not listed below, such as --data FILE,
+    --steps N or --seed S, are set in every run. Runs that are already finished in --folder are not trained again, and
+    interrupted runs are resumed. Runs in --folder that were started with other options are refused.
+
+    With --format markdown, the table becomes a page with the settings and samples of the pairs.
     """
     for flag in (word.partition("=")[0] for word in options):
         if flag in CHOICES:
@@ -66,23 +74,49 @@ def matrix(
         for gen in gens or host.specs("generator")
         for disc in discs or host.specs("discriminator")
     ]
-    folders = {out / f"{gen}-{disc}": ["--gen", gen, "--disc", disc, *options] for gen, disc in pairs}
-    plugins = [argument for file in invocation().files for argument in ("--plugin", file)]
-    cells = dict(zip(pairs, train_all(folders, jobs, plugins), strict=True))
+    form = form_of_file(table_out, form) if table_out is not None else form
+    runs = {f"{gen}-{disc}": ["--gen", gen, "--disc", disc, *options] for gen, disc in pairs}
+    plan = named_plan(host, runs, threads)
+    cells = dict(zip(pairs, train_plan(plan, folder, local(jobs, threads)), strict=True))
+    _show(cells, _command(gens, discs, options), form, table_out)
+    _finish(cells, folder)
+
+
+def _command(gens: Sequence[str] | None, discs: Sequence[str] | None, options: Sequence[str]) -> str:
+    given = (("--gens", gens), ("--discs", discs))
+    chosen = [word for flag, names in given if names for word in (flag, ",".join(names))]
+    return shlex.join(["ganlm", "matrix", *chosen, *options])
+
+
+def _show(cells: Cells, command: str, form: str, out: Path | None) -> None:
+    """Print the results, or write them to ``out`` and print the table for people."""
     header, *rows = without_empty_columns([_header(), *_rows(cells)])
-    if page is not None:
-        given = (("--gens", gens), ("--discs", discs))
-        chosen = [word for flag, names in given if names for word in (flag, ",".join(names))]
-        write_file(page, _page(cells, header, rows, shlex.join(["ganlm", "matrix", *chosen, *options])).encode())
-    if as_json:
-        echo_json(
-            [
-                {"generator": gen, "discriminator": disc, "failure": cell.failure, **cell.evaluation}
-                for (gen, disc), cell in cells.items()
-            ]
-        )
+    text = _page(cells, header, rows, command) if form == "markdown" else ""
+    if out is not None:
+        write_file(out, (text or _text(cells, header, rows, form)).encode())
+        note(f"table: {out}")
+    if out is None and form == "json":
+        echo_json(_records(cells))
+    elif out is None and form != "table":
+        echo_data(text or _text(cells, header, rows, form))
     else:
         echo_table(header, rows)
+
+
+def _text(cells: Cells, header: Sequence[str], rows: Sequence[Sequence[str]], form: str) -> str:
+    return to_json(_records(cells), indent=2) + "\n" if form == "json" else Table(header, rows).text(form)
+
+
+def _records(cells: Cells) -> list[dict[str, Any]]:
+    return [
+        {"generator": gen, "discriminator": disc, "failure": cell.failure, **cell.evaluation}
+        for (gen, disc), cell in cells.items()
+    ]
+
+
+def _finish(cells: Cells, folder: Path) -> None:
+    if any(cell.interrupted for cell in cells.values()):
+        raise Interrupted(f"stopped; all runs are saved, go on with: ganlm sweep --resume {folder}")
     failed = {pair: cell.failure for pair, cell in cells.items() if cell.failure}
     if failed:
         (gen, disc), failure = next(iter(failed.items()))

@@ -9,6 +9,8 @@ import click
 from ganlm_core.cli.types import SEED, SOURCE, Name
 from ganlm_core.components import Option
 from ganlm_core.data.options import FileOptions
+from ganlm_core.errors import UsageError
+from ganlm_core.evaluation.tables import FORMATS
 
 ADDRESSES = (
     "BUNDLE is a folder, zoo:NAME for a model that 'ganlm list weights' shows, or hf:OWNER/NAME@REVISION on the "
@@ -37,6 +39,41 @@ calibration_option = click.option(
 
 
 Decorated = Callable[..., Any]
+
+SUFFIXES = {".csv": "csv", ".tex": "latex", ".md": "markdown", ".json": "json"}
+"""The form of a table in a file, by the end of its name."""
+
+
+def form_options(command: Decorated) -> Decorated:
+    """Add ``--format`` and ``--json``, its short form, to a command, which gets ``form``."""
+
+    def as_json(context: click.Context, _: click.Parameter, value: bool) -> None:
+        if value:
+            context.params["form"] = "json"
+
+    def form(context: click.Context, _: click.Parameter, value: str) -> None:
+        context.params.setdefault("form", value)
+
+    formats = click.Choice(FORMATS)
+    shared: dict[str, Any] = {"expose_value": False, "is_eager": False}
+    command = click.option("--json", is_flag=True, callback=as_json, help="short for --format json", **shared)(command)
+    return click.option("--format", type=formats, default="table", callback=form, help="form of the table", **shared)(
+        command
+    )
+
+
+table_out_option = click.option(
+    "--out", "table_out", type=FILE, metavar="FILE", help="also write the table: .csv, .tex, .md, .json, or --format"
+)
+
+
+def form_of_file(path: Path, form: str) -> str:
+    """Return the form of a table in a file: that of ``--format``, or by the end of its name. Raises UsageError."""
+    if form != "table":
+        return form
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"{path} does not tell its form; end it in {', '.join(SUFFIXES)}, or add --format")
+    return SUFFIXES[path.suffix]
 
 
 def corpus_options(command: Decorated) -> Decorated:

@@ -1,85 +1,183 @@
-"""Train several runs, each in its own process, for ``ganlm matrix`` and the benchmarks."""
+"""``ganlm sweep``: train many runs from one plan, here or on a cluster, and print one table."""
 
-import os
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ganlm_core.cli.context import current_host
-from ganlm_core.cli.output import note
-from ganlm_core.cli.run import configuration
-from ganlm_core.config.run_config import difference
-from ganlm_core.errors import UsageError
-from ganlm_core.system.files import read_json
-from ganlm_core.training.run_folder import RunFolder
+import click
 
+from ganlm_core.cli.context import current_host, invocation
+from ganlm_core.cli.options import FOLDER, PATH, form_of_file, form_options, table_out_option
+from ganlm_core.cli.output import echo, echo_data, echo_json, note, warn
+from ganlm_core.cli.types import POSITIVE_COUNT
+from ganlm_core.config.run_config import read_layer
+from ganlm_core.errors import GanlmError, Interrupted, UsageError
+from ganlm_core.sweep import settings
+from ganlm_core.sweep.folder import SweepFolder
+from ganlm_core.sweep.job import Engine, Trained
+from ganlm_core.sweep.plan import Plan, make_plan, read_plan
+from ganlm_core.sweep.processes import Processes, cores, gpus, train_all
+from ganlm_core.sweep.status import Watched, summary
+from ganlm_core.system.files import write_file
 
-@dataclass(frozen=True)
-class Trained:
-    """A run folder and the outcome of its training. ``failure`` is the error line of a run that failed."""
+if TYPE_CHECKING:
+    from ganlm_core.evaluation.tables import Table
 
-    run: Path
-    failure: str = ""
-
-    @property
-    def evaluation(self) -> dict[str, Any]:
-        return {} if self.failure else read_json(self.run / "bundle" / "evaluation.json")
-
-    @property
-    def cpu_seconds(self) -> float:
-        """CPU seconds of training and evaluation, summed over cores. Raises KeyError for a run that failed."""
-        return float(RunFolder(self.run).info()["cpu_seconds"])
-
-    @property
-    def config(self) -> str:
-        """The text of its config.toml."""
-        return RunFolder(self.run).config()
-
-    @property
-    def samples(self) -> list[str]:
-        """The sentences of the last evaluation."""
-        return RunFolder(self.run).last_samples()
+OUT = Path("runs/sweep")
 
 
-def train_all(
-    runs: Mapping[Path, Sequence[str]], jobs: int, before: Sequence[str] = (), threads: int | None = None
-) -> list[Trained]:
-    """Train the runs that are not finished, ``jobs`` at once. ``runs`` has the arguments of ``ganlm run`` by folder.
+@click.command(context_settings={"ignore_unknown_options": True, "show_default": True})
+@click.option("--folder", type=FOLDER, default=OUT, metavar="FOLDER", help="folder of the runs, old and new ones")
+@click.option("--resume", type=FOLDER, metavar="FOLDER", help="go on with the runs of a sweep that are not finished")
+@click.option("--status", type=FOLDER, metavar="FOLDER", help="show how far the runs of a sweep are")
+@click.option("--dry-run", is_flag=True, help="list the runs and the time they need by a few measured steps")
+@click.option("--jobs", type=POSITIVE_COUNT, help="runs at once; by default one for each GPU, or for each core")
+@click.option("--threads", type=POSITIVE_COUNT, help="threads of each run; by default those of the plan, or 1")
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS|slurm|pbs|sge",
+    help="train on the workers of a Dask scheduler, such as tcp://host:8786, or of a job queue",
+)
+@click.option("--tls-ca", type=PATH, metavar="FILE", help="certificate of the authority that the scheduler trusts")
+@click.option("--tls-cert", type=PATH, metavar="FILE", help="certificate of this client")
+@click.option("--tls-key", type=PATH, metavar="FILE", help="key of that certificate")
+@click.option("--search", type=click.Choice(["optuna"]), help="search the values of the plan, not all of them")
+@click.option("--objective", default="validation_nll", metavar="NAME", help="value to search by")
+@click.option("--trials", type=POSITIVE_COUNT, default=20, help="runs of a search")
+@form_options
+@table_out_option
+@click.argument("plan", nargs=-1, type=click.UNPROCESSED, metavar="[PLAN.toml] [SETTINGS OF RUN]...")
+def sweep(plan: tuple[str, ...], form: str, table_out: Path | None, **given: Any) -> None:
+    """Train the runs of a plan and print a table of their results.
 
-    Each process uses ``threads`` threads, on which its bytes depend; by default ``OMP_NUM_THREADS``, or an equal share
-    of the cores. A finished run is not trained again, and an interrupted one is resumed. ``before`` are arguments
-    before ``run``, such as ``--plugin FILE``. Raises UsageError, before anything is trained, if a folder has a run of
-    another configuration, because its numbers would be reported for the requested one.
+    PLAN.toml has a configuration and a table [sweep] of lists; docs/sweep.md shows one. Flags give the same:
+    --recipe mle,seqgan --seed 0..4 --data my.txt trains ten runs. Every flag of 'ganlm run' takes a list.
+
+    All configurations are checked before anything trains. A run that fails does not stop the others. Ctrl-C makes all
+    runs save; --resume FOLDER goes on.
     """
-    for run, arguments in runs.items():
-        if run.is_dir():
-            _refuse_another(run, arguments)
-    environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs)), **os.environ}
-    if threads is not None:
-        environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
-    with ThreadPoolExecutor(jobs) as pool:
-        return list(pool.map(lambda run: _train(run, [*before, "run", "--json"], runs[run], environment), runs))
+    if given["status"]:
+        show_status(given["status"], as_json=form == "json")
+        return
+    planned = _plan(plan, given)
+    if given["dry_run"]:
+        _show_plan(planned, given, form)
+        return
+    folder = given["resume"] or given["folder"]
+    if given["search"]:
+        _search(planned, folder, given)
+        return
+    done = train_plan(planned, folder, _engine(planned, folder, given), check=given["resume"] is None)
+    from ganlm_core.sweep.results import table
+
+    show_table(table(SweepFolder(folder)), form, table_out)
+    note(f"the runs are in {folder}; compare them at equal diversity: ganlm compare {folder}")
+    finish(done, folder)
 
 
-def _refuse_another(run: Path, arguments: Sequence[str]) -> None:
-    changes = difference(RunFolder.open(run).load_config(current_host()), configuration(arguments))
-    if changes:
-        raise UsageError(
-            f"the run in {run} has another configuration ({', '.join(changes)}); "
-            "choose another --out, or give the options that it was started with"
-        )
+def show_status(folder: Path, as_json: bool) -> None:
+    """Print a line for each run of a sweep and one for all, or all of it as JSON."""
+    states = Watched.of(SweepFolder.open(folder)).look()
+    if as_json:
+        echo_json([state.to_dict() for state in states])
+        return
+    for state in states:
+        echo(str(state))
+    echo(summary(states))
 
 
-def _train(run: Path, command: Sequence[str], arguments: Sequence[str], environment: Mapping[str, str]) -> Trained:
-    if (run / "bundle").is_dir():
-        return Trained(run)
-    rest = ["--resume", str(run)] if run.is_dir() else ["--out", str(run), *arguments]
-    note(f"training {run}")
-    words = [sys.executable, "-m", "ganlm_core", *command, *rest]
-    done = subprocess.run(words, env=dict(environment), capture_output=True, text=True)
-    lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-    return Trained(run, "" if done.returncode == 0 else lines[-1].removeprefix("ganlm: error: "))
+def train_plan(plan: Plan, folder: Path, engine: Engine, check: bool = False) -> list[Trained]:
+    """Write a plan, train its runs with progress on standard error, and return their outcomes in the plan's order.
+
+    ``check`` builds everything that the runs need first. Raises UsageError and GanlmError before anything trains.
+    """
+    from ganlm_core.cli.sweep_display import SweepDisplay
+
+    host, sweep = current_host(), SweepFolder(folder)
+    if check:
+        from ganlm_core.sweep.estimate import check_plan
+
+        check_plan(plan, host)
+    sweep.write(plan, host)
+    order = {run.name: place for place, run in enumerate(plan.runs)}
+    jobs = sorted(sweep.jobs(list(order)), key=lambda job: order[job.name])
+    with SweepDisplay(Watched(jobs)) as display:
+        return train_all(engine, jobs, display.look)
+
+
+def local(jobs: int | None, threads: int) -> Processes:
+    """Return the engine for this machine: one run for each GPU, or as many as the cores can take."""
+    found = gpus()
+    return Processes(jobs or len(found) or max(1, cores() // threads), found)
+
+
+def finish(done: Sequence[Trained], folder: Path) -> None:
+    """Raise Interrupted if the sweep was stopped, and GanlmError, which names each run, if runs failed."""
+    stopped = [each for each in done if each.interrupted]
+    if stopped:
+        left = f"{len(stopped)} of {len(done)} runs are not finished"
+        raise Interrupted(f"stopped, {left}; go on with: ganlm sweep --resume {folder}")
+    failed = [each for each in done if each.failure]
+    for each in failed:
+        warn(f"{each.run.name} failed: {each.failure}")
+    if failed:
+        names = ", ".join(each.run.name for each in failed)
+        raise GanlmError(f"{len(failed)} of {len(done)} runs failed ({names}); their logs are in {folder / 'logs'}")
+
+
+def show_table(table: "Table", form: str, out: Path | None) -> None:
+    """Print a table in one of the forms of ``--format``; with ``out``, write it there and print it for people."""
+    if out is not None:
+        write_file(out, table.text(form_of_file(out, form)).encode())
+        note(f"table: {out}")
+        form = "table"
+    if form != "table":
+        echo_data(table.text(form))
+        return
+    from ganlm_core.cli import console
+    from ganlm_core.cli.tables import titled_rows
+
+    if table.rows:
+        console.results().print(titled_rows(table.lines()))
+    for line in table.notes:
+        echo(line)
+
+
+def _plan(words: Sequence[str], given: dict[str, Any]) -> Plan:
+    """Return the plan of a sweep: of a folder to resume, of a file, of flags, or of a file and flags over it."""
+    host = current_host()
+    if given["resume"]:
+        if words:
+            raise UsageError(f"--resume goes on with the plan of {given['resume']}; leave {' '.join(words)} out")
+        sweep = SweepFolder.open(given["resume"])
+        invocation().files.extend(sweep.plugins())
+        return sweep.plan(current_host())
+    is_file = bool(words) and not words[0].startswith("--")
+    flags = settings.parse(words[is_file:])
+    varied = {key: [value] if key == "config" else settings.values_of(value) for key, value in flags.items()}
+    base = [read_layer(Path(name)) for name in varied.pop("config", [])]
+    if is_file:
+        return read_plan(host, Path(words[0]), varied, given["threads"])
+    if not varied and not base:
+        raise UsageError("there is nothing to train; give a PLAN.toml, or lists: --recipe mle,seqgan --seed 0..4")
+    return make_plan(host, base, {}, varied, given["threads"])
+
+
+def _engine(plan: Plan, folder: Path, given: dict[str, Any]) -> Engine:
+    if not given["scheduler"]:
+        return local(given["jobs"], plan.threads)
+    from ganlm_core.sweep.dask import engine, tls
+
+    security = tls(given["tls_ca"], given["tls_cert"], given["tls_key"])
+    return engine(given["scheduler"], current_host(), folder, plan, given["jobs"], security, warn)
+
+
+def _show_plan(plan: Plan, given: dict[str, Any], form: str) -> None:
+    from ganlm_core.sweep.estimate import estimates, table
+
+    engine = local(given["jobs"], plan.threads)
+    show_table(table(estimates(plan, current_host(), note), engine.jobs, plan.threads), form, None)
+
+
+def _search(plan: Plan, folder: Path, given: dict[str, Any]) -> None:
+    raise UsageError("--search is not there yet")

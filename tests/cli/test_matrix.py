@@ -26,14 +26,14 @@ def test_the_matrix_takes_no_run_of_other_options_for_the_one_asked_for(
 ) -> None:
     """Nor one of options for the defaults; and it says so before it trains anything."""
     started: list[object] = []
-    monkeypatch.setattr("ganlm_core.cli.sweep.subprocess.run", started.append)
+    monkeypatch.setattr("ganlm_core.sweep.job.Popen", started.append)
     run = Path("runs/lstm-conv")
     run.mkdir(parents=True)
     chosen = ["--gen", "lstm", "--disc", "conv", "--steps", 4]
     (run / "config.toml").write_text(ganlm("run", *chosen, "--print-config")[1])
     if state == "finished":
         (run / "bundle").mkdir()
-    command = ["matrix", "--gens", "mlp,lstm", "--discs", "conv", "--out", "runs"]
+    command = ["matrix", "--gens", "mlp,lstm", "--discs", "conv", "--folder", "runs"]
     for options, changes in (
         (["--steps", 9, "--seed", 5], "training.steps: 4 -> 9, training.seed: 0 -> 5"),
         (["--steps", 4, "--gen.layers", 2], "generator.lstm.layers: 1 -> 2"),

@@ -1,59 +1,122 @@
-"""Several runs, each in a process of its own."""
+"""``ganlm sweep``: plans from files and flags, forms of the table, resume, status, and how it ends."""
 
-import subprocess
+import json
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
-import click
 import pytest
 
-from ganlm_core.cli import sweep
-from ganlm_core.cli.context import Invocation
-from ganlm_core.cli.sweep import Trained, train_all
-from ganlm_core.errors import UsageError
+from ganlm_core.sweep.folder import SweepFolder
+from tests.command_line import refused
+from tests.conftest import Ganlm
+from tests.sweep.runs import FLAGS, Pretended, finish, pretended
+
+__all__ = ["pretended"]
+
+BY_FLAGS = ["--seed", "0..1", *FLAGS]
 
 
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[SimpleNamespace]:
-    """The processes that are started; none of them does anything, and the second fails."""
-    calls: list[SimpleNamespace] = []
-    monkeypatch.chdir(tmp_path)
-
-    def run(words: list[str], env: dict[str, str], **_: Any) -> SimpleNamespace:
-        calls.append(SimpleNamespace(words=words[3:], env=env))
-        failed = "bad" in words
-        return SimpleNamespace(returncode=int(failed), stderr="note\nganlm: error: no such thing\n" if failed else "")
-
-    monkeypatch.setattr(subprocess, "run", run)
-    return calls
+@pytest.fixture(autouse=True)
+def _unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Building every run takes seconds; tests/sweep/test_estimate.py has tests of it."""
+    monkeypatch.setattr("ganlm_core.sweep.estimate.check_plan", lambda plan, host: None)
 
 
-def trained(*arguments: Any, **options: Any) -> list[Trained]:
-    with click.Context(click.Command("x"), obj=Invocation()):
-        return train_all(*arguments, **options)
+def test_flags_with_lists_are_a_plan(ganlm: Ganlm, pretended: Pretended) -> None:
+    code, out, err = ganlm("sweep", *BY_FLAGS, "--folder", "s", "--jobs", 1)
+    assert code == 0, err
+    assert out.splitlines()[1].split() == ["runs", "distinct", "CPU", "seconds"]
+    assert "all runs" in out and "50.0 ± 0.0%" in out
+    assert "compare them at equal diversity: ganlm compare s" in err
+    assert [entry.name for entry in SweepFolder(Path("s")).entries()] == ["seed0", "seed1"]
+    assert len(pretended.words) == 2
 
 
-def test_each_run_has_its_arguments_and_its_failure(started: list[SimpleNamespace]) -> None:
-    good, bad = trained({Path("a"): ["--steps", "1"], Path("b"): ["bad"]}, 1, ["--plugin", "p.py"], threads=2)
-    assert (good, bad) == (Trained(Path("a")), Trained(Path("b"), "no such thing"))
-    assert [call.words for call in started] == [
-        ["--plugin", "p.py", "run", "--json", "--out", "a", "--steps", "1"],
-        ["--plugin", "p.py", "run", "--json", "--out", "b", "bad"],
-    ]
-    assert {call.env["OMP_NUM_THREADS"] for call in started} == {"2"}
+def test_a_file_is_a_plan_and_flags_replace_its_lists(ganlm: Ganlm, pretended: Pretended) -> None:
+    Path("plan.toml").write_text("[sweep]\nseed = [1, 2, 3]\nsteps = 9\n")
+    code, out, _ = ganlm("sweep", "plan.toml", "--seed", "7", "--folder", "s", "--json")
+    assert code == 0
+    (row,) = json.loads(out)["rows"]
+    assert row["runs"] == "1" and row["distinct"] == {"mean": 0.5, "sd": None, "n": 1}
 
 
-def test_a_run_that_is_there_is_resumed_if_its_configuration_is_the_same(
-    started: list[SimpleNamespace], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("name", "start"), [("t.csv", "name,runs,"), ("t.tex", "% needs"), ("t.md", "|  | runs |")])
+def test_the_table_is_written_in_the_form_of_its_name(
+    ganlm: Ganlm, pretended: Pretended, name: str, start: str
 ) -> None:
-    monkeypatch.setattr(sweep, "difference", lambda old, new: [])
-    monkeypatch.setattr(sweep.RunFolder, "load_config", lambda self, host: None)
-    Path("a").mkdir()
-    (Path("a") / "config.toml").write_text("")
-    trained({Path("a"): []}, 1)
-    assert [call.words for call in started] == [["run", "--json", "--resume", "a"]]
-    monkeypatch.setattr(sweep, "difference", lambda old, new: ["training.steps: 1 -> 2"])
-    with pytest.raises(UsageError, match=r"the run in a has another configuration \(training.steps: 1 -> 2\)"):
-        trained({Path("a"): []}, 1)
-    assert len(started) == 1
+    code, out, err = ganlm("sweep", *BY_FLAGS, "--folder", "s", "--out", name)
+    assert code == 0 and f"table: {name}" in err
+    assert Path(name).read_text().startswith(start) and "all runs" in out
+
+
+def test_a_file_must_tell_its_form(ganlm: Ganlm, pretended: Pretended) -> None:
+    code, _, err = ganlm("sweep", *BY_FLAGS, "--folder", "s", "--out", "t.txt")
+    assert code == 2 and "t.txt does not tell its form; end it in .csv, .tex, .md, .json, or add --format" in err
+
+
+def test_a_run_that_failed_is_named_with_its_error_at_the_end(ganlm: Ganlm, pretended: Pretended) -> None:
+    Path("plan.toml").write_text("[sweep.variants.bad]\nseed = 1\n[sweep.variants.good]\nseed = 2\n")
+    code, out, err = ganlm("sweep", "plan.toml", "--folder", "s")
+    assert code == 1 and "good" in out
+    assert err.splitlines()[-2:] == [
+        "warning: bad failed: no such thing",
+        "ganlm: error: 1 of 2 runs failed (bad); their logs are in s/logs",
+    ]
+
+
+def test_a_sweep_is_resumed_without_its_plan(ganlm: Ganlm, pretended: Pretended) -> None:
+    ganlm("sweep", *BY_FLAGS, "--folder", "s")
+    code, _, err = ganlm("sweep", "--resume", "s")
+    assert code == 0 and len(pretended.words) == 2, err  # both were finished
+    assert refused(ganlm, "sweep", "--seed", "1", "--resume", "s").startswith(
+        "--resume goes on with the plan of s; leave --seed 1 out"
+    )
+    assert refused(ganlm, "sweep", "--resume", "nowhere").startswith("there is no sweep at nowhere")
+
+
+def test_the_status_is_read_from_the_folder(ganlm: Ganlm, pretended: Pretended) -> None:
+    ganlm("sweep", *BY_FLAGS, "--folder", "s")
+    sweep = SweepFolder(Path("s"))
+    (sweep.path / "seed1" / "bundle" / "evaluation.json").unlink()
+    (sweep.path / "seed1" / "bundle").rmdir()
+    assert ganlm("sweep", "--status", "s")[1].splitlines() == [
+        "seed0: finished, 6 of 6 steps",
+        "seed1: interrupted, 0 of 6 steps",
+        "1 of 2 runs finished, 1 interrupted",
+    ]
+    found = json.loads(ganlm("sweep", "--status", "s", "--json")[1])
+    assert [(each["name"], each["status"]) for each in found] == [("seed0", "finished"), ("seed1", "interrupted")]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "there is nothing to train; give a PLAN.toml, or lists: --recipe mle,seqgan --seed 0..4"),
+        (["--sede", "1"], "there is no setting 'sede'; did you mean 'seed'? a setting is a flag"),
+        (["nowhere.toml"], "nowhere.toml is missing; give a TOML file"),
+        (["--seed", "0", "--steps", "5,5"], "run and run-1 are the same run (seed 0, steps 5)"),
+        (["--seed", "0", "--scheduler", "here"], "'here' is no address; give tcp://HOST:PORT"),
+        (
+            ["--seed", "0", "--scheduler", "tls://x:1", "--tls-ca", "ca.pem"],
+            "--tls-ca and --tls-cert and --tls-key must",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_written(
+    ganlm: Ganlm, tmp_path: Path, words: list[str], message: str
+) -> None:
+    assert message in refused(ganlm, "sweep", *words, "--folder", "s")
+    assert not Path("s").exists()
+
+
+def test_finished_runs_are_what_the_table_has(ganlm: Ganlm, pretended: Pretended) -> None:
+    ganlm("sweep", *BY_FLAGS, "--folder", "s")
+    from ganlm_core.training.run_folder import RunFolder
+
+    sweep = SweepFolder(Path("s"))
+    finish(
+        RunFolder(sweep.path / "seed0"),
+        sweep.config("seed0"),
+        {"after": {"distinct": 0.9}, "samples": 20, "temperature": 1.0},
+    )
+    out = ganlm("sweep", "--resume", "s", "--format", "csv")[1]
+    assert out.splitlines()[1].startswith("all runs,2,0.7,0.28284")

@@ -17,6 +17,7 @@ ROOMS = (
     "training",
     "evaluation",
     "testing",
+    "sweep",
     "serve",
     "cli",
     "__main__",

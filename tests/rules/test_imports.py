@@ -26,6 +26,7 @@ LIGHT = {
     "system.folders",
     "system.header",
     "system.lock",
+    "system.memory",
     "system.printable",
     "system.signals",
     "system.threads",
@@ -48,11 +49,13 @@ LIGHT = {
     "training.run_folder",
     "evaluation.compare",
     "evaluation.scores",
+    "evaluation.tables",
+    "sweep",
 }
 """Rooms and modules that listings, help and configuration errors need. They import none of HEAVY."""
 
 IN_COMMAND_BODIES = {"cli.bench.limits", "cli.bench.measuring", "cli.bench.textbook", "cli.bench.works"}
-IN_COMMAND_BODIES |= {"cli.console", "cli.display", "cli.doctor", "cli.tables", "cli.watch"}
+IN_COMMAND_BODIES |= {"cli.sweep_display", "cli.console", "cli.display", "cli.doctor", "cli.tables", "cli.watch"}
 """Modules of the command line that only the bodies of commands import."""
 
 HEAVY = {"torch", "numpy", "tokenizers", "safetensors", "rich"}

@@ -1,9 +1,9 @@
 """``benchmarks/build_zoo.py`` trains the zoo and installs it."""
 
 import shutil
-import subprocess
 from pathlib import Path
 from types import ModuleType
+from typing import BinaryIO
 
 import pytest
 from click.testing import CliRunner
@@ -33,12 +33,18 @@ def test_each_pair_would_be_trained_with_the_recipe_in_its_bundle(
 def test_every_run_has_one_thread(build_zoo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    def run(words: list[str], env: dict[str, str], **_: object) -> subprocess.CompletedProcess[str]:
-        seen.append((env["OMP_NUM_THREADS"], env["MKL_NUM_THREADS"]))
-        return subprocess.CompletedProcess(words, 1, "", "ganlm: error: not today\n")
+    class Failed:
+        returncode, pid = 1, 1
+
+        def __init__(self, words: list[str], env: dict[str, str], stderr: BinaryIO, **_: object) -> None:
+            seen.append((env["OMP_NUM_THREADS"], env["MKL_NUM_THREADS"]))
+            stderr.write(b"ganlm: error: not today\n")
+
+        def poll(self) -> int:
+            return self.returncode
 
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    monkeypatch.setattr("ganlm_core.cli.sweep.subprocess.run", run)
+    monkeypatch.setattr("ganlm_core.sweep.job.Popen", Failed)
     done = CliRunner().invoke(build_zoo.main, ["--out", str(tmp_path / "runs"), "--jobs", "2"])
     assert seen == [("1", "1")] * len(build_zoo.PAIRS)
     assert done.exit_code == 1 and done.output.endswith(f"{next(iter(build_zoo.PAIRS))} failed: not today\n")

@@ -1,0 +1,206 @@
+"""Tables of numbers with their spread, in the forms that a manuscript takes: CSV, LaTeX, Markdown and JSON. No torch.
+
+Digits are as many as the spread allows: three significant digits of a mean, but none beyond the second significant
+digit of its standard deviation. CSV and JSON have all digits.
+"""
+
+import csv
+import io
+import json
+import math
+import re
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ganlm_core.metrics.formatting import NO_VALUE
+
+FORMATS = ("table", "csv", "latex", "markdown", "json")
+"""The forms of a table; the first is for people at a terminal."""
+
+SIGNIFICANT, OF_SPREAD = 3, 2
+"""Significant digits of a mean and of a standard deviation, at most."""
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "±": r"$\pm$",
+    "<": r"$<$",
+    ">": r"$>$",
+    "|": r"$|$",
+    '"': "''",
+    **{each: f"\\{each}" for each in "&%$#_{}"},
+}
+_SPECIAL = re.compile("|".join(map(re.escape, _LATEX)))
+
+
+@dataclass(frozen=True)
+class Number:
+    """A mean over ``count`` values with their standard deviation ``spread``, which one value does not have."""
+
+    mean: float | None
+    spread: float | None = None
+    count: int = 1
+    share: bool = False
+    mark: str = ""
+
+    @classmethod
+    def of(cls, values: Iterable[float], share: bool = False) -> "Number":
+        """Return the mean of values; without values, a number that is not there."""
+        found = list(values)
+        if not found:
+            return cls(None, count=0, share=share)
+        return cls(statistics.fmean(found), statistics.stdev(found) if len(found) > 1 else None, len(found), share)
+
+    @property
+    def parts(self) -> tuple[str, str]:
+        """The mean and the spread as text, without a sign of per cent; the spread is empty if there is none."""
+        if self.mean is None:
+            return NO_VALUE, ""
+        scale = 100 if self.share else 1
+        mean, spread = self.mean * scale, None if self.spread is None else self.spread * scale
+        places = decimals(mean, spread)
+        return _rounded(mean, places), "" if spread is None else _rounded(spread, places)
+
+    def __str__(self) -> str:
+        mean, spread = self.parts
+        unit = "%" if self.share and self.mean is not None else ""
+        return f"{mean}{f' ± {spread}' if spread else ''}{unit}{self.mark}"
+
+    def latex(self) -> str:
+        """Return the number for LaTeX, in math where it has a spread."""
+        mean, spread = (part.replace(",", "{,}") for part in self.parts)
+        if self.mean is None:
+            return "--"
+        value = rf"{mean} \pm {spread}" if spread else mean
+        return f"${value}${escaped('%' * self.share)}{self.mark}"
+
+
+Cell = str | Number
+
+
+@dataclass(frozen=True)
+class Table:
+    """A header and rows of text and numbers. The first column names the rows; ``notes`` belong below the table."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    caption: str = ""
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    def lines(self) -> list[list[str]]:
+        """Return the header and the rows as text, without columns in which no row has a value."""
+        lines = [list(self.header), *([str(cell) for cell in row] for row in self.rows)]
+        kept = self._kept()
+        return [[line[place] for place in kept] for line in lines]
+
+    def _kept(self) -> list[int]:
+        places = range(1, len(self.header))
+        return [0, *(place for place in places if any(str(row[place]) not in ("", NO_VALUE) for row in self.rows))]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return each row as a mapping. A number is a mapping of its mean, its spread and its count."""
+        return [
+            {
+                title or "name": {"mean": cell.mean, "sd": cell.spread, "n": cell.count}
+                if isinstance(cell, Number)
+                else cell
+                for title, cell in zip(self.header, row, strict=True)
+            }
+            for row in self.rows
+        ]
+
+    def text(self, form: str) -> str:
+        """Return the table in a form of FORMATS other than the first."""
+        return {"csv": self.csv, "latex": self.latex, "markdown": self.markdown, "json": self.json}[form]()
+
+    def csv(self) -> str:
+        """Return comma-separated values with all digits. A number with a spread has three columns: mean, sd, n."""
+        numbers = [
+            place for place in range(len(self.header)) if any(isinstance(row[place], Number) for row in self.rows)
+        ]
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(
+            [
+                name
+                for place, title in enumerate(self.header)
+                for name in ([title, f"{title} sd", f"{title} n"] if place in numbers else [title or "name"])
+            ]
+        )
+        for row in self.rows:
+            writer.writerow([part for place, cell in enumerate(row) for part in _spelt(cell, place in numbers)])
+        return out.getvalue()
+
+    def latex(self) -> str:
+        """Return a table that needs the package booktabs. Its text is escaped."""
+        kept = self._kept()
+        rows = [" & ".join(_latex(row[place]) for place in kept) + r" \\" for row in (self.header, *self.rows)]
+        notes = [rf"\par\smallskip\footnotesize {escaped(note)}" for note in self.notes]
+        return "\n".join(
+            [
+                r"% needs \usepackage{booktabs}",
+                r"\begin{table}",
+                r"\centering",
+                *([rf"\caption{{{escaped(self.caption)}}}"] if self.caption else []),
+                r"\begin{tabular}{l" + "r" * (len(kept) - 1) + "}",
+                r"\toprule",
+                rows[0],
+                r"\midrule",
+                *rows[1:],
+                r"\bottomrule",
+                r"\end{tabular}",
+                *notes,
+                r"\end{table}",
+                "",
+            ]
+        )
+
+    def markdown(self) -> str:
+        """Return a Markdown table, its notes below it."""
+        header, *rows = [[cell.replace("|", "\\|") for cell in line] for line in self.lines()]
+        lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+        table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        return table + "".join(f"\n{note}\n" for note in self.notes)
+
+    def json(self) -> str:
+        return json.dumps({"rows": self.records(), "notes": list(self.notes)}, indent=2, ensure_ascii=False) + "\n"
+
+
+def decimals(mean: float, spread: float | None) -> int:
+    """Return the decimal places of a mean and its spread; negative ones stand for tens, hundreds, ..."""
+    places = [SIGNIFICANT - 1 - _magnitude(mean)] if mean else []
+    if spread:
+        places.append(OF_SPREAD - 1 - _magnitude(spread))
+    found = min(places, default=0)
+    return found if spread else max(found, 0)
+
+
+def _magnitude(value: float) -> int:
+    return math.floor(math.log10(abs(value)))
+
+
+def _rounded(value: float, places: int) -> str:
+    return f"{round(value, places):,.{max(places, 0)}f}"
+
+
+def _spelt(cell: Cell, is_number: bool) -> list[str]:
+    """Return the fields of a cell in CSV. Text that a spreadsheet would run as a formula is quoted."""
+    if isinstance(cell, Number):
+        values = ["" if value is None else repr(float(value)) for value in (cell.mean, cell.spread)]
+        return [*values, str(cell.count)]
+    text = f"'{cell}" if cell[:1] in ("=", "+", "@") else cell
+    return ["" if text == NO_VALUE else text, "", ""] if is_number else [text]
+
+
+def _latex(cell: Cell) -> str:
+    return cell.latex() if isinstance(cell, Number) else escaped(cell)
+
+
+def escaped(text: str) -> str:
+    """Return text for LaTeX, its special characters escaped."""
+    return _SPECIAL.sub(lambda match: _LATEX[match[0]], text)

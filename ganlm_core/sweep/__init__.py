@@ -1,0 +1,1 @@
+"""Sweeps: many runs from one plan, on this machine or on a cluster."""

@@ -1,0 +1,143 @@
+"""The folder of a sweep: its plan and its runs. It lies on a disk that all machines of the sweep share.
+
+sweep.json     every run with the settings by which it differs, the threads of each, the plugin files
+configs/       the configuration of each run, which 'ganlm run --config' takes
+logs/          standard error of each run, and beside it who trained it last and how that ended
+NAME/          the run folders
+search.log     the trials of --search optuna
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganlm_core.config.run_config import RunConfig, difference
+from ganlm_core.errors import UsageError, WeightsError
+from ganlm_core.plugins.host import Host
+from ganlm_core.sweep.job import Job
+from ganlm_core.sweep.plan import Plan, PlannedRun
+from ganlm_core.system.files import read_json, read_text, write_file, write_json, writing
+from ganlm_core.training.run_folder import RunFolder, with_data_at
+
+SWEEP = "sweep.json"
+FORMAT, FORMAT_VERSION = "ganlm-sweep", 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run of a sweep on disk: its name, and the settings by which it differs."""
+
+    name: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """A sweep on disk."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path) -> "SweepFolder":
+        """Return the sweep at ``path``. Raises UsageError if there is none."""
+        if not (path / SWEEP).is_file():
+            raise UsageError(f"there is no sweep at {path}; give the folder that 'ganlm sweep' printed")
+        return cls(path)
+
+    def write(self, plan: Plan, host: Host) -> None:
+        """Write the plan. Runs that are there from another plan stay.
+
+        Raises UsageError, before anything is written, for a run of another configuration or of other threads, because
+        its numbers would be reported for the planned one.
+        """
+        self._refuse_others(plan, host)
+        before = {entry.name: entry for entry in self.entries()} if (self.path / SWEEP).exists() else {}
+        entries = before | {run.name: Entry(run.name, run.settings) for run in plan.runs}
+        with writing(self.path):
+            (self.path / "configs").mkdir(parents=True, exist_ok=True)
+            (self.path / "logs").mkdir(exist_ok=True)
+        for run in plan.runs:
+            write_file(self._config(run.name), anchored(run.config).to_toml().encode())
+        write_json(
+            self.path / SWEEP,
+            {
+                "format": FORMAT,
+                "format_version": FORMAT_VERSION,
+                "threads": plan.threads,
+                "plugins": [str(Path(file).resolve()) for file in host.files],
+                "cluster": plan.cluster,
+                "runs": [{"name": entry.name, "settings": dict(entry.settings)} for entry in entries.values()],
+            },
+        )
+
+    def _refuse_others(self, plan: Plan, host: Host) -> None:
+        if (self.path / SWEEP).exists() and (threads := self._read()["threads"]) != plan.threads:
+            raise UsageError(
+                f"the runs in {self.path} have {threads} threads each, on which their bytes depend, and the plan "
+                f"has {plan.threads}; give --threads {threads}, or another --out"
+            )
+        for run in plan.runs:
+            folder = self.path / run.name
+            if (folder / "config.toml").is_file():
+                old, new = (anchored(each) for each in (RunFolder.open(folder).load_config(host), run.config))
+                if changes := difference(old, new):
+                    raise UsageError(
+                        f"the run in {folder} has another configuration ({', '.join(changes)}); "
+                        "choose another --out, or give the options that it was started with"
+                    )
+
+    def _read(self) -> dict[str, Any]:
+        path = self.path / SWEEP
+        found = read_json(path)
+        if found.get("format") != FORMAT or found.get("format_version") != FORMAT_VERSION:
+            raise WeightsError(f"{path} is not a sweep of this version of ganlm; use the version that wrote it")
+        return found
+
+    def entries(self) -> list[Entry]:
+        """Return the runs of the sweep in the order of its plan. Raises WeightsError for a damaged sweep.json."""
+        try:
+            return [Entry(str(each["name"]), dict(each["settings"])) for each in self._read()["runs"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise WeightsError(f"{self.path / SWEEP} is damaged ({error!r}); start the sweep again") from None
+
+    def plan(self, host: Host) -> Plan:
+        """Return the plan again, from what :meth:`write` kept. Raises UsageError and WeightsError."""
+        found = self._read()
+        runs = [
+            PlannedRun(entry.name, entry.settings, RunConfig.from_toml(host, self.config(entry.name)))
+            for entry in self.entries()
+        ]
+        return Plan(runs, int(found["threads"]), found.get("cluster", {}))
+
+    def plugins(self) -> list[str]:
+        """Return the plugin files that the sweep was started with."""
+        return list(self._read().get("plugins", []))
+
+    def jobs(self, names: Sequence[str] | None = None) -> list[Job]:
+        """Return the jobs of all runs, or of some."""
+        found, place = self._read(), self.path.resolve()
+        jobs = [
+            Job(
+                entry.name,
+                place / entry.name,
+                place / "configs" / f"{entry.name}.toml",
+                place / "logs" / f"{entry.name}.txt",
+                int(found["threads"]),
+                tuple(found.get("plugins", [])),
+            )
+            for entry in self.entries()
+        ]
+        return [job for job in jobs if names is None or job.name in names]
+
+    def config(self, name: str) -> str:
+        """Return the text of the configuration of a run. Raises WeightsError."""
+        return read_text(self._config(name))
+
+    def _config(self, name: str) -> Path:
+        return self.path / "configs" / f"{name}.toml"
+
+
+def anchored(config: RunConfig) -> RunConfig:
+    """Return a configuration whose data are at an absolute path: runs may have other working directories."""
+    return with_data_at(config, lambda path: str(Path(path).resolve()))

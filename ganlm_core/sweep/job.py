@@ -1,0 +1,202 @@
+"""One run of a sweep as a process of its own, on whatever machine this module runs. Every engine trains through it."""
+
+import os
+import platform
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from subprocess import DEVNULL, Popen
+from typing import Any, Protocol
+
+from ganlm_core.config.run_config import parse_toml
+from ganlm_core.errors import WeightsError
+from ganlm_core.system.files import read_json, write_json, writing
+from ganlm_core.system.lock import holder_of
+from ganlm_core.training.run_folder import RunFolder
+
+POLL = 0.2
+"""Seconds between two looks at a process."""
+
+PATIENCE = 120.0
+"""Seconds without a sign of life after which the process that holds a run is taken for gone."""
+
+KEPT = ("GANLM_CACHE", "GANLM_DISABLE_PLUGINS", "GANLM_PLUGINS", "GANLM_PLUGIN_TIMEOUT", "GANLM_STRICT_PLUGINS")
+"""Variables that a run gets from its surroundings; all others would override the plan."""
+
+ERROR = "ganlm: error: "
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run to train: its folder, the file of its configuration, its log, the threads and the plugin files."""
+
+    name: str
+    run: Path
+    config: Path
+    log: Path
+    threads: int = 1
+    plugins: Sequence[str] = ()
+
+    @property
+    def attempt(self) -> Path:
+        """The file that tells who trains the run and how that ended."""
+        return self.log.with_suffix(".json")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The last time that a run was started: where, when, from which step, and the error that ended it, if one did."""
+
+    host: str
+    pid: int
+    began: float
+    step: int = 0
+    failure: str = ""
+
+    @classmethod
+    def read(cls, path: Path) -> "Attempt | None":
+        """Return what :func:`train` wrote; None if it wrote nothing yet or another version did."""
+        try:
+            return cls(**read_json(path))
+        except (WeightsError, TypeError):
+            return None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run folder and the outcome of its training. ``failure`` is the error line of a run that failed."""
+
+    run: Path
+    failure: str = ""
+    interrupted: bool = False
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        return {} if self.failure else read_json(self.run / "bundle" / "evaluation.json")
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU seconds of training and evaluation, summed over cores. Raises KeyError for a run that failed."""
+        return float(RunFolder(self.run).info()["cpu_seconds"])
+
+    @property
+    def config(self) -> str:
+        """The text of its config.toml."""
+        return RunFolder(self.run).config()
+
+    @property
+    def samples(self) -> list[str]:
+        """The sentences of the last evaluation."""
+        return RunFolder(self.run).last_samples()
+
+
+class Stop(Protocol):
+    """Asks runs to stop: ``level`` 0 to go on, 1 to save and stop, 2 to stop at once."""
+
+    @property
+    def level(self) -> int: ...
+
+
+class Engine(Protocol):
+    """Trains jobs somewhere. ``watch`` is called about once a second while it does."""
+
+    def train(self, jobs: Sequence[Job], stop: Stop, watch: Callable[[], None]) -> list[Trained]:
+        """Train all jobs and return their outcomes in the same order. A job that fails does not end the others."""
+        ...
+
+
+def train(
+    job: Job, stop: Stop, surroundings: Mapping[str, str] | None = None, look: Callable[[], bool] = lambda: False
+) -> Trained:
+    """Start, resume or skip a run, and wait until it ends.
+
+    ``surroundings`` are more environment variables, such as the GPU. ``look`` is called while it trains and asks the
+    run to save and stop by returning True. A run that another process holds is waited for: a worker that was lost may
+    train on.
+    """
+    _wait_until_free(job.run, stop)
+    if stop.level:
+        return Trained(job.run, "stopped before it began", interrupted=True)
+    folder = RunFolder(job.run)
+    if folder.is_finished:
+        return Trained(job.run)
+    known = (job.run / "config.toml").is_file()
+    rest = ["--resume", str(job.run)] if known else ["--config", str(job.config), "--out", str(job.run)]
+    environment = environment_of(job.threads) | dict(surroundings or {})
+    with writing(job.log):
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        with job.log.open("wb") as log:
+            process = Popen(
+                [*_command(job), "run", "--json", *rest],
+                env=environment,
+                stdin=DEVNULL,
+                stdout=DEVNULL,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C reaches it through this process alone
+            )
+    write_json(job.attempt, asdict(Attempt(platform.node(), process.pid, time.time(), last_step(folder))))
+    stopped = _wait(process, stop, look)
+    if process.returncode == 0:
+        return Trained(job.run)
+    lines = job.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    failure = (lines or [f"exit code {process.returncode}"])[-1].removeprefix(ERROR)
+    return Trained(job.run, failure, interrupted=True) if stopped else _ended(job, failure)
+
+
+def _command(job: Job) -> list[str]:
+    words = [sys.executable, "-m", "ganlm_core"]
+    return words + [word for file in job.plugins for word in ("--plugin", file)]
+
+
+def environment_of(threads: int) -> dict[str, str]:
+    """Return the environment of a run with so many threads, without settings that would override its plan."""
+    found = {key: value for key, value in os.environ.items() if not key.startswith("GANLM_") or key in KEPT}
+    return found | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+
+
+def _wait(process: Popen[bytes], stop: Stop, look: Callable[[], bool]) -> bool:
+    """Wait for a process; pass on what ``stop`` and ``look`` ask for. Return whether it was asked to stop."""
+    told = 0
+    while process.poll() is None:
+        if max(stop.level, int(look())) > told:
+            told += 1
+            process.send_signal(signal.SIGINT)
+        time.sleep(POLL)
+    return told > 0
+
+
+def _ended(job: Job, failure: str) -> Trained:
+    """Keep the error of a run where other machines find it."""
+    before = Attempt.read(job.attempt) or Attempt(platform.node(), os.getpid(), time.time())
+    write_json(job.attempt, asdict(before) | {"failure": failure})
+    return Trained(job.run, failure)
+
+
+def _wait_until_free(run: Path, stop: Stop) -> None:
+    """Wait while another process has the run and writes to it.
+
+    A host that is gone leaves its name in the lock; after PATIENCE the lock itself decides, when the run starts.
+    """
+    while run.is_dir() and not stop.level and holder_of(run) and time.time() - _last_sign(run) < PATIENCE:
+        time.sleep(5 * POLL)
+
+
+def _last_sign(run: Path) -> float:
+    """Return the time of the last change of a file of a run."""
+    return max(path.stat().st_mtime for path in (run, *run.glob("*"), *run.glob("checkpoints/*")))
+
+
+def last_step(folder: RunFolder) -> int:
+    """Return the last step in the metrics of a run; 0 for a run that has none."""
+    try:
+        return max((int(record["step"]) for record in folder.read_metrics()), default=0)
+    except WeightsError:
+        return 0
+
+
+def steps_of(config: str, name: str) -> int:
+    """Return the steps of a configuration in TOML."""
+    return int(parse_toml(config, name)["training"]["steps"])

@@ -1,0 +1,119 @@
+"""The progress of each run of a sweep, read from its folder: from any shell or machine that has the disk."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ganlm_core.errors import GanlmError
+from ganlm_core.sweep.folder import SweepFolder
+from ganlm_core.sweep.job import Attempt, Job, last_step, steps_of
+from ganlm_core.system.files import read_text
+from ganlm_core.system.lock import holder_of
+from ganlm_core.training.run_folder import RunFolder
+
+STATES = ("finished", "training", "interrupted", "failed", "waiting")
+"""The states of a run in a sweep, in the order in which they are counted."""
+
+
+@dataclass(frozen=True)
+class State:
+    """The progress of a run. ``seconds`` is the time that it still needs; None if that is not known."""
+
+    name: str
+    status: str
+    step: int
+    steps: int
+    host: str = ""
+    seconds: float | None = None
+    failure: str = ""
+
+    def __str__(self) -> str:
+        where = f" on {self.host}" if self.host and self.status == "training" else ""
+        left = f", about {duration(self.seconds)} left" if self.seconds is not None else ""
+        steps = f" {self.step:,} of {self.steps:,} steps" if self.status != "waiting" else f" {self.steps:,} steps"
+        return f"{self.name}: {self.status}{where},{steps}{left}" + (f": {self.failure}" if self.failure else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        return vars(self).copy()
+
+
+@dataclass
+class Watched:
+    """The states of a sweep's jobs, read again at each look; what is finished is not read twice."""
+
+    jobs: Sequence[Job]
+    _done: dict[str, State] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, sweep: SweepFolder) -> "Watched":
+        return cls(sweep.jobs())
+
+    def look(self) -> list[State]:
+        """Return the state of each run."""
+        states = [self._done.get(job.name) or state_of(job) for job in self.jobs]
+        self._done |= {state.name: state for state in states if state.status == "finished"}
+        return states
+
+
+def state_of(job: Job) -> State:
+    """Return how far a run is."""
+    steps = _steps(job)
+    folder, attempt = RunFolder(job.run), Attempt.read(job.attempt)
+    failure = attempt.failure if attempt else ""
+    if not job.run.is_dir():
+        return State(job.name, "failed" if failure else "waiting", 0, steps, failure=failure)
+    if folder.is_finished:
+        return State(job.name, "finished", steps, steps)
+    step = last_step(folder)
+    if holder_of(job.run):
+        host = attempt.host if attempt else ""
+        return State(job.name, "training", step, steps, host, _seconds_left(attempt, step, steps))
+    return State(job.name, "failed" if failure else "interrupted", step, steps, failure=failure)
+
+
+def summary(states: Sequence[State]) -> str:
+    """Return a line on the whole sweep: ``3 of 9 runs finished, 2 training, 4 waiting; about 5 min left``."""
+    count = Counter(state.status for state in states)
+    others = "".join(f", {count[status]} {status}" for status in STATES[1:] if count[status])
+    left = time_left(states)
+    return f"{count['finished']} of {len(states)} runs finished{others}" + (
+        f"; about {duration(left)} left" if left else ""
+    )
+
+
+def time_left(states: Sequence[State]) -> float | None:
+    """Return the seconds that the sweep needs: the remaining steps at the speed of the runs that train now."""
+    training = [state for state in states if state.status == "training" and state.seconds is not None]
+    speed = sum((state.steps - state.step) / state.seconds for state in training if state.seconds)
+    remaining = sum(state.steps - state.step for state in states if state.status in ("training", "waiting"))
+    return remaining / speed if speed else None
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words: ``40 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def failures(states: Sequence[State]) -> Mapping[str, str]:
+    """Return the error of each run that failed, by name."""
+    return {state.name: state.failure for state in states if state.status == "failed"}
+
+
+def _steps(job: Job) -> int:
+    """Return the steps that are planned for a run; a run that was given more has its own."""
+    for file in (job.run / "config.toml", job.config):
+        try:
+            return steps_of(read_text(file), str(file))
+        except (GanlmError, KeyError, ValueError):
+            continue
+    return 0
+
+
+def _seconds_left(attempt: Attempt | None, step: int, steps: int) -> float | None:
+    if attempt is None or step <= attempt.step:
+        return None
+    return (time.time() - attempt.began) / (step - attempt.step) * (steps - step)

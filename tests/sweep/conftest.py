@@ -1,0 +1,5 @@
+"""The fixture of tests/sweep/runs.py for all tests of sweeps."""
+
+from tests.sweep.runs import pretended
+
+__all__ = ["pretended"]

@@ -1,0 +1,74 @@
+"""How far runs are, as another shell sees it."""
+
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from ganlm_core.sweep.job import Attempt, Job
+from ganlm_core.sweep.status import State, Watched, duration, failures, state_of, summary, time_left
+from ganlm_core.system.files import write_json
+from ganlm_core.system.lock import locked
+from ganlm_core.training.run_folder import RunFolder
+from tests.sweep.runs import finish, sweep
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    (found,) = sweep(tmp_path / "s", seed=[3]).jobs()
+    return found
+
+
+def begin(job: Job) -> RunFolder:
+    folder = RunFolder(job.run)
+    job.run.mkdir()
+    (job.run / "config.toml").write_text(job.config.read_text())
+    return folder
+
+
+def test_a_run_waits_trains_and_finishes(job: Job) -> None:
+    assert state_of(job) == State("run", "waiting", 0, 6)
+    folder = begin(job)
+    folder.append_metrics({"step": 4})
+    write_json(job.attempt, asdict(Attempt("there", os.getpid(), time.time() - 20, step=2)))
+    with locked(job.run):
+        state = state_of(job)
+    assert (state.status, state.step, state.host) == ("training", 4, "there")
+    assert state.seconds == pytest.approx(20, abs=5)  # two steps took 20 seconds, and two are left
+    assert state_of(job).status == "interrupted"
+    finish(folder, job.config.read_text())
+    assert state_of(job) == State("run", "finished", 6, 6)
+
+
+def test_a_failure_is_told(job: Job) -> None:
+    write_json(job.attempt, asdict(Attempt("there", 1, 0.0, failure="no such thing")))
+    assert str(state_of(job)) == "run: failed, 0 of 6 steps: no such thing"
+    assert failures([state_of(job)]) == {"run": "no such thing"}
+
+
+def test_finished_runs_are_not_read_again(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish(begin(job), job.config.read_text())
+    watched = Watched([job])
+    first = watched.look()
+    monkeypatch.setattr("ganlm_core.sweep.status.state_of", None)
+    assert watched.look() == first
+
+
+def test_the_summary_counts_and_estimates() -> None:
+    """Two runs make one step a second each; fourteen steps are left."""
+    states = [
+        State("a", "training", 5, 10, seconds=5.0),
+        State("b", "training", 5, 10, seconds=5.0),
+        State("c", "waiting", 0, 4),
+        State("d", "finished", 10, 10),
+    ]
+    assert time_left(states) == 7
+    assert summary(states) == "1 of 4 runs finished, 2 training, 1 waiting; about 7 s left"
+    assert time_left(states[2:]) is None
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(40, "40 s"), (720, "12 min"), (12600, "3.5 h")])
+def test_durations_are_in_words(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
