@@ -10,52 +10,50 @@ from ganlm_core.evaluation.figures import Figure
 CAPTIONS = {
     "losses": (
         "Loss of each phase. A falling maximum likelihood loss is better; adversarial losses balance each other "
-        "and say little alone. If the discriminator's falls to zero, it always wins: lower its learning rate."
+        "and say little alone. If the discriminator's loss falls to zero, it always wins: lower its learning rate."
     ),
     "gradient norms": (
         "Size of the gradients before clipping. Steady is better; if they grow without end, lower the learning "
         "rate or --clip."
     ),
     "accuracy": (
-        "Share of a training batch that the discriminator tells right. 50% is guessing and 100% leaves the "
-        "generator without a direction; between 55% and 80% both learn."
+        "Share of a training batch that the discriminator classifies correctly. 50% is chance, and at 100% the "
+        "generator learns nothing; between 55% and 80% both learn."
     ),
     "discriminator accuracy": (
-        "Share of held-out real sentences and new samples that the discriminator tells right. Compare it with the "
-        "accuracy in training: if it is much lower, the discriminator has memorised the training text."
+        "Share of held-out real sentences and new samples that the discriminator classifies correctly. Compare it "
+        "with the accuracy in training: if it is much lower, the discriminator has memorised the training text."
     ),
     "entropy": (
-        "How freely the generator chooses, in nats a token. Falling a little is normal; falling towards zero means "
-        "that it writes the same again and again: raise the entropy weight or use --on-collapse rollback."
+        "Entropy of the generator's choice of words, in nats per token. Falling a little is normal; if it falls "
+        "towards zero, the generator repeats itself: raise the entropy weight or use --on-collapse rollback."
     ),
-    "reward": (
-        "What the discriminator pays the generator. Higher is better only while the discriminator stays as strict."
-    ),
-    "reward variance": "How much the rewards of a batch differ. At zero the generator learns nothing from them.",
+    "reward": ("Reward from the discriminator. Higher is better only if the discriminator does not get weaker."),
+    "reward variance": "Variance of the rewards in a batch. At zero the generator learns nothing from them.",
     "valid": (
         "Share of sentences that the corpus's process can give. Higher is better, as long as distinct stays high."
     ),
     "process nll": (
-        "How unlikely the valid sentences are under the process, in nats. Near the line of real text is best; "
-        "below it, the generator keeps to short and common sentences."
+        "Negative log-likelihood of the valid sentences under the process, in nats. Near the line of real text is "
+        "best; below it, the generator keeps to short and common sentences."
     ),
     "quality against diversity": (
-        "A point for each evaluation, with its step. Lower is nearer to real text, further right is more varied. A way "
-        "straight to the left is a collapse."
+        "A point for each evaluation, with its step. Lower is nearer to real text, further right is more varied. "
+        "A path straight to the left is a collapse."
     ),
     "distinct": (
         "Share of different sentences. Near the line of real text is best; if it falls, the generator has collapsed."
     ),
     "distinct bigrams": "Different pairs of neighbouring words. If it falls, the generator repeats itself.",
     "copied": (
-        "Share of sentences found in the training text. Near what a perfect generator has by chance is best; far "
+        "Share of sentences found in the training text. Near the share of a perfect generator is best; far "
         "above it, the generator has memorised: use --keep best, more text or a smaller network."
     ),
     "validation nll": (
-        "Nats a token of held-out text under the generator. Lower is better; if it rises, the generator forgets or "
-        "memorises: use --keep best."
+        "Negative log-likelihood of held-out text under the generator, in nats per token. Lower is better; if "
+        "it rises, the generator forgets or memorises: use --keep best."
     ),
-    "bigram divergence": "How far the pairs of words are from those of held-out text. Lower is better.",
+    "bigram divergence": "Distance between the word pairs of samples and of held-out text. Lower is better.",
     "tokens": "Tokens of real text that were read so far.",
 }
 """By the title of a figure, in the order in which a reader needs them."""

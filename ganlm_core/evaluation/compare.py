@@ -95,7 +95,7 @@ class Comparison:
         return format_value(quality, self.quality.share)
 
     def verdicts(self) -> list[str]:
-        """Return the result in sentences: one for each pair of neighbours, and one for each that is too good."""
+        """Return the result in sentences: one for each pair of neighbours, and one for each method that is too good."""
         if not self.standings:
             return [
                 f"the curves have no {self.diversity.title} in common, so they cannot be compared; evaluate all runs "
@@ -176,7 +176,7 @@ def _student(inverse: float) -> float:
 
 
 def matched(wanted: float, contenders: Sequence[Contender]) -> float | None:
-    """Return the diversity to compare at: the diversity of real text, or the closest one that every curve reaches."""
+    """Return the diversity to compare at: the diversity of real text, or the closest value that every curve reaches."""
     ranges = [sorted(point.diversity for point in curve) for each in contenders for curve in each.curves]
     low, high = max(xs[0] for xs in ranges), min(xs[-1] for xs in ranges)
     return min(max(wanted, low), high) if low <= high else None
@@ -224,7 +224,7 @@ def _named(scores: Scores, title: str) -> Iterator[tuple[str, Row]]:
 
 
 def means(groups: Mapping[str, Sequence[Scores]]) -> Scores:
-    """Merge evaluations: for each method and temperature the mean over seeds of each value that all of them have."""
+    """Merge evaluations: for each method and temperature, the mean over seeds of each value that all seeds have."""
     rows: dict[tuple[str, float | None], list[Row]] = {}
     for title, evaluations in groups.items():
         for scores in evaluations:

@@ -24,12 +24,12 @@ from ganlm_core.system.processes import Divide
 from ganlm_core.system.version import __version__
 
 MOST = 10_000
-"""Sentences in each row by default, at most: fewer if a row cannot have as many, so that all rows have equally many."""
+"""Maximum sentences per row by default. If a row has fewer, all rows get this smaller number."""
 
 TEMPERATURES = (0.7, 0.85, 1.0, 1.15, 1.3)
 
 VOCABULARY = 100_000
-"""Words of the tokenizer where no model brings one."""
+"""Vocabulary size of the tokenizer if no model has one."""
 
 MOST_REFERENCES = 50_000
 """Larger test splits are subsampled evenly to this size, and larger training splits for the unigram model."""
@@ -187,7 +187,7 @@ def _empty(filled: Sequence[Filled]) -> Iterator[str]:
 
 
 def _copied(rows: Sequence[Row], conditions: Conditions) -> Iterator[str]:
-    """Yield a note for each model or file that copies more than chance; a temperature below 1 copies more by itself."""
+    """Yield a note for each model or file that copies more than chance; below temperature 1, more copies are normal."""
     told = set()
     for row in rows:
         copied = row.values.get("copied")

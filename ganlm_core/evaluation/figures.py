@@ -1,4 +1,4 @@
-"""Figures as SVG text that fits into any page: no background, lines and letters in the colour of the page, no dates."""
+"""Figures as SVG text for any page: no background, lines and letters in the colour of the page, no dates."""
 
 import io
 import textwrap

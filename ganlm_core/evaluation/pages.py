@@ -20,7 +20,7 @@ SHOWN = 6
 
 
 def _visible(value: Any) -> Any:
-    """Escape what cannot be seen: a bidi override in a sentence must not reorder the page."""
+    """Escape invisible characters: a bidi override in a sentence must not reorder the page."""
     if isinstance(value, Markup):
         return Markup(printable(value))
     return printable(value) if isinstance(value, str) else value
@@ -74,7 +74,7 @@ def repeating(run: RunFolder) -> str:
 def tradeoff(found: Comparison, scores: Scores) -> Figure:
     """Draw quality against diversity: a curve over temperatures for each contender and seed, and a point for real text.
 
-    Above the line at the quality of real text is mode seeking; below it for measures of which lower is better.
+    A point above the line at the quality of real text is mode seeking; below it, if lower is better.
     """
     ends = len(found.contenders) > 2
     curves = [curve for contender in found.contenders for curve in _curves(contender, ends)]

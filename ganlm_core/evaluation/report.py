@@ -41,7 +41,7 @@ QUALITY, DIVERSITY = "bleu4", "self_bleu4"
 """The measures of the figure of quality against diversity."""
 
 SENTENCES = 1_000
-"""Sentences drawn at each temperature at most, if ``ganlm eval`` has not measured the run; it takes a few seconds."""
+"""Sentences drawn at each temperature at most, if ``ganlm eval`` has not measured the run; this takes a few seconds."""
 
 REAL = 4
 """Real sentences that the discriminator judges beside the samples."""
@@ -98,7 +98,7 @@ def render(run: RunFolder, host: Host) -> str:
 
 
 def _corpus(config: RunConfig, host: Host, sources: Sequence[Source]) -> Corpus | None:
-    """Build the training text; None if it is not there any more, or is not what the model was trained on."""
+    """Build the training text; None if it is missing, or is not the text of the training."""
     try:
         corpus: Corpus = host.build("corpus", config.corpus.name, config.corpus.options)
     except GanlmError:
@@ -241,7 +241,7 @@ def samples_by_step(run: RunFolder) -> Iterator[tuple[int, list[str]]]:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A sample and the training sentence that shares most with it. ``shared`` is 1 for the same sentence."""
+    """A sample and its nearest training sentence. ``shared`` is 1 if both are equal."""
 
     sample: str
     training: str
@@ -251,7 +251,7 @@ class Neighbour:
 def nearest(samples: Sequence[str], corpus: Corpus) -> list[Neighbour]:
     """Return the nearest training sentence of each sample by Dice's coefficient of units and pairs of units.
 
-    Dice 1945. Units are words or characters, as in metrics. The first of several equally near sentences counts.
+    Dice 1945. Units are words or characters, as in metrics. If several sentences are equally near, the first is taken.
     """
     split, training = Conditions(corpus).split, spread(corpus.train, COMPARED)
     own = [_grams(split(sample)) for sample in samples]

@@ -27,7 +27,7 @@ REFERENCES = {
 """The reference rows of every table: real text as an upper bound, a perfect generator, and two lower bounds."""
 
 TITLES = {name: MEASURES[name].title for name in ("valid", "distinct", "copied", "process_nll", "test_nll")}
-"""The measures of every run, in the order of the tables; those of plugins come after them."""
+"""The measures of every run, in the order of the tables; measures of plugins come after them."""
 
 SUBJECTS = {"before": "before GAN training", "after": "after training", **REFERENCES}
 """The rows of one run, in the order of its table."""
@@ -48,7 +48,7 @@ def warm_up(model: str) -> str:
 class Row:
     """One subject: its ``values`` by measure, and the ``protocol`` of each metric.
 
-    ``kind`` is ``model``, ``baseline``, ``samples`` or one of REFERENCES; ``temperature`` is that of a generator.
+    ``kind`` is ``model``, ``baseline``, ``samples`` or one of REFERENCES; ``temperature``: for generators only.
     """
 
     kind: str
@@ -87,7 +87,7 @@ class Scores:
         return next((row for row in self.rows if row.kind == "real"), None)
 
     def seeks_modes(self, row: Row, measure: Measure) -> bool:
-        """Return whether single sentences are better than real ones: the subject writes only the likeliest."""
+        """Return whether single sentences are better than real ones: the subject writes only likely sentences."""
         if self.real is None or row.is_reference or measure.sees != "quality":
             return False
         found, real = row.values.get(measure.name), self.real.values.get(measure.name)
@@ -154,7 +154,7 @@ class Scores:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], path: Path) -> "Scores":
-        """Make the Scores from what :meth:`to_dict` returned, found in ``path``. Raises WeightsError for other data."""
+        """Make the Scores from the output of :meth:`to_dict` in ``path``. Raises WeightsError for other data."""
         if data.get("format") != FORMAT or data.get("format_version") != FORMAT_VERSION:
             raise WeightsError(f"{path} is not an evaluation of this version; make it again: ganlm eval RUN --force")
         try:
@@ -183,7 +183,7 @@ class Scores:
 
 
 def ordered(metrics: Iterable[str]) -> list[str]:
-    """Return measures in the order of the tables: those of TITLES, then the others by name."""
+    """Return measures in the order of the tables: first the measures of TITLES, then all others by name."""
     found = set(metrics)
     return [*(name for name in TITLES if name in found), *sorted(found - TITLES.keys())]
 

@@ -54,7 +54,7 @@ def open_sources(
 ) -> list[Source]:
     """Open bundles, runs and samples, then the ``baselines``. Samples are a file, a pipe, or ``-``: standard input.
 
-    If no baseline is named, a run that was trained by maximum likelihood before its adversarial training is its own.
+    If no baseline is named, the baseline of a run is its own maximum likelihood warm-up, if it has one.
     ``reading`` are options of :class:`ganlm_core.data.options.FileOptions`, such as ``column``. Raises DataError, and
     the errors of :func:`ganlm_core.bundle.load.load`.
     """
@@ -96,7 +96,7 @@ def _is_text(name: str) -> bool:
 
 def _samples(name: str, title: str, kind: str, reading: Mapping[str, Any]) -> Source:
     texts, empty = read_sentences(name, **reading)
-    # An empty line is a sample too, of a generator that wrote nothing. Without it the others would look better.
+    # An empty line is a sample too: the generator wrote nothing. Dropping it would make the file look better.
     return Source("samples" if kind == "model" else kind, title, texts=[*texts, *[""] * empty])
 
 
@@ -111,10 +111,10 @@ def _model(host: Host, name: str, title: str, kind: str, device: str) -> Source:
 def real_text(host: Host, sources: Sequence[Source], data: str = "", test: str = "", **reading: Any) -> Corpus:
     """Return the corpus ``data``, by name or file, or else the training text of the models.
 
-    The sentences of the file ``test`` replace its test split. Beside it, all of a ``data`` file is training text; alone
-    it is split as ``ganlm run`` splits it. ``reading`` is as in :func:`open_sources`. A note says which models were
-    trained on another text. Raises UsageError if no text is named, and DataError if it cannot be read or, unless it is
-    named by ``data``, is not the text of the training.
+    The sentences of the file ``test`` replace its test split. With ``test``, all of a ``data`` file is training text;
+    without it, the file is split as ``ganlm run`` splits it. ``reading`` is as in :func:`open_sources`. A note says
+    which models were trained on another text. Raises UsageError if no text is named, and DataError if it cannot be read
+    or, unless it is named by ``data``, is not the training text.
     """
     corpus = _named(host, sources, data, reading, whole=bool(test)) if data else _trained_on(host, sources)
     if not test:
@@ -204,7 +204,7 @@ def _same_text(one: Source, other: Source) -> bool:
 
 
 def _text_of(host: Host, source: Source) -> Corpus:
-    """Build the corpus of a model: as its run knows where the data are, or as its bundle names them."""
+    """Build the corpus of a model, from the path in its run, or from the name in its bundle."""
     if source.run is not None:
         choice = source.run.load_config(host).corpus
         return _build(host, choice.name, choice.options.as_dict())
@@ -220,7 +220,7 @@ def _build(host: Host, name: str, options: Mapping[str, object]) -> Corpus:
 
 
 def warnings(sources: Sequence[Source], corpus: Corpus, n: int) -> Iterator[str]:
-    """Yield a line for each fact that a reader of the table must know. Every row should have ``n`` sentences."""
+    """Yield a warning for each problem of the sources. Every row should have ``n`` sentences."""
     if not any(source.is_baseline for source in sources):
         yield (
             "no row was trained by maximum likelihood alone, so the table does not show what a GAN adds to it; "

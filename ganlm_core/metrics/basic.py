@@ -18,7 +18,7 @@ class Validity(Metric):
     """``valid``: the share of sentences that the corpus's process can give (for the grammar, the grammatical ones).
 
     ``process_nll``: the mean of -log p under the process, in nats per sentence, over the valid ones. Sentences with a
-    lower value than real text are too likely: the generator writes only the frequent ones.
+    lower value than real text are too likely: the generator writes only frequent sentences.
     """
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
@@ -56,7 +56,7 @@ class Copies(Metric):
         protocol = f"{len(texts):,} sentences, {len(conditions.corpus.train):,} to copy"
         if conditions.corpus.process is None:
             chance = format_value(conditions.copies_by_chance, share=True)
-            protocol += f"; by chance {chance}, as of one half of the training text in the other"
+            protocol += f"; {chance} by chance (copies between two halves of the training text)"
         return Measured({"copied": copied}, protocol)
 
 

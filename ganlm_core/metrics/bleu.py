@@ -28,9 +28,9 @@ def bleu(hypotheses: Sequence[str], references: Index) -> Floats:
 
 
 def self_bleu(sentences: Index) -> Floats:
-    """Return BLEU-1 to BLEU-5 (N, 5) of each of N > 1 sentences against the N - 1 other ones, never against itself.
+    """Return BLEU-1 to BLEU-5 (N, 5) of each of N > 1 sentences against the N - 1 other sentences.
 
-    An equal sentence at another place counts as another sentence.
+    A sentence is never its own reference, but an equal sentence at another place is.
     """
     matches = [_matches(order.counts, _best_elsewhere(order), len(sentences)) for order in sentences.orders]
     return _scores(matches, sentences.lengths, _closest_other(sentences.lengths))
@@ -58,14 +58,14 @@ def _scores(matches: Sequence[Floats], lengths: Ints, closest: Ints | Floats) ->
 
 
 def _closest(lengths: Ints, known: Ints) -> Ints:
-    """Return, for each length, the closest of ``known`` (sorted); the shorter one if two are equally close."""
+    """Return, for each length, the closest of ``known`` (sorted); the shorter length if two are equally close."""
     above = np.searchsorted(known, lengths).clip(max=len(known) - 1)
     below = np.maximum(above - 1, 0)
     return np.where(lengths - known[below] <= known[above] - lengths, known[below], known[above])
 
 
 def _closest_other(lengths: Ints) -> Floats:
-    """Return, for each length, the closest length of another sentence; the shorter one if two are equally close."""
+    """Return, for each length, the closest length of another sentence; the shorter length if two are equally close."""
     known, place, times = np.unique(lengths.astype(np.float64), return_inverse=True, return_counts=True)
     below, above = np.append(-np.inf, known[:-1]), np.append(known[1:], np.inf)
     nearest = np.where(known - below <= above - known, below, above)
@@ -80,7 +80,7 @@ class Bleu(Metric):
 
 
 class BackwardBleu(Metric):
-    """``backward_bleu2`` to ``backward_bleu5``: the mean BLEU of real sentences against the subject's.
+    """``backward_bleu2`` to ``backward_bleu5``: the mean BLEU of real sentences against the subject's sentences.
 
     Shi et al. 2018. It is low if the subject leaves out a part of real text.
     """
@@ -90,7 +90,7 @@ class BackwardBleu(Metric):
 
 
 class SelfBleu(Metric):
-    """``self_bleu2`` to ``self_bleu5``: the mean BLEU of each sentence against all other ones (Zhu et al. 2018).
+    """``self_bleu2`` to ``self_bleu5``: the mean BLEU of each sentence against all other sentences (Zhu et al. 2018).
 
     Differs: a sentence is never among its own references; in the code of the paper it is.
     """

@@ -1,4 +1,4 @@
-"""Distances between the features of the subject's sentences and of real ones, as a sentence encoder computes them."""
+"""Distances between the features of the subject's sentences and of real sentences; an encoder computes the features."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -54,8 +54,8 @@ class Mauve(Metric):
     """``mauve``: the area under the divergence curve of both distributions over clusters of features.
 
     Pillutla et al. 2021, eq. 1-3, with the settings of their section 4: k-means with a tenth as many clusters as
-    sentences, on the principal components that keep nine tenths of the variance; scaling 5. Differs: the encoder is
-    not theirs, so the number compares only with numbers of the same encoder; k-means starts once and ends after 30
+    sentences, on the principal components that keep nine tenths of the variance; scaling 5. Differs: the encoder
+    is another, so only numbers of the same encoder are comparable; k-means starts once and ends after 30
     rounds, where the authors' code takes the best of five starts of 500 rounds.
     """
 
@@ -126,7 +126,7 @@ def k_means(points: NDArray[Any], clusters: int, rng: np.random.RandomState) -> 
     centres = points[rng.choice(len(points), min(clusters, len(points)), replace=False)]
     labels = np.full(len(points), -1)
     for _ in range(ROUNDS):
-        # Squared distances but for the points' own norms, which are the same for every centre.
+        # Squared distances without the norms of the points, which are the same for every centre.
         nearest = ((centres**2).sum(axis=1) - 2 * points @ centres.T).argmin(axis=1)
         if (nearest == labels).all():
             break

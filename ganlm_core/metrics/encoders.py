@@ -22,7 +22,7 @@ BUCKETS = 2**15
 
 
 class Encoder(ABC):
-    """Called with N sentences and a function that splits one into tokens; returns their features (N, F).
+    """Called with N sentences and a function that splits a sentence into tokens; returns features (N, F).
 
     A row depends on its sentence alone, and the same sentence has the same features in every process.
     """
@@ -43,8 +43,8 @@ class HashedNgrams(Encoder):
     """The sum of the vectors of a sentence's n-grams, divided by the square root of their number.
 
     Each n-gram has a random vector that its hash chooses: a random projection (Johnson & Lindenstrauss 1984) of the bag
-    of n-grams after feature hashing (Weinberger et al. 2009). The encoder knows which words and short phrases a
-    sentence has, and nothing of their meaning.
+    of n-grams after feature hashing (Weinberger et al. 2009). The encoder represents the words and short
+    phrases of a sentence, but not their meaning.
     """
 
     options: HashedNgramsOptions

@@ -24,7 +24,7 @@ def format_value(value: float | None, share: bool = False) -> str:
 
 
 def format_metric(name: str, value: float | None) -> str:
-    """Return the value of the measure ``name`` as :func:`format_value` does; other names than ours are no shares."""
+    """Return the value of the measure ``name``, see :func:`format_value`; measures of plugins are no shares."""
     return format_value(value, name in SHARES)
 
 

@@ -127,7 +127,7 @@ class Judge:
         """Draw ``n`` sentences from a generator under each policy, lazily.
 
         The likelihood of each subject is under the distribution that its sentences are drawn from. One pass over the
-        held-out text gives the likelihoods of all policies, because they differ only in what they do with the logits.
+        held-out text gives the likelihoods of all policies, because policies only change the logits.
         """
 
         @cache
@@ -192,7 +192,7 @@ class Judge:
         )
 
     def fresh(self, n: int) -> Subject:
-        """Draw ``n`` sentences from the process. As many of them are in the training split as chance puts there."""
+        """Draw ``n`` sentences from the process. Some of them are in the training split by chance."""
         assert self.corpus.process is not None
         return Subject(self.corpus.process.sample(n, FRESH_SEED + self.seed), references=self.corpus.test)
 
@@ -205,7 +205,7 @@ class Judge:
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Put a network in evaluation mode; afterwards put it back in the mode that it had."""
+    """Put a network in evaluation mode in the block; restore its mode afterwards."""
     was_training = network.training
     network.eval()
     try:

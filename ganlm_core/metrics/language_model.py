@@ -1,7 +1,7 @@
 """Language-model scores (Caccia et al. 2020, section 2): samples under a model of real text, and the reverse.
 
-Both models are interpolated Kneser-Ney models of four words (Kneser & Ney 1995; Chen & Goodman 1999, section 2.7): they
-have nothing to tune, train in a second, and are the same on every machine. Differs: the paper's are LSTMs.
+Both models are interpolated Kneser-Ney four-gram models (Kneser & Ney 1995; Chen & Goodman 1999, section 2.7). They
+have nothing to tune, train in a second, and are the same on every machine. Differs: the paper's models are LSTMs.
 """
 
 import math
@@ -48,7 +48,7 @@ class KneserNey:
         return [START] * (self.order - 1) + known + [END]
 
     def _counts(self, sentences: Iterable[Sequence[str]]) -> list[Counter[Gram]]:
-        """Count the n-grams of each order: occurrences of the longest, different words before the shorter ones."""
+        """Count the n-grams of each order: occurrences of the longest, different words before the shorter n-grams."""
         highest: Counter[Gram] = Counter()
         for sentence in sentences:
             words = self._framed(sentence)
@@ -103,8 +103,8 @@ class LanguageModelScores(Metric):
             "reverse_lm_score": _per_token(judge(tuple(subject.texts), vocabulary, split), subject.references, split),
         }
         protocol = (
-            f"Kneser-Ney models of {ORDER} words: one of {len(train):,} real sentences scores {len(subject.unseen):,}, "
-            f"one of {len(subject.texts):,} scores {len(subject.references):,} real ones"
+            f"Kneser-Ney models of order {ORDER}: trained on {len(train):,} real sentences to score {len(subject.unseen):,}, "
+            f"and on {len(subject.texts):,} sentences to score {len(subject.references):,} real ones"
         )
         return Measured(values, conditions.with_unit(protocol))
 

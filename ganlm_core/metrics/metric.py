@@ -23,11 +23,11 @@ FRESH = 500
 """Sentences of an exact process from which the share of copies by chance is estimated; the oracle takes seconds."""
 
 FRESH_SEED = 2**32
-"""Far from the seeds that users choose for a corpus: fresh sentences must not repeat the training text."""
+"""An unusual seed, so that fresh sentences do not repeat the training text of a user's seed."""
 
 MORE, MARGIN = 2, 0.02
-"""Copies tell of memorising above MORE times their share by chance and MARGIN. Doubled, because a half of the text has
-at least half as many copies in the other as all of it would have; the margin is for the error of a few hundred samples.
+"""A share of copies above MORE times the share by chance plus MARGIN shows memorisation. MORE is 2, because half of the
+text has at least half as many copies as the whole text; MARGIN allows for the error of a few hundred samples.
 """
 
 
@@ -35,7 +35,7 @@ at least half as many copies in the other as all of it would have; the margin is
 class Likelihood:
     """The negative log-likelihood of some sentences: ``nll_per_token``, in nats; each ``<eos>`` counts as a token.
 
-    With ``draws`` of the noise it is an upper bound from so many; 0 means that it is exact.
+    It is an upper bound from ``draws`` draws of the noise; with 0 draws it is exact.
     """
 
     nll_per_token: float
@@ -54,12 +54,12 @@ class Likelihood:
 
 @dataclass(frozen=True)
 class Subject:
-    """The author of the ``texts`` that are measured: a generator, or the people who wrote the real text.
+    """The source of the measured ``texts``: a generator, a file, or the authors of real text.
 
     ``likelihood`` returns the likelihood of other texts under the subject; None if the subject has none.
-    ``references`` are the real sentences that the texts are compared with: the test split. The texts of real text are
-    therefore training sentences; a metric that would only find that they were trained on uses ``held_out`` instead,
-    through ``unseen``.
+    ``references`` are the real sentences that the texts are compared with: the test split. The texts of real text
+    are therefore training sentences. A metric that must not see training sentences uses ``unseen``, which takes
+    ``held_out`` instead.
     """
 
     texts: Sequence[str]
@@ -77,7 +77,7 @@ class Subject:
 class Conditions:
     """The conditions that are equal for every subject: the corpus, the ``seed`` of random draws, the sentence encoder.
 
-    ``sentence_encoder`` is ``encoder``, or the default one if that is None.
+    ``sentence_encoder`` is ``encoder``, or the default encoder if it is None.
     """
 
     corpus: Corpus
@@ -127,14 +127,15 @@ class Conditions:
         """The share of copies that a generator makes without memorising, because frequent sentences recur.
 
         With a process: the share of fresh sentences that are in the training text. Without one: the share of one half
-        of the training text that is in the other half, which is low, because half of the text is less to copy from.
+        of the training text that is in the other half, which is too low, because half of the text has fewer sentences
+        to copy.
         """
         known, fresh = self._known_and_fresh()
         copied = [text in known for text in fresh]
         return sum(copied) / max(1, len(copied))
 
     def _known_and_fresh(self) -> tuple[Container[str], Iterable[str]]:
-        """Return sentences to copy and as independent ones as there are; large halves are never in memory."""
+        """Return sentences to copy, and independent sentences; large halves are never in memory."""
         train, process = self.corpus.train, self.corpus.process
         if process is not None:
             return self.known, process.sample(FRESH, FRESH_SEED)
@@ -142,7 +143,7 @@ class Conditions:
         return lookup(halves[0]), halves[1]
 
     def copies_exceed_chance(self, copied: float) -> bool:
-        """Return whether a share of copies is so far above ``copies_by_chance`` that it tells of memorising."""
+        """Return whether a share of copies is so far above ``copies_by_chance`` that it shows memorisation."""
         return copied > MORE * self.copies_by_chance + MARGIN
 
     def with_unit(self, protocol: str) -> str:
@@ -161,7 +162,7 @@ class Measured:
 
 
 class Metric(ABC):
-    """Called with a subject and the conditions; leaves out a value that does not exist there and never makes one up.
+    """Called with a subject and the conditions; leaves out a value that does not exist and never invents one.
 
     The component that registers it declares what it measures: :class:`ganlm_core.components.Measure`.
     """

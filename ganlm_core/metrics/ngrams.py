@@ -1,7 +1,7 @@
 """Sentences as arrays of n-gram ids, so that millions of comparisons become a few sorts.
 
 Shape letters: ``W`` tokens of all sentences, one sentence after the other; ``N`` sentences; ``G`` different n-grams.
-The id -1 means that no n-gram starts there, or an unknown one.
+The id -1 means that no n-gram, or an unknown n-gram, starts there.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -40,7 +40,7 @@ class Order(NamedTuple):
     """The n-grams of one length. Their ids are places in ``keys`` (G,), which are sorted.
 
     ``best`` (G,) is the highest count of each in any sentence, ``owner`` (G,) a sentence with that count, ``second``
-    (G,) the highest count in any other sentence, 0 if there is none.
+    (G,) the highest count in any other sentence, 0 if no other sentence has it.
     """
 
     keys: Ints

@@ -50,7 +50,7 @@ class CopiedSpans(Metric):
 def longest_shared(texts: Sequence[str], others: Sequence[str], split: Split) -> tuple[Ints, Ints]:
     """Return the lengths (N,) of the longest n-grams that ``texts`` (N) share with any of ``others``, and of the texts.
 
-    An n-gram can be shared only where the (n-1)-gram at the same place is, so few places are left after few orders.
+    An n-gram is shared only if the (n-1)-gram at the same place is, so few places are left after a few orders.
     """
     tokens = lay_out([*texts, *others], split)
     own, words = tokens.sentence < len(texts), 1 + len(tokens.ids)
@@ -58,7 +58,7 @@ def longest_shared(texts: Sequence[str], others: Sequence[str], split: Split) ->
     keys, n = tokens.ids, 1
     while True:
         known, ids = unique_ids(keys)
-        shared = np.zeros(len(known) + 1, dtype=bool)  # the last one is for -1
+        shared = np.zeros(len(known) + 1, dtype=bool)  # the last place is for -1
         shared[ids[~own & (ids >= 0)]] = True
         ids = np.where(shared[ids], ids, -1)
         found = tokens.sentence[own & (ids >= 0)]

@@ -119,6 +119,6 @@ def test_copies_and_repeats_are_found_whatever_their_white_space_and_unicode_for
 def test_copies_are_told_beside_those_that_chance_makes_where_no_process_says_it() -> None:
     corpus = Corpus("", ["a b", "c d", "e f", "a b"], [], [])
     found = measured(Copies, Subject(["a b", "x"]), corpus)
-    assert found.protocol == "2 sentences, 4 to copy; by chance 50.0%, as of one half of the training text in the other"
+    assert found.protocol == "2 sentences, 4 to copy; 50.0% by chance (copies between two halves of the training text)"
     found = measured(Copies, Subject(["a b"]))
     assert found.protocol == "1 sentences, 2 to copy"

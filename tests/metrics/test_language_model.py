@@ -43,7 +43,8 @@ def test_real_sentences_score_better_than_scrambled_ones_in_both_directions() ->
     assert good.values["lm_score"] < bad.values["lm_score"]
     assert good.values["reverse_lm_score"] < bad.values["reverse_lm_score"]
     assert good.protocol == (
-        "Kneser-Ney models of 4 words: one of 60 real sentences scores 10, one of 10 scores 2 real ones"
+        "Kneser-Ney models of order 4: trained on 60 real sentences to score 10, "
+        "and on 10 sentences to score 2 real ones"
     )
     model = KneserNey([text.split() for text in corpus.train], frozenset("abcd"))
     tokens = [text.split() for text in ["a b c", "a b d"]]

@@ -227,9 +227,10 @@ def test_large_splits_are_subsampled(monkeypatch: pytest.MonkeyPatch, ganlm: Gan
     protocol = rows(ganlm, write("samples.txt", REAL[:2]), *files, *chosen)["samples.txt"]["protocol"]
     assert protocol == {
         "bleu": "2 hypotheses, 3 references",
-        "copies": "2 sentences, 15 to copy; by chance 0.0%, as of one half of the training text in the other",
+        "copies": "2 sentences, 15 to copy; 0.0% by chance (copies between two halves of the training text)",
         "copied-span": "2 sentences, 2 to copy",
-        "lm-score": "Kneser-Ney models of 4 words: one of 2 real sentences scores 2, one of 2 scores 3 real ones",
+        "lm-score": "Kneser-Ney models of order 4: trained on 2 real sentences to score 2, "
+        "and on 2 sentences to score 3 real ones",
     }
 
 
