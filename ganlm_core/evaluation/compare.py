@@ -1,34 +1,21 @@
 """Compare methods by their quality at matched diversity, interpolated on curves over temperature. No torch.
 
 A model can trade quality for diversity by its temperature, so a better quality means something only at the same
-diversity (Caccia et al. 2020, section 3). A lead counts only if other seeds would not explain it (Welch 1947).
+diversity (Caccia et al. 2020, section 3). A lead counts only if other seeds would not explain it: Welch's test, with
+Holm's correction for the number of pairs that are compared (:mod:`ganlm_core.evaluation.welch`).
 """
 
-import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any, NamedTuple
 
 from ganlm_core.components import Measure
 from ganlm_core.errors import UsageError
 from ganlm_core.evaluation.scores import MARK, Row, Scores, warm_up
+from ganlm_core.evaluation.welch import LEVEL, Difference, Sample, holm, welch
 from ganlm_core.metrics.formatting import format_value, without_empty_columns
-
-STUDENT = {
-    1: 12.706,
-    2: 4.303,
-    3: 3.182,
-    4: 2.776,
-    5: 2.571,
-    7: 2.365,
-    10: 2.228,
-    15: 2.131,
-    30: 2.042,
-    math.inf: 1.960,
-}
-"""The two-sided 5% quantile of Student's t, by degrees of freedom."""
 
 
 class Point(NamedTuple):
@@ -55,6 +42,11 @@ class Standing:
     seeds: int
     quality: float
     spread: float | None
+
+    @property
+    def sample(self) -> Sample | None:
+        """The quality over seeds; None for a method with one seed."""
+        return None if self.spread is None else Sample(self.quality, self.spread, self.seeds)
 
 
 @dataclass(frozen=True)
@@ -94,14 +86,21 @@ class Comparison:
     def _value(self, quality: float | None) -> str:
         return format_value(quality, self.quality.share)
 
+    def differences(self) -> dict[tuple[str, str], Difference]:
+        """Return the difference of each pair of methods that have two seeds or more, the better one first."""
+        samples = {one.title: one.sample for one in self.standings if one.sample is not None}
+        return {(one, other): welch(samples[one], samples[other]) for one, other in combinations(samples, 2)}
+
     def verdicts(self) -> list[str]:
-        """Return the result in sentences: one for each pair of neighbours, and one for each method that is too good."""
+        """Return the result in sentences: one for each pair of neighbours, and one for each that is too good."""
         if not self.standings:
             return [
                 f"the curves have no {self.diversity.title} in common, so they cannot be compared; evaluate all runs "
                 "at more temperatures: ganlm eval RUN --temperatures 0.5,0.75,1,1.25,1.5 --force"
             ]
-        ahead = [self._verdict(one, other) for one, other in pairwise(self.standings)]
+        differences = self.differences()
+        adjusted = holm({pair: each.p for pair, each in differences.items()})
+        ahead = [self._verdict(one, other, differences, adjusted) for one, other in pairwise(self.standings)]
         real = self._value(self.real.quality)
         return ahead + [
             f"{one.title} is better than real text ({self._value(one.quality)} against {real}): mode seeking"
@@ -109,17 +108,28 @@ class Comparison:
             if self.seeks_modes(one)
         ]
 
-    def _verdict(self, one: Standing, other: Standing) -> str:
+    def _verdict(
+        self,
+        one: Standing,
+        other: Standing,
+        differences: Mapping[tuple[str, str], Difference],
+        adjusted: Mapping[tuple[str, str], float],
+    ) -> str:
+        """Say by how much a method is ahead, and whether chance explains it at the level of all comparisons."""
         gap = abs(one.quality - other.quality)
         lead = f"{one.title} is ahead of {other.title} by {self._value(gap)} {self.quality.title}"
-        margin, alone = chance(one, other), [each.title for each in (one, other) if each.spread is None]
-        if margin is None:
+        pair = (one.title, other.title)
+        if pair not in differences:
+            alone = [each.title for each in (one, other) if each.spread is None]
             whose, which = ("each", "both") if len(alone) == 2 else (f"of {alone[0]}", "it")
             return f"{lead}; with one seed {whose} this may be chance: train {which} with other values of --seed"
-        interval = f"95% interval: {self._value(gap - margin)} to {self._value(gap + margin)}"
-        if gap > margin:
-            return f"{lead}, more than chance explains ({interval})"
-        return f"{lead}, which chance may explain ({interval}): no difference is shown"
+        margin, p = differences[pair].margin, adjusted[pair]
+        told = f"95% interval: {self._value(gap - margin)} to {self._value(gap + margin)}"
+        if len(differences) > 1:
+            told += f"; p = {p:.2g}, by Holm's correction for {len(differences)} comparisons"
+        if p < LEVEL:
+            return f"{lead}, more than chance explains ({told})"
+        return f"{lead}, which chance may explain ({told}): no difference is shown"
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -128,8 +138,24 @@ class Comparison:
             "at": self.at,
             "real": {"diversity": self.real.diversity, "quality": self.real.quality},
             "standings": [vars(standing) for standing in self.standings],
+            "differences": self._records(),
             "verdicts": self.verdicts(),
         }
+
+    def _records(self) -> list[dict[str, Any]]:
+        """Return every pair with its difference, its interval, and p before and after Holm's correction."""
+        found = self.differences()
+        adjusted = holm({pair: each.p for pair, each in found.items()})
+        return [
+            {
+                "methods": list(pair),
+                "difference": each.gap,
+                "interval": [each.gap - each.margin, each.gap + each.margin],
+                "p": each.p,
+                "p_holm": adjusted[pair],
+            }
+            for pair, each in found.items()
+        ]
 
 
 def compare(groups: Mapping[str, Sequence[Scores]], quality: str, diversity: str) -> Comparison:
@@ -149,30 +175,6 @@ def compare(groups: Mapping[str, Sequence[Scores]], quality: str, diversity: str
     standings = [] if at is None else [_standing(each, at, measures[0]) for each in contenders]
     standings.sort(key=lambda each: each.quality, reverse=measures[0].better == "higher")
     return Comparison(measures[0], measures[1], real.diversity if at is None else at, real, standings, contenders)
-
-
-def chance(one: Standing, other: Standing) -> float | None:
-    """Return half of Welch's 95% interval of the gap between two means over seeds; None if a method has one seed.
-
-    Differs: Student's t is interpolated in a table, so the interval is too wide below two degrees of freedom.
-    """
-    if one.spread is None or other.spread is None:
-        return None
-    errors = [(one.spread**2 / one.seeds, one.seeds), (other.spread**2 / other.seeds, other.seeds)]
-    error = sum(part for part, _ in errors)
-    if error == 0:
-        return 0.0
-    return _student(sum((part / error) ** 2 / (seeds - 1) for part, seeds in errors)) * math.sqrt(error)
-
-
-def _student(inverse: float) -> float:
-    """Interpolate STUDENT at the ``inverse`` of degrees of freedom, in which it is nearly linear."""
-    points = [(1 / freedom, t) for freedom, t in STUDENT.items()]
-    return next(
-        next_t + (t - next_t) * (inverse - next_x) / (x - next_x)
-        for (x, t), (next_x, next_t) in pairwise(points)
-        if next_x <= inverse
-    )
 
 
 def matched(wanted: float, contenders: Sequence[Contender]) -> float | None:

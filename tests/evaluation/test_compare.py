@@ -1,7 +1,5 @@
 """Comparisons: interpolation by hand, Welch's interval, and the sentences about leads and spreads."""
 
-import random
-import statistics
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -11,15 +9,13 @@ from ganlm_core.evaluation.compare import (
     Comparison,
     Contender,
     Point,
-    Standing,
-    chance,
     compare,
     interpolate,
     matched,
     means,
 )
 from ganlm_core.evaluation.scores import Scores
-from tests.evaluations import MEASURES, REAL, STEEP, above, points, scores
+from tests.evaluations import STEEP, above, points, scores
 
 
 def compared(groups: Mapping[str, Sequence[Scores]], quality: str = "bleu4") -> Comparison:
@@ -75,33 +71,26 @@ def test_a_lead_counts_if_chance_does_not_explain_it() -> None:
     ]
 
 
-def standing(values: Sequence[float], title: str = "") -> Standing:
-    return Standing(title, len(values), statistics.fmean(values), statistics.stdev(values))
+def test_leads_are_corrected_for_the_number_of_comparisons() -> None:
+    """Alone, the lead of a over b is beyond chance; as one of three comparisons it is not."""
+    seeds = [scores(STEEP), scores(above(STEEP, 0.02))]
+    others = [scores(above(STEEP, -0.07)), scores(above(STEEP, -0.09))]
+    assert "more than chance explains" in compared({"a": seeds, "b": others}).verdicts()[0]
+    third = [scores(above(STEEP, -0.08)), scores(above(STEEP, -0.1))]
+    first = compared({"a": seeds, "b": others, "c": third}).verdicts()[0]
+    assert first == (
+        "a is ahead of b by 0.090 BLEU-4, which chance may explain (95% interval: 0.029 to 0.151; p = 0.058, by Holm's "
+        "correction for 3 comparisons): no difference is shown"
+    )
 
 
-def test_the_interval_equals_welchs() -> None:
-    """Four values of variance 20/3 and three of variance 1: an error of 5/3 + 1/3, at 4.075 degrees of freedom.
-
-    Student's t there is 2.7564, integrated; the table is straight between its points.
-    """
-    wide, narrow = standing([1, 3, 5, 7]), standing([0, 1, 2])
-    assert chance(wide, narrow) == pytest.approx(2.7564 * 2**0.5, rel=0.001)
-    assert chance(wide, narrow) == chance(narrow, wide)
-    assert chance(standing([2, 2]), standing([1, 1])) == 0
-
-
-@pytest.mark.parametrize(
-    ("seeds", "share"), [((2, 2), 0.021), ((3, 3), 0.034), ((5, 5), 0.044), ((10, 10), 0.049), ((2, 5), 0.063)]
-)
-def test_equal_methods_rarely_show_a_lead(seeds: tuple[int, int], share: float) -> None:
-    """The shares are of 40,000 cases; that of 2,000 has a standard deviation of 0.5% at most."""
-    numbers, measures = random.Random(0), [MEASURES["bleu"][0], MEASURES["self-bleu"][0]]
-
-    def apart() -> bool:
-        standings = [standing([numbers.gauss() for _ in range(count)]) for count in seeds]
-        return "more than chance" in Comparison(*measures, 0.5, REAL, standings).verdicts()[0]
-
-    assert sum(apart() for _ in range(2000)) / 2000 == pytest.approx(share, abs=0.012)
+def test_the_differences_of_all_pairs_are_in_the_json() -> None:
+    seeds = [scores(STEEP), scores(above(STEEP, 0.02))]
+    found = compared({"a": seeds, "b": [scores(above(STEEP, -0.10)), scores(above(STEEP, -0.12))]}).to_dict()
+    (pair,) = found["differences"]
+    assert pair["methods"] == ["a", "b"] and pair["difference"] == pytest.approx(0.12)
+    assert pair["interval"] == [pytest.approx(0.0592, abs=1e-4), pytest.approx(0.1808, abs=1e-4)]
+    assert pair["p"] == pair["p_holm"] == pytest.approx(0.0136, abs=1e-4)
 
 
 def test_with_one_seed_a_lead_may_be_chance() -> None:

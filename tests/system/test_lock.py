@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ganlm_core.errors import FolderInUse, WriteError
-from ganlm_core.system.lock import locked
+from ganlm_core.system.lock import holder_of, locked
 
 HOLD = """
 import sys
@@ -108,3 +108,16 @@ def test_a_folder_below_a_file_cannot_be_held(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(WriteError, match=r"File exists; choose another place$"), locked(tmp_path / "file" / "run"):
         pass
+
+
+def test_the_holder_is_told_without_taking_the_lock(tmp_path: Path) -> None:
+    """A killed process leaves its lock file; a process of another host is believed."""
+    run = tmp_path / "run"
+    assert holder_of(run) == ""
+    process = hold(run)
+    assert holder_of(run) == f"process {process.pid} on host {platform.node()}"
+    process.kill()
+    process.communicate()
+    assert (tmp_path / ".run.lock").exists() and holder_of(run) == ""
+    (tmp_path / ".run.lock").write_text("process 1 on host elsewhere\n")
+    assert holder_of(run) == "process 1 on host elsewhere"
