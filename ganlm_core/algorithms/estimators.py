@@ -112,7 +112,7 @@ class _Scored(_DrawsIds):
     """Base of estimators that weight the gradient of log p(x). The p that scores a sample must be the p that drew it.
 
     With dropout the two would differ, because each forward pass draws its own dropout mask. So the generator's dropout
-    is off here, also for the samples of the discriminator, as is usual where a language model is a policy (Huang et al.
+    is off here, also for the samples of the discriminator, as is usual if a language model is a policy (Huang et al.
     2024, section 4). The trained distribution is then the one that is evaluated and saved.
     """
 
@@ -169,8 +169,8 @@ class _ScoreFunction(_Scored):
     def _expected(self, returns: Tensor, mask: Tensor) -> Tensor:
         """Return the baseline of each position: zero, a moving average of past batches, or the leave-one-out mean.
 
-        The leave-one-out mean is over the other sequences that reach the position: those with the same noise vector,
-        or, with one sample per noise vector, all others of the batch.
+        The leave-one-out mean is over the other sequences that reach the position: the sequences with the same noise
+        vector or, with one sample per noise vector, the rest of the batch.
         """
         if self.baseline == "moving-average":
             expected = self.average / (1 - self.decay**self.updates).clamp(min=1e-8)
@@ -277,7 +277,7 @@ def ranked(values: Tensor, mask: Tensor, sharpness: float) -> Tensor:
     """Return sigmoid(sharpness * (0.5 - rank / B)) for values (B, T): the rescaled activation of Guo et al. 2018.
 
     A value is ranked among the values of its position, the highest first; B is their number. The rewards of a position
-    have the same mean and variance whatever the scale and the spread of the values. Differs: equal values share the
+    have the same mean and variance for any scale and spread of the values. Differs: equal values share the
     mean of their ranks; only sentences that reach the position are ranked there.
     """
     others = values.unsqueeze(0)

@@ -51,7 +51,7 @@ def generator_loss(parts: Parts, gamma: float, batch: Batch) -> Tensor:
 
 
 def _real(parts: Parts, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Return the features of two halves of the real batch: texts to rank, and references. One text alone is both."""
+    """Return the features of two halves of the real batch: texts to rank, and references. A single text is both."""
     features = parts.discriminator.features(batch.tokens, batch.mask)
     half = (len(features) + 1) // 2
     return features[:half], features[-half:]

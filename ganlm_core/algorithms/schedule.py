@@ -12,8 +12,8 @@ from ganlm_core.protocol import Parts, Phase
 class Schedule:
     """First maximum likelihood, then the discriminator alone, then rounds of discriminator and generator.
 
-    ``likelihood`` and ``generator`` are the phases of one step. They are several where the generator is trained module
-    by module.
+    ``likelihood`` and ``generator`` are the phases of one step. There are several if the generator is trained module by
+    module.
     """
 
     options: AdversarialOptions

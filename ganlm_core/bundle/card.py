@@ -1,6 +1,6 @@
 """The model card of a bundle: README.md with a YAML header, from a template.
 
-What came from a plugin or a text is escaped, so that a card shows it as it is, wherever the card is rendered.
+Text from plugins and data is escaped, so that every renderer shows it unchanged.
 """
 
 import re
@@ -18,7 +18,7 @@ from ganlm_core.system.printable import printable
 
 _TEMPLATE = Path(__file__).parent / "templates" / "card.md.j2"
 _MARKDOWN = re.compile(r"[\\`*\[\]<>|~&$]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=www)\.", re.IGNORECASE)
-"""Text that Markdown or HTML could read as markup inside a line, links without brackets included."""
+"""Text that Markdown or HTML could read as markup inside a line, bare links included."""
 
 
 def render(
@@ -58,8 +58,8 @@ def _title(manifest: Manifest) -> str:
 
 
 def _escaped(value: Any) -> Any:
-    """Return text as one line of Markdown that shows it as it is. Other values, and what the template marks as safe,
-    stay.
+    """Return text as one line of Markdown that shows it unchanged. Other values, and text that the template marks as
+    safe, are returned as they are.
     """
     if not isinstance(value, str) or isinstance(value, Markup):
         return value

@@ -13,7 +13,7 @@ from ganlm_core.system.files import read_json, read_toml, sha256
 from ganlm_core.system.tensors import read_tensors
 
 Pairs = dict[str, tuple[Any, Any]]
-"""The values in A and in B by dotted key. A value is None where a bundle does not have the key."""
+"""The values in A and in B by dotted key. A value is None if its bundle does not have the key."""
 
 
 def diff(a: Path, b: Path) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def _pairs(a: Mapping[str, Any], b: Mapping[str, Any]) -> Pairs:
 
 
 def _configuration(folder: Path, manifest: Manifest) -> dict[str, Any]:
-    """Return the settings of recipe.toml, and from config.json what they lack: sizes, origins and the corpus."""
+    """Return the settings of recipe.toml, and the sizes, origins and corpus of config.json."""
     origins = {f"{kind}.from": str(part.origin) for kind, part in manifest.components.items()}
     corpus = {} if manifest.corpus is None else {"corpus": manifest.corpus}
     others = _flat({"shape": manifest.shape, "ganlm_version": manifest.ganlm_version, **corpus})

@@ -1,7 +1,7 @@
-"""Bundles on the Hugging Face Hub, through its own client, which is imported only where it is used.
+"""Bundles on the Hugging Face Hub, through its own client, which is imported only when it is used.
 
 The client finds the user's token by itself (``hf auth login``, ``HF_TOKEN``). Nothing here prints or keeps it; it is
-read only to remove it from what a server says.
+read only to remove it from a server's error messages.
 """
 
 import io
@@ -39,7 +39,7 @@ RECORD = ".hub.json"
 """Hidden file in a bundle that was pulled or pushed: the repository, and its revision."""
 
 LONGEST = 300
-"""Maximum number of characters of what a server says that a message repeats."""
+"""Maximum number of characters of a server's answer in an error message."""
 
 _ADDRESS = re.compile(r"hf:([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -54,7 +54,7 @@ class Address:
 
     @classmethod
     def of(cls, text: str) -> "Address":
-        """Parse an address. Raises UsageError for a text that is none."""
+        """Parse an address. Raises UsageError for any other text."""
         match = _ADDRESS.fullmatch(text)
         if match is None:
             raise UsageError(
@@ -110,7 +110,7 @@ def push(folder: Path, address: Address, private: bool = False) -> Address:
 
 
 def resolve(address: Address) -> Address:
-    """Return the address with the commit that its revision is now. Raises GanlmError."""
+    """Return the address with the current commit of its revision. Raises GanlmError."""
     if address.revision and _COMMIT.fullmatch(address.revision):
         return address
     with _talking(address) as api:
@@ -153,10 +153,10 @@ def _fill(folder: Path, pinned: Address) -> None:
 
 
 def fetch(address: Address) -> Path:
-    """Return the folder of a bundle in the cache, after it was fetched if it is not there or damaged.
+    """Return the folder of a bundle in the cache; fetch the bundle if it is missing or damaged.
 
-    An address with a commit that is in the cache needs no network. Raises as :func:`pull` does, and UsageError for an
-    address without a revision.
+    An address with a commit that is in the cache needs no network. Raises the errors of :func:`pull`, and UsageError
+    for an address without a revision.
     """
     pinned = resolve(address)
     if address.revision is None:
@@ -181,7 +181,7 @@ def _read_sums(folder: Path, bundle: str) -> dict[str, str]:
 
 
 class _Bounded(io.BytesIO):
-    """A file in memory that takes at most ``largest`` bytes, and no more of what a server sends."""
+    """A file in memory that accepts at most ``largest`` bytes from a server."""
 
     def __init__(self, address: Address, name: str, largest: int) -> None:
         super().__init__()
@@ -249,7 +249,7 @@ def _talking(address: Address) -> Iterator["HfApi"]:
         raise WeightsError(
             f"{address} is not a bundle: it lacks {SUMS} or a file that {SUMS} lists; check the name"
         ) from None
-    except Exception as error:  # the client lets through what its HTTP library raises
+    except Exception as error:  # the client does not wrap the errors of its HTTP library
         raise GanlmError(f"the Hub refused {address}: {_blotted(error)}") from None
 
 

@@ -1,7 +1,7 @@
 """Load a bundle, the folder that is shared. ``docs/bundle.md`` states its format key by key.
 
 Everything in it is JSON, TOML, text or safetensors, and nothing in it depends on the time or the machine. Loading
-imports only what the host knows by name, and checks what a stranger's bundle says before it allocates memory for it.
+imports only components that the host knows by name. It checks an untrusted bundle before it allocates memory for it.
 """
 
 import math
@@ -39,7 +39,7 @@ from ganlm_core.system.tensors import check_header, read_into, without_memory
 def load(path: Path | str, host: Host | None = None, device: str = "cpu") -> Model:
     """Load a bundle: its folder, the folder of its run, ``zoo:NAME``, or ``hf:OWNER/NAME@REVISION``.
 
-    A bundle on the Hub is fetched and kept in the cache. Raises as :func:`ganlm_core.bundle.locate.locate` does,
+    A bundle on the Hub is fetched and kept in the cache. Raises the errors of :func:`ganlm_core.bundle.locate.locate`,
     WeightsError when a file is missing, changed or of another format, and PluginError when the plugin of a network is
     not installed.
     """
@@ -67,9 +67,9 @@ def within_bounds(folder: Path) -> Iterator[None]:
 
 
 def read_model(folder: Path, manifest: Manifest, host: Host, device: torch.device) -> Model:
-    """Build the networks of ``manifest`` and read their weights, without a look at SHA256SUMS.
+    """Build the networks of ``manifest`` and read their weights, without checking SHA256SUMS.
 
-    Raises as :func:`load` does.
+    Raises the errors of :func:`load`.
     """
     shape = Shape(**manifest.shape)
     tokenizer = _tokenizer(folder / TOKENIZER, shape)
@@ -88,7 +88,7 @@ def read_model(folder: Path, manifest: Manifest, host: Host, device: torch.devic
 
 def _network(folder: Path, host: Host, manifest: Manifest, kind: str) -> Any:
     path, shape = weights_file(folder, kind), Shape(**manifest.shape)
-    # Build without memory first: sizes that a stranger wrote cost nothing until the file is known to have them.
+    # Build without memory first: untrusted sizes allocate nothing until the file is known to have them.
     header = read_header(path)
     with without_memory(len(header.tensors)):
         check_header(path, header, build(host, folder / CONFIG, manifest, kind, shape))

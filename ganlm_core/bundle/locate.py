@@ -1,4 +1,4 @@
-"""Where a bundle is, from what a user gives: a folder, a run, ``zoo:NAME`` or ``hf:OWNER/NAME@REVISION``."""
+"""Find the bundle at a user's address: a folder, a run, ``zoo:NAME`` or ``hf:OWNER/NAME@REVISION``."""
 
 import os
 import re
@@ -17,7 +17,7 @@ _SNAPSHOT = re.compile(r"models--([\w.-]+?)--([\w.-]+)/snapshots/([0-9a-f]{40})"
 def locate(source: str | os.PathLike[str]) -> Path:
     """Return the folder of the bundle, which holds no links. A bundle on the Hub is fetched and kept in the cache.
 
-    Raises WeightsError saying what to give instead, UnknownName for a name that the zoo does not have, UsageError for
+    Raises WeightsError with advice, UnknownName for a name that the zoo does not have, UsageError for
     an address that is not valid or has no revision, and GanlmError when the Hub refuses.
     """
     text = os.fspath(source)
@@ -39,7 +39,7 @@ def _refuse_links(folder: Path) -> None:
 
 
 def _instead_of_links(folder: Path) -> str:
-    """Return what to do with a folder of links, such as the Hub's own client leaves in its cache."""
+    """Return advice for a folder of links, such as the cache of the Hub's own client."""
     copy = f"copy what they point to: cp -rL {shlex.quote(str(folder))} COPY"
     if snapshot := _SNAPSHOT.search(folder.resolve().as_posix()):
         return f"use hf:{snapshot[1]}/{snapshot[2]}@{snapshot[3]}, or {copy}"

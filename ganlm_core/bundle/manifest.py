@@ -1,6 +1,6 @@
-"""``config.json`` of a bundle: its networks, how they are built, and who provides them. Nothing here imports torch.
+"""``config.json`` of a bundle: its networks, their options and their plugins. Nothing here imports torch.
 
-The file names components and distributions, never modules: only what installed plugins registered is imported.
+The file names components and distributions, never modules: only registered components are imported.
 """
 
 import re
@@ -34,7 +34,7 @@ LARGEST = 2**16
 LONGEST_MESSAGE = 500
 """Maximum number of characters that a message repeats of another."""
 LONGEST_NAME = 255
-"""Maximum length of a file name, as file systems have it."""
+"""Maximum length of a file name in common file systems."""
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -63,7 +63,7 @@ class Manifest:
 
     ``components`` are by kind; ``networks`` are the kinds whose weights are in the bundle. ``shape`` has the integers
     ``vocabulary``, ``length`` and ``noise`` of :class:`ganlm_core.protocol.Shape`. ``corpus`` identifies the text: its
-    ``name``, and the SHA-256 of each of its SPLITS (:meth:`ganlm_core.data.corpus.Corpus.digests`). It is None where
+    ``name``, and the SHA-256 of each of its SPLITS (:meth:`ganlm_core.data.corpus.Corpus.digests`). It is None if
     the text is not known, as in bundles of older versions.
     """
 
@@ -74,12 +74,12 @@ class Manifest:
     corpus: Mapping[str, str] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return config.json as a dict; it has no key ``corpus`` where the corpus is None."""
+        """Return config.json as a dict; it has no key ``corpus`` if the corpus is None."""
         fields = {key: value for key, value in asdict(self).items() if value is not None}
         return {"format": FORMAT, "format_version": FORMAT_VERSION, **fields}
 
     def changed_splits(self, digests: Mapping[str, str]) -> list[str]:
-        """Return the splits whose text, by these SHA-256, is not the text of the bundle. Empty if that is unknown."""
+        """Return the splits with another SHA-256 than in the bundle; empty if the bundle has no SHA-256."""
         known = self.corpus or {}
         return [split for split in SPLITS if split in known and split in digests and known[split] != digests[split]]
 
@@ -91,7 +91,7 @@ def manifest_of(
     host: "Host",
     corpus: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Return the manifest of a run's networks. Raises as :func:`components_of` does."""
+    """Return the manifest of a run's networks. Raises the errors of :func:`components_of`."""
     return Manifest(components_of(config, host), networks, shape, __version__, corpus)
 
 
@@ -121,7 +121,7 @@ def weights_file(folder: Path, kind: str) -> Path:
 def find_bundle(path: Path) -> Path:
     """Return the bundle at ``path``, or the bundle of the run at ``path``.
 
-    Raises WeightsError saying what to give instead.
+    Raises WeightsError with advice.
     """
     for folder in (path, path / "bundle"):
         restore(folder)
@@ -161,7 +161,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _corpus(path: Path, data: Mapping[str, Any]) -> dict[str, str] | None:
-    """Return what config.json says about the text, if anything."""
+    """Return the entry of the text in config.json, if it has one."""
     if "corpus" not in data:
         return None
     table = _get(path, data, "corpus", dict)

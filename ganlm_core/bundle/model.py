@@ -18,13 +18,13 @@ from ganlm_core.protocol import Discriminator, Generator, Shape, mask_of, per_se
 from ganlm_core.sampling import PLAIN, Policy, log_marginal, sample
 
 BATCH = 256
-"""Sentences in a batch. What a seed gives depends on it, because each batch has its own random numbers."""
+"""Sentences in a batch. The sentences of a seed depend on it, because each batch has its own random numbers."""
 
 FEWEST = 10
 """Minimum number of real sentences for a calibration."""
 
 CALIBRATION_SEED = 2**32
-"""Far from the seeds that users choose: sentences for the calibration must not be the ones that are scored later."""
+"""An unusual seed, so that the sentences of the calibration are not scored again with a user's seed."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,9 @@ class Model:
         return self.calibrated().probability(torch.tensor(self.score(texts, batch_size))).tolist()
 
     def explain(self, text: str) -> list[tuple[str, float]]:
-        """Return the tokens of a sentence, each with what it adds to the log-odds that the sentence is real.
+        """Return the tokens of a sentence, each with its contribution to the log-odds that the sentence is real.
 
-        See :func:`ganlm_core.bundle.attribution.leave_one_out`. Raises as :meth:`probability` does.
+        See :func:`ganlm_core.bundle.attribution.leave_one_out`. Raises the errors of :meth:`probability`.
         """
         slope = self.calibrated().slope
         (tokens,) = next(self._encoded([text], 1))

@@ -54,11 +54,11 @@ def save(
     """Write a bundle. The same arguments give the same bytes on one machine.
 
     ``networks`` has the generator and, if one was trained, the discriminator. ``corpus`` identifies the text, as
-    :class:`ganlm_core.bundle.manifest.Manifest` has it. ``held_out``: real sentences that no network was trained on, to
+    in :class:`ganlm_core.bundle.manifest.Manifest`. ``held_out``: real sentences that no network was trained on, to
     calibrate the discriminator; without them the bundle has no calibration. ``unused``: the kinds of components that
     the training method ignored, which the card leaves out. The folder appears when it is complete and was loaded once.
-    Raises UsageError when ``folder`` exists and ``force`` may not replace it, GanlmError when the disk refuses, and as
-    :func:`ganlm_core.bundle.load.load` does.
+    Raises UsageError when ``folder`` exists and ``force`` may not replace it, GanlmError when the disk refuses, and
+    the errors of :func:`ganlm_core.bundle.load.load`.
     """
     check_free(folder, force, (CONFIG, SUMS))
     names = tuple(kind for kind in NETWORKS if kind in networks)
@@ -85,7 +85,7 @@ def save(
 
 
 def without_paths(host: Host, config: RunConfig) -> RunConfig:
-    """Return the configuration with the name of the file in the place of each absolute path: paths tell of a machine.
+    """Return the configuration with each absolute path reduced to its file name: paths reveal details of a machine.
 
     The options of the networks stay, because a network is built from them.
     """
@@ -102,6 +102,6 @@ def _file_names(choice: Choice) -> dict[str, str]:
 
 
 def _file_name(text: str) -> str:
-    """Return the last part of an absolute path, and any other text as it is."""
+    """Return the last part of an absolute path; return any other text unchanged."""
     path = Path(text)
     return path.name if path.is_absolute() and path.name else text

@@ -14,7 +14,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Selected:
-    """Boolean (G, K): the candidates that are ``taken``, and the ones that were ``accepted`` on the way."""
+    """Boolean (G, K): the candidates that are ``taken``, and the candidates that were ``accepted`` before."""
 
     taken: Tensor
     accepted: Tensor

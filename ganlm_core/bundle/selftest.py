@@ -1,8 +1,8 @@
-"""``selftest.json``: numbers that a bundle's networks gave when it was saved, to compare with what they give here.
+"""``selftest.json``: numbers that a bundle's networks gave when it was saved, to compare with their numbers here.
 
 Float arithmetic differs a little between machines and between versions of torch. So the hash of the rounded logits only
-decides whether two results are identical; what is not identical must be within TOLERANCE. Where the logits are
-identical and the draw is of the same version (DRAWING), the seed must draw the same tokens too. Otherwise a draw at the
+decides whether two results are identical; other results must be within TOLERANCE. If the logits are identical and
+the draw is of the same version (DRAWING), the seed must draw the same tokens too. Otherwise a draw at the
 border of two words may differ, and only the logits are compared.
 """
 
@@ -30,7 +30,7 @@ A self-test without a version was made before there were versions: its draws are
 
 
 def record(model: Model, seed: int = SEED) -> dict[str, Any]:
-    """Return what selftest.json holds: tokens drawn with the seed, some of their logits and a hash of all, scores."""
+    """Return the content of selftest.json: tokens of the seed, some of their logits, a hash of all, and scores."""
     noise, tokens = _draw(model, seed)
     return {"seed": seed, "drawing": DRAWING, "tokens": tokens.tolist(), **numbers(model, noise, tokens)}
 
@@ -58,9 +58,10 @@ def numbers(model: Model, noise: Tensor, tokens: Tensor) -> dict[str, Any]:
 
 
 def check(path: Path, recorded: Mapping[str, Any], model: Model, rounded_to: str = "") -> str:
-    """Return how the model, on the CPU, agrees with the selftest.json at ``path``. Raises WeightsError if it does not.
+    """Return the agreement of the model, on the CPU, with the selftest.json at ``path``: "identical" or the tolerance.
 
-    ``rounded_to``: the dtype of the weights in the file, where it is narrower than the dtype they are computed in.
+    Raises WeightsError if they differ. ``rounded_to``: the dtype of the weights in the file, if it is narrower than the
+    dtype of the computation.
     """
     try:
         tokens = torch.tensor(recorded["tokens"]).reshape(ROWS, model.shape.length)

@@ -1,4 +1,4 @@
-"""Endless streams of sentences: all that a model draws, only what its discriminator selects, or each sentence once.
+"""Endless streams of sentences: all of a model, the selection of its discriminator, or each sentence once.
 
 A batch depends only on the seed and its number, so a stream can start at any batch. It keeps nothing in memory but a
 :class:`Seen` filter of fixed size. With :func:`ganlm_core.system.processes.divided` for ``divide``, each of several
@@ -23,14 +23,14 @@ from ganlm_core.sampling import PLAIN, Policy
 from ganlm_core.system.processes import Divide
 
 ERROR = 1e-6
-"""Default probability that the filter takes a new sentence for one that was seen."""
+"""Default probability that the filter takes a new sentence for a seen sentence."""
 BARREN = 64
 """Batches in a row without a new sentence, after which the generator is assumed to have no more."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The sentences that are left of a batch, and how many the seed draws before its start and up to its end."""
+    """The remaining sentences of a batch, and how many sentences the seed draws before its start and its end."""
 
     texts: list[str]
     start: int
@@ -126,7 +126,7 @@ def unique(batches: Iterable[Drawn], seen: Seen) -> Iterator[Drawn]:
 
 
 def take(batches: Iterable[Drawn], n: int) -> Iterator[Drawn]:
-    """Yield the first ``n`` sentences. A batch that is cut ends at its own start, so that it is drawn again later."""
+    """Yield the first ``n`` sentences. A cut batch gets its start as its end, so that it is drawn again later."""
     for batch in batches if n > 0 else ():
         cut = len(batch.texts) > n
         yield Drawn(batch.texts[:n], batch.start, batch.start if cut else batch.end)

@@ -31,14 +31,14 @@ from ganlm_core.system.tensors import HALVES
 
 @dataclass(frozen=True)
 class Check:
-    """Something that :func:`verify` found in order."""
+    """A check of :func:`verify` that passed."""
 
     name: str
     detail: str
 
 
 def verify(path: Path | str, host: Host | None = None) -> list[Check]:
-    """Check everything that can be checked about a bundle.
+    """Check every file of a bundle.
 
     Raises WeightsError or PluginError for the first fault.
     """
@@ -74,8 +74,7 @@ def _rounded_to(headers: dict[str, Header]) -> str:
 def open_bundle(path: Path) -> tuple[Path, Manifest]:
     """Return the folder of a bundle and its manifest, after a check of every file against SHA256SUMS.
 
-    Files that are not listed are refused, but hidden ones, which tools that fetch bundles leave, are ignored. Raises
-    WeightsError.
+    Files that are not listed are refused. Hidden files, which download tools leave, are ignored. Raises WeightsError.
     """
     folder = locate(path)
     with within_bounds(folder):

@@ -103,8 +103,9 @@ class LanguageModelScores(Metric):
             "reverse_lm_score": _per_token(judge(tuple(subject.texts), vocabulary, split), subject.references, split),
         }
         protocol = (
-            f"Kneser-Ney models of order {ORDER}: trained on {len(train):,} real sentences to score {len(subject.unseen):,}, "
-            f"and on {len(subject.texts):,} sentences to score {len(subject.references):,} real ones"
+            f"Kneser-Ney models of order {ORDER}: trained on {len(train):,} real sentences "
+            f"to score {len(subject.unseen):,}, and on {len(subject.texts):,} sentences "
+            f"to score {len(subject.references):,} real ones"
         )
         return Measured(values, conditions.with_unit(protocol))
 

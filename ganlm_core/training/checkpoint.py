@@ -1,4 +1,4 @@
-"""Checkpoints: everything that a run needs to go on as if it had never stopped. Only tensors and JSON.
+"""Checkpoints: everything that a run needs to continue as if it had never stopped. Only tensors and JSON.
 
 ``checkpoints/step-00001000/`` holds ``tensors.safetensors``, ``state.json`` and ``SHA256SUMS``. The state is one tree
 (modules, optimisers, random states, the caller's own values); its tensors are stored under the name of their path.
@@ -25,7 +25,7 @@ from ganlm_core.system.tensors import check_state, read_tensors, write_tensors
 KEPT = 2
 TENSORS, STATE = "tensors.safetensors", "state.json"
 ANEW = "start a new run"
-"""The advice for a checkpoint that cannot be read: it cannot be fetched again, as a bundle can."""
+"""The advice for an unreadable checkpoint, which, unlike a bundle, cannot be fetched again."""
 
 _NAME = re.compile(r"step-(\d{8,})")
 _KEYS = ("step", "modules", "networks", "optimizers", "random", "extra")
@@ -35,7 +35,7 @@ _WRONG = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueEr
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that was read and verified. ``note`` tells the user of a newer one that is damaged."""
+    """A checkpoint that was read and verified. ``note`` tells the user about a newer checkpoint that is damaged."""
 
     path: Path
     step: int
@@ -71,7 +71,7 @@ def save(
 ) -> Path:
     """Write ``folder/step-{step}``, then :func:`prune`. Raises GanlmError when the disk refuses.
 
-    ``modules`` are restored by :func:`restore` (the algorithm, an average of the generator); ``networks`` are those
+    ``modules`` are restored by :func:`restore` (the algorithm, an average of the generator); ``networks`` are the
     parts of them that a bundle would share. ``extra`` is a tree of dicts, lists, tuples, tensors and plain values.
     The random states of torch, on the CPU and on every other device, are saved too.
     """
@@ -95,7 +95,7 @@ def save(
 
 
 def prune(folder: Path, protect: Collection[int] = ()) -> None:
-    """Remove all checkpoints but the newest two and those of the steps to ``protect``, if the disk allows it."""
+    """Remove all checkpoints except the newest two and the steps to ``protect``, if the disk allows it."""
     for older in _steps(folder)[:-KEPT]:
         if _step_of(older) not in protect:
             with suppress(WriteError):
@@ -103,7 +103,7 @@ def prune(folder: Path, protect: Collection[int] = ()) -> None:
 
 
 def remove_after(folder: Path, step: int) -> None:
-    """Remove the checkpoints of later steps, the newest first: the newest that remains is always a state of the run.
+    """Remove the checkpoints of later steps, newest first, so that the newest that remains is a state of the run.
 
     Raises WriteError.
     """
@@ -133,7 +133,7 @@ def _step_of(path: Path) -> int:
 
 
 def latest(folder: Path) -> Checkpoint:
-    """Read the newest checkpoint, or the one before it if the newest is damaged. Raises Unreadable without any."""
+    """Read the newest checkpoint, or the one before if it is damaged. Raises Unreadable if there is none."""
     damage = ""
     for path in reversed(_steps(folder)):
         try:

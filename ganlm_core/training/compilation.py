@@ -14,7 +14,7 @@ Loss = Callable[[Batch], Tensor]
 
 
 def compile_networks(algorithm: Algorithm, parts: Parts) -> list[str]:
-    """Compile the networks in place, so that tensors keep their names; return the names of networks left out.
+    """Compile the networks in place, so that tensors keep their names; return the names of networks not compiled.
 
     A discriminator with a penalty is left out: it is differentiated twice, and torch.compile supports that once.
     """
@@ -32,7 +32,7 @@ def as_it_is(phase: Phase) -> Phase:
 
 
 def as_graphs(left_out: Collection[str]) -> Callable[[Phase], Phase]:
-    """Return a function that gives phases whose losses and gradients CUDA graphs compute.
+    """Return a function that compiles a phase: CUDA graphs compute its loss and gradients.
 
     Phases of the networks ``left_out`` stay as they are. Code that torch cannot trace (an LSTM, and calls through
     ``Generator.untraced``) divides a phase into several graphs.

@@ -32,7 +32,7 @@ class Display:
 
 
 class Unfailing(Display):
-    """Passes everything on to a display, until that fails: output must never end a training.
+    """Passes everything on to a display until it fails: output must never end a run.
 
     A closed stderr, a full log or a dead terminal makes it silent for the rest of the run.
     """

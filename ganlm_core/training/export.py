@@ -1,4 +1,4 @@
-"""Bundles and models of runs: copies of what a run has shared, or made from its latest checkpoint."""
+"""Bundles and models of runs: copies of a run's bundle, or made from its latest checkpoint."""
 
 from pathlib import Path
 from typing import Any
@@ -37,10 +37,10 @@ def without_bundle(source: str | Path) -> RunFolder | None:
 
 
 def export(source: str | Path, folder: Path, host: Host, force: bool = False) -> Path:
-    """Write a bundle to ``folder``: a copy of a bundle or of a run's bundle, or one of a run's latest checkpoint.
+    """Write a bundle to ``folder``: a copy of a bundle or of a run's bundle, or a new one of its latest checkpoint.
 
-    Raises as :func:`save` and :func:`ganlm_core.bundle.locate.locate` do, FolderInUse while another process writes
-    there, and WeightsError if the run has no checkpoint or no tokenizer.
+    Raises the errors of :func:`save` and :func:`ganlm_core.bundle.locate.locate`, FolderInUse while another process
+    writes there, and WeightsError if the run has no checkpoint or no tokenizer.
     """
     with locked(folder):
         check_free(folder, force, (CONFIG, SUMS))
@@ -76,8 +76,8 @@ def _save_checkpoint(run: RunFolder, folder: Path, host: Host, force: bool) -> P
 def load_checkpoint(run: RunFolder, host: Host, device: str = "cpu") -> tuple[Model, int]:
     """Load the model of a run's latest checkpoint, also while the run is training. Return it and its step.
 
-    The model has no calibration and no evaluation. Raises WeightsError and PluginError as
-    :func:`ganlm_core.bundle.load.load` does.
+    The model has no calibration and no evaluation. Raises WeightsError and PluginError, as
+    :func:`ganlm_core.bundle.load.load`.
     """
     target, checkpoint = pick_device(device), latest(run.checkpoints)
     manifest = _manifest(run, run.load_config(host), checkpoint, host)

@@ -1,7 +1,7 @@
 """The monitor of a run: cheap measurements during training, and conclusions from their history.
 
 :func:`glance` measures the generator on the training and validation splits, never on the test split. Decisions that use
-it (which weights are kept, when training stops) therefore leave the final table honest. :func:`best`,
+it (which weights are kept, when training stops) therefore do not bias the final table. :func:`best`,
 :func:`since_best`, :func:`collapse` and :func:`memorised` are pure functions of the history of glances, each with its
 ``step``, oldest first. ``docs/monitoring.md`` states the criteria and defines each value.
 """
@@ -64,10 +64,10 @@ def glance(setup: Setup, step: int) -> tuple[Values, list[str]]:
 
 
 def reference(setup: Setup) -> Values:
-    """Return the values with which those of a glance are compared.
+    """Return the reference values for a glance.
 
-    ``distinct``, ``distinct_bigrams``: the variety of as many training sentences. ``copied``: the share of copies that
-    chance makes. ``validation_nll``: the likelihood under the unigram model.
+    ``distinct``, ``distinct_bigrams``: the variety of as many training sentences. ``copied``: the share of copies by
+    chance. ``validation_nll``: the likelihood under the unigram model.
     """
     texts = spread(setup.corpus.train, SENTENCES)
     pairs = bigrams(_encode(setup, texts), setup.shape.vocabulary)
@@ -102,8 +102,8 @@ def bigrams(tokens: Tensor, vocabulary: int) -> Tensor:
 def divergence(one: Tensor, other: Tensor) -> float:
     """Return the Jensen-Shannon divergence of the frequencies of values (M,), (N,) in nats (Lin 1991, section 4).
 
-    0 for equal frequencies, log 2 if no value is in both. Finite samples of one process differ too, and small ones more
-    than large ones: compare equal sizes.
+    0 for equal frequencies, log 2 if no value is in both. Finite samples of one process differ too, and small samples
+    more than large samples: compare equal sizes.
     """
     kinds, places = torch.cat([one, other]).unique(return_inverse=True)
     parts = places.split([len(one), len(other)])
@@ -140,7 +140,7 @@ def score(glance: Mapping[str, float]) -> float:
 
 
 def best(history: History) -> Mapping[str, float]:
-    """Return the glance with the lowest score, the first of equal ones."""
+    """Return the glance with the lowest score, the first if several are equal."""
     return min(history, key=score)
 
 
@@ -153,7 +153,7 @@ def since_best(history: History) -> int:
 def collapse(history: History, real: Mapping[str, float]) -> str:
     """Describe the collapse that the last glance shows; empty if there is none.
 
-    ``real``: the :func:`reference`, because samples may repeat as much as the data do.
+    ``real``: the :func:`reference`, because samples may repeat as much as the data.
     """
     if not history:
         return ""
@@ -171,7 +171,7 @@ def collapse(history: History, real: Mapping[str, float]) -> str:
 
 
 def memorised(history: History, known: Mapping[str, float], likelihood_until: int) -> dict[str, str]:
-    """Describe the signs, by their names, that the last glance shows of a generator that learns its text by heart.
+    """Describe the signs of memorisation at the last glance, by their names.
 
     ``known``: the :func:`reference`. ``likelihood_until``: the last step of maximum likelihood; after it, adversarial
     training trades likelihood for better samples, and a likelihood that turns is no sign.

@@ -31,7 +31,7 @@ _CLASSES: Mapping[str, type[torch.optim.Optimizer]] = {
     "lbfgs": torch.optim.LBFGS,
 }
 _FUSED = {"cpu": ("adam", "adamw"), "cuda": ("adam", "adamw", "sgd"), "mps": ("adam", "adamw")}
-"""Optimisers that torch 2.4 has as one kernel, by device; on CUDA the others update all parameters at once."""
+"""Optimisers that torch 2.4 has as one kernel, by device; on CUDA, other optimisers update all parameters at once."""
 
 
 @dataclass(frozen=True)

@@ -30,10 +30,10 @@ from ganlm_core.training.setup import Setup, prepare
 
 
 def lead(setup: Setup, step: int, pace: float, after_step: processes.Told) -> processes.Told:
-    """On rank 0: have the other ranks train along from ``step``, with all learning rates multiplied by ``pace``.
+    """On rank 0: let the other ranks train too from ``step``, with all learning rates multiplied by ``pace``.
 
-    Returns what the loop calls after each step: ``after_step``, after which the other ranks are told whether training
-    continues.
+    Return the function that the loop calls after each step: ``after_step``, which then tells the other ranks whether
+    training continues.
     """
     if processes.size() > 1:
         processes.share((_train_along, _packed(setup, step, pace)))
@@ -41,10 +41,10 @@ def lead(setup: Setup, step: int, pace: float, after_step: processes.Told) -> pr
 
 
 def written(setup: Setup, generator: Generator, n: int) -> Subject:
-    """Draw ``n`` sentences as :meth:`Judge.written`, with the help of the other ranks. Rank 0 calls this.
+    """Draw ``n`` sentences on all ranks, like :meth:`Judge.written`. Rank 0 calls this.
 
     On several ranks every batch has random numbers of its own, so that the sentences and the likelihood bound do not
-    depend on the number of ranks; they differ from those of one process as those of another seed do.
+    depend on the number of ranks; they differ from the numbers of one process as if the seed were different.
     """
     if processes.size() == 1:
         return setup.judge.written(generator, n)
@@ -59,7 +59,7 @@ def written(setup: Setup, generator: Generator, n: int) -> Subject:
 
 
 def let_go() -> None:
-    """Let the other ranks end. Rank 0 calls this when it needs them no more."""
+    """Let the other ranks end. Rank 0 calls this when it no longer needs them."""
     processes.share(None)
 
 
@@ -95,7 +95,7 @@ def _train_along(setup: Setup, packed: Any) -> None:
 
 
 def _help(setup: Setup, work: Callable[..., Any], weights: dict[str, Tensor], argument: Any) -> None:
-    """Do ``work`` with the weights of rank 0's generator. In the loop ours are the same; outside they do not matter."""
+    """Do ``work`` with the weights of rank 0's generator. In the loop ours are equal; outside they do not matter."""
     setup.generator.load_state_dict(weights)
     work(setup.judge, setup.generator, argument)
 
@@ -169,9 +169,9 @@ class Mark:
         return cls(random_states(), batches.drawn, batches.tokens_drawn, _versions(setup))
 
     def go_back(self, setup: Setup) -> bool:
-        """Go back if possible, and return whether it was.
+        """Go back if possible, and return whether it was possible.
 
-        It is not in a later phase, or if something moved within the first one, as L-BFGS does.
+        It is impossible in a later phase, or if parameters moved within the first phase, as with L-BFGS.
         """
         batches = setup.trainer.batches
         if batches.drawn > self.drawn + batches.processes or _versions(setup) != self.versions:

@@ -44,7 +44,7 @@ class Saved:
 
     @classmethod
     def of(cls, tree: Any) -> "Saved":
-        """Return what :meth:`to_tree` gave. Raises TypeError or ValueError for values of other types."""
+        """Rebuild the output of :meth:`to_tree`. Raises TypeError or ValueError for values of other types."""
         saved = cls(**tree)
         drawn, tokens = saved.batches
         saved.batches, saved.progress = (drawn, tokens), Progress(**tree["progress"])

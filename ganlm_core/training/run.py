@@ -36,10 +36,10 @@ from ganlm_core.training.run_folder import STARTING, RunFolder, extended, versio
 from ganlm_core.training.setup import Setup
 
 ROLLBACKS = 3
-"""Times that a run goes back after a collapse, each time with half the learning rates of the time before."""
+"""Maximum number of rollbacks after a collapse; each rollback halves the learning rates."""
 
 MAY_CHANGE = ("training.device", "corpus.file.path", "corpus.oracle.weights")
-"""Options that a user may edit in config.toml: the device, and where the data are, whose hash is compared."""
+"""Options that a user may edit in config.toml: the device, and the path of the data, whose hash is compared."""
 
 
 def _clocks() -> dict[str, float]:
@@ -52,7 +52,7 @@ class _Stopped(Exception):
 
 
 class _Collapsed(Exception):
-    """Raised after a step, to leave the loop and go back; its text says what was seen."""
+    """Raised after a step, to leave the loop and go back; its text is the reason."""
 
 
 @dataclass
@@ -74,12 +74,12 @@ class Run:
 
     @cached_property
     def reference(self) -> Values:
-        """The values of real text and of the unigram model, with which those of a glance are compared."""
+        """The values of real text and of the unigram model, to compare a glance with."""
         return monitor.reference(self.setup)
 
     @cached_property
     def config(self) -> str:
-        """The text of config.toml as this run has it, which every checkpoint keeps."""
+        """The text of this run's config.toml, which every checkpoint keeps."""
         return self.folder.config()
 
     def begin(self) -> None:
@@ -115,7 +115,7 @@ class Run:
     def restore(self) -> None:
         """Go back to the newest checkpoint. Raises WeightsError, DataError, and UsageError for an edited config.toml.
 
-        The data are compared before tensors are: other data may make networks of other shapes.
+        The data are compared before the tensors, because other data may need networks of other shapes.
         """
         found = checkpoint.latest(self.folder.checkpoints)
         saved = self._saved(found)
@@ -145,7 +145,7 @@ class Run:
     def _check_config(self, saved: Saved) -> bool:
         """Return whether the run got more steps since its checkpoint.
 
-        Raises UsageError if config.toml was edited in any other way, but for the options that MAY_CHANGE.
+        Raises UsageError if config.toml was edited in any other way, except for the options in MAY_CHANGE.
         """
         if not saved.config:
             return False
@@ -173,7 +173,7 @@ class Run:
         return f"{self.folder.metrics} has lost {lost:,} of its {wanted:,} lines; training goes on" if lost else ""
 
     def _mended(self) -> list[str]:
-        """Make what is missing in the folder again; return a note for each."""
+        """Restore missing files of the folder; return a note for each."""
         notes = []
         if not (self.folder.path / "tokenizer.json").is_file():
             self.folder.write_tokenizer(self.setup.tokenizer.to_json())
@@ -210,9 +210,9 @@ class Run:
             self._notify("ganlm_run_ended", status=status)
 
     def _train(self) -> None:
-        """Run the loop to the last step or to where something stops it; after a collapse, again from an earlier step.
+        """Run the loop to its last step, or until it is stopped; after a collapse, run it again from an earlier step.
 
-        Beyond the planned steps the loop is entered once more, with the last values of all schedules.
+        For steps beyond the planned steps, the loop runs once more, with the last values of all schedules.
         """
         while self.step < self.options.steps and not self.progress.stopped:
             try:
@@ -238,9 +238,9 @@ class Run:
         return 0.5**self.progress.rollbacks
 
     def _roll_back(self, reason: str) -> None:
-        """Go back to where the run was good, with lower learning rates; end there if that did not help before.
+        """Go back to the last good checkpoint, with lower learning rates; end there after ROLLBACKS rollbacks.
 
-        A run that is killed here does the same again: the later checkpoints go first, then the good one is replaced.
+        A run that is killed here does the same again: it removes later checkpoints first, then replaces the good one.
         """
         rollbacks = self.progress.rollbacks + 1
         good = checkpoint.at(self.folder.checkpoints, self.progress.good)
@@ -258,7 +258,7 @@ class Run:
         return "in the final evaluation" if self.finishing else f"after step {self.step}"
 
     def _checkpoint_kept(self) -> str:
-        """Name the newest checkpoint. An error in reading it must not hide the error that is being explained."""
+        """Name the newest checkpoint. An error in reading it must not hide the original error."""
         try:
             return f"the checkpoint of step {checkpoint.latest(self.folder.checkpoints).step} is kept"
         except Exception:
@@ -269,11 +269,11 @@ class Run:
         return f"resume with: {shlex.join(again)}"
 
     def _is_interrupt(self, error: BaseException) -> bool:
-        """Whether a signal asked for the end. In training, a KeyboardInterrupt without a signal is a plugin's own."""
+        """Whether a signal stopped the run. A KeyboardInterrupt without a signal is from a plugin."""
         return isinstance(error, KeyboardInterrupt) and (bool(self.signals) or self.finishing)
 
     def _explained(self, error: BaseException) -> GanlmError:
-        """Return an error that also says what is kept of the run. An exception of a plugin becomes a TrainingError."""
+        """Return an error that also names the kept checkpoint. An exception of a plugin becomes a TrainingError."""
         if self._is_interrupt(error):
             return Interrupted(f"interrupted {self._when()}; {self._checkpoint_kept()}, {self._resume_command()}")
         if isinstance(error, TrainingError):
@@ -350,7 +350,7 @@ class Run:
         return monitor.memorised(history, self.reference, until) if history else {}
 
     def _warn_of_memorising(self, signs: Mapping[str, str]) -> None:
-        """Warn of the signs that the glance before did not show."""
+        """Warn of signs that the previous glance did not show."""
         new = signs.keys() - self._memorised(self.progress.history[:-1]).keys()
         if new:
             step = monitor.best(self.progress.history)["step"]
@@ -373,7 +373,7 @@ class Run:
             self.progress.stopped = reason
 
     def _milestone(self, step: int) -> None:
-        """Evaluate where adversarial training starts: the final evaluation is compared with this one."""
+        """Evaluate at the start of adversarial training, to compare the final evaluation with it."""
         if step == self.setup.trainer.algorithm.adversarial_from < self.setup.trainer.steps:
             self.setup.trainer.losses.look()
             self.progress.evaluations["before"], _ = self._judged(self.setup.generator)
@@ -454,6 +454,6 @@ class Run:
 
 
 def _kind(error: GanlmError) -> type[GanlmError]:
-    """Return the class of an error that takes one text: its own, or the nearest of ours if a plugin derived it."""
+    """Return an error class that takes one text: the error's class or, for a plugin's class, its base in ganlm."""
     own = [base for base in type(error).__mro__ if base.__module__ == errors.__name__]
     return own[0]

@@ -10,7 +10,7 @@ from torch import nn
 from ganlm_core.config.options import OPTIMIZERS
 from ganlm_core.config.run_config import Choice
 from ganlm_core.errors import GanlmError, WeightsError
-from ganlm_core.system import files
+from ganlm_core.system import files, folders
 from ganlm_core.system.files import write_sums
 from ganlm_core.training import checkpoint
 from ganlm_core.training.optimizers import build_optimizer
@@ -150,7 +150,7 @@ def test_a_save_that_is_cut_short_leaves_the_checkpoint_before(tmp_path, monkeyp
         raise Killed
 
     monkeypatch.setattr(checkpoint, moment, kill)
-    monkeypatch.setattr(files.shutil, "rmtree", lambda *_, **__: None)
+    monkeypatch.setattr(folders.shutil, "rmtree", lambda *_, **__: None)
     with pytest.raises(Killed):
         save(tmp_path, 2, pair, networks, optimizers)
     assert checkpoint.latest(tmp_path).step == 1
