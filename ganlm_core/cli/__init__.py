@@ -67,8 +67,11 @@ class Context(click.Context):
 
 
 def _asking_less(context: click.Context) -> str:
-    """Say which number of the command line is furthest above its default."""
-    numbers = {each.opts[0]: (context.params.get(each.name or ""), each.default) for each in context.command.params}
+    """Say which number of the call is furthest above its default, also where a file of settings gives it."""
+    numbers = {
+        each.opts[0]: (context.params.get(each.name or ""), getattr(each, "option", each).default)
+        for each in context.command.get_params(context)
+    }
     ratios = {
         flag: value / max(default, 1)
         for flag, (value, default) in numbers.items()

@@ -41,7 +41,7 @@ class TrainingOptions(Options):
         "action when samples repeat: warn, stop, or go back to the last good checkpoint with lower learning rates",
         choices=("warn", "stop", "rollback"),
     )
-    evaluation_samples: int = option(1000, "sentences to sample for the final evaluation", min=2)
+    evaluation_samples: int = option(1000, "sentences to sample for the final evaluation", min=2, max=10_000_000)
 
 
 class OptimizerOptions(Options):

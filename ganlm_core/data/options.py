@@ -2,19 +2,25 @@
 
 from ganlm_core.components import AUTO, Options, option
 
+MOST_SENTENCES = 100_000_000
+"""Sentences that a built-in corpus draws at most, because it keeps them in memory."""
+
+MOST_TOKENS = 10_000_000
+"""Tokens of a vocabulary at most; the tokenizer.json of a larger one would not fit into a bundle."""
+
 
 class GrammarOptions(Options):
-    size: int = option(20_000, "sentences drawn: 90% train, 5% validation, 5% test", min=100)
+    size: int = option(20_000, "sentences drawn: 90% train, 5% validation, 5% test", min=100, max=MOST_SENTENCES)
     seed: int = option(0, "random seed of the sentences", min=0, max=2**63 - 1)
 
 
 class PasswordsOptions(Options):
-    size: int = option(20_000, "passwords drawn: 90% train, 5% validation, 5% test", min=100)
+    size: int = option(20_000, "passwords drawn: 90% train, 5% validation, 5% test", min=100, max=MOST_SENTENCES)
     seed: int = option(0, "random seed of the passwords", min=0, max=2**63 - 1)
 
 
 class OracleOptions(Options):
-    size: int = option(10_000, "sequences drawn: 90% train, 5% validation, 5% test", min=100)
+    size: int = option(10_000, "sequences drawn: 90% train, 5% validation, 5% test", min=100, max=MOST_SENTENCES)
     seed: int = option(0, "random seed of the weights and of the sequences", min=0, max=2**63 - 1)
     weights: str = option("", "safetensors file with the weights of an oracle, instead of random ones")
     vocabulary: int = option(5000, "words of an oracle with random weights", min=2)
@@ -26,12 +32,12 @@ class FileOptions(Options):
     column: str = option("text", "column of a CSV or TSV file, key of a JSON or JSONL file")
     max_line: int = option(2**20, "most characters in a line, or in one value of a CSV or JSON file", min=1)
     max_size: int = option(2**34, "most bytes of text in the file, after unpacking", min=1)
-    max_sentences: int = option(100_000_000, "most sentences in the file", min=1)
+    max_sentences: int = option(MOST_SENTENCES, "most sentences in the file", min=1)
 
 
 class WordTokenizer(Options):
     vocabulary: int = option(
-        10_000, "vocabulary size at most, special tokens included; rarer words become <unk>", min=5
+        10_000, "vocabulary size at most, special tokens included; rarer words become <unk>", min=5, max=MOST_TOKENS
     )
     max_length: int = option(
         AUTO, "maximum sequence length (T) in tokens, <eos> included; 0: the longest in the data, up to 64", min=0
@@ -39,14 +45,16 @@ class WordTokenizer(Options):
 
 
 class CharTokenizer(Options):
-    vocabulary: int = option(512, "vocabulary size at most, special tokens included; others become <unk>", min=5)
+    vocabulary: int = option(
+        512, "vocabulary size at most, special tokens included; others become <unk>", min=5, max=MOST_TOKENS
+    )
     max_length: int = option(
         AUTO, "maximum sequence length (T) in characters, <eos> included; 0: the longest in the data, up to 64", min=0
     )
 
 
 class BPETokenizer(Options):
-    vocabulary: int = option(2000, "vocabulary size at most, special tokens included", min=5)
+    vocabulary: int = option(2000, "vocabulary size at most, special tokens included", min=5, max=MOST_TOKENS)
     max_length: int = option(
         AUTO, "maximum sequence length (T) in tokens, <eos> included; 0: the longest in the data, up to 64", min=0
     )

@@ -27,7 +27,7 @@ DTYPE_BITS = {
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """The place of a tensor in the file: ``start`` and ``end`` are byte offsets behind the header."""
+    """The place of a tensor in the file: ``start`` and ``end`` are byte offsets after the header."""
 
     dtype: str
     shape: tuple[int, ...]

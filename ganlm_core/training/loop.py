@@ -17,6 +17,7 @@ from ganlm_core.errors import NonFinite, OutOfMemory
 from ganlm_core.protocol import Algorithm, Batch, Generator, Phase
 from ganlm_core.system import processes
 from ganlm_core.system.devices import asynchronous
+from ganlm_core.system.memory import lacks_memory
 from ganlm_core.training.compilation import as_it_is
 from ganlm_core.training.optimizers import ScheduledOptimizer
 
@@ -132,7 +133,9 @@ class Trainer:
                 moved = self.algorithm.networks[phase.network] if phase.part is None else phase.part
                 try:
                     self._make_step(phase, batch, moved, scheduled.optimizer)
-                except torch.OutOfMemoryError as error:
+                except (MemoryError, RuntimeError) as error:
+                    if not lacks_memory(error):
+                        raise
                     raise OutOfMemory(
                         f"step {step + 1}, phase {phase.name}: {batch.tokens.device} has no memory left "
                         f"for batches of {len(batch.tokens)} sequences; lower --batch-size"

@@ -2,6 +2,8 @@
 
 import copy
 import hashlib
+import math
+import re
 import shlex
 import traceback
 from collections.abc import Iterator
@@ -13,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from ganlm_core.bundle.manifest import NETWORKS, components_of
+from ganlm_core.components import Options
+from ganlm_core.config.options import TrainingOptions
 from ganlm_core.config.run_config import PREFIXES, Choice, RunConfig
 from ganlm_core.config.small_text import PASSES, passes
 from ganlm_core.data.batches import Batches
@@ -26,7 +30,8 @@ from ganlm_core.plugins.host import Host, default_host
 from ganlm_core.protocol import Algorithm, Generator, Parts, Shape
 from ganlm_core.system import processes
 from ganlm_core.system.devices import arithmetic, memory_of, pick_device, require_compiler
-from ganlm_core.system.tensors import without_memory
+from ganlm_core.system.memory import lacks_memory
+from ganlm_core.system.tensors import TooManyTensors, without_memory
 from ganlm_core.training.checks import BASES, problem_with_algorithm, problem_with_kind
 from ganlm_core.training.compilation import as_graphs, as_it_is, compile_networks
 from ganlm_core.training.loop import Average, Trainer
@@ -34,6 +39,9 @@ from ganlm_core.training.optimizers import ScheduledOptimizer, build_optimizer
 
 PART_KINDS = ("generator", "discriminator", "loss", "penalty", "estimator")
 """The kinds of components that an algorithm is built from."""
+
+MOST_TENSORS = 20_000
+"""Parameters of a network at most. Each takes time and memory of its own, however small it is."""
 
 
 @dataclass(frozen=True)
@@ -250,31 +258,49 @@ def _build(host: Host, config: RunConfig, kind: str, **arguments: Any) -> Any:
 def _network(host: Host, config: RunConfig, kind: str, shape: Shape) -> Any:
     """Build a network. Raises OutOfMemory if its weights and their gradients are larger than the memory."""
     choice = getattr(config, kind)
-    needed, there = 2 * _bytes_of(host, kind, choice, shape), memory_of(pick_device(config.training.device))
+    needed, there = _bytes_of(host, kind, choice, shape), memory_of(pick_device(config.training.device))
     if needed > there:
+        take = f"{needed / 1e9:,.1f} GB" if math.isfinite(needed) else "more than any machine has"
         raise OutOfMemory(
-            f"there is no memory for a {kind} of this size: its weights and gradients take {needed / 1e9:,.1f} GB, and "
-            f"there are {there / 1e9:,.1f} GB; lower {_largest_option(kind, choice)}"
+            f"there is no memory for a {kind} of this size; lower {_largest_option(config, kind)} "
+            f"(its weights and gradients take {take}, and there are {there / 1e9:,.1f} GB)"
         )
     return _build(host, config, kind, shape=shape)
 
 
-def _bytes_of(host: Host, kind: str, choice: Choice, shape: Shape) -> int:
-    """Return the size of a network's weights; 0 if it cannot be built without memory, which is not asked of plugins."""
+def _bytes_of(host: Host, kind: str, choice: Choice, shape: Shape) -> float:
+    """Return the size of a network's weights and their gradients; infinity for more than MOST_TENSORS of them.
+
+    0 if the network cannot be built without memory, which is not asked of plugins.
+    """
     try:
-        with without_memory():
+        with without_memory(MOST_TENSORS):
             network = host.build(kind, choice.name, choice.options, shape=shape)
-        return sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
-    except Exception:
-        return 0
+        return 2 * sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
+    except Exception as error:
+        return math.inf if isinstance(error.__cause__, TooManyTensors) or lacks_memory(error) else 0
 
 
-def _largest_option(kind: str, choice: Choice) -> str:
-    """Return the flag of the number that is furthest above its default; else of the size of the vocabulary."""
-    numbers = [option for option in choice.options.fields() if option.type is int and option.default > 0]
-    ratios = {option.flag: getattr(choice.options, option.name) / option.default for option in numbers}
-    flag = max(ratios, key=lambda flag: ratios[flag], default="")
-    return f"--{PREFIXES[kind]}.{flag}" if ratios.get(flag, 0) > 1 else "--tokenizer.vocabulary"
+def _largest_option(config: RunConfig, kind: str) -> str:
+    """Return the flag of the number that is furthest above its default; else of the size of the vocabulary.
+
+    A list, such as the widths of filters, counts by its sum.
+    """
+    options: Options = getattr(config, kind).options
+    prefix, given = f"--{PREFIXES[kind]}.", options.as_dict()
+    sizes = {prefix + each.flag: (given[each.name], each.default) for each in options.fields()}
+    sizes["--noise-size"] = (config.training.noise_size, TrainingOptions().noise_size)
+    ratios = {
+        flag: _size(value) / _size(default)
+        for flag, (value, default) in sizes.items()
+        if type(value) in (int, str) and _size(default) > 0
+    }
+    flag = max(ratios, key=lambda flag: ratios[flag])
+    return flag if ratios[flag] > 1 else "--tokenizer.vocabulary"
+
+
+def _size(value: int | str) -> int:
+    return sum(map(int, re.findall(r"\d+", str(value))))
 
 
 def _algorithm(host: Host, config: RunConfig, parts: Parts) -> Algorithm:

@@ -48,6 +48,16 @@ def test_a_plugin_adds_commands_but_takes_no_name(ganlm: Ganlm, tall: Path) -> N
     )
 
 
+def test_a_lack_of_memory_names_the_option_that_asks_for_much(ganlm: Ganlm, tmp_path: Path) -> None:
+    settings = tmp_path / "long.toml"
+    settings.write_text("[tokenizer.word]\nmax_length = 1000000000000\n")
+    for given in (["--tokenizer.max-length", 10**12], ["--config", settings]):
+        code, _, err = ganlm("run", "--corpus.size", 100, "--dry-run", *given)
+        assert code == 1
+        assert err.startswith("ganlm: error: there is no memory for this (")
+        assert err.endswith("; lower --tokenizer.max-length\n")
+
+
 @pytest.mark.parametrize(
     ("how", "code", "message"),
     [

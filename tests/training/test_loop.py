@@ -311,6 +311,12 @@ def test_a_device_without_memory_says_what_to_lower() -> None:
     assert script.generator.at.item() == 0
 
 
+def test_the_cpu_has_no_memory_left_either() -> None:
+    script = Scripted(loss=lambda batch: torch.empty(2**45))
+    with pytest.raises(OutOfMemory, match=r"cpu has no memory left for batches of 8 sequences; lower --batch-size"):
+        run(script)
+
+
 def test_losses_and_nothing_else_are_computed_in_the_arithmetic_of_the_run() -> None:
     events: list[str] = []
 
