@@ -11,7 +11,6 @@ import click
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.options import PATH, force_option, json_option
 from ganlm_core.cli.output import echo_json, note
-from ganlm_core.config.run_config import parse_toml
 from ganlm_core.evaluation.scores import Scores
 from ganlm_core.system.files import check_free, write_file
 from ganlm_core.training.run_folder import RunFolder
@@ -61,7 +60,7 @@ def group(runs: Sequence[Path]) -> dict[str, list[RunFolder]]:
     found: dict[str, list[RunFolder]] = {}
     for path in runs:
         folder = RunFolder.open(path)
-        config = parse_toml(folder.config(), str(folder.path / "config.toml"))
+        config = folder.tables()
         config["training"].pop("seed", None)
         key = json.dumps(config, sort_keys=True)
         found.setdefault(key, []).append(folder)

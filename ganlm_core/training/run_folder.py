@@ -38,6 +38,7 @@ from ganlm_core.system.files import (
     read_json,
     read_text,
     reading,
+    shown,
     sync_file,
     to_json,
     write_file,
@@ -57,6 +58,14 @@ MEND = "put the file back as it was, or start a new run"
 
 _AT_THE_START = ("run.json", "config.toml", "data.txt", "tokenizer.json", "metrics.jsonl", "samples", "checkpoints")
 """Everything that a run writes before its first checkpoint."""
+
+_INFO: Mapping[str, type] = {
+    "status": str, "versions": dict, "shape": dict, "corpus": dict, "method": str, "unused": list, "plugin_files": list,
+}  # fmt: skip
+"""The types of the fields of run.json that are read again."""
+
+_TABLES = ("generator", "discriminator", "training")
+"""The tables of config.toml without which nothing can be said about a run."""
 
 _PATHS: Mapping[type, str] = {FileOptions: "path", OracleOptions: "weights"}
 """The option that is the path of a file, by the options of a corpus."""
@@ -192,6 +201,18 @@ class RunFolder:
         with advising(MEND):
             return read_text(self.path / "config.toml")
 
+    def tables(self) -> dict[str, Any]:
+        """Return the tables of config.toml, without a look at whether they fit the plugins that are installed.
+
+        Raises UsageError for text that is not TOML, and WeightsError for a table that was removed.
+        """
+        path = self.path / "config.toml"
+        tables = parse_toml(self.config(), str(path))
+        for name in _TABLES:
+            if not (isinstance(tables.get(name), dict) and tables[name]):
+                raise WeightsError(f"{path} has no table [{name}]; {MEND}")
+        return tables
+
     def load_config(self, host: Host) -> RunConfig:
         """Return the configuration, its data where they are now.
 
@@ -225,7 +246,11 @@ class RunFolder:
         """Return run.json; empty before the first :meth:`write_info`. Raises WeightsError when it is damaged."""
         path = self.path / "run.json"
         with advising(MEND):
-            return read_json(path) if path.exists() else {}
+            found = read_json(path) if path.exists() else {}
+        for name, wanted in _INFO.items():
+            if not isinstance(found.get(name, wanted()), wanted):
+                raise WeightsError(f"{path} has a value under '{name}' that is no {wanted.__name__}; {MEND}")
+        return found
 
     def write_info(self, **fields: Any) -> None:
         """Set ``fields`` of run.json and keep the others.
@@ -250,7 +275,7 @@ class RunFolder:
 
     def title(self) -> str:
         """Name the networks and the method: ``lstm against conv by autoregressive``, ``lstm by mle``."""
-        config = parse_toml(self.config(), str(self.path / "config.toml"))
+        config = self.tables()
         generator, discriminator = (next(iter(config[kind])) for kind in ("generator", "discriminator"))
         networks = generator if "discriminator" in self.unused() else f"{generator} against {discriminator}"
         return f"{networks} by {self.info().get('method') or method_of(config)}"
@@ -272,8 +297,8 @@ class RunFolder:
         with reading(self.metrics):
             lines = self.metrics.read_bytes().split(b"\n") if self.metrics.exists() else []
         try:
-            return [json.loads(line) for line in lines[:-1]]
-        except ValueError as error:
+            return [_record(line) for line in lines[:-1]]
+        except (ValueError, RecursionError) as error:
             raise WeightsError(f"{self.metrics} is damaged ({error}); remove that line or start a new run") from None
 
     def step_records(self) -> list[dict[str, Any]]:
@@ -313,6 +338,13 @@ class RunFolder:
 
     def _samples_at(self, step: int | None) -> Path:
         return self.samples / ("final.txt" if step is None else f"step-{step:08}.txt")
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    record = json.loads(line)
+    if not isinstance(record, dict) or type(record.get("step")) is not int:
+        raise ValueError(f"{shown(record)} is no record of a step")
+    return record
 
 
 def extended(config: RunConfig, steps: int) -> RunConfig:

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from ganlm_core.cli.compare import group
-from ganlm_core.errors import UsageError
+from ganlm_core.config.run_config import make_config
+from ganlm_core.errors import UsageError, WeightsError
+from ganlm_core.training.run_folder import RunFolder
 from tests.conftest import Ganlm
 
 
@@ -43,6 +45,15 @@ def test_titles_say_what_differs_from_the_recipe_and_are_never_equal(runs: dict[
 def test_what_is_not_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a run folder, it has no config"):
         group([tmp_path])
+
+
+def test_a_run_whose_configuration_lost_a_table_is_refused(tmp_path: Path) -> None:
+    run = RunFolder.make(tmp_path / "run", "name")
+    run.start(make_config("lstm", "conv"))
+    path = run.path / "config.toml"
+    path.write_text(path.read_text().partition("[training]")[0])
+    with pytest.raises(WeightsError, match=r"config\.toml has no table \[training\]"):
+        group([run.path])
 
 
 def test_a_page_that_exists_is_kept(ganlm: Ganlm, runs: dict[str, Path]) -> None:

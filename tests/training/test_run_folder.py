@@ -220,6 +220,31 @@ def test_a_damaged_line_before_the_last_is_an_error(run):
         run.read_metrics()
 
 
+@pytest.mark.parametrize("line", ["5", "[]", '{"loss": 1}', '{"step": "1"}', "[" * 100_000])
+def test_a_line_that_is_no_record_of_a_step_is_damage(run, line):
+    run.metrics.write_text(f'{line}\n{{"step": 2}}\n')
+    with pytest.raises(WeightsError, match=r"metrics\.jsonl is damaged"):
+        run.read_metrics()
+
+
+@pytest.mark.parametrize(("name", "value"), [("versions", "0.1"), ("shape", []), ("status", 1), ("unused", "loss")])
+def test_a_value_of_another_type_in_run_json_is_damage(run, name, value):
+    (run.path / "run.json").write_text(json.dumps({name: value}))
+    with pytest.raises(WeightsError, match=f"run.json has a value under '{name}' that is no .*; put the file back"):
+        run.info()
+
+
+@pytest.mark.parametrize("name", ["generator", "discriminator", "training"])
+def test_a_configuration_without_a_table_that_everything_needs(run, name):
+    tables = run.tables()
+    assert list(tables[name])
+    path = run.path / "config.toml"
+    path.write_text(re.sub(rf"(?ms)^\[{name}.*?(?=^\[|\Z)", "", path.read_text()))
+    for use in (run.tables, run.title):
+        with pytest.raises(WeightsError, match=re.escape(f"config.toml has no table [{name}]; put the file back")):
+            use()
+
+
 def test_samples(run):
     run.write_samples(500, ["a cat", "ein Käfer"])
     assert (run.samples / "step-00000500.txt").read_text(encoding="utf-8") == "a cat\nein Käfer\n"
