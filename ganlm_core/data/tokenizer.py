@@ -7,6 +7,7 @@ are added by :meth:`Tokenizer.encode`.
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from itertools import chain
 from typing import Self
@@ -56,7 +57,7 @@ class Tokenizer:
         All normalise text to NFC first. Words are separated by white space (:func:`ganlm_core.data.text.words`),
         characters are Unicode code points; the most frequent are kept, ties in alphabetical order. Byte pairs are the
         method of Sennrich et al. 2016 over the UTF-8 bytes of ``texts``, and keep every space. Raises UnknownName for
-        another kind, and OptionError where the bytes do not fit into ``vocabulary`` or the tokenizer not into a bundle.
+        another kind, and OptionError if the bytes do not fit into ``vocabulary``, or the tokenizer into a bundle.
         """
         if kind not in TOKENIZERS:
             raise UnknownName("tokenizer", kind, TOKENIZERS, hint=f"there are {', '.join(TOKENIZERS)}")
@@ -72,7 +73,7 @@ class Tokenizer:
     def from_json(cls, text: str) -> Self:
         """Load what :meth:`to_json` returned. Raises Unreadable for anything else.
 
-        The file may come from a stranger, so the library sees only what :func:`checked` has read and written anew.
+        The file may be untrusted, so the library reads only the output of :func:`checked`.
         """
         content = checked(text, _known_settings())
         try:
@@ -116,9 +117,11 @@ class Tokenizer:
         """Return the beginning of a sentence as ids (P,), without ``<eos>``; P is 0 for an empty text.
 
         Byte pairs merge within the prompt only, so a prompt that ends inside a word may not have the first tokens of
-        the whole word. Raises UsageError with the words that are not in the vocabulary.
+        the whole word. Raises UsageError with the words that are not in the vocabulary, and DataError for text that is
+        not valid Unicode.
         """
-        encoding = self._backend.encode(text, add_special_tokens=False)
+        with _valid_unicode():
+            encoding = self._backend.encode(text, add_special_tokens=False)
         pairs = zip(encoding.ids, encoding.offsets, strict=True)
         if unknown := dict.fromkeys(text[start:end] for token, (start, end) in pairs if token <= UNK):
             names = ", ".join(map(repr, unknown))
@@ -151,7 +154,18 @@ class Tokenizer:
 
     def _encodings(self, texts: Sequence[str]) -> Iterator[list[tokenizers.Encoding]]:
         for start in range(0, len(texts), CHUNK):
-            yield self._backend.encode_batch_fast(list(texts[start : start + CHUNK]), add_special_tokens=False)
+            with _valid_unicode():
+                found = self._backend.encode_batch_fast(list(texts[start : start + CHUNK]), add_special_tokens=False)
+            yield found
+
+
+@contextmanager
+def _valid_unicode() -> Iterator[None]:
+    """Raise DataError where the library calls half a surrogate pair no ``str``."""
+    try:
+        yield
+    except TypeError:
+        raise DataError("a text is not valid Unicode; give text in UTF-8") from None
 
 
 def _places(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -203,7 +217,7 @@ def _train_byte_pairs(texts: Iterable[str], vocabulary: int) -> tokenizers.Token
 
 @cache
 def _known_settings() -> tuple[Settings, ...]:
-    """Return what the file of each kind of tokenizer says besides its vocabulary, now and before the normal form."""
+    """Return the settings of each kind of tokenizer file, of this version and of versions without a normal form."""
     word, char, bpe = (json.loads(train([], len(SPECIAL_TOKENS)).to_str()) for train in _TRAINERS.values())
     plain = {"normalizer": None}
     return word, char, bpe, word | plain | {"pre_tokenizer": {"type": "WhitespaceSplit"}}, char | plain, bpe | plain

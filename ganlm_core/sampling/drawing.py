@@ -95,6 +95,7 @@ def _nucleus(logits: Tensor, top_p: float) -> Tensor:
     ordered, order = logits.sort(dim=-1, descending=True)
     probabilities = ordered.softmax(dim=-1)
     outside = probabilities.cumsum(dim=-1) - probabilities >= top_p
+    outside[..., 0] = False  # the likeliest word stays, also where top_p is zero in float32
     return logits.masked_fill(outside.scatter(-1, order, outside), float("-inf"))
 
 
@@ -116,9 +117,9 @@ def draw(
 
 def _search(cumulative: Tensor, weight: Tensor) -> Tensor:
     """Return the words whose intervals of the cumulative weights (..., V) hold the weights (..., samples)."""
-    # One that was rounded up to the whole would fall behind the last word that has any weight.
+    # A number rounded up to the total would fall behind the last word with any weight.
     weight = torch.minimum(weight, cumulative[..., -1:] * BELOW_ONE)
-    # NaN, which nobody may have looked at yet, falls behind all words; on CUDA that would end the process.
+    # NaN, which is not checked yet, falls behind all words; on CUDA that would end the process.
     return torch.searchsorted(cumulative, weight.contiguous(), right=True).clamp_(max=cumulative.shape[-1] - 1)
 
 

@@ -124,6 +124,15 @@ def test_a_prompt_names_what_it_does_not_know(kind: str, prompt: str, unknown: s
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
+def test_half_a_surrogate_pair_is_no_text(kind: str) -> None:
+    """A shell passes bytes that are no UTF-8 as such."""
+    tokenizer = Tokenizer.train(kind, TEXTS, 300)
+    for use in (tokenizer.prompt, lambda text: tokenizer.encode(["the dog", text], 8)):
+        with pytest.raises(DataError, match="a text is not valid Unicode; give text in UTF-8"):
+            use("the \udcffdog")
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
 def test_special_tokens_in_the_text_are_text(kind: str) -> None:
     """Both where the tokenizer was trained on them and where it was not."""
     text = "a <eos> b <pad> <bos> c"

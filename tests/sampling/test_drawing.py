@@ -123,6 +123,7 @@ def test_top_k_keeps_the_likeliest_words_and_ties_with_the_last(
 @pytest.mark.parametrize(
     ("weights", "top_p", "left"),
     [
+        ([4, 2, 1, 1], 1e-320, [4, 0, 0, 0]),
         ([4, 2, 1, 1], 0.01, [4, 0, 0, 0]),
         ([4, 2, 1, 1], 0.5, [4, 0, 0, 0]),
         ([4, 2, 1, 1], 0.51, [4, 2, 0, 0]),
