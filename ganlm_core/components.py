@@ -117,6 +117,8 @@ class Option:
         lossy = self.type is int and isinstance(value, float) and not value.is_integer()
         if not (fits or isinstance(value, str)) or lossy:
             raise OptionError(f"{said}; wanted a value of type {self.type.__name__}")
+        if isinstance(value, str) and "\0" in value:
+            raise OptionError(f"{said}; it has a NUL character, which no name of a file can have")
         try:
             return self.click_type.convert(value, None, None)
         except click.BadParameter as error:

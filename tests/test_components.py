@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ganlm_core.components import ComponentSpec, Options, check_spec, number, option
+from ganlm_core.data.options import FileOptions
 from ganlm_core.errors import OptionError, UnknownName
 
 
@@ -239,3 +240,9 @@ def test_a_number_says_its_type_and_its_declared_bounds_in_help() -> None:
     bounds = number(float, 0, 1, open=True).to_info_dict()
     assert (bounds["min"], bounds["max"], bounds["min_open"], bounds["max_open"]) == (0, 1, True, False)
     assert (number(int).to_info_dict()["min"], number(int).to_info_dict()["max"]) == (None, None)
+
+
+def test_a_nul_character_is_no_part_of_a_text() -> None:
+    """A TOML file can spell it, and no path of a file can have it."""
+    with pytest.raises(OptionError, match="it has a NUL character, which no name of a file can have"):
+        FileOptions(path="a\0b")

@@ -79,7 +79,7 @@ def validate(recipes: tuple[str, ...], as_json: bool) -> None:
         echo_json([{"recipe": recipe, "ok": not problem, "problem": problem} for recipe, problem in found.items()])
     else:
         for recipe, problem in found.items():
-            echo(f"{recipe}: {problem or 'ok'}")
+            echo(problem if problem.startswith(recipe) else f"{recipe}: {problem or 'ok'}")
     wrong = sum(map(bool, found.values()))
     if wrong:
         raise UsageError(f"{wrong} of {len(found)} recipes cannot be run")

@@ -47,8 +47,8 @@ _ADVICE = {
     errno.ENOTEMPTY: "; choose another place",
 }
 _SUM_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}(?<!\.)")
-"""Names of plain files on every system: no paths, drives, streams, control characters or hidden files."""
+_PLAIN_NAME = re.compile(r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(?:\.|\Z))[A-Za-z0-9][A-Za-z0-9._-]{0,200}(?<!\.)")
+"""Names of plain files on every system: no paths, drives, devices, streams, control characters or hidden files."""
 
 _REPR = reprlib.Repr()
 _REPR.maxstring = 80
@@ -90,6 +90,14 @@ def advising(advice: str, kind: type[GanlmError] = WeightsError) -> Iterator[Non
         yield
     except Unreadable as error:
         raise kind(f"{error.fact}; {advice}") from error.__cause__
+
+
+def check_name(path: Path) -> None:
+    """Raise WriteError for the path of a folder with tensors that is not UTF-8: safetensors could not open it."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise WriteError(f"cannot write {path}: its name is not UTF-8; choose another place") from None
 
 
 def check_free(path: Path, force: bool, marks: Sequence[str] = ()) -> None:
@@ -287,7 +295,7 @@ def read_sums(folder: Path) -> dict[str, str]:
 
     Raises WeightsError for an empty list, and for names that could be anything but a file of the folder.
     """
-    path, sums = folder / SUMS, {}
+    path, sums, seen = folder / SUMS, {}, set[str]()
     for number, line in enumerate(read_text(path, LARGEST_JSON).splitlines(), 1):
         match = _SUM_LINE.fullmatch(line)
         if match is None:
@@ -295,8 +303,9 @@ def read_sums(folder: Path) -> dict[str, str]:
         digest, name = match.groups()
         if not _PLAIN_NAME.fullmatch(name):
             raise WeightsError(f"{path} lists {shown(name)}, which is no plain file name; do not use it")
-        if name in sums:
+        if name.lower() in seen:
             raise Unreadable(f"{path} lists {shown(name)} twice")
+        seen.add(name.lower())  # names that differ only by case are one file on some systems
         sums[name] = digest
     if not sums:
         raise Unreadable(f"{path} lists no files")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ganlm_core.system.files import PARTIAL, partial_of, sync_folder, writing
+from ganlm_core.system.files import PARTIAL, check_name, partial_of, sync_folder, writing
 
 _ASIDE = ".set-aside"
 """Suffix of the hidden name of an older folder."""
@@ -25,6 +25,7 @@ def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     killed there, :func:`restore` puts the older folder back. Raises WriteError.
     """
     path = path.resolve()  # "." has no name to hide; of a link, the target is replaced
+    check_name(path)
     beside = partial_of(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

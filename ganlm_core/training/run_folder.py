@@ -35,6 +35,7 @@ from ganlm_core.errors import PluginError, RunExists, UnknownName, UsageError, W
 from ganlm_core.plugins.host import Host
 from ganlm_core.system.files import (
     advising,
+    check_name,
     read_json,
     read_text,
     reading,
@@ -85,6 +86,7 @@ class RunFolder:
         """
         if path is None:
             return cls(_make_numbered(name))
+        check_name(path)
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
         folder = cls(path)

@@ -28,6 +28,10 @@ def test_validate_names_what_is_wrong(ganlm: Ganlm, tmp_path: Path) -> None:
     )
 
 
+def test_validate_names_a_file_once(ganlm: Ganlm) -> None:
+    assert ganlm("recipes", "validate", "nowhere.toml")[1] == "nowhere.toml is missing; give a TOML file\n"
+
+
 def test_copies_and_checks_are_told_as_json(ganlm: Ganlm, tmp_path: Path) -> None:
     code, out, _ = ganlm("recipes", "copy", "mle", "mine.toml", "--json")
     assert (code, json.loads(out)) == (0, {"recipe": "mle", "file": "mine.toml"})

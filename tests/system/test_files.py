@@ -171,7 +171,25 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["../x", "..", ".", "a/b", "a\\b", "C:", "a:stream", "a\0b", "a\x1b[2J", ".hub.json", "a.", "a b", "ä", "a" * 300],
+    [
+        "../x",
+        "..",
+        ".",
+        "a/b",
+        "a\\b",
+        "C:",
+        "a:stream",
+        "a\0b",
+        "a\x1b[2J",
+        ".hub.json",
+        "a.",
+        "a b",
+        "ä",
+        "a" * 300,
+        "CON",
+        "aux.txt",
+        "com1.json",
+    ],
 )
 def test_checksums_list_only_plain_names(tmp_path: Path, name: str) -> None:
     (tmp_path / SUMS).write_text(f"{'0' * 64}  {name}\n", encoding="utf-8")
@@ -186,6 +204,7 @@ def test_checksums_list_only_plain_names(tmp_path: Path, name: str) -> None:
         ("", "lists no files"),
         ("nonsense\n", "line 1: wanted a SHA-256 and a file name"),
         (f"{'0' * 64}  a\n" * 2, "lists 'a' twice"),
+        (f"{'0' * 64}  config.json\n{'0' * 64}  Config.json\n", "lists 'Config.json' twice"),
     ],
 )
 def test_refused_checksums(tmp_path: Path, text: str, reason: str) -> None:

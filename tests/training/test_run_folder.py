@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ganlm_core.config.run_config import make_config
-from ganlm_core.errors import GanlmError, RunExists, UsageError, WeightsError
+from ganlm_core.errors import GanlmError, RunExists, UsageError, WeightsError, WriteError
 from ganlm_core.plugins.host import default_host
 from ganlm_core.system import files
 from ganlm_core.training import run_folder
@@ -172,6 +172,13 @@ def test_a_place_that_cannot_be_written(tmp_path, monkeypatch, path):
         RunFolder.make(path and Path(path), "name")
     place = Path(path or "runs/name-1")
     assert str(caught.value) == f"cannot write {place}: No space left on device; free some space"
+
+
+def test_a_place_that_is_not_utf8_is_refused_at_the_start(tmp_path):
+    """Safetensors could not open the first weights that are saved there."""
+    with pytest.raises(WriteError, match="its name is not UTF-8; choose another place"):
+        RunFolder.make(tmp_path / "\udcff", "name")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_open_wants_a_run(tmp_path):
