@@ -19,7 +19,7 @@ from ganlm_core.bundle.save import save
 from ganlm_core.cli import main
 from ganlm_core.cli.context import Invocation
 from ganlm_core.components import Options
-from ganlm_core.config.run_config import RunConfig, make_config
+from ganlm_core.config.run_config import RunConfig, make_config, resolve
 from ganlm_core.plugins.host import Host, default_host
 from ganlm_core.training import checkpoint
 from ganlm_core.training.run_folder import RunFolder
@@ -96,6 +96,18 @@ def tiny_config(generator: str, discriminator: str, **settings: Any) -> RunConfi
         for kind, name in (("generator", generator), ("discriminator", discriminator))
     }
     return make_config(generator, discriminator, **SETTINGS | sizes | settings)
+
+
+ONE_EACH = {"warmup": 0.34, "discriminator_warmup": 0.34, "discriminator_steps": 1, "mediator_steps": 1}
+"""Of three steps, one of maximum likelihood, one of the discriminator and one of both, if a recipe has all of these."""
+
+
+def tiny_recipe(recipe: str, device: str, **settings: Any) -> RunConfig:
+    """Three steps of a recipe with its own networks, on short sentences."""
+    own = resolve(default_host(), [{"recipe": recipe}])
+    once = {key: ONE_EACH[key] for key, value in own.algorithm.options.as_dict().items() if key in ONE_EACH and value}
+    short = {"tokenizer_options": {"max_length": 5}, "steps": 3, "algorithm_options": once}
+    return tiny_config(own.generator.name, own.discriminator.name, recipe=recipe, device=device, **short | settings)
 
 
 def _tiny(options: type[Options]) -> dict[str, int]:

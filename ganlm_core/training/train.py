@@ -63,7 +63,7 @@ def _start(out: Path | None, setup: Setup, display: Display) -> RunFolder:
             processes.remember(str(folder.path))
             run = Run(replace(setup, config=folder.load_config(setup.host)), folder, display)
             run.begin()
-        run.train()
+        _train(run)
     return folder
 
 
@@ -107,5 +107,12 @@ def _resume(folder: RunFolder, config: RunConfig, host: Host, display: Display) 
             folder.write_config(config)
         run = Run(setup, folder, display)
         run.begin() if folder.is_starting else run.restore()
-        run.train()
+        _train(run)
     return folder
+
+
+def _train(run: Run) -> None:
+    """Train, and remove what could not be removed at its time."""
+    run.train()
+    with suppress(GanlmError):
+        run.folder.tidy()

@@ -28,18 +28,23 @@ from ganlm_core.training.compilation import as_graphs, compile_networks
 from ganlm_core.training.loop import Metrics
 from ganlm_core.training.setup import prepare
 from ganlm_core.training.train import execute
-from tests.conftest import Ganlm, files_of, tiny_config
+from tests.conftest import Ganlm, files_of, tiny_config, tiny_recipe
 from tests.tiny import SHAPE, TinyGenerator
-from tests.whole.test_waiting import settings
 
 Backend = Callable[[torch.fx.GraphModule, Any], Callable[..., Any]]
 
 SETTINGS = {"steps": 3, "algorithm_options": {"warmup": 0.34, "discriminator_warmup": 0.34}, "ema": 0.5}
 
 
+@pytest.fixture(autouse=True)
+def _a_cache_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code that torch cached for another instruction set may be wrong here."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "torch"))
+
+
 @pytest.fixture
 def compile_with(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Backend], None]]:
-    """Puts a function in the place of torch's compiler, which takes a minute: what it is given, it may run as it is."""
+    """Puts a function in the place of torch's compiler, which takes a minute. The function may return the graph."""
     real = torch.compile
     monkeypatch.setattr(setup, "require_compiler", lambda: None)
     yield lambda backend: monkeypatch.setattr(
@@ -49,7 +54,7 @@ def compile_with(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Backend]
 
 
 def test_a_compiled_run_leaves_what_another_does(tmp_path: Path, compile_with: Callable[[Backend], None]) -> None:
-    """All files to the last bit, but for those that say whether it was: names, weights, samples, states."""
+    """All files to the last bit: names, weights, samples, tensors. The others keep the configuration."""
     graphs: list[torch.fx.GraphModule] = []
     compile_with(lambda graph, inputs: graphs.append(graph) or graph.forward)  # type: ignore[func-returns-value]
     folders = [
@@ -59,7 +64,7 @@ def test_a_compiled_run_leaves_what_another_does(tmp_path: Path, compile_with: C
     one, other = map(files_of, folders)
     assert one.keys() == other.keys()
     differing = {Path(name).name for name in one if one[name] != other[name]}
-    assert differing == {"config.toml", "recipe.toml", "SHA256SUMS"}
+    assert differing == {"config.toml", "recipe.toml", "state.json", "SHA256SUMS"}
     assert one["config.toml"].replace(b"compile = true", b"compile = false") == other["config.toml"]
     texts = "\n".join(graph.code for graph in graphs)
     assert "convolution" in texts or "conv1d" in texts  # the discriminator
@@ -215,7 +220,7 @@ def test_no_phase_is_traced_at_every_step(
         return called
 
     compile_with(backend)
-    config = settings(recipe, "cpu", steps=9)
+    config = tiny_recipe(recipe, "cpu", steps=9)
     sizes: list[int] = []
     assert same(trained(config, graphs=True, after_step=lambda: sizes.append(len(recorded))), trained(config))
     assert sizes[0] > 0
@@ -226,7 +231,7 @@ def test_no_phase_is_traced_at_every_step(
 @pytest.mark.parametrize("recipe", default_host().recipes())
 def test_a_run_of_cuda_graphs_is_the_same(recipe: str) -> None:
     with torch._inductor.config.patch(fallback_random=True):  # the random numbers of a run without
-        one, other = (trained(settings(recipe, "cuda", steps=12, compile=how)) for how in (True, False))
+        one, other = (trained(tiny_recipe(recipe, "cuda", steps=12, compile=how)) for how in (True, False))
     assert same(one, other)
 
 

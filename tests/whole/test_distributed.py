@@ -134,7 +134,8 @@ def test_two_processes_sample_and_evaluate_as_one(two: Path, tmp_path: Path, cap
     """To the last byte: batches and rows, which the processes share, do not depend on each other."""
 
     def lines(name: str) -> list[list[str]]:
-        sample = ["-n", "900", "--seed", "3", "--offset", "20", "--unique", "--json", "--out", f"{tmp_path}/{name}.jsonl"]
+        file = f"{tmp_path}/{name}.jsonl"
+        sample = ["-n", "900", "--seed", "3", "--offset", "20", "--unique", "--json", "--out", file]
         evaluate = ["--temperatures", "0.5,1,2", "--metrics", "validity,bleu", "--json"]
         return [["sample", str(two), *sample], ["eval", str(two), *evaluate, "--out", f"{tmp_path}/{name}.json"]]
 

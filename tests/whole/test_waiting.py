@@ -1,6 +1,6 @@
-"""Nobody waits for the device within a step. What CUDA would wait for is found by the meta device of torch, on the CPU.
+"""No step waits for the device. The meta device of torch finds on the CPU the code that would wait for CUDA.
 
-Tensors on it have shapes and no values, so whatever looks at a value fails where it looks.
+Tensors on it have shapes and no values, so code that reads a value fails there.
 """
 
 from collections import Counter
@@ -17,24 +17,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ganlm_core.config.options import OPTIMIZERS
-from ganlm_core.config.run_config import RunConfig, resolve
 from ganlm_core.plugins.host import default_host
 from ganlm_core.training import setup
 from ganlm_core.training.setup import Setup, prepare
-from tests.conftest import tiny_config
+from tests.conftest import tiny_recipe
 
 STEPS = 3
-ONE_EACH = {"warmup": 0.34, "discriminator_warmup": 0.34, "discriminator_steps": 1, "mediator_steps": 1}
-"""One step of maximum likelihood, one of the discriminator, one round of both, where a recipe has all of these."""
-
-SHORT = {"tokenizer_options": {"max_length": 5}, "steps": STEPS}
-"""Each position is the same again, and shapes alone take their time too."""
 
 Waits = Counter[str]
 
 
 class Crossings(TorchDispatchMode):
-    """Counts the operations between devices; ``sent`` are the copies that nobody waits for.
+    """Counts the operations between devices; ``sent`` are copies without waiting.
 
     A scalar on the CPU is an argument that needs no copy.
     """
@@ -69,14 +63,14 @@ class Constants(TorchFunctionMode):
 
 
 def waits_of(work: Callable[[], object]) -> tuple[Waits, int]:
-    """What a device would be waited for, and the number of copies to it that go on meanwhile."""
+    """Return the operations that would wait for a device, and the number of copies to it that would not."""
     with Constants() as constants, Crossings() as crossings:
         work()
     return constants.waits + crossings.waits, crossings.sent
 
 
-def test_what_waits_is_found() -> None:
-    """Each way of waiting, so that the steps below are not found free of them by an instrument that sees nothing."""
+def test_operations_that_wait_are_found() -> None:
+    """Each way of waiting is found, so that the tests below mean something."""
     here, there = torch.ones(3), torch.ones(3, device="meta")
     for look in (Tensor.item, bool, Tensor.tolist, Tensor.nonzero, Tensor.unique, Tensor.cpu):
         with pytest.raises((RuntimeError, NotImplementedError)):
@@ -92,23 +86,15 @@ def test_what_waits_is_found() -> None:
 
 @pytest.fixture
 def meta(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs on the meta device: the LSTM goes the way of cuDNN there, since there is no autocast to leave."""
+    """Make runs use the meta device. The LSTM runs as with cuDNN there, because there is no autocast to leave."""
     monkeypatch.setattr(setup, "pick_device", torch.device)
     run = ganlm_lstm.networks._run
     for networks in (ganlm_lstm.networks, ganlm_leakgan.networks):
         monkeypatch.setattr(networks, "recur", lambda lstm, states, start, twice=False: run(lstm, states, start))
 
 
-def settings(recipe: str, device: str, **more: Any) -> RunConfig:
-    """A tiny run of a recipe, its warm-ups as in STEPS."""
-    found = resolve(default_host(), [{"recipe": recipe}])
-    once = {key: ONE_EACH[key] for key, value in found.algorithm.options.as_dict().items() if key in ONE_EACH and value}
-    names = found.generator.name, found.discriminator.name
-    return tiny_config(*names, recipe=recipe, device=device, **SHORT | {"algorithm_options": once} | more)
-
-
 def steps_of(built: Setup) -> tuple[Callable[[], None], int]:
-    """All steps of a run, in the loop, and how many phases there are in them."""
+    """Return a function that makes all steps of a run, and the number of their phases."""
     phases = sum(len(built.trainer.algorithm.phases(step)) for step in range(STEPS))
     return lambda: built.trainer.train(0, lambda step, metrics: None), phases
 
@@ -116,8 +102,8 @@ def steps_of(built: Setup) -> tuple[Callable[[], None], int]:
 @pytest.mark.usefixtures("meta")
 @pytest.mark.parametrize("recipe", default_host().recipes())
 def test_no_recipe_waits_within_a_step(recipe: str) -> None:
-    """Every phase sends its batch, tokens and mask, and nothing else goes between program and device."""
-    work, phases = steps_of(prepare(settings(recipe, "meta")))
+    """Every phase sends the tokens and mask of its batch; nothing else passes between the CPU and the device."""
+    work, phases = steps_of(prepare(tiny_recipe(recipe, "meta")))
     assert waits_of(work) == ({}, 2 * phases)
 
 
@@ -130,24 +116,24 @@ def test_no_recipe_waits_within_a_step(recipe: str) -> None:
     ],
     ids=["a moving average", "a large vocabulary"],
 )
-def test_nor_does_what_no_recipe_has(recipe: str, more: dict[str, Any]) -> None:
-    work, phases = steps_of(prepare(settings(recipe, "meta", **more)))
+def test_options_that_no_recipe_has_do_not_wait_either(recipe: str, more: dict[str, Any]) -> None:
+    work, phases = steps_of(prepare(tiny_recipe(recipe, "meta", **more)))
     assert waits_of(work) == ({}, 2 * phases)
 
 
 @pytest.mark.usefixtures("meta")
 @pytest.mark.parametrize("optimizer", [name for name in OPTIMIZERS if name != "lbfgs"])
 def test_no_optimizer_but_lbfgs_waits(optimizer: str) -> None:
-    work, phases = steps_of(prepare(settings("mle", "meta", generator_optimizer=optimizer)))
+    work, phases = steps_of(prepare(tiny_recipe("mle", "meta", generator_optimizer=optimizer)))
     assert waits_of(work) == ({}, 2 * phases)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here: whether CUDA waits is not seen")
 @pytest.mark.parametrize("recipe", default_host().recipes())
 def test_cuda_itself_waits_nowhere_within_a_step(recipe: str) -> None:
-    built = prepare(settings(recipe, "cuda"))
+    built = prepare(tiny_recipe(recipe, "cuda"))
     work, _ = steps_of(built)
-    work()  # what is done once, such as choosing kernels, may wait
+    work()  # work that is done once, such as choosing kernels, may wait
     torch.cuda.set_sync_debug_mode("error")
     try:
         work()

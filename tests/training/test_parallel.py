@@ -1,0 +1,79 @@
+"""The loop on several ranks, each part on its own: the state that ranks share, and the way back within a step."""
+
+import json
+from typing import Any
+
+import pytest
+import torch
+
+from ganlm_core.system import processes
+from ganlm_core.training import parallel
+from ganlm_core.training.parallel import Mark, lead, written
+from ganlm_core.training.setup import Setup, prepare
+from tests.conftest import WARM, tiny_config
+
+
+def built(**settings: Any) -> Setup:
+    return prepare(tiny_config("lstm", "conv", **{"algorithm_options": WARM} | settings))
+
+
+def parameters(setup: Setup) -> list[torch.Tensor]:
+    return [parameter.detach().clone() for parameter in setup.trainer.algorithm.parameters()]
+
+
+def same(ones: list[torch.Tensor], others: list[torch.Tensor]) -> bool:
+    return all(one.equal(other) for one, other in zip(ones, others, strict=True))
+
+
+def ignore(step: int, metrics: dict[str, torch.Tensor]) -> None: ...
+
+
+def test_a_rank_takes_over_the_state_of_rank_0() -> None:
+    """The state is plain values and tensors, and a step after it is the same on both."""
+    leader, follower = built(), built()
+    with torch.no_grad():
+        for parameter in follower.trainer.algorithm.parameters():
+            parameter.add_(1)
+    leader.trainer.train(0, ignore)
+    packed, tensors = parallel._packed(leader, 6, 0.5)
+    sent = {name: tensor.clone() for name, tensor in tensors.items()}
+    assert parallel._take_over(follower, (json.loads(json.dumps(packed)), sent)) == (6, 0.5)
+    assert same(parameters(leader), parameters(follower))
+    assert follower.trainer.batches.drawn == leader.trainer.batches.drawn
+    for setup in (leader, follower):
+        torch.manual_seed(3)
+        setup.trainer.train(5, ignore)
+    assert same(parameters(leader), parameters(follower)), "with the state of the optimisers too"
+
+
+def test_one_process_leads_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "share", lambda state: pytest.fail("there is no other process"))
+    setup = built()
+    assert lead(setup, 0, 1.0, ignore) is ignore
+    texts = written(setup, setup.generator, 20).texts
+    assert texts == setup.judge.written(setup.generator, 20).texts
+
+
+def test_a_run_goes_back_within_the_first_phase_of_a_step() -> None:
+    setup = built()
+    mark = Mark.of(setup)
+    setup.trainer.batches.next(0, 6)
+    torch.rand(3)
+    assert mark.go_back(setup)
+    assert setup.trainer.batches.drawn == 0
+    state = torch.get_rng_state()
+    assert mark.go_back(setup) and torch.get_rng_state().equal(state)
+
+
+@pytest.mark.parametrize("change", ["a second batch", "a parameter"])
+def test_a_run_does_not_go_back_from_a_later_phase(change: str) -> None:
+    setup = built()
+    mark = Mark.of(setup)
+    setup.trainer.batches.next(0, 6)
+    if change == "a second batch":
+        setup.trainer.batches.next(0, 6)
+    else:
+        with torch.no_grad():
+            next(setup.trainer.algorithm.parameters()).add_(1)
+    assert not mark.go_back(setup)
+    assert setup.trainer.batches.drawn > 0
