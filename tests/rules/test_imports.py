@@ -50,6 +50,7 @@ LIGHT = {
     "evaluation.compare",
     "evaluation.scores",
     "evaluation.tables",
+    "evaluation.welch",
     "sweep",
 }
 """Rooms and modules that listings, help and configuration errors need. They import none of HEAVY."""
