@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def calibrate(model: "Model", host: Host, data: str, corpus: Mapping[str, Any], policy: "Policy") -> "Model":
     """Return the model calibrated on the corpus ``data``, by name or file.
 
-    ``corpus`` are options of the corpus, if ``data`` is a file. A note tells where the text is not the bundle's.
+    ``corpus`` are options of the corpus, if ``data`` is a file. A note says if the text is not the bundle's text.
     """
     layers = [data_layer(host, data)]
     if "file" in layers[0]["corpus"]:

@@ -1,4 +1,4 @@
-"""``ganlm completion``: the script by which a shell completes commands, options and values."""
+"""``ganlm completion``: the script with which a shell completes commands, options and values."""
 
 import click
 

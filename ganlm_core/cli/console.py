@@ -1,4 +1,4 @@
-"""rich's console for what commands write: nothing that a terminal would obey, and no cut in a pipe."""
+"""rich's console for commands: it escapes control characters on a terminal and cuts nothing in a pipe."""
 
 import sys
 from typing import Any
@@ -14,7 +14,7 @@ UNLIMITED = 10_000
 
 
 class SafeConsole(Console):
-    """A console that escapes control characters in all text that it is given."""
+    """A console that escapes control characters in all text."""
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(printable(text), **options)
@@ -29,7 +29,7 @@ def results() -> SafeConsole:
 
 
 def width_of(table: Table) -> int:
-    """Return the columns that a table takes where nothing is cut."""
+    """Return the width of a table without cuts, in columns."""
     return SafeConsole(width=UNLIMITED).measure(table).maximum
 
 

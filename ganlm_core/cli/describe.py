@@ -52,7 +52,7 @@ def summarize_weights(entry: zoo.Entry) -> dict[str, Any]:
 
 
 def summarize_recipe(name: str, path: Path) -> dict[str, str]:
-    """Return one line for a recipe; the summary of one that cannot be read is its error."""
+    """Return one line for a recipe; the summary of an unreadable recipe is its error."""
     try:
         about = About.of(read_layer(path))
     except UsageError as error:
@@ -67,7 +67,7 @@ def summarize_recipe(name: str, path: Path) -> dict[str, str]:
 
 
 def describe(host: Host, kind: str, name: str) -> dict[str, Any]:
-    """Return all that is declared about a component or, for the kind ``recipe``, about a recipe."""
+    """Return the whole declaration of a component or, for the kind ``recipe``, of a recipe."""
     if kind == "recipe":
         return _describe_recipe(host, name)
     options = catalog(host, kind)[name].fields()
@@ -76,7 +76,7 @@ def describe(host: Host, kind: str, name: str) -> dict[str, Any]:
 
 def _describe_recipe(host: Host, name: str) -> dict[str, Any]:
     """Return a recipe's line with its choices, its settings beside the paper's, and its results."""
-    read_recipe(host, name)  # raises for one that cannot be read
+    read_recipe(host, name)  # raises for an unreadable recipe
     path = host.recipes()[name]
     return {
         "kind": "recipe",

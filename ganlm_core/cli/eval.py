@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganlm_core.cli.context import current_host
-from ganlm_core.cli.options import FILE, corpus_options, device_option, force_option, json_option, seed_option
-from ganlm_core.cli.output import echo_json, note
+from ganlm_core.cli.options import FILE, corpus_options, device_option, force_option, form_options, seed_option
+from ganlm_core.cli.output import echo_data, echo_json, note
 from ganlm_core.cli.types import COUNT, SOURCE, TEMPERATURE, Name, Separated
 from ganlm_core.training.run_folder import RunFolder
 
@@ -35,11 +35,11 @@ class Request:
     device: str
     out: Path | None
     force: bool
-    as_json: bool
+    form: str
 
     @property
     def place(self) -> Path | None:
-        """Where the evaluation is kept: --out, or evaluation.json of the run if it is the only source."""
+        """The file of the evaluation: --out, or evaluation.json of the run if it is the only source."""
         run = RunFolder(Path(self.sources[0]))
         own = run.evaluation if len(self.sources) == 1 and (run.path / "config.toml").is_file() else None
         return self.out or own
@@ -99,7 +99,7 @@ class Request:
     "--out", type=FILE, metavar="FILE", help="where to write the evaluation as JSON; for one run, evaluation.json in it"
 )
 @force_option
-@json_option
+@form_options
 def eval_(**given: Any) -> None:
     """Measure models and files of samples against real text that the models were not trained on.
 
@@ -114,6 +114,7 @@ def eval_(**given: Any) -> None:
 def _evaluate(request: Request) -> None:
     from ganlm_core.cli.tables import show_scores
     from ganlm_core.evaluation.evaluate import EvaluationSettings, choose_metrics, evaluate
+    from ganlm_core.evaluation.repeated import of_scores
     from ganlm_core.evaluation.sources import open_sources, real_text
     from ganlm_core.system import processes
     from ganlm_core.system.devices import keep_memory
@@ -136,8 +137,10 @@ def _evaluate(request: Request) -> None:
         scores.write(place, request.force)
     for line in scores.notes:
         note(f"note: {line}")
-    if request.as_json:
+    if request.form == "json":
         echo_json(scores.to_dict())
+    elif request.form != "table":
+        echo_data(of_scores(scores).text(request.form))
     else:
         show_scores(scores)
     if place is not None:

@@ -42,7 +42,7 @@ def _fields(delimiter: str) -> Form:
 PLAIN = Form(one_line, str)
 JSON = Form(lambda text: to_json({"text": text}), lambda line: str(json.loads(line)["text"]))
 FORMS = {"": PLAIN, ".csv": _fields(","), ".tsv": _fields("\t"), ".json": JSON, ".jsonl": JSON, ".ndjson": JSON}
-"""The form of a file by its ending, such that every command reads under that name what is written here."""
+"""The form of a file by its ending; every command reads the same form from that ending."""
 
 
 def form_of(path: Path | None, as_json: bool) -> Form:
@@ -73,7 +73,7 @@ def read_texts(path: Path, form: Form) -> Iterator[str]:
     except (EOFError, gzip.BadGzipFile, UnicodeDecodeError):
         line = ""
     if not line.endswith("\n"):
-        raise DataError(f"{path} was cut short; unpack it, drop its last line and go on with what is left")
+        raise DataError(f"{path} was cut short; unpack it, remove its last line and continue with the rest")
 
 
 def _unpacked(path: Path) -> BinaryIO | gzip.GzipFile:
@@ -82,7 +82,7 @@ def _unpacked(path: Path) -> BinaryIO | gzip.GzipFile:
 
 @contextmanager
 def lines_to(path: Path | None, form: Form) -> Iterator[Write]:
-    """Give a function that appends sentences to a file, or writes them to standard output for None.
+    """Yield a function that appends sentences to a file, or writes them to standard output for None.
 
     Each call writes all of its sentences or none. Raises WriteError.
     """

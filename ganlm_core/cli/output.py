@@ -17,10 +17,10 @@ from ganlm_core.data.text import one_line
 from ganlm_core.system.printable import printable
 
 LONGEST_LINE = 5_000
-"""Characters of a line on a terminal; what is longer is cut."""
+"""Characters of a line on a terminal; longer lines are cut."""
 
 LONGEST_CELL = 300
-"""Characters of a cell of a table on a terminal; what is longer is cut."""
+"""Characters of a cell of a table on a terminal; longer cells are cut."""
 
 NARROWEST = 12
 """Columns of a terminal below which no column of a table is narrowed."""
@@ -47,7 +47,7 @@ def styled(text: str, **style: Any) -> str:
 
 
 def echo_styled(text: str) -> None:
-    """Write a line of :func:`styled` pieces to standard output; its colours are shown on a terminal alone."""
+    """Write a line of :func:`styled` pieces to standard output; colours are shown only on a terminal."""
     click.echo(text, color=False if os.environ.get("NO_COLOR") else None)
 
 

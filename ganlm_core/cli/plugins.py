@@ -124,7 +124,7 @@ def named(host: Host, name: str) -> tuple[list[ComponentSpec], list[str]]:
 
 
 def _host() -> Host:
-    """Discover the plugins of this call. Strict mode is off, because a broken plugin is what these commands show."""
+    """Discover the plugins of this call. Strict mode is off, because these commands show broken plugins."""
     asked = invocation()
     return Host.discover(asked.files, no_plugins=asked.no_plugins, strict=False)
 

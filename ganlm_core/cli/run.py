@@ -224,7 +224,7 @@ def configure(host: Host, chosen: Mapping[str, Any], options: Layer | None = Non
 
 
 def _configure_roughly(host: Host, chosen: Mapping[str, Any]) -> RunConfig:
-    """Return the configuration for the completion of a line that may be wrong."""
+    """Return the configuration for the shell completion of a line, which may be wrong."""
     try:
         return configure(host, chosen)
     except GanlmError:
@@ -256,7 +256,7 @@ def _refuse_another_place(context: click.Context, run: Path) -> None:
 def _with_more_steps(run: Path, saved: RunConfig, config: RunConfig) -> RunConfig:
     """Return the configuration of a run, with more steps if ``config`` has more. Raises UsageError for other changes.
 
-    Paths of data are compared as absolute paths, because the run has such.
+    Paths of data are compared as absolute paths, as in the run's configuration.
     """
     from ganlm_core.training.run_folder import extended, with_data_at
 

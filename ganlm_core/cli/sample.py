@@ -150,7 +150,7 @@ def _batches(request: Request, tally: "Tally") -> "Iterable[Drawn]":
 
 
 def _model(request: Request) -> "Model":
-    """Load the model, calibrated for the request's policy. Raises UsageError where --data is needed for that."""
+    """Load the model, calibrated for the request's policy. Raises UsageError if that needs --data."""
     from ganlm_core.cli.source import load_source
     from ganlm_core.sampling import PLAIN
 
@@ -201,7 +201,7 @@ def _write(batches: "Iterable[Drawn]", request: Request, form: Form) -> int:
 
 
 def _draw_along(batches: "Iterable[Drawn]") -> None:
-    """On other ranks than 0: draw this rank's share of the batches, and leave signals to rank 0."""
+    """On the other ranks: draw this rank's share of the batches, and leave signals to rank 0."""
     with caught_signals(lambda: None):
         for _ in batches:
             pass

@@ -85,7 +85,7 @@ def _marked(token: str, weight: float) -> str:
 
 
 def _note_losses(model: "Model", sentences: Sequence[str]) -> None:
-    """Tell what the discriminator did not see: the ends of long sentences, and words that are not in the vocabulary."""
+    """Note the losses of encoding: cut sentences, and words that are not in the vocabulary."""
     from ganlm_core.data.tokenizer import count_cut
     from ganlm_core.protocol import UNK
 

@@ -16,10 +16,10 @@ from ganlm_core.training.run_folder import RUNS
 
 PORT = 7860
 EXAMPLE = "zoo:lstm-conv.autoregressive-grammar"
-"""Served where there are no runs yet."""
+"""Served if there are no runs yet."""
 
 RECENT = 4
-"""Runs that are served where no address is given: the newest."""
+"""Number of runs that are served without an argument: the newest."""
 
 
 @click.command(context_settings={"show_default": True})
@@ -34,22 +34,22 @@ RECENT = 4
     "--host",
     default="127.0.0.1",
     metavar="ADDRESS",
-    help="IP address to listen at; other than this machine, a token is asked for",
+    help="IP address to listen on; other machines need a token",
 )
-@click.option("--port", type=number(int, min=0, max=65535), default=PORT, help="port to listen at; 0 takes a free one")
+@click.option("--port", type=number(int, min=0, max=65535), default=PORT, help="port to listen on; 0: any free port")
 @click.option(
     "--token",
     default="",
     show_default=False,
     metavar="TEXT",
-    help="token that requests must have; by default a random one",
+    help="token of every request; by default a random token",
 )
 @device_option
 def serve(addresses: tuple[str, ...], data: str | None, host: str, port: int, token: str, device: str) -> None:
-    """Open a page that shows runs as they train, writes and judges sentences, and plays a duel; and an API.
+    """Serve a page and an API: the page shows runs while they train, writes and judges sentences, and plays a duel.
 
-    Without an address, the newest runs in ./runs are shown. The page is for this machine alone; with --host it is for
-    others too, who need the token that is printed. docs/serve.md documents the API.
+    Without an argument, the newest runs in ./runs are shown. By default, only this machine can open the page. With
+    --host, other machines can too, with the token that is printed. docs/serve.md documents the API.
     """
     require_packages()
     from ganlm_core.serve.models import Library

@@ -1,4 +1,4 @@
-"""``ganlm show``: all that is declared about one name."""
+"""``ganlm show``: the declaration of a name."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -71,7 +71,7 @@ def _echo_lines(*texts: str) -> None:
 
 
 def _echo_measured(results: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write a row for each corpus and moment, and below them the commands that gave the numbers."""
+    """Write a row for each corpus and moment, then the commands that gave the numbers."""
     rows = [(corpus, when, found[when]) for corpus, found in results.items() for when in MOMENTS if when in found]
     metrics = ordered(name for _, _, values in rows for name in values)
     header = ("measured on", "training", *(TITLES.get(name, name) for name in metrics))

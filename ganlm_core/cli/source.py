@@ -1,4 +1,4 @@
-"""A model by what the user names: a bundle, an address, or a run, finished or in training."""
+"""Load a model by its name: a bundle, an address, or a run, finished or in training."""
 
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def load_source(name: str, host: Host, device: str, calibrated: bool = False) -> "Model":
-    """Load the model that ``name`` says; for a run that has no bundle yet, the model of its latest checkpoint.
+    """Load the model with this ``name``; for a run without a bundle, the model of its latest checkpoint.
 
-    A checkpoint has no calibration; with ``calibrated`` it gets one from the run's own text. Raises as
-    :func:`ganlm_core.bundle.load.load` does, and DataError if the text cannot be read.
+    A checkpoint has no calibration; with ``calibrated`` it gets one from the run's own text. Raises the
+    errors of :func:`ganlm_core.bundle.load.load`, and DataError if the text cannot be read.
     """
     from ganlm_core.bundle.load import load
     from ganlm_core.sampling import PLAIN

@@ -1,4 +1,4 @@
-"""Standard output and standard error that a command can count on, also where the caller closed them."""
+"""Standard output and standard error that work even if the caller closed them."""
 
 import os
 import sys
@@ -27,7 +27,7 @@ class ClosedOutput:
 
 
 class Output:
-    """Standard output. Writing raises WriteError where the disk refuses, and BrokenPipeError where the reader left."""
+    """Standard output. Writing raises WriteError if the disk refuses, and BrokenPipeError if the reader is gone."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -55,7 +55,7 @@ class Output:
 
 
 class Diagnostics:
-    """Standard error. What cannot be written is dropped, because no message is worth ending a training for."""
+    """Standard error. Text that cannot be written is dropped, because a message must not end a run."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -75,7 +75,7 @@ class Diagnostics:
 
 @contextmanager
 def steady_streams() -> Iterator[None]:
-    """Replace the standard streams for the time of a command."""
+    """Replace the standard streams during a command."""
     kept = sys.stdout, sys.stderr
     if None in kept:
         _occupy_descriptors()
@@ -88,7 +88,7 @@ def steady_streams() -> Iterator[None]:
 
 
 def _send_to_null(stream: TextIO) -> None:
-    """Send what is left in a stream's buffer to /dev/null, else Python fails again on it when it ends."""
+    """Send the rest of a stream's buffer to /dev/null, or Python would fail on it again at exit."""
     with suppress(OSError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())

@@ -37,7 +37,7 @@ def show_comparison(found: Comparison) -> None:
 
 
 def titled_rows(lines: Sequence[Sequence[str]]) -> Table:
-    """Return a table of a header and rows. The first cell of a row is its title, the others are numbers."""
+    """Return a table of a header and rows. The first cell of a row is its title, all other cells are numbers."""
     header, *rows = lines
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(header[0], overflow="fold")

@@ -53,7 +53,7 @@ class Word(click.ParamType):
 class Name(click.ParamType):
     """The name of one of ``kinds``; commands check it, and the shell completes it. ``files``: or a path.
 
-    An empty word, such as the value of a variable that is not set, is refused instead of standing for the default.
+    An empty word, such as the value of a variable that is not set, is refused; it does not mean the default.
     """
 
     name = "text"

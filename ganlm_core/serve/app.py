@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 FILES = {"page.js": "text/javascript", "page.css": "text/css"}
 
 INTERVAL = 1.0
-"""Seconds between two looks at a run."""
+"""Seconds between two checks of a run for changes."""
 
 WATCHERS = 256
 """Open streams of events, at most."""
@@ -45,7 +45,7 @@ class Server:
     watchers: int = 0
 
     async def sample(self, body: dict[str, Any]) -> Any:
-        """Sentences, and the words of the first one where they are asked for."""
+        """Return sentences and, on request, the words of the first sentence."""
         served, request = self.library.model(body["model"]), request_of(body)
         if body["words"] or body["stream"]:
             found = await self.words(served, request)
@@ -65,7 +65,7 @@ class Server:
     async def words(self, served: Served, request: writing.Request) -> list[writing.Word]:
         seed = writing.fresh_seed() if request.seed is None else request.seed
         if request.select:
-            raise UsageError("words are shown of sentences that are drawn without a selection; leave select empty")
+            raise UsageError("words need sentences without a selection; leave select empty")
         found: list[writing.Word] = await self.queue.submit(
             ("words", served.name),
             None,
@@ -74,7 +74,7 @@ class Server:
         return found
 
     async def score(self, body: dict[str, Any]) -> Any:
-        """The probability of each text that it is real; with ``words``, what each word adds."""
+        """Return the probability that each text is real; with ``words``, also the contribution of each word."""
         served = self.library.model(body["model"])
         if body["words"]:
             found = [asdict(await self.judge(served, text)) for text in body["texts"]]
@@ -92,12 +92,12 @@ class Server:
         return judgement
 
     async def duel(self, body: dict[str, Any]) -> Any:
-        """The sentences of a duel, without the answers."""
+        """Return the sentences of a duel, without the answers."""
         found = await self.questions(self.library.model(body["model"]), body["seed"])
         return {"texts": [question.text for question in found]}
 
     async def answer(self, body: dict[str, Any]) -> Any:
-        """Whether a sentence was real, who was right, and why the discriminator thought what it did."""
+        """Return whether a sentence is real, who judged it correctly, and the reasons of the discriminator."""
         served = self.library.model(body["model"])
         found = await self.questions(served, body["seed"])
         if body["number"] >= len(found):
@@ -120,7 +120,7 @@ class Server:
         return found
 
     async def complete(self, body: dict[str, Any]) -> Any:
-        """OpenAI's completions, whole or as a stream."""
+        """Answer a request for OpenAI's completions, whole or as a stream."""
         served = self.library.model(body["model"])
         requests = completions.requests_of(body)
         texts = [text for request in requests for text in await self.write(served, request)]
@@ -130,7 +130,7 @@ class Server:
         return completions.answer(served, choices, body)
 
     async def events(self, name: str, request: HTTPRequest) -> AsyncIterator[str]:
-        """The state of a run, now and whenever it has changed, until the client is gone."""
+        """Yield the state of a run, now and after each change, until the client disconnects."""
         watched, last = self.watched[name], None
         try:
             while not await request.is_disconnected():
@@ -256,7 +256,7 @@ async def _each(lines: Any) -> AsyncIterator[str]:
 
 
 def _page(library: Library) -> str:
-    """The page, with what it needs to know in attributes that the script reads."""
+    """Return the page, with its settings in attributes that the script reads."""
     template = (HERE / "templates" / "page.html.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     models = [served.describe() for served in library.models.values()]

@@ -59,7 +59,7 @@ def _choice(model: Model, body: Mapping[str, Any], prompt: str, text: str, stops
 
 
 def _stopped(choice: Choice, stops: Sequence[str]) -> Choice:
-    """Cut a choice before the first of the texts at which it is to stop."""
+    """Cut a choice before the first of the stop texts."""
     places = [place for stop in stops if stop and (place := choice.text.find(stop)) >= 0]
     if not places:
         return choice
@@ -97,5 +97,5 @@ def _as_json(number: int, text: str, reason: str | None) -> dict[str, Any]:
 
 
 def model_entry(served: Served) -> dict[str, Any]:
-    """Return a model as OpenAI's list of models has it, with what it can do under ``ganlm``."""
+    """Return a model in the form of OpenAI's list of models, with its abilities under ``ganlm``."""
     return {"id": served.name, "object": "model", "created": 0, "owned_by": "ganlm", "ganlm": served.describe()}

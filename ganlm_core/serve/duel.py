@@ -22,7 +22,7 @@ class Question:
 def questions(model: Model, test: Sequence[str], seed: int) -> list[Question]:
     """Return the sentences of the duel of a seed, in random order: half from the test split, half from the generator.
 
-    A generated sentence that is a real one is left out, since no answer to it would be wrong. Raises UsageError where
+    A generated sentence that is also a real sentence is left out, because it has no wrong answer. Raises UsageError if
     there is no real text.
     """
     half = SENTENCES // 2

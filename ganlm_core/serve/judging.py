@@ -1,4 +1,4 @@
-"""Judge: what the discriminator thinks of a sentence, and how likely its words are to the generator."""
+"""Judge: the discriminator's probability of a sentence, and the rank of its words under the generator."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ DRAWS = 16
 
 @dataclass(frozen=True)
 class Word:
-    """A token. ``known``: it is in the vocabulary. ``weight``: what it adds to the log-odds that the sentence is real.
+    """A token. ``known``: it is in the vocabulary. ``weight``: what it adds to the log-odds of being real.
 
     ``rank``: its place among the generator's guesses, from 1, given the words before it (Gehrmann et al. 2019); None
     for a generator that does not write word by word.
@@ -39,7 +39,7 @@ class Judgement:
 
 
 def judge(model: Model, text: str) -> Judgement:
-    """Judge one sentence. Raises UsageError where the model has no discriminator or no calibration."""
+    """Judge one sentence. Raises UsageError if the model has no discriminator or no calibration."""
     if not words(text):
         raise UsageError("the text has no word; give a sentence")
     (probability,) = model.probability([text])

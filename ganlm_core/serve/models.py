@@ -16,7 +16,7 @@ from ganlm_core.training.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class Served:
-    """A model under its ``name``. ``address`` is what a command line calls it, ``test`` real sentences or none."""
+    """A model under its ``name``. ``address`` names it on the command line; ``test`` holds real sentences, or none."""
 
     name: str
     address: str
@@ -46,9 +46,9 @@ class Library:
 
     @classmethod
     def open(cls, host: Host, addresses: Sequence[str], data: str = "", device: str = "cpu") -> "Library":
-        """Load the bundles, and remember the runs, at ``addresses``. ``data``: real text for those without their own.
+        """Load the bundles, and remember the runs, at ``addresses``. ``data``: real text for models without their own.
 
-        A run without a bundle is only watched. Raises WeightsError for an address with neither.
+        A run without a bundle can only be watched. Raises WeightsError for an address with neither run nor bundle.
         """
         models: dict[str, Served] = {}
         runs: dict[str, RunFolder] = {}
@@ -65,7 +65,7 @@ class Library:
         return cls(models, runs)
 
     def model(self, name: str) -> Served:
-        """Return a model by name, the first for the empty name. Raises UnknownName."""
+        """Return a model by name; the first model for an empty name. Raises UnknownName."""
         if not name and self.models:
             return next(iter(self.models.values()))
         if name not in self.models:
@@ -80,13 +80,13 @@ class Library:
 
 
 def names_of(addresses: Sequence[str]) -> Iterator[str]:
-    """Return short names: what follows the last slash or colon, the whole address where two share that."""
+    """Return short names: the part after the last slash or colon; if two share it, the whole address."""
     short = [address.rstrip("/").replace(":", "/").rpartition("/")[2] or address for address in addresses]
     yield from (name if short.count(name) == 1 else address for name, address in zip(short, addresses, strict=True))
 
 
 def _test_split(host: Host, name: str, model: Model, data: str) -> Sequence[str]:
-    """Return real sentences that the model was not trained on; none where its corpus is not here."""
+    """Return real sentences that the model was not trained on; none if its corpus is not on this machine."""
     try:
         corpus: Corpus = real_text(host, [Source("model", name, model)], data)
     except DataError:

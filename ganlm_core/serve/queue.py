@@ -8,7 +8,7 @@ from typing import Any
 from ganlm_core.errors import GanlmError
 
 WAITING = 64
-"""Requests that may wait; one more is refused."""
+"""Maximum number of waiting requests; further requests are refused."""
 
 TOGETHER = 256
 """Largest weight of the requests that share a batch."""
@@ -18,7 +18,7 @@ Work = Callable[[Sequence[Any]], Sequence[Any]]
 
 
 class Busy(GanlmError):
-    """As many requests wait as may wait."""
+    """The queue is full."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Queue:
     """Runs jobs in the order in which they came, one batch at a time, in a thread beside the event loop.
 
     Waiting jobs with the ``key`` of the first are run with it in one call of its ``work``, as long as the sum of their
-    weights is at most TOGETHER. A job whose client is gone is left out.
+    weights is at most TOGETHER. A job is dropped if its client has disconnected.
     """
 
     def __init__(self, waiting: int = WAITING) -> None:
@@ -43,7 +43,7 @@ class Queue:
         self._runner: asyncio.Task[None] | None = None
 
     async def submit(self, key: Hashable, request: Any, work: Work, weight: int = 1) -> Any:
-        """Return the result of ``request``. Raises Busy, and what ``work`` raises."""
+        """Return the result of ``request``. Raises Busy, and the errors of ``work``."""
         if len(self._jobs) >= self._waiting:
             raise Busy(f"{self._waiting} requests are waiting already; try again in a moment")
         job = _Job(key, request, weight, work, asyncio.get_running_loop().create_future())
@@ -62,7 +62,7 @@ class Queue:
                 self._finish(batch, results, asyncio.Future.set_result)
 
     def _next(self) -> list[_Job]:
-        """Take the first job and those that can run with it."""
+        """Take the first job and all jobs that can run with it."""
         self._jobs = [job for job in self._jobs if not job.result.cancelled()]
         batch: list[_Job] = []
         weight = 0

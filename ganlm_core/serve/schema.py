@@ -21,7 +21,7 @@ def _object(required: list[str], **properties: Any) -> dict[str, Any]:
 
 
 TEXT = {"type": "string", "maxLength": LONGEST}
-MODEL = {"type": "string", "default": "", "description": "name of the model; the first one if it is empty"}
+MODEL = {"type": "string", "default": "", "description": "name of the model; the first model if it is empty"}
 SEED = {"type": "integer", "minimum": 0, "maximum": LARGEST_SEED}
 POLICY = {
     "temperature": {"type": "number", "exclusiveMinimum": 0, "maximum": 100, "default": 1},
@@ -36,7 +36,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         n={"type": "integer", "minimum": 1, "maximum": MOST, "default": 1, "description": "sentences"},
         prompt={**TEXT, "default": "", "description": "text that every sentence begins with"},
         **POLICY,
-        seed={**SEED, "description": "the same seed gives the same sentences as ganlm sample; without one, new ones"},
+        seed={**SEED, "description": "gives the same sentences as ganlm sample --seed; without it, sentences are new"},
         select={"enum": ["", *SELECTIONS], "default": "", "description": "selection by the discriminator"},
         candidates={"type": "integer", "minimum": 1, "maximum": MOST, "default": 16},
         words={"type": "boolean", "default": False, "description": "also the words of the first sentence"},

@@ -1,6 +1,6 @@
 """Checks of every request (address, origin, token, size, time), and the headers of every answer.
 
-A page of another site can send requests to this machine. It cannot read the answers, but neither may it cause work:
+A page of another site can send requests to this machine. It cannot read the answers, but it must not cause work either:
 requests whose Host is not this server's (DNS rebinding) or that come from another origin are refused.
 """
 
@@ -19,7 +19,7 @@ LARGEST_BODY = 2**16
 """Bytes of a request."""
 
 SECONDS = 30.0
-"""For which a request may take, an answer in pieces may wait for its reader, and a body may take to arrive."""
+"""Maximum time for a request, for a body to arrive, and for a client to read a part of an answer."""
 
 COOKIE = "ganlm_token"
 
@@ -41,7 +41,7 @@ Receive = Callable[[], Awaitable[Any]]
 
 
 class Refusal(Exception):
-    """A request that is not let in: its status and the reason."""
+    """A refused request: its status and the reason."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -49,13 +49,13 @@ class Refusal(Exception):
 
 
 class Guard:
-    """ASGI middleware around an application. ``hosts``: values of the Host header that are this server's.
+    """ASGI middleware around an application. ``hosts``: the allowed values of the Host header.
 
-    Without ``hosts`` any value is: a server for other machines has a token, which protects it from DNS rebinding, and
-    does not know all its names.
+    Without ``hosts`` any value is allowed: a server for other machines does not know all its names, and its token
+    protects it from DNS rebinding.
 
-    ``token``: what a request must carry, as ``Authorization: Bearer`` or in the cookie that ``/?token=`` sets; the
-    empty token asks for none.
+    ``token``: the token of every request, as ``Authorization: Bearer`` or in the cookie that ``/?token=`` sets; with an
+    empty token, requests need none.
     """
 
     def __init__(self, app: Any, hosts: Iterable[str], token: str = "") -> None:
@@ -77,7 +77,7 @@ class Guard:
             answer.set_cookie(COOKIE, self.token, httponly=True, samesite="strict")
             await answer(scope, receive, guarded)
             return
-        with suppress(TimeoutError, ClientDisconnect):  # a client that is gone or takes nothing gets no answer
+        with suppress(TimeoutError, ClientDisconnect):  # a client that disconnected or does not read gets no answer
             await self.app(scope, _bounded(receive), guarded)
 
     def _check(self, scope: Any, headers: Headers) -> None:
@@ -126,7 +126,7 @@ def _query_token(scope: Any) -> str:
 
 
 def _with_headers(send: Send) -> Send:
-    """Add HEADERS to the answer, and give up on a reader that takes nothing for SECONDS."""
+    """Add HEADERS to the answer, and drop a client that does not read for SECONDS."""
 
     async def guarded(message: Any) -> None:
         if message["type"] == "http.response.start":

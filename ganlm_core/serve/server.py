@@ -41,14 +41,14 @@ class Address:
 
     @property
     def names(self) -> list[str]:
-        """The values of the Host header that mean this server; none where it has a token and other machines name it."""
+        """The values of the Host header for this server; none if it has a token and serves other machines."""
         if not is_loopback(self.host):
             return []
         return [f"{_bracketed(name)}:{self.port}" for name in {self.host, "127.0.0.1", "localhost", "::1"}]
 
 
 def address_of(host: str, port: int, token: str) -> Address:
-    """Return the address. One that is not loopback gets a token, made here if none is given.
+    """Return the address. Unless it is loopback, it gets a token; without a given token, a random one is made.
 
     Raises UsageError for a host that is no address, and for a token that is too easy to guess.
     """
@@ -69,7 +69,7 @@ def is_loopback(host: str) -> bool:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a socket that listens there; port 0 takes a free one. Raises UsageError where it is taken."""
+    """Return a socket that listens there; port 0 takes a free port. Raises UsageError if the port is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

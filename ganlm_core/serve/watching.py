@@ -16,7 +16,7 @@ Stamp = tuple[tuple[int, int, int], ...]
 
 
 def stamp(run: RunFolder) -> Stamp:
-    """Return the stamp of a run; the empty one where its folder is gone."""
+    """Return the stamp of a run; an empty stamp if its folder is gone."""
     found = []
     for path in (run.path, run.metrics, run.path / "run.json", run.samples):
         try:
@@ -29,7 +29,7 @@ def stamp(run: RunFolder) -> Stamp:
 
 @dataclass
 class Watched:
-    """A run with its last state, which is made again only where the folder has changed."""
+    """A run with its last state, which is made again only if the folder has changed."""
 
     run: RunFolder
     host: Host
@@ -37,7 +37,7 @@ class Watched:
     _state: dict[str, Any] | None = None
 
     def state(self) -> dict[str, Any]:
-        """Return the state of the run; a ``problem`` in words where its folder is gone or damaged."""
+        """Return the state of the run; a ``problem`` in words if its folder is gone or damaged."""
         now = stamp(self.run)
         if now != self._stamp or self._state is None:
             self._stamp, self._state = now, self._read()

@@ -1,4 +1,4 @@
-"""Write: sentences of a model, and beside each word the words that were likely in its place."""
+"""Write: sentences of a model, with the likeliest alternatives of each word."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from ganlm_core.protocol import EOS, mask_of
 from ganlm_core.sampling import PLAIN, Policy, log_probabilities, sample
 
 ALTERNATIVES = 5
-"""Likeliest words that are shown beside each word."""
+"""Alternatives that are shown for each word."""
 
 LARGEST_SEED = 2**63 - 1
 
@@ -40,7 +40,7 @@ class Request:
 def write(model: Model, requests: Sequence[Request]) -> list[list[str]]:
     """Return the sentences of requests that share one draw.
 
-    With a seed each request gets the first sentences of that seed, as ``ganlm sample`` prints them; without one,
+    With a seed, each request gets the first sentences of that seed, as ``ganlm sample`` prints them; without a seed,
     the requests get different sentences of the same batch. Raises UsageError for a prompt or a selection that the
     model does not take.
     """
@@ -54,7 +54,7 @@ def write(model: Model, requests: Sequence[Request]) -> list[list[str]]:
 
 
 def fresh_seed() -> int:
-    """Return a seed that nobody chose."""
+    """Return a random seed."""
     return int(torch.empty((), dtype=torch.int64).random_(generator=_entropy()).item()) & LARGEST_SEED
 
 
@@ -84,9 +84,9 @@ class Word:
 
 @torch.no_grad()
 def words(model: Model, request: Request, seed: int) -> list[Word]:
-    """Return the words of the first sentence of a seed, the ones of the prompt left out, with their alternatives.
+    """Return the words of the first sentence of a seed, without the prompt, with their alternatives.
 
-    A generator that writes all positions at once has them too: given the noise, its words are independent.
+    A generator that writes all positions at once has alternatives too: given the noise, its words are independent.
     """
     forced = model.tokenizer.prompt(request.prompt)
     rng = torch.Generator(model.device).manual_seed(batch_seed(seed, 0))

@@ -50,7 +50,7 @@ class Case:
         return getattr(importlib.import_module(module), attribute)
 
     def build(self, options: Options | None = None, seed: int = 0, **arguments: Any) -> Any:
-        """Build the component with these options and this seed. Raises what the target raises."""
+        """Build the component with these options and this seed. Raises the errors of the target."""
         torch.manual_seed(seed)
         arguments["options"] = self.options if options is None else options
         try:

@@ -94,7 +94,7 @@ def _check_bounds(case: Case, option: Option) -> None:
 
 @functools.cache
 def imports_of(modules: Sequence[str]) -> tuple[Sequence[str], str]:
-    """Import modules in a new interpreter; return all that it then has loaded, and the last line of an error."""
+    """Import modules in a new interpreter; return all modules that are then loaded, and the last line of an error."""
     code = f"import sys, {', '.join(modules)}; print(); print(*sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)

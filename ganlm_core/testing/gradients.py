@@ -13,7 +13,7 @@ SAME = 1e-4
 def slopes(function: Callable[[], Tensor], parameters: Sequence[nn.Parameter]) -> tuple[float, float]:
     """Return the slope of a scalar function along a random direction of its parameters, computed in two ways.
 
-    The first is by its gradient, the second by central differences. Raises what its backward raises.
+    The first is by its gradient, the second by central differences. Raises the errors of its backward pass.
     """
     directions = [torch.randn_like(parameter) for parameter in parameters]
     found = torch.autograd.grad(function(), parameters, allow_unused=True)

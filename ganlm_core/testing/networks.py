@@ -66,7 +66,7 @@ def check_seeded_build(case: Case) -> None:
 
 
 def check_without_values(case: Case) -> None:
-    """It can be built on the meta device, as a stranger's bundle is before its weights are loaded."""
+    """It can be built on the meta device, as an untrusted bundle is before its weights are loaded."""
     try:
         with without_memory():
             built = case.build(shape=SHAPE)

@@ -36,7 +36,7 @@ class Check:
     """A check: a function that raises Failed with what to change, or Skipped.
 
     ``after`` are the checks that it builds on. If one of them fails too, this check is skipped, because its failure
-    follows from that one.
+    follows from the earlier failure.
     """
 
     function: Function
@@ -52,7 +52,7 @@ class Check:
         return (self.function.__doc__ or "").partition("\n")[0]
 
     def __call__(self, case: Case) -> None:
-        """Run the check. Raises Failed, also for whatever the component itself raises, and Skipped."""
+        """Run the check. Raises Failed, also for any exception of the component, and Skipped."""
         __tracebackhide__ = True
         if _NEEDS_A_DEFAULT in case.spec.exceptions and not case.changes and self.function not in _WITHOUT_BUILDING:
             raise Skipped("it cannot be built without options")
@@ -90,7 +90,7 @@ class Check:
 
 
 def _told(error: BaseException) -> str:
-    """Return what the component raised, and the line of the plugin's own code that raised it."""
+    """Return the exception of the component, and the line of the plugin's code that raised it."""
     if isinstance(error, NotImplementedError) and not text_of(error):
         *_, (frame, _) = traceback.walk_tb(error.__traceback__)
         base, _, method = frame.f_code.co_qualname.rpartition(".")

@@ -63,7 +63,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_cut_file_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "s.txt.gz"
     path.write_bytes(gzip.compress(b"one\ntwo\n")[:-4])
-    with pytest.raises(DataError, match="was cut short; unpack it, drop its last line"):
+    with pytest.raises(DataError, match="was cut short; unpack it, remove its last line"):
         list(read_texts(path, form_of(path, as_json=False)))
 
 

@@ -85,7 +85,7 @@ def test_a_file_that_was_cut_short_is_not_continued(command: Ganlm, saved: Path,
     code, _, err = command("sample", saved, "--unique", "--offset", 1, "--out", tmp_path / name)
     assert code == 1
     assert err == (
-        f"ganlm: error: {tmp_path}/{name} was cut short; unpack it, drop its last line and go on with what is left\n"
+        f"ganlm: error: {tmp_path}/{name} was cut short; unpack it, remove its last line and continue with the rest\n"
     )
 
 

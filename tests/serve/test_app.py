@@ -121,7 +121,7 @@ def test_a_model_that_is_not_served_is_not_found(message: Callable[..., str]) ->
 
 def test_what_a_model_cannot_do_is_told_in_a_line(message: Callable[..., str]) -> None:
     assert "writes all positions at once" in message("sample", model=AT_ONCE, prompt="the dog")
-    assert "words are shown of sentences that are drawn without a selection" in message(
+    assert "words need sentences without a selection" in message(
         "sample", select="rejection", words=True
     )
 

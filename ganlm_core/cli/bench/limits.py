@@ -1,4 +1,4 @@
-"""The rates of a machine, and a lower bound on the time of a piece of work."""
+"""The rates of a machine, and a lower bound on the time of a workload."""
 
 import time
 import warnings
@@ -19,7 +19,7 @@ Product = tuple[int, int, int, int]
 
 
 class Products(TorchDispatchMode):
-    """Counts the matrix products made inside; a convolution counts as the product that it amounts to."""
+    """Counts the matrix products made inside; a convolution counts as the equivalent product."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ def _convolution(result: Tensor, weight: Tensor) -> Product:
 
 
 def count_products(work: Callable[[], object]) -> Counter[Product]:
-    """Count the matrix products of a piece of work.
+    """Count the matrix products of a workload.
 
     It runs without oneDNN and cuDNN, whose LSTM is a single operation; torch's own LSTM is made of products.
     """
@@ -75,9 +75,9 @@ def bytes_moved(products: Mapping[Product, int]) -> int:
 
 
 def seconds(work: Callable[[], object], at_least: float = SHORTEST) -> float:
-    """Return the mean time of a piece of work, repeated for ``at_least`` seconds and at least once.
+    """Return the mean time of a workload, repeated for ``at_least`` seconds and at least once.
 
-    The number of repetitions doubles between looks at the clock, which waits for CUDA.
+    The number of repetitions doubles between readings of the clock, which waits for CUDA.
     """
     began, times, taken = _clock(), 0, 0.0
     while times == 0 or taken < at_least:
@@ -89,7 +89,7 @@ def seconds(work: Callable[[], object], at_least: float = SHORTEST) -> float:
 
 
 def on_cuda() -> bool:
-    """Return whether CUDA is the default device, on which all of a work is then done."""
+    """Return whether CUDA is the default device, on which the whole workload then runs."""
     return torch.get_default_device().type == "cuda"
 
 
@@ -126,7 +126,7 @@ def copy_rate() -> float:
 
 @dataclass(frozen=True)
 class Limits:
-    """Rates of the machine, and the work's operations, bytes and seconds of its products alone.
+    """Rates of the machine, and the workload's operations, bytes and seconds of its products alone.
 
     ``floor`` is the lower bound on its seconds.
     """

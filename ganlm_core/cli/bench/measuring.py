@@ -28,12 +28,12 @@ from ganlm_core.training.setup import prepare
 OURS, TEXTBOOK = "ours", "textbook"
 
 LONG = 0.5
-"""Least seconds for which a work is repeated in a round."""
+"""Minimum seconds of a workload in a round; it is repeated."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Seconds and bytes of one work in both implementations, and its limits."""
+    """Seconds and bytes of one workload in both implementations, and its limits."""
 
     goal: Goal
     ours: float
@@ -58,7 +58,7 @@ class Measurement:
 
 
 def measure(goal: Goal, sizes: Sizes, rounds: int, device: str = "cpu") -> Measurement:
-    """Measure both implementations of a work in turns, ``rounds`` times, and return the medians."""
+    """Measure both implementations of a workload in turns, ``rounds`` times, and return the medians."""
     taken: dict[str, list[float]] = {OURS: [], TEXTBOOK: []}
     with _worker(goal, sizes, OURS, device) as ours, _worker(goal, sizes, TEXTBOOK, device) as other:
         memory = ours(_memory), other(_memory)
@@ -74,7 +74,7 @@ def measure(goal: Goal, sizes: Sizes, rounds: int, device: str = "cpu") -> Measu
 def _worker(
     goal: Goal | None = None, sizes: Sizes | None = None, way: str = OURS, device: str = "cpu"
 ) -> Iterator[Callable[..., Any]]:
-    """Start a process and give a function that calls other functions in it; it calls :func:`_begin` first.
+    """Start a process and yield a function that calls other functions in it; call :func:`_begin` there first.
 
     The textbook's process has the default memory management and the default waiting of threads.
     """
@@ -86,7 +86,7 @@ def _worker(
 
 @contextmanager
 def _unset(names: Iterable[str]) -> Iterator[None]:
-    """Remove these environment variables for the time of the block."""
+    """Remove these environment variables in the block."""
     kept = {name: os.environ.pop(name) for name in names if name in os.environ}
     try:
         yield
@@ -117,7 +117,7 @@ def _limits() -> Limits:
 
 
 def _memory() -> int:
-    """Return the peak memory of the work in bytes, without the memory that its process had before."""
+    """Return the peak memory of the workload in bytes, without the earlier memory of its process."""
     before = peak_memory()
     _work()
     return peak_memory() - before
@@ -161,7 +161,7 @@ def _spending(steps: int) -> list[tuple[str, float]]:
 
 @dataclass(frozen=True)
 class Growth:
-    """Seconds of a work for several values of one of its sizes.
+    """Seconds of a workload for several values of one of its sizes.
 
     ``order`` is the largest exponent that the algorithm itself has in that size.
     """
@@ -181,7 +181,7 @@ class Growth:
 
 
 def grow(growth: Growth, sizes: Sizes) -> Growth:
-    """Return ``growth`` with its seconds, each the minimum of three; ``sizes`` has the other sizes."""
+    """Return ``growth`` with its seconds, each the minimum of three; ``sizes`` has the fixed sizes."""
     with _worker() as call:
         taken = [call(_grown, growth.goal, replace(sizes, **{growth.size: value})) for value in growth.values]
     return replace(growth, seconds=taken)
