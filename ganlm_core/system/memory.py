@@ -11,5 +11,9 @@ _SAYS_SO = re.compile(
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Return whether an error says that there is not enough memory, or that no memory could be enough."""
-    return isinstance(error, MemoryError) or _SAYS_SO.search(str(error)) is not None
+    """Return whether an error says that there is not enough memory, or that no memory could be enough.
+
+    The arguments are read, and not the text: a plugin's error may raise another one while it makes its text.
+    """
+    said = (each for each in error.args if isinstance(each, str))
+    return isinstance(error, MemoryError) or any(_SAYS_SO.search(each) for each in said)

@@ -28,6 +28,12 @@ def test_what_no_machine_can_hold_is_a_lack_of_memory(ask: Callable[[], object])
     assert lacks_memory(caught.value)
 
 
+class Silent(RuntimeError):
+    def __str__(self) -> str:
+        raise SystemExit(0)
+
+
 def test_other_errors_are_none() -> None:
+    assert not lacks_memory(Silent())
     assert not lacks_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)"))
     assert not lacks_memory(ValueError("could not convert string to float: 'a'"))
