@@ -1,26 +1,30 @@
 """``ganlm compare``: the quality of methods at matched diversity, over seeds."""
 
-import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ganlm_core.cli.context import current_host
-from ganlm_core.cli.options import PATH, force_option, json_option
-from ganlm_core.cli.output import echo_json, note
+from ganlm_core.cli.options import FOLDER, PATH, force_option, form_options
+from ganlm_core.cli.output import echo, echo_data, echo_json, note
+from ganlm_core.cli.types import Separated
+from ganlm_core.errors import UsageError
 from ganlm_core.evaluation.scores import Scores
-from ganlm_core.system.files import check_free, write_file
+from ganlm_core.sweep.folder import SWEEP, SweepFolder
+from ganlm_core.system.files import check_free, write_file, writing
 from ganlm_core.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    from ganlm_core.evaluation.figures import Figure
+    from ganlm_core.evaluation.repeated import Groups
     from ganlm_core.plugins.host import Host
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=PATH)
+@click.argument("runs", metavar="FOLDER|RUN...", nargs=-1, required=True, type=PATH)
 @click.option("--quality", default="bleu4", metavar="MEASURE", help="measure of quality to compare")
 @click.option(
     "--diversity",
@@ -28,47 +32,93 @@ if TYPE_CHECKING:
     metavar="MEASURE",
     help="measure of diversity; runs are compared at the value that real text has",
 )
+@click.option("--measures", type=Separated(), metavar="NAMES", help="measures of the table, comma-separated")
+@click.option("--curves", type=FOLDER, metavar="FOLDER", help="also write curves as CSV, and as PDF and SVG figures")
 @click.option("--out", type=PATH, default="compare.html", metavar="FILE", help="the HTML page to write")
 @force_option
-@json_option
-def compare(runs: Sequence[Path], quality: str, diversity: str, out: Path, force: bool, as_json: bool) -> None:
+@form_options
+def compare(
+    runs: Sequence[Path],
+    quality: str,
+    diversity: str,
+    measures: Sequence[str] | None,
+    curves: Path | None,
+    out: Path,
+    force: bool,
+    form: str,
+) -> None:
     """Compare the quality of runs at the same diversity, interpolated on their curves over temperature.
 
-    Runs that differ only in their seed count as one method; the spread over seeds shows how much of a lead may be
-    chance. Each run is also compared with its own warm-up. A run without an evaluation is evaluated first, as
-    'ganlm eval RUN' does. The comparison is also written as an HTML page.
+    FOLDER is a sweep, whose finished runs are compared. Runs that differ only in their seed count as one method; the
+    spread over seeds shows how much of a lead may be chance, corrected for the number of comparisons. Each run is also
+    compared with its own warm-up. A run without an evaluation is evaluated first, as 'ganlm eval RUN' does. The
+    comparison is also written as an HTML page.
     """
-    from ganlm_core.evaluation import compare, pages
+    from ganlm_core.evaluation import compare, pages, repeated
 
     host, groups = current_host(), group(runs)
     check_free(out, force)
     evaluations = {title: [_scores(host, run) for run in members] for title, members in groups.items()}
     found = compare.compare(evaluations, quality, diversity)
+    notes = repeated.differing(groups)
     command = ["ganlm", "compare", *map(str, runs), "--quality", quality, "--diversity", diversity]
-    write_file(out, pages.compared(found, evaluations, groups, shlex.join(command)).encode())
-    if as_json:
-        echo_json(found.to_dict())
+    write_file(out, pages.compared(found, evaluations, groups, shlex.join(command), notes).encode())
+    table = repeated.table(found, evaluations, measures or (), notes)
+    if form == "json":
+        echo_json({**found.to_dict(), "notes": notes, "rows": table.records()})
+    elif form == "csv":
+        echo_data(repeated.every_value(evaluations).csv())
+    elif form != "table":
+        echo_data(table.text(form))
     else:
         from ganlm_core.cli.tables import show_comparison
 
         show_comparison(found)
+        for line in notes:
+            echo(line)
+    if curves is not None:
+        _write_curves(curves, groups, [pages.tradeoff(found, compare.means(evaluations)), *repeated.curves(groups)])
+        note(f"curves: {curves}")
     note(f"page: {out}")
 
 
-def group(runs: Sequence[Path]) -> dict[str, list[RunFolder]]:
-    """Group runs that differ only in their seed, by title. Raises UsageError for a path that is not a run."""
-    found: dict[str, list[RunFolder]] = {}
-    for path in runs:
-        folder = RunFolder.open(path)
-        config = folder.tables()
-        config["training"].pop("seed", None)
-        key = json.dumps(config, sort_keys=True)
-        found.setdefault(key, []).append(folder)
-    titles = [members[0].title() for members in found.values()]
-    return {
-        title if titles.count(title) == 1 else f"{title} ({', '.join(str(each.path) for each in members)})": members
-        for title, members in zip(titles, found.values(), strict=True)
-    }
+def group(paths: Sequence[Path]) -> dict[str, list[RunFolder]]:
+    """Group runs that differ only in their seed, by title. Raises UsageError for a path that is no run and no sweep.
+
+    The runs of one sweep are named by the settings that its plan varies.
+    """
+    from ganlm_core.evaluation.repeated import grouped
+    from ganlm_core.sweep import results
+
+    if len(paths) == 1 and (paths[0] / SWEEP).is_file():
+        found = results.grouped(SweepFolder(paths[0]))
+        if not found:
+            raise UsageError(f"no run of {paths[0]} is finished; go on with: ganlm sweep --resume {paths[0]}")
+        return found
+    return grouped(list(_runs(paths)))
+
+
+def _runs(paths: Sequence[Path]) -> Iterator[RunFolder]:
+    from ganlm_core.sweep.results import finished
+
+    for path in paths:
+        if (path / SWEEP).is_file():
+            yield from finished(SweepFolder(path)).values()
+        else:
+            yield RunFolder.open(path)
+
+
+def _write_curves(folder: Path, groups: "Groups", figures: "Sequence[Figure]") -> None:
+    """Write curves.csv, and each figure as PDF and as SVG."""
+    from ganlm_core.evaluation.figures import printed
+    from ganlm_core.evaluation.repeated import curves_csv
+
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_file(folder / "curves.csv", curves_csv(groups).encode())
+    for figure in figures:
+        for form in ("pdf", "svg"):
+            write_file(folder / f"{figure.title.replace(' ', '-')}.{form}", printed(figure, form))
 
 
 def _scores(host: "Host", run: RunFolder) -> Scores:

@@ -212,13 +212,13 @@ def _contenders(groups: Mapping[str, Sequence[Scores]], quality: str, diversity:
 def _curves(scores: Scores, title: str, quality: str, diversity: str) -> dict[str, list[Point]]:
     """Return, by name, a point for each row that has both measures, in the order of the rows: by temperature."""
     found: dict[str, list[Point]] = {}
-    for name, row in _named(scores, title):
+    for name, row in named_rows(scores, title):
         if {diversity, quality} <= row.values.keys():
             found.setdefault(name, []).append(Point(row.values[diversity], row.values[quality], row.temperature))
     return found
 
 
-def _named(scores: Scores, title: str) -> Iterator[tuple[str, Row]]:
+def named_rows(scores: Scores, title: str) -> Iterator[tuple[str, Row]]:
     """Yield the rows of a run's generator and baselines, each with its name in a comparison."""
     model = next((row.title for row in scores.rows if row.kind == "model"), "")
     names = {model: title, warm_up(model): f"{title}, before"}
@@ -230,7 +230,7 @@ def means(groups: Mapping[str, Sequence[Scores]]) -> Scores:
     rows: dict[tuple[str, float | None], list[Row]] = {}
     for title, evaluations in groups.items():
         for scores in evaluations:
-            for name, row in _named(scores, title):
+            for name, row in named_rows(scores, title):
                 rows.setdefault((name, row.temperature), []).append(row)
     first = next(iter(groups.values()))[0]
     methods = [_mean(name, found) for (name, _), found in rows.items()]

@@ -4,7 +4,7 @@ import io
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 _INK = "#010203"
 """Placeholder for the colour of the page until the SVG is written."""
@@ -37,16 +37,27 @@ _STYLE: dict[str, Any] = {
     "grid.color": _INK,
 }
 
+_PRINT: dict[str, Any] = {"svg.fonttype": "path", "pdf.fonttype": 42, "figure.facecolor": "white"}
+"""Changes for files of print quality: letters that need no font of the reader's machine."""
+
+
+class Band(NamedTuple):
+    """The lower and the upper edge of the area around a curve."""
+
+    low: Sequence[float]
+    high: Sequence[float]
+
 
 @dataclass(frozen=True)
 class Curve:
-    """Points, joined by a line in their order if ``joined``, with ``labels`` beside them."""
+    """Points, joined by a line in their order if ``joined``, with ``labels`` beside them and a ``band`` around them."""
 
     name: str
     x: Sequence[float]
     y: Sequence[float]
     joined: bool = True
     labels: Sequence[str] = ()
+    band: Band | None = None
 
 
 @dataclass(frozen=True)
@@ -71,28 +82,49 @@ def svg(figure: Figure) -> str:
     """Return the figure as an ``<svg>`` element. The same figure gives the same text."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure as Canvas
 
     with matplotlib.rc_context(_STYLE):  # type: ignore[arg-type]  # its type lists every key
-        canvas = Canvas(figsize=_LARGE if figure.large else None, layout="constrained")
-        scale = "log" if figure.logarithmic else "linear"
-        axes = canvas.add_subplot(xlabel=figure.x, ylabel=figure.y, xscale=scale, yscale=scale)
-        colours: dict[str, str] = {}
-        for curve in figure.curves:
-            label = textwrap.fill(curve.name, _LEGEND) if curve.name not in colours else None
-            _draw(axes, curve, colours.setdefault(curve.name, COLOURS[len(colours) % len(COLOURS)]), label)
-        for (name, value), style in zip(figure.levels.items(), ("--", ":", "-.") * len(figure.levels), strict=False):
-            axes.axhline(value, color=_INK, linestyle=style, linewidth=1, alpha=0.6, label=name)
-        if len(figure.curves) + len(figure.levels) > 1:
-            canvas.legend(loc="outside lower left") if figure.large else axes.legend()
         text = io.StringIO()
-        FigureCanvasSVG(canvas).print_svg(text, metadata={"Date": None, "Title": figure.title})
+        FigureCanvasSVG(_canvas(figure)).print_svg(text, metadata={"Date": None, "Title": figure.title})
     whole = text.getvalue()
     return whole[whole.index("<svg") :].replace(_INK, "currentColor")
 
 
+def printed(figure: Figure, form: str) -> bytes:
+    """Return the figure as a ``pdf`` or ``svg`` file for print, its fonts embedded; SVG has letters as outlines.
+
+    The same figure gives the same bytes.
+    """
+    import matplotlib
+
+    data = io.BytesIO()
+    with matplotlib.rc_context(_STYLE | _PRINT):  # type: ignore[arg-type]
+        dates = {"Date": None} if form == "svg" else {"CreationDate": None, "ModDate": None}
+        _canvas(figure).savefig(data, format=form, metadata=dates | {"Title": figure.title})
+    return data.getvalue().replace(_INK.encode(), b"#000000")
+
+
+def _canvas(figure: Figure) -> Any:
+    from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=_LARGE if figure.large else None, layout="constrained")
+    scale = "log" if figure.logarithmic else "linear"
+    axes = canvas.add_subplot(xlabel=figure.x, ylabel=figure.y, xscale=scale, yscale=scale)
+    colours: dict[str, str] = {}
+    for curve in figure.curves:
+        label = textwrap.fill(curve.name, _LEGEND) if curve.name not in colours else None
+        _draw(axes, curve, colours.setdefault(curve.name, COLOURS[len(colours) % len(COLOURS)]), label)
+    for (name, value), style in zip(figure.levels.items(), ("--", ":", "-.") * len(figure.levels), strict=False):
+        axes.axhline(value, color=_INK, linestyle=style, linewidth=1, alpha=0.6, label=name)
+    if len(figure.curves) + len(figure.levels) > 1:
+        canvas.legend(loc="outside lower left") if figure.large else axes.legend()
+    return canvas
+
+
 def _draw(axes: Any, curve: Curve, colour: str, label: str | None) -> None:
     few = len(curve.x) < 40
+    if curve.band is not None:
+        axes.fill_between(curve.x, curve.band.low, curve.band.high, color=colour, alpha=0.18, linewidth=0)
     axes.plot(
         curve.x,
         curve.y,

@@ -1,5 +1,7 @@
 """The parts that all pages share: one template, the curves of quality against diversity, the page of a comparison."""
 
+import base64
+import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,11 +11,15 @@ import jinja2
 from markupsafe import Markup
 
 from ganlm_core.components import Measure
+from ganlm_core.evaluation import repeated
 from ganlm_core.evaluation.compare import Comparison, Contender, means
 from ganlm_core.evaluation.figures import Curve, Figure, svg
 from ganlm_core.evaluation.scores import Scores
 from ganlm_core.system.printable import printable
 from ganlm_core.training.run_folder import RunFolder
+
+SORT = Path(__file__).parent / "templates" / "sort.js"
+"""The script that sorts a table."""
 
 SHOWN = 6
 """Sentences shown of each method."""
@@ -36,7 +42,7 @@ _ENVIRONMENT = jinja2.Environment(
 
 
 def render(template: str, **values: Any) -> str:
-    """Return a page as text. It opens by double click, runs no script and loads nothing."""
+    """Return a page as text. It opens by double click and loads nothing."""
     return _ENVIRONMENT.get_template(template).render(**values)
 
 
@@ -45,20 +51,35 @@ def compared(
     evaluations: Mapping[str, Sequence[Scores]],
     runs: Mapping[str, Sequence[RunFolder]],
     command: str,
+    notes: Sequence[str] = (),
 ) -> str:
-    """Return the page of ``ganlm compare`` from the evaluations and the runs of each method, both by its title."""
+    """Return the page of ``ganlm compare`` from the evaluations and the runs of each method, both by its title.
+
+    The page runs one script, which sorts its table and which its policy allows by its hash.
+    """
     scores = means(evaluations)
+    script = SORT.read_text(encoding="utf-8")
     return render(
         "compare.html.j2",
         title=f"Comparison on {text_name(scores.conditions['corpus'])}",
         conditions=scores.conditions,
         comparison=found,
+        table=repeated.table(found, evaluations),
         tradeoff=svg(tradeoff(found, scores)),
+        curves=[(each.title, svg(each), each.caption) for each in repeated.curves(runs)],
         scores=scores,
         samples={title: members[0].last_samples()[:SHOWN] for title, members in runs.items()},
         commands=[repeating(run) for members in runs.values() for run in members],
         command=command,
+        notes=notes,
+        script=script,
+        script_hash=hash_of(script),
     )
+
+
+def hash_of(script: str) -> str:
+    """Return the hash by which a Content-Security-Policy allows a script."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
 def text_name(corpus: str) -> str:

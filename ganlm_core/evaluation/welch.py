@@ -20,11 +20,11 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class Sample(NamedTuple):
-    """The mean of ``count`` values, two or more, and their standard deviation."""
+    """The mean of ``size`` values, two or more, and their standard deviation."""
 
     mean: float
     spread: float
-    count: int
+    size: int
 
 
 class Difference(NamedTuple):
@@ -49,7 +49,7 @@ class Difference(NamedTuple):
 
 def welch(one: Sample, other: Sample) -> Difference:
     """Compare two means. Their standard deviations may differ; if both are zero, nothing is left to chance."""
-    errors = [(each.spread**2 / each.count, each.count) for each in (one, other)]
+    errors = [(each.spread**2 / each.size, each.size) for each in (one, other)]
     error = sum(part for part, _ in errors)
     inverse = sum((part / error) ** 2 / (count - 1) for part, count in errors) if error else 1.0
     return Difference(one.mean - other.mean, math.sqrt(error), min(1 / inverse, LARGEST))

@@ -9,6 +9,7 @@ from ganlm_core.config.run_config import make_config
 from ganlm_core.errors import UsageError, WeightsError
 from ganlm_core.training.run_folder import RunFolder
 from tests.conftest import Ganlm
+from tests.sweep.runs import finish, sweep
 
 
 @pytest.fixture
@@ -37,9 +38,9 @@ def test_runs_that_differ_only_in_their_seed_are_one_method(runs: dict[str, Path
 
 def test_titles_say_what_differs_from_the_recipe_and_are_never_equal(runs: dict[str, Path]) -> None:
     first, focal, small = group(list(runs.values()))
-    assert first == "lstm against conv by autoregressive (seed-0, seed-1)"
+    assert first == "lstm against conv by autoregressive (hidden-size 128)"
     assert focal == "lstm against conv by autoregressive with loss hinge"
-    assert small == "lstm against conv by autoregressive (small)"
+    assert small == "lstm against conv by autoregressive (hidden-size 8)"
 
 
 def test_what_is_not_a_run_is_refused(tmp_path: Path) -> None:
@@ -61,3 +62,17 @@ def test_a_page_that_exists_is_kept(ganlm: Ganlm, runs: dict[str, Path]) -> None
     message = "compare.html already exists; add --force to replace it, or choose another --out"
     assert ganlm("compare", runs["small"]) == (2, "", f"ganlm: error: {message}\n")
     assert Path("compare.html").read_text() == "mine"
+
+
+def test_the_runs_of_a_sweep_are_named_by_what_its_plan_varies(tmp_path: Path, ganlm: Ganlm) -> None:
+    found = sweep(Path("s"), seed=[1, 2], **{"gen.layers": [1, 2]})
+    for entry in found.entries()[:3]:
+        finish(RunFolder(found.path / entry.name), found.config(entry.name))
+    groups = group([Path("s")])
+    assert {title: len(runs) for title, runs in groups.items()} == {"gen.layers 1": 2, "gen.layers 2": 1}
+
+
+def test_a_sweep_without_a_finished_run_is_refused(tmp_path: Path, ganlm: Ganlm) -> None:
+    sweep(Path("s"), seed=[1])
+    with pytest.raises(UsageError, match="no run of s is finished; go on with: ganlm sweep --resume s"):
+        group([Path("s")])

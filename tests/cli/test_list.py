@@ -37,3 +37,10 @@ def test_list_of_an_unknown_kind(ganlm: Ganlm) -> None:
     assert refused(ganlm, "list", "generators").startswith(
         "there is no kind 'generators'; did you mean 'generator'? the kinds are generator, discriminator, "
     )
+
+
+def test_the_weights_have_the_forms_of_tables(ganlm: Ganlm) -> None:
+    assert ganlm("list", "weights", "--format", "csv")[1].splitlines()[0] == "kind,name,summary,source"
+    assert ganlm("list", "weights", "--format", "markdown")[1].startswith("| kind | name | summary |")
+    assert "\\toprule" in ganlm("list", "weights", "--format", "latex")[1]
+    assert ganlm("list", "weights", "--json") == ganlm("list", "weights", "--format", "json")

@@ -2,7 +2,7 @@
 
 import xml.etree.ElementTree as ElementTree
 
-from ganlm_core.evaluation.figures import Curve, Figure, svg
+from ganlm_core.evaluation.figures import Band, Curve, Figure, printed, svg
 
 
 def test_a_figure_takes_the_colour_of_its_page_and_is_the_same_each_time() -> None:
@@ -33,3 +33,19 @@ def test_a_long_name_is_wrapped_in_the_legend() -> None:
     text = svg(Figure("quality", "x", "y", [Curve(name, [0, 1], [1, 2])], {"real": 1.0}, large=True))
     assert not any(len(line) > 64 for line in words_of(text))
     assert "transformer against conv by autoregressive with algorithm two," in words_of(text)
+
+
+def test_a_band_is_drawn_around_its_curve() -> None:
+    plain = Curve("a", [1, 2], [1.0, 2.0])
+    banded = Curve("a", [1, 2], [1.0, 2.0], band=Band([0.5, 1.5], [1.5, 2.5]))
+    drawn = [svg(Figure("f", "x", "y", [each])) for each in (plain, banded)]
+    assert [text.count("FillBetween") for text in drawn] == [0, 1]
+
+
+def test_files_for_print_have_their_fonts_in_them() -> None:
+    """SVG has letters as outlines, so no text is left; PDF has a TrueType font."""
+    figure = Figure("f", "steps", "loss", [Curve("a", [1, 2], [1.0, 2.0])])
+    vector, pdf = (printed(figure, form) for form in ("svg", "pdf"))
+    assert b"<text" not in vector and b"<path" in vector
+    assert pdf.startswith(b"%PDF") and b"/FontFile2" in pdf and b"CreationDate" not in pdf
+    assert printed(figure, "pdf") == pdf and printed(figure, "svg") == vector

@@ -1,8 +1,12 @@
 """``ganlm compare`` on evaluations that the runs have: groups, titles, the page, and runs that are refused."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from ganlm_core.config.run_config import make_config
 from ganlm_core.evaluation.scores import Scores
@@ -50,14 +54,14 @@ def test_a_method_that_ignores_its_discriminator_has_no_discriminator_in_its_tit
     assert [each["title"] for each in json.loads(out)["standings"]] == ["lstm by autoregressive"]
 
 
-def test_methods_with_equal_titles_are_shown_with_the_paths_of_their_runs(ganlm: Ganlm) -> None:
-    """The folders have the same name, so the name alone would join two methods."""
+def test_methods_with_equal_titles_are_shown_with_the_settings_that_differ(ganlm: Ganlm) -> None:
+    """The folders have the same name, and the titles are equal: the settings that differ tell the methods apart."""
     run("x/run", scores(STEEP), 0)
     run("y/run", scores(above(STEEP, -0.1)), 0, steps=7)
     code, out, err = ganlm("compare", "x/run", "y/run", "--json")
     assert code == 0, err
     title = "lstm against conv by autoregressive"
-    assert [one["title"] for one in json.loads(out)["standings"]] == [f"{title} (x/run)", f"{title} (y/run)"]
+    assert [one["title"] for one in json.loads(out)["standings"]] == [f"{title} (steps 3000)", f"{title} (steps 7)"]
 
 
 def test_the_page_has_the_verdicts_the_values_and_the_samples(ganlm: Ganlm) -> None:
@@ -75,7 +79,7 @@ def test_the_page_has_the_verdicts_the_values_and_the_samples(ganlm: Ganlm) -> N
     ]
     assert out.splitlines()[-2:] == verdicts
     assert all(f"<li>{verdict}</li>" in page for verdict in verdicts)
-    assert page.count("<td>0.510*</td>") == 1  # where diversity is matched
+    assert page.count(">0.510 ± 0.014*</td>") == 1  # where diversity is matched
     assert page.count("<td>0.610*</td>") == 1  # the mean at the second temperature
     assert "<li>a dog &amp; a cat</li>" in page
     assert "ganlm run --config one/config.toml\nganlm run --config &#39;&lt;two&gt;/config.toml&#39;" in page
@@ -92,3 +96,46 @@ def test_paths_without_a_run_and_damaged_evaluations_are_refused(ganlm: Ganlm) -
     Path("one/evaluation.json").write_text('{"format": "ganlm-evaluation", "format_version": 1}')
     message = "one/evaluation.json is damaged (KeyError('measures')); make it again: ganlm eval RUN --force"
     assert ganlm("compare", "one") == (4, "", f"ganlm: error: {message}\n")
+
+
+def test_the_table_has_the_forms_of_manuscripts_and_the_curves_are_files(ganlm: Ganlm) -> None:
+    for seed in (0, 1):
+        run(f"r{seed}", scores(above(STEEP, 0.02 * seed)), seed)
+        RunFolder(Path(f"r{seed}")).append_metrics({"step": 1, "evaluation": {"distinct": 0.5 + seed / 10}})
+    command = ["compare", "r0", "r1", "--force"]
+    latex = ganlm(*command, "--format", "latex", "--measures", "bleu4")[1]
+    assert r"lstm against conv by autoregressive & 2 & $0.310 \pm 0.014$ & $0.610 \pm 0.014$ \\" in latex
+    lines = ganlm(*command, "--format", "csv")[1].splitlines()
+    assert lines[0].startswith("name,T,seeds,BLEU-4,BLEU-4 sd,BLEU-4 n") and len(lines) == 5
+    assert ganlm(*command, "--format", "markdown")[1].startswith("|  | seeds | BLEU-4 at equal diversity ↑ |")
+    code, _, err = ganlm(*command, "--curves", "curves")
+    assert code == 0 and err == "curves: curves\npage: compare.html\n"
+    assert {path.name for path in Path("curves").iterdir()} == {
+        "curves.csv", "distinct.pdf", "distinct.svg", "quality-and-diversity.pdf", "quality-and-diversity.svg"
+    }  # fmt: skip
+
+
+def test_the_page_fits_and_its_table_sorts_in_a_browser(ganlm: Ganlm) -> None:
+    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium here: the page is not seen in a browser")
+    from playwright.sync_api import sync_playwright
+
+    run("one", scores(STEEP), 0)
+    run("two", scores(above(STEEP, 0.2)), 0, "transformer")
+    assert ganlm("compare", "one", "two")[0] == 0
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        for width in (390, 1280):
+            page, complaints = browser.new_page(viewport={"width": width, "height": 900}), list[str]()
+            page.on("console", lambda message, told=complaints: told.append(message.text))
+            page.goto(Path("compare.html").resolve().as_uri())
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            names = page.locator("table.sortable tbody td:first-child")
+            quality = page.locator("table.sortable th button").nth(2)
+            quality.click()
+            assert [each.split()[0] for each in names.all_inner_texts()] == ["lstm", "real", "transformer"]
+            quality.click()
+            assert [each.split()[0] for each in names.all_inner_texts()] == ["transformer", "real", "lstm"]
+            assert complaints == []
+        browser.close()

@@ -1,0 +1,221 @@
+"""Runs in groups, with seeds as repetitions: their names, their tables with spreads, their curves with bands."""
+
+import csv
+import io
+import json
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ganlm_core.components import Measure
+from ganlm_core.evaluation.captions import caption_of, in_order
+from ganlm_core.evaluation.compare import Comparison, Standing, named_rows
+from ganlm_core.evaluation.figures import Band, Curve, Figure
+from ganlm_core.evaluation.scores import MARK, REFERENCES, Row, Scores
+from ganlm_core.evaluation.tables import Cell, Number, Table
+from ganlm_core.training.run_folder import RunFolder
+
+Groups = Mapping[str, Sequence[RunFolder]]
+
+SHOWN = ("valid", "process_nll", "bleu4", "self_bleu4", "distinct", "copied", "test_nll", "frechet")
+"""The measures of a manuscript's table by default, of those that were made."""
+
+TEMPERATURE = 1.0
+"""The temperature of that table."""
+
+ARROWS = {"higher": " ↑", "lower": " ↓"}
+
+
+def grouped(runs: Sequence[RunFolder]) -> dict[str, list[RunFolder]]:
+    """Group runs that differ only in their seed. Titles that are equal get the settings that differ, else the paths."""
+    found: dict[str, list[RunFolder]] = {}
+    for run in runs:
+        config = run.tables()
+        config["training"].pop("seed", None)
+        found.setdefault(json.dumps(config, sort_keys=True), []).append(run)
+    titles = [members[0].title() for members in found.values()]
+    settings = [dict(_flat(json.loads(key))) for key in found]
+    named: dict[str, list[RunFolder]] = {}
+    for title, own, members in zip(titles, settings, found.values(), strict=True):
+        others = [each for other, each in zip(titles, settings, strict=True) if other == title and each is not own]
+        full = f"{title} ({_told(own, others)})" if others else title
+        if full in named:
+            full = f"{title} ({', '.join(str(each.path) for each in members)})"
+        named[full] = members
+    return named
+
+
+def _flat(table: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{place}{key}.")
+        else:
+            yield f"{place}{key}", value
+
+
+def _told(own: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> str:
+    """Return the settings in which a group differs from the others of its title."""
+    keys = [key for key, value in own.items() if any(other.get(key) != value for other in others)]
+    return ", ".join(f"{key.rpartition('.')[2].replace('_', '-')} {own[key]}" for key in keys)
+
+
+def differing(groups: Groups) -> list[str]:
+    """Return a note for each way in which runs differ so that their numbers are not of one kind."""
+    notes = []
+    for name, seen in (("tokenizers", _tokenizer), ("lengths", _length)):
+        kinds: dict[str, list[str]] = {}
+        for title, runs in groups.items():
+            for run in runs:
+                titles = kinds.setdefault(seen(run), [])
+                titles.extend({title} - set(titles))
+        if len(kinds) > 1:
+            told = "; ".join(f"{kind}: {', '.join(titles)}" for kind, titles in kinds.items())
+            notes.append(
+                f"the runs have other {name} ({told}), so values per token and perplexities are not comparable"
+                if name == "tokenizers"
+                else f"the runs write texts of other {name} ({told}), so longer ones are cut in some of them"
+            )
+    return notes
+
+
+def _tokenizer(run: RunFolder) -> str:
+    table = run.tables()["tokenizer"]
+    (name, options), *_ = table.items()
+    return f"{name}, vocabulary {options.get('vocabulary', 0) or 'of the text'}"
+
+
+def _length(run: RunFolder) -> str:
+    return str(run.info().get("shape", {}).get("length", "unknown"))
+
+
+def table(
+    found: Comparison, evaluations: Mapping[str, Sequence[Scores]], names: Sequence[str] = (), notes: Sequence[str] = ()
+) -> Table:
+    """Return the table of a manuscript: quality at matched diversity, and measures at temperature 1, over seeds.
+
+    ``names`` are measures; by default those of SHOWN that were made. References come last.
+    """
+    rows = _by_name(evaluations)
+    wanted = [each for each in _measures(evaluations) if each.name in (names or SHOWN)]
+    standings = {one.title: one for one in found.standings}
+    cells: list[list[Cell]] = []
+    for title, own in rows.items():
+        one = standings.get(title)
+        quality: Cell = _matched(found, one) if one else ""
+        at = [row for row in own if row.temperature in (None, TEMPERATURE)]
+        cells.append([title, str(one.seeds if one else len(at)), quality, *(_number(at, each) for each in wanted)])
+    first = next(iter(evaluations.values()))[0]
+    for row in first.rows:
+        if row.kind in REFERENCES:
+            real: Cell = Number(found.real.quality, share=found.quality.share) if row.kind == "real" else ""
+            cells.append([row.shown, "", real, *(_number([row], each) for each in wanted)])
+    header = ["", "seeds", f"{found.quality.title} at equal diversity{ARROWS.get(found.quality.better, '')}"]
+    header += [f"{each.title}{ARROWS.get(each.better, '')}" for each in wanted]
+    told = f"Mean ± standard deviation over seeds; {found}; all other values at temperature {TEMPERATURE:g}."
+    return Table(header, cells, "Comparison of methods.", [told, *notes, *found.verdicts()])
+
+
+def _matched(found: Comparison, one: Standing) -> Number:
+    return Number(one.quality, one.spread, one.seeds, found.quality.share, MARK * found.seeks_modes(one))
+
+
+def every_value(evaluations: Mapping[str, Sequence[Scores]]) -> Table:
+    """Return every measure of every method at every temperature, over seeds, and the references."""
+    measures = _measures(evaluations)
+    cells: list[list[Cell]] = []
+    for title, own in _by_name(evaluations).items():
+        for temperature in dict.fromkeys(row.temperature for row in own):
+            at = [row for row in own if row.temperature == temperature]
+            cells.append([title, at[0].at, str(len(at)), *(_number(at, each) for each in measures)])
+    first = next(iter(evaluations.values()))[0]
+    for row in (row for row in first.rows if row.is_reference):
+        cells.append([row.shown, "", "", *(_number([row], each) for each in measures)])
+    return Table(["", "T", "seeds", *(each.title for each in measures)], cells)
+
+
+def of_scores(scores: Scores) -> Table:
+    """Return the table of one evaluation: every row with every measure, and the protocols below."""
+    measures = [measure for found in scores.measures.values() for measure in found]
+    cells: list[list[Cell]] = [
+        [row.shown, row.at, f"{row.sentences:,}", *(_marked(scores, row, each) for each in measures)]
+        for row in scores.rows
+    ]
+    header = ["", "T", "sentences", *(f"{each.title}{ARROWS.get(each.better, '')}" for each in measures)]
+    protocols = [line for metric in scores.measures for line in scores.protocol(metric)]
+    marked = [f"{MARK} better than real text: these samples cover only a mode of it"] if scores.marked else []
+    return Table(header, cells, "Evaluation.", [*marked, *protocols])
+
+
+def _marked(scores: Scores, row: Row, measure: Measure) -> Number:
+    return replace(_number([row], measure), mark=MARK * scores.seeks_modes(row, measure))
+
+
+def _by_name(evaluations: Mapping[str, Sequence[Scores]]) -> dict[str, list[Row]]:
+    """Return the rows of each method and baseline over all seeds; equal rows of one baseline count once."""
+    found: dict[str, list[Row]] = {}
+    for title, scores in evaluations.items():
+        for each in scores:
+            for name, row in named_rows(each, title):
+                rows = found.setdefault(name, [])
+                if row not in rows:
+                    rows.append(row)
+    return found
+
+
+def _measures(evaluations: Mapping[str, Sequence[Scores]]) -> list[Measure]:
+    first = next(iter(evaluations.values()))[0]
+    return [measure for found in first.measures.values() for measure in found]
+
+
+def _number(rows: Sequence[Row], measure: Measure) -> Number:
+    return Number.of([row.values[measure.name] for row in rows if measure.name in row.values], measure.share)
+
+
+def curves(groups: Groups) -> list[Figure]:
+    """Return a figure for each value of the glances: the mean over the seeds of each group, with a band around it."""
+    glances = {title: [_glances(run) for run in runs] for title, runs in groups.items()}
+    names = dict.fromkeys(
+        name for found in glances.values() for one in found for point in one.values() for name in point
+    )
+    made = []
+    for name in names:
+        title = name.replace("_", " ")
+        drawn = [_curve(group, found, name) for group, found in glances.items()]
+        bands = "The band is one standard deviation over seeds to either side."
+        caption = f"{caption_of(title)} {bands}" if any(each.band for each in drawn) else caption_of(title)
+        made.append(Figure(title, "step", title, [each for each in drawn if each.x], caption=caption))
+    return in_order(made)
+
+
+def _glances(run: RunFolder) -> dict[int, Mapping[str, float]]:
+    return {record["step"]: record["evaluation"] for record in run.glance_records()}
+
+
+def _curve(title: str, runs: Sequence[Mapping[int, Mapping[str, float]]], name: str) -> Curve:
+    """Return the mean of a value over runs at the steps that all of them have."""
+    steps = [step for step in sorted(set.intersection(*map(set, runs)) if runs else ()) if _all_have(runs, step, name)]
+    values = [[run[step][name] for run in runs] for step in steps]
+    means = [statistics.fmean(each) for each in values]
+    if len(runs) < 2:
+        return Curve(title, steps, means)
+    spreads = [statistics.stdev(each) for each in values]
+    low, high = ([mean + sign * by for mean, by in zip(means, spreads, strict=True)] for sign in (-1, 1))
+    return Curve(title, steps, means, band=Band(low, high))
+
+
+def _all_have(runs: Sequence[Mapping[int, Mapping[str, float]]], step: int, name: str) -> bool:
+    return all(name in run[step] for run in runs)
+
+
+def curves_csv(groups: Groups) -> str:
+    """Return the values of all glances as CSV: a line for each run, step and value."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["method", "run", "seed", "step", "measure", "value"])
+    for title, runs in groups.items():
+        for run in runs:
+            seed = run.tables()["training"].get("seed", 0)
+            for step, values in _glances(run).items():
+                writer.writerows([title, run.path.name, seed, step, name, value] for name, value in values.items())
+    return out.getvalue()
