@@ -14,6 +14,7 @@ from ganlm_core.config.recipes import check_about
 from ganlm_core.config.run_config import read_layer, read_recipe, resolve
 from ganlm_core.errors import GanlmError, UsageError
 from ganlm_core.plugins.host import Host
+from ganlm_core.system.files import write_file
 
 COLUMNS = ("name", "summary", "paper", "needs")
 
@@ -58,11 +59,9 @@ def copy(name: str, file: Path | None, as_json: bool) -> None:
     host = current_host()
     read_recipe(host, name)
     target = file or Path(f"{name}.toml")
-    try:
-        with target.open("x", encoding="utf-8") as stream:
-            stream.write(host.recipes()[name].read_text(encoding="utf-8"))
-    except FileExistsError:
-        raise UsageError(f"{target} already exists; give another file") from None
+    if target.exists():
+        raise UsageError(f"{target} already exists; give another file")
+    write_file(target, host.recipes()[name].read_bytes())
     if as_json:
         echo_json({"recipe": name, "file": str(target)})
     note(f"{target}: edit it, then run it with 'ganlm run --config {target}'")

@@ -31,11 +31,11 @@ def locked(folder: Path) -> Iterator[None]:
     from filelock import FileLock
 
     folder, holder = folder.resolve(), f"process {os.getpid()} on host {platform.node()}"
-    beside = os.access(folder.parent, os.W_OK) or not folder.is_dir()
-    file = (folder.parent if beside else folder) / f".{folder.name}.lock"
+    file = _place(folder)
     lock = FileLock(file)
     with writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
+        file.open("ab").close()  # the library calls a place where no file can be made a lock of another process
         _acquire(lock, folder, file)
         file.write_text(f"{holder}\n", encoding="utf-8")
     try:

@@ -28,6 +28,12 @@ def test_validate_names_what_is_wrong(ganlm: Ganlm, tmp_path: Path) -> None:
     )
 
 
+def test_a_copy_that_cannot_be_written_is_told(ganlm: Ganlm, tmp_path: Path) -> None:
+    code, _, err = ganlm("recipes", "copy", "mle", tmp_path / "nowhere" / "mle.toml")
+    assert code == 1
+    assert err.startswith(f"ganlm: error: cannot write {tmp_path / 'nowhere' / 'mle.toml'}: ")
+
+
 def test_validate_names_a_file_once(ganlm: Ganlm) -> None:
     assert ganlm("recipes", "validate", "nowhere.toml")[1] == "nowhere.toml is missing; give a TOML file\n"
 

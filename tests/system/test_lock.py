@@ -110,6 +110,12 @@ def test_a_folder_below_a_file_cannot_be_held(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder in which nothing can be made")
+def test_a_place_where_no_file_can_be_made_is_not_in_use() -> None:
+    with pytest.raises(WriteError, match=r"^cannot write /proc/\.run\.lock: "), locked(Path("/proc/run")):
+        pass
+
+
 def test_the_holder_is_told_without_taking_the_lock(tmp_path: Path) -> None:
     """A killed process leaves its lock file; a process of another host is believed."""
     run = tmp_path / "run"
