@@ -1,5 +1,6 @@
 """``ganlm sweep``: train many runs from one plan, here or on a cluster, and print one table."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,7 +66,7 @@ def sweep(plan: tuple[str, ...], form: str, table_out: Path | None, **given: Any
         return
     folder = given["resume"] or given["folder"]
     if given["search"]:
-        _search(planned, folder, given)
+        _search(planned, folder, given, form, table_out)
         return
     done = train_plan(planned, folder, _engine(planned, folder, given), check=given["resume"] is None)
     from ganlm_core.sweep.results import table
@@ -179,5 +180,20 @@ def _show_plan(plan: Plan, given: dict[str, Any], form: str) -> None:
     show_table(table(estimates(plan, current_host(), note), engine.jobs, plan.threads), form, None)
 
 
-def _search(plan: Plan, folder: Path, given: dict[str, Any]) -> None:
-    raise UsageError("--search is not there yet")
+def _search(plan: Plan, folder: Path, given: dict[str, Any], form: str, out: Path | None) -> None:
+    """Train the runs of a plan that Optuna chooses, and show every trial."""
+    from ganlm_core.sweep import search
+
+    objective = search.objective_of(current_host(), given["objective"])
+    search.space_of(plan)
+    engine, journal = _engine(plan, folder, given), folder / search.JOURNAL
+    parallel = engine.jobs if isinstance(engine, Processes) else given["jobs"] or len(plan.runs)
+    inner = Processes(1, engine.gpus) if isinstance(engine, Processes) else engine
+    searching = search.Search(inner, plan, objective, journal, given["trials"], parallel)
+    done = train_plan(plan, folder, searching, check=given["resume"] is None)
+    trials = search.table(search.study_of(journal, objective), objective, plan.runs)
+    command = ["ganlm", "sweep", "--resume", str(folder), "--search", given["search"], "--objective", objective.name]
+    search.write_page(folder / search.PAGE, trials, shlex.join([*command, "--trials", str(given["trials"])]))
+    show_table(trials, form, out)
+    note(f"page: {folder / search.PAGE}")
+    finish(done, folder)

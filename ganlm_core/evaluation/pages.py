@@ -15,6 +15,7 @@ from ganlm_core.evaluation import repeated
 from ganlm_core.evaluation.compare import Comparison, Contender, means
 from ganlm_core.evaluation.figures import Curve, Figure, svg
 from ganlm_core.evaluation.scores import Scores
+from ganlm_core.evaluation.tables import Table
 from ganlm_core.system.printable import printable
 from ganlm_core.training.run_folder import RunFolder
 
@@ -74,6 +75,14 @@ def compared(
         notes=notes,
         script=script,
         script_hash=hash_of(script),
+    )
+
+
+def searched(table: Table, command: str) -> str:
+    """Return the page of a search: a table of its trials, which sorts."""
+    script = SORT.read_text(encoding="utf-8")
+    return render(
+        "search.html.j2", title=table.caption, table=table, command=command, script=script, script_hash=hash_of(script)
     )
 
 

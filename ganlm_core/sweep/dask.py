@@ -36,11 +36,11 @@ GPU = "GPU"
 SECONDS = 10
 """Seconds in which a scheduler must answer."""
 
-MARK = ".shared"
-"""The file by which a worker shows that it sees the disk of the sweep."""
+MARK = ".shared-"
+"""Start of the name of the file by which a worker shows that it sees the disk of the sweep."""
 
-STOP = ".stop"
-"""The file that asks the runs on all workers to stop; its text is the level."""
+STOP = ".stop-"
+"""Start of the name of the file that asks the runs on all workers to stop; its text is the level."""
 
 ANSWERED = "wanted the same versions on all machines; install them there, or leave this worker out"
 
@@ -80,6 +80,14 @@ class Ticket:
     mark: str
     files: Sequence[str] = ()
 
+    @property
+    def shared(self) -> Path:
+        return Path(self.folder) / f"{MARK}{self.mark}"
+
+    @property
+    def stop(self) -> Path:
+        return Path(self.folder) / f"{STOP}{self.mark}"
+
 
 @dataclass(frozen=True)
 class StopFile:
@@ -103,11 +111,9 @@ def problem(ticket: Ticket) -> str:
     """Return why this machine cannot train a run of a ticket; empty if it can. Workers call it."""
     if differs := ticket.identity.difference(own_identity(ticket.files)):
         return f"has {differs}; {ANSWERED}"
-    mark = Path(ticket.folder) / MARK
-    with suppress(OSError):
-        if mark.read_text(encoding="utf-8") == ticket.mark:
-            return ""
-    return f"does not see {mark}, so its disk is not the shared one; give a --folder that all machines share"
+    if ticket.shared.is_file():
+        return ""
+    return f"does not see {ticket.shared}, so its disk is not the shared one; give a --folder that all machines share"
 
 
 def work(job: Job, ticket: Ticket) -> Trained:
@@ -115,7 +121,7 @@ def work(job: Job, ticket: Ticket) -> Trained:
     if found := problem(ticket):
         return Trained(job.run, f"the worker on {platform.node()} {found}")
     try:
-        return train(job, StopFile(Path(ticket.folder) / STOP))
+        return train(job, StopFile(ticket.stop))
     except GanlmError as error:
         return Trained(job.run, str(error))
 
@@ -141,21 +147,20 @@ class Cluster:
                 self.client.submit(work, job, ticket, key=f"{job.name}-{ticket.mark}", pure=False, resources=resources)
                 for job in jobs
             ]
-            self._follow(futures, stop, watch)
+            self._follow(futures, stop, watch, ticket)
             return [_outcome(job, future) for job, future in zip(jobs, futures, strict=True)]
 
     @contextmanager
     def _marked(self) -> Iterator[Ticket]:
-        """Put a mark on the shared disk while runs train, and take an old request to stop away."""
+        """Put a mark on the shared disk while runs train."""
         folder = self.folder.resolve()
         ticket = Ticket(self.identity, str(folder), uuid.uuid4().hex, self.files)
-        (folder / STOP).unlink(missing_ok=True)
-        write_file(folder / MARK, ticket.mark.encode())
+        write_file(ticket.shared, b"")
         try:
             yield ticket
         finally:
-            for name in (MARK, STOP):
-                (folder / name).unlink(missing_ok=True)
+            for file in (ticket.shared, ticket.stop):
+                file.unlink(missing_ok=True)
 
     def _check_workers(self, ticket: Ticket) -> None:
         answers: dict[str, Any] = self.client.run(problem, ticket, on_error="return")
@@ -170,7 +175,7 @@ class Cluster:
         workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
         return any(GPU in worker.get("resources", {}) for worker in workers)
 
-    def _follow(self, futures: Sequence[Any], stop: Stop, watch: Callable[[], None]) -> None:
+    def _follow(self, futures: Sequence[Any], stop: Stop, watch: Callable[[], None], ticket: Ticket) -> None:
         from distributed import wait
 
         level = 0
@@ -179,7 +184,7 @@ class Cluster:
                 wait(futures, timeout=WATCH)
             if stop.level > level:
                 level = stop.level
-                write_file(self.folder.resolve() / STOP, str(level).encode())
+                write_file(ticket.stop, str(level).encode())
                 _cancel_waiting(self.client, futures)
             watch()
         watch()

@@ -41,6 +41,11 @@ class Job:
     plugins: Sequence[str] = ()
 
     @property
+    def prune(self) -> Path:
+        """The file whose existence asks the run to save and stop, on whatever machine it trains."""
+        return self.log.with_suffix(".prune")
+
+    @property
     def attempt(self) -> Path:
         """The file that tells who trains the run and how that ended."""
         return self.log.with_suffix(".json")
@@ -108,14 +113,11 @@ class Engine(Protocol):
         ...
 
 
-def train(
-    job: Job, stop: Stop, surroundings: Mapping[str, str] | None = None, look: Callable[[], bool] = lambda: False
-) -> Trained:
+def train(job: Job, stop: Stop, surroundings: Mapping[str, str] | None = None) -> Trained:
     """Start, resume or skip a run, and wait until it ends.
 
-    ``surroundings`` are more environment variables, such as the GPU. ``look`` is called while it trains and asks the
-    run to save and stop by returning True. A run that another process holds is waited for: a worker that was lost may
-    train on.
+    ``surroundings`` are more environment variables, such as the GPU. A run that another process holds is waited for: a
+    worker that was lost may train on.
     """
     _wait_until_free(job.run, stop)
     if stop.level:
@@ -138,7 +140,7 @@ def train(
                 start_new_session=True,  # Ctrl-C reaches it through this process alone
             )
     write_json(job.attempt, asdict(Attempt(platform.node(), process.pid, time.time(), last_step(folder))))
-    stopped = _wait(process, stop, look)
+    stopped = _wait(process, stop, job.prune)
     if process.returncode == 0:
         return Trained(job.run)
     lines = job.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
@@ -157,11 +159,11 @@ def environment_of(threads: int) -> dict[str, str]:
     return found | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
 
 
-def _wait(process: Popen[bytes], stop: Stop, look: Callable[[], bool]) -> bool:
-    """Wait for a process; pass on what ``stop`` and ``look`` ask for. Return whether it was asked to stop."""
+def _wait(process: Popen[bytes], stop: Stop, prune: Path) -> bool:
+    """Wait for a process; pass on what ``stop`` and the file ``prune`` ask for. Return whether it was asked to stop."""
     told = 0
     while process.poll() is None:
-        if max(stop.level, int(look())) > told:
+        if max(stop.level, int(prune.exists())) > told:
             told += 1
             process.send_signal(signal.SIGINT)
         time.sleep(POLL)

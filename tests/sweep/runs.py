@@ -1,4 +1,4 @@
-"""What the tests of sweeps share: plans of tiny runs, and a process that pretends to train."""
+"""Helpers of the tests of sweeps: plans of tiny runs, and a process that pretends to train."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -42,7 +42,7 @@ def test_other_threads_are_refused(tmp_path: Path) -> None:
         sweep(tmp_path / "s", seed=[3, 4])
 
 
-def test_what_is_no_sweep_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_sweep_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no sweep at"):
         SweepFolder.open(tmp_path)
     (tmp_path / SWEEP).write_text('{"format": "ganlm-sweep", "format_version": 9}')

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -61,18 +62,13 @@ def test_nothing_starts_after_a_stop(only: Job, pretended: Pretended) -> None:
     assert pretended.words == []
 
 
-def test_a_stop_reaches_the_process_as_an_interrupt(only: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pruning_reaches_the_process_as_an_interrupt(only: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process tells by its exit code that it got SIGINT."""
     program = f"import signal, sys, time\nsignal.signal({signal.SIGINT:d}, lambda *_: sys.exit(130))\ntime.sleep(60)"
-    popen, stop = subprocess.Popen, Asked()
+    popen = subprocess.Popen
     monkeypatch.setattr(job, "Popen", lambda words, **given: popen([sys.executable, "-c", program], **given))
-    looks = []
-
-    def look() -> bool:
-        looks.append(1)
-        return len(looks) > 10  # by then it has set its handler
-
-    done = train(only, stop, look=look)
+    threading.Timer(1.5, only.prune.touch).start()  # by then it has set its handler
+    done = train(only, Asked())
     assert done.interrupted and done.failure == "exit code 130"
 
 

@@ -32,7 +32,7 @@ def test_gpus_are_shared_out(tmp_path: Path, pretended: Pretended) -> None:
     assert {each["CUDA_VISIBLE_DEVICES"] for each in pretended.environments} == {"4"}
 
 
-def test_visible_gpus_are_those_of_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_visible_gpus_come_from_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,2")
     assert gpus() == ["0", "2"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")

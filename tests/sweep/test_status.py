@@ -1,4 +1,4 @@
-"""How far runs are, as another shell sees it."""
+"""The progress of runs, read from another shell."""
 
 import os
 import time

@@ -1,0 +1,100 @@
+"""Searches: the objective is of the validation split, trials are kept, pruned, resumed and shown."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from ganlm_core.errors import UnknownName, UsageError
+from ganlm_core.plugins.host import default_host
+from ganlm_core.sweep.job import Job, Stop, Trained
+from ganlm_core.sweep.search import Objective, Search, objective_of, space_of, study_of, table, write_page
+from ganlm_core.training.run_folder import RunFolder
+from tests.sweep.runs import Asked, sweep, tiny_plan
+
+pytest.importorskip("optuna")
+
+BY = Objective("validation_nll", "lower")
+
+
+class Pretending:
+    """An engine whose runs have a value that grows with their layers at each of two glances."""
+
+    def __init__(self) -> None:
+        self.trained: list[str] = []
+
+    def train(self, jobs: Sequence[Job], stop: Stop, watch: Callable[[], None]) -> list[Trained]:
+        (job,) = jobs
+        self.trained.append(job.name)
+        folder = RunFolder(job.run)
+        job.run.mkdir(exist_ok=True)
+        folder.metrics.write_text("")
+        for step in (1, 2):
+            folder.append_metrics({"step": step, "evaluation": {"validation_nll": float(job.name[-1]) - step / 10}})
+            watch()
+            if job.prune.exists():
+                return [Trained(job.run, "interrupted", interrupted=True)]
+        return [Trained(job.run)]
+
+
+def searched(folder: Path, engine: Pretending, trials: int) -> Search:
+    plan = tiny_plan(**{"gen.layers": [1, 2, 3]})
+    found = sweep(folder, **{"gen.layers": [1, 2, 3]})
+    search = Search(engine, plan, BY, folder / "search.log", trials)
+    search.train(found.jobs(), Asked(), lambda: None)
+    return search
+
+
+def test_trials_are_kept_pruned_and_shown(tmp_path: Path) -> None:
+    engine = Pretending()
+    search = searched(tmp_path / "s", engine, 12)
+    made = table(study_of(search.journal, BY), BY, search.plan.runs)
+    assert len(made.rows) == 12 == len(engine.trained)
+    assert made.header == ["run", "trial", "gen.layers", "state", "last step", "validation_nll"]
+    first = made.rows[0]
+    assert (first[0], first[3], str(first[5])) == ("layers1", "complete", "0.800")
+    states = {(row[0], row[3], row[4]) for row in made.rows}
+    assert not {each for each in states if each[0] == "layers1" and each[1] == "pruned"}
+    write_page(tmp_path / "page.html", made, "ganlm sweep")
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("<tr>") == 13 and "train it again with other seeds before you report it" in page
+
+
+def test_a_bad_trial_is_pruned_at_its_first_glance(tmp_path: Path) -> None:
+    """After five trials of one layer, the median is theirs."""
+    folder = tmp_path / "s"
+    found = sweep(folder, **{"gen.layers": [1, 3]})
+    search = Search(Pretending(), tiny_plan(**{"gen.layers": [1, 3]}), BY, folder / "search.log", 6)
+    study = study_of(search.journal, BY)
+    for layers in (1, 1, 1, 1, 1, 3):
+        study.enqueue_trial({"gen.layers": layers})
+    search.train(found.jobs(), Asked(), lambda: None)
+    assert [trial.state.name for trial in study.get_trials()] == ["COMPLETE"] * 5 + ["PRUNED"]
+    assert study.get_trials()[-1].intermediate_values == {1: 2.9}
+
+
+def test_a_search_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """A trial that was cut short gets another turn."""
+    engine = Pretending()
+    search = searched(tmp_path / "s", engine, 3)
+    study = study_of(search.journal, BY)
+    study.ask().suggest_categorical("gen.layers", [1, 2, 3])
+    searched(tmp_path / "s", engine, 5)
+    assert len(engine.trained) == 5
+    assert [trial.state.name for trial in study.get_trials()].count("FAIL") == 1
+
+
+def test_the_objective_is_of_the_validation_split() -> None:
+    host = default_host()
+    assert objective_of(host, "validation_nll") == BY and BY.direction == "minimize"
+    assert objective_of(host, "distinct").direction == "maximize"
+    with pytest.raises(UsageError, match="test_nll is of the test split, which a search must not see"):
+        objective_of(host, "test_nll")
+    with pytest.raises(UnknownName, match="there is no objective 'validation_nl'; did you mean 'validation_nll'"):
+        objective_of(host, "validation_nl")
+
+
+def test_a_search_needs_lists_that_are_combined() -> None:
+    assert space_of(tiny_plan(seed=[1, 2], **{"gen.layers": [1, 2]})) == {"seed": [1, 2], "gen.layers": [1, 2]}
+    with pytest.raises(UsageError, match="a search needs lists that are all combined"):
+        space_of(tiny_plan(zip={"seed": [1, 2], "gen.layers": [1, 2]}))
