@@ -1,4 +1,4 @@
-"""A tiny bundle with one network from another distribution, and what a stranger may do to its files."""
+"""A tiny bundle with one network from another distribution, and damage to its files."""
 
 import json
 import struct

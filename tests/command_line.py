@@ -1,4 +1,4 @@
-"""What the tests of commands share: a plugin with a component and commands, and readers of what commands print."""
+"""Helpers of the tests of commands: a plugin with a component and commands, and readers of what commands print."""
 
 import subprocess
 import sys
@@ -58,7 +58,7 @@ def refused(ganlm: Ganlm, *arguments: object) -> str:
 
 
 def modules_imported_by(*arguments: str) -> set[str]:
-    """What a process of its own imports to carry out a command that succeeds and prints something."""
+    """The modules that a new process imports to run a command that succeeds and prints something."""
     program = (
         "import sys\nbefore = set(sys.modules)\nfrom ganlm_core.cli import main\ncode = main(sys.argv[1:])\n"
         "print(*sorted(sys.modules.keys() - before), file=sys.stderr)\nsys.exit(code)"

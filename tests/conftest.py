@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: tiny runs, and the command line in an empty folder."""
+"""Fixtures of the end-to-end tests: tiny runs, and the command line in an empty folder."""
 
 import os
 import shutil
@@ -99,7 +99,7 @@ def tiny_config(generator: str, discriminator: str, **settings: Any) -> RunConfi
 
 
 ONE_EACH = {"warmup": 0.34, "discriminator_warmup": 0.34, "discriminator_steps": 1, "mediator_steps": 1}
-"""Of three steps, one of maximum likelihood, one of the discriminator and one of both, if a recipe has all of these."""
+"""Three steps: one of maximum likelihood, one of the discriminator and one of both, if a recipe has all of them."""
 
 
 def tiny_recipe(recipe: str, device: str, **settings: Any) -> RunConfig:

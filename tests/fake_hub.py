@@ -28,7 +28,7 @@ class FakeHub:
     tokens: set[str] = field(default_factory=set)
     private: set[str] = field(default_factory=set)
     refusal: str = ""
-    """What the server answers to every request, if not empty; ``{token}`` stands for the token that was sent."""
+    """The answer of the server to every request, if not empty; ``{token}`` stands for the token that was sent."""
     broken: str = ""
     """The name of a file for which the server fails with status 500."""
 

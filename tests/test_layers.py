@@ -39,7 +39,7 @@ def test_blurred_vectors_lie_between_two_words_in_training_only() -> None:
     torch.testing.assert_close(blurred.sum(dim=-1), torch.ones(400, 5))
     assert 0.5 <= blurred[..., 4].min() < 0.52
     assert (blurred[..., 3:] > 0).flatten(0, 1).any(dim=0).all()
-    assert not blurred[..., :3].any(), "nobody moves towards <pad>, <bos> or <eos>"
+    assert not blurred[..., :3].any(), "no token moves towards <pad>, <bos> or <eos>"
     assert not torch.equal(embedding(ids), blurred)
     exact = TokenEmbedding.forward(embedding, ids)
     with torch.no_grad():

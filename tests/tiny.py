@@ -115,15 +115,15 @@ def gradient(scalar: Tensor, generator: Generator) -> Tensor:
 
 
 def z_scores(found: Tensor, exact: Tensor) -> Tensor:
-    """How far the mean of estimates (N, P) is from what they estimate (P,), in standard errors."""
+    """The distance of the mean of estimates (N, P) from the true values (P,), in standard errors."""
     spread = found.std(dim=0) / len(found) ** 0.5
     return (found.mean(dim=0) - exact) / spread.clamp(min=1e-5)
 
 
 def chi_square(counts: Tensor, probabilities: Tensor) -> float:
-    """How probable it is that counts of outcomes that are so probable fit them no better (Pearson's test).
+    """The p-value of the counts of outcomes, given the probabilities of the outcomes (Pearson's test).
 
-    Outcomes expected fewer than five times count as one. What is impossible must not have happened.
+    Outcomes expected fewer than five times count as one. Impossible outcomes must have no counts.
     """
     expected = counts.sum() * probabilities
     assert counts[expected == 0].sum() == 0
@@ -135,7 +135,7 @@ def chi_square(counts: Tensor, probabilities: Tensor) -> float:
 
 
 def count(drawn: Tensor, tokens: Tensor) -> Tensor:
-    """How often each of ``tokens`` (N, T) is among the rows that were drawn (M, T); each of these must be one."""
+    """The count of each of ``tokens`` (N, T) among the drawn rows (M, T); every drawn row must be one of them."""
     equal = (drawn[:, None] == tokens[None]).all(dim=-1)
     assert equal.any(dim=1).all()
     return equal.sum(dim=0)

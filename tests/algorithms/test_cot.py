@@ -83,7 +83,7 @@ def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
     return ((p * (p / middle).log()).sum() + (q * (q / middle).log()).sum()) / 2
 
 
-def test_with_texts_of_one_word_the_gradient_is_twice_that_of_the_jensen_shannon_divergence() -> None:
+def test_with_texts_of_one_word_the_gradient_is_twice_the_jensen_shannon_gradient() -> None:
     """The equality is exact, because the empty prefix is the only one. The mediator is the mixture."""
     torch.manual_seed(2)
     shape = Shape(SHAPE.vocabulary, 1, SHAPE.noise)

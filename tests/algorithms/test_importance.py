@@ -120,7 +120,7 @@ def test_each_sentence_keeps_its_own_weight() -> None:
     )
 
 
-def test_for_small_differences_in_cost_the_weights_are_those_of_reinforce() -> None:
+def test_for_small_differences_in_cost_the_weights_equal_reinforce() -> None:
     """To first order, w - 1/B = -(cost - mean cost)/B: the score function with the mean cost as baseline."""
     cost = 1e-3 * torch.randn(8, generator=torch.Generator().manual_seed(7))
     found = weights_of(Importance(ImportanceOptions(baseline=1.0)), cost)

@@ -13,7 +13,7 @@ from tests.tiny import SHAPE, TinyDiscriminator
     ("tokens", "wanted"),
     [([4, 5, EOS], [2, -3]), ([5, EOS, PAD], [-3]), ([EOS, PAD, PAD], []), ([4, 5, 4], [2, -3, 2])],
 )
-def test_where_every_word_adds_its_weight_that_is_its_attribution(tokens: list[int], wanted: list[float]) -> None:
+def test_in_a_linear_discriminator_the_attribution_is_the_weight(tokens: list[int], wanted: list[float]) -> None:
     assert leave_one_out(Additive(SHAPE), torch.tensor(tokens)).tolist() == wanted
 
 

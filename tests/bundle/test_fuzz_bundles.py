@@ -71,7 +71,7 @@ def test_every_mutation_changes_a_bundle(fuzz: ModuleType, bundles: list[Path], 
         (KeyboardInterrupt(), "KeyboardInterrupt: "),
     ],
 )
-def test_what_counts_as_a_fault(
+def test_faults_are_recognised(
     fuzz: ModuleType,
     plain_host: Host,
     tmp_path: Path,

@@ -69,7 +69,7 @@ def test_other_texts_are_not_addresses(text: str) -> None:
         Address.of(text)
 
 
-def test_what_is_pushed_is_what_is_pulled(
+def test_a_pulled_bundle_equals_the_pushed_bundle(
     command: Ganlm, server: FakeHub, copy: Path, saved: Path, tmp_path: Path, host: Host
 ) -> None:
     code, out, err = command("weights", "push", copy, f"hf:{NAME}")

@@ -111,7 +111,7 @@ def test_a_manifest_is_read_as_it_was_written(saved, parts):
     assert manifest.corpus == parts["corpus"]
 
 
-def test_a_bundle_knows_which_splits_of_a_text_are_other_ones(saved, parts):
+def test_a_bundle_knows_which_splits_of_a_text_differ(saved, parts):
     manifest = read_manifest(saved / CONFIG)
     digests = {split: parts["corpus"][split] for split in ("train", "validation", "test")}
     assert manifest.changed_splits(digests) == []

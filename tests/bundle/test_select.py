@@ -1,4 +1,4 @@
-"""What the discriminator selects, against distributions over every sequence of a three-word vocabulary."""
+"""Selection by the discriminator, against distributions over every sequence of a three-word vocabulary."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def known() -> tuple[Tensor, Tensor]:
 
 
 def select(name: str, known: tuple[Tensor, Tensor], groups: int, k: int) -> tuple[Tensor, Selected]:
-    """How often each sequence was selected, of so many groups of k candidates drawn from q."""
+    """The share of each sequence in the selection from groups of k candidates drawn from q."""
     q, logits = known
     rng = torch.Generator().manual_seed(7)
     candidates = q.multinomial(groups * k, replacement=True, generator=rng).view(groups, k)

@@ -43,7 +43,7 @@ def test_titles_say_what_differs_from_the_recipe_and_are_never_equal(runs: dict[
     assert small == "lstm against conv by autoregressive (hidden-size 8)"
 
 
-def test_what_is_not_a_run_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a run folder, it has no config"):
         group([tmp_path])
 

@@ -15,7 +15,7 @@ READ = ["a cat, a dog", 'he said "no"', "a b", "tab\tulated", "spaces  around"]
 
 
 @pytest.mark.parametrize("ending", ["txt", "csv", "tsv", "json", "jsonl", "ndjson", "jsonl.gz", "CSV.GZ", "out"])
-def test_what_is_written_under_a_name_is_read_under_it(tmp_path: Path, ending: str) -> None:
+def test_a_file_written_under_a_name_is_read_under_it(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"s.{ending}"
     form = form_of(path, as_json=False)
     for texts in (TEXTS[:2], TEXTS[2:]):

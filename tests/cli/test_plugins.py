@@ -56,7 +56,7 @@ def ganlm_components():
 """
 
 
-def test_what_a_component_raises_is_told_once_with_its_own_line(ganlm: Ganlm, tmp_path: Path) -> None:
+def test_an_exception_of_a_component_is_reported_once_with_its_line(ganlm: Ganlm, tmp_path: Path) -> None:
     """However deep in torch it was raised, and however many checks it stops."""
     file = tmp_path / "wrong.py"
     file.write_text(WRONG)
@@ -100,7 +100,9 @@ def test_a_plugin_of_which_one_component_fails(ganlm: Ganlm, plugin: Path) -> No
         (["fine", "--set", "margin=-1"], 2, "loss 'fine': margin is '-1'; -1.0 is not in the range x>=0.0"),
     ],
 )
-def test_what_cannot_be_checked(ganlm: Ganlm, plugin: Path, arguments: list[str], code: int, message: str) -> None:
+def test_names_without_checks_are_refused(
+    ganlm: Ganlm, plugin: Path, arguments: list[str], code: int, message: str
+) -> None:
     assert ganlm("plugins", "check", *arguments, "--plugin", plugin) == (code, "", f"ganlm: error: {message}\n")
 
 
@@ -167,7 +169,7 @@ def given(plugin: Path) -> list[str]:
     return ["--plugin", str(plugin)]
 
 
-def test_a_plugin_with_nothing_to_check_is_no_unknown_one(ganlm: Ganlm) -> None:
+def test_a_plugin_with_nothing_to_check_is_not_unknown(ganlm: Ganlm) -> None:
     told = "'tensorboard' has neither components nor recipes, so there is nothing to check\n"
     assert ganlm("plugins", "check", "tensorboard") == (0, "", told)
 

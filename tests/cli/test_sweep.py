@@ -101,7 +101,7 @@ def test_the_status_is_read_from_the_folder(ganlm: Ganlm, pretended: Pretended) 
         ),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_written(
+def test_impossible_requests_are_refused_before_anything_is_written(
     ganlm: Ganlm, tmp_path: Path, words: list[str], message: str
 ) -> None:
     assert message in refused(ganlm, "sweep", *words, "--folder", "s")

@@ -54,7 +54,7 @@ def test_ids_of_a_small_type_give_the_same_batches() -> None:
 
 
 def test_the_last_incomplete_batch_of_an_epoch_is_dropped() -> None:
-    """Of 40 sequences, 3 batches of 12 leave 4, and another 4 in the next epoch."""
+    """3 batches of 12 leave out 4 of 40 sequences, and another 4 in the next epoch."""
     drawn = rows_of(make_batches(size=12), 6)
     epochs = [set(chain(*drawn[start : start + 3])) for start in (0, 3)]
     assert [len(epoch) for epoch in epochs] == [36, 36]

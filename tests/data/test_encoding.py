@@ -42,7 +42,7 @@ def corpora(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Corpus, Co
 
 @pytest.mark.parametrize("most", [AUTO, 4, 20])
 @pytest.mark.parametrize("kind", TOKENIZERS)
-def test_kept_ids_and_ids_in_memory_are_those_of_the_tokenizer(
+def test_cached_ids_and_ids_in_memory_equal_the_tokenizer(
     monkeypatch: pytest.MonkeyPatch, corpora: tuple[Corpus, Corpus], kind: str, most: int
 ) -> None:
     in_memory, kept = corpora
@@ -188,7 +188,7 @@ def test_a_run_on_kept_data_is_the_same_to_the_last_byte(
     assert others == [one, one]
 
 
-def test_counts_and_hashes_in_parts_equal_those_of_all_ids(
+def test_counts_and_hashes_in_parts_equal_counts_and_hashes_at_once(
     monkeypatch: pytest.MonkeyPatch, corpora: tuple[Corpus, Corpus]
 ) -> None:
     path = corpora[1].name

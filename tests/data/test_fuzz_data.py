@@ -53,7 +53,7 @@ def test_a_case_depends_only_on_the_seed_and_its_number(fuzz: ModuleType, tmp_pa
         ("ganlm: error: one line\n", 7, True),
     ],
 )
-def test_what_counts_as_a_fault(
+def test_faults_are_recognised(
     fuzz: ModuleType, monkeypatch: pytest.MonkeyPatch, said: str, code: int, fault: bool
 ) -> None:
     monkeypatch.setattr(fuzz, "ganlm", lambda arguments: (sys.stderr.write(said), code)[1])

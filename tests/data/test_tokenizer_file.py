@@ -1,4 +1,4 @@
-"""What a stranger may write into a tokenizer.json, and files of earlier versions."""
+"""Untrusted tokenizer.json files, and files of earlier versions."""
 
 import json
 import random

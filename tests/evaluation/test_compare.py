@@ -47,7 +47,7 @@ def test_the_best_quality_counts_where_a_curve_has_a_diversity_twice() -> None:
         (points((0.3, 0.0), (0.1, 0.0)), None),
     ],
 )
-def test_the_nearest_diversity_that_all_reach_is_taken_if_not_all_reach_that_of_real_text(
+def test_the_nearest_common_diversity_is_used_if_real_text_is_out_of_reach(
     other: list[Point], at: float | None
 ) -> None:
     assert matched(0.5, [Contender("steep", [STEEP]), Contender("other", [other])]) == at

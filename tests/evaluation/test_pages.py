@@ -1,4 +1,4 @@
-"""The pages: the figure of quality against diversity, and what strangers' names and texts can do to a page."""
+"""The pages: the figure of quality against diversity, and untrusted names and texts on a page."""
 
 from ganlm_core.components import Measure
 from ganlm_core.evaluation import pages, repeated
@@ -8,7 +8,7 @@ from ganlm_core.evaluation.scores import Row, Scores
 from tests.evaluations import REAL, STEEP, scores
 
 
-def test_the_curves_are_those_of_the_warm_up_and_of_every_seed_beside_real_text() -> None:
+def test_the_page_has_curves_of_the_warm_up_and_every_seed_beside_real_text() -> None:
     measures = {"b": [Measure("b", "B", "higher", "quality")], "s": [Measure("s", "S", "lower", "diversity")]}
 
     def evaluated(shift: float) -> Scores:
@@ -81,7 +81,7 @@ def test_a_file_is_named_without_its_folders() -> None:
     assert [pages.text_name(name) for name in ("grammar", "/home/me/mine.txt", "")] == ["grammar", "mine.txt", ""]
 
 
-def test_the_values_of_a_page_are_those_of_the_table() -> None:
+def test_the_values_of_a_page_equal_the_table() -> None:
     text = page(title="lstm")
     assert f"BLEU-4 where Self-BLEU-4 is 0.500; real text has {REAL.diversity:.3f}." in text
     assert "<th>T</th><th>sentences</th>" in text.replace("\n", "")

@@ -82,7 +82,7 @@ def test_a_bundle_without_digests_is_measured_on_the_file_that_it_names() -> Non
     assert real_text(default_host(), [trained_on("old", write("mine.txt", TEXTS), None)]).notes == ()
 
 
-def test_a_named_text_is_measured_on_with_a_note_if_it_is_another_one() -> None:
+def test_a_named_text_that_differs_is_used_with_a_note() -> None:
     write("mine.txt", TEXTS)
     changed = ["the cat sees 0 cows" if text == TEXTS[0] else text for text in TEXTS]
     corpus = real_text(default_host(), [trained_on("run", "mine.txt", changed)], "mine.txt")

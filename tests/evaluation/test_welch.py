@@ -16,7 +16,7 @@ def sample(values: Sequence[float]) -> Sample:
 @pytest.mark.parametrize(
     ("freedom", "t"), [(1, 12.7062), (2, 4.30265), (3, 3.18245), (4, 2.77645), (10, 2.22814), (30, 2.04227)]
 )
-def test_quantiles_are_those_of_the_tables(freedom: float, t: float) -> None:
+def test_quantiles_equal_the_tables(freedom: float, t: float) -> None:
     assert quantile(freedom) == pytest.approx(t, rel=1e-4)
     assert beyond(t, freedom) == pytest.approx(LEVEL, rel=1e-4)
 

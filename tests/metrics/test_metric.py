@@ -48,7 +48,7 @@ class Die:
         return [f"side {side}" for side in random.Random(seed).choices(range(6), k=n)]
 
 
-def test_copies_by_chance_are_those_of_one_half_of_the_training_text_in_the_other() -> None:
+def test_copies_by_chance_come_from_two_halves_of_the_training_text() -> None:
     """The halves are a, c, e and b, c, c: two thirds of the second are in the first, however they are spaced."""
     conditions = Conditions(Corpus("", ["a x", "b x", "c x", "c  x", "e x", "c\tx"], [], []))
     assert conditions.copies_by_chance == pytest.approx(2 / 3)
@@ -56,7 +56,7 @@ def test_copies_by_chance_are_those_of_one_half_of_the_training_text_in_the_othe
     assert Conditions(Corpus("", ["a x"], [], [])).copies_by_chance == 0
 
 
-def test_copies_by_chance_are_those_of_a_perfect_generator_where_there_is_one() -> None:
+def test_copies_by_chance_come_from_the_perfect_generator_if_there_is_one() -> None:
     """Three of six sides are in the training text; 500 throws leave a standard deviation of 0.022."""
     conditions = Conditions(Corpus("die", ["side 0", "side 1", "side 2"], [], [], process=Die()))
     assert conditions.copies_by_chance == pytest.approx(0.5, abs=0.1)

@@ -1,4 +1,4 @@
-"""What the core registers: every target exists, and no two metrics measure the same thing."""
+"""The metrics and encoders of the core: every target exists, and no two metrics measure the same thing."""
 
 import importlib
 from collections import Counter

@@ -30,7 +30,7 @@ def test_distinct_ngrams_are_counted_as_by_hand() -> None:
     assert found.protocol == "2 sentences"
 
 
-def test_distinct_ngrams_equal_those_of_nltk() -> None:
+def test_distinct_ngrams_equal_nltk() -> None:
     texts = random_sentences(0, 50)
     found = measure(DistinctNgrams, Subject(texts)).values
     for n in (1, 2, 3, 4):
@@ -45,7 +45,7 @@ def test_copied_spans_are_as_by_hand() -> None:
     assert found.protocol == "3 sentences, 2 to copy"
 
 
-def test_copied_spans_of_real_text_are_those_of_held_out_sentences() -> None:
+def test_copied_spans_of_real_text_use_held_out_sentences() -> None:
     found = measure(CopiedSpans, Subject(CORPUS.train, held_out=["a b x"]))
     assert found.values["copied_span"] == 2
     nothing = measure(CopiedSpans, Subject(["a"]), Corpus("empty", [], [], ["a"]))

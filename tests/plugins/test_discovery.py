@@ -88,7 +88,7 @@ def test_of_two_leftovers_the_newer_version_counts(install: Install, older: str,
     assert health_of(Host.discover(), "old") == ("ok", "")
 
 
-def test_what_pip_has_half_removed_does_not_count(install: Install, tmp_path: Path) -> None:
+def test_a_distribution_that_pip_half_removed_does_not_count(install: Install, tmp_path: Path) -> None:
     install("import nowhere")
     (tmp_path / "some_zoo-2.5.dist-info").rename(tmp_path / "~ome_zoo-2.5.dist-info")
     assert versions_of("some-zoo") == []

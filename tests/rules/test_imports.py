@@ -138,7 +138,7 @@ def room_of(name: str) -> str:
     return name.partition(".")[0]
 
 
-def test_the_rooms_are_those_of_the_package() -> None:
+def test_the_rooms_match_the_package() -> None:
     assert {room_of(name) for name in core_modules()} == set(ROOMS)
 
 

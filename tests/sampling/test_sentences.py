@@ -52,7 +52,7 @@ def test_a_sample_has_the_log_probability_of_each_token(network: type[Generator]
     assert (drawn.log_probs[drawn.mask] < 0).all()
 
 
-def test_the_log_probabilities_of_a_sample_are_those_of_the_policy() -> None:
+def test_the_log_probabilities_of_a_sample_are_under_the_policy() -> None:
     generator, policy, noise = make(TinyGenerator), Policy(top_k=2), NOISE.expand(100, -1)
     drawn = sampling.sample(generator, noise, policy)
     log_probs = sampling.log_probabilities(generator(noise, drawn.tokens), policy)
@@ -104,9 +104,7 @@ def test_without_an_rng_the_global_random_state_decides() -> None:
 @pytest.mark.usefixtures("whether_rows_stay")
 @pytest.mark.parametrize("policy", [PLAIN, Policy(temperature=0.5, top_k=2)], ids=["plain", "cold"])
 @pytest.mark.parametrize("prompt", [[3], [5], [4, 4]], ids=str)
-def test_what_follows_a_prompt_is_as_frequent_as_the_conditional_probabilities_say(
-    prompt: list[int], policy: Policy
-) -> None:
+def test_continuations_of_a_prompt_follow_the_conditional_probabilities(prompt: list[int], policy: Policy) -> None:
     """p(rest | prompt, noise) is p(prompt, rest | noise) by its sum over the rests.
 
     Under a policy that cannot draw the prompt itself the rest is still drawn, so the sum is over what it makes of them.
@@ -140,7 +138,7 @@ def test_each_row_goes_on_from_a_prompt_of_its_own_and_one_that_has_ended_stays_
 
 
 @pytest.mark.parametrize("network", [TinyGenerator, TinyOneShot])
-def test_several_samples_of_each_noise_are_those_of_the_noise_repeated(network: type[Generator]) -> None:
+def test_several_samples_of_each_noise_equal_samples_of_repeated_noise(network: type[Generator]) -> None:
     generator, noise = make(network), torch.randn(5, SHAPE.noise)
     several, repeated = (
         sampling.sample(generator, rows, rng=torch.Generator().manual_seed(7), samples=samples)
@@ -208,7 +206,7 @@ def test_completions_are_as_frequent_as_the_conditional_probabilities_say(tokens
 
 
 @pytest.mark.usefixtures("whether_rows_stay")
-def test_rollouts_in_parts_are_those_of_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rollouts_in_parts_equal_rollouts_of_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     generator, noise = make(TinyGenerator), torch.randn(4, SHAPE.noise)
     assert isinstance(generator, AutoregressiveGenerator)
     tokens, found = torch.tensor([[3, 4, 5], [5, 3, EOS], [4, EOS, PAD], [4, 4, 4]]), []

@@ -1,4 +1,4 @@
-"""What the tests of the server share: two models of the zoo, a run folder, and a client without a network."""
+"""Fixtures of the tests of the server: two models of the zoo, a run folder, and a client without a network."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

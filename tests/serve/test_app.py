@@ -28,7 +28,7 @@ def test_without_a_seed_every_answer_is_another(ask: Ask) -> None:
     assert ask("sample", n=5)["texts"] != ask("sample", n=5)["texts"]
 
 
-def test_selection_is_that_of_the_command_line(ask: Ask, ganlm: Callable[..., tuple[int, str, str]]) -> None:
+def test_selection_equals_the_command_line(ask: Ask, ganlm: Callable[..., tuple[int, str, str]]) -> None:
     found = ask("sample", n=4, seed=2, select="rejection", model=AT_ONCE)["texts"]
     code, out, _ = ganlm("sample", f"zoo:{AT_ONCE}", "-n", 4, "--seed", 2, "--select", "rejection")
     assert code == 0 and out.splitlines() == found
@@ -119,15 +119,13 @@ def test_a_model_that_is_not_served_is_not_found(message: Callable[..., str]) ->
     assert told.startswith("there is no model '../../etc/passwd'") and "GET /v1/models lists them" in told
 
 
-def test_what_a_model_cannot_do_is_told_in_a_line(message: Callable[..., str]) -> None:
+def test_a_missing_ability_of_a_model_is_a_one_line_error(message: Callable[..., str]) -> None:
     assert "writes all positions at once" in message("sample", model=AT_ONCE, prompt="the dog")
-    assert "words need sentences without a selection" in message(
-        "sample", select="rejection", words=True
-    )
+    assert "words need sentences without a selection" in message("sample", select="rejection", words=True)
 
 
 @pytest.mark.parametrize("body", ["", "{", "[1", '{"n": NaN}', "[" * 10_000], ids=str)
-def test_what_is_no_json_is_refused(client: TestClient, body: str) -> None:
+def test_text_that_is_not_json_is_refused(client: TestClient, body: str) -> None:
     answer = client.post("/v1/sample", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
 

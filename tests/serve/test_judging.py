@@ -9,7 +9,7 @@ from ganlm_core.sampling import log_probabilities
 from ganlm_core.serve.judging import DRAWS, generator_ranks, judge
 
 
-def test_ranks_are_those_of_the_mixture_over_the_noise(model: Model) -> None:
+def test_ranks_come_from_the_mixture_over_the_noise(model: Model) -> None:
     """Worked out again, position by position, with probabilities instead of logarithms."""
     tokens, _ = model.tokenizer.encode(["the dog sleeps ."], model.shape.length)
     noise = torch.randn(DRAWS, model.shape.noise, generator=torch.Generator().manual_seed(0))

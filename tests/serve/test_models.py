@@ -1,4 +1,4 @@
-"""What is served under which name."""
+"""The models and runs of a server, and their names."""
 
 from pathlib import Path
 

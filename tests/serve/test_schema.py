@@ -12,7 +12,7 @@ def test_defaults_are_filled_in() -> None:
     assert request_of(check("sample", {})) == Request(1, "", Policy(), None, "", 16)
 
 
-def test_what_is_given_stays() -> None:
+def test_given_options_stay() -> None:
     body = {
         "n": 3,
         "prompt": "a",

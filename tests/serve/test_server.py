@@ -33,7 +33,7 @@ def test_any_other_address_gets_a_token_that_is_in_its_url() -> None:
         ),
     ],
 )
-def test_what_cannot_be_is_refused(host: str, token: str, told: str) -> None:
+def test_impossible_requests_are_refused(host: str, token: str, told: str) -> None:
     with pytest.raises(UsageError) as caught:
         address_of(host, 7860, token)
     assert str(caught.value) == told

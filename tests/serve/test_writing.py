@@ -25,7 +25,7 @@ def test_a_fresh_seed_is_another_each_time_and_leaves_the_global_random_numbers(
     assert torch.get_rng_state().equal(before)
 
 
-def test_words_are_those_of_the_sentence_with_the_probability_that_drew_them(model: Model) -> None:
+def test_words_have_the_probability_that_drew_them(model: Model) -> None:
     """Under a policy of one word, every word is certain."""
     found = words(model, Request(policy=Policy(top_k=1)), seed=3)
     assert " ".join(word.text for word in found).strip() == model.sample(1, seed=3, top_k=1)[0]

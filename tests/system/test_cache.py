@@ -1,4 +1,4 @@
-"""What is kept in the cache is made once, and again when it is damaged."""
+"""Folders in the cache are made once, and again when they are damaged."""
 
 import os
 import shutil

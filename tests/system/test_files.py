@@ -1,4 +1,4 @@
-"""Files that survive a kill, and files of strangers."""
+"""Files that survive a kill, and untrusted files."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""What says that there is no memory: Python, numpy and torch each in their own way."""
+"""Errors that mean a lack of memory: Python, numpy and torch each raise their own."""
 
 from collections.abc import Callable
 

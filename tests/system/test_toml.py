@@ -1,4 +1,4 @@
-"""TOML from strangers: bounds hold before the parser sees the text."""
+"""Untrusted TOML: bounds hold before the parser sees the text."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_refuses_with_a_reason(text: str, reason: str) -> None:
     assert str(caught.value).startswith(reason)
 
 
-def test_what_is_within_the_bounds_is_read() -> None:
+def test_text_within_the_bounds_is_read() -> None:
     nested, dotted = "[" * DEEPEST + "]" * DEEPEST, ".".join("k" * MOST_PARTS)
     value = parse(f"a = {nested}\n{dotted} = 1\n")
     for _ in range(MOST_PARTS):

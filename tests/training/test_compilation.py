@@ -98,7 +98,7 @@ def test_a_machine_without_a_compiler(ganlm: Ganlm, monkeypatch: pytest.MonkeyPa
     assert not Path("run").exists()
 
 
-def test_what_cannot_be_compiled_is_named(tmp_path: Path, compile_with: Callable[[Backend], None]) -> None:
+def test_networks_that_cannot_be_compiled_are_named(tmp_path: Path, compile_with: Callable[[Backend], None]) -> None:
     def fail(graph: torch.fx.GraphModule, inputs: Any) -> Any:
         raise NotImplementedError("no kernel for this")
 
@@ -144,7 +144,7 @@ def overwriting(graph: torch.fx.GraphModule, inputs: Any) -> Callable[..., Any]:
     return make_boxed_func(run)
 
 
-def test_what_a_graph_gave_outlives_its_next_run(compile_with: Callable[[Backend], None]) -> None:
+def test_the_result_of_a_graph_survives_its_next_run(compile_with: Callable[[Backend], None]) -> None:
     """The state of a generator may have numbers in it, which stay as they are."""
     compile_with(aot_autograd(fw_compiler=overwriting))
     step = cuda_graph(lambda words, state: (words + 1, (state[0], [state[1] * 2])))

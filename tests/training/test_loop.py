@@ -114,7 +114,7 @@ def test_a_step_is_what_the_same_lines_of_torch_do() -> None:
 
 
 @pytest.mark.parametrize("network", ["generator", "discriminator"])
-def test_a_phase_moves_its_network_and_leaves_no_gradient_in_the_other(network: str) -> None:
+def test_a_phase_moves_only_its_network_and_leaves_no_gradient_elsewhere(network: str) -> None:
     torch.manual_seed(0)
     parts = make_parts()
     adversarial = Adversarial(parts, AdversarialOptions())
@@ -182,7 +182,7 @@ def test_a_run_of_one_step_has_just_begun() -> None:
     assert script.batches[0].progress == 0
 
 
-def test_what_after_step_raises_ends_the_run() -> None:
+def test_an_exception_in_after_step_ends_the_run() -> None:
     def stop(step: int, metrics: Metrics) -> None:
         raise KeyboardInterrupt
 
@@ -248,7 +248,7 @@ NOT_FINITE: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
 
 
 @pytest.mark.parametrize("name", NOT_FINITE)
-def test_what_is_not_finite_stops_before_the_parameters_change(name: str) -> None:
+def test_a_loss_that_is_not_finite_stops_before_the_parameters_change(name: str) -> None:
     spoil, found = NOT_FINITE[name]
     script = Scripted()
     script.loss = lambda batch: spoil(script.generator.cost(batch)) if batch.step == 2 else script.generator.cost(batch)
@@ -271,7 +271,7 @@ def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("waiting")
 @pytest.mark.parametrize("name", NOT_FINITE)
-def test_where_looking_waits_the_first_that_is_not_finite_is_found_when_somebody_looks(name: str) -> None:
+def test_on_an_asynchronous_device_the_first_bad_loss_is_found_when_losses_are_read(name: str) -> None:
     spoil, found = NOT_FINITE[name]
     script = Scripted(["generator"], ["generator", "discriminator"])
     script.loss = lambda batch: spoil(script.generator.cost(batch)) if batch.step == 2 else script.generator.cost(batch)

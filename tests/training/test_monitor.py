@@ -229,7 +229,7 @@ def test_different_sentences_of_the_same_few_words_are_a_collapse() -> None:
     assert collapse(history, REAL) == "samples repeat: 179 different bigrams (real text: 900)"
 
 
-def test_where_real_text_repeats_samples_may() -> None:
+def test_samples_may_repeat_as_much_as_real_text() -> None:
     history = [glance(1.0, distinct=0.05)]
     assert collapse(history, REAL | {"distinct": 0.2}) == ""
     assert collapse(history, REAL | {"distinct": 0.26}) == "samples repeat: 5.0% distinct (real text: 26.0%)"

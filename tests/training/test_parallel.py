@@ -46,7 +46,7 @@ def test_a_rank_takes_over_the_state_of_rank_0() -> None:
     assert same(parameters(leader), parameters(follower)), "with the state of the optimisers too"
 
 
-def test_one_process_leads_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_process_leads_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "share", lambda state: pytest.fail("there is no other process"))
     setup = built()
     assert lead(setup, 0, 1.0, ignore) is ignore

@@ -113,7 +113,7 @@ def test_the_weights_that_are_kept_are_evaluated_and_saved(
     assert witness.said[-1] == f"finishing {step}"
 
 
-def test_the_best_weights_so_far_are_those_of_a_checkpoint_too(tmp_path: Path, glances: Glances) -> None:
+def test_a_checkpoint_keeps_the_best_weights_so_far(tmp_path: Path, glances: Glances) -> None:
     glances(nlls(3, 1, 2, 2, 2, 2))
     run = tmp_path / "run"
     witness = watched(run, keep="best")
@@ -140,9 +140,7 @@ def test_a_run_of_one_evaluation_is_its_best(tmp_path: Path) -> None:
     assert RunFolder(run).info()["weights_step"] == 6
 
 
-def test_a_generator_without_likelihood_is_best_where_its_bigrams_are_most_like_real_ones(
-    tmp_path: Path, glances: Glances
-) -> None:
+def test_without_likelihood_the_best_glance_has_the_lowest_bigram_divergence(tmp_path: Path, glances: Glances) -> None:
     glances(lambda step, values: {"bigram_divergence": [0.5, 0.4, 0.1, 0.3, 0.2, 0.2][step - 1]})
     run = tmp_path / "run"
     execute(tiny_config("mlp", "conv", evaluate_every=1, keep="best", patience=2), out=run)
@@ -172,7 +170,7 @@ def collapsed_once(step: int) -> Callable[[int, Values], Values]:
 
 @pytest.fixture(scope="module")
 def seen() -> str:
-    """How a collapse that is made up reads; real text is nearly all different."""
+    """The text of an invented collapse; real text is nearly all different."""
     real = monitor.reference(prepare(config()))["distinct"]
     return f"samples repeat: 1.0% distinct (real text: {real:.1%})"
 

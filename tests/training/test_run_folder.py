@@ -144,7 +144,7 @@ def test_paths_of_data_are_absolute(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="FIFOs are POSIX's")
-def test_what_can_be_read_only_once(tmp_path):
+def test_paths_that_can_be_read_only_once(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "plain").touch()
     found = {path: is_read_once(path) for path in ("-", "/dev/stdin", "/dev/fd/63", f"{tmp_path}/fifo")}
@@ -222,8 +222,8 @@ def test_truncation_gives_the_bytes_of_a_run_that_stopped_there(run):
 
 
 def test_a_damaged_line_before_the_last_is_an_error(run):
-    run.metrics.write_text('{"step": 1\n{"step": 2}\n')
-    with pytest.raises(WeightsError, match=r"metrics\.jsonl is damaged"):
+    run.metrics.write_text('{"step": 1}\n{"step": 2\n{"step": 3}\n')
+    with pytest.raises(WeightsError, match=r"metrics\.jsonl is damaged in line 2 \("):
         run.read_metrics()
 
 

@@ -159,7 +159,7 @@ def test_the_places_are_reached_by_keyboard_and_by_link(page: Page, url: str) ->
     expect(page.locator("#judge")).to_be_visible()
 
 
-def test_what_a_bundle_cannot_do_is_said(browser: Browser, tmp_path: Path) -> None:
+def test_a_missing_ability_of_a_bundle_is_reported(browser: Browser, tmp_path: Path) -> None:
     """One trained by maximum likelihood has no discriminator."""
     with served("zoo:lstm.mle-grammar", cwd=tmp_path) as (url, *_):
         page = browser.new_page()

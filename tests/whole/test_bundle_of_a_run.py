@@ -1,4 +1,4 @@
-"""What a bundle says about the run that made it: its text, its method, and nothing about the machine."""
+"""The facts that a bundle has about its run: its text, its method, and nothing about the machine."""
 
 import json
 from pathlib import Path

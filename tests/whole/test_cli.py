@@ -35,7 +35,7 @@ SLOW_TO_IMPORT = {
     "asyncio", "concurrent.futures", "difflib", "email", "hashlib", "http", "importlib.metadata", "json", "logging",
     "multiprocessing", "random", "socket", "subprocess", "tempfile", "traceback", "unittest", "xml", "zipfile",
 }  # fmt: skip
-"""Of the standard library: a few milliseconds each, of the hundred that click, pluggy and our own modules take."""
+"""Modules of the standard library that take a few milliseconds each; click, pluggy and our modules take a hundred."""
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def hostile(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "arguments", [["sample"], ["sample", "--json"], ["weights", "verify"], ["weights", "inspect"]], ids=" ".join
 )
-def test_a_strangers_words_reach_no_terminal(hostile: Path, arguments: list[str]) -> None:
+def test_untrusted_text_reaches_no_terminal(hostile: Path, arguments: list[str]) -> None:
     shown = on_terminal(80, *arguments, str(hostile))
     assert shown and "\x1b" not in shown and "\x07" not in shown and "\u202e" not in shown
     if arguments == ["sample"]:

@@ -1,4 +1,4 @@
-"""What a user can do wrong, through the command line: the message word for word, the exit code, nothing left over."""
+"""User errors, through the command line: the message word for word, the exit code, nothing left over."""
 
 import errno
 import io
@@ -294,7 +294,7 @@ def ganlm_run_started(folder, config):
 
 
 def test_a_disk_that_takes_no_status_either(ganlm: Ganlm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is told is the first file that could not be written, and not the last."""
+    """The error names the first file that could not be written, not the last."""
     monkeypatch.setattr(os, "fsync", os.fsync)  # puts it back afterwards
     (tmp_path / "full.py").write_text(FULL_FOR_ALL)
     run = tmp_path / "run"
@@ -357,7 +357,7 @@ def ganlm_components():
 
 
 def test_a_plugin_that_is_missing(ganlm: Ganlm, refused: Refused, tmp_path: Path) -> None:
-    """What was trained with a plugin needs it again, to be sampled and to be resumed."""
+    """A run with a plugin needs it again, to sample and to resume."""
     plugin, run = tmp_path / "mine.py", tmp_path / "run"
     plugin.write_text(PLUGIN)
     assert ganlm(*TINY, *GRAMMAR, "--gen", "mine", "--plugin", plugin, "--out", run)[0] == 0

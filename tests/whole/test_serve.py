@@ -191,7 +191,7 @@ def test_another_address_asks_for_the_token_that_is_printed(tmp_path: Path) -> N
         (["--host", "0.0.0.0", "--token", "short"], 2, "--token has fewer than 16 characters"),
     ],
 )
-def test_what_cannot_be_served_is_refused(ganlm: Ganlm, arguments: list[str], code: int, told: str) -> None:
+def test_addresses_that_cannot_be_served_are_refused(ganlm: Ganlm, arguments: list[str], code: int, told: str) -> None:
     found, out, err = ganlm("serve", *arguments)
     assert (found, out) == (code, "") and told in err and err.count("\n") == 1
 
