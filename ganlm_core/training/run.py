@@ -161,16 +161,20 @@ class Run:
         return more
 
     def _load(self, found: Checkpoint, saved: Saved) -> str:
-        """Take over the state of a checkpoint; return a note on lines of metrics.jsonl that are lost."""
+        """Take over the state of a checkpoint; return a note on lines of metrics.jsonl that were lost or added."""
         optimizers = {name: each.optimizer for name, each in self.setup.trainer.optimizers.items()}
         checkpoint.restore(found, modules=self.setup.modules, optimizers=optimizers)
         self.step = found.step
         self.setup.trainer.batches.drawn, self.setup.trainer.batches.tokens_drawn = saved.batches
         self.progress = saved.progress
-        wanted, self.progress.records = self.progress.records, self.folder.truncate_metrics(self.progress.records)
+        wanted, metrics = self.progress.records, self.folder.metrics
+        added = self.folder.has_added_metrics(wanted, self.step)
+        self.progress.records = self.folder.truncate_metrics(wanted)
         self.folder.remove_samples_after(self.step)
+        if added:
+            return f"{metrics} has lines that the run did not write, so it may lack others; training goes on"
         lost = wanted - self.progress.records
-        return f"{self.folder.metrics} has lost {lost:,} of its {wanted:,} lines; training goes on" if lost else ""
+        return f"{metrics} has lost {lost:,} of its {wanted:,} lines; training goes on" if lost else ""
 
     def _mended(self) -> list[str]:
         """Restore missing files of the folder; return a note for each."""

@@ -298,10 +298,7 @@ class RunFolder:
         """
         with reading(self.metrics):
             lines = self.metrics.read_bytes().split(b"\n") if self.metrics.exists() else []
-        try:
-            return [_record(line) for line in lines[:-1]]
-        except (ValueError, RecursionError) as error:
-            raise WeightsError(f"{self.metrics} is damaged ({error}); remove that line or start a new run") from None
+        return [_record(line, f"{self.metrics} is damaged in line {number}") for number, line in enumerate(lines[:-1], 1)]
 
     def step_records(self) -> list[dict[str, Any]]:
         """Return the records of logged steps, without evaluations and rollbacks."""
@@ -310,6 +307,14 @@ class RunFolder:
     def glance_records(self) -> list[dict[str, Any]]:
         """Return the records of the interim evaluations, without the final one, which may be of other weights."""
         return [record for record in self.read_metrics() if "evaluation" in record and "weights_step" not in record]
+
+    def has_added_metrics(self, records: int, step: int) -> bool:
+        """Return whether more lines than ``records`` are from before the checkpoint of ``step``.
+
+        Only a rollback and the final evaluation write lines of earlier steps, or of this one, after a checkpoint.
+        """
+        later = self.read_metrics()[records : records + 1]
+        return any(record["step"] <= step and not {"rollback", "weights_step"} & record.keys() for record in later)
 
     def truncate_metrics(self, records: int) -> int:
         """Keep the first ``records`` records; return how many of them are there.
@@ -342,10 +347,14 @@ class RunFolder:
         return self.samples / ("final.txt" if step is None else f"step-{step:08}.txt")
 
 
-def _record(line: bytes) -> dict[str, Any]:
-    record = json.loads(line)
-    if not isinstance(record, dict) or type(record.get("step")) is not int:
-        raise ValueError(f"{shown(record)} is no record of a step")
+def _record(line: bytes, damage: str) -> dict[str, Any]:
+    """Return a line of metrics.jsonl. Raises WeightsError, which begins with ``damage``."""
+    try:
+        record = json.loads(line)
+        if not isinstance(record, dict) or type(record.get("step")) is not int:
+            raise ValueError(f"{shown(record)} is no record of a step")
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{damage} ({error}); remove that line or start a new run") from None
     return record
 
 

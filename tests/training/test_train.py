@@ -135,9 +135,7 @@ def test_a_start_does_not_touch_a_folder_with_something_in_it(tmp_path: Path) ->
     assert (tmp_path / "mine" / "config.toml").read_text() == "mine"
 
 
-def test_more_steps_than_planned_are_those_of_one_run_with_this_plan(
-    finished: Path, copy: Path, tmp_path: Path
-) -> None:
+def test_more_steps_than_planned_equal_one_run_with_this_plan(finished: Path, copy: Path, tmp_path: Path) -> None:
     """Six steps and then three more, or nine at once of which six are planned."""
     assert resume(copy, steps=9) == []
     whole = execute(config(steps=9, planned_steps=6), out=tmp_path / "whole").path
@@ -203,6 +201,14 @@ def test_lines_of_metrics_that_are_lost_are_told(half: Path, finished: Path) -> 
     assert len(RunFolder(half).read_metrics()) == len(RunFolder(finished).read_metrics()) - 2
 
 
+def test_lines_of_metrics_that_were_added_are_told(half: Path, finished: Path) -> None:
+    metrics = half / "metrics.jsonl"
+    first, *others = metrics.read_bytes().splitlines(keepends=True)
+    metrics.write_bytes(b"".join([first, first, *others]))
+    assert resume(half) == [f"{metrics} has lines that the run did not write, so it may lack others; training goes on"]
+    assert files_of(half / "bundle") == files_of(finished / "bundle")
+
+
 def test_metrics_are_on_the_disk_before_the_checkpoint_that_counts_on_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,7 +220,7 @@ def test_metrics_are_on_the_disk_before_the_checkpoint_that_counts_on_them(
     assert order == ["sync", "save"] * 3
 
 
-def test_what_is_missing_in_a_folder_is_made_again_and_told(half: Path, finished: Path) -> None:
+def test_missing_files_of_a_folder_are_restored_with_a_note(half: Path, finished: Path) -> None:
     (half / "tokenizer.json").unlink()
     shutil.rmtree(half / "samples")
     assert resume(half) == [
