@@ -298,7 +298,8 @@ class RunFolder:
         """
         with reading(self.metrics):
             lines = self.metrics.read_bytes().split(b"\n") if self.metrics.exists() else []
-        return [_record(line, f"{self.metrics} is damaged in line {number}") for number, line in enumerate(lines[:-1], 1)]
+        damage = f"{self.metrics} is damaged in line"
+        return [_record(line, f"{damage} {number}") for number, line in enumerate(lines[:-1], 1)]
 
     def step_records(self) -> list[dict[str, Any]]:
         """Return the records of logged steps, without evaluations and rollbacks."""
