@@ -18,8 +18,8 @@ from ganlm_core.training.run_folder import RunFolder
 
 Groups = Mapping[str, Sequence[RunFolder]]
 
-SHOWN = ("valid", "process_nll", "bleu4", "self_bleu4", "distinct", "copied", "test_nll", "frechet")
-"""The measures of a manuscript's table by default, of those that were made."""
+SHOWN = ("valid", "process_nll", "distinct", "copied", "test_nll", "frechet")
+"""The default measures of a manuscript's table; missing measures are left out."""
 
 TEMPERATURE = 1.0
 """The temperature of that table."""
@@ -28,7 +28,7 @@ ARROWS = {"higher": " ↑", "lower": " ↓"}
 
 
 def grouped(runs: Sequence[RunFolder]) -> dict[str, list[RunFolder]]:
-    """Group runs that differ only in their seed. Titles that are equal get the settings that differ, else the paths."""
+    """Group runs that differ only in their seed. Equal titles also get the settings that differ, or else the paths."""
     found: dict[str, list[RunFolder]] = {}
     for run in runs:
         config = run.tables()
@@ -61,7 +61,7 @@ def _told(own: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> str:
 
 
 def differing(groups: Groups) -> list[str]:
-    """Return a note for each way in which runs differ so that their numbers are not of one kind."""
+    """Return a note for each difference between runs that makes their numbers incomparable."""
     notes = []
     for name, seen in (("tokenizers", _tokenizer), ("lengths", _length)):
         kinds: dict[str, list[str]] = {}

@@ -32,7 +32,7 @@ TELLING_SENTENCES = 20_000
 class Source:
     """A trained ``model``, or the ``texts`` of a file. ``kind`` is ``model``, ``baseline`` or ``samples``.
 
-    ``run`` is the folder of the run that the model is from, if it was named.
+    ``run`` is the folder of the run that the model is from, if it was named; ``notes`` are about the file.
     """
 
     kind: str
@@ -40,6 +40,7 @@ class Source:
     model: Model | None = None
     texts: Sequence[str] = ()
     run: RunFolder | None = None
+    notes: Sequence[str] = ()
 
     @property
     def is_baseline(self) -> bool:
@@ -95,9 +96,10 @@ def _is_text(name: str) -> bool:
 
 
 def _samples(name: str, title: str, kind: str, reading: Mapping[str, Any]) -> Source:
-    texts, empty = read_sentences(name, **reading)
+    read = read_sentences(name, **reading)
     # An empty line is a sample too: the generator wrote nothing. Dropping it would make the file look better.
-    return Source("samples" if kind == "model" else kind, title, texts=[*texts, *[""] * empty])
+    texts = [*read.texts, *[""] * read.blank]
+    return Source("samples" if kind == "model" else kind, title, texts=texts, notes=read.taken)
 
 
 def _model(host: Host, name: str, title: str, kind: str, device: str) -> Source:
@@ -119,8 +121,8 @@ def real_text(host: Host, sources: Sequence[Source], data: str = "", test: str =
     corpus = _named(host, sources, data, reading, whole=bool(test)) if data else _trained_on(host, sources)
     if not test:
         return corpus
-    texts, blank = read_sentences(test, **reading)
-    return replace(corpus, test=texts, notes=(*corpus.notes, *_skipped(test, blank)))
+    read = read_sentences(test, **reading)
+    return replace(corpus, test=read.texts, notes=(*corpus.notes, *read.notes))
 
 
 def _named(host: Host, sources: Sequence[Source], data: str, reading: Mapping[str, Any], whole: bool) -> Corpus:
@@ -129,16 +131,11 @@ def _named(host: Host, sources: Sequence[Source], data: str, reading: Mapping[st
     if name != "file":
         corpus = _build(host, name, options)
     elif whole:
-        texts, blank = read_sentences(data, **reading)
-        corpus = Corpus(data, texts, (), (), notes=(*_skipped(data, blank),))
+        read = read_sentences(data, **reading)
+        corpus = Corpus(data, read.texts, (), (), notes=read.notes)
     else:
         corpus = _build(host, name, {**options, **reading})
     return replace(corpus, notes=(*corpus.notes, *_trained_on_others(sources, corpus)))
-
-
-def _skipped(name: str, blank: int) -> Iterator[str]:
-    if blank:
-        yield f"{name}: {blank:,} blank lines skipped"
 
 
 def _trained_on_others(sources: Sequence[Source], corpus: Corpus) -> Iterator[str]:
@@ -231,6 +228,7 @@ def warnings(sources: Sequence[Source], corpus: Corpus, n: int) -> Iterator[str]
         yield f"{overlap:,} of {len(corpus.test):,} test sentences are in the training text too"
     yield from _tokenised_differently("the test split", corpus.test, corpus.train)
     for source in sources:
+        yield from source.notes
         if source.texts:
             yield from _unknown_units(source, conditions)
             yield from _tokenised_differently(source.title, source.texts, corpus.train)

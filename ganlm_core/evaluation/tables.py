@@ -1,6 +1,6 @@
-"""Tables of numbers with their spread, in the forms that a manuscript takes: CSV, LaTeX, Markdown and JSON. No torch.
+"""Tables of numbers with their spread, for manuscripts: CSV, LaTeX, Markdown and JSON. It imports no torch.
 
-Digits are as many as the spread allows: three significant digits of a mean, but none beyond the second significant
+The spread limits the digits: three significant digits of a mean, but none beyond the second significant
 digit of its standard deviation. CSV and JSON have all digits.
 """
 
@@ -10,6 +10,7 @@ import json
 import math
 import re
 import statistics
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,9 @@ FORMATS = ("table", "csv", "latex", "markdown", "json")
 
 SIGNIFICANT, OF_SPREAD = 3, 2
 """Significant digits of a mean and of a standard deviation, at most."""
+
+TITLE = 12
+"""Characters in a line of a title in LaTeX."""
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -50,7 +54,7 @@ class Number:
 
     @classmethod
     def of(cls, values: Iterable[float], share: bool = False) -> "Number":
-        """Return the mean of values; without values, a number that is not there."""
+        """Return the mean of values; without values, a missing number."""
         found = list(values)
         if not found:
             return cls(None, count=0, share=share)
@@ -139,19 +143,20 @@ class Table:
     def latex(self) -> str:
         """Return a table that needs the package booktabs. Its text is escaped."""
         kept = self._kept()
-        rows = [" & ".join(_latex(row[place]) for place in kept) + r" \\" for row in (self.header, *self.rows)]
-        notes = [rf"\par\smallskip\footnotesize {escaped(note)}" for note in self.notes]
+        header = " & ".join(_stacked(self.header[place]) for place in kept) + r" \\"
+        rows = [" & ".join(_latex(row[place]) for place in kept) + r" \\" for row in self.rows]
+        notes = [rf"\par\smallskip\raggedright {escaped(note)}" for note in self.notes]
         return "\n".join(
             [
                 r"% needs \usepackage{booktabs}",
                 r"\begin{table}",
-                r"\centering",
+                r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
                 *([rf"\caption{{{escaped(self.caption)}}}"] if self.caption else []),
                 r"\begin{tabular}{l" + "r" * (len(kept) - 1) + "}",
                 r"\toprule",
-                rows[0],
+                header,
                 r"\midrule",
-                *rows[1:],
+                *rows,
                 r"\bottomrule",
                 r"\end{tabular}",
                 *notes,
@@ -172,7 +177,7 @@ class Table:
 
 
 def decimals(mean: float, spread: float | None) -> int:
-    """Return the decimal places of a mean and its spread; negative ones stand for tens, hundreds, ..."""
+    """Return the decimal places of a mean and its spread; negative places mean tens, hundreds, ..."""
     places = [SIGNIFICANT - 1 - _magnitude(mean)] if mean else []
     if spread:
         places.append(OF_SPREAD - 1 - _magnitude(spread))
@@ -199,6 +204,13 @@ def _spelt(cell: Cell, is_number: bool) -> list[str]:
 
 def _latex(cell: Cell) -> str:
     return cell.latex() if isinstance(cell, Number) else escaped(cell)
+
+
+def _stacked(title: str) -> str:
+    """Return a title for LaTeX, long ones in several lines, so that a table fits into a column."""
+    lines = [escaped(line) for line in textwrap.wrap(title, TITLE, break_long_words=False)]
+    stacked = r" \\ ".join(lines)
+    return rf"\shortstack[r]{{{stacked}}}" if len(lines) > 1 else stacked
 
 
 def escaped(text: str) -> str:

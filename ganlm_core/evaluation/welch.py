@@ -11,7 +11,7 @@ LEVEL = 0.05
 """The level of all tests and intervals."""
 
 PIECES = 200
-"""Pieces of Simpson's rule; six digits of a probability are right for one degree of freedom and more."""
+"""Pieces of Simpson's rule; probabilities have six correct digits for one degree of freedom and more."""
 
 LARGEST = 1000.0
 """Degrees of freedom above which Student's t is normal to three digits."""
@@ -78,9 +78,9 @@ def quantile(freedom: float, level: float = LEVEL) -> float:
 
 
 def holm(p: Mapping[Key, float]) -> dict[Key, float]:
-    """Return p-values that hold for all comparisons together, by comparison.
+    """Return the p-values adjusted for all comparisons, by comparison.
 
-    The smallest is multiplied by the number of comparisons, the next one by one less, and so on; none falls.
+    The smallest is multiplied by the number of comparisons, the next by one less, and so on; no p-value decreases.
     """
     adjusted: dict[Key, float] = {}
     largest = 0.0

@@ -1,8 +1,8 @@
 """The engine for a cluster: the workers of a Dask scheduler, or of a job queue through dask-jobqueue.
 
-The scheduler decides which worker has a run, and the lock of the run folder is the second wall. All machines share the
-disk of the sweep. A worker that is lost gives its runs to others, which resume them. Each run is a process of its own,
-started by :func:`ganlm_core.sweep.job.train` on the worker.
+The scheduler decides which worker trains a run; the lock of the run folder also keeps a second process out. All
+machines share the disk of the sweep. If a worker is lost, other workers resume its runs. Each run is a process of its
+own, started by :func:`ganlm_core.sweep.job.train` on the worker.
 """
 
 import ipaddress
@@ -28,7 +28,7 @@ QUEUES = {"slurm": "SLURMCluster", "pbs": "PBSCluster", "sge": "SGECluster"}
 """The classes of dask-jobqueue, by the word after --scheduler."""
 
 QUEUED = {"cores": 1, "processes": 1, "memory": "4GB", "job_name": "ganlm"}
-"""Arguments of a job where [sweep.cluster] has none: one run in each job."""
+"""Default arguments of a job without [sweep.cluster]: one run in each job."""
 
 GPU = "GPU"
 """The resource that a worker with a GPU offers: ``dask worker --resources GPU=1``."""
@@ -61,7 +61,7 @@ class Identity:
         return cls(__version__, {each.name: str(each.version) for each in host.health if each.status == "ok"})
 
     def difference(self, other: "Identity") -> str:
-        """Return what ``other`` has in another version, or lacks; empty if both are equal."""
+        """Return the version that differs in ``other``, or is missing there; empty if both are equal."""
         if self.ganlm != other.ganlm:
             return f"ganlm {other.ganlm} and not {self.ganlm}"
         for name, version in self.plugins.items():
@@ -103,7 +103,7 @@ class StopFile:
 
 
 def own_identity(files: Sequence[str] = ()) -> Identity:
-    """Return the versions on this machine, those of plugin ``files`` among them."""
+    """Return the versions on this machine, including plugin ``files``."""
     return Identity.of(Host.discover(files) if files else default_host())
 
 
@@ -138,7 +138,7 @@ class Cluster:
     def train(self, jobs: Sequence[Job], stop: Stop, watch: Callable[[], None]) -> list[Trained]:
         """Train all jobs and return their outcomes in the same order.
 
-        Raises GanlmError and PluginError, before anything trains, for a worker that cannot.
+        Raises GanlmError and PluginError, before anything trains, for a worker that cannot train.
         """
         with self._marked() as ticket, self.client.as_current():
             self._check_workers(ticket)
@@ -191,7 +191,7 @@ class Cluster:
 
 
 def _cancel_waiting(client: Any, futures: Sequence[Any]) -> None:
-    """Take back the runs that no worker has begun."""
+    """Cancel the runs that no worker has begun."""
     processing = {key for keys in client.processing().values() for key in keys}
     waiting = [future for future in futures if not future.done() and future.key not in processing]
     client.cancel(waiting, reason="the sweep was stopped")
@@ -232,7 +232,10 @@ def engine(
         raise UsageError(f"'{scheduler}' is no address; give tcp://HOST:PORT, tls://HOST:PORT, or {', '.join(QUEUES)}")
     if tls is None and is_open(scheduler):
         warn(f"{scheduler} {OPEN}; use tls:// with --tls-ca, --tls-cert and --tls-key, or a network of your own")
-    return Cluster(_client(scheduler, tls), folder, identity, files)
+    client = _client(scheduler, tls)
+    if not client.scheduler_info(n_workers=-1)["workers"]:
+        warn(f"{scheduler} has no worker yet, and the runs wait for one: dask worker {scheduler} --nthreads 1")
+    return Cluster(client, folder, identity, files)
 
 
 def queue(name: str, plan: Plan) -> Any:

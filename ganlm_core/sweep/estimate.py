@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from ganlm_core.training.setup import Setup
 
 MEASURED = 3
-"""Steps that are measured at the start and after the warm-up; one more before them is not."""
+"""Steps to measure at the start and after the warm-up, each after one step that is not measured."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A run and the seconds that its training takes on one process. Evaluations are not in it."""
+    """A run and the seconds of its training in one process, without evaluations."""
 
     run: PlannedRun
     seconds: float
@@ -34,7 +34,7 @@ class _Enough(Exception):
 
 
 def check_plan(plan: Plan, host: Host) -> None:
-    """Build the corpus, the networks and the rest of every run. Raises GanlmError, which names the run that cannot be.
+    """Build the corpus, the networks and the rest of every run. Raises GanlmError that names the impossible run.
 
     Runs that differ only in their seed are built once.
     """
@@ -52,7 +52,7 @@ def estimates(plan: Plan, host: Host, tell: Callable[[str], None]) -> list[Estim
 
 
 def table(found: Sequence[Estimate], jobs: int, threads: int) -> Table:
-    """Return the runs with their settings and times, and the time of all of them below."""
+    """Return the runs with their settings and times, and the total time below."""
     keys = list(dict.fromkeys(key for each in found for key in each.run.settings))
     rows: list[list[Cell]] = [
         [
@@ -73,7 +73,7 @@ def table(found: Sequence[Estimate], jobs: int, threads: int) -> Table:
 
 
 def _prepared(plan: Plan, host: Host) -> Iterator[tuple[PlannedRun, "Setup"]]:
-    """Yield the first run of each configuration but for its seed, with everything that it needs built."""
+    """Yield the first run of each configuration, ignoring the seed, with everything that it needs built."""
     from ganlm_core.training.setup import prepare
 
     first: dict[str, PlannedRun] = {}
@@ -99,7 +99,7 @@ def replace_seed(config: RunConfig) -> Any:
 
 
 def _training_seconds(setup: "Setup") -> float:
-    """Return the seconds of all steps: those of the warm-up, and those of adversarial training."""
+    """Return the seconds of all steps: the warm-up, and adversarial training."""
     steps = setup.trainer.steps
     start = min(max(setup.trainer.algorithm.adversarial_from, 0), steps)
     warm = _seconds_of_a_step(setup, 0) * start if start else 0.0

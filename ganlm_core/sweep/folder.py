@@ -46,10 +46,10 @@ class SweepFolder:
         return cls(path)
 
     def write(self, plan: Plan, host: Host) -> None:
-        """Write the plan. Runs that are there from another plan stay.
+        """Write the plan. Existing runs of another plan stay.
 
         Raises UsageError, before anything is written, for a run of another configuration or of other threads, because
-        its numbers would be reported for the planned one.
+        its numbers would be reported for the planned run.
         """
         self._refuse_others(plan, host)
         before = {entry.name: entry for entry in self.entries()} if (self.path / SWEEP).exists() else {}
@@ -102,7 +102,7 @@ class SweepFolder:
             raise WeightsError(f"{self.path / SWEEP} is damaged ({error!r}); start the sweep again") from None
 
     def plan(self, host: Host) -> Plan:
-        """Return the plan again, from what :meth:`write` kept. Raises UsageError and WeightsError."""
+        """Return the plan that :meth:`write` kept. Raises UsageError and WeightsError."""
         found = self._read()
         runs = [
             PlannedRun(entry.name, entry.settings, RunConfig.from_toml(host, self.config(entry.name)))

@@ -1,4 +1,4 @@
-"""One run of a sweep as a process of its own, on whatever machine this module runs. Every engine trains through it."""
+"""One run of a sweep in its own process, on the machine of the caller. Every engine trains through this module."""
 
 import os
 import platform
@@ -18,13 +18,13 @@ from ganlm_core.system.lock import holder_of
 from ganlm_core.training.run_folder import RunFolder
 
 POLL = 0.2
-"""Seconds between two looks at a process."""
+"""Seconds between two checks of a process."""
 
 PATIENCE = 120.0
 """Seconds without a sign of life after which the process that holds a run is taken for gone."""
 
 KEPT = ("GANLM_CACHE", "GANLM_DISABLE_PLUGINS", "GANLM_PLUGINS", "GANLM_PLUGIN_TIMEOUT", "GANLM_STRICT_PLUGINS")
-"""Variables that a run gets from its surroundings; all others would override the plan."""
+"""Variables that a run inherits; all other GANLM variables would override the plan."""
 
 ERROR = "ganlm: error: "
 
@@ -42,7 +42,7 @@ class Job:
 
     @property
     def prune(self) -> Path:
-        """The file whose existence asks the run to save and stop, on whatever machine it trains."""
+        """The file whose existence asks the run to save and stop, on any machine."""
         return self.log.with_suffix(".prune")
 
     @property
@@ -63,7 +63,7 @@ class Attempt:
 
     @classmethod
     def read(cls, path: Path) -> "Attempt | None":
-        """Return what :func:`train` wrote; None if it wrote nothing yet or another version did."""
+        """Return the attempt that :func:`train` wrote; None if there is none, or if another version wrote it."""
         try:
             return cls(**read_json(path))
         except (WeightsError, TypeError):
@@ -99,7 +99,7 @@ class Trained:
 
 
 class Stop(Protocol):
-    """Asks runs to stop: ``level`` 0 to go on, 1 to save and stop, 2 to stop at once."""
+    """Asks runs to stop: ``level`` 0 to continue, 1 to save and stop, 2 to stop at once."""
 
     @property
     def level(self) -> int: ...
@@ -116,8 +116,8 @@ class Engine(Protocol):
 def train(job: Job, stop: Stop, surroundings: Mapping[str, str] | None = None) -> Trained:
     """Start, resume or skip a run, and wait until it ends.
 
-    ``surroundings`` are more environment variables, such as the GPU. A run that another process holds is waited for: a
-    worker that was lost may train on.
+    ``surroundings`` are more environment variables, such as the GPU. If another process holds the run, wait for it: a
+    lost worker may still train.
     """
     _wait_until_free(job.run, stop)
     if stop.level:
@@ -171,7 +171,7 @@ def _wait(process: Popen[bytes], stop: Stop, prune: Path) -> bool:
 
 
 def _ended(job: Job, failure: str) -> Trained:
-    """Keep the error of a run where other machines find it."""
+    """Keep the error of a run in a file for other machines."""
     before = Attempt.read(job.attempt) or Attempt(platform.node(), os.getpid(), time.time())
     write_json(job.attempt, asdict(before) | {"failure": failure})
     return Trained(job.run, failure)

@@ -11,7 +11,7 @@ A plan is a TOML file. Its tables are those of a run's configuration and hold fo
     recipe = ["mle", "seqgan", "relgan"]     # lists are combined: every recipe with every seed
     seed = "0..4"                            # a range, or a list
 
-    [sweep.zip]                              # these lists go along together
+    [sweep.zip]                              # these lists are paired
     batch-size = [32, 64]
     "gen-optimizer.lr" = [0.001, 0.002]
 
@@ -41,7 +41,7 @@ from ganlm_core.system.printable import printable
 Settings = Mapping[str, Any]
 
 MOST_RUNS = 10_000
-"""Runs of one plan: a slip in a range must not fill the disk."""
+"""Runs of one plan: a typing error in a range must not fill the disk."""
 
 VARIANT = "variant"
 """The key that holds the name of a variant."""
@@ -61,7 +61,7 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Plan:
-    """All runs. ``threads`` is of each run; ``cluster`` has arguments for a job queue; ``axes`` what is varied."""
+    """All runs. ``threads`` is of each run; ``cluster`` has arguments for a job queue; ``axes`` the varied settings."""
 
     runs: Sequence[PlannedRun]
     threads: int = 1
@@ -70,9 +70,9 @@ class Plan:
 
 
 def read_plan(host: Host, path: Path, given: Mapping[str, Sequence[Any]], threads: int | None = None) -> Plan:
-    """Read a plan. ``given`` has values by setting, from flags, which replace those of the file.
+    """Read a plan. ``given`` has values by setting, from flags, which replace the values of the file.
 
-    Raises UsageError, UnknownName, OptionError and PluginError, each with the run that cannot be.
+    Raises UsageError, UnknownName, OptionError and PluginError that name the impossible run.
     """
     layer = read_layer(path)
     table = layer.pop("sweep", {})
@@ -89,7 +89,7 @@ def make_plan(
     given: Mapping[str, Sequence[Any]] | None = None,
     threads: int | None = None,
 ) -> Plan:
-    """Make a plan from the content of ``[sweep]`` over ``base`` layers. Raises as :func:`read_plan`."""
+    """Make a plan from the content of ``[sweep]`` over ``base`` layers. Raises the errors of :func:`read_plan`."""
     zipped, variants, cluster = (_subtable(table, key) for key in _TABLES)
     varied = {key: _values(key, value) for key, value in _flat(table, (*_TABLES, "threads"))}
     varied |= {key: _values(key, value) for key, value in (given or {}).items()}
@@ -109,7 +109,7 @@ def make_plan(
 
 
 def named_plan(host: Host, runs: Mapping[str, Sequence[str]], threads: int = 1) -> Plan:
-    """Make a plan of runs by name, each with the flags of its settings. Raises as :func:`read_plan`."""
+    """Make a plan of runs by name, each with the flags of its settings. Raises the errors of :func:`read_plan`."""
     return Plan([_planned(host, [], settings.parse(words), name) for name, words in runs.items()], threads)
 
 

@@ -41,7 +41,7 @@ class State:
 
 @dataclass
 class Watched:
-    """The states of a sweep's jobs, read again at each look; what is finished is not read twice."""
+    """The states of a sweep's jobs, read again at each look; finished runs are not read twice."""
 
     jobs: Sequence[Job]
     _done: dict[str, State] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Watched:
 
 
 def state_of(job: Job) -> State:
-    """Return how far a run is."""
+    """Return the progress of a run."""
     steps = _steps(job)
     folder, attempt = RunFolder(job.run), Attempt.read(job.attempt)
     failure = attempt.failure if attempt else ""

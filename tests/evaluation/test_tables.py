@@ -87,6 +87,10 @@ def test_latex_uses_booktabs_and_escapes_its_text() -> None:
     assert r"\toprule" in lines and r"\bottomrule" in lines
     assert r"a\_b \& 50\% & 3 & $0.457 \pm 0.031$ \\" in lines
     assert r" & seeds & BLEU-4 $\uparrow$ \\" in lines
+    assert (
+        r" & \shortstack[r]{BLEU-4 at \\ equal \\ diversity} \\"
+        in Table(["", "BLEU-4 at equal diversity"], [["x", "1"]]).latex()
+    )
     assert escaped(r"\input{x}~^") == r"\textbackslash{}input\{x\}\textasciitilde{}\textasciicircum{}"
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -145,8 +146,10 @@ def test_an_open_address_is_one_that_others_reach_without_tls(address: str, foun
 
 def test_an_open_address_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
-    monkeypatch.setattr(dask, "_client", lambda scheduler, security: None)
+    empty = SimpleNamespace(scheduler_info=lambda n_workers: {"workers": {}})
+    monkeypatch.setattr(dask, "_client", lambda scheduler, security: empty)
     engine("tcp://node:8786", default_host(), tmp_path, Plan([]), None, None, told.append)
+    assert told[1].startswith("tcp://node:8786 has no worker yet, and the runs wait for one")
     assert told[0].startswith("tcp://node:8786 is not encrypted and asks for no password")
 
 

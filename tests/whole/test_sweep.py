@@ -1,4 +1,4 @@
-"""``ganlm sweep`` in a process of its own: stopped in the middle, resumed, and equal to runs that were never stopped."""
+"""``ganlm sweep`` in a process of its own: stopped, resumed, and equal to runs that were never stopped."""
 
 import os
 import signal
