@@ -35,7 +35,7 @@ Scores = NDArray[np.float64]
 @click.option("--few", default=5, show_default=True, help="sentences that NLTK scores")
 def main(hypotheses: str, references: str, few: int) -> None:
     """Score a file of sentences against another file and against itself, and score a few of them with NLTK."""
-    texts, others = (read_sentences(path)[0] for path in (hypotheses, references))
+    texts, others = (read_sentences(path).texts for path in (hypotheses, references))
     places = list(spread(range(len(texts)), few))
     split, real = [*map(words, texts)], [*map(words, others)]
     compare(

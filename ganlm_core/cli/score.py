@@ -42,13 +42,16 @@ def score(
     keep_memory()
     host = current_host()
     model = load_source(bundle, host, device, calibrated=data is None)
-    sentences, _ = read_sentences(file, **corpus)
+    read = read_sentences(file, **corpus)
+    sentences = read.texts
     if data is not None:
         model = calibrate(model, host, data, corpus, PLAIN)
     for start in range(0, len(sentences), BATCH):
         texts = sentences[start : start + BATCH]
         for text, probability in zip(texts, model.probability(texts), strict=True):
             _echo(text, probability, model.explain(text) if explain else None, as_json)
+    for line in read.notes:
+        note(line)
     _note_losses(model, sentences)
 
 

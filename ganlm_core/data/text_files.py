@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from ganlm_core.data.corpus import SPLITS, Corpus, split, too_few
 from ganlm_core.data.formats import READERS, format_of, looks_like, read_lines
@@ -54,8 +54,25 @@ def file_corpus(options: FileOptions) -> Corpus:
         return split(text.name, sentences, notes=tuple(notes))
 
 
-def read_sentences(path: str, column: str = "text", **bounds: int) -> tuple[list[str], int]:
-    """Return the sentences of a file, and the number of blank ones that were left out.
+class Read(NamedTuple):
+    """The sentences of a file and the number of ``blank`` ones that were left out.
+
+    ``taken`` has a note if the file looks like another format than the one that it was read in.
+    """
+
+    texts: list[str]
+    blank: int
+    taken: tuple[str, ...]
+    name: str
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The notes on a file whose blank sentences stay left out."""
+        return (*self.taken, *_notes(self.name, self.blank))
+
+
+def read_sentences(path: str, column: str = "text", **bounds: int) -> Read:
+    """Return the sentences of a file.
 
     The ending of the file, in small or capital letters, says how it is read: ``.csv``, ``.tsv``, ``.json``, ``.jsonl``
     and ``.ndjson`` have the sentences under ``column``, every other file has one in each line. A further ``.gz`` is
@@ -64,7 +81,8 @@ def read_sentences(path: str, column: str = "text", **bounds: int) -> tuple[list
     names the line, for text that cannot be read or exceeds a bound, and UnknownName for a missing column.
     """
     with _opened(FileOptions(path=path, column=column, **bounds)) as text:
-        return list(text.sentences()), text.blank
+        texts = list(text.sentences())
+        return Read(texts, text.blank, _notes(text.name, looks_like=text.looks_like), text.name)
 
 
 def _kept(text: "_Text") -> Corpus:
@@ -200,7 +218,7 @@ def _wrong_line(decoder: codecs.IncrementalDecoder, chunk: bytes, lines: int) ->
     return 0
 
 
-def _notes(name: str, blank: int, looks_like: str, total: int, different: int) -> tuple[str, ...]:
+def _notes(name: str, blank: int = 0, looks_like: str = "", total: int = 0, different: int = 0) -> tuple[str, ...]:
     notes = []
     if looks_like:
         notes.append(

@@ -58,8 +58,10 @@ def test_sentences_that_are_too_long_are_counted(command: Ganlm, saved: Path, tm
     assert err == "1 of 2 sentences were cut: the bundle takes 6 tokens at most\n"
 
 
-def test_words_that_the_bundle_does_not_know_are_counted(command: Ganlm, saved: Path, lines: Path) -> None:
-    told = "1 of 8 tokens (12.5%) are <unk>: the bundle does not know them\n"
+def test_blank_lines_and_words_that_the_bundle_does_not_know_are_counted(
+    command: Ganlm, saved: Path, lines: Path
+) -> None:
+    told = f"{lines}: 1 blank lines skipped\n1 of 8 tokens (12.5%) are <unk>: the bundle does not know them\n"
     assert command("score", saved, lines)[2] == told
     assert command("score", saved, lines, "--quiet")[2] == ""
 

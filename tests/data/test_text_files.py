@@ -285,7 +285,17 @@ def test_a_file_that_grows_while_it_is_read_is_not_kept(monkeypatch: pytest.Monk
 
 def test_files_of_sentences_are_read_whole(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("\n".join(["one", "", "two", "one"]))
-    assert read_sentences(str(tmp_path / "a.txt")) == (["one", "two", "one"], 1)
+    path = str(tmp_path / "a.txt")
+    read = read_sentences(path)
+    assert (read.texts, read.blank, read.taken) == (["one", "two", "one"], 1, ())
+    assert read.notes == (f"{path}: 1 blank lines skipped",)
+
+
+def test_a_file_of_sentences_that_looks_like_another_format_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "samples.txt"
+    path.write_text(as_jsonl())
+    (note,) = read_sentences(str(path)).taken
+    assert note.startswith(f"{path} looks like JSON") and "is read as plain text" in note
 
 
 @pytest.mark.usefixtures("cached")
