@@ -29,20 +29,20 @@ OUT = Path("runs/sweep")
 
 @click.command(context_settings={"ignore_unknown_options": True, "show_default": True})
 @click.option("--folder", type=FOLDER, default=OUT, metavar="FOLDER", help="folder of the runs, old and new ones")
-@click.option("--resume", type=FOLDER, metavar="FOLDER", help="go on with the runs of a sweep that are not finished")
+@click.option("--resume", type=FOLDER, metavar="FOLDER", help="train the unfinished runs of a sweep")
 @click.option("--status", type=FOLDER, metavar="FOLDER", help="show how far the runs of a sweep are")
-@click.option("--dry-run", is_flag=True, help="list the runs and the time they need by a few measured steps")
+@click.option("--dry-run", is_flag=True, help="list the runs and estimate their time from a few measured steps")
 @click.option("--jobs", type=POSITIVE_COUNT, help="runs at once; by default one for each GPU, or for each core")
-@click.option("--threads", type=POSITIVE_COUNT, help="threads of each run; by default those of the plan, or 1")
+@click.option("--threads", type=POSITIVE_COUNT, help="threads of each run; by default as in the plan, or 1")
 @click.option(
     "--scheduler",
     metavar="ADDRESS|slurm|pbs|sge",
-    help="train on the workers of a Dask scheduler, such as tcp://host:8786, or of a job queue",
+    help="train on the workers of a Dask scheduler, such as tcp://host:8786, or in a job queue",
 )
 @click.option("--tls-ca", type=PATH, metavar="FILE", help="certificate of the authority that the scheduler trusts")
 @click.option("--tls-cert", type=PATH, metavar="FILE", help="certificate of this client")
 @click.option("--tls-key", type=PATH, metavar="FILE", help="key of that certificate")
-@click.option("--search", type=click.Choice(["optuna"]), help="search the values of the plan, not all of them")
+@click.option("--search", type=click.Choice(["optuna"]), help="search the values of the plan instead of training all")
 @click.option("--objective", default="validation_nll", metavar="NAME", help="value to search by")
 @click.option("--trials", type=POSITIVE_COUNT, default=20, help="runs of a search")
 @form_options
@@ -54,8 +54,8 @@ def sweep(plan: tuple[str, ...], form: str, table_out: Path | None, **given: Any
     PLAN.toml has a configuration and a table [sweep] of lists; docs/sweep.md shows one. Flags give the same:
     --recipe mle,seqgan --seed 0..4 --data my.txt trains ten runs. Every flag of 'ganlm run' takes a list.
 
-    All configurations are checked before anything trains. A run that fails does not stop the others. Ctrl-C makes all
-    runs save; --resume FOLDER goes on.
+    All configurations are checked before anything trains. A run that fails does not stop other runs. Ctrl-C saves all
+    runs; --resume FOLDER resumes them.
     """
     if given["status"]:
         show_status(given["status"], as_json=form == "json")
@@ -77,7 +77,7 @@ def sweep(plan: tuple[str, ...], form: str, table_out: Path | None, **given: Any
 
 
 def show_status(folder: Path, as_json: bool) -> None:
-    """Print a line for each run of a sweep and one for all, or all of it as JSON."""
+    """Print a line for each run of a sweep and a line for all runs, or the same as JSON."""
     states = Watched.of(SweepFolder.open(folder)).look()
     if as_json:
         echo_json([state.to_dict() for state in states])
@@ -100,8 +100,7 @@ def train_plan(plan: Plan, folder: Path, engine: Engine, check: bool = False) ->
 
         check_plan(plan, host)
     sweep.write(plan, host)
-    order = {run.name: place for place, run in enumerate(plan.runs)}
-    jobs = sorted(sweep.jobs(list(order)), key=lambda job: order[job.name])
+    jobs = sweep.jobs([run.name for run in plan.runs])
     with SweepDisplay(Watched(jobs)) as display:
         return train_all(engine, jobs, display.look)
 
@@ -145,7 +144,7 @@ def show_table(table: "Table", form: str, out: Path | None) -> None:
 
 
 def _plan(words: Sequence[str], given: dict[str, Any]) -> Plan:
-    """Return the plan of a sweep: of a folder to resume, of a file, of flags, or of a file and flags over it."""
+    """Return the plan of a sweep, from a folder to resume, a file, flags, or a file with flags over it."""
     host = current_host()
     if given["resume"]:
         if words:

@@ -33,7 +33,7 @@ class SweepDisplay:
             self.live.stop()
 
     def look(self) -> None:
-        """Read the states and show what is new."""
+        """Read the states and show changes."""
         if self.quiet:
             return
         states = self.watched.look()

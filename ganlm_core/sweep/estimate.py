@@ -2,11 +2,12 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ganlm_core.config.options import TrainingOptions
 from ganlm_core.config.run_config import RunConfig
 from ganlm_core.errors import GanlmError
 from ganlm_core.evaluation.tables import Cell, Table
@@ -89,13 +90,12 @@ def _prepared(plan: Plan, host: Host) -> Iterator[tuple[PlannedRun, "Setup"]]:
 
 def _content(config: RunConfig) -> str:
     """Return a configuration as text without its seed."""
-    return json.dumps(replace(config, training=replace_seed(config)).to_dict(), sort_keys=True)
+    return json.dumps(replace(config, training=_without_seed(config)).to_dict(), sort_keys=True)
 
 
-def replace_seed(config: RunConfig) -> Any:
+def _without_seed(config: RunConfig) -> TrainingOptions:
     """Return the training options of a configuration with seed 0."""
-    values: Mapping[str, Any] = config.training.as_dict() | {"seed": 0}
-    return type(config.training).of(values, "training")
+    return TrainingOptions.of(config.training.as_dict() | {"seed": 0}, "training")
 
 
 def _training_seconds(setup: "Setup") -> float:

@@ -115,10 +115,10 @@ class SweepFolder:
         return list(self._read().get("plugins", []))
 
     def jobs(self, names: Sequence[str] | None = None) -> list[Job]:
-        """Return the jobs of all runs, or of some."""
+        """Return the jobs of all runs, or of the runs of these names in their order."""
         found, place = self._read(), self.path.resolve()
-        jobs = [
-            Job(
+        jobs = {
+            entry.name: Job(
                 entry.name,
                 place / entry.name,
                 place / "configs" / f"{entry.name}.toml",
@@ -127,8 +127,8 @@ class SweepFolder:
                 tuple(found.get("plugins", [])),
             )
             for entry in self.entries()
-        ]
-        return [job for job in jobs if names is None or job.name in names]
+        }
+        return [jobs[name] for name in (jobs if names is None else names)]
 
     def config(self, name: str) -> str:
         """Return the text of the configuration of a run. Raises WeightsError."""

@@ -66,7 +66,6 @@ class Plan:
     runs: Sequence[PlannedRun]
     threads: int = 1
     cluster: Mapping[str, Any] = field(default_factory=dict)
-    axes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
 def read_plan(host: Host, path: Path, given: Mapping[str, Sequence[Any]], threads: int | None = None) -> Plan:
@@ -105,7 +104,7 @@ def make_plan(
     runs = [_planned(host, base, each, name) for each, name in zip(combined, _names(combined), strict=True)]
     _refuse_equal(runs)
     own = threads or table.get("threads", 1)
-    return Plan(_with_differences(runs), _one_number("threads", own), cluster, varied)
+    return Plan(_with_differences(runs), _one_number("threads", own), cluster)
 
 
 def named_plan(host: Host, runs: Mapping[str, Sequence[str]], threads: int = 1) -> Plan:

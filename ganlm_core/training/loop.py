@@ -54,7 +54,7 @@ class Average:
 
 @dataclass
 class Losses:
-    """The losses and gradient norms that were not checked for NaN and infinity yet.
+    """The losses and gradient norms that are not yet checked for NaN and infinity.
 
     On the CPU each is checked at once. Reading a value from an asynchronous device waits for it, so there they are kept
     until the run waits anyway: before it logs, evaluates or saves.
@@ -63,7 +63,7 @@ class Losses:
     _unseen: list[tuple[Phase, int, Tensor, Tensor]] = field(default_factory=list, repr=False)
 
     def add(self, phase: Phase, step: int, loss: Tensor, norm: Tensor) -> None:
-        """Add the loss and gradient norm of a phase in a step, counted from 0. On the CPU, raises as :meth:`look`."""
+        """Add the loss and gradient norm of a phase in a step, counted from 0. On the CPU, call :meth:`look`."""
         self._unseen.append((phase, step, loss.detach(), norm))
         if not asynchronous(loss.device):
             self.look()
@@ -108,7 +108,7 @@ class Trainer:
         return replace(self, optimizers={name: each.slowed(pace) for name, each in self.optimizers.items()})
 
     def held(self, steps: int) -> "Trainer":
-        """Return a trainer of more ``steps`` that keeps the learning rates and the progress of this one's last step."""
+        """Return a trainer of more ``steps`` that keeps the learning rates and the progress of the last step."""
 
         def at_the_end(phase: Phase) -> Phase:
             return self.compiled(replace(phase, progress=1.0 if phase.progress is None else phase.progress))
@@ -119,8 +119,8 @@ class Trainer:
     def train(self, start: int, after_step: Callable[[int, Metrics], None]) -> None:
         """Train from step ``start`` to the last; call ``after_step(steps done, metrics of the step)`` after each.
 
-        Raises OutOfMemory and, on the CPU, NonFinite before the optimiser uses the gradient, and whatever
-        ``after_step`` raises; on other devices ``after_step`` has to call :meth:`Losses.look`. L-BFGS takes several
+        Raises OutOfMemory and, on the CPU, NonFinite before the optimiser uses the gradient, and the
+        errors of ``after_step``; on other devices ``after_step`` has to call :meth:`Losses.look`. L-BFGS takes several
         gradients in a step, and may have moved by the earlier ones.
         """
         for step in range(start, self.steps):

@@ -48,7 +48,7 @@ MOST_TENSORS = 20_000
 class Setup:
     """Everything that a run needs, built from its configuration.
 
-    ``best``: copies of the shared networks with the best weights so far, if these are to be kept.
+    ``best``: copies of the shared networks with the best weights so far, with ``--keep best``.
     """
 
     config: RunConfig
@@ -73,7 +73,7 @@ class Setup:
 
     @property
     def shared_networks(self) -> dict[str, nn.Module]:
-        """The networks that a bundle holds, with their present weights."""
+        """The networks of a bundle, with their current weights."""
         return _shared(self.trainer.algorithm, self.trainer.average)
 
     @property
@@ -85,16 +85,16 @@ class Setup:
         return {"algorithm": self.trainer.algorithm, **averaged, **best}
 
     def trainer_at(self, step: int, pace: float) -> Trainer:
-        """Return the trainer that goes on from ``step``, with all learning rates multiplied by ``pace``.
+        """Return the trainer that continues from ``step``, with all learning rates multiplied by ``pace``.
 
-        It stops at the last planned step; from there on, the next one goes on with the last values of all schedules.
+        It stops at the last planned step. From there, the next trainer continues with the last values of all schedules.
         """
         planned, steps = self.trainer.steps, self.config.training.steps
         trainer = self.trainer if step < planned else self.trainer.held(steps)
         return trainer.slowed(pace)
 
     def keep_as_best(self) -> None:
-        """Copy the present weights as the best so far. Does nothing if the last weights are kept."""
+        """Copy the current weights as the best so far. Does nothing without ``--keep best``."""
         if self.best is not None:
             for name, network in self.shared_networks.items():
                 self.best[name].load_state_dict(network.state_dict())
@@ -133,7 +133,7 @@ class Setup:
         }
         culprit = "algorithm"
         for frame, _ in traceback.walk_tb(error.__traceback__):
-            # By type, because what is evaluated may be the generator's moving average.
+            # By type, because the evaluated network may be the generator's moving average.
             running = [kind for kind in types if isinstance(frame.f_locals.get("self"), types[kind])]
             beside = [kind for kind in types if frame.f_globals.get("__name__") == types[kind].__module__]
             if running or (beside and culprit not in beside):
@@ -158,7 +158,7 @@ def prepare(config: RunConfig, host: Host | None = None) -> Setup:
     Raises GanlmError of every kind for components that cannot be built, before anything is written.
     """
     host = host or default_host()
-    components_of(config, host)  # a name that a bundle cannot have is refused now, not after the training
+    components_of(config, host)  # refuse a name that a bundle cannot have before training, not after it
     options = config.training
     device = pick_device(options.device)
     precision = arithmetic(device, options.precision)
@@ -282,7 +282,7 @@ def _bytes_of(host: Host, kind: str, choice: Choice, shape: Shape) -> float:
 
 
 def _largest_option(config: RunConfig, kind: str) -> str:
-    """Return the flag of the number that is furthest above its default; else of the size of the vocabulary.
+    """Return the flag of the number that is furthest above its default, else the flag of the vocabulary size.
 
     A list, such as the widths of filters, counts by its sum.
     """
@@ -364,7 +364,7 @@ def _optimizers(config: RunConfig, algorithm: Algorithm) -> dict[str, ScheduledO
 
 
 def _check_parts(config: RunConfig, algorithm: Algorithm) -> None:
-    """Raise UsageError if L-BFGS would move a part of a network at a time: its memory is of the whole network."""
+    """Raise UsageError if L-BFGS would train a part of a network: it keeps all parameters in one vector."""
     for phase in algorithm.phases(planned_steps(config) - 1):
         if phase.part is not None and config.optimizers[phase.network].name == "lbfgs":
             raise UsageError(

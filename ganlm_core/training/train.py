@@ -36,10 +36,10 @@ def execute(
 ) -> RunFolder:
     """Train, evaluate and save in a new run folder, or resume the run at ``resume``. Return the folder.
 
-    ``config`` of a resumed run is the one that it was started with, or has more steps. Processes that ``torchrun``
-    restarts because one was lost resume the run in which they were. Raises Interrupted if a signal stopped the run and
-    a checkpoint was saved, TrainingError if a step failed, FolderInUse if another process trains in the folder, and as
-    :func:`prepare`.
+    A resumed run needs the ``config`` of its start, which may have more steps. Processes that ``torchrun`` restarts
+    after a process was lost resume their run. Raises Interrupted if a signal stopped the run and
+    a checkpoint was saved, TrainingError if a step failed, FolderInUse if another process trains in the folder, and
+    the errors of :func:`prepare`.
     """
     keep_memory()
     display = Unfailing(display or Display())
@@ -70,7 +70,7 @@ def _start(out: Path | None, setup: Setup, display: Display) -> RunFolder:
 def _read_once(setup: Setup) -> list[str] | None:
     """Return the sentences of data that cannot be read again, which the run keeps.
 
-    The splits follow each other: each sentence falls into its split again, in the same order.
+    The splits follow each other, so each sentence gets the same split again, in the same order.
     """
     corpus, options = setup.corpus, setup.config.corpus.options
     if isinstance(options, FileOptions) and is_read_once(options.path):
@@ -80,7 +80,7 @@ def _read_once(setup: Setup) -> list[str] | None:
 
 @contextmanager
 def _cleared_on_failure(folder: RunFolder, existed: bool) -> Iterator[None]:
-    """Remove a folder in which nothing was trained yet; only empty it if it was there before."""
+    """Remove a folder without a trained step; only empty it if it existed before."""
     try:
         yield
     except BaseException:
