@@ -86,9 +86,7 @@ def run_plan(
     """Write the plan into the folder of a sweep and train its runs. Raises as :meth:`SweepFolder.write`."""
     sweep = SweepFolder(folder)
     sweep.write(plan, host)
-    names = {run.name: place for place, run in enumerate(plan.runs)}
-    jobs = sorted(sweep.jobs(list(names)), key=lambda job: names[job.name])
-    return train_all(engine, jobs, watch)
+    return train_all(engine, sweep.jobs([run.name for run in plan.runs]), watch)
 
 
 def cores() -> int:
