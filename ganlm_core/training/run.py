@@ -20,8 +20,7 @@ from ganlm_core import errors
 from ganlm_core.bundle.save import save
 from ganlm_core.config.options import TrainingOptions
 from ganlm_core.config.recipes import method_of
-from ganlm_core.config.run_config import RunConfig, difference
-from ganlm_core.errors import DataError, GanlmError, Interrupted, NonFinite, ProcessLost, TrainingError, UsageError
+from ganlm_core.errors import GanlmError, Interrupted, NonFinite, ProcessLost, TrainingError, UsageError
 from ganlm_core.metrics.judge import Values, round_values
 from ganlm_core.protocol import Generator
 from ganlm_core.system import processes
@@ -32,14 +31,12 @@ from ganlm_core.training.display import Display
 from ganlm_core.training.loop import Metrics
 from ganlm_core.training.parallel import Mark, lead, written
 from ganlm_core.training.progress import Progress, Saved
-from ganlm_core.training.run_folder import STARTING, RunFolder, extended, versions
+from ganlm_core.training.resuming import has_more_steps, mended, saved_values
+from ganlm_core.training.run_folder import STARTING, RunFolder, versions
 from ganlm_core.training.setup import Setup
 
 ROLLBACKS = 3
 """Maximum number of rollbacks after a collapse; each rollback halves the learning rates."""
-
-MAY_CHANGE = ("training.device", "corpus.file.path", "corpus.oracle.weights")
-"""Options that a user may edit in config.toml: the device, and the path of the data, whose hash is compared."""
 
 
 def _clocks() -> dict[str, float]:
@@ -118,47 +115,16 @@ class Run:
         The data are compared before the tensors, because other data may need networks of other shapes.
         """
         found = checkpoint.latest(self.folder.checkpoints)
-        saved = self._saved(found)
-        more = self._check_config(saved)
+        saved = saved_values(found, self.setup, self.folder)
+        more = has_more_steps(saved, self.setup.host, self.folder)
         lost = self._load(found, saved)
         if more:  # the user wants them, whatever ended the run before
             self.progress.stopped = ""
         checkpoint.prune(self.folder.checkpoints, self._protected)
-        for note in (found.note, lost, *self._mended()):
+        for note in (found.note, lost, *mended(self.setup, self.folder)):
             if note:
                 self.display.note(note)
         self.folder.write_info(status="started", **({"stopped": None} if "stopped" in self.folder.info() else {}))
-
-    def _saved(self, found: Checkpoint) -> Saved:
-        """Return the run's own values in a checkpoint. Raises WeightsError, and DataError for other training data."""
-        try:
-            saved = Saved.of(found.extra)
-        except (KeyError, TypeError, ValueError) as error:
-            raise checkpoint.not_a_state(found.path, error) from error
-        if saved.data != self.setup.fingerprint:
-            raise DataError(
-                f"the training data of {self.folder.path} have changed since it was started; "
-                "put the old data back, or start a new run"
-            )
-        return saved
-
-    def _check_config(self, saved: Saved) -> bool:
-        """Return whether the run got more steps since its checkpoint.
-
-        Raises UsageError if config.toml was edited in any other way, except for the options in MAY_CHANGE.
-        """
-        if not saved.config:
-            return False
-        old, new = (RunConfig.from_toml(self.setup.host, text) for text in (saved.config, self.config))
-        more = new.training.steps > old.training.steps
-        expected = extended(old, new.training.steps) if more else old
-        changes = [line for line in difference(expected, new) if line.partition(":")[0] not in MAY_CHANGE]
-        if changes:
-            raise UsageError(
-                f"{self.folder.path / 'config.toml'} was edited after the last checkpoint ({', '.join(changes)}); "
-                "put it back as it was, or start a new run; only --resume RUN --steps MORE changes a run"
-            )
-        return more
 
     def _load(self, found: Checkpoint, saved: Saved) -> str:
         """Take over the state of a checkpoint; return a note on lines of metrics.jsonl that were lost or added."""
@@ -175,17 +141,6 @@ class Run:
             return f"{metrics} has lines that the run did not write, so it may lack others; training goes on"
         lost = wanted - self.progress.records
         return f"{metrics} has lost {lost:,} of its {wanted:,} lines; training goes on" if lost else ""
-
-    def _mended(self) -> list[str]:
-        """Restore missing files of the folder; return a note for each."""
-        notes = []
-        if not (self.folder.path / "tokenizer.json").is_file():
-            self.folder.write_tokenizer(self.setup.tokenizer.to_json())
-            notes.append(f"{self.folder.path / 'tokenizer.json'} was missing and was written again")
-        if not self.folder.samples.is_dir():
-            self.folder.samples.mkdir()
-            notes.append(f"{self.folder.samples} was missing; the samples of earlier evaluations are lost")
-        return notes
 
     def train(self) -> None:
         setup = self.setup
@@ -248,7 +203,7 @@ class Run:
         """
         rollbacks = self.progress.rollbacks + 1
         good = checkpoint.at(self.folder.checkpoints, self.progress.good)
-        self._load(good, self._saved(good))
+        self._load(good, saved_values(good, self.setup, self.folder))
         checkpoint.remove_after(self.folder.checkpoints, self.step)
         self.progress.rollbacks = rollbacks
         self._record({"step": self.step, "rollback": rollbacks, "reason": reason})
