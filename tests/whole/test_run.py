@@ -1,4 +1,4 @@
-"""A whole run: the same bytes whatever happens to it, and nothing lost when something does."""
+"""A whole run: the same bytes whatever happens to it, and no checkpoint lost."""
 
 import io
 import json
@@ -192,9 +192,7 @@ class Witness(Display):
     ],
     ids=["in a step", "in the last step", "in the final evaluation"],
 )
-def test_whoever_watches_is_told_at_once_that_a_signal_was_heard(
-    tmp_path: Path, moment: str, events: list[str]
-) -> None:
+def test_the_display_is_told_at_once_that_a_signal_was_received(tmp_path: Path, moment: str, events: list[str]) -> None:
     witness = Witness(moment)
     with pytest.raises(Interrupted):
         execute(tiny_config("lstm", "conv", evaluate_every=3), out=tmp_path / "run", display=witness)
@@ -245,7 +243,7 @@ def test_looking_more_often_changes_no_weight(ganlm: Ganlm, finished: Path, tmp_
         assert (tmp_path / "run" / "bundle" / name).read_bytes() == (finished / "bundle" / name).read_bytes()
 
 
-def test_what_is_saved_is_the_moving_average(finished: Path) -> None:
+def test_the_moving_average_is_saved(finished: Path) -> None:
     state, shared = checkpoint.latest(finished / "checkpoints"), ganlm_core.load(finished).generator.state_dict()
     trained = {
         key.removeprefix("generator."): tensor
@@ -402,7 +400,7 @@ def test_a_dry_run_writes_nothing(ganlm: Ganlm, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_method_makes_no_use_of_is_in_no_title_and_on_no_card(ganlm: Ganlm, tmp_path: Path) -> None:
+def test_parts_that_a_method_ignores_are_in_no_title_and_on_no_card(ganlm: Ganlm, tmp_path: Path) -> None:
     """Nor on the card of a bundle that is made of a checkpoint."""
     run = tmp_path / "run"
     code, _, err = ganlm(*TINY, *GRAMMAR, "--algorithm", "mle", "--out", run)
@@ -508,6 +506,59 @@ def test_a_generator_that_raises_is_named_and_the_checkpoint_kept(
     assert RunFolder(run).info()["status"] == "failed"
 
 
+WAYS_OUT = """
+from ganlm_core.algorithms.losses import NonSaturating
+from ganlm_core.algorithms.options import NonSaturatingOptions
+from ganlm_core.components import ComponentSpec
+
+@hookimpl
+def ganlm_components():
+    yield ComponentSpec("loss", "leaving", f"{__name__}:Leaving", NonSaturatingOptions)
+
+class Silent(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+class Leaving(NonSaturating):
+    def discriminator(self, real, generated):
+        ACTION
+"""
+
+
+@pytest.mark.parametrize(
+    ("action", "told"),
+    [
+        ("raise SystemExit(0)", "failed with SystemExit: 0"),
+        ("import sys; sys.exit('bye')", "failed with SystemExit: bye"),
+        ("raise GeneratorExit", "failed with GeneratorExit"),
+        ("raise KeyboardInterrupt", "failed with KeyboardInterrupt"),
+        ("raise Silent", "failed with Silent"),
+        ("raise type('Own', (BaseException,), {})('it')", "failed with Own: it"),
+    ],
+)
+def test_every_way_out_of_a_step_is_an_error_of_the_plugin(
+    ganlm: Ganlm, tmp_path: Path, action: str, told: str
+) -> None:
+    plugin, run = write_plugin(tmp_path / "mine.py", WAYS_OUT.replace("ACTION", action)), tmp_path / "run"
+    code, out, err = ganlm(*ARGUMENTS, "--loss", "leaving", "--plugin", plugin, "--out", run)
+    assert (code, out) == (1, "")
+    last = err.splitlines()[-1]
+    assert last.startswith(f"ganlm: error: after step 2, loss 'leaving' of mine.py {told}")
+    assert last.endswith(f"; --debug shows where; the checkpoint of step 2 is kept in {run}")
+    assert RunFolder(run).info()["status"] == "failed"
+
+
+def test_the_error_about_the_checkpoint_hides_no_other(ganlm: Ganlm, tmp_path: Path) -> None:
+    action = "import shutil; shutil.rmtree('run/checkpoints'); raise ValueError('boom')"
+    plugin = write_plugin(tmp_path / "mine.py", WAYS_OUT.replace("ACTION", action))
+    code, _, err = ganlm(*ARGUMENTS, "--loss", "leaving", "--plugin", plugin, "--out", "run")
+    assert code == 1
+    assert err.splitlines()[-1] == (
+        "ganlm: error: after step 2, loss 'leaving' of mine.py failed with ValueError: boom; --debug shows where; "
+        "no checkpoint can be read in run"
+    )
+
+
 def test_a_generator_that_raises_before_anything_is_trained_leaves_no_folder(ganlm: Ganlm, tmp_path: Path) -> None:
     plugin = write_plugin(tmp_path / "mine.py", CRASHY.replace("CONDITION", "True"))
     none = ["--algorithm.warmup", 0, "--algorithm.discriminator-warmup", 0]
@@ -580,7 +631,7 @@ class CrashyAlgorithm(Adversarial):
         ),
     ],
 )
-def test_what_is_blamed_is_what_raised_and_not_who_called_it(
+def test_the_part_that_raised_is_blamed_and_not_its_caller(
     ganlm: Ganlm, tmp_path: Path, part: str, name: str, blamed: str
 ) -> None:
     """Innermost: the algorithm's own cost raises while the estimator asks for it."""
