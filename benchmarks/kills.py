@@ -8,6 +8,7 @@ takes. A run that was killed before its start was complete is started again, any
 
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -37,19 +38,21 @@ def seconds_of_a_run(folder: Path) -> float:
 @click.option("--seed", default=0, help="random seed of the moments")
 def main(count: int, seed: int) -> None:
     """Kill a small run at random moments and resume it."""
-    rng, failures, killed = random.Random(seed), 0, 0
+    rng, failures, killed, number = random.Random(seed), 0, 0, 0
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         wanted, _ = undisturbed(folder)
         longest = seconds_of_a_run(folder)
-        for number in range(count):
+        while killed < count:
+            number += 1
             case = folder / f"case-{number}"
             case.mkdir()
             killed += killed_after(rng.uniform(0.001, longest), case / "run", folder / "log") == -signal.SIGKILL
             if problem := recovered(case / "run", wanted, folder / "log"):
                 failures += 1
                 click.echo(f"kill {number}: {problem}")
-    click.echo(f"{count} moments, {killed} runs killed before their end, {failures} failures")
+            shutil.rmtree(case)
+    click.echo(f"{killed} runs killed, {number - killed} ended before, {failures} failures")
     sys.exit(bool(failures))
 
 

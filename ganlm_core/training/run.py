@@ -20,7 +20,7 @@ from ganlm_core import errors
 from ganlm_core.bundle.save import save
 from ganlm_core.config.options import TrainingOptions
 from ganlm_core.config.recipes import method_of
-from ganlm_core.errors import GanlmError, Interrupted, NonFinite, ProcessLost, TrainingError, UsageError
+from ganlm_core.errors import GanlmError, Interrupted, NonFinite, ProcessLost, TrainingError, UsageError, WriteError
 from ganlm_core.metrics.judge import Values, round_values
 from ganlm_core.protocol import Generator
 from ganlm_core.system import processes
@@ -141,6 +141,12 @@ class Run:
             return f"{metrics} has lines that the run did not write, so it may lack others; training goes on"
         lost = wanted - self.progress.records
         return f"{metrics} has lost {lost:,} of its {wanted:,} lines; training goes on" if lost else ""
+
+    def tidy(self) -> None:
+        """Remove what could not be removed at its time, if the disk allows it now."""
+        with suppress(WriteError):
+            self.folder.tidy()
+        checkpoint.prune(self.folder.checkpoints, self._protected)
 
     def train(self) -> None:
         setup = self.setup

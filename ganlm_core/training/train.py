@@ -63,7 +63,8 @@ def _start(out: Path | None, setup: Setup, display: Display) -> RunFolder:
             processes.remember(str(folder.path))
             run = Run(replace(setup, config=folder.load_config(setup.host)), folder, display)
             run.begin()
-        _train(run)
+        run.train()
+        run.tidy()
     return folder
 
 
@@ -107,12 +108,6 @@ def _resume(folder: RunFolder, config: RunConfig, host: Host, display: Display) 
             folder.write_config(config)
         run = Run(setup, folder, display)
         run.begin() if folder.is_starting else run.restore()
-        _train(run)
+        run.train()
+        run.tidy()
     return folder
-
-
-def _train(run: Run) -> None:
-    """Train, and remove what could not be removed at its time."""
-    run.train()
-    with suppress(GanlmError):
-        run.folder.tidy()

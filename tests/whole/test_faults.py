@@ -30,5 +30,5 @@ def test_a_run_is_disturbed_at_some_of_its_file_operations_and_recovered() -> No
 
 def test_a_run_is_killed_at_some_moments_and_recovered() -> None:
     (last,) = script("kills", "--count", 4, "--seed", 3).splitlines()
-    assert last.startswith("4 moments, ")
-    assert last.endswith(" runs killed before their end, 0 failures")
+    assert last.startswith("4 runs killed, ")
+    assert last.endswith(" ended before, 0 failures")
