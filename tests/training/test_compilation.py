@@ -53,6 +53,13 @@ def compile_with(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Backend]
     torch.compiler.reset()
 
 
+@pytest.fixture
+def as_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw as on a device that computes by itself: on the CPU, the number of threads decides, and ends a graph."""
+    for module in (sentences, drawing):
+        monkeypatch.setattr(module, "asynchronous", lambda device: True)
+
+
 def test_a_compiled_run_leaves_what_another_does(tmp_path: Path, compile_with: Callable[[Backend], None]) -> None:
     """All files to the last bit: names, weights, samples, tensors. The others keep the configuration."""
     graphs: list[torch.fx.GraphModule] = []
@@ -181,11 +188,12 @@ def same(ones: Seen, others: Seen) -> bool:
     )
 
 
+@pytest.mark.usefixtures("as_on_cuda")
 @pytest.mark.parametrize(("recipe", "generator", "phases"), [("one-shot", "mlp", 2), ("mle", "transformer", 1)])
 def test_a_phase_that_can_be_traced_is_one_graph(
     compile_with: Callable[[Backend], None], recipe: str, generator: str, phases: int
 ) -> None:
-    """Forward and backward, and what they gave is not what later runs write over it."""
+    """Forward and backward. Later runs of the graph do not change their results."""
     traced: list[torch.fx.GraphModule] = []
 
     def forward(graph: torch.fx.GraphModule, inputs: Any) -> Callable[..., Any]:
@@ -199,13 +207,10 @@ def test_a_phase_that_can_be_traced_is_one_graph(
 
 
 @torch._dynamo.config.patch(fail_on_recompile_limit_hit=True)
+@pytest.mark.usefixtures("as_on_cuda")
 @pytest.mark.parametrize("recipe", ["gsgan", "seqgan"])
-def test_no_phase_is_traced_at_every_step(
-    compile_with: Callable[[Backend], None], monkeypatch: pytest.MonkeyPatch, recipe: str
-) -> None:
+def test_no_phase_is_traced_at_every_step(compile_with: Callable[[Backend], None], recipe: str) -> None:
     """With a temperature that is annealed, and with rollouts. A graph is recorded for each whole number it is given."""
-    for module in (sentences, drawing):
-        monkeypatch.setattr(module, "asynchronous", lambda device: True)
     recorded: set[tuple[int, tuple[int, ...]]] = set()
     counts: list[int] = []
 
