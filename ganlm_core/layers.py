@@ -63,7 +63,8 @@ class OutputLayer(nn.Linear):
             return super().forward(states) + prior
         if prior.dim() == 1:
             return F.linear(states, self.weight, self.bias + prior)
-        return F.linear(states, self.weight).add_(self.bias + prior)
+        logits, added = F.linear(states, self.weight), self.bias + prior
+        return logits + added if torch.is_grad_enabled() else logits.add_(added)  # compiled graphs keep what they gave
 
 
 def _autocasts(device: torch.device) -> bool:

@@ -2,14 +2,12 @@
 
 The spread limits the digits: three significant digits of a mean, but none beyond the second significant
 digit of its standard deviation. CSV and JSON have all digits.
+Modules of the standard library that commands without a table do without are imported where they are used.
 """
 
-import csv
 import io
-import json
 import math
 import re
-import statistics
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -55,6 +53,8 @@ class Number:
     @classmethod
     def of(cls, values: Iterable[float], share: bool = False) -> "Number":
         """Return the mean of values; without values, a missing number."""
+        import statistics
+
         found = list(values)
         if not found:
             return cls(None, count=0, share=share)
@@ -124,6 +124,8 @@ class Table:
 
     def csv(self) -> str:
         """Return comma-separated values with all digits. A number with a spread has three columns: mean, sd, n."""
+        import csv
+
         numbers = [
             place for place in range(len(self.header)) if any(isinstance(row[place], Number) for row in self.rows)
         ]
@@ -173,6 +175,8 @@ class Table:
         return table + "".join(f"\n{note}\n" for note in self.notes)
 
     def json(self) -> str:
+        import json
+
         return json.dumps({"rows": self.records(), "notes": list(self.notes)}, indent=2, ensure_ascii=False) + "\n"
 
 
