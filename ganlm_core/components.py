@@ -17,8 +17,10 @@ import click
 from ganlm_core.errors import OptionError, UnknownName
 from ganlm_core.system.printable import printable
 
-KINDS = ("generator", "discriminator", "algorithm", "loss", "penalty", "estimator", "corpus", "metric", "encoder")
-Kind = Literal["generator", "discriminator", "algorithm", "loss", "penalty", "estimator", "corpus", "metric", "encoder"]
+Kind = Literal[
+    "generator", "discriminator", "algorithm", "loss", "penalty", "estimator", "corpus", "metric", "encoder", "reward"
+]
+KINDS: tuple[Kind, ...] = typing.get_args(Kind)
 
 AUTO = 0
 """A size of 0 means that the size is taken from the data."""
@@ -231,6 +233,12 @@ class NoOptions(Options):
     """For components without options."""
 
 
+class RewardOptions(Options):
+    """Options of every reward; a run may have several."""
+
+    weight: float = option(1.0, "weight among the rewards of the run", min=0)
+
+
 @dataclass(frozen=True)
 class Measure:
     """Describe one of the numbers that a metric returns, for tables and comparisons.
@@ -297,6 +305,8 @@ def check_spec(spec: object) -> ComponentSpec:
         raise ValueError(f"{where}: the target {spec.target!r} is not 'package.module:attribute'")
     if not (isinstance(spec.options, type) and issubclass(spec.options, Options)):
         raise TypeError(f"{where}: options is {spec.options!r}; give a dataclass derived from Options")
+    if spec.kind == "reward" and not issubclass(spec.options, RewardOptions):
+        raise TypeError(f"{where}: options is {spec.options!r}; derive the options of a reward from RewardOptions")
     if not all(isinstance(text, str) for text in (spec.summary, spec.source, spec.recipe)):
         raise TypeError(f"{where}: summary, source and recipe are text")
     if not all(isinstance(measure, Measure) for measure in spec.measures):

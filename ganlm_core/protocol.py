@@ -11,17 +11,21 @@ The target of a component is called with these arguments, by kind::
 
     generator, discriminator       target(shape=Shape, options=...)
     loss, penalty, estimator       target(options=...)
+    reward                         target(options=...)
     algorithm                      target(parts=Parts, options=...)
     corpus, metric, encoder        target(options=...)          see ganlm_core.data.corpus and ganlm_core.metrics.metric
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ganlm_core.system.devices import cuda_graph
 
@@ -38,11 +42,28 @@ Cost = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes that a pair of networks shares: ``vocabulary`` V, ``length`` T (``<eos>`` included), ``noise`` Z."""
+    """The sizes that a pair of networks shares: ``vocabulary`` V, ``length`` T (``<eos>`` included), ``noise`` Z.
+
+    With ``labels`` K above 0, a generator is built for K more numbers of noise, a discriminator for K more words and
+    one more position: see :meth:`of`.
+    """
 
     vocabulary: int
     length: int
     noise: int
+    labels: int = 0
+
+    def of(self, kind: str) -> "Shape":
+        """Return the sizes that a network of this kind, ``generator`` or ``discriminator``, is built for."""
+        if self.labels == 0:
+            return self
+        if kind == "generator":
+            return replace(self, noise=self.noise + self.labels)
+        return replace(self, vocabulary=self.vocabulary + self.labels, length=self.length + 1)
+
+    def sizes(self) -> dict[str, int]:
+        """Return V, T and Z by name, for files: labels are kept elsewhere, by their names."""
+        return {"vocabulary": self.vocabulary, "length": self.length, "noise": self.noise}
 
 
 class Generator(nn.Module):
@@ -181,11 +202,12 @@ class Estimator(nn.Module, ABC):
     keeps from step to step must be in buffers.
 
     ``autoregressive_only``: it needs an autoregressive generator. ``per_position_only``: it needs a discriminator with
-    logits per position.
+    logits per position. ``relaxes``: it asks for the cost of relaxed one-hots, so no reward of texts can be in it.
     """
 
     autoregressive_only: bool = False
     per_position_only: bool = False
+    relaxes: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, generator: Generator, batch: "Batch", cost: Cost) -> Tensor: ...
@@ -207,6 +229,10 @@ class Sequences:
 class Batch:
     """The data of one phase: real ``tokens`` (B, T), their ``mask`` (B, T), fresh ``noise`` (B, Z), and the step.
 
+    Row i of the generated sequences is asked for the conditions of real row i. ``labels`` (B,) are the numbers of its
+    categories, which are also in the noise (:func:`with_labels`); ``given`` (B,) is the number of its first tokens that
+    are a prompt; both are None without conditions. ``columns`` are the further columns of the data, for rewards.
+
     ``progress`` runs from 0 at the first step to 1 at the last. Adversarial methods count it from their first
     adversarial step, see :class:`ganlm_core.algorithms.schedule.Schedule`. ``log`` keeps a scalar tensor for the
     metrics of this step, without synchronising the device.
@@ -218,9 +244,31 @@ class Batch:
     step: int = 0
     progress: float = 0.0
     metrics: dict[str, Tensor] = field(default_factory=dict)
+    labels: Tensor | None = None
+    given: Tensor | None = None
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def scored(self) -> Tensor:
+        """The mask (B, T) of the real tokens that the generator has to write: without the prompt."""
+        return self.mask if self.given is None else self.mask & ~first_tokens(self.given, self.mask.shape[1])
 
     def log(self, name: str, value: Tensor) -> None:
         self.metrics[name] = value.detach()
+
+
+class Reward(ABC):
+    """A function of texts that training pays for beside the discriminator.
+
+    Called with N texts and the further columns of their data by name, row by row with the texts; ``columns`` is empty
+    if there are none. Returns N finite numbers, the higher the better, from 0 to 1 unless ``unbounded``. The number of
+    a text depends on the text and its row of the columns only, so that it is computed once for each distinct row.
+    """
+
+    unbounded: ClassVar[bool] = False
+
+    @abstractmethod
+    def __call__(self, texts: list[str], columns: Mapping[str, Sequence[str]]) -> list[float]: ...
 
 
 @dataclass(frozen=True)
@@ -228,7 +276,7 @@ class Phase:
     """One optimiser step of one network: ``loss`` maps a fresh batch to the scalar that ``network`` minimises.
 
     ``part``: the only module of the network that is trained; all others get no gradient. ``progress``: replaces the
-    batch's own. Calling a phase computes its loss.
+    batch's own. Calling a phase computes its loss, while the networks see the conditions of the batch.
     """
 
     name: str
@@ -238,12 +286,43 @@ class Phase:
     progress: float | None = None
 
     def __call__(self, batch: Batch) -> Tensor:
-        return self.loss(batch if self.progress is None else replace(batch, progress=self.progress))
+        with conditions_of(batch):
+            return self.loss(batch if self.progress is None else replace(batch, progress=self.progress))
+
+
+_batch: ContextVar[Batch] = ContextVar("batch")
+
+
+@contextmanager
+def conditions_of(batch: Batch) -> Iterator[None]:
+    """Let the conditional networks of a run read the labels and prompts of this batch in the block.
+
+    They take sequences without their conditions, so that algorithms, losses and estimators need no code for these.
+    """
+    if batch.labels is None and batch.given is None:
+        yield
+        return
+    token = _batch.set(batch)
+    try:
+        yield
+    finally:
+        _batch.reset(token)
+
+
+def current_batch(network: str) -> Batch:
+    """Return the batch of :func:`conditions_of`. Raises LookupError outside of it, with the name of the network."""
+    try:
+        return _batch.get()
+    except LookupError:
+        raise LookupError(f"{network} has conditions; call it in a phase, or in conditions_of(batch)") from None
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts that an algorithm is built from, and its number of ``steps``."""
+    """The parts that an algorithm is built from, and its number of ``steps``.
+
+    ``rewarded`` mixes the rewards of a run into the cost of a batch; None without rewards.
+    """
 
     generator: Generator
     discriminator: Discriminator
@@ -251,6 +330,11 @@ class Parts:
     penalty: Penalty
     estimator: Estimator
     steps: int
+    rewarded: "Callable[[Cost, Batch], Cost] | None" = None
+
+    def pay(self, cost: Cost, batch: Batch) -> Cost:
+        """Return the generator's cost, with the rewards of the run mixed in."""
+        return cost if self.rewarded is None else self.rewarded(cost, batch)
 
 
 class Algorithm(nn.Module, ABC):
@@ -258,11 +342,15 @@ class Algorithm(nn.Module, ABC):
 
     It is a module, so that its ``state_dict`` holds everything that a checkpoint needs: the networks, and the buffers
     of an estimator. ``adversarial_from`` is the first step that trains the networks against each other; the evaluation
-    at that step is the "before" row of the final table. ``unused`` are the kinds of parts that it does not use.
+    at that step is the "before" row of the final table. ``unused`` are the kinds of parts that it does not use,
+    ``frozen`` the networks that it does not train.
+    ``pays``: its cost takes the rewards of a run (:meth:`Parts.pay`).
     """
 
     adversarial_from: int = 0
     unused: ClassVar[tuple[str, ...]] = ()
+    frozen: ClassVar[tuple[str, ...]] = ()
+    pays: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -283,6 +371,19 @@ def mask_of(tokens: Tensor) -> Tensor:
 def shift(tokens: Tensor) -> Tensor:
     """Return the inputs (B, T) that predict ids (B, T): ``<bos>`` and all but the last id."""
     return torch.cat([torch.full_like(tokens[:, :1], BOS), tokens[:, :-1]], dim=1)
+
+
+def first_tokens(given: Tensor, length: int) -> Tensor:
+    """Return a mask (B, T) of the first ``given`` (B,) positions of each row."""
+    return torch.arange(length, device=given.device) < given.unsqueeze(1)
+
+
+def with_labels(noise: Tensor, labels: Tensor | None, count: int) -> Tensor:
+    """Return noise (..., B, Z) followed by the one-hots of labels (B,) among ``count``: (..., B, Z + count)."""
+    if labels is None:
+        return noise
+    one_hot = F.one_hot(labels.to(noise.device), count).to(noise.dtype)
+    return torch.cat([noise, one_hot.expand(*noise.shape[:-1], count)], dim=-1)
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

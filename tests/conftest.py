@@ -28,7 +28,7 @@ from tests.environments import ROOT, build
 
 Ganlm = Callable[..., tuple[int, str, str]]
 
-CORE = {room: f"ganlm_core.{room}.specs" for room in ("algorithms", "data", "metrics")}
+CORE = {room: f"ganlm_core.{room}.specs" for room in ("algorithms", "data", "metrics", "rewards")}
 """The entry points of the components that come with the core."""
 
 TINY = {

@@ -54,7 +54,7 @@ def generator_cost(parts: Parts, batch: Batch) -> Cost:
         logits = _logits(parts, Sequences(sequence, mask))
         return parts.loss.generator(logits, real.repeat(logits.shape[0] // rows) if parts.loss.paired else real)
 
-    return cost
+    return parts.pay(cost, batch)
 
 
 def _logits(parts: Parts, sequences: Sequences) -> Tensor:
@@ -75,6 +75,8 @@ def accuracy(real: Tensor, generated: Tensor) -> Tensor:
 
 class Adversarial(Algorithm):
     """A discriminator phase and a generator phase, in the order that :class:`Schedule` gives."""
+
+    pays = True
 
     def __init__(self, parts: Parts, options: AdversarialOptions) -> None:
         super().__init__()

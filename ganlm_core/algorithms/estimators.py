@@ -46,6 +46,8 @@ class _Relaxation(Estimator):
     The discriminator trains on relaxed samples too.
     """
 
+    relaxes = True
+
     @abstractmethod
     def relax(self, generator: Generator, batch: Batch) -> Sequences:
         """Return relaxed samples (B, T, V), differentiable with respect to the generator."""

@@ -47,7 +47,7 @@ def generator_loss(parts: Parts, gamma: float, batch: Batch) -> Tensor:
     def cost(sequence: Tensor, mask: Tensor) -> Tensor:
         return -log_ranks(parts.discriminator.features(sequence, mask), references, real, gamma)
 
-    return parts.estimator(parts.generator, batch, cost)
+    return parts.estimator(parts.generator, batch, parts.pay(cost, batch))
 
 
 def _real(parts: Parts, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -65,6 +65,7 @@ class RankGAN(Algorithm):
     """
 
     unused = ("loss", "penalty")
+    pays = True
 
     def __init__(self, parts: Parts, options: RankGANOptions) -> None:
         super().__init__()

@@ -28,6 +28,10 @@ CAPTIONS = {
         "Entropy of the generator's choice of words, in nats per token. Falling a little is normal; if it falls "
         "towards zero, the generator repeats itself: raise the entropy weight or use --on-collapse rollback."
     ),
+    "rewards": (
+        "Mean of each reward of texts over the samples of a step, and of the discriminator's. If one rises while "
+        "distinct falls, the generator repeats what is paid: lower --reward-weight."
+    ),
     "reward": ("Reward from the discriminator. Higher is better only if the discriminator does not get weaker."),
     "reward variance": "Variance of the rewards in a batch. At zero the generator learns nothing from them.",
     "valid": (
@@ -58,12 +62,16 @@ CAPTIONS = {
 }
 """By the title of a figure, in the order in which a reader needs them."""
 
+OF_TEXTS = (
+    "Mean reward of the samples. Far above the line of real text, the generator pleases the reward and not a reader: "
+    "compare distinct."
+)
 ANY = "A number of this method, by step."
 
 
 def caption_of(title: str) -> str:
-    """Return the caption of a figure; a general one for the numbers of a plugin's method."""
-    return CAPTIONS.get(title, ANY)
+    """Return the caption of a figure; a general one for a reward, and for the numbers of a plugin's method."""
+    return CAPTIONS.get(title, OF_TEXTS if title.startswith("reward.") else ANY)
 
 
 def in_order(figures: Iterable[Figure]) -> list[Figure]:

@@ -178,16 +178,22 @@ def _without_text(config: RunConfig, corpus: Corpus | None) -> Iterator[str]:
 
 
 def training_figures(steps: Sequence[Mapping[str, Any]]) -> list[Figure]:
-    """Return a figure of all losses, one of all gradient norms, and one for each other number of the steps."""
+    """Return figures of all losses, of all gradient norms, of all rewards, and of each other number of the steps."""
     names = list(dict.fromkeys(name for record in steps for name in record if name not in ("step", "tokens")))
     groups: dict[str, list[str]] = {}
     for name in names:
-        kind = next((kind for kind in ("loss", "gradient norm") if name.endswith(f"_{kind.replace(' ', '_')}")), name)
-        groups.setdefault({"loss": "losses", "gradient norm": "gradient norms"}.get(kind, kind), []).append(name)
+        groups.setdefault(_group(name), []).append(name)
     return in_order(
         _figure(title, [_curve(steps, name, _short(name, title)) for name in members])
         for title, members in groups.items()
     )
+
+
+def _group(name: str) -> str:
+    """Return the title of the figure of a number of the steps: its own, or the title of a figure of several numbers."""
+    ends = {"_loss": "losses", "_gradient_norm": "gradient norms", "discriminator_reward": "rewards"}
+    own = "rewards" if name.startswith("reward.") else name
+    return next((title for end, title in ends.items() if name.endswith(end)), own)
 
 
 def evaluation_figures(glances: Sequence[Mapping[str, Any]], evaluation: Mapping[str, Any]) -> list[Figure]:

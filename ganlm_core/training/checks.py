@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from ganlm_core.data.corpus import Corpus
-from ganlm_core.protocol import Algorithm, Discriminator, Estimator, Generator, Loss, Penalty, Phase
+from ganlm_core.protocol import Algorithm, Discriminator, Estimator, Generator, Loss, Penalty, Phase, Reward
 
 BASES: Mapping[str, type] = {
     "generator": Generator,
@@ -20,6 +20,7 @@ BASES: Mapping[str, type] = {
     "penalty": Penalty,
     "estimator": Estimator,
     "corpus": Corpus,
+    "reward": Reward,
 }
 """The class that a component must be an instance of, by its kind."""
 

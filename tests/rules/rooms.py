@@ -14,6 +14,7 @@ ROOMS = (
     "algorithms",
     "metrics",
     "bundle",
+    "rewards",
     "training",
     "evaluation",
     "testing",

@@ -74,6 +74,8 @@ class LeakGAN(Algorithm):
     intrinsic reward plus these values with a weight that is 0 in the paper.
     """
 
+    pays = True
+
     def __init__(self, parts: Parts, options: LeakGANOptions) -> None:
         super().__init__()
         self.parts, self.options = parts, options

@@ -1,0 +1,1 @@
+"""The built-in rewards, and the measurement of rewards in evaluations."""

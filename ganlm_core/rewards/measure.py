@@ -1,0 +1,22 @@
+"""The mean of each reward over the texts of an evaluation."""
+
+from collections.abc import Sequence
+
+from ganlm_core.algorithms.rewards import Priced
+from ganlm_core.metrics.metric import Conditions, Measured, Metric, Subject
+
+
+class RewardMeans(Metric):
+    """``reward.NAME``: the mean of each reward of a run, for the generator and for the rows that it is compared with.
+
+    A generator far above real text pleases the reward and not the reader: compare ``distinct``. A failing reward raises
+    PluginError, as it does in training.
+    """
+
+    def __init__(self, priced: Sequence[Priced]) -> None:
+        self.priced = priced
+
+    def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
+        texts = subject.texts
+        means = {f"reward.{each.name}": sum(each(texts)) / len(texts) for each in self.priced}
+        return Measured(means, f"{len(texts):,} sentences")
