@@ -31,6 +31,7 @@ SECTIONS: list[tuple[str, ModuleType, tuple[str, ...]]] = [
         layers,
         (
             "StatefulGenerator",
+            "ReadoutGenerator",
             "TokenEmbedding",
             "NoisyEmbedding",
             "NoiseLinear",

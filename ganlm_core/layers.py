@@ -59,7 +59,7 @@ class OutputLayer(nn.Linear):
     def forward(self, states: Tensor, prior: Tensor | None = None) -> Tensor:
         if prior is None:
             return super().forward(states)
-        if _autocasts(states.device):  # in float32, not in the precision of the product
+        if autocasts(states.device):  # in float32, not in the precision of the product
             return super().forward(states) + prior
         if prior.dim() == 1:
             return F.linear(states, self.weight, self.bias + prior)
@@ -67,7 +67,7 @@ class OutputLayer(nn.Linear):
         return logits + added if torch.is_grad_enabled() else logits.add_(added)  # compiled graphs keep what they gave
 
 
-def _autocasts(device: torch.device) -> bool:
+def autocasts(device: torch.device) -> bool:
     """Return whether products on the device are computed in lower precision."""
     return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
 
@@ -126,3 +126,35 @@ class StatefulGenerator(AutoregressiveGenerator):
         if tokens is None:
             return super().forward(noise)
         return self.advance(shift(tokens), self.start(noise))[0]
+
+
+class ReadoutGenerator(StatefulGenerator):
+    """A stateful generator whose logits are linear in its states: a subclass has ``start``, ``read`` and ``output``.
+
+    Its log-likelihood then trains without logits in memory (``sampling.weighted_log_likelihood``). A subclass with
+    another linear layer than ``output`` overrides both ``readout`` and ``logits``, which must agree.
+    """
+
+    output: OutputLayer
+
+    def read(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return states (B, T, H) and the next state for inputs: ids (B, T) or relaxed one-hots (B, T, V)."""
+        raise NotImplementedError
+
+    def readout(self) -> tuple[Tensor, Tensor]:
+        """Return the weight (V, H) and the bias (V,) of the logits, prior included."""
+        return self.output.weight, self.output.bias + self.prior
+
+    def logits(self, states: Tensor) -> Tensor:
+        """Return logits (..., V) from states (..., H)."""
+        return self.output(states, self.prior)
+
+    def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        states, state = self.read(tokens, state)
+        return self.logits(states), state
+
+    def forward(self, noise: Tensor, tokens: Tensor | None = None, readout: bool = True) -> Tensor:
+        """Return logits (B, T, V), or without the readout the states (B, T, H)."""
+        if tokens is None or readout:
+            return super().forward(noise, tokens)
+        return self.read(shift(tokens), self.start(noise))[0]

@@ -10,6 +10,7 @@ from ganlm_core.algorithms.losses import NonSaturating
 from ganlm_core.algorithms.options import NonSaturatingOptions, StraightThroughOptions
 from ganlm_core.algorithms.penalties import NoPenalty, relaxed
 from ganlm_core.components import NoOptions
+from ganlm_core.layers import ReadoutGenerator
 from ganlm_core.protocol import (
     EOS,
     Algorithm,
@@ -26,6 +27,7 @@ from ganlm_core.protocol import (
     mask_of,
 )
 from ganlm_core.sampling import PLAIN, Policy, log_probabilities
+from ganlm_core.testing.references import Recurrent
 
 SHAPE = Shape(vocabulary=6, length=3, noise=2)
 WORDS = (EOS, 3, 4, 5)
@@ -60,6 +62,17 @@ class TinyGenerator(AutoregressiveGenerator):
         added = tokens @ self.table if tokens.is_floating_point() else self.table[tokens]
         total = 0.5 * state["sum"] + added
         return torch.tanh(total) + self.prior, {"sum": total}
+
+
+class Readout(ReadoutGenerator, Recurrent):
+    """The network of ``Recurrent``, whose output layer reads its states."""
+
+    def read(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        states = []
+        for embedded in self.embedding(tokens).unbind(1):
+            state = (state + embedded) / 2
+            states.append(state.tanh())
+        return torch.stack(states, dim=1), state
 
 
 class TinyOneShot(Generator):

@@ -15,8 +15,8 @@ def negative_log_likelihood(generator: Generator, batch: Batch) -> Tensor:
 
     For generators that read noise it is an upper bound: by Jensen's inequality E_z[-log p(x | z)] >= -log p(x).
     """
-    log_probs = sampling.log_likelihood(generator, batch.noise, batch.tokens, batch.mask)
-    return -log_probs.sum() / batch.mask.sum()
+    shares = batch.mask / batch.mask.sum()
+    return -sampling.weighted_log_likelihood(generator, batch.noise, batch.tokens, batch.mask, shares)
 
 
 def likelihood_phase(generator: Generator) -> Phase:

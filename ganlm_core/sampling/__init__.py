@@ -5,7 +5,13 @@ sequence is padded, and the padding has log-probability zero.
 """
 
 from ganlm_core.sampling.drawing import PLAIN, Policy, draw, log_probabilities
-from ganlm_core.sampling.likelihood import log_likelihood, log_marginal, log_marginals, of_tokens
+from ganlm_core.sampling.likelihood import (
+    log_likelihood,
+    log_marginal,
+    log_marginals,
+    of_tokens,
+    weighted_log_likelihood,
+)
 from ganlm_core.sampling.relaxation import relaxed_sample
 from ganlm_core.sampling.sentences import Sample, map_state, rollouts, sample, select_rows
 
@@ -24,4 +30,5 @@ __all__ = [
     "rollouts",
     "sample",
     "select_rows",
+    "weighted_log_likelihood",
 ]

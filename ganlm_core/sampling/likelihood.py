@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ganlm_core.layers import ReadoutGenerator
 from ganlm_core.protocol import EOS, Generator
 from ganlm_core.sampling.drawing import LOGITS, PLAIN, Policy, log_probabilities
+from ganlm_core.sampling.fused import fuses, weighted_log_probability
 
 
 def log_likelihood(generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor, policy: Policy = PLAIN) -> Tensor:
@@ -19,6 +21,20 @@ def log_likelihood(generator: Generator, noise: Tensor, tokens: Tensor, mask: Te
     if generator.autoregressive:
         noise = noise.repeat(len(tokens) // len(noise), 1)
     return of_tokens(log_probabilities(generator(noise, tokens), policy), tokens, mask)
+
+
+def weighted_log_likelihood(
+    generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor, weights: Tensor
+) -> Tensor:
+    """Return the sum of weights (N, T) times :func:`log_likelihood` of ids (N, T), a scalar.
+
+    Differentiable once, in the generator only. With a :class:`ganlm_core.layers.ReadoutGenerator` on a CPU, logits are
+    computed for the mask alone and never kept. Other generators and other devices keep all logits.
+    """
+    if not (isinstance(generator, ReadoutGenerator) and fuses(tokens.device)):
+        return (weights.detach() * log_likelihood(generator, noise, tokens, mask)).sum()
+    states = generator(noise.repeat(len(tokens) // len(noise), 1), tokens, readout=False)
+    return weighted_log_probability(states[mask], *generator.readout(), tokens[mask], weights[mask])
 
 
 def log_marginal(generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor, policy: Policy = PLAIN) -> Tensor:

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 import torch
+from torch.nn import functional as F
 
 from ganlm_core import sampling
-from ganlm_core.layers import without_dropout
+from ganlm_core.layers import ReadoutGenerator, without_dropout
 from ganlm_core.protocol import AutoregressiveGenerator, Generator, Shape, mask_of, shift
 from ganlm_core.testing import references
 from ganlm_core.testing.case import Case, Skipped
@@ -187,6 +188,18 @@ def check_state(case: Case) -> None:
         case.expect(close(copied, logits[twice]), "has a state that is not batch first; put the batch first everywhere")
 
 
+def check_readout(case: Case) -> None:
+    """The logits are the readout of the states, where a generator offers both."""
+    built, noise, tokens = _autoregressive(case), references.noise(4), references.tokens(4)
+    if not isinstance(built, ReadoutGenerator):
+        raise Skipped("it offers no readout")
+    states, _ = built.read(shift(tokens), built.start(noise))
+    case.expect(
+        close(F.linear(states, *built.readout()), built(noise, tokens)),
+        "has logits that are not its readout of its states; override readout and logits together, and not advance",
+    )
+
+
 def _sizes(built: Generator) -> Iterator[tuple[int, int]]:
     """Yield numbers of rows and positions. One-shot generators always write all positions."""
     longest = built.shape.length
@@ -218,4 +231,5 @@ CHECKS = (
     check_policy,
     check_relaxation,
     check_probabilities,
+    check_readout,
 )

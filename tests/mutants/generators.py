@@ -10,6 +10,7 @@ from ganlm_core.components import NoOptions
 from ganlm_core.protocol import BOS, Shape
 from ganlm_core.testing.references import OneShot, Recurrent, one_hot
 from tests.mutants.breaking import breaks
+from tests.tiny import Readout
 
 
 @breaks("generator", "generators.check_shapes", "gives logits (3, 5, 11); (B, T, V) is (3, 6, 11)")
@@ -207,6 +208,18 @@ class RandomInFloat32(Recurrent):
     def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         logits, state = super().advance(tokens, state)
         return (logits + torch.randn_like(logits) if logits.dtype == torch.float32 else logits), state
+
+
+@breaks(
+    "generator",
+    "generators.check_readout",
+    "has logits that are not its readout of its states; override readout and logits together, and not advance",
+)
+class ReadsOutHalf(Readout):
+    """Its likelihood and its samples would differ."""
+
+    def logits(self, states: Tensor) -> Tensor:
+        return super().logits(states / 2)
 
 
 @breaks("generator", "generators.check_sampling", "samples ids (16, 3); (B, T) is (16, 6)")

@@ -6,7 +6,19 @@ import torch
 from ganlm_core import sampling
 from ganlm_core.protocol import BOS, EOS, PAD, Generator, mask_of
 from ganlm_core.sampling import PLAIN, Policy, likelihood
-from tests.tiny import NOISE, POLICIES, SHAPE, TinyGenerator, TinyOneShot, every_sequence, exact, make
+from ganlm_core.testing.references import Recurrent
+from tests.tiny import (
+    NOISE,
+    POLICIES,
+    SHAPE,
+    Readout,
+    TinyGenerator,
+    TinyOneShot,
+    every_sequence,
+    exact,
+    gradient,
+    make,
+)
 
 INFINITY = float("inf")
 
@@ -57,3 +69,22 @@ def test_a_likelihood_in_parts_is_the_likelihood_of_all(monkeypatch: pytest.Monk
     expected = sampling.log_marginal(generator, noise, tokens, mask)
     monkeypatch.setattr(likelihood, "LOGITS", 4 * SHAPE.length * SHAPE.vocabulary)
     torch.testing.assert_close(sampling.log_marginal(generator, noise, tokens, mask), expected)
+
+
+@pytest.mark.parametrize("network", [Recurrent, Readout])
+def test_a_weighted_sum_of_likelihoods_has_the_value_and_the_gradient_of_the_sum(network: type[Generator]) -> None:
+    torch.manual_seed(0)
+    generator, (tokens, mask) = network(SHAPE), every_sequence()
+    weights, noise = torch.randn(tokens.shape), torch.randn(1, SHAPE.noise)
+    generator.prior.normal_()
+    found = sampling.weighted_log_likelihood(generator, noise, tokens, mask, weights)
+    expected = (weights * sampling.log_likelihood(generator, noise, tokens, mask)).sum()
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(gradient(found, generator), gradient(expected, generator), atol=1e-5, rtol=1e-5)
+
+
+def test_a_readout_generator_never_makes_logits_for_its_weighted_likelihood(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Readout, "logits", None)
+    tokens = torch.tensor([[3, EOS, PAD]])
+    value = sampling.weighted_log_likelihood(make(Readout), NOISE, tokens, mask_of(tokens), torch.ones(1, 3))
+    assert value < 0

@@ -6,7 +6,7 @@ from ganlm_conv.options import CausalConvOptions, ConvDiscriminatorOptions, Conv
 from ganlm_core.layers import (
     NoiseLinear,
     NoisyEmbedding,
-    StatefulGenerator,
+    ReadoutGenerator,
     TokenEmbedding,
     hide,
     max_over_time,
@@ -80,7 +80,7 @@ CausalConvState = tuple[Tensor, list[Tensor]]
 """The projected noise (B, 1, H) and, for each block, the last inputs that it still sees (B, reach, H)."""
 
 
-class CausalConvGenerator(StatefulGenerator):
+class CausalConvGenerator(ReadoutGenerator):
     """Gated causal convolutions. A linear layer of the noise is added to the embedding at every position."""
 
     def __init__(self, shape: Shape, options: CausalConvOptions) -> None:
@@ -99,13 +99,13 @@ class CausalConvGenerator(StatefulGenerator):
         size = projected.shape[-1]
         return projected, [projected.new_zeros(noise.shape[0], block.reach, size) for block in self.blocks]
 
-    def advance(self, tokens: Tensor, state: CausalConvState) -> tuple[Tensor, CausalConvState]:
+    def read(self, tokens: Tensor, state: CausalConvState) -> tuple[Tensor, CausalConvState]:
         noise, befores = state
         states, kept = self.dropout(self.embedding(tokens) + noise), []
         for block, before in zip(self.blocks, befores, strict=True):
             states, before = block(states, before)
             kept.append(before)
-        return self.output(self.norm(states), self.prior), (noise, kept)
+        return self.norm(states), (noise, kept)
 
 
 def layers_to_reach(positions: int, kernel: int) -> int:

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from ganlm_core.layers import (
     NoiseLinear,
     NoisyEmbedding,
-    StatefulGenerator,
+    ReadoutGenerator,
     TokenEmbedding,
     max_over_time,
     output_layer,
@@ -49,7 +49,7 @@ def _swap(states: Tensor) -> Tensor:
     return states.transpose(0, 1).contiguous()
 
 
-class LSTMGenerator(StatefulGenerator):
+class LSTMGenerator(ReadoutGenerator):
     """An LSTM. A linear layer turns the noise into the initial state of every layer."""
 
     def __init__(self, shape: Shape, options: LSTMGeneratorOptions) -> None:
@@ -72,17 +72,21 @@ class LSTMGenerator(StatefulGenerator):
         if learns:
             return super().step(tokens, state)
         states, state = cells(self.lstm, self.embedding(tokens), state)
-        return self.logits(states), state
+        return self.logits(self.projected(states)), state
 
-    def advance(self, tokens: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+    def read(self, tokens: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
         states, state = recur(self.lstm, self.dropout(self.embedding(tokens)), state)
-        return self.logits(states), state
+        return self.projected(self.dropout(states)), state
+
+    def projected(self, states: Tensor) -> Tensor:
+        """Map states (..., H) to the size of the embeddings if these are the weight of the readout."""
+        return self.output(states) if self.tied else states
+
+    def readout(self) -> tuple[Tensor, Tensor]:
+        return (self.embedding.weight, self.prior) if self.tied else super().readout()
 
     def logits(self, states: Tensor) -> Tensor:
-        states = self.dropout(states)
-        if self.tied:
-            return self.output(states) @ self.embedding.weight.T + self.prior
-        return self.output(states, self.prior)
+        return states @ self.embedding.weight.T + self.prior if self.tied else super().logits(states)
 
 
 class LSTMDiscriminator(Discriminator):

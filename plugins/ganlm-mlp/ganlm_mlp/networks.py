@@ -2,7 +2,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlm_core.layers import NoiseLinear, NoisyEmbedding, StatefulGenerator, TokenEmbedding, hide, output_layer
+from ganlm_core.layers import NoiseLinear, NoisyEmbedding, ReadoutGenerator, TokenEmbedding, hide, output_layer
 from ganlm_core.protocol import BOS, Discriminator, Generator, Shape
 from ganlm_mlp.options import MLPDiscriminatorOptions, MLPGeneratorOptions, NgramOptions
 
@@ -36,7 +36,7 @@ NgramState = tuple[Tensor, Tensor]
 """The projected noise (B, 1, H) and the embeddings of the tokens before the next input (B, context - 1, E)."""
 
 
-class NgramGenerator(StatefulGenerator):
+class NgramGenerator(ReadoutGenerator):
     """Hidden layers read the concatenated embeddings of the last ``context`` tokens and the noise.
 
     Differs from the paper: it reads noise, may have several hidden layers, and has no direct connections from the
@@ -60,12 +60,12 @@ class NgramGenerator(StatefulGenerator):
         before = torch.full((noise.shape[0], self.context - 1), BOS, device=noise.device)
         return self.noise(noise).unsqueeze(1), self.embedding(before)
 
-    def advance(self, tokens: Tensor, state: NgramState) -> tuple[Tensor, NgramState]:
+    def read(self, tokens: Tensor, state: NgramState) -> tuple[Tensor, NgramState]:
         noise, before = state
         embedded = torch.cat([before, self.embedding(tokens)], dim=1)
         windows = self.dropout(embedded).unfold(1, self.context, 1).flatten(2)
-        logits = self.output(self.dropout(self.hidden(self.window(windows) + noise)), self.prior)
-        return logits, (noise, embedded[:, tokens.shape[1] :])
+        states = self.dropout(self.hidden(self.window(windows) + noise))
+        return states, (noise, embedded[:, tokens.shape[1] :])
 
 
 class MLPDiscriminator(Discriminator):

@@ -3,7 +3,7 @@ from ganlm_conv.networks import ConvDiscriminator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlm_core.layers import NoiseLinear, NoisyEmbedding, StatefulGenerator, TokenEmbedding, output_layer
+from ganlm_core.layers import NoiseLinear, NoisyEmbedding, ReadoutGenerator, TokenEmbedding, output_layer
 from ganlm_core.protocol import Shape
 from ganlm_relational.options import MultiEmbeddingOptions, RelationalMemoryOptions
 
@@ -44,7 +44,7 @@ class RelationalMemory(nn.Module):
         return F.scaled_dot_product_attention(*heads.chunk(3, dim=-1)).transpose(1, 2).flatten(2)
 
 
-class RelationalMemoryGenerator(StatefulGenerator):
+class RelationalMemoryGenerator(ReadoutGenerator):
     """A relational memory. Its state is the slots (B, M, H), which start as a linear layer of the noise.
 
     Differs: the paper has no noise and starts from the identity matrix, with a different row for each slot. Here the
@@ -66,12 +66,12 @@ class RelationalMemoryGenerator(StatefulGenerator):
     def start(self, noise: Tensor) -> Tensor:
         return self.initial(noise).unflatten(1, (self.slots, -1))
 
-    def advance(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def read(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         outputs = []
         for inputs in self.inputs(self.dropout(self.embedding(tokens))).unbind(dim=1):
             state = self.memory(state, inputs)
             outputs.append(state.flatten(1))
-        return self.output(self.dropout(torch.stack(outputs, dim=1)), self.prior), state
+        return self.dropout(torch.stack(outputs, dim=1)), state
 
 
 class MultiEmbeddingDiscriminator(ConvDiscriminator):

@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor, nn
 
-from ganlm_core.layers import NoiseLinear, NoisyEmbedding, StatefulGenerator, TokenEmbedding, hide, output_layer
+from ganlm_core.layers import NoiseLinear, NoisyEmbedding, ReadoutGenerator, TokenEmbedding, hide, output_layer
 from ganlm_core.protocol import Discriminator, Shape
 from ganlm_transformer.options import TransformerDiscriminatorOptions, TransformerOptions
 
@@ -71,7 +71,7 @@ class Block(nn.Module):
         return states + self.dropout(self.feed_forward(states)), cache
 
 
-class TransformerGenerator(StatefulGenerator):
+class TransformerGenerator(ReadoutGenerator):
     """A causal transformer. A linear layer of the noise is added to the embedding at every position."""
 
     def __init__(self, shape: Shape, options: TransformerOptions) -> None:
@@ -93,7 +93,7 @@ class TransformerGenerator(StatefulGenerator):
         sizes = noise.shape[0], self.heads, room, projected.shape[-1] // self.heads
         return projected, 0, [(projected.new_zeros(sizes), projected.new_zeros(sizes)) for _ in self.blocks]
 
-    def advance(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
+    def read(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
         noise, past, caches = state
         total = past + tokens.shape[1]
         visible = torch.ones(tokens.shape[1], total, dtype=torch.bool, device=tokens.device).tril(past)
@@ -102,7 +102,7 @@ class TransformerGenerator(StatefulGenerator):
         for block, cache in zip(self.blocks, caches, strict=True):
             states, cache = block(states, visible, cache, past)
             grown.append(cache)
-        return self.output(self.norm(states), self.prior), (noise, total, grown)
+        return self.norm(states), (noise, total, grown)
 
 
 class TransformerDiscriminator(Discriminator):
