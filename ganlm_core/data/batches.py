@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganlm_core.data.conditions import Asked
 from ganlm_core.data.permutation import permute
-from ganlm_core.protocol import PAD, Batch
+from ganlm_core.protocol import PAD, Batch, with_labels
 from ganlm_core.system.devices import send
 
 LARGEST = 2**20
@@ -25,6 +26,8 @@ class Batches:
     Batch k of the run is a pure function of the seed and k, so the position in the data is one number. Every epoch has
     its own permutation and drops the last incomplete batch. ``drawn`` counts the batches so far, ``tokens_drawn`` their
     tokens without padding. In a distributed run, the ranks take batches in turn; every rank counts all batches.
+    ``asked`` are the conditions of the sequences, and ``labels`` is the number of categories. A batch has the label of
+    each row in its noise too, so real and generated sequences share their conditions row by row.
     """
 
     tokens: Tensor
@@ -36,22 +39,30 @@ class Batches:
     processes: int = 1
     drawn: int = 0
     tokens_drawn: int = 0
+    asked: Asked = field(default_factory=Asked)
+    labels: int = 0
     _part: tuple[int, int] = field(default=(-1, 0), repr=False)
     _order: Tensor = field(default_factory=lambda: torch.empty(0), repr=False)
 
     def next(self, step: int, steps: int) -> Batch:
         """Return the next batch for a step of the run, with fresh noise (B, Z) from the global random state."""
-        every_rank = [self.tokens[self._rows(self.drawn + rank)].long() for rank in range(self.processes)]
+        rows = [self._rows(self.drawn + rank) for rank in range(self.processes)]
+        every_rank = [self.tokens[each].long() for each in rows]
         masks = [tokens != PAD for tokens in every_rank]
         self.drawn += self.processes
         self.tokens_drawn += sum(int(mask.sum()) for mask in masks)
-        tokens, mask = every_rank[self.rank], masks[self.rank]
+        tokens, mask, asked = every_rank[self.rank], masks[self.rank], self.asked.at(rows[self.rank])
+        labels, given = (None if each is None else send(each, self.device) for each in (asked.labels, asked.given))
+        noise = torch.randn(len(tokens), self.noise_size, device=self.device)
         return Batch(
             tokens=send(tokens, self.device),
             mask=send(mask, self.device),
-            noise=torch.randn(len(tokens), self.noise_size, device=self.device),
+            noise=with_labels(noise, labels, self.labels),
             step=step,
             progress=step / max(1, steps - 1),
+            labels=labels,
+            given=given,
+            columns=asked.columns,
         )
 
     def _rows(self, number: int) -> Tensor:

@@ -1,8 +1,9 @@
 """A corpus: sentences in three disjoint splits and, for a synthetic corpus, the exact process that they come from."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -20,8 +21,15 @@ TOGETHER = 10_000
 """Sentences that are hashed at once."""
 
 
+MOST_LABELS = 1_000
+"""Categories at most: each is a word of the discriminator and a number beside the noise."""
+
+
 class Process(Protocol):
-    """A distribution over sentences that can be computed exactly. If it knows its entropy, it has ``entropy()``."""
+    """A distribution over sentences that can be computed exactly. If it knows its entropy, it has ``entropy()``.
+
+    A process with labels also has ``log_prob_given(texts, labels)``, the log-probability of each text given its label.
+    """
 
     name: str
 
@@ -33,10 +41,30 @@ class Process(Protocol):
 
 
 @dataclass(frozen=True)
+class Columns:
+    """The columns beside the sentences of a split, with a value for each sentence.
+
+    ``labels`` and ``prompts`` are empty if the corpus has none. A prompt is the beginning of its sentence. ``others``
+    are for rewards, by name.
+    """
+
+    labels: Sequence[str] = ()
+    prompts: Sequence[str] = ()
+    others: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def ask(self) -> bool:
+        """Whether the sentences have conditions: labels or prompts."""
+        return bool(self.labels or self.prompts)
+
+
+@dataclass(frozen=True)
 class Corpus:
     """Sentences, tokens separated by spaces where tokens are words. ``notes`` are lines to tell the user.
 
     ``cache`` is the folder for files that are made of the sentences, if the sentences themselves are in the cache.
+    ``columns`` are beside the sentences of each split, by its name; empty if there are none. ``labels`` are the
+    categories of the training split in alphabetical order: the order of their numbers.
     """
 
     name: str
@@ -46,24 +74,70 @@ class Corpus:
     process: Process | None = None
     notes: tuple[str, ...] = ()
     cache: Path | None = None
+    columns: Mapping[str, Columns] = field(default_factory=dict)
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(sorted(set(self.beside("train").labels)))
+
+    def beside(self, split: str) -> Columns:
+        """Return the columns of a split."""
+        return self.columns.get(split, Columns())
 
     def digests(self) -> dict[str, str]:
         """Return the SHA-256 of each split, by its name: the hash of its sentences, joined by ``\\n``."""
         return {name: _digest(getattr(self, name)) for name in SPLITS}
 
 
-def split(name: str, texts: Iterable[str], process: Process | None = None, notes: tuple[str, ...] = ()) -> Corpus:
+def split(
+    name: str,
+    texts: Iterable[str],
+    process: Process | None = None,
+    notes: tuple[str, ...] = (),
+    columns: Columns | None = None,
+) -> Corpus:
     """Return a corpus whose splits are chosen by the hash of each sentence: 90% train, 5% validation, 5% test.
 
     Copies (:func:`ganlm_core.data.text.identity`) are in the same split, so the splits are disjoint in any
-    order, and do not change when lines are added later. Raises DataError when a split would be empty.
+    order, and do not change when lines are added later. ``columns`` are beside all ``texts``. Raises DataError when a
+    split would be empty, and the errors of :func:`check_labels`.
     """
-    splits: tuple[list[str], list[str], list[str]] = ([], [], [])
-    for text in texts:
-        splits[split_of(digest(text))].append(text)
-    if not all(splits):
-        raise too_few(name, len({identity(text) for found in splits for text in found}))
-    return Corpus(name, *splits, process=process, notes=notes)
+    every = list(texts)
+    rows: tuple[list[int], list[int], list[int]] = ([], [], [])
+    for row, text in enumerate(every):
+        rows[split_of(digest(text))].append(row)
+    if not all(rows):
+        raise too_few(name, len(set(map(identity, every))))
+    splits = ([every[row] for row in found] for found in rows)
+    beside = {} if columns is None else {name: _rows(columns, found) for name, found in zip(SPLITS, rows, strict=True)}
+    return check_labels(Corpus(name, *splits, process=process, notes=notes, columns=beside))
+
+
+def _rows(columns: Columns, rows: Sequence[int]) -> Columns:
+    def chosen(values: Sequence[str]) -> list[str]:
+        return [values[row] for row in rows] if values else []
+
+    others = {name: chosen(values) for name, values in columns.others.items()}
+    return Columns(chosen(columns.labels), chosen(columns.prompts), others)
+
+
+def check_labels(corpus: Corpus) -> Corpus:
+    """Return the corpus. Raises DataError for labels that cannot be learned: one, too many, or none in training."""
+    labels = corpus.labels
+    if len(labels) == 1:
+        raise DataError(f"{corpus.name}: every row has the label '{labels[0]}'; labels tell two or more kinds apart")
+    if len(labels) > MOST_LABELS:
+        raise DataError(
+            f"{corpus.name} has {len(labels):,} different labels, {MOST_LABELS:,} are the most; "
+            "a label is a category: name such a column with --corpus.label"
+        )
+    for split in SPLITS:
+        if strange := set(corpus.beside(split).labels) - set(labels):
+            raise DataError(
+                f"{corpus.name}: the label '{min(strange)}' is in the {split} split and not in the training split, "
+                "because few rows have it; add some, or remove them"
+            )
+    return corpus
 
 
 def digest(text: str) -> bytes:

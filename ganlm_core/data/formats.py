@@ -1,18 +1,31 @@
 """Formats of text files: plain lines, CSV and TSV by column, JSON lines and JSON arrays by key.
 
-A reader takes the name of the file, for errors, its text and the options of the corpus, and yields the raw values.
+A reader takes the name of the file, for errors, its text and the options of the corpus, and yields a record per row.
+The names of columns and keys are those of TRL: ``text``, or ``prompt`` and ``completion``, and ``label``.
 """
 
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator
-from typing import Any, TextIO
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TextIO
 
 from ganlm_core.data.options import FileOptions
 from ganlm_core.errors import LONGEST_NAME, DataError, UnknownName
 
-Reader = Callable[[str, TextIO, FileOptions], Iterator[str]]
+
+class Record(NamedTuple):
+    """A row of a file: its ``text``, which continues the ``prompt``, its ``label``, and all other values by name."""
+
+    text: str
+    prompt: str = ""
+    label: str = ""
+    others: Mapping[str, str] = {}
+
+
+Reader = Callable[[str, TextIO, FileOptions], Iterator[Record]]
+
+TEXT, PROMPT, COMPLETION, LABEL = "text", "prompt", "completion", "label"
 
 RAISE = "raise --corpus.max-line"
 
@@ -28,6 +41,16 @@ def format_of(path: str) -> str:
     return ending[0] if ending and ending[0] in READERS else ""
 
 
+def read_plain(name: str, text: TextIO, options: FileOptions) -> Iterator[Record]:
+    """Yield a record for each line. Raises DataError for options that name columns, and as :func:`read_lines`."""
+    if options.label or options.prompt:
+        flag = "label" if options.label else "prompt"
+        raise DataError(
+            f"{name} is plain text, which has no columns; --corpus.{flag} is for CSV, TSV, JSON and JSONL files"
+        )
+    yield from map(Record, read_lines(name, text, options))
+
+
 def read_lines(name: str, text: TextIO, options: FileOptions) -> Iterator[str]:
     """Yield each line with its end. Raises DataError for a line of more than ``max_line`` characters."""
     number = 0
@@ -40,17 +63,46 @@ def read_lines(name: str, text: TextIO, options: FileOptions) -> Iterator[str]:
         yield line
 
 
+class Layout(NamedTuple):
+    """The names of the columns of a file that have the text, the prompt and the label; "" for none."""
+
+    text: str
+    prompt: str
+    label: str
+
+    def others(self, names: Iterable[str]) -> list[str]:
+        return [name for name in names if name not in self]
+
+
+def layout_of(names: Collection[str], options: FileOptions) -> Layout:
+    """Return the layout of a file with these columns or keys. Without ``text``, prompt and completion are read."""
+    text, prompt = options.column, options.prompt
+    if text == TEXT and TEXT not in names and COMPLETION in names and (prompt or PROMPT in names):
+        text, prompt = COMPLETION, prompt or PROMPT
+    return Layout(text, prompt, options.label)
+
+
+def offers_label(names: Collection[str], options: FileOptions) -> bool:
+    """Return whether a file has a column of labels that the options do not use."""
+    return LABEL in names and LABEL not in layout_of(names, options)
+
+
 def _read_csv(delimiter: str) -> Reader:
-    def read(name: str, text: TextIO, options: FileOptions) -> Iterator[str]:
+    def read(name: str, text: TextIO, options: FileOptions) -> Iterator[Record]:
         limit = csv.field_size_limit(options.max_line)
         rows = csv.reader(read_lines(name, text, options), delimiter=delimiter, strict=True)
         try:
             header = next(rows, [])
-            place = _column(name, header, options.column)
+            layout = layout_of(header, options)
+            place = _column(name, header, layout.text, "column")
+            for used, flag in ((layout.prompt, "prompt"), (layout.label, "label")):
+                if used:
+                    _column(name, header, used, flag)
             for row in rows:
+                where = f"{name}, line {rows.line_num}"
                 if len(row) > len(header) or 0 < len(row) <= place:
-                    raise _wrong_fields(f"{name}, line {rows.line_num}", row, header)
-                yield row[place] if row else ""
+                    raise _wrong_fields(where, row, header)
+                yield _record(where, dict(zip(header, row, strict=False)), layout) if row else Record("")
         except csv.Error as error:
             hint = RAISE if "field limit" in str(error) else "correct the line"
             reason = str(error).partition(" - ")[0]  # the rest is advice to programmers
@@ -61,9 +113,37 @@ def _read_csv(delimiter: str) -> Reader:
     return read
 
 
-def _column(name: str, header: list[str], column: str) -> int:
+def _record(where: str, row: Mapping[str, Any], layout: Layout) -> Record:
+    """Return the record of a row whose text is a string. Raises DataError for a text that has no category as label."""
+    text = row[layout.text]
+    prompt = row.get(layout.prompt, "") if layout.prompt else ""
+    label = _label(where, row.get(layout.label), layout.label) if layout.label and text.strip() else ""
+    return Record(text, prompt, label, {name: _as_text(row[name]) for name in layout.others(row)})
+
+
+def _label(where: str, value: Any, column: str) -> str:
+    if isinstance(value, bool) or (isinstance(value, str) and value.strip().lower() in ("true", "false")):
+        raise DataError(
+            f"{where} has the boolean {str(value).strip()} as its label; a label is the name of a category, and a "
+            "boolean does not say of which: write names, such as 'positive' and 'negative'"
+        )
+    if isinstance(value, int):
+        return str(value)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise DataError(f"{where} has no label under '{column}'; give every row one, or leave out --corpus.label")
+    if not isinstance(value, str) or not _is_unicode(value):
+        raise DataError(f"{where} has a label under '{column}' that is no category; give a string or a whole number")
+    return value.strip()
+
+
+def _as_text(value: Any) -> str:
+    """Return a value of a further column as text; a value that is no string, as JSON, and "" for null."""
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=True)
+
+
+def _column(name: str, header: Sequence[str], column: str, flag: str) -> int:
     if column not in header:
-        raise UnknownName(f"column of {name}", column, header, _choice(header))
+        raise UnknownName(f"column of {name}", column, header, _choice(header, flag))
     if header.count(column) > 1:
         raise DataError(f"{name} has {header.count(column)} columns '{column}'; rename all but one")
     return header.index(column)
@@ -76,15 +156,15 @@ def _wrong_fields(where: str, row: list[str], header: list[str]) -> DataError:
     )
 
 
-def _read_json(name: str, text: TextIO, options: FileOptions) -> Iterator[str]:
+def _read_json(name: str, text: TextIO, options: FileOptions) -> Iterator[Record]:
     """Read an array of objects, or one object in each line."""
     if _first_character(text) == "[":
         for number, item in enumerate(_items(name, text, options.max_line), start=1):
-            yield _value(f"{name}, item {number}", item, options.column)
+            yield _object(f"{name}, item {number}", item, options)
         return
     for number, line in enumerate(read_lines(name, text, options), start=1):
         where = f"{name}, line {number}"
-        yield _value(where, _parse(where, line), options.column) if line.strip() else ""
+        yield _object(where, _parse(where, line), options) if line.strip() else Record("")
 
 
 def _first_character(text: TextIO) -> str:
@@ -134,20 +214,26 @@ def _parse(where: str, line: str) -> Any:
         raise DataError(f"{where} is not JSON: {error}; correct the line") from None
 
 
-def _value(where: str, record: Any, key: str) -> str:
+def _object(where: str, record: Any, options: FileOptions) -> Record:
     if not isinstance(record, dict):
-        raise DataError(f"{where} is a JSON {type(record).__name__}; wanted an object with the key '{key}'")
+        raise DataError(f"{where} is a JSON {type(record).__name__}; wanted an object with the key '{options.column}'")
+    layout = layout_of(record, options)
+    for key, flag in ((layout.text, "column"), (layout.prompt, "prompt")):
+        if key:
+            _check_text(where, record, key, flag)
+    return _record(where, record, layout)
+
+
+def _check_text(where: str, record: Mapping[str, Any], key: str, flag: str) -> None:
     if key not in record:
-        raise UnknownName(f"key of {where}", key, record, _choice(list(record)))
-    value = record[key]
-    if not isinstance(value, str) or not _is_unicode(value):
+        raise UnknownName(f"key of {where}", key, record, _choice(list(record), flag))
+    if not isinstance(record[key], str) or not _is_unicode(record[key]):
         raise DataError(f"{where} has a value under '{key}' that is not text; give a string of valid Unicode")
-    return value
 
 
-def _choice(names: list[str]) -> str:
+def _choice(names: Sequence[str], flag: str) -> str:
     listed = ", ".join([name[:LONGEST_NAME] for name in names[:FEW]] + ["..."] * (len(names) > FEW))
-    return f"it has {listed}; name one with --corpus.column"
+    return f"it has {listed}; name one with --corpus.{flag}"
 
 
 def _is_unicode(value: str) -> bool:

@@ -15,7 +15,7 @@ from functools import cache
 from itertools import accumulate
 from math import inf, log
 
-from ganlm_core.data.corpus import Corpus, split
+from ganlm_core.data.corpus import Columns, Corpus, split
 from ganlm_core.data.options import GrammarOptions
 from ganlm_core.data.text import words
 
@@ -76,6 +76,12 @@ WORDS = {
     "Landmark": "river lake hill road school mill",
     "Season": "morning evening spring summer winter",
 }
+
+NUMBERS = {
+    "singular": RULES | {"Clause": "4/0 Person# PersonDoes# | 4/0 Animal# AnimalDoes# | 1/0 Vehicle# VehicleDoes#"},
+    "plural": RULES | {"Clause": "0/4 Person# PersonDoes# | 0/4 Animal# AnimalDoes# | 0/1 Vehicle# VehicleDoes#"},
+}
+"""The rules of the sentences whose subject has a number. Each is half of all sentences."""
 
 END = ""
 """The end of the sentence, among the words that can come next."""
@@ -179,6 +185,32 @@ class Grammar:
         return max(sum(map(self._longest, body)) for _, body in alternatives) if alternatives else 1
 
 
+class NumberedGrammar(Grammar):
+    """The grammar with a label: the number of the subject, ``singular`` or ``plural``, each with probability 1/2.
+
+    A sentence shows its label by the forms of the subject and of its verb.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._given = {label: Grammar(rules) for label, rules in NUMBERS.items()}
+
+    def log_prob_given(self, texts: Sequence[str], labels: Sequence[str]) -> list[float]:
+        """Return log p(text | label) of each sentence in nats; ``-inf`` if the sentence has another label or none."""
+        return [self._given[label].log_prob([text])[0] for text, label in zip(texts, labels, strict=True)]
+
+    def labels_of(self, texts: Sequence[str]) -> list[str]:
+        """Return the label of each sentence; "" for one that the grammar cannot produce."""
+        return [
+            next((label for label, each in self._given.items() if each.log_prob([text])[0] > -inf), "")
+            for text in texts
+        ]
+
+    def entropy_given(self) -> float:
+        """Return the mean over the labels of the exact entropy of a sentence given its label, in nats."""
+        return sum(each.entropy() for each in self._given.values()) / len(self._given)
+
+
 def _productions(rules: Mapping[str, str], words: Mapping[str, str]) -> dict[str, list[Production]]:
     """Parse the notation of this module: write out singular and plural, and make weights probabilities."""
     written = {head: [alternative.split() for alternative in text.split("|")] for head, text in rules.items()}
@@ -200,6 +232,10 @@ def _inflect(item: str, number: int) -> str:
 
 
 def grammar_corpus(options: GrammarOptions) -> Corpus:
-    """Return ``options.size`` sentences; the process gives their exact probabilities."""
-    grammar = Grammar()
-    return split("grammar", grammar.sample(options.size, options.seed), process=grammar)
+    """Return ``options.size`` sentences; the process gives their exact probabilities, and their labels if asked for."""
+    if options.label == "none":
+        grammar = Grammar()
+        return split("grammar", grammar.sample(options.size, options.seed), process=grammar)
+    numbered = NumberedGrammar()
+    texts = numbered.sample(options.size, options.seed)
+    return split("grammar", texts, process=numbered, columns=Columns(numbered.labels_of(texts)))

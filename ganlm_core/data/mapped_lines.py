@@ -1,5 +1,6 @@
 """Sentences that stay on the disk: the splits of a corpus in memory-mapped files, decoded on access."""
 
+import json
 import mmap
 import sys
 from bisect import bisect_left
@@ -8,7 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self, overload
 
-from ganlm_core.data.corpus import SPLITS, digest, split_of
+from ganlm_core.data.corpus import SPLITS, Columns, digest, split_of
+from ganlm_core.data.formats import Record
 
 TOGETHER = 1_000
 """Sentences that are decoded at once in an iteration over all of them."""
@@ -69,6 +71,60 @@ class _Known(Container[str]):
 def lookup(texts: Iterable[str]) -> Container[str]:
     """Return a container whose ``in`` finds copies of the texts quickly, with any white space and Unicode form."""
     return texts if isinstance(texts, Lines) else _Known(texts)
+
+
+class _Values(Sequence[str]):
+    """One of the values that :func:`write_columns` wrote for each row, decoded on access."""
+
+    def __init__(self, rows: Lines, key: str) -> None:
+        self._rows, self._key = rows, key
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        found = self._rows[place]
+        return self._value(found) if isinstance(found, str) else list(map(self._value, found))
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self._value, self._rows)
+
+    def _value(self, row: str) -> str:
+        return str(json.loads(row).get(self._key, ""))
+
+
+LABEL, PROMPT, OTHER = "label", "prompt", "other/"
+"""The keys of the values of a row; those of further columns begin with OTHER."""
+
+
+def write_columns(folder: Path, records: Iterable[Record]) -> list[str]:
+    """Write the columns of records into the files of their splits, as one line of JSON each; return their keys."""
+    keys: dict[str, None] = {}
+    with ExitStack() as stack:
+        splits = [stack.enter_context(_Split(folder, f"{name}-columns")) for name in SPLITS]
+        for record in records:
+            values = {LABEL: record.label, PROMPT: record.prompt}
+            values |= {f"{OTHER}{name}": value for name, value in record.others.items()}
+            found = {key: value for key, value in values.items() if value}
+            keys.update(dict.fromkeys(found))
+            place = digest(record.text)
+            splits[split_of(place)].add(json.dumps(found).encode(), place)
+    return list(keys)
+
+
+def read_columns(folder: Path, keys: Sequence[str]) -> dict[str, Columns]:
+    """Return the columns of each split, of these keys. Nothing is in memory but what is asked for."""
+    return {name: _columns(Lines(folder, f"{name}-columns"), keys) for name in SPLITS} if keys else {}
+
+
+def _columns(rows: Lines, keys: Sequence[str]) -> Columns:
+    others = {key.removeprefix(OTHER): _Values(rows, key) for key in keys if key.startswith(OTHER)}
+    labels, prompts = (_Values(rows, key) if key in keys else () for key in (LABEL, PROMPT))
+    return Columns(labels, prompts, others)
 
 
 class Sizes(NamedTuple):

@@ -12,6 +12,11 @@ MOST_TOKENS = 10_000_000
 class GrammarOptions(Options):
     size: int = option(20_000, "sentences drawn: 90% train, 5% validation, 5% test", min=100, max=MOST_SENTENCES)
     seed: int = option(0, "random seed of the sentences", min=0, max=2**63 - 1)
+    label: str = option(
+        "none",
+        "label of each sentence: none, or the number of its subject (singular, plural)",
+        choices=("none", "number"),
+    )
 
 
 class PasswordsOptions(Options):
@@ -30,6 +35,8 @@ class OracleOptions(Options):
 class FileOptions(Options):
     path: str = option("", "text file (one sentence per line), CSV, TSV, JSON or JSONL; - for standard input")
     column: str = option("text", "column of a CSV or TSV file, key of a JSON or JSONL file")
+    label: str = option("", "column or key of the label of each text, a category that the model then writes on demand")
+    prompt: str = option("", "column or key of the beginning of each text, which is given and not learned")
     max_line: int = option(2**20, "most characters in a line, or in one value of a CSV or JSON file", min=1)
     max_size: int = option(2**34, "most bytes of text in the file, after unpacking", min=1)
     max_sentences: int = option(MOST_SENTENCES, "most sentences in the file", min=1)

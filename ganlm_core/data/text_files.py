@@ -8,17 +8,18 @@ import codecs
 import gzip
 import hashlib
 import io
+import json
 import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
-from ganlm_core.data.corpus import SPLITS, Corpus, split, too_few
-from ganlm_core.data.formats import READERS, format_of, looks_like, read_lines
-from ganlm_core.data.mapped_lines import Lines, write_splits
+from ganlm_core.data.corpus import SPLITS, Columns, Corpus, check_labels, split, too_few
+from ganlm_core.data.formats import READERS, Record, format_of, looks_like, offers_label, read_plain
+from ganlm_core.data.mapped_lines import Lines, read_columns, write_columns, write_splits
 from ganlm_core.data.options import FileOptions
 from ganlm_core.data.text import identity, one_line
 from ganlm_core.errors import DataError, OptionError, WriteError
@@ -30,7 +31,7 @@ STANDARD_INPUT = "-"
 LARGE = 2**20
 """Files of at least this many bytes go into the cache; smaller ones are read and encoded in less than a second."""
 
-FORMAT = 2
+FORMAT = 3
 """Part of every key in the cache: increase it when the format of the kept files changes."""
 
 CHUNK = 2**20
@@ -48,22 +49,25 @@ def file_corpus(options: FileOptions) -> Corpus:
                 return _kept(text)
             except WriteError as error:
                 notes.append(f"{error}; the data are held in memory instead")
-        sentences = list(text.sentences())
+        records = list(text.records())
+        sentences = [record.text for record in records]
         different = len(set(map(identity, sentences)))
-        notes += _notes(text.name, text.blank, text.looks_like, len(sentences), different)
-        return split(text.name, sentences, notes=tuple(notes))
+        notes += _notes(text.name, text.blank, text.looks_like, len(sentences), different, text.offers_label)
+        return split(text.name, sentences, notes=tuple(notes), columns=_columns(records))
 
 
 class Read(NamedTuple):
     """The sentences of a file and the number of ``blank`` ones that were left out.
 
-    ``taken`` has a note if the file looks like another format than the one that it was read in.
+    ``taken`` has a note if the file looks like another format than the one that it was read in. ``columns`` are beside
+    the sentences.
     """
 
     texts: list[str]
     blank: int
     taken: tuple[str, ...]
     name: str
+    columns: Columns = Columns()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -71,23 +75,36 @@ class Read(NamedTuple):
         return (*self.taken, *_notes(self.name, self.blank))
 
 
-def read_sentences(path: str, column: str = "text", **bounds: int) -> Read:
+def read_sentences(path: str, column: str = "text", **others: Any) -> Read:
     """Return the sentences of a file.
 
     The ending of the file, in small or capital letters, says how it is read: ``.csv``, ``.tsv``, ``.json``, ``.jsonl``
     and ``.ndjson`` have the sentences under ``column``, every other file has one in each line. A further ``.gz`` is
     unpacked; ``-`` is standard input as plain text. Line breaks and control characters inside a value become spaces,
-    surrounding white space is dropped. ``bounds`` are other options of :class:`FileOptions`. Raises DataError, which
+    surrounding white space is dropped. ``others`` are other options of :class:`FileOptions`. Raises DataError, which
     names the line, for text that cannot be read or exceeds a bound, and UnknownName for a missing column.
     """
-    with _opened(FileOptions(path=path, column=column, **bounds)) as text:
-        texts = list(text.sentences())
-        return Read(texts, text.blank, _notes(text.name, looks_like=text.looks_like), text.name)
+    with _opened(FileOptions(path=path, column=column, **others)) as text:
+        records = list(text.records())
+        notes = _notes(text.name, looks_like=text.looks_like)
+        return Read([each.text for each in records], text.blank, notes, text.name, _columns(records))
+
+
+def _columns(records: list[Record]) -> Columns:
+    """Return the columns of records; a column is left out if no record has a value in it."""
+    names = dict.fromkeys(name for record in records for name in record.others)
+    return Columns(
+        [record.label for record in records] if any(record.label for record in records) else (),
+        [record.prompt for record in records] if any(record.prompt for record in records) else (),
+        {name: [record.others.get(name, "") for record in records] for name in names},
+    )
 
 
 def _kept(text: "_Text") -> Corpus:
     """Return a corpus whose sentences are in the cache. Raises WriteError where they cannot be."""
-    form = f"{text.format}/{text.options.column}" if text.format else ""
+    options = text.options
+    asked = f"/{json.dumps([options.label, options.prompt])}" if options.label or options.prompt else ""
+    form = f"{text.format}/{options.column}{asked}" if text.format else ""
     key = hashlib.sha256(f"{FORMAT}/{form}/{text.sha256}".encode()).hexdigest()[:32]
     folder = cache() / "corpora" / key
     return kept(folder, lambda place: _write(place, text), lambda place: _read(place, text), f"reading {text.name}")
@@ -95,26 +112,30 @@ def _kept(text: "_Text") -> Corpus:
 
 def _read(folder: Path, text: "_Text") -> Corpus:
     train, validation, test = (Lines(folder, split) for split in SPLITS)
-    notes = _notes(text.name, **read_json(folder / FACTS))
-    return Corpus(text.name, train, validation, test, notes=notes, cache=folder)
+    facts = read_json(folder / FACTS)
+    columns = read_columns(folder, facts.pop("columns"))
+    notes = _notes(text.name, **facts)
+    return check_labels(Corpus(text.name, train, validation, test, notes=notes, cache=folder, columns=columns))
 
 
 def _write(folder: Path, text: "_Text") -> None:
-    sizes = write_splits(folder, text.sentences())
+    sizes = write_splits(folder, (record.text for record in text.records()))
+    columns = write_columns(folder, text.records()) if text.has_columns else []
     total, different = (sum(each) for each in zip(*sizes, strict=True))
     if not all(each.total for each in sizes):
         raise too_few(text.name, different)
     if _check(text.name, text.stream, text.options.max_size)[1] != text.sha256:
         raise DataError(f"{text.name} changed while it was read; run again when no other program writes to it")
-    facts = {"blank": text.blank, "looks_like": text.looks_like, "total": total, "different": different}
-    write_json(folder / FACTS, facts)
+    found = {"blank": text.blank, "looks_like": text.looks_like, "offers_label": text.offers_label}
+    write_json(folder / FACTS, {**found, "total": total, "different": different, "columns": columns})
 
 
 @dataclass
 class _Text:
     """UTF-8 text that was checked once and can be read again. ``format`` is the ending, if it is one of READERS.
 
-    ``blank`` counts the values without text of the last reading; ``looks_like`` is the result of :func:`looks_like`.
+    ``blank`` counts the values without text of the last reading; ``looks_like`` is the result of :func:`looks_like`,
+    ``offers_label`` of :func:`offers_label`, and ``has_columns`` says that a record has more than its text.
     """
 
     name: str
@@ -125,30 +146,42 @@ class _Text:
     sha256: str
     blank: int = 0
     looks_like: str = ""
+    offers_label: bool = False
+    has_columns: bool = False
 
-    def sentences(self) -> Iterator[str]:
+    def records(self) -> Iterator[Record]:
+        """Yield the records that have text, each value on one line; the text begins with the prompt."""
         found, self.blank = 0, 0
         for value in self._values():
-            if not value:
+            if not value.text:
                 self.blank += 1
                 continue
             found += 1
             if found == 1 and not self.format:
-                self.looks_like = looks_like(value, self.options.column)
+                self.looks_like = looks_like(value.text, self.options.column)
+            self.offers_label |= offers_label(value.others, self.options)
+            self.has_columns |= bool(value.label or value.prompt or value.others)
             if found > (most := self.options.max_sentences):
                 raise DataError(f"{self.name} has more than {most:,} sentences; raise --corpus.max-sentences")
             yield value
         if not found:
             raise DataError(f"{self.name} has no text; give a file with one sentence per line")
 
-    def _values(self) -> Iterator[str]:
+    def _values(self) -> Iterator[Record]:
         self.stream.seek(0)
         text = io.TextIOWrapper(self.stream, encoding="utf-8-sig", newline="\n")
         try:
-            for value in READERS.get(self.format, read_lines)(self.name, text, self.options):
-                yield one_line(value).strip()
+            for record in READERS.get(self.format, read_plain)(self.name, text, self.options):
+                yield _on_one_line(record)
         finally:
             text.detach()
+
+
+def _on_one_line(record: Record) -> Record:
+    """Return a record whose text is one line that begins with the prompt, or empty if nothing follows the prompt."""
+    text, prompt = one_line(record.text), one_line(record.prompt).lstrip()
+    whole = f"{prompt}{text}".strip() if text.strip() else ""
+    return record._replace(text=whole, prompt=prompt, label=one_line(record.label).strip())
 
 
 @contextmanager
@@ -218,8 +251,12 @@ def _wrong_line(decoder: codecs.IncrementalDecoder, chunk: bytes, lines: int) ->
     return 0
 
 
-def _notes(name: str, blank: int = 0, looks_like: str = "", total: int = 0, different: int = 0) -> tuple[str, ...]:
+def _notes(
+    name: str, blank: int = 0, looks_like: str = "", total: int = 0, different: int = 0, offers_label: bool = False
+) -> tuple[str, ...]:
     notes = []
+    if offers_label:
+        notes.append(f"{name} has a column 'label'; --corpus.label label lets the model write text of a label")
     if looks_like:
         notes.append(
             f"{name} looks like {looks_like} but is read as plain text, one sentence per line; "

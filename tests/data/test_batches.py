@@ -8,6 +8,7 @@ import torch
 
 from ganlm_core.data import batches
 from ganlm_core.data.batches import Batches
+from ganlm_core.data.conditions import Asked
 from ganlm_core.protocol import mask_of
 from tests.tiny import SHAPE, every_sequence
 
@@ -100,3 +101,24 @@ def test_noise_is_normal_and_follows_the_global_random_state() -> None:
     torch.manual_seed(0)
     assert batches.next(0, 1).noise.equal(noise)
     assert not batches.next(0, 1).noise.equal(noise)
+
+
+def test_a_batch_has_the_conditions_of_its_rows() -> None:
+    """Every row of this corpus is told from its first token, so the conditions can be recomputed from the tokens."""
+    first = TOKENS[:, 0]
+    asked = Asked(labels=first % 3, given=(first > 3).long(), columns={"first": list(map(str, first.tolist()))})
+    plain, conditional = make_batches(), make_batches(asked=asked, labels=3)
+    for _ in range(8):
+        state = torch.get_rng_state()
+        without = plain.next(0, 1)
+        torch.set_rng_state(state)
+        batch = conditional.next(0, 1)
+        firsts = batch.tokens[:, 0]
+        assert batch.labels is not None and batch.given is not None
+        assert batch.labels.equal(firsts % 3) and batch.given.equal((firsts > 3).long())
+        assert batch.columns == {"first": list(map(str, firsts.tolist()))}
+        assert batch.noise[:, : SHAPE.noise].equal(without.noise) and batch.tokens.equal(without.tokens)
+        assert batch.noise[:, SHAPE.noise :].argmax(dim=1).equal(batch.labels)
+        assert batch.noise[:, SHAPE.noise :].sum(dim=1).eq(1).all()
+        assert batch.scored.equal(batch.mask & ~((torch.arange(SHAPE.length) == 0) & (firsts > 3)[:, None]))
+        assert without.labels is without.given is None and without.scored is without.mask

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from ganlm_core.data import corpus as module
-from ganlm_core.data.corpus import SPLITS, Corpus, digest, spaced, split, split_of, spread
+from ganlm_core.data.corpus import SPLITS, Columns, Corpus, digest, spaced, split, split_of, spread
 from ganlm_core.errors import DataError
 
 SENTENCES = [f"sentence number {i} ." for i in range(2000)]
@@ -50,3 +50,38 @@ def test_a_digest_is_the_hash_of_the_sentences_in_lines(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(("n", "places"), [(3, [0, 3, 6]), (10, list(range(10))), (99, list(range(10)))])
 def test_a_subsample_is_spaced_evenly(n: int, places: list[int]) -> None:
     assert list(spread(range(10), n)) == list(spaced(range(10), n)) == places
+
+
+def test_columns_stay_beside_their_sentences() -> None:
+    labels = [("even", "odd")[number % 2] for number in range(len(SENTENCES))]
+    columns = Columns(labels, others={"number": list(map(str, range(len(SENTENCES))))})
+    found = split("numbers", SENTENCES, columns=columns)
+    assert found.labels == ("even", "odd") and found.beside("train").prompts == []
+    for name in SPLITS:
+        beside = found.beside(name)
+        rows = list(zip(getattr(found, name), beside.labels, beside.others["number"], strict=True))
+        assert rows == [(f"sentence number {n} .", labels[int(n)], n) for _, _, n in rows]
+    assert split("plain", SENTENCES).columns == {} and split("plain", SENTENCES).labels == ()
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["x"] * 2000, "numbers: every row has the label 'x'; labels tell two or more kinds apart"),
+        ([str(number) for number in range(2000)], "numbers has 1,801 different labels, 1,000 are the most; "),
+    ],
+)
+def test_labels_that_are_no_categories_are_refused(labels: list[str], message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        split("numbers", SENTENCES, columns=Columns(labels))
+    assert str(caught.value).startswith(message)
+
+
+def test_a_label_that_training_never_sees_is_refused() -> None:
+    labels = ["rare" if split_of(digest(text)) == 2 else "xy"[n % 2] for n, text in enumerate(SENTENCES)]
+    with pytest.raises(DataError) as caught:
+        split("numbers", SENTENCES, columns=Columns(labels))
+    assert str(caught.value) == (
+        "numbers: the label 'rare' is in the test split and not in the training split, because few rows have it; "
+        "add some, or remove them"
+    )

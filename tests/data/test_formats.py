@@ -8,14 +8,18 @@ import sys
 
 import pytest
 
-from ganlm_core.data.formats import READERS, format_of, looks_like, read_lines
+from ganlm_core.data.formats import READERS, Record, format_of, looks_like, read_plain
 from ganlm_core.data.options import FileOptions
 from ganlm_core.errors import DataError, GanlmError
 
 
 def read(ending: str, data: str, **options: object) -> list[str]:
+    return [record.text for record in records(ending, data, **options)]
+
+
+def records(ending: str, data: str, **options: object) -> list[Record]:
     text = io.TextIOWrapper(io.BytesIO(data.encode()), encoding="utf-8-sig", newline="\n")
-    return [*READERS.get(ending, read_lines)("file", text, FileOptions(**options))]  # type: ignore[arg-type]
+    return [*READERS.get(ending, read_plain)("file", text, FileOptions(**options))]  # type: ignore[arg-type]
 
 
 def refusal(ending: str, data: str, **options: object) -> str:
@@ -179,3 +183,72 @@ def test_no_torch_is_imported() -> None:
 def test_errors_are_of_the_data() -> None:
     with pytest.raises(DataError):
         read(".csv", "text\na,b\n")
+
+
+CSV = "id,text,label\n1,good film,positive\n2,bad film, negative \n"
+JSON = '{"prompt": "the film", "completion": " is good", "label": "positive", "stars": 5, "user": null}\n'
+
+
+def test_a_row_has_its_label_and_its_further_columns() -> None:
+    assert records(".csv", CSV, label="label") == [
+        Record("good film", "", "positive", {"id": "1"}),
+        Record("bad film", "", "negative", {"id": "2"}),
+    ]
+    assert records(".csv", CSV)[0] == Record("good film", "", "", {"id": "1", "label": "positive"})
+
+
+def test_prompt_and_completion_are_read_where_there_is_no_text() -> None:
+    others = {"label": "positive", "stars": "5", "user": ""}
+    assert records(".jsonl", JSON) == [Record(" is good", "the film", "", others)]
+    assert records(".csv", "prompt,completion\na,b\n") == [Record("b", "a")]
+    assert records(".csv", "text,prompt,completion\nc,a,b\n") == [
+        Record("c", "", "", {"prompt": "a", "completion": "b"})
+    ]
+    assert records(".csv", "start,text\na,b\n", prompt="start") == [Record("b", "a")]
+    assert records(".csv", "start,completion\na,b\n", prompt="start") == [Record("b", "a")]
+
+
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_a_boolean_is_no_category(value: str) -> None:
+    message = refusal(".jsonl", json.dumps({"text": "a", "label": json.loads(value)}), label="label")
+    assert message == (
+        f"file, line 1 has the boolean {value.title()} as its label; a label is the name of a category, and a boolean "
+        "does not say of which: write names, such as 'positive' and 'negative'"
+    )
+    assert "has the boolean" in refusal(".csv", f"text,label\na,{value}\n", label="label")
+
+
+@pytest.mark.parametrize(
+    ("ending", "data"),
+    [
+        (".csv", "text,label\na,x\n\nb,\n"),
+        (".csv", "text,label\na,x\n\nb\n"),
+        (".jsonl", '{"text": "a", "label": "x"}\n\n{"text": "b"}\n'),
+        (".jsonl", '{"text": "a", "label": "x"}\n\n{"text": "b", "label": null}\n'),
+    ],
+)
+def test_a_row_without_a_label_is_named(ending: str, data: str) -> None:
+    wanted = f"file, line {4 if ending == '.csv' else 3} has no label under 'label'; give every row one, or leave out "
+    assert refusal(ending, data, label="label").startswith(wanted)
+
+
+def test_labels_are_names_or_whole_numbers() -> None:
+    assert [each.label for each in records(".jsonl", '{"text": "a", "label": 3}\n', label="label")] == ["3"]
+    for value in ("0.5", '["x"]'):
+        message = refusal(".jsonl", json.dumps({"text": "a", "label": json.loads(value)}), label="label")
+        assert message.endswith("has a label under 'label' that is no category; give a string or a whole number")
+
+
+def test_an_unknown_column_names_the_flag() -> None:
+    message = refusal(".csv", CSV, label="labels")
+    assert message == (
+        "there is no column of file 'labels'; did you mean 'label'? "
+        "it has id, text, label; name one with --corpus.label"
+    )
+    assert refusal(".csv", CSV, prompt="x").endswith("name one with --corpus.prompt")
+
+
+def test_plain_text_has_no_columns() -> None:
+    assert refusal("", "a\n", label="label") == (
+        "file is plain text, which has no columns; --corpus.label is for CSV, TSV, JSON and JSONL files"
+    )

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from ganlm_core.data.grammar import LONGEST, Grammar, grammar_corpus
+from ganlm_core.data.corpus import SPLITS
+from ganlm_core.data.grammar import LONGEST, Grammar, NumberedGrammar, grammar_corpus
 from ganlm_core.data.options import GrammarOptions
 
 # One sentence in two ways: a b is 2/4 as a pair, and 1/4 as the letters, with b 2/3 of the second ones.
@@ -134,3 +135,28 @@ def test_the_grammar_corpus_has_its_size_and_process() -> None:
     assert not set(corpus.train) & set(corpus.test)
     assert corpus.process is not None
     assert all(map(math.isfinite, corpus.process.log_prob(corpus.test)))
+
+
+def test_a_label_is_the_number_of_the_subject_and_halves_the_language() -> None:
+    numbered, texts = NumberedGrammar(), Grammar().sample(2_000, 3)
+    labels = numbered.labels_of(texts)
+    assert 900 < labels.count("singular") < 1100 and set(labels) == {"singular", "plural"}
+    given, whole = numbered.log_prob_given(texts, labels), numbered.log_prob(texts)
+    assert given == pytest.approx([score + math.log(2) for score in whole])
+    others = [{"singular": "plural", "plural": "singular"}[label] for label in labels]
+    assert set(numbered.log_prob_given(texts, others)) == {-math.inf}
+    assert numbered.entropy() == pytest.approx(numbered.entropy_given() + math.log(2))
+
+
+def test_the_label_is_of_the_subject_and_not_of_other_nouns() -> None:
+    labels = {"the dogs chase a cat .": "plural", "today a man feeds the dogs .": "singular", "the dogs runs .": ""}
+    assert NumberedGrammar().labels_of(list(labels)) == list(labels.values())
+
+
+def test_a_labelled_corpus_has_the_sentences_of_the_plain_one() -> None:
+    plain, labelled = (grammar_corpus(GrammarOptions(size=300, label=label)) for label in ("none", "number"))
+    assert plain.digests() == labelled.digests() and plain.columns == {}
+    assert labelled.labels == ("plural", "singular")
+    numbered = NumberedGrammar()
+    for name in SPLITS:
+        assert labelled.beside(name).labels == numbered.labels_of(getattr(labelled, name))

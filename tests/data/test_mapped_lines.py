@@ -6,7 +6,8 @@ import pytest
 
 from ganlm_core.data import mapped_lines
 from ganlm_core.data.corpus import split
-from ganlm_core.data.mapped_lines import Lines, lookup, write_splits
+from ganlm_core.data.formats import Record
+from ganlm_core.data.mapped_lines import Lines, lookup, read_columns, write_columns, write_splits
 
 
 def test_lines_are_a_sequence_of_sentences(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -31,3 +32,14 @@ def test_lines_are_a_sequence_of_sentences(monkeypatch: pytest.MonkeyPatch, tmp_
         assert "  nai\u0308ve\t0\x1f日本 " in known  # with the same words in the same form
         assert not any(text in known for text in strange)
     assert 7 not in found
+
+
+def test_columns_are_read_back_in_the_order_of_their_sentences(tmp_path: Path) -> None:
+    records = [Record(f"sentence {i}", "sent", ["even", "odd"][i % 2], {"a/b": str(i)}) for i in range(200)]
+    write_splits(tmp_path, (record.text for record in records))
+    keys = write_columns(tmp_path, records)
+    for name, columns in read_columns(tmp_path, keys).items():
+        numbers = [text.split()[1] for text in Lines(tmp_path, name)]
+        assert list(columns.others["a/b"]) == numbers and len(columns.labels) == len(numbers)
+        assert columns.labels[0] == ["even", "odd"][int(numbers[0]) % 2]
+    assert read_columns(tmp_path, []) == {}

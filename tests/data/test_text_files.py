@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ganlm_core.data import mapped_lines, text_files
-from ganlm_core.data.corpus import Corpus
+from ganlm_core.data.corpus import SPLITS, Corpus
 from ganlm_core.data.mapped_lines import Lines, lookup, write_splits
 from ganlm_core.data.options import FileOptions
 from ganlm_core.data.text_files import file_corpus, read_sentences
@@ -378,3 +378,42 @@ def test_a_pipe_that_never_ends_is_read_up_to_the_bound(monkeypatch: pytest.Monk
     with pytest.raises(DataError) as caught:
         file_corpus(FileOptions(path="-", max_size=3 * 2**20))
     assert str(caught.value) == "standard input has more than 3,145,728 bytes of text; raise --corpus.max-size"
+
+
+def labelled(path: Path) -> Corpus:
+    rows = [
+        {"prompt": "sentence", "completion": f" number {i} .", "label": ["even", "odd"][i % 2], "id": i}
+        for i in range(200)
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return file_corpus(FileOptions(path=str(path), label="label"))
+
+
+@pytest.mark.usefixtures("cached")
+def test_labels_prompts_and_further_columns_stay_beside_their_sentences(tmp_path: Path) -> None:
+    corpus = labelled(tmp_path / "a.jsonl")
+    assert contents(corpus) == sorted(SENTENCES) and corpus.labels == ("even", "odd")
+    for name in SPLITS:
+        texts, beside = getattr(corpus, name), corpus.beside(name)
+        numbers = [int(text.split()[2]) for text in texts]
+        assert list(beside.labels) == [["even", "odd"][number % 2] for number in numbers]
+        assert list(beside.prompts) == ["sentence"] * len(texts) and beside.prompts[:2] == ["sentence"] * 2
+        assert list(beside.others["id"]) == list(map(str, numbers)) and beside.ask
+
+
+@pytest.mark.usefixtures("cached")
+def test_a_column_of_labels_that_is_not_used_is_told(tmp_path: Path) -> None:
+    corpus = load(tmp_path / "a.csv", "text,label\n" + "\n".join(f"{text},x" for text in SENTENCES))
+    told = f"{tmp_path / 'a.csv'} has a column 'label'; --corpus.label label lets the model write text of a label"
+    assert corpus.notes == (told,) and corpus.labels == () and not corpus.beside("train").ask
+
+
+def test_the_sentences_of_a_file_come_with_their_columns(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label,prompt\nis good,x,it \n\nis bad,y,\n")
+    read = read_sentences(str(tmp_path / "a.csv"), label="label", prompt="prompt")
+    assert (read.texts, read.columns.labels, read.columns.prompts) == (
+        ["it is good", "is bad"],
+        ["x", "y"],
+        ["it ", ""],
+    )
+    assert read.blank == 1
