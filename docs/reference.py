@@ -17,13 +17,14 @@ from ganlm_core.testing import CHECKS, build, parametrize_with_checks, reference
 PAGE = Path(__file__).with_name("plugin-reference.md")
 
 SECTIONS: list[tuple[str, ModuleType, tuple[str, ...]]] = [
-    ("Components", components, ("ComponentSpec", "Options", "option", "Measure")),
+    ("Components", components, ("ComponentSpec", "Options", "RewardOptions", "option", "Measure")),
     (
         "Networks",
         protocol,
         ("Shape", "Generator", "AutoregressiveGenerator", "Discriminator"),
     ),
     ("Losses, penalties, estimators", protocol, ("Loss", "Penalty", "Estimator", "Sequences", "Batch")),
+    ("Rewards", protocol, ("Reward",)),
     ("Training methods", protocol, ("Algorithm", "Phase", "Parts")),
     ("Masks and means", protocol, ("mask_of", "shift", "masked_mean", "per_sequence")),
     (

@@ -28,6 +28,7 @@ SUMMARIES = {
     "corpus": "correct sums of two numbers",
     "metric": "the mean number of words per sentence",
     "encoder": "the frequency of each letter in a sentence",
+    "reward": "the share of different words in a text",
 }
 USES = {
     "generator": "ganlm run --gen {name} --disc conv",
@@ -39,6 +40,7 @@ USES = {
     "corpus": "ganlm run --data {name}",
     "metric": "ganlm run  # every run measures it",
     "encoder": "ganlm eval RUN --encoder {name}",
+    "reward": "ganlm run --reward {name}",
 }
 
 

@@ -21,6 +21,7 @@ from ganlm_core.testing import (
     metrics,
     networks,
     penalties,
+    rewards,
 )
 from ganlm_core.testing.case import Case, Failed, Skipped
 
@@ -123,6 +124,7 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
         ("corpus", corpora, corpora.CHECKS),
         ("metric", metrics, metrics.CHECKS),
         ("encoder", encoders, encoders.CHECKS),
+        ("reward", rewards, rewards.CHECKS),
     )
 }
 """The checks by kind, in the best order for repairs."""

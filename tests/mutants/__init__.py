@@ -1,6 +1,6 @@
 """Mutants: components that break one promise of the protocol each. Their base classes keep all promises."""
 
-from tests.mutants import algorithms, components, data, discriminators, generators, networks, parts
+from tests.mutants import algorithms, components, data, discriminators, generators, networks, parts, rewards
 from tests.mutants.breaking import MUTANTS, Mutant, mutant
 from tests.mutants.catching import assert_told, caught, every_check, mutants_of
 
@@ -19,4 +19,5 @@ __all__ = [
     "mutants_of",
     "networks",
     "parts",
+    "rewards",
 ]

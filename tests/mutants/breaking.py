@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from ganlm_core.algorithms.options import AdversarialOptions, NonSaturatingOptions, PenaltyOptions, ReinforceOptions
-from ganlm_core.components import ComponentSpec, Kind, NoOptions, Options
+from ganlm_core.components import ComponentSpec, Kind, NoOptions, Options, RewardOptions
 
 OPTIONS: dict[Kind, type[Options]] = {
     "algorithm": AdversarialOptions,
     "estimator": ReinforceOptions,
     "loss": NonSaturatingOptions,
     "penalty": PenaltyOptions,
+    "reward": RewardOptions,
 }
 """Options of the base class of the mutants of a kind."""
 

@@ -55,7 +55,7 @@ def test_the_command_prints_the_files_and_the_next_steps(ganlm: Ganlm, tmp_path:
             "my-gru",
             "generater",
             "there is no kind 'generater'; did you mean 'generator'? the kinds are generator, discriminator, "
-            "algorithm, loss, penalty, estimator, corpus, metric, encoder",
+            "algorithm, loss, penalty, estimator, corpus, metric, encoder, reward",
         ),
         (
             "My_GRU",

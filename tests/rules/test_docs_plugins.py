@@ -47,6 +47,7 @@ def test_every_command_of_the_tutorial_works(written: Path, capsys: pytest.Captu
         "my_margin",
         "my_turns",
         "my_lengths",
+        "my_ending",
     }
     for number, command in enumerate(commands()):
         program, *words = shlex.split(command)

@@ -15,8 +15,9 @@ SMALL = {
     "corpus grammar": {"size": 300},
     "corpus oracle": {"size": 300, "vocabulary": 50, "length": 5},
     "corpus file": {"path": __file__},
+    "reward classifier": {"path": "zoo:lstm-conv.autoregressive-grammar"},
 }
-"""Options of corpora: sizes that suffice for the checks, and a file that exists."""
+"""Sizes that suffice for the checks, a file and a bundle that exist."""
 
 
 def built_in() -> Iterator[ComponentSpec | tuple[ComponentSpec, dict[str, object]]]:
