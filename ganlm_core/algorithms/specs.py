@@ -163,6 +163,13 @@ ALGORITHMS = (
         "a mediator learns the mixture of data and generator, the generator follows it; no discriminator",
         "Lu et al. 2019, Alg. 1",
     ),
+    ComponentSpec(
+        "algorithm",
+        "discriminator",
+        "ganlm_core.algorithms.discriminator:DiscriminatorAlone",
+        summary="the discriminator alone, against a generator that stays as it is",
+        source="Goodfellow et al. 2014, Alg. 1 (the inner loop)",
+    ),
 )
 
 

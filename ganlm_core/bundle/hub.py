@@ -8,7 +8,7 @@ import io
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from ganlm_core.system.files import (
     LARGEST_TEXT,
     SUMS,
     check_sum,
+    read_json,
     read_sums,
     sha256,
     shown,
@@ -166,6 +167,16 @@ def fetch(address: Address) -> Path:
         )
     folder = cache() / "hub" / address.repository.replace("/", "--") / str(pinned.revision)
     return whole(folder, lambda place: _fill(place, pinned))
+
+
+def address_of(folder: Path) -> Address | None:
+    """Return the address that a bundle was pulled from or pushed to; None if there is none, or no valid one."""
+    if not (folder / RECORD).is_file():
+        return None
+    with suppress(WeightsError, UsageError):
+        record = read_json(folder / RECORD)
+        return Address.of(f"{PREFIX}{record.get('repository')}@{record.get('revision')}")
+    return None
 
 
 def _record(folder: Path, address: Address) -> None:

@@ -25,6 +25,10 @@ FORMAT = 2
 
 SMOOTHING = 0.1
 
+KEEP = "raise --tokenizer.vocabulary to keep more"
+GROW = "the bundle does not know them: --grow-vocabulary adds them, or start from a bundle with --tokenizer char"
+"""The remedies for words that a new tokenizer does not keep, and for words that a given one does not know."""
+
 UNITS = {"word": "words", "char": "characters", "bpe": "tokens"}
 
 IDS, TOKENIZER = "ids", "tokenizer.json"
@@ -42,48 +46,51 @@ class Encoded:
     notes: tuple[str, ...] = ()
 
 
-def encode(corpus: Corpus, kind: str, vocabulary: int, most: int) -> Encoded:
+def encode(
+    corpus: Corpus, kind: str, vocabulary: int, most: int, given: Tokenizer | None = None, remedy: str = KEEP
+) -> Encoded:
     """Train a tokenizer of a ``kind`` with at most ``vocabulary`` tokens on the training split, and encode the split.
 
     T comes from ``most``, as in :meth:`Tokenizer.sequence_length`. The tokenizer is trained on SAMPLE sentences at
-    most. A note says how many words became ``<unk>``. Raises DataError when every sentence would be cut, and
-    the errors of :meth:`Tokenizer.train`.
+    most; with a ``given`` tokenizer, none is trained. A note says how many words became ``<unk>``, and the ``remedy``.
+    Raises DataError when every sentence would be cut, and the errors of :meth:`Tokenizer.train`.
     """
-    found = _encode(corpus, kind, vocabulary, most)
-    return replace(found, notes=(*found.notes, *_unknown(corpus, kind, found.tokens)))
+    found = _encode(corpus, kind, vocabulary, most, given)
+    return replace(found, notes=(*found.notes, *_unknown(corpus, kind, found.tokens, remedy)))
 
 
-def _encode(corpus: Corpus, kind: str, vocabulary: int, most: int) -> Encoded:
+def _encode(corpus: Corpus, kind: str, vocabulary: int, most: int, given: Tokenizer | None) -> Encoded:
     notes: tuple[str, ...] = ()
     if corpus.cache is not None:
         key = "/".join(map(str, (FORMAT, tokenizers.__version__, kind, vocabulary, most)))
+        key += given.to_json() if given is not None else ""
         folder = corpus.cache / f"encoded-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
         try:
             return kept(
                 folder,
-                lambda place: _write(place, corpus, kind, vocabulary, most),
+                lambda place: _write(place, corpus, given or _trained(corpus, kind, vocabulary), most),
                 lambda place: _read(place, corpus),
                 f"encoding {corpus.name}",
             )
         except WriteError as error:
             notes = (f"{error}; the ids are held in memory instead",)
-    tokenizer = _trained(corpus, kind, vocabulary)
+    tokenizer = given or _trained(corpus, kind, vocabulary)
     wide = torch.cat([*_wide(tokenizer, corpus, most)])
     return Encoded(tokenizer, wide[:, : _length(tokenizer, corpus, wide, most)].contiguous(), notes)
 
 
-def _unknown(corpus: Corpus, kind: str, tokens: Tensor) -> Iterator[str]:
+def _unknown(corpus: Corpus, kind: str, tokens: Tensor, remedy: str) -> Iterator[str]:
     """Yield a note on the share of the training split that is not in the vocabulary, if there is any."""
     unknown = sum(int((part == UNK).sum()) for part in tokens.split(CHUNK))
     if unknown:
         total = sum(int((part >= UNK).sum()) for part in tokens.split(CHUNK))
         share = f"{unknown:,} of {total:,} {UNITS[kind]} ({unknown / total:.1%})"
-        yield f"{corpus.name}: {share} of the training split are <unk>; raise --tokenizer.vocabulary to keep more"
+        yield f"{corpus.name}: {share} of the training split are <unk>; {remedy}"
 
 
-def _write(folder: Path, corpus: Corpus, kind: str, vocabulary: int, most: int) -> None:
+def _write(folder: Path, corpus: Corpus, tokenizer: Tokenizer, most: int) -> None:
     """Write the ids at the greatest length that they may have, then at their length, so that all are encoded once."""
-    tokenizer, beside = _trained(corpus, kind, vocabulary), folder / "wide"
+    beside = folder / "wide"
     _dump(beside, _wide(tokenizer, corpus, most))
     wide = _mapped(beside, tokenizer, corpus)
     _dump(folder / IDS, wide[:, : _length(tokenizer, corpus, wide, most)].split(CHUNK))

@@ -69,6 +69,31 @@ class Tokenizer:
             )
         return tokenizer
 
+    def grown(self, texts: Iterable[str], vocabulary: int) -> Self:
+        """Return this tokenizer with the words of ``texts`` that it lacks, the most frequent first, after its own.
+
+        Its own words keep their ids. ``vocabulary`` limits the tokens; for byte pairs, the missing bytes are added and
+        the merges stay.
+        """
+        known = self._backend.get_vocab()
+        counts: Counter[str] = Counter()
+        for text in texts:
+            counts.update(self._units(text))
+        new = sorted(counts.keys() - known.keys(), key=lambda unit: (-counts[unit], unit))
+        content = json.loads(self.to_json())
+        added = new[: max(0, vocabulary - len(known))]
+        content["model"]["vocab"] |= {unit: len(known) + number for number, unit in enumerate(added)}
+        return self.from_json(json.dumps(content))
+
+    def _units(self, text: str) -> Iterable[str]:
+        """Return the smallest parts that the vocabulary may have: words, characters or bytes."""
+        pieces = [piece for piece, _ in self._backend.pre_tokenizer.pre_tokenize_str(self._normal(text))]
+        return chain.from_iterable(pieces) if isinstance(self._backend.model, models.BPE) else pieces
+
+    def _normal(self, text: str) -> str:
+        normalizer = self._backend.normalizer
+        return text if normalizer is None else str(normalizer.normalize_str(text))
+
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Load what :meth:`to_json` returned. Raises Unreadable for anything else.
@@ -91,6 +116,11 @@ class Tokenizer:
     def vocabulary_size(self) -> int:
         """V: the number of tokens, special ones included."""
         return self._backend.get_vocab_size()
+
+    @property
+    def is_unambiguous(self) -> bool:
+        """Whether ids that decode to the same text are the same; byte pairs can spell a text in several ways."""
+        return not isinstance(self._backend.model, models.BPE)
 
     def encode(self, texts: Sequence[str], length: int) -> tuple[Tensor, int]:
         """Return sentences as ids (N, T) with T = ``length``, and the number of sentences that were cut.

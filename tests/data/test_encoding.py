@@ -40,6 +40,19 @@ def corpora(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Corpus, Co
     return in_memory, file_corpus(FileOptions(path=str(path)))
 
 
+def test_a_given_tokenizer_is_taken_and_its_ids_are_cached_beside_those_of_others(
+    corpora: tuple[Corpus, Corpus],
+) -> None:
+    given = Tokenizer.train("word", ["the dog sleeps ."], 20)
+    for corpus in corpora:
+        own = encode(corpus, "word", 70, 20)
+        found = encode(corpus, "word", 70, 20, given, "do this")
+        assert found.tokenizer.to_json() == given.to_json() != own.tokenizer.to_json()
+        assert found.tokens.long().equal(given.encode(corpus.train, 20)[0])
+        assert found.notes[-1].endswith("of the training split are <unk>; do this")
+        assert encode(corpus, "word", 70, 20).tokens.equal(own.tokens)
+
+
 @pytest.mark.parametrize("most", [AUTO, 4, 20])
 @pytest.mark.parametrize("kind", TOKENIZERS)
 def test_cached_ids_and_ids_in_memory_equal_the_tokenizer(

@@ -207,3 +207,22 @@ def test_a_tokenizer_that_no_bundle_takes_is_refused_before_training() -> None:
         "the tokenizer has 8,389,830 bytes, and a bundle takes 8,388,608 at most; "
         "lower --tokenizer.vocabulary, or choose --tokenizer char"
     )
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_a_grown_tokenizer_knows_new_text_and_gives_old_text_its_old_ids(kind: str) -> None:
+    old, new = ["a cat sees a dog", "a dog sees"], ["the zebra sees the zebra", "a yak", "<pad> zebra"]
+    tokenizer = Tokenizer.train(kind, old, 200)
+    grown = tokenizer.grown(new, 1000)
+    assert grown.encode(old, 20)[0].equal(tokenizer.encode(old, 20)[0])
+    assert (tokenizer.encode(new[:2], 30)[0] == UNK).any() and not (grown.encode(new[:2], 30)[0] == UNK).any()
+    assert grown.decode(grown.encode(new[:2], 30)[0]) == new[:2]
+    assert Tokenizer.from_json(grown.to_json()).to_json() == grown.to_json()
+    size = tokenizer.vocabulary_size
+    assert tokenizer.grown(new, size + 1).vocabulary_size == size + 1
+    assert tokenizer.grown(new, size - 1).to_json() == tokenizer.grown(old, 1000).to_json() == tokenizer.to_json()
+
+
+def test_new_words_come_by_frequency_then_in_alphabetical_order() -> None:
+    grown = Tokenizer.train("word", ["a b"], 100).grown(["d c d b", "e"], 8)
+    assert grown.decode(torch.tensor([[6, 7, 2]])) == ["d c"]
