@@ -16,7 +16,7 @@ from ganlm_core.cli.tables import titled_rows
 from ganlm_core.config.run_config import RunConfig
 from ganlm_core.errors import GanlmError
 from ganlm_core.evaluation import report
-from ganlm_core.evaluation.scores import results
+from ganlm_core.evaluation.scores import results, seen
 from ganlm_core.metrics.formatting import format_metric
 from ganlm_core.plugins.host import Host
 from ganlm_core.system.files import read_json
@@ -134,6 +134,8 @@ def show_result(folder: RunFolder, host: Host, as_json: bool) -> None:
         f"weights of step {evaluation['weights_step']}"
     )
     console.results().print(titled_rows(results(evaluation)))
+    if told := seen(evaluation.get("after", {})):
+        echo(told)
     for text in samples:
         echo(f"  {text}")
     echo(f"bundle: {folder.bundle}")

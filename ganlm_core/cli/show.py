@@ -12,7 +12,7 @@ from ganlm_core.cli.output import echo, echo_json, echo_table
 from ganlm_core.cli.types import Name
 from ganlm_core.config.run_config import catalog
 from ganlm_core.errors import UnknownName
-from ganlm_core.evaluation.scores import TITLES, ordered
+from ganlm_core.evaluation.scores import column_of, ordered
 from ganlm_core.metrics.formatting import format_metric
 
 MOMENTS = ("before", "after")
@@ -74,7 +74,7 @@ def _echo_measured(results: Mapping[str, Mapping[str, Any]]) -> None:
     """Write a row for each corpus and moment, then the commands that gave the numbers."""
     rows = [(corpus, when, found[when]) for corpus, found in results.items() for when in MOMENTS if when in found]
     metrics = ordered(name for _, _, values in rows for name in values)
-    header = ("measured on", "training", *(TITLES.get(name, name) for name in metrics))
+    header = ("measured on", "training", *map(column_of, metrics))
     cells = [[format_metric(name, values.get(name)) for name in metrics] for _, _, values in rows]
     _echo_part(header, [[corpus, when, *line] for (corpus, when, _), line in zip(rows, cells, strict=True)])
     for found in results.values():

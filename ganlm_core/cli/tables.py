@@ -7,7 +7,7 @@ from rich.table import Table
 
 from ganlm_core.cli import console
 from ganlm_core.evaluation.compare import Comparison
-from ganlm_core.evaluation.scores import MARK, Scores
+from ganlm_core.evaluation.scores import MARK, Scores, seen
 
 WIDTH = 110
 """Columns that a group of metrics may take where standard output is not a terminal."""
@@ -22,6 +22,9 @@ def show_scores(scores: Scores) -> None:
             for line in scores.protocol(metric):
                 out.print(f"  {line}", style="dim", markup=False)
         out.print()
+    for row in scores.rows:
+        if row.temperature == 1 and (told := seen(row.values)):
+            out.print(f"{row.shown}: {told}", markup=False, soft_wrap=True)
     if scores.marked:
         out.print(f"{MARK} better than real text: these samples cover only a mode of it", markup=False)
 

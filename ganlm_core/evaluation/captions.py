@@ -24,6 +24,21 @@ CAPTIONS = {
         "Share of held-out real sentences and new samples that the discriminator classifies correctly. Compare it "
         "with the accuracy in training: if it is much lower, the discriminator has memorised the training text."
     ),
+    "discriminator auc": (
+        "Share of pairs of a real sentence and a sample in which the discriminator prefers the real one. At 0.5 "
+        "it is blind, or the generator perfect; the best accuracy tells which."
+    ),
+    "discriminator valid auc": (
+        "Share of pairs of a valid and an invalid sample in which the discriminator prefers the valid one. Higher is "
+        "better; at 0.5 it sees no errors, so the generator cannot learn from it to avoid them."
+    ),
+    "best accuracy": (
+        "The accuracy of the best possible discriminator, 1/2 + TV/2. The nearer to 50%, the less is left to see."
+    ),
+    "tv": (
+        "Total variation distance between the generator and the exact process. Lower is better; 0 is a perfect "
+        "generator. With noise it is an upper bound."
+    ),
     "entropy": (
         "Entropy of the generator's choice of words, in nats per token. Falling a little is normal; if it falls "
         "towards zero, the generator repeats itself: raise the entropy weight or use --on-collapse rollback."

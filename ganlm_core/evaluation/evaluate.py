@@ -14,7 +14,7 @@ from ganlm_core.evaluation.scores import Row, Scores
 from ganlm_core.evaluation.sources import Source, warnings
 from ganlm_core.metrics.encoders import Encoder, plain_encoder
 from ganlm_core.metrics.formatting import format_value
-from ganlm_core.metrics.judge import Judge, build_metrics, round_values
+from ganlm_core.metrics.judge import Judge, LogitsOf, build_metrics, round_values
 from ganlm_core.metrics.metric import Conditions, Measured, Subject
 from ganlm_core.metrics.specs import METRICS
 from ganlm_core.plugins.host import Host
@@ -134,11 +134,20 @@ def _shares(
             some = temperatures[first : first + together]
             policies = [Policy(temperature) for temperature in some]
             rows = [replace(row, temperature=temperature) for temperature in some]
-            yield Share(rows, own.curve(source.model.generator, n, policies))
+            yield Share(rows, own.curve(source.model.generator, n, policies, source.model.discriminator))
     tokens = judge.tokenizer.chunks(spread(judge.corpus.train, MOST_REFERENCES), judge.shape.length)
     frequencies = log_frequencies(token_counts(tokens, judge.shape).sum(dim=0))
-    for kind, make in judge.references(n, frequencies).items():
+    for kind, make in judge.references(n, frequencies, _only_scores(sources, judge)).items():
         yield Share([Row(kind, kind)], _when_asked(make))
+
+
+def _only_scores(sources: Sequence[Source], judge: Judge) -> LogitsOf | None:
+    """Return the scores of the discriminator if one model alone has one; reference rows then show its floor."""
+    models = [each.model for each in sources if each.model is not None and each.model.discriminator is not None]
+    if len(models) != 1:
+        return None
+    own = replace(judge, tokenizer=models[0].tokenizer, shape=models[0].shape)
+    return own.scores_of(models[0].discriminator)
 
 
 def _when_asked(make: Callable[[], Subject]) -> Iterator[Subject]:

@@ -35,6 +35,9 @@ SUBJECTS = {"before": "before GAN training", "after": "after training", **REFERE
 WIDEST = 11
 """Columns of a table on a page at most, the titles of the rows among them."""
 
+FAINT = 0.005
+"""A best accuracy nearer to 1/2 than this is chance within its error."""
+
 MARK = "*"
 """Follows a value that is better than the value of real text."""
 
@@ -183,9 +186,30 @@ class Scores:
 
 
 def ordered(metrics: Iterable[str]) -> list[str]:
-    """Return measures in the order of the tables: first the measures of TITLES, then all others by name."""
+    """Return measures in the order of the tables: TITLES, the other built-in ones, then measures of plugins by name."""
     found = set(metrics)
-    return [*(name for name in TITLES if name in found), *sorted(found - TITLES.keys())]
+    built_in = dict.fromkeys([*TITLES, *MEASURES])
+    return [*(name for name in built_in if name in found), *sorted(found - built_in.keys())]
+
+
+def column_of(name: str) -> str:
+    """Return the title of the column of a measure; measures of plugins are shown by their names."""
+    return MEASURES[name].title if name in MEASURES else name
+
+
+def seen(values: Mapping[str, float]) -> str:
+    """Say which part of the possible accuracy above chance a discriminator has; empty if the values lack one of both.
+
+    Nothing is said if the best accuracy is within FAINT of chance, because then there is nothing to see.
+    """
+    accuracy, best = (values.get(name) for name in ("discriminator_accuracy", "best_accuracy"))
+    if accuracy is None or best is None or best <= 0.5 + FAINT:
+        return ""
+    share = max(0.0, accuracy - 0.5) / (best - 0.5)
+    return (
+        f"the discriminator sees {share:.0%} of what there is to see: "
+        f"its accuracy is {accuracy:.1%}, and the best possible is {best:.1%}"
+    )
 
 
 def metric_cells(values: Mapping[str, float]) -> list[str]:
@@ -201,4 +225,4 @@ def results(evaluation: Mapping[str, Any]) -> list[list[str]]:
         [SUBJECTS[key], *(format_metric(name, values.get(name)) for name in metrics)]
         for key, values in subjects.items()
     ]
-    return without_empty_columns([["", *(TITLES.get(name, name) for name in metrics)], *rows])
+    return without_empty_columns([["", *map(column_of, metrics)], *rows])

@@ -22,10 +22,10 @@ class Validity(Metric):
     """
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
-        process = conditions.corpus.process
-        if process is None:
+        if conditions.corpus.process is None:
             return Measured()
-        possible = [score for score in process.log_prob(subject.texts) if score > -math.inf]
+        scores = conditions.process_log_prob(subject.texts)
+        possible = [score for score in scores if score > -math.inf]
         found = {"valid": len(possible) / len(subject.texts)}
         if possible:
             found["process_nll"] = -sum(possible) / len(possible)

@@ -7,7 +7,7 @@ from ganlm_core.metrics.specs import METRICS
 MEASURES = {measure.name: measure for metric in METRICS for measure in metric.measures}
 """The measures of the built-in metrics by name."""
 
-SHARES = {name for name, measure in MEASURES.items() if measure.share} | {"discriminator_accuracy"}
+SHARES = {name for name, measure in MEASURES.items() if measure.share}
 """Values that are shown in per cent."""
 
 NO_VALUE = "-"

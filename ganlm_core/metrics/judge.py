@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +14,19 @@ from ganlm_core import sampling
 from ganlm_core.data.corpus import Corpus, spread
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.metrics.encoders import Encoder, plain_encoder
-from ganlm_core.metrics.metric import FRESH_SEED, Conditions, Likelihood, Measured, Metric, Subject, problem_with
+from ganlm_core.metrics.metric import Conditions, Likelihood, Measured, Metric, Subject, problem_with
 from ganlm_core.plugins.discovery import BUILT_IN, one_line
 from ganlm_core.plugins.host import Host
-from ganlm_core.protocol import AutoregressiveGenerator, Generator, Shape, State, mask_of
+from ganlm_core.protocol import (
+    UNK,
+    AutoregressiveGenerator,
+    Discriminator,
+    Generator,
+    Shape,
+    State,
+    mask_of,
+    per_sequence,
+)
 from ganlm_core.sampling import PLAIN, Policy
 
 BATCH = 256
@@ -24,6 +34,9 @@ NOISE_DRAWS = 8
 """Draws of the noise for the reported bound on the likelihood."""
 
 Values = dict[str, float]
+
+LogitsOf = Callable[[Sequence[str]], list[float]]
+"""Texts to the logits of a discriminator."""
 
 
 class Unigram(AutoregressiveGenerator):
@@ -119,11 +132,13 @@ class Judge:
         """Return the values alone, by the name of the measure."""
         return {name: value for measured in self.measure(subject).values() for name, value in measured.values.items()}
 
-    def written(self, generator: Generator, n: int) -> Subject:
+    def written(self, generator: Generator, n: int, discriminator: Discriminator | None = None) -> Subject:
         """Draw ``n`` sentences from a generator at temperature 1. The global random state does not change."""
-        return next(self.curve(generator, n, [PLAIN]))
+        return next(self.curve(generator, n, [PLAIN], discriminator))
 
-    def curve(self, generator: Generator, n: int, policies: Sequence[Policy]) -> Iterator[Subject]:
+    def curve(
+        self, generator: Generator, n: int, policies: Sequence[Policy], discriminator: Discriminator | None = None
+    ) -> Iterator[Subject]:
         """Draw ``n`` sentences from a generator under each policy, lazily.
 
         The likelihood of each subject is under the distribution that its sentences are drawn from. One pass over the
@@ -139,7 +154,53 @@ class Judge:
 
         for place, policy in enumerate(policies):
             texts = self.draw(generator, n, policy)
-            yield Subject(texts, partial(likelihood, place) if generator.autoregressive else None, self.corpus.test)
+            held_out = partial(likelihood, place) if generator.autoregressive else None
+            yield replace(self.subject(texts, generator, policy, discriminator), likelihood=held_out)
+
+    def subject(
+        self,
+        texts: Sequence[str],
+        generator: Generator,
+        policy: Policy = PLAIN,
+        discriminator: Discriminator | None = None,
+    ) -> Subject:
+        """Return sentences of a generator as a subject without a likelihood of held-out text."""
+        has_log_prob = generator.autoregressive and self.tokenizer.is_unambiguous
+        return Subject(
+            texts,
+            references=self.corpus.test,
+            log_prob=partial(self.log_prob, generator, policy) if has_log_prob else None,
+            draws=NOISE_DRAWS if generator.shape.noise else 0,
+            scores=self.scores_of(discriminator),
+        )
+
+    def log_prob(self, generator: Generator, policy: Policy, texts: Sequence[str]) -> list[float]:
+        """Return log p of each text in nats under sampling with a policy; ``-inf`` for a text with an unknown word.
+
+        It is exact for generators without noise, and otherwise the log of the mean over NOISE_DRAWS draws of the noise.
+        A text with more tokens than a sequence has ``-inf`` too.
+        """
+        tokens, _ = self.tokenizer.encode(texts, self.shape.length)
+        with evaluating(generator):
+            found = torch.empty(len(tokens))
+            for rows, (scores,) in _log_marginals(generator, tokens, self.seed, [policy]):
+                found[rows] = scores.cpu()
+        lengths = torch.tensor(self.tokenizer.lengths(texts)) - 1  # without <eos>
+        possible = (lengths <= self.shape.length) & (tokens != UNK).all(dim=1)
+        return found.masked_fill(~possible, -torch.inf).tolist()
+
+    def scores_of(self, discriminator: Discriminator | None) -> LogitsOf | None:
+        """Return the function that gives texts the logits of a discriminator; None without one."""
+        return None if discriminator is None else partial(self.scores, discriminator)
+
+    @torch.no_grad()
+    def scores(self, discriminator: Discriminator, texts: Sequence[str]) -> list[float]:
+        """Return the discriminator's logit of each text; one with a logit per position gives their mean."""
+        tokens, _ = self.tokenizer.encode(texts, self.shape.length)
+        device = next(discriminator.parameters()).device
+        with evaluating(discriminator):
+            found = [_logits(discriminator, part.to(device)).tolist() for part in tokens.split(BATCH)]
+        return list(chain.from_iterable(found))
 
     def draw(self, generator: Generator, n: int, policy: Policy) -> list[str]:
         """Draw ``n`` sentences from one random stream."""
@@ -162,18 +223,26 @@ class Judge:
             bounds = nll_bounds(generator, tokens, self.seed, policies)
         return [Likelihood(bound, count, len(tokens), draws) for bound in bounds]
 
-    def references(self, n: int, log_frequencies: Tensor) -> dict[str, Callable[[], Subject]]:
+    def references(
+        self, n: int, log_frequencies: Tensor, scores: LogitsOf | None = None
+    ) -> dict[str, Callable[[], Subject]]:
         """Return the reference rows of every table by their kind, each as a function that makes the subject.
 
         ``real`` is real text, the upper bound; ``process`` a perfect generator (only if the corpus has a process).
         Two lower bounds: ``shuffled`` is real sentences with their words in random order, ``unigram`` draws words by
-        the given log frequencies (V,).
+        the given log frequencies (V,). All get the ``scores`` of a discriminator.
         """
         model = Unigram(replace(self.shape, noise=0))
         model.prior.copy_(log_frequencies)
-        perfect = {"process": partial(self.fresh, n)} if self.corpus.process is not None else {}
-        floors = {"shuffled": partial(self.shuffled, n), "unigram": partial(self.written, model, n)}
-        return {"real": partial(self.real, n), **perfect, **floors}
+        makers: dict[str, Callable[[int], Subject]] = {
+            "real": self.real,
+            "process": self.fresh,
+            "shuffled": self.shuffled,
+            "unigram": partial(self.written, model),
+        }
+        if self.corpus.process is None:
+            del makers["process"]
+        return {kind: partial(_scored, make, n, scores) for kind, make in makers.items()}
 
     def real(self, n: int) -> Subject:
         """Return real text, ``n`` sentences at most. Its likelihood is under the process, if the corpus has one."""
@@ -193,8 +262,7 @@ class Judge:
 
     def fresh(self, n: int) -> Subject:
         """Draw ``n`` sentences from the process. Some of them are in the training split by chance."""
-        assert self.corpus.process is not None
-        return Subject(self.corpus.process.sample(n, FRESH_SEED + self.seed), references=self.corpus.test)
+        return Subject(self.conditions.fresh(n), references=self.corpus.test)
 
     def shuffled(self, n: int) -> Subject:
         """Return training sentences with their words in random order."""
@@ -228,19 +296,33 @@ def nll_bounds(
     p is the distribution of sampling under each of the ``policies``. The bound is the mean of minus
     :func:`ganlm_core.sampling.log_marginals`, with ``draws`` draws of the noise.
     """
+    totals, count = [0.0] * len(policies), int(mask_of(tokens).sum())
+    for _, found in _log_marginals(generator, tokens, seed, policies, draws):
+        totals = [total - scores.sum().item() for total, scores in zip(totals, found, strict=True)]
+    return [total / count for total in totals]
+
+
+def _log_marginals(
+    generator: Generator, tokens: Tensor, seed: int, policies: Sequence[Policy], draws: int = NOISE_DRAWS
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the rows (B,) of some ids (N, T), and :func:`ganlm_core.sampling.log_marginals` of them (policies, B)."""
     device = generator.prior.device
     rng = torch.Generator(device).manual_seed(seed)
     draws = draws if generator.shape.noise else 1
-    totals, count = [0.0] * len(policies), 0
     lengths = mask_of(tokens).sum(dim=1)
     for rows in lengths.argsort(stable=True).split(BATCH):  # similar lengths in a batch: little padding to compute
         part = tokens[rows, : lengths[rows].max()].to(device)
-        mask = mask_of(part)
         noise = torch.randn(draws, len(part), generator.shape.noise, generator=rng, device=device)
-        found = sampling.log_marginals(generator, noise, part, mask, policies)
-        totals = [total - scores.sum().item() for total, scores in zip(totals, found, strict=True)]
-        count += int(mask.sum())
-    return [total / count for total in totals]
+        yield rows, sampling.log_marginals(generator, noise, part, mask_of(part), policies)
+
+
+def _logits(discriminator: Discriminator, tokens: Tensor) -> Tensor:
+    mask = mask_of(tokens)
+    return per_sequence(discriminator(tokens, mask), mask)
+
+
+def _scored(make: Callable[[int], Subject], n: int, scores: LogitsOf | None) -> Subject:
+    return replace(make(n), scores=scores)
 
 
 def round_values(values: Mapping[str, float]) -> Values:

@@ -56,7 +56,11 @@ class Likelihood:
 class Subject:
     """The source of the measured ``texts``: a generator, a file, or the authors of real text.
 
-    ``likelihood`` returns the likelihood of other texts under the subject; None if the subject has none.
+    ``likelihood`` returns the likelihood of other texts under the subject; None if the subject has none. ``log_prob``
+    returns log p of each text in nats under the subject, ``-inf`` for a text that it cannot write; it is exact, or with
+    ``draws`` of the noise the log of an unbiased estimate of p. ``scores`` returns the logit that the subject's
+    discriminator gives each text: the higher, the more real; None without a discriminator that was trained.
+
     ``references`` are the real sentences that the texts are compared with: the test split. The texts of real text
     are therefore training sentences. A metric that must not see training sentences uses ``unseen``, which takes
     ``held_out`` instead.
@@ -66,6 +70,9 @@ class Subject:
     likelihood: Callable[[tuple[str, ...]], Likelihood] | None = None
     references: Sequence[str] = ()
     held_out: Sequence[str] = ()
+    log_prob: Callable[[Sequence[str]], Sequence[float]] | None = None
+    draws: int = 0
+    scores: Callable[[Sequence[str]], list[float]] | None = None
 
     @property
     def unseen(self) -> Sequence[str]:
@@ -110,6 +117,20 @@ class Conditions:
     def encode(self) -> "Callable[[tuple[str, ...]], Features]":
         """The function that encodes sentences (N) as features (N, F). It caches its last few results."""
         return lru_cache(maxsize=4)(lambda texts: self.sentence_encoder(texts, self.split))
+
+    @cached_property
+    def process_log_prob(self) -> Callable[[Sequence[str]], list[float]]:
+        """The function that returns log p of sentences under the process. It caches its last few results."""
+        assert self.corpus.process is not None
+        cached = lru_cache(maxsize=4)(self.corpus.process.log_prob)
+        return lambda texts: cached(tuple(texts))
+
+    @cached_property
+    def fresh(self) -> Callable[[int], tuple[str, ...]]:
+        """The function that draws so many fresh sentences from the process. It caches its last few results."""
+        process = self.corpus.process
+        assert process is not None
+        return lru_cache(maxsize=2)(lambda n: tuple(process.sample(n, FRESH_SEED + self.seed)))
 
     @cached_property
     def process_entropy(self) -> float | None:

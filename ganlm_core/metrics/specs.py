@@ -61,6 +61,29 @@ METRICS = (
         when="run",
     ),
     _metric(
+        "distance",
+        "discrimination:DistanceFromProcess",
+        "total variation distance from the corpus's process, and the best accuracy of any discriminator",
+        [
+            Measure("tv", "TV", "lower", "both"),
+            Measure("best_accuracy", "best accuracy", share=True),
+        ],
+        source="Devroye et al. 1996, chapter 3",
+        when="run",
+    ),
+    _metric(
+        "discrimination",
+        "discrimination:Discrimination",
+        "accuracy and AUC of the discriminator on held-out text against samples, and on valid against invalid samples",
+        [
+            Measure("discriminator_accuracy", "D accuracy", share=True),
+            Measure("discriminator_auc", "D AUC"),
+            Measure("discriminator_valid_auc", "D valid AUC"),
+        ],
+        source="Lopez-Paz & Oquab 2017; Mann & Whitney 1947",
+        when="run",
+    ),
+    _metric(
         "perplexity",
         "basic:Perplexity",
         "likelihood of held-out text as perplexity and per sentence",

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from ganlm_core.evaluation.scores import REFERENCES, TITLES, ordered
+from ganlm_core.evaluation.scores import REFERENCES, column_of, ordered
 from ganlm_core.evaluation.tables import Cell, Number, Table
 from ganlm_core.metrics.formatting import SHARES
 from ganlm_core.sweep.folder import Entry, SweepFolder
@@ -36,7 +36,7 @@ def table(sweep: SweepFolder) -> Table:
         seconds = Number.of(float(run.info().get("cpu_seconds", 0)) for run in groups[title])
         rows.append([title, str(len(found)), *_numbers([each["after"] for each in found], names), seconds])
     rows += [[title, "", *_numbers(found, names), ""] for title, found in _references(groups)]
-    header = ["", "runs", *(TITLES.get(name, name) for name in names), "CPU seconds"]
+    header = ["", "runs", *map(column_of, names), "CPU seconds"]
     first = next((each for found in results.values() for each in found), {})
     return Table(header, rows, "Results of the sweep: mean ± standard deviation over runs.", _notes(sweep, first))
 

@@ -12,7 +12,7 @@ from ganlm_core.testing.kinds import build
 GRAMMAR = Grammar()
 SENTENCES = GRAMMAR.sample(240, seed=0)
 REAL = tuple(SENTENCES[160:200])
-TEXTS = tuple(SENTENCES[200:])
+TEXTS = (*SENTENCES[200:], "dog the")
 WITH_PROCESS = Conditions(Corpus("grammar", SENTENCES[:120], SENTENCES[120:160], REAL, process=GRAMMAR))
 WITHOUT = Conditions(Corpus("plain", SENTENCES[:120], SENTENCES[120:160], REAL))
 
@@ -21,8 +21,16 @@ def _likelihood(texts: Sequence[str]) -> Likelihood:
     return Likelihood(nll_per_token=2.0, tokens=sum(len(text.split()) + 1 for text in texts), sentences=len(texts))
 
 
-WHOLE = Subject(TEXTS, _likelihood, REAL)
-"""A subject with everything that a metric may use: texts, a likelihood and real texts."""
+def _log_prob(texts: Sequence[str]) -> list[float]:
+    return [-2.0 * len(text.split()) for text in texts]
+
+
+def _scores(texts: Sequence[str]) -> list[float]:
+    return [float(len(text)) for text in texts]
+
+
+WHOLE = Subject(TEXTS, _likelihood, REAL, log_prob=_log_prob, scores=_scores)
+"""A subject with everything that a metric may use: texts, real texts, a likelihood, the scores of a discriminator."""
 
 
 def check_values(case: Case) -> None:

@@ -8,7 +8,6 @@ it (which weights are kept, when training stops) therefore do not bias the final
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -17,9 +16,8 @@ from ganlm_core import sampling
 from ganlm_core.data.corpus import spread
 from ganlm_core.data.text import identity
 from ganlm_core.metrics.judge import Values, evaluating, nll_bound, round_values
-from ganlm_core.metrics.metric import MARGIN, MORE, Subject
-from ganlm_core.protocol import Batch, mask_of, shift
-from ganlm_core.system.devices import seeded
+from ganlm_core.metrics.metric import MARGIN, MORE
+from ganlm_core.protocol import Discriminator, mask_of, shift
 from ganlm_core.training.setup import Setup
 
 History = Sequence[Mapping[str, float]]
@@ -45,7 +43,7 @@ def glance(setup: Setup, step: int) -> tuple[Values, list[str]]:
 
     The global random state does not change. The noise is the same at every glance, so that only the generator differs.
     """
-    generator, judge = setup.generator, setup.judge
+    generator, judge = setup.generator, setup.glance_judge
     device, seed = setup.device, judge.seed
     held_out = _held_out(setup).to(device)
     rng = torch.Generator(device).manual_seed(seed)
@@ -53,14 +51,23 @@ def glance(setup: Setup, step: int) -> tuple[Values, list[str]]:
         noise = torch.randn(SENTENCES, setup.shape.noise, generator=rng, device=device)
         drawn = sampling.sample(generator, noise, rng=rng)
         texts = judge.tokenizer.decode(drawn.tokens)
-        values = replace(judge, corpus=replace(judge.corpus, test=judge.corpus.validation)).judge(Subject(texts))
+        values = judge.judge(judge.subject(texts, generator, discriminator=trained_discriminator(setup, step)))
         if generator.autoregressive:
             values["validation_nll"] = nll_bound(generator, held_out, seed, NOISE_DRAWS)
     values["entropy"] = (-drawn.log_probs.sum() / drawn.mask.sum()).item()
     generated, real = (bigrams(tokens, setup.shape.vocabulary) for tokens in (drawn.tokens, held_out))
     values["distinct_bigrams"] = float(len(generated.unique()))
     values["bigram_divergence"] = divergence(generated, real)
-    return round_values(values | _accuracy(setup, held_out, step)), texts
+    return round_values(values), texts
+
+
+def trained_discriminator(setup: Setup, step: int) -> Discriminator | None:
+    """Return the discriminator if one of the first ``step`` steps trained it, else None."""
+    discriminator = setup.shared_networks.get("discriminator")
+    if not isinstance(discriminator, Discriminator):
+        return None
+    phases = (phase for before in reversed(range(step)) for phase in setup.trainer.algorithm.phases(before))
+    return discriminator if any(phase.network == "discriminator" for phase in phases) else None
 
 
 def reference(setup: Setup) -> Values:
@@ -110,27 +117,6 @@ def divergence(one: Tensor, other: Tensor) -> float:
     p, q = (torch.bincount(part, minlength=len(kinds)).double() / len(part) for part in parts)
     mean = (p + q) / 2
     return (torch.special.xlogy(p, p / mean).sum() + torch.special.xlogy(q, q / mean).sum()).item() / 2
-
-
-def _accuracy(setup: Setup, held_out: Tensor, step: int) -> Values:
-    """Return the accuracy that the phase of the discriminator logs, on batches of held-out ids (N, T).
-
-    Empty if the step has no such phase. The phase itself computes it, because only the phase knows the inputs of its
-    discriminator; its loss is not used.
-    """
-    phase = next((each for each in setup.trainer.algorithm.phases(step - 1) if each.network == "discriminator"), None)
-    if phase is None:
-        return {}
-    device, options = setup.device, setup.config.training
-    found = []
-    with evaluating(setup.trainer.algorithm), seeded(setup.judge.seed):
-        for tokens in held_out.split(options.batch_size):
-            noise = torch.randn(len(tokens), options.noise_size, device=device)
-            progress = min(1.0, (step - 1) / max(1, setup.trainer.steps - 1))
-            batch = Batch(tokens, mask_of(tokens), noise, step - 1, progress)
-            phase(batch)
-            found += [batch.metrics["accuracy"].item()] * len(tokens) if "accuracy" in batch.metrics else []
-    return {"discriminator_accuracy": sum(found) / len(found)} if found else {}
 
 
 def score(glance: Mapping[str, float]) -> float:

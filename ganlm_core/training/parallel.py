@@ -19,7 +19,7 @@ from ganlm_core.errors import NonFinite
 from ganlm_core.metrics.judge import BATCH, Judge
 from ganlm_core.metrics.metric import Likelihood, Subject
 from ganlm_core.plugins.host import Host
-from ganlm_core.protocol import Generator
+from ganlm_core.protocol import Discriminator, Generator
 from ganlm_core.sampling import PLAIN
 from ganlm_core.system import processes
 from ganlm_core.system.devices import keep_memory, random_states, restore_random_states
@@ -40,14 +40,14 @@ def lead(setup: Setup, step: int, pace: float, after_step: processes.Told) -> pr
     return processes.leading(after_step)
 
 
-def written(setup: Setup, generator: Generator, n: int) -> Subject:
+def written(setup: Setup, generator: Generator, n: int, discriminator: Discriminator | None = None) -> Subject:
     """Draw ``n`` sentences on all ranks, like :meth:`Judge.written`. Rank 0 calls this.
 
     On several ranks every batch has random numbers of its own, so that the sentences and the likelihood bound do not
     depend on the number of ranks; they differ from the numbers of one process as if the seed were different.
     """
     if processes.size() == 1:
-        return setup.judge.written(generator, n)
+        return setup.judge.written(generator, n, discriminator)
 
     def ask(work: Callable[..., Any], argument: Any) -> Any:
         weights = {name: tensor.cpu() for name, tensor in generator.state_dict().items()}
@@ -55,7 +55,8 @@ def written(setup: Setup, generator: Generator, n: int) -> Subject:
         return work(setup.judge, generator, argument)
 
     likelihood = cache(partial(ask, _score)) if generator.autoregressive else None
-    return Subject(ask(_draw, n), likelihood, setup.judge.corpus.test)
+    subject = setup.judge.subject(ask(_draw, n), generator, discriminator=discriminator)
+    return replace(subject, likelihood=likelihood)
 
 
 def let_go() -> None:

@@ -22,7 +22,7 @@ from ganlm_core.config.options import TrainingOptions
 from ganlm_core.config.recipes import method_of
 from ganlm_core.errors import GanlmError, Interrupted, NonFinite, ProcessLost, TrainingError, UsageError, WriteError
 from ganlm_core.metrics.judge import Values, round_values
-from ganlm_core.protocol import Generator
+from ganlm_core.protocol import Discriminator, Generator
 from ganlm_core.system import processes
 from ganlm_core.system.signals import caught_signals, interrupting_signals
 from ganlm_core.training import checkpoint, monitor
@@ -375,11 +375,13 @@ class Run:
         self.display.finishing(weights_step)
         generator = networks["generator"]
         assert isinstance(generator, Generator)
-        values, samples = self._judged(generator)
+        discriminator = monitor.trained_discriminator(setup, weights_step) and networks["discriminator"]
+        assert discriminator is None or isinstance(discriminator, Discriminator)
+        values, samples = self._judged(generator, discriminator)
         self._record({"step": self.step, "weights_step": weights_step, "evaluation": values})
         self.folder.write_samples(None, samples)
         self._notify("ganlm_evaluated", step=self.step, evaluation=values, samples=samples, final=True)
-        references = judge.references(n, setup.log_frequencies)
+        references = judge.references(n, setup.log_frequencies, discriminator)
         rows = self.progress.evaluations | {"after": values}
         rows |= {key: round_values(judge.judge(subject())) for key, subject in references.items()}
         for failure in judge.failures:
@@ -388,9 +390,9 @@ class Run:
         self.folder.write_info(weights_step=weights_step, **stopped)
         self._share(self.folder.bundle, networks, weights_step, rows)
 
-    def _judged(self, generator: Generator) -> tuple[Values, list[str]]:
+    def _judged(self, generator: Generator, discriminator: Discriminator | None = None) -> tuple[Values, list[str]]:
         """Return the numbers of the final table, and the sentences that they describe."""
-        subject = written(self.setup, generator, self.options.evaluation_samples)
+        subject = written(self.setup, generator, self.options.evaluation_samples, discriminator)
         return round_values(self.setup.judge.judge(subject)), list(subject.texts)
 
     def _share(

@@ -7,7 +7,7 @@ import re
 import shlex
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -103,6 +103,11 @@ class Setup:
         """Return the number of parameters of each network."""
         networks = self.trainer.algorithm.networks
         return {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
+
+    @cached_property
+    def glance_judge(self) -> Judge:
+        """The judge of interim evaluations, which finds the validation split in place of the test split."""
+        return replace(self.judge, corpus=replace(self.judge.corpus, test=self.judge.corpus.validation))
 
     @cached_property
     def fingerprint(self) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from ganlm_core.components import Measure
 from ganlm_core.errors import FolderInUse, UsageError, WeightsError
-from ganlm_core.evaluation.scores import Row, Scores, metric_cells, ordered, results
+from ganlm_core.evaluation.scores import Row, Scores, column_of, metric_cells, ordered, results, seen
 from ganlm_core.system.lock import locked
 
 MEASURES = {
@@ -113,3 +113,18 @@ def test_results_are_rows_of_one_run_with_plugins_measures_last() -> None:
     ]
     assert ordered(["b", "copied", "a", "valid"]) == ["valid", "copied", "a", "b"]
     assert metric_cells({"distinct": 0.5}) == ["-", "50.0%", "-", "-", "-"]
+
+
+def test_what_a_discriminator_sees_is_a_part_of_what_there_is_to_see() -> None:
+    """A fifth of a tenth above chance; nothing is said where a value is missing or where there is nothing to see."""
+    assert seen({"discriminator_accuracy": 0.52, "best_accuracy": 0.6}) == (
+        "the discriminator sees 20% of what there is to see: its accuracy is 52.0%, and the best possible is 60.0%"
+    )
+    assert "sees 0% of" in seen({"discriminator_accuracy": 0.49, "best_accuracy": 0.6})
+    assert seen({"discriminator_accuracy": 0.52}) == seen({"best_accuracy": 0.6}) == ""
+    assert seen({"discriminator_accuracy": 0.52, "best_accuracy": 0.502}) == ""
+
+
+def test_built_in_measures_have_titles_and_come_before_measures_of_plugins() -> None:
+    assert ordered(["zeal", "tv", "valid", "discriminator_auc"]) == ["valid", "tv", "discriminator_auc", "zeal"]
+    assert [column_of(name) for name in ("tv", "zeal")] == ["TV", "zeal"]

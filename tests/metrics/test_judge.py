@@ -19,9 +19,9 @@ from ganlm_core.metrics import judge
 from ganlm_core.metrics.basic import Copies, Distinct, HeldOutLikelihood, Validity
 from ganlm_core.metrics.judge import Judge, Unigram, Values, nll_bound, round_values
 from ganlm_core.metrics.metric import Metric
-from ganlm_core.protocol import EOS, Generator, Shape, mask_of
+from ganlm_core.protocol import EOS, UNK, Generator, Shape, mask_of, per_sequence
 from ganlm_core.sampling import PLAIN, Policy, likelihood
-from tests.tiny import TinyGenerator, TinyOneShot, every_sequence, likelihoods
+from tests.tiny import TinyDiscriminator, TinyGenerator, TinyOneShot, every_sequence, likelihoods
 
 LOG2 = math.log(2)
 
@@ -273,3 +273,40 @@ def test_values_are_rounded_to_six_digits() -> None:
     assert round_values(values) == {
         "long": 1.23457, "small": 1.23457e-05, "large": 123457000.0, "short": 0.5, "none": math.inf
     }  # fmt: skip
+
+
+def test_the_log_probability_of_a_text_is_exact_and_minus_infinity_for_one_that_cannot_be_written() -> None:
+    """Against enumeration. A word that is not in the vocabulary, or a fourth word, cannot be written."""
+    generator, (tokens, mask) = noisy(0), every_sequence()
+    known = (tokens != UNK).all(dim=1)
+    texts, policy = TOKENIZER.decode(tokens[known]), Policy(0.5)
+    logits = generator(torch.zeros(len(tokens), 0), tokens)
+    exact = likelihoods(sampling.log_probabilities(logits, policy), tokens, mask).log()[known]
+    found = JUDGE.log_prob(generator, policy, texts)
+    assert found == pytest.approx(exact.tolist(), rel=1e-4)
+    assert JUDGE.log_prob(generator, policy, ["a c", "a b a b", "<unk>"]) == [-math.inf] * 3
+    assert JUDGE.log_prob(generator, policy, ["a b a"])[0] > -math.inf
+
+
+def test_a_text_has_a_log_probability_where_it_is_exact_or_unbiased() -> None:
+    without_noise = JUDGE.subject(["a"], noisy(0))
+    assert without_noise.log_prob is not None and without_noise.draws == 0
+    assert JUDGE.subject(["a"], noisy(1)).draws == judge.NOISE_DRAWS
+    assert JUDGE.subject(["a"], TinyOneShot(SHAPE)).log_prob is None
+    byte_pairs = replace(JUDGE, tokenizer=Tokenizer.train("bpe", CORPUS.train, 300))
+    assert byte_pairs.subject(["a"], noisy(0)).log_prob is None
+
+
+def test_the_scores_of_texts_are_logits_in_evaluation_mode() -> None:
+    torch.manual_seed(0)
+    discriminator, texts = TinyDiscriminator(SHAPE, per_position=True), ["a", "b a b", "a b"]
+    tokens, _ = TOKENIZER.encode(texts, SHAPE.length)
+    mask = mask_of(tokens)
+    expected = per_sequence(discriminator(tokens, mask), mask)
+    scores = JUDGE.scores_of(discriminator)
+    assert scores is not None and scores(texts) == pytest.approx(expected.tolist())
+    assert discriminator.training
+    assert JUDGE.scores_of(None) is None
+    frequencies = log_frequencies(eos=1 / 4, a=1 / 4, b=1 / 2)
+    for make in JUDGE_NAMELESS.references(10, frequencies, scores).values():
+        assert make().scores is scores

@@ -90,9 +90,9 @@ def test_a_glance_changes_nothing(lstm: Setup) -> None:
 
 
 def test_a_glance_leaves_the_random_numbers_of_every_device(lstm: Setup, fake_mps: FakeMPS) -> None:
-    """torch.manual_seed seeds them all."""
+    """Its own generators draw everything."""
     monitor.glance(lstm, 6)
-    assert fake_mps.seeds == [0]
+    assert fake_mps.seeds == []
     assert fake_mps.state.tolist() == [1, 2, 3]
 
 
@@ -118,6 +118,20 @@ def test_a_discriminator_that_knows_a_word_of_real_text_is_always_right(monkeypa
         mine.trainer.algorithm.networks["discriminator"], "forward", lambda sequence, mask: torch.zeros(len(sequence))
     )
     assert monitor.glance(mine, 1)[0]["discriminator_accuracy"] == 0.5
+
+
+def test_a_glance_has_the_distance_from_an_exact_process(lstm: Setup) -> None:
+    """The tiny generator reads noise, so the distance is a bound; after six steps it is nearly 1."""
+    values, _ = monitor.glance(lstm, 6)
+    assert lstm.glance_judge.conditions.fresh(monitor.SENTENCES) is lstm.glance_judge.conditions.fresh(256)
+    assert 0.5 < values["tv"] <= 1
+    assert values["best_accuracy"] == pytest.approx((1 + values["tv"]) / 2, abs=1e-5)
+
+
+def test_a_discriminator_that_no_step_trained_has_no_value() -> None:
+    untrained = experiment(algorithm_options={"warmup": 0.99, "discriminator_warmup": 0})
+    assert monitor.trained_discriminator(untrained, 6) is None
+    assert monitor.trained_discriminator(prepare(tiny_config("lstm", "conv", recipe="mle")), 6) is None
 
 
 def test_a_generator_that_writes_all_positions_at_once_has_a_divergence_and_no_likelihood() -> None:
