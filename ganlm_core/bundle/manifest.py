@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 FORMAT, FORMAT_VERSION = "ganlm-bundle", 1
 CONFIG, TOKENIZER, RECIPE, EVALUATION = "config.json", "tokenizer.json", "recipe.toml", "evaluation.json"
 SELFTEST, CARD, CALIBRATION = "selftest.json", "README.md", "calibration.json"
+HASHES = "training.hashes"
+"""The hashes of the training sentences (:mod:`ganlm_core.data.hashes`), if the author shares them."""
 NETWORKS = ("generator", "discriminator")
 LARGEST = 2**16
 """Maximum sequence length and noise size: some networks' weights bound neither, and a batch must fit in memory."""

@@ -116,7 +116,7 @@ def unique(batches: Iterable[Drawn], seen: Seen) -> Iterator[Drawn]:
     barren = 0
     for batch in batches:
         texts = seen.add(batch.texts)
-        barren = 0 if texts else barren + 1
+        barren = 0 if texts else barren + bool(batch.texts)
         if barren == BARREN:
             raise GanlmError(
                 f"the last {BARREN} batches had no new sentence: the generator seems to have no more; "

@@ -15,6 +15,7 @@ from ganlm_core.bundle.manifest import (
     CONFIG,
     EVALUATION,
     FORMAT_VERSION,
+    HASHES,
     RECIPE,
     SELFTEST,
     TOKENIZER,
@@ -22,6 +23,7 @@ from ganlm_core.bundle.manifest import (
     read_manifest,
     weights_file,
 )
+from ganlm_core.data.hashes import Hashes
 from ganlm_core.errors import FETCH_AGAIN, Unreadable
 from ganlm_core.plugins.host import Host, default_host
 from ganlm_core.system.files import SUMS, check_sum, read_json, read_sums, read_toml, shown
@@ -61,6 +63,8 @@ def checks(path: Path, host: Host) -> Iterator[Check]:
         yield Check(EVALUATION, f"{len(model.evaluation)} entries")
         if (fitted := model.calibration) is not None:
             yield Check(CALIBRATION, f"from {fitted.real:,} real and {fitted.generated:,} generated sentences")
+        if (folder / HASHES).exists():
+            yield Check(HASHES, f"{len(Hashes(folder / HASHES)):,} training sentences")
         recorded = read_json(folder / SELFTEST)
         yield Check(SELFTEST, selftest.check(folder / SELFTEST, recorded, model, _rounded_to(headers)))
 

@@ -1,6 +1,7 @@
 """Load a model by its name: a bundle, an address, or a run, finished or in training."""
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ganlm_core.cli.calibration import calibrate_on
 from ganlm_core.cli.output import note
@@ -8,6 +9,7 @@ from ganlm_core.plugins.host import Host
 
 if TYPE_CHECKING:
     from ganlm_core.bundle.model import Model
+    from ganlm_core.data.corpus import Corpus
 
 
 def load_source(name: str, host: Host, device: str, calibrated: bool = False) -> "Model":
@@ -29,3 +31,15 @@ def load_source(name: str, host: Host, device: str, calibrated: bool = False) ->
         return model
     corpus = run.load_config(host).corpus
     return calibrate_on(model, host.build("corpus", corpus.name, corpus.options), PLAIN)
+
+
+def training_text(name: str, model: "Model", host: Host, data: str = "", **reading: Any) -> "Corpus":
+    """Return the training text of a model: the text ``data``, or else the text that its run or bundle names.
+
+    Raises DataError if it is not there or was changed. ``reading`` are options of reading a file.
+    """
+    from ganlm_core.evaluation.sources import Source, real_text
+    from ganlm_core.training.run_folder import RunFolder
+
+    run = RunFolder(Path(name)) if (Path(name) / "config.toml").is_file() else None
+    return real_text(host, [Source("model", name, model, run=run)], data, **reading)

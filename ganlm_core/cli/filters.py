@@ -1,0 +1,149 @@
+"""The filters of ``ganlm sample``: novel sentences, a pattern, and a reward."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ganlm_core.cli.options import Decorated
+from ganlm_core.cli.types import POSITIVE_COUNT, Name
+from ganlm_core.errors import DataError, UsageError
+from ganlm_core.plugins.host import Host
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from ganlm_core.algorithms.rewards import Priced
+    from ganlm_core.bundle.filters import Filter
+    from ganlm_core.bundle.model import Model
+
+OPTIONS = (
+    click.option("--novel", is_flag=True, help="keep only sentences that are not in the training text"),
+    click.option("--match", "pattern", metavar="REGEX", help="keep only sentences in which the pattern is found"),
+    click.option("--reward", metavar="NAME", type=Name("reward"), help="reward of --reward-min; default: the run's"),
+    click.option("--reward-min", type=float, metavar="X", help="keep only sentences with a reward of X or more"),
+    click.option(
+        "--set", "settings", multiple=True, metavar="OPTION=VALUE", help="set an option of --reward; can be repeated"
+    ),
+    click.option(
+        "--tries",
+        type=POSITIVE_COUNT,
+        default=100_000,
+        help="stop after this many sentences in a row of which none is kept",
+    ),
+)
+
+
+def filter_options(command: Decorated) -> Decorated:
+    """Add the options of :class:`Wanted`, and ``--tries``, to a command."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The sentences that the user wants from the model ``source``; all of them by default.
+
+    ``data`` and ``reading`` name the training text and how it is read.
+    """
+
+    source: str
+    novel: bool
+    pattern: str | None
+    reward: str | None
+    reward_min: float | None
+    settings: Sequence[str]
+    data: str | None
+    reading: Mapping[str, Any]
+
+    def filters(self, model: "Model", host: Host) -> "Iterator[Filter]":
+        """Yield the filters, the cheap ones first. Raises UsageError, and DataError without the training text."""
+        from ganlm_core.bundle.filters import Filter
+
+        if self.pattern is not None:
+            search = _compiled(self.pattern).search
+            yield Filter("--match", lambda texts: [search(text) is not None for text in texts])
+        if self.novel:
+            known = self._known(model, host)
+            yield Filter("--novel", lambda texts: [text not in known for text in texts])
+        if self.reward is not None and self.reward_min is None:
+            raise UsageError("--reward needs the least reward to keep; add --reward-min X")
+        if self.reward_min is not None:
+            least, priced = self.reward_min, self._priced(host)
+            yield Filter(f"--reward-min ({priced.name})", lambda texts: [value >= least for value in priced(texts)])
+
+    def _known(self, model: "Model", host: Host) -> "Container[str]":
+        from ganlm_core.bundle.manifest import HASHES
+        from ganlm_core.cli.source import training_text
+        from ganlm_core.data.hashes import Hashes
+        from ganlm_core.data.mapped_lines import lookup
+
+        folder = _bundle(self.source)
+        if self.data is None and folder is not None and (folder / HASHES).exists():
+            _check_hashes(folder)
+            return Hashes(folder / HASHES)
+        try:
+            return lookup(training_text(self.source, model, host, self.data or "", **self.reading).train)
+        except DataError as error:
+            raise DataError(
+                f"{error}; or ask its author for a bundle with hashes of the text (ganlm weights export --share-hashes)"
+            ) from None
+
+    def _priced(self, host: Host) -> "Priced":
+        """Build the reward with the options of the run, and the user's own over them."""
+        from ganlm_core.algorithms.rewards import Priced
+
+        trained = _trained_rewards(self.source, host)
+        name = self.reward or next(iter(trained), "")
+        if not name or (self.reward is None and len(trained) > 1):
+            told = f"the run has {', '.join(trained)}" if trained else "it was trained without one"
+            raise UsageError(f"--reward-min needs to know the reward, and {told}; name it with --reward")
+        spec, title = host.spec("reward", name), f"reward '{name}'"
+        given = dict(setting.partition("=")[::2] for setting in self.settings)
+        options = spec.options.of({**trained.get(name, {}), **_flags(given)}, title)
+        return Priced(name, host.full_name("reward", name), host.build("reward", name, options))
+
+
+def _flags(given: Mapping[str, str]) -> dict[str, str]:
+    return {key.replace("-", "_"): value for key, value in given.items()}
+
+
+def _compiled(pattern: str) -> "re.Pattern[str]":
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"--match {pattern!r} is no regular expression ({error}); correct it") from None
+
+
+def _bundle(source: str) -> Path | None:
+    """Return the folder of the bundle at ``source``; None for a run without a bundle."""
+    from ganlm_core.bundle.locate import locate
+    from ganlm_core.training.export import without_bundle
+
+    return locate(source) if without_bundle(source) is None else None
+
+
+def _check_hashes(folder: Path) -> None:
+    from ganlm_core.bundle.manifest import HASHES
+    from ganlm_core.system.files import check_sum, read_sums
+
+    check_sum(folder, HASHES, read_sums(folder))
+
+
+def _trained_rewards(source: str, host: Host) -> Mapping[str, Mapping[str, Any]]:
+    """Return the rewards of the run or bundle, by name, each with its options."""
+    from ganlm_core.bundle.manifest import RECIPE
+    from ganlm_core.system.files import read_toml
+    from ganlm_core.training.run_folder import RunFolder
+
+    if (Path(source) / "config.toml").is_file():
+        rewards = RunFolder(Path(source)).load_config(host).rewards
+        return {name: choice.options.as_dict() for name, choice in rewards.items()}
+    folder = _bundle(source)
+    found = read_toml(folder / RECIPE).get("reward", {}) if folder is not None else {}
+    tables = found.items() if isinstance(found, Mapping) else ()
+    return {name: table for name, table in tables if isinstance(table, Mapping)}
