@@ -104,7 +104,8 @@ def test_the_weights_that_are_kept_are_evaluated_and_saved(
     assert not same(weights_of(run), witness.weights[8 - step])
     model = load.load(run)
     assert witness.experiment is not None
-    subject = witness.experiment.judge.written(model.generator, 20)
+    trained = model.discriminator if keep == "last" else None  # step 2 is of the warm-up
+    subject = witness.experiment.judge.written(model.generator, 20, trained)
     assert model.evaluation["after"] == pytest.approx(witness.experiment.judge.judge(subject), rel=1e-5)
     assert RunFolder(run).last_samples() == subject.texts
     assert model.evaluation["weights_step"] == RunFolder(run).info()["weights_step"] == step
