@@ -15,7 +15,7 @@ def negative_log_likelihood(generator: Generator, batch: Batch) -> Tensor:
 
     For generators that read noise it is an upper bound: by Jensen's inequality E_z[-log p(x | z)] >= -log p(x).
     """
-    shares = batch.mask / batch.mask.sum()
+    shares = batch.scored / batch.scored.sum()
     return -sampling.weighted_log_likelihood(generator, batch.noise, batch.tokens, batch.mask, shares)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -23,6 +23,10 @@ TOGETHER = 10_000
 
 MOST_LABELS = 1_000
 """Categories at most: each is a word of the discriminator and a number beside the noise."""
+
+
+LONGEST_LABEL = 255
+"""Characters in the name of a category at most."""
 
 
 class Process(Protocol):
@@ -84,6 +88,10 @@ class Corpus:
         """Return the columns of a split."""
         return self.columns.get(split, Columns())
 
+    def validating(self) -> "Corpus":
+        """Return the corpus with the validation split in the place of the test split, for interim evaluations."""
+        return replace(self, test=self.validation, columns={**self.columns, "test": self.beside("validation")})
+
     def digests(self) -> dict[str, str]:
         """Return the SHA-256 of each split, by its name: the hash of its sentences, joined by ``\\n``."""
         return {name: _digest(getattr(self, name)) for name in SPLITS}
@@ -108,9 +116,9 @@ def split(
         rows[split_of(digest(text))].append(row)
     if not all(rows):
         raise too_few(name, len(set(map(identity, every))))
-    splits = ([every[row] for row in found] for found in rows)
+    train, validation, test = ([every[row] for row in found] for found in rows)
     beside = {} if columns is None else {name: _rows(columns, found) for name, found in zip(SPLITS, rows, strict=True)}
-    return check_labels(Corpus(name, *splits, process=process, notes=notes, columns=beside))
+    return check_labels(Corpus(name, train, validation, test, process=process, notes=notes, columns=beside))
 
 
 def _rows(columns: Columns, rows: Sequence[int]) -> Columns:
@@ -126,6 +134,10 @@ def check_labels(corpus: Corpus) -> Corpus:
     labels = corpus.labels
     if len(labels) == 1:
         raise DataError(f"{corpus.name}: every row has the label '{labels[0]}'; labels tell two or more kinds apart")
+    if wrong := [label for label in labels if len(label) > LONGEST_LABEL or not label.isprintable()]:
+        raise DataError(
+            f"{corpus.name} has the label {wrong[0][:LONGEST_LABEL]!r}; wanted at most {LONGEST_LABEL} printable characters"
+        )
     if len(labels) > MOST_LABELS:
         raise DataError(
             f"{corpus.name} has {len(labels):,} different labels, {MOST_LABELS:,} are the most; "

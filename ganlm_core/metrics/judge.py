@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from ganlm_core import sampling
+from ganlm_core.data.conditions import Asked
 from ganlm_core.data.corpus import Corpus, spread
 from ganlm_core.data.tokenizer import Tokenizer
+from ganlm_core.metrics.asking import Asking, random_size, scored
 from ganlm_core.metrics.encoders import Encoder, plain_encoder
 from ganlm_core.metrics.metric import Conditions, Likelihood, Measured, Metric, Subject, problem_with
 from ganlm_core.plugins.discovery import BUILT_IN, one_line
@@ -26,12 +28,16 @@ from ganlm_core.protocol import (
     State,
     mask_of,
     per_sequence,
+    with_labels,
 )
 from ganlm_core.sampling import PLAIN, Policy
 
 BATCH = 256
 NOISE_DRAWS = 8
 """Draws of the noise for the reported bound on the likelihood."""
+
+ANYTHING = Asked()
+"""No conditions."""
 
 Values = dict[str, float]
 
@@ -119,6 +125,11 @@ class Judge:
     def conditions(self) -> Conditions:
         return Conditions(self.corpus, self.seed, self.encoder)
 
+    @cached_property
+    def asking(self) -> Asking:
+        """The conditions of the sentences that are drawn and scored."""
+        return Asking.of(self.corpus, self.tokenizer, self.shape)
+
     def measure(self, subject: Subject) -> dict[str, Measured]:
         """Return what each metric measures of the subject, by the name of the metric."""
         return {name: metric(subject, self.conditions) for name, metric in self.metrics.items()}
@@ -165,33 +176,42 @@ class Judge:
         discriminator: Discriminator | None = None,
     ) -> Subject:
         """Return sentences of a generator as a subject without a likelihood of held-out text."""
-        has_log_prob = generator.autoregressive and self.tokenizer.is_unambiguous
+        has_log_prob = generator.autoregressive and self.tokenizer.is_unambiguous and self.asking.prompts is None
         return Subject(
             texts,
             references=self.corpus.test,
             log_prob=partial(self.log_prob, generator, policy) if has_log_prob else None,
-            draws=NOISE_DRAWS if generator.shape.noise else 0,
+            draws=NOISE_DRAWS if random_size(generator) else 0,
             scores=self.scores_of(discriminator),
+            labels=self.asking.labels(len(texts)),
         )
 
     def log_prob(self, generator: Generator, policy: Policy, texts: Sequence[str]) -> list[float]:
         """Return log p of each text in nats under sampling with a policy; ``-inf`` for a text with an unknown word.
 
         It is exact for generators without noise, and otherwise the log of the mean over NOISE_DRAWS draws of the noise.
-        A text with more tokens than a sequence has ``-inf`` too.
+        A text with more tokens than a sequence has ``-inf`` too. With labels, p is the mean over the labels, by their
+        shares of the training split.
         """
         tokens, _ = self.tokenizer.encode(texts, self.shape.length)
+        kinds = [Asked(torch.full((len(tokens),), label)) for label in range(generator.shape.labels)] or [Asked()]
+        found = torch.empty(len(kinds), len(tokens))
         with evaluating(generator):
-            found = torch.empty(len(tokens))
-            for rows, (scores,) in _log_marginals(generator, tokens, self.seed, [policy]):
-                found[rows] = scores.cpu()
+            for kind, asked in enumerate(kinds):
+                for rows, (scores,) in _log_marginals(generator, tokens, self.seed, [policy], asked=asked):
+                    found[kind, rows] = scores.cpu()
+        found = (found + self.asking.shares.log()[:, None]).logsumexp(dim=0) if len(kinds) > 1 else found[0]
         lengths = torch.tensor(self.tokenizer.lengths(texts)) - 1  # without <eos>
         possible = (lengths <= self.shape.length) & (tokens != UNK).all(dim=1)
         return found.masked_fill(~possible, -torch.inf).tolist()
 
     def scores_of(self, discriminator: Discriminator | None) -> LogitsOf | None:
-        """Return the function that gives texts the logits of a discriminator; None without one."""
-        return None if discriminator is None else partial(self.scores, discriminator)
+        """Return the function that gives texts the logits of a discriminator; None without one.
+
+        None too for a discriminator of texts with labels: a text alone has no logit.
+        """
+        judges_texts = discriminator is not None and discriminator.shape.labels == 0
+        return partial(self.scores, discriminator) if judges_texts else None
 
     @torch.no_grad()
     def scores(self, discriminator: Discriminator, texts: Sequence[str]) -> list[float]:
@@ -202,25 +222,28 @@ class Judge:
             found = [_logits(discriminator, part.to(device)).tolist() for part in tokens.split(BATCH)]
         return list(chain.from_iterable(found))
 
-    def draw(self, generator: Generator, n: int, policy: Policy) -> list[str]:
-        """Draw ``n`` sentences from one random stream."""
+    def draw(self, generator: Generator, n: int, policy: Policy, first: int = 0) -> list[str]:
+        """Draw ``n`` sentences from one random stream, asked for the conditions of test sentences from ``first`` on."""
         device = generator.prior.device
         rng = torch.Generator(device).manual_seed(self.seed)
         texts: list[str] = []
         with evaluating(generator):
             while len(texts) < n:
                 noise = torch.randn(BATCH, self.shape.noise, generator=rng, device=device)
-                texts += self.tokenizer.decode(sampling.sample(generator, noise, policy, rng).tokens)
+                place = first + len(texts)
+                asked = self.asking.noise(noise, place), self.asking.prompt(place, BATCH)
+                texts += self.tokenizer.decode(sampling.sample(generator, asked[0], policy, rng, asked[1]).tokens)
         return texts[:n]
 
     def likelihoods(
         self, generator: Generator, held_out: Sequence[str], policies: Sequence[Policy]
     ) -> list[Likelihood]:
-        """Return the likelihood of held-out sentences under each policy."""
+        """Return the likelihood of held-out sentences, given their conditions, under each policy."""
         tokens, _ = self.tokenizer.encode(held_out, self.shape.length)
-        count, draws = int(mask_of(tokens).sum()), NOISE_DRAWS if self.shape.noise else 0
+        asked = self.asking.of_texts(held_out)
+        count, draws = int(scored(tokens, asked.given).sum()), NOISE_DRAWS if self.shape.noise else 0
         with evaluating(generator):
-            bounds = nll_bounds(generator, tokens, self.seed, policies)
+            bounds = nll_bounds(generator, tokens, self.seed, policies, asked=asked)
         return [Likelihood(bound, count, len(tokens), draws) for bound in bounds]
 
     def references(
@@ -232,7 +255,7 @@ class Judge:
         Two lower bounds: ``shuffled`` is real sentences with their words in random order, ``unigram`` draws words by
         the given log frequencies (V,). All get the ``scores`` of a discriminator.
         """
-        model = Unigram(replace(self.shape, noise=0))
+        model = Unigram(replace(self.shape, noise=0, labels=0))
         model.prior.copy_(log_frequencies)
         makers: dict[str, Callable[[int], Subject]] = {
             "real": self.real,
@@ -251,24 +274,37 @@ class Judge:
         def likelihood(held_out: tuple[str, ...]) -> Likelihood:
             assert process is not None
             tokens = sum(self.tokenizer.lengths(held_out))
-            return Likelihood(-sum(process.log_prob(held_out)) / tokens, tokens, len(held_out))
+            return Likelihood(-sum(self._process_log_prob(held_out)) / tokens, tokens, len(held_out))
 
         return Subject(
             spread(self.corpus.train, n),
             likelihood if process is not None else None,
             self.corpus.test,
             held_out=spread(self.corpus.test, n),
+            labels=spread(self.corpus.beside("test").labels, n),
         )
+
+    def _process_log_prob(self, held_out: Sequence[str]) -> list[float]:
+        """Return log p of test sentences under the process, given their labels if it knows labels."""
+        labels, given = self.asking.of_texts(held_out).labels, getattr(self.corpus.process, "log_prob_given", None)
+        if labels is None or given is None:
+            assert self.corpus.process is not None
+            return self.corpus.process.log_prob(held_out)
+        found: list[float] = given(held_out, [self.corpus.labels[label] for label in labels.tolist()])
+        return found
 
     def fresh(self, n: int) -> Subject:
         """Draw ``n`` sentences from the process. Some of them are in the training split by chance."""
-        return Subject(self.conditions.fresh(n), references=self.corpus.test)
+        texts, labels_of = self.conditions.fresh(n), getattr(self.corpus.process, "labels_of", None)
+        labels = labels_of(texts) if labels_of is not None and self.corpus.labels else ()
+        return Subject(texts, references=self.corpus.test, labels=labels)
 
     def shuffled(self, n: int) -> Subject:
         """Return training sentences with their words in random order."""
         rng, split, join = random.Random(self.seed), self.conditions.split, self.conditions.join
         rows = [split(text) for text in spread(self.corpus.train, n)]
-        return Subject([join(rng.sample(row, len(row))) for row in rows], references=self.corpus.test)
+        labels = spread(self.corpus.beside("train").labels, n)
+        return Subject([join(rng.sample(row, len(row))) for row in rows], references=self.corpus.test, labels=labels)
 
 
 @contextmanager
@@ -282,38 +318,53 @@ def evaluating(network: nn.Module) -> Iterator[None]:
         network.train(was_training)
 
 
-def nll_bound(generator: Generator, tokens: Tensor, seed: int, draws: int = NOISE_DRAWS) -> float:
+def nll_bound(
+    generator: Generator, tokens: Tensor, seed: int, draws: int = NOISE_DRAWS, asked: Asked = ANYTHING
+) -> float:
     """Return the bound of :func:`nll_bounds` for sampling at temperature 1."""
-    return nll_bounds(generator, tokens, seed, [PLAIN], draws)[0]
+    return nll_bounds(generator, tokens, seed, [PLAIN], draws, asked)[0]
 
 
 @torch.no_grad()
 def nll_bounds(
-    generator: Generator, tokens: Tensor, seed: int, policies: Sequence[Policy], draws: int = NOISE_DRAWS
+    generator: Generator,
+    tokens: Tensor,
+    seed: int,
+    policies: Sequence[Policy],
+    draws: int = NOISE_DRAWS,
+    asked: Asked = ANYTHING,
 ) -> list[float]:
     """Return upper bounds on -log p(x) of ids (N, T), in nats per token; exact for generators without noise.
 
     p is the distribution of sampling under each of the ``policies``. The bound is the mean of minus
-    :func:`ganlm_core.sampling.log_marginals`, with ``draws`` draws of the noise.
+    :func:`ganlm_core.sampling.log_marginals`, with ``draws`` draws of the noise. It is given the conditions ``asked``.
     """
-    totals, count = [0.0] * len(policies), int(mask_of(tokens).sum())
-    for _, found in _log_marginals(generator, tokens, seed, policies, draws):
+    totals, count = [0.0] * len(policies), int(scored(tokens, asked.given).sum())
+    for _, found in _log_marginals(generator, tokens, seed, policies, draws, asked):
         totals = [total - scores.sum().item() for total, scores in zip(totals, found, strict=True)]
     return [total / count for total in totals]
 
 
 def _log_marginals(
-    generator: Generator, tokens: Tensor, seed: int, policies: Sequence[Policy], draws: int = NOISE_DRAWS
+    generator: Generator,
+    tokens: Tensor,
+    seed: int,
+    policies: Sequence[Policy],
+    draws: int = NOISE_DRAWS,
+    asked: Asked = ANYTHING,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the rows (B,) of some ids (N, T), and :func:`ganlm_core.sampling.log_marginals` of them (policies, B)."""
     device = generator.prior.device
     rng = torch.Generator(device).manual_seed(seed)
-    draws = draws if generator.shape.noise else 1
+    draws = draws if random_size(generator) else 1
     lengths = mask_of(tokens).sum(dim=1)
     for rows in lengths.argsort(stable=True).split(BATCH):  # similar lengths in a batch: little padding to compute
         part = tokens[rows, : lengths[rows].max()].to(device)
-        noise = torch.randn(draws, len(part), generator.shape.noise, generator=rng, device=device)
-        yield rows, sampling.log_marginals(generator, noise, part, mask_of(part), policies)
+        noise = torch.randn(draws, len(part), random_size(generator), generator=rng, device=device)
+        own = asked.at(rows)
+        if generator.shape.labels:
+            noise = with_labels(noise, own.labels, generator.shape.labels)
+        yield rows, sampling.log_marginals(generator, noise, part, scored(part, own.given), policies)
 
 
 def _logits(discriminator: Discriminator, tokens: Tensor) -> Tensor:

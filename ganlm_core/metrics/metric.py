@@ -61,6 +61,8 @@ class Subject:
     ``draws`` of the noise the log of an unbiased estimate of p. ``scores`` returns the logit that the subject's
     discriminator gives each text: the higher, the more real; None without a discriminator that was trained.
 
+    ``labels`` are what the :attr:`unseen` texts were asked for, or for real text what they are; empty without labels.
+
     ``references`` are the real sentences that the texts are compared with: the test split. The texts of real text
     are therefore training sentences. A metric that must not see training sentences uses ``unseen``, which takes
     ``held_out`` instead.
@@ -73,6 +75,7 @@ class Subject:
     log_prob: Callable[[Sequence[str]], Sequence[float]] | None = None
     draws: int = 0
     scores: Callable[[Sequence[str]], list[float]] | None = None
+    labels: Sequence[str] = ()
 
     @property
     def unseen(self) -> Sequence[str]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ganlm_core.layers import ReadoutGenerator
-from ganlm_core.protocol import EOS, Generator
+from ganlm_core.protocol import EOS, Generator, mask_of
 from ganlm_core.sampling.drawing import LOGITS, PLAIN, Policy, log_probabilities
 from ganlm_core.sampling.fused import fuses, weighted_log_probability
 
@@ -33,6 +33,8 @@ def weighted_log_likelihood(
     """
     if not (isinstance(generator, ReadoutGenerator) and fuses(tokens.device)):
         return (weights.detach() * log_likelihood(generator, noise, tokens, mask)).sum()
+    upto = slice(int(mask.any(dim=0).sum()))  # the longest sequence is often shorter than T
+    tokens, mask, weights = tokens[:, upto], mask[:, upto], weights[:, upto]
     states = generator(noise.repeat(len(tokens) // len(noise), 1), tokens, readout=False)
     return weighted_log_probability(states[mask], *generator.readout(), tokens[mask], weights[mask])
 
@@ -51,7 +53,7 @@ def log_marginals(
     It is exact for generators without noise. Otherwise it is on average lower than log p(tokens) by Jensen's
     inequality; the gap shrinks as K grows (Burda et al. 2016, theorem 1, with the prior as the proposal).
     """
-    lengths = mask.sum(dim=1)
+    lengths = mask_of(tokens).sum(dim=1)  # the mask may leave out a prompt
     scores = torch.empty(len(policies), *noise.shape[:2], device=tokens.device)
     rows = max(1, LOGITS // (tokens.shape[1] * generator.shape.vocabulary))
     for part in lengths.argsort().split(rows):  # by length, so that little padding is scored

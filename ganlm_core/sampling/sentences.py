@@ -37,8 +37,9 @@ def sample(
     """Draw ``samples`` sentences for each row of noise (B, Z). Without ``rng`` the global random state is used.
 
     Row i of the result belongs to row i % B of the noise. Sentences begin with the ids of ``prompt``: (P,) for all
-    rows, or one row for each. The generator continues them, unless the prompt has ``<eos>``. Raises UsageError for a
-    prompt that leaves nothing to draw, and for a prompt with a generator that is not autoregressive.
+    rows, or a row for each of the noise, (B, P), padded where it is shorter. The generator continues them, unless the
+    prompt has ``<eos>``. Raises UsageError for a prompt that leaves nothing to draw, and for a prompt with a generator
+    that is not autoregressive.
     """
     repeated = noise.repeat(samples, 1)
     forced = _forced(generator, repeated, prompt)
@@ -75,22 +76,32 @@ def _one_by_one(
     tokens = F.pad(forced, (0, generator.shape.length - forced.shape[1]), value=PAD)
     log_probs = torch.zeros(tokens.shape, device=noise.device)
     state, last = generator.start(noise), torch.full((noise.shape[0],), BOS, device=noise.device)
-    for column in forced.unbind(dim=1):
+    shortest = _shortest(forced)
+    for column in forced[:, :shortest].unbind(dim=1):
         _, state = generator.step(last, state)
         last = column
     rows = torch.arange(len(noise), device=noise.device)
-    going_on = _going_on((forced == EOS).any(dim=1))
-    for position in range(forced.shape[1], generator.shape.length):
+    going_on = _going_on((forced[:, :shortest] == EOS).any(dim=1))
+    for position in range(shortest, generator.shape.length):
         if len(going_on) < len(rows):
             rows, last, state = rows[going_on], last[going_on], select_rows(state, going_on)
         if len(rows) == 0:
             break
         logits, state = generator.step(last, state)
         (last,), (found,) = draw(logits, policy, rng)
+        if position < forced.shape[1]:
+            given = forced[rows, position]
+            last, found = torch.where(given == PAD, last, given), found.where(given == PAD, 0.0)
         tokens[:, position].scatter_(0, rows, last)
         log_probs[:, position].scatter_(0, rows, found)
         going_on = _going_on(last == EOS)
     return tokens, log_probs
+
+
+def _shortest(forced: Tensor) -> int:
+    """Return the number of first columns of prompts (B, P) in which no row has to be drawn."""
+    known = (forced != PAD) | (forced == EOS).cumsum(dim=1).bool()
+    return int(known.all(dim=0).sum()) if forced.numel() else forced.shape[1]
 
 
 def _going_on(ended: Tensor) -> Tensor:
@@ -114,7 +125,8 @@ def _forced(generator: Generator, noise: Tensor, prompt: Tensor | None) -> Tenso
             f"the prompt has {prompt.shape[-1]} tokens, and a sequence of this generator has {generator.shape.length} "
             "at most; give a shorter one"
         )
-    return prompt.to(noise.device).expand(len(noise), -1)
+    prompt = prompt.to(noise.device)
+    return prompt.expand(len(noise), -1) if prompt.dim() == 1 else prompt.repeat(len(noise) // len(prompt), 1)
 
 
 @torch.no_grad()

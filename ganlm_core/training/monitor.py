@@ -49,11 +49,12 @@ def glance(setup: Setup, step: int) -> tuple[Values, list[str]]:
     rng = torch.Generator(device).manual_seed(seed)
     with evaluating(generator):
         noise = torch.randn(SENTENCES, setup.shape.noise, generator=rng, device=device)
-        drawn = sampling.sample(generator, noise, rng=rng)
+        drawn = sampling.sample(generator, judge.asking.noise(noise, 0), rng=rng, prompt=judge.asking.prompt(0, SENTENCES))
         texts = judge.tokenizer.decode(drawn.tokens)
         values = judge.judge(judge.subject(texts, generator, discriminator=trained_discriminator(setup, step)))
         if generator.autoregressive:
-            values["validation_nll"] = nll_bound(generator, held_out, seed, NOISE_DRAWS)
+            asked = judge.asking.of_texts(spread(setup.corpus.validation, SENTENCES))
+            values["validation_nll"] = nll_bound(generator, held_out, seed, NOISE_DRAWS, asked)
     values["entropy"] = (-drawn.log_probs.sum() / drawn.mask.sum()).item()
     generated, real = (bigrams(tokens, setup.shape.vocabulary) for tokens in (drawn.tokens, held_out))
     values["distinct_bigrams"] = float(len(generated.unique()))

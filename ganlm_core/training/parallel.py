@@ -105,7 +105,7 @@ def _draw(judge: Judge, generator: Generator, n: int) -> list[str]:
     """Draw ``n`` sentences. All ranks do this."""
 
     def some(index: int) -> list[str]:
-        return _with_own_seed(judge, index).draw(generator, BATCH, PLAIN)
+        return _with_own_seed(judge, index).draw(generator, BATCH, PLAIN, index * BATCH)
 
     return list(chain.from_iterable(processes.divided(some, range(math.ceil(n / BATCH)))))[:n]
 
