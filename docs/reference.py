@@ -36,6 +36,7 @@ SECTIONS: list[tuple[str, ModuleType, tuple[str, ...]]] = [
             "TokenEmbedding",
             "NoisyEmbedding",
             "NoiseLinear",
+            "Dropout",
             "output_layer",
             "hide",
             "max_over_time",

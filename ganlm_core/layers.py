@@ -39,6 +39,22 @@ class NoisyEmbedding(TokenEmbedding):
         return embedded + share * (super().forward(words) - embedded)
 
 
+class Dropout(nn.Dropout):
+    """Dropout (Srivastava et al. 2014), with ``p`` rounded to a multiple of 1 / 65,536 on a CPU.
+
+    There PyTorch spends 11 ns on the random number of each unit, ten times as long as a multiplication. Here one number
+    of 64 bits decides about four units.
+    """
+
+    def forward(self, states: Tensor) -> Tensor:
+        dropped = round(self.p * 2**16)
+        if states.device.type != "cpu" or not self.training or dropped in (0, 2**16):
+            return super().forward(states)
+        numbers = torch.empty(-(-states.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
+        kept = numbers[: states.numel()].view(states.shape) >= dropped - 2**15
+        return states * kept.to(states.dtype).mul_(2**16 / (2**16 - dropped))
+
+
 class NoiseLinear(nn.Linear):
     """Map noise (B, Z) to (B, H). With Z = 0 only the bias remains, a learned constant that starts at zero."""
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ganlm_core.layers import (
+    Dropout,
     NoiseLinear,
     NoisyEmbedding,
     StatefulGenerator,
@@ -45,6 +46,28 @@ def test_blurred_vectors_lie_between_two_words_in_training_only() -> None:
     with torch.no_grad():
         assert torch.equal(embedding(ids), exact)
     assert torch.equal(embedding.eval()(ids), exact)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_dropout_drops_its_share_and_keeps_the_mean(share: float) -> None:
+    torch.manual_seed(0)
+    states = torch.ones(401, 501, requires_grad=True)
+    dropped = Dropout(share)(states)
+    kept = dropped != 0
+    assert (~kept).float().mean().item() == pytest.approx(share, abs=0.004)
+    assert dropped[kept].unique().tolist() == [pytest.approx(1 / (1 - share), rel=1e-4 / (1 - share))]
+    dropped.sum().backward()
+    assert states.grad is not None and states.grad.equal(dropped)
+    both = (kept[:, 1:] & kept[:, :-1]).float().mean().item()
+    assert both == pytest.approx((1 - share) ** 2, abs=0.006), "units that share a random number are independent"
+
+
+def test_dropout_is_off_in_evaluation_and_for_extreme_shares() -> None:
+    states = torch.randn(5, 3)
+    assert Dropout(0.5).eval()(states).equal(states)
+    assert Dropout(0.0)(states).equal(states)
+    assert not Dropout(1.0)(states).any()
+    assert Dropout(0.5)(states[:0]).shape == (0, 3)
 
 
 def test_without_noise_the_state_is_a_learned_constant() -> None:

@@ -4,6 +4,7 @@ from torch.nn import functional as F
 
 from ganlm_conv.options import CausalConvOptions, ConvDiscriminatorOptions, ConvGeneratorOptions
 from ganlm_core.layers import (
+    Dropout,
     NoiseLinear,
     NoisyEmbedding,
     ReadoutGenerator,
@@ -65,7 +66,7 @@ class CausalBlock(nn.Module):
         self.reach = (kernel - 1) * dilation
         self.norm = nn.LayerNorm(size)
         self.linear = nn.Linear(kernel * size, 2 * size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, states: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         """Return the new states (B, T, H) and the last inputs (B, reach, H), from states and earlier inputs."""
@@ -89,7 +90,7 @@ class CausalConvGenerator(ReadoutGenerator):
         layers = options.layers or layers_to_reach(shape.length - 1, kernel)
         self.noise = NoiseLinear(shape.noise, size)
         self.embedding = TokenEmbedding(shape.vocabulary, size)
-        self.dropout = nn.Dropout(options.dropout)
+        self.dropout = Dropout(options.dropout)
         self.blocks = nn.ModuleList(CausalBlock(size, kernel, 2**layer, options.dropout) for layer in range(layers))
         self.norm = nn.LayerNorm(size)
         self.output = output_layer(size, shape.vocabulary)
@@ -145,7 +146,7 @@ class ConvDiscriminator(Discriminator):
         )
         size = options.filters * len(self.widths)
         self.highway = Highway(size) if options.highway else nn.Identity()
-        self.dropout = nn.Dropout(options.dropout)
+        self.dropout = Dropout(options.dropout)
         self.output = nn.Linear(size, 1)
 
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:

@@ -2,6 +2,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlm_core.layers import (
+    Dropout,
     NoiseLinear,
     NoisyEmbedding,
     ReadoutGenerator,
@@ -59,7 +60,7 @@ class LSTMGenerator(ReadoutGenerator):
         self.embedding = TokenEmbedding(shape.vocabulary, options.embedding_size)
         between = options.dropout if options.layers > 1 else 0.0
         self.lstm = nn.LSTM(options.embedding_size, size, options.layers, dropout=between, batch_first=True)
-        self.dropout = nn.Dropout(options.dropout)
+        self.dropout = Dropout(options.dropout)
         self.tied = options.tie
         self.output = output_layer(size, options.embedding_size if options.tie else shape.vocabulary)
 
@@ -104,7 +105,7 @@ class LSTMDiscriminator(Discriminator):
         self.embedding = NoisyEmbedding(shape.vocabulary, inputs, options.blur)
         self.onward = nn.LSTM(inputs, size, layers, batch_first=True)
         self.homeward = nn.LSTM(inputs, size, layers, batch_first=True) if both else None
-        self.dropout = nn.Dropout(options.dropout)
+        self.dropout = Dropout(options.dropout)
         self.output = nn.Linear(2 * size if both else size, 1)
 
     def states(self, sequence: Tensor, mask: Tensor) -> Tensor:

@@ -2,7 +2,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlm_core.layers import NoiseLinear, NoisyEmbedding, ReadoutGenerator, TokenEmbedding, hide, output_layer
+from ganlm_core.layers import Dropout, NoiseLinear, NoisyEmbedding, ReadoutGenerator, TokenEmbedding, hide, output_layer
 from ganlm_core.protocol import BOS, Discriminator, Generator, Shape
 from ganlm_mlp.options import MLPDiscriminatorOptions, MLPGeneratorOptions, NgramOptions
 
@@ -49,7 +49,7 @@ class NgramGenerator(ReadoutGenerator):
         self.context = options.context
         self.noise = NoiseLinear(shape.noise, width)
         self.embedding = TokenEmbedding(shape.vocabulary, options.embedding_size)
-        self.dropout = nn.Dropout(options.dropout)
+        self.dropout = Dropout(options.dropout)
         self.window = nn.Linear(options.context * options.embedding_size, width, bias=False)
         self.hidden = nn.Sequential(nn.Tanh())
         for _ in range(options.layers - 1):
@@ -78,7 +78,7 @@ class MLPDiscriminator(Discriminator):
         self.hidden = nn.Sequential(nn.Linear(shape.length * options.embedding_size, width), nn.LeakyReLU(0.2))
         for _ in range(options.layers - 1):
             self.hidden.extend([nn.Linear(width, width), nn.LeakyReLU(0.2)])
-        self.dropout = nn.Dropout(options.dropout)
+        self.dropout = Dropout(options.dropout)
         self.output = nn.Linear(width, 1)
 
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:

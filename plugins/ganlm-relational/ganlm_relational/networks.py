@@ -3,7 +3,7 @@ from ganlm_conv.networks import ConvDiscriminator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlm_core.layers import NoiseLinear, NoisyEmbedding, ReadoutGenerator, TokenEmbedding, output_layer
+from ganlm_core.layers import Dropout, NoiseLinear, NoisyEmbedding, ReadoutGenerator, TokenEmbedding, output_layer
 from ganlm_core.protocol import Shape
 from ganlm_relational.options import MultiEmbeddingOptions, RelationalMemoryOptions
 
@@ -60,7 +60,7 @@ class RelationalMemoryGenerator(ReadoutGenerator):
         self.embedding = TokenEmbedding(shape.vocabulary, options.embedding_size)
         self.inputs = nn.Linear(options.embedding_size, size)
         self.memory = RelationalMemory(options.heads, options.head_size)
-        self.dropout = nn.Dropout(options.dropout)
+        self.dropout = Dropout(options.dropout)
         self.output = output_layer(slots * size, shape.vocabulary)
 
     def start(self, noise: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor, nn
 
-from ganlm_core.layers import NoiseLinear, NoisyEmbedding, ReadoutGenerator, TokenEmbedding, hide, output_layer
+from ganlm_core.layers import Dropout, NoiseLinear, NoisyEmbedding, ReadoutGenerator, TokenEmbedding, hide, output_layer
 from ganlm_core.protocol import Discriminator, Shape
 from ganlm_transformer.options import TransformerDiscriminatorOptions, TransformerOptions
 
@@ -61,7 +61,7 @@ class Block(nn.Module):
         self.feed_forward = nn.Sequential(
             nn.LayerNorm(size), nn.Linear(size, 4 * size), nn.GELU(), nn.Linear(4 * size, size)
         )
-        self.dropout = nn.Dropout(options.dropout)
+        self.dropout = Dropout(options.dropout)
 
     def forward(
         self, states: Tensor, visible: Tensor, cache: Cache | None = None, past: int = 0
@@ -81,7 +81,7 @@ class TransformerGenerator(ReadoutGenerator):
         self.noise = NoiseLinear(shape.noise, size)
         self.embedding = TokenEmbedding(shape.vocabulary, size)
         self.positions = nn.Parameter(torch.randn(shape.length, size))
-        self.dropout = nn.Dropout(options.dropout)
+        self.dropout = Dropout(options.dropout)
         self.blocks = nn.ModuleList(Block(options) for _ in range(options.layers))
         self.norm = nn.LayerNorm(size)
         self.output = output_layer(size, shape.vocabulary)
@@ -113,7 +113,7 @@ class TransformerDiscriminator(Discriminator):
         size = options.hidden_size
         self.embedding = NoisyEmbedding(shape.vocabulary, size, options.blur)
         self.positions = nn.Parameter(torch.randn(shape.length, size))
-        self.dropout = nn.Dropout(options.dropout)
+        self.dropout = Dropout(options.dropout)
         self.blocks = nn.ModuleList(Block(options) for _ in range(options.layers))
         self.norm = nn.LayerNorm(size)
         self.output = nn.Linear(size, 1)
