@@ -33,7 +33,7 @@ def weighted_log_likelihood(
     """
     if not (isinstance(generator, ReadoutGenerator) and fuses(tokens.device)):
         return (weights.detach() * log_likelihood(generator, noise, tokens, mask)).sum()
-    upto = slice(int(mask.any(dim=0).sum()))  # the longest sequence is often shorter than T
+    upto = slice(int(mask.any(dim=0).cumsum(dim=0).argmax()) + 1)  # the longest sequence is often shorter than T
     tokens, mask, weights = tokens[:, upto], mask[:, upto], weights[:, upto]
     states = generator(noise.repeat(len(tokens) // len(noise), 1), tokens, readout=False)
     return weighted_log_probability(states[mask], *generator.readout(), tokens[mask], weights[mask])

@@ -83,6 +83,14 @@ def test_a_weighted_sum_of_likelihoods_has_the_value_and_the_gradient_of_the_sum
     torch.testing.assert_close(gradient(found, generator), gradient(expected, generator), atol=1e-5, rtol=1e-5)
 
 
+def test_a_weighted_likelihood_of_a_part_in_the_middle() -> None:
+    """A mask may leave out the prompt of every sequence, and the end of the batch."""
+    tokens, mask = torch.tensor([[3, 4, 5, EOS], [4, 3, EOS, PAD]]), torch.tensor([[False, True, True, False]] * 2)
+    generator = make(Readout)
+    found = sampling.weighted_log_likelihood(generator, NOISE, tokens, mask, torch.ones(2, 4))
+    torch.testing.assert_close(found, sampling.log_likelihood(generator, NOISE, tokens, mask).sum())
+
+
 def test_a_readout_generator_never_makes_logits_for_its_weighted_likelihood(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Readout, "logits", None)
     tokens = torch.tensor([[3, EOS, PAD]])
