@@ -29,7 +29,7 @@ KEEP = "raise --tokenizer.vocabulary to keep more"
 GROW = "the bundle does not know them: --grow-vocabulary adds them, or start from a bundle with --tokenizer char"
 """The remedies for words that a new tokenizer does not keep, and for words that a given one does not know."""
 
-UNITS = {"word": "words", "char": "characters", "bpe": "tokens"}
+UNITS = {"word": "words", "char": "characters", "bpe": "tokens", "smiles": "tokens"}
 
 IDS, TOKENIZER = "ids", "tokenizer.json"
 

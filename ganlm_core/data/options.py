@@ -67,4 +67,18 @@ class BPETokenizer(Options):
     )
 
 
-TOKENIZERS: dict[str, type[Options]] = {"word": WordTokenizer, "char": CharTokenizer, "bpe": BPETokenizer}
+class SmilesTokenizer(Options):
+    vocabulary: int = option(
+        512, "vocabulary size at most, special tokens included; rarer atoms become <unk>", min=5, max=MOST_TOKENS
+    )
+    max_length: int = option(
+        AUTO, "maximum sequence length (T) in tokens, <eos> included; 0: the longest in the data, up to 64", min=0
+    )
+
+
+TOKENIZERS: dict[str, type[Options]] = {
+    "word": WordTokenizer,
+    "char": CharTokenizer,
+    "bpe": BPETokenizer,
+    "smiles": SmilesTokenizer,
+}

@@ -1,4 +1,4 @@
-"""The one definition of words, of lines, and of equal texts; tokenizers, corpora and metrics all use it."""
+"""The one definition of words, molecules, lines and equal texts; tokenizers, corpora and metrics all use it."""
 
 import re
 from typing import Final
@@ -6,6 +6,12 @@ from unicodedata import normalize
 
 FORM: Final = "NFC"
 """The Unicode normal form in which texts are compared and encoded."""
+
+SMILES = (
+    r"\[[^\]]+\]|Br|Cl|[BNOSPFICbcnosp]|%[0-9]{2}|[0-9]"  # atoms and rings
+    r"|[\s\S]"  # bonds, branches, and what is no SMILES
+)
+"""The tokens of molecules: the expression of Schwaller et al. 2019. Differs: what it leaves out is a token too."""
 
 _BREAKS_AND_CONTROLS = re.compile(r"[\0-\x08\n-\x1f\x7f-\x9f\u2028\u2029]")
 

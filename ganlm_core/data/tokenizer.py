@@ -1,10 +1,11 @@
-"""Text to ids and back: words, characters or byte pairs, through one library and one file format.
+"""Text to ids and back: words, characters, byte pairs or atoms, through one library and one file format.
 
 The file is the ``tokenizer.json`` of Hugging Face *tokenizers*. The library adds no special ids: ``<eos>`` and padding
 are added by :meth:`Tokenizer.encode`.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from ganlm_core.components import AUTO
 from ganlm_core.data.options import TOKENIZERS
-from ganlm_core.data.text import normal, words
+from ganlm_core.data.text import SMILES, normal, words
 from ganlm_core.data.tokenizer_file import Settings, checked
 from ganlm_core.errors import DataError, OptionError, UnknownName, Unreadable, UsageError
 from ganlm_core.protocol import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
@@ -52,11 +53,12 @@ class Tokenizer:
 
     @classmethod
     def train(cls, kind: str, texts: Iterable[str], vocabulary: int) -> Self:
-        """Train a ``word``, ``char`` or ``bpe`` tokenizer on ``texts``, with ``vocabulary`` tokens at most.
+        """Train a ``word``, ``char``, ``bpe`` or ``smiles`` tokenizer on ``texts``, with ``vocabulary`` tokens at most.
 
         All normalise text to NFC first. Words are separated by white space (:func:`ganlm_core.data.text.words`),
         characters are Unicode code points; the most frequent are kept, ties in alphabetical order. Byte pairs are the
-        method of Sennrich et al. 2016 over the UTF-8 bytes of ``texts``, and keep every space. Raises UnknownName for
+        method of Sennrich et al. 2016 over the UTF-8 bytes of ``texts``, and keep every space. SMILES are divided into
+        atoms, bonds, branches and rings. Raises UnknownName for
         another kind, and OptionError if the bytes do not fit into ``vocabulary``, or the tokenizer into a bundle.
         """
         if kind not in TOKENIZERS:
@@ -222,6 +224,14 @@ def _train_characters(texts: Iterable[str], vocabulary: int) -> tokenizers.Token
     return backend
 
 
+def _train_smiles(texts: Iterable[str], vocabulary: int) -> tokenizers.Tokenizer:
+    """Train on molecules as SMILES, one token for each atom, bond, branch and ring (Schwaller et al. 2019, SI)."""
+    backend = _frequent((re.findall(SMILES, normal(text)) for text in texts), vocabulary)
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex(SMILES), "isolated")
+    backend.decoder = decoders.Fuse()
+    return backend
+
+
 def _frequent(sentences: Iterable[Iterable[str]], vocabulary: int) -> tokenizers.Tokenizer:
     counts: Counter[str] = Counter()
     for pieces in sentences:
@@ -248,9 +258,10 @@ def _train_byte_pairs(texts: Iterable[str], vocabulary: int) -> tokenizers.Token
 @cache
 def _known_settings() -> tuple[Settings, ...]:
     """Return the settings of each kind of tokenizer file, of this version and of versions without a normal form."""
-    word, char, bpe = (json.loads(train([], len(SPECIAL_TOKENS)).to_str()) for train in _TRAINERS.values())
+    word, char, bpe, smiles = (json.loads(train([], len(SPECIAL_TOKENS)).to_str()) for train in _TRAINERS.values())
     plain = {"normalizer": None}
-    return word, char, bpe, word | plain | {"pre_tokenizer": {"type": "WhitespaceSplit"}}, char | plain, bpe | plain
+    earlier = word | plain | {"pre_tokenizer": {"type": "WhitespaceSplit"}}, char | plain, bpe | plain
+    return word, char, bpe, smiles, *earlier
 
 
 def _with_special(model: models.Model) -> tokenizers.Tokenizer:
@@ -264,4 +275,5 @@ _TRAINERS: dict[str, Callable[[Iterable[str], int], tokenizers.Tokenizer]] = {
     "word": _train_words,
     "char": _train_characters,
     "bpe": _train_byte_pairs,
+    "smiles": _train_smiles,
 }

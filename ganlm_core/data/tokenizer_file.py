@@ -30,7 +30,7 @@ def checked(text: str, known: Sequence[Settings]) -> str:
     vocabulary = _vocabulary(content["model"].get("vocab"))
     settings = next((each for each in known if _agrees(content, each)), None)
     if settings is None:
-        raise Unreadable("the tokenizer has settings that none of word, char and bpe has")
+        raise Unreadable("the tokenizer has settings that none of word, char, bpe and smiles has")
     model = settings["model"] | {"vocab": vocabulary}
     if "merges" in model:
         model["merges"] = content["model"].get("merges")

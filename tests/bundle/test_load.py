@@ -191,13 +191,13 @@ BY_LOADING = {
             lambda folder: edit(
                 folder, "tokenizer.json", normalizer={"type": "Precompiled", "precompiled_charsmap": "AAAA"}
             ),
-            "tokenizer.json: the tokenizer has settings that none of word, char and bpe has",
+            "tokenizer.json: the tokenizer has settings that none of word, char, bpe and smiles has",
         ),
     ],
     "a tokenizer with parts that ganlm does not train": [
         (
             lambda folder, part=part: edit(folder, "tokenizer.json", **part),
-            "tokenizer.json: the tokenizer has settings that none of word, char and bpe has; fetch or export it again",
+            "tokenizer.json: the tokenizer has settings that none of word, char, bpe and smiles has; fetch or export it again",
         )
         for part in (
             {"normalizer": {"type": "Replace", "pattern": {"Regex": "(a*)*b"}, "content": "x"}},

@@ -65,6 +65,17 @@ def test_characters_are_code_points_by_frequency() -> None:
     assert vocabulary(Tokenizer.train("char", ["ab a", "猫a"], 100)) == ["a", " ", "b", "猫"]
 
 
+def test_molecules_are_divided_into_atoms_bonds_branches_and_rings() -> None:
+    text = "C[C@@H](Br)c1ccc(Cl)cc1N%12=O"
+    tokenizer = Tokenizer.train("smiles", [text, "x y"], 100)
+    pieces = [tokenizer.decode(ids[None, None])[0] for ids in tokenizer.prompt(text)]
+    assert pieces == [
+        "C", "[C@@H]", "(", "Br", ")", "c", "1", "c", "c", "c", "(", "Cl", ")", "c", "c", "1", "N", "%12", "=", "O"
+    ]  # fmt: skip
+    assert tokenizer.decode(tokenizer.encode([text], 30)[0]) == [text]
+    assert tokenizer.decode(tokenizer.encode(["x y"], 30)[0]) == ["x y"]
+
+
 def test_byte_pairs_merge_what_is_frequent() -> None:
     tokenizer = Tokenizer.train("bpe", ["low low low lower"], 20)
     assert tokenizer.lengths(["low"]) == [2]
@@ -194,7 +205,7 @@ def test_the_library_reads_the_file_and_adds_no_ids(kind: str) -> None:
 def test_an_unknown_kind_and_too_small_a_vocabulary_are_refused() -> None:
     with pytest.raises(UnknownName) as unknown:
         Tokenizer.train("words", TEXTS, 100)
-    assert str(unknown.value) == "there is no tokenizer 'words'; did you mean 'word'? there are word, char, bpe"
+    assert str(unknown.value) == "there is no tokenizer 'words'; did you mean 'word'? there are word, char, bpe, smiles"
     with pytest.raises(OptionError) as small:
         Tokenizer.train("bpe", ["abc", "abcd"], 7)
     assert str(small.value) == ("tokenizer bpe: vocabulary is 7; the special tokens and the bytes of the data take 8")

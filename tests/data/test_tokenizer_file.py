@@ -12,7 +12,7 @@ from ganlm_core.errors import WeightsError
 from ganlm_core.protocol import EOS, PAD
 
 TEXTS = ["the dog sees the cat .", "naïve café .", "low lower lowest"]
-SETTINGS = "the tokenizer has settings that none of word, char and bpe has; fetch or export it again"
+SETTINGS = "the tokenizer has settings that none of word, char, bpe and smiles has; fetch or export it again"
 
 
 def content_of(kind: str) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def test_a_field_that_is_given_twice_is_not_seen_by_the_library() -> None:
     assert Tokenizer.from_json(twice).to_json() == Tokenizer.from_json(text).to_json()
 
 
-@pytest.mark.parametrize("kind", TOKENIZERS)
+@pytest.mark.parametrize("kind", ["word", "char", "bpe"])
 def test_tokenizers_of_earlier_versions_keep_their_behaviour(kind: str) -> None:
     """They normalised nothing, and words were not separated by U+001C to U+001F."""
     content = content_of(kind) | {"normalizer": None}
