@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ganlm_core.bundle import load
+from ganlm_core.bundle.manifest import Ancestor
 from ganlm_core.bundle.verify import verify
 from ganlm_core.config.run_config import RunConfig
 from ganlm_core.data.tokenizer import Tokenizer
@@ -66,6 +67,7 @@ def bundle_parts(host):
         "tokenizer": tokenizer,
         "evaluation": evaluation,
         "corpus": {"name": "grammar", "train": "a" * 64, "validation": "b" * 64, "test": "c" * 64},
+        "descent": {"generator": [Ancestor("hf:ann/poems", "e" * 40, "d" * 64), Ancestor("zoo:old", "", "f" * 64)]},
         "held_out": TEXTS * 5,
         "host": host,
     }

@@ -168,7 +168,8 @@ def unfinished(parts: dict[str, Any], tmp_path: Path) -> RunFolder:
     run.checkpoints.mkdir(parents=True)
     (run.path / "config.toml").write_text(parts["config"].to_toml())
     run.write_tokenizer(parts["tokenizer"].to_json())
-    run.write_info(status="interrupted", shape=asdict(parts["shape"]), corpus=parts["corpus"])
+    descent = {network: [asdict(each) for each in line] for network, line in parts["descent"].items()}
+    run.write_info(status="interrupted", shape=parts["shape"].sizes(), corpus=parts["corpus"], descent=descent)
     networks = parts["networks"]
     modules = {"algorithm": torch.nn.ModuleDict(networks)}
     checkpoint.save(run.checkpoints, 7, modules=modules, networks=networks, optimizers={})

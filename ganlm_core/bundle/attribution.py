@@ -1,13 +1,15 @@
 """Attribution: how much each token adds to a discriminator's logit of a sentence."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from ganlm_core.protocol import EOS, PAD, Discriminator, mask_of, per_sequence
+from ganlm_core.protocol import EOS, PAD, mask_of, per_sequence
 
 
 @torch.no_grad()
-def leave_one_out(discriminator: Discriminator, tokens: Tensor) -> Tensor:
+def leave_one_out(discriminator: Callable[[Tensor, Tensor], Tensor], tokens: Tensor) -> Tensor:
     """Return the attribution (n,) of each of the n tokens before ``<eos>`` of ids (T,).
 
     It is the logit of the sentence minus its logit without the token: erasure (Li et al. 2016, section 3). Differs: the
@@ -25,6 +27,6 @@ def leave_one_out(discriminator: Discriminator, tokens: Tensor) -> Tensor:
     return logits[0] - logits[1:]
 
 
-def _logits(discriminator: Discriminator, tokens: Tensor) -> Tensor:
+def _logits(discriminator: Callable[[Tensor, Tensor], Tensor], tokens: Tensor) -> Tensor:
     mask = mask_of(tokens) & (tokens != PAD)
     return per_sequence(discriminator(tokens, mask), mask)

@@ -5,8 +5,10 @@ imports only components that the host knows by name. It checks an untrusted bund
 """
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,8 @@ def load(path: Path | str, host: Host | None = None, device: str = "cpu") -> Mod
             wanted.append(CALIBRATION)
         for name in wanted:
             check_sum(folder, name, sums)
-        return read_model(folder, manifest, host or default_host(), pick_device(device))
+        model = read_model(folder, manifest, host or default_host(), pick_device(device))
+        return replace(model, source=os.fspath(path))
 
 
 @contextmanager
@@ -71,8 +74,8 @@ def read_model(folder: Path, manifest: Manifest, host: Host, device: torch.devic
 
     Raises the errors of :func:`load`.
     """
-    shape = Shape(**manifest.shape)
-    tokenizer = _tokenizer(folder / TOKENIZER, shape)
+    shape = Shape(**manifest.sizes)
+    tokenizer = read_tokenizer(folder / TOKENIZER, shape)
     networks = {kind: _network(folder, host, manifest, kind).to(device) for kind in manifest.networks}
     return Model(
         generator=networks["generator"],
@@ -87,7 +90,7 @@ def read_model(folder: Path, manifest: Manifest, host: Host, device: torch.devic
 
 
 def _network(folder: Path, host: Host, manifest: Manifest, kind: str) -> Any:
-    path, shape = weights_file(folder, kind), Shape(**manifest.shape)
+    path, shape = weights_file(folder, kind), Shape(**manifest.sizes).of(kind)
     # Build without memory first: untrusted sizes allocate nothing until the file is known to have them.
     header = read_header(path)
     with without_memory(len(header.tensors)):
@@ -95,17 +98,19 @@ def _network(folder: Path, host: Host, manifest: Manifest, kind: str) -> Any:
     with torch.random.fork_rng(devices=[]):  # the initial weights must not advance the caller's random numbers
         network = build(host, folder / CONFIG, manifest, kind, shape)
     read_into(path, network)
-    _check_finite(path, network)
+    check_finite(path, network)
     return network.eval().requires_grad_(False)
 
 
-def _check_finite(path: Path, network: nn.Module) -> None:
+def check_finite(path: Path, network: nn.Module) -> None:
+    """Raise WeightsError for a network, read from a file, with NaN or infinity among its values."""
     for name, tensor in network.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise WeightsError(f"{path}: {name} has values that are not finite; train again with a lower learning rate")
 
 
-def _tokenizer(path: Path, shape: Shape) -> Tokenizer:
+def read_tokenizer(path: Path, shape: Shape) -> Tokenizer:
+    """Read the tokenizer of a bundle. Raises WeightsError, also if the vocabulary has another size than ``shape``."""
     text = read_text(path, LARGEST_JSON)
     try:
         tokenizer = Tokenizer.from_json(text)

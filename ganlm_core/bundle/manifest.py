@@ -5,13 +5,13 @@ The file names components and distributions, never modules: only registered comp
 
 import re
 import shlex
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganlm_core.components import KINDS
-from ganlm_core.data.corpus import SPLITS
+from ganlm_core.data.corpus import MOST_LABELS, SPLITS
 from ganlm_core.data.text import one_line
 from ganlm_core.errors import GanlmError, PluginError, UnknownName, Unreadable, UsageError, WeightsError
 from ganlm_core.hookspecs import GANLM_PLUGIN_API
@@ -60,13 +60,34 @@ class Component:
 
 
 @dataclass(frozen=True)
+class Ancestor:
+    """A bundle whose weights a network was trained from.
+
+    ``revision`` is its commit on the Hub, else empty; ``sha256`` is the SHA-256 of its SHA256SUMS.
+    """
+
+    name: str
+    revision: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.revision}" if self.revision else self.name
+
+
+Descent = Mapping[str, Sequence[Ancestor]]
+"""The ancestors of each network that was not new at the start of its run, the nearest first."""
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The content of config.json.
 
     ``components`` are by kind; ``networks`` are the kinds whose weights are in the bundle. ``shape`` has the integers
     ``vocabulary``, ``length`` and ``noise`` of :class:`ganlm_core.protocol.Shape`. ``corpus`` identifies the text: its
     ``name``, and the SHA-256 of each of its SPLITS (:meth:`ganlm_core.data.corpus.Corpus.digests`). It is None if
-    the text is not known, as in bundles of older versions.
+    the text is not known, as in bundles of older versions. ``descent`` is empty if all networks were new. ``labels``
+    are the categories in the order of their numbers, and ``label_counts`` how many training sentences had each; both
+    are empty for networks without labels.
     """
 
     components: Mapping[str, Component]
@@ -74,10 +95,18 @@ class Manifest:
     shape: Mapping[str, int]
     ganlm_version: str
     corpus: Mapping[str, str] | None = None
+    descent: Descent = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    label_counts: tuple[int, ...] = ()
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The arguments of :class:`ganlm_core.protocol.Shape`."""
+        return {**self.shape, "labels": len(self.labels)}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return config.json as a dict; it has no key ``corpus`` if the corpus is None."""
-        fields = {key: value for key, value in asdict(self).items() if value is not None}
+        """Return config.json as a dict, without the keys of what is unknown or empty."""
+        fields = {key: value for key, value in asdict(self).items() if value not in (None, {}, ())}
         return {"format": FORMAT, "format_version": FORMAT_VERSION, **fields}
 
     def changed_splits(self, digests: Mapping[str, str]) -> list[str]:
@@ -92,9 +121,13 @@ def manifest_of(
     networks: tuple[str, ...],
     host: "Host",
     corpus: Mapping[str, str] | None = None,
+    descent: Descent | None = None,
+    labels: Mapping[str, int] | None = None,
 ) -> Manifest:
     """Return the manifest of a run's networks. Raises the errors of :func:`components_of`."""
-    return Manifest(components_of(config, host), networks, shape, __version__, corpus)
+    own = {kind: ancestors for kind, ancestors in (descent or {}).items() if kind in networks}
+    names, counts = tuple(labels or {}), tuple((labels or {}).values())
+    return Manifest(components_of(config, host), networks, shape, __version__, corpus, own, names, counts)
 
 
 def components_of(config: "RunConfig", host: "Host") -> dict[str, Component]:
@@ -159,7 +192,39 @@ def read_manifest(path: Path) -> Manifest:
     components = {kind: _component(path, kind, _get(path, entries, kind, dict)) for kind in entries}
     for kind in networks:
         _get(path, entries, kind, dict)
-    return Manifest(components, tuple(networks), sizes, _short(path, data, "ganlm_version"), _corpus(path, data))
+    version_name = _short(path, data, "ganlm_version")
+    descent = descent_of(path, data.get("descent", {}))
+    labels = _labels(path, data)
+    return Manifest(components, tuple(networks), sizes, version_name, _corpus(path, data), descent, *labels)
+
+
+def _labels(path: Path, data: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return the labels in config.json and their counts; both empty if it has none."""
+    if "labels" not in data and "label_counts" not in data:
+        return (), ()
+    names, counts = (_get(path, data, key, list) for key in ("labels", "label_counts"))
+    fine = all(type(name) is str and _is_short(name) for name in names) and all(type(n) is int and n > 0 for n in counts)
+    if not (fine and 1 < len(names) == len(counts) == len(set(names)) <= MOST_LABELS):
+        raise Unreadable(f"{path} has impossible labels: {shown(names)} and {shown(counts)}")
+    return tuple(names), tuple(counts)
+
+
+def descent_of(path: Path, found: Any) -> Descent:
+    """Return the descent in a JSON file at ``path``, checked. Raises WeightsError for any other value."""
+    lines = _get(path, {"descent": found}, "descent", dict)
+    return {
+        kind: [_ancestor(path, each) for each in _get(path, lines, kind, list)] for kind in NETWORKS if kind in lines
+    }
+
+
+def _ancestor(path: Path, entry: Any) -> Ancestor:
+    table = _get(path, {"descent": entry}, "descent", dict)
+    digest = _get(path, table, "sha256", str)
+    if not _SHA256.fullmatch(digest):
+        raise Unreadable(
+            f"{path}: a bundle of the descent has the SHA-256 {shown(digest)}; wanted 64 hexadecimal digits"
+        )
+    return Ancestor(_short(path, table, "name"), _short(path, table, "revision"), digest)
 
 
 def _corpus(path: Path, data: Mapping[str, Any]) -> dict[str, str] | None:
@@ -223,7 +288,7 @@ def build(host: "Host", path: Path, manifest: Manifest, kind: str, shape: object
             f"{path}: the {kind} {shown(component.name)} is made for plugin API {component.api}; "
             f"this ganlm has {GANLM_PLUGIN_API}: upgrade ganlm"
         )
-    name = _name_here(host, path, kind, component)
+    name = name_here(host, path, kind, component)
     try:
         options = host.spec(kind, name).options.of(component.options, f"{kind} '{name}'")
         return host.target(kind, name)(options=options, shape=shape)
@@ -237,8 +302,11 @@ def build(host: "Host", path: Path, manifest: Manifest, kind: str, shape: object
         raise Unreadable(f"{path}: the {kind} cannot be built with its options: {shown(reason)}") from error
 
 
-def _name_here(host: "Host", path: Path, kind: str, component: Component) -> str:
-    """Return the host's name of a component: ``distribution/name`` where another plugin has the short name."""
+def name_here(host: "Host", path: Path, kind: str, component: Component) -> str:
+    """Return the host's name of a component: ``distribution/name`` where another plugin has the short name.
+
+    Raises PluginError, with the config.json at ``path``, if the plugin of the component is not installed.
+    """
     short = component.name.rpartition("/")[2]
     for name in (short, f"{component.distribution}/{short}"):
         try:

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from ganlm_core.bundle.attribution import leave_one_out
 from ganlm_core.bundle.calibration import Calibration, fit
+from ganlm_core.bundle.labels import Labels
 from ganlm_core.bundle.manifest import Manifest
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import DataError, NonFinite, OptionError, UsageError
-from ganlm_core.protocol import Discriminator, Generator, Shape, mask_of, per_sequence
+from ganlm_core.protocol import Discriminator, Generator, Shape, mask_of, per_sequence, with_labels
 from ganlm_core.sampling import PLAIN, Policy, log_marginal, sample
+from ganlm_core.sampling.conditions import read_labelled
 
 BATCH = 256
 """Sentences in a batch. The sentences of a seed depend on it, because each batch has its own random numbers."""
@@ -32,7 +34,8 @@ class Model:
     """The networks of a bundle, in evaluation mode and without gradients, with its tokenizer and metadata.
 
     ``discriminator`` is None if the algorithm trained none, ``calibration`` if no sentences were held out for it.
-    ``config`` is the bundle's config.json, ``evaluation`` its evaluation.json.
+    ``config`` is the bundle's config.json, ``evaluation`` its evaluation.json, ``source`` the path or address that it
+    was loaded from; empty for a model that was not loaded from a bundle.
     """
 
     generator: Generator
@@ -43,6 +46,7 @@ class Model:
     shape: Shape
     device: torch.device
     calibration: Calibration | None = None
+    source: str = ""
 
     def sample(
         self,
@@ -53,20 +57,42 @@ class Model:
         top_p: float = 1.0,
         batch_size: int = BATCH,
         prompt: str = "",
+        label: str = "",
     ) -> list[str]:
-        """Return ``n`` sentences that begin with the ``prompt``.
+        """Return ``n`` sentences of the ``label`` that begin with the ``prompt``.
 
-        The same seed, policy, batch size, prompt and kind of device give the same sentences. A larger ``n`` begins with
-        the sentences of a smaller one: every batch is drawn whole, with its own random generator. Raises OptionError
-        for a value that is out of range, and UsageError for a prompt that has unknown words, that is as long as a
-        sequence, or whose generator is not autoregressive.
+        The same seed, policy, batch size, conditions and kind of device give the same sentences. A larger ``n`` begins
+        with the sentences of a smaller one: every batch is drawn whole, with its own random generator. Without a label,
+        a model with labels draws one for each sentence by its frequency in the training text. Raises OptionError for a
+        value that is out of range, UnknownName for a label, and UsageError for a prompt that has unknown words, that is
+        as long as a sequence, or whose generator is not autoregressive.
         """
         policy = Policy(temperature, top_k, top_p)
         _check(n, policy, batch_size)
-        batches = (self.batch(each, seed, policy, batch_size, prompt) for each in range(math.ceil(n / batch_size)))
+        batches = (
+            self.batch(each, seed, policy, batch_size, prompt, label) for each in range(math.ceil(n / batch_size))
+        )
         return [text for batch in batches for text in self.tokenizer.decode(batch)][:n]
 
-    def batch(self, index: int, seed: int, policy: Policy = PLAIN, size: int = BATCH, prompt: str = "") -> Tensor:
+    @property
+    def labels(self) -> Labels:
+        """The labels that the model knows; without names if it was trained without labels."""
+        return Labels(self.config.labels, self.config.label_counts)
+
+    def batch_labels(self, index: int, seed: int, size: int = BATCH, label: str = "") -> Tensor | None:
+        """Return the labels (B,) of :meth:`batch`; None for a model without labels."""
+        numbers = self.labels.asked(size, label, batch_seed(seed, index, "labels"))
+        return None if numbers is None else numbers.to(self.device)
+
+    def batch(
+        self,
+        index: int,
+        seed: int,
+        policy: Policy = PLAIN,
+        size: int = BATCH,
+        prompt: str = "",
+        label: str = "",
+    ) -> Tensor:
         """Return the ids (B, T) of the batch with this number. Each batch has its own random generator.
 
         Raises NonFinite when the generator gives logits from which no word can be drawn.
@@ -74,18 +100,28 @@ class Model:
         forced = self.tokenizer.prompt(prompt)
         rng = torch.Generator(self.device).manual_seed(batch_seed(seed, index))
         noise = torch.randn(size, self.shape.noise, generator=rng, device=self.device)
+        noise = with_labels(noise, self.batch_labels(index, seed, size, label), self.shape.labels)
         drawn = sample(self.generator, noise, policy, rng, forced)
         if drawn.log_probs.isnan().any():
             name = self.config.components["generator"].name
             raise NonFinite(f"the generator '{name}' gives logits that are NaN or infinite; do not use its weights")
         return drawn.tokens
 
-    def log_prob(self, texts: Sequence[str], draws: int = 8, seed: int = 0, batch_size: int = BATCH) -> list[float]:
+    def log_prob(
+        self,
+        texts: Sequence[str],
+        draws: int = 8,
+        seed: int = 0,
+        batch_size: int = BATCH,
+        labels: Sequence[str] = (),
+    ) -> list[float]:
         """Return log p(sentence) in nats, ``<eos>`` included. A sentence that is too long is cut.
 
         For a generator with noise it is a lower bound, which more ``draws`` of the noise make tighter; all sentences
-        share the draws: see :func:`ganlm_core.sampling.log_marginal`. Raises UsageError for a generator that is not
-        autoregressive: given the noise, its words are independent, and the bound would say nothing.
+        share the draws: see :func:`ganlm_core.sampling.log_marginal`. With ``labels``, one for each text, p is given the
+        label; without them, a model with labels gives the mean over its labels by their frequency. Raises UsageError
+        for a generator that is not autoregressive: given the noise, its words are independent, and the bound would say
+        nothing.
         """
         if not self.generator.autoregressive:
             raise UsageError(
@@ -94,42 +130,60 @@ class Model:
             )
         draws = draws if self.shape.noise else 1
         noise = torch.randn(draws, 1, self.shape.noise, generator=torch.Generator().manual_seed(seed)).to(self.device)
+        given = self.labels.of(labels, len(texts)) if labels else None
+        parts = [None] * len(texts) if given is None else given.split(batch_size)
         found = [
-            log_marginal(self.generator, noise.expand(-1, len(tokens), -1), tokens, mask_of(tokens)).tolist()
-            for tokens in self._encoded(texts, batch_size)
+            self._log_prob(tokens, noise.expand(-1, len(tokens), -1), part).tolist()
+            for tokens, part in zip(self._encoded(texts, batch_size), parts, strict=False)
         ]
         return [value for values in found for value in values]
 
-    def score(self, texts: Sequence[str], batch_size: int = BATCH) -> list[float]:
+    def _log_prob(self, tokens: Tensor, noise: Tensor, labels: Tensor | None) -> Tensor:
+        """Return log p(tokens) (B,) of ids (B, T) for noise (K, B, Z)."""
+        if labels is None and self.labels.names:
+            shares = self.labels.shares.log().float().to(self.device)
+            every = [torch.full((len(tokens),), label) for label in range(len(shares))]
+            return (torch.stack([self._log_prob(tokens, noise, each) for each in every]) + shares[:, None]).logsumexp(0)
+        return log_marginal(self.generator, with_labels(noise, labels, self.shape.labels), tokens, mask_of(tokens))
+
+    def score(self, texts: Sequence[str], batch_size: int = BATCH, labels: Sequence[str] = ()) -> list[float]:
         """Return the discriminator's logit of each sentence: the higher, the more real.
 
-        A discriminator with one logit per position gives their mean. A sentence that is too long is cut. Raises
-        UsageError when the bundle has no discriminator.
+        A discriminator with one logit per position gives their mean. A sentence that is too long is cut. A model with
+        labels judges a sentence as one of its label. Raises UsageError when the bundle has no discriminator, or has
+        labels and the sentences have none.
         """
         self._require_discriminator()
-        return [logit for tokens in self._encoded(texts, batch_size) for logit in self.logits(tokens).tolist()]
+        numbers = self.labels.of(labels, len(texts))
+        parts = [None] * len(texts) if numbers is None else numbers.to(self.device).split(batch_size)
+        pairs = zip(self._encoded(texts, batch_size), parts, strict=False)
+        return [logit for tokens, part in pairs for logit in self.logits(tokens, part).tolist()]
 
     @torch.no_grad()
-    def logits(self, tokens: Tensor) -> Tensor:
-        """Return the logits (B,) of ids (B, T), as :meth:`score` does for sentences."""
+    def logits(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the logits (B,) of ids (B, T) with labels (B,), as :meth:`score` does for sentences."""
         mask = mask_of(tokens)
-        return per_sequence(self._require_discriminator()(tokens, mask), mask)
+        return per_sequence(self._read(tokens, mask, labels), mask)
 
-    def probability(self, texts: Sequence[str], batch_size: int = BATCH) -> list[float]:
+    def _read(self, tokens: Tensor, mask: Tensor, labels: Tensor | None) -> Tensor:
+        return read_labelled(self._require_discriminator(), tokens, mask, labels, self.shape)
+
+    def probability(self, texts: Sequence[str], batch_size: int = BATCH, labels: Sequence[str] = ()) -> list[float]:
         """Return P(real) of each sentence under equal priors for real and generated sentences.
 
-        Raises UsageError when the bundle has no discriminator or no calibration.
+        Raises UsageError when the bundle has no calibration, and as :meth:`score`.
         """
-        return self.calibrated().probability(torch.tensor(self.score(texts, batch_size))).tolist()
+        return self.calibrated().probability(torch.tensor(self.score(texts, batch_size, labels))).tolist()
 
-    def explain(self, text: str) -> list[tuple[str, float]]:
+    def explain(self, text: str, label: str = "") -> list[tuple[str, float]]:
         """Return the tokens of a sentence, each with its contribution to the log-odds that the sentence is real.
 
         See :func:`ganlm_core.bundle.attribution.leave_one_out`. Raises the errors of :meth:`probability`.
         """
         slope = self.calibrated().slope
         (tokens,) = next(self._encoded([text], 1))
-        weights = slope * leave_one_out(self._require_discriminator(), tokens)
+        labels = self.labels.of([label] if label else [], 1)
+        weights = slope * leave_one_out(lambda rows, mask: self._read(rows, mask, labels), tokens)
         return list(zip(self.tokenizer.decode(tokens[: len(weights), None]), weights.tolist(), strict=True))
 
     def calibrated(self) -> Calibration:
@@ -142,17 +196,22 @@ class Model:
             )
         return self.calibration
 
-    def calibrate(self, held_out: Sequence[str], policy: Policy = PLAIN) -> Calibration:
+    def calibrate(self, held_out: Sequence[str], policy: Policy = PLAIN, labels: Sequence[str] = ()) -> Calibration:
         """Return a calibration on real sentences outside the training data, and on as many generated ones.
 
-        Raises UsageError when the bundle has no discriminator, and DataError for fewer than FEWEST sentences.
+        Raises DataError for fewer than FEWEST sentences, and UsageError as :meth:`score`.
         """
         if len(held_out) < FEWEST:
             raise DataError(f"a calibration needs {FEWEST} or more real sentences; there are {len(held_out)}")
-        real = torch.tensor(self.score(held_out))
+        real = torch.tensor(self.score(held_out, labels=labels))
         batches = range(math.ceil(len(held_out) / BATCH))
-        generated = torch.cat([self.logits(self.batch(each, CALIBRATION_SEED, policy)) for each in batches]).cpu()
+        generated = torch.cat([self._drawn_logits(each, policy) for each in batches]).cpu()
         return fit(real, generated[: len(held_out)])
+
+    def _drawn_logits(self, index: int, policy: Policy) -> Tensor:
+        """Return the logits of a batch of the calibration."""
+        labels = self.batch_labels(index, CALIBRATION_SEED)
+        return self.logits(self.batch(index, CALIBRATION_SEED, policy), labels)
 
     def _require_discriminator(self) -> Discriminator:
         if self.discriminator is None:

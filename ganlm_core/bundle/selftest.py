@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ganlm_core.bundle.model import Model
 from ganlm_core.errors import Unreadable, WeightsError
+from ganlm_core.protocol import with_labels
 from ganlm_core.sampling import sample
 from ganlm_core.system.files import shown
 
@@ -36,10 +37,16 @@ def record(model: Model, seed: int = SEED) -> dict[str, Any]:
 
 
 def _draw(model: Model, seed: int) -> tuple[Tensor, Tensor]:
-    """Return noise (ROWS, Z), and the ids (ROWS, T) that the seed draws with it."""
+    """Return noise (ROWS, Z) with the labels, and the ids (ROWS, T) that the seed draws with it."""
     rng = torch.Generator().manual_seed(seed)
     noise = torch.randn(ROWS, model.shape.noise, generator=rng)
+    noise = with_labels(noise, _labels(model), model.shape.labels)
     return noise, sample(model.generator, noise, rng=rng).tokens
+
+
+def _labels(model: Model) -> Tensor | None:
+    """Return the labels (ROWS,) of the self-test, in turn; None without labels."""
+    return torch.arange(ROWS) % model.shape.labels if model.shape.labels else None
 
 
 @torch.no_grad()
@@ -54,7 +61,7 @@ def numbers(model: Model, noise: Tensor, tokens: Tensor) -> dict[str, Any]:
     }
     if model.discriminator is None:
         return found
-    return found | {"scores": [round(value, 6) for value in model.logits(tokens).tolist()]}
+    return found | {"scores": [round(value, 6) for value in model.logits(tokens, _labels(model)).tolist()]}
 
 
 def check(path: Path, recorded: Mapping[str, Any], model: Model, rounded_to: str = "") -> str:

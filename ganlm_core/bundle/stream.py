@@ -38,13 +38,19 @@ class Drawn:
 
 
 def draw(
-    model: Model, seed: int, policy: Policy = PLAIN, prompt: str = "", offset: int = 0, divide: Divide = map
+    model: Model,
+    seed: int,
+    policy: Policy = PLAIN,
+    prompt: str = "",
+    offset: int = 0,
+    divide: Divide = map,
+    label: str = "",
 ) -> Iterator[Drawn]:
     """Yield the sentences of :meth:`Model.sample` without end, from number ``offset`` on."""
     first, skip = divmod(offset, BATCH)
 
     def drawn(index: int) -> Drawn:
-        tokens = model.batch(index, seed, policy, BATCH, prompt)[skip if index == first else 0 :]
+        tokens = model.batch(index, seed, policy, BATCH, prompt, label)[skip if index == first else 0 :]
         return Drawn(model.tokenizer.decode(tokens), index * BATCH, (index + 1) * BATCH)
 
     yield from divide(drawn, count(first))
@@ -60,6 +66,7 @@ def select(
     prompt: str = "",
     offset: int = 0,
     divide: Divide = map,
+    label: str = "",
 ) -> Iterator[Drawn]:
     """Yield without end the sentences that the discriminator selects in each group of ``candidates``.
 
@@ -69,8 +76,9 @@ def select(
     calibration, size = model.calibrated(), candidates * max(1, BATCH // candidates)
 
     def chosen(index: int) -> tuple[Drawn, Tensor, Selected]:
-        tokens = model.batch(index, seed, policy, size, prompt)
-        log_ratios = calibration.log_ratio(model.logits(tokens)).cpu().view(-1, candidates)
+        tokens = model.batch(index, seed, policy, size, prompt, label)
+        logits = model.logits(tokens, model.batch_labels(index, seed, size, label))
+        log_ratios = calibration.log_ratio(logits).cpu().view(-1, candidates)
         rng = torch.Generator().manual_seed(batch_seed(seed, index, "select"))
         selected = selection(log_ratios, calibration.bound, rng)
         texts = model.tokenizer.decode(tokens[selected.taken.flatten().to(tokens.device)])
@@ -112,7 +120,10 @@ class Seen:
 
 
 def unique(batches: Iterable[Drawn], seen: Seen) -> Iterator[Drawn]:
-    """Yield the batches without the sentences that were seen. Raises GanlmError after BARREN batches without any."""
+    """Yield the batches without the sentences that were seen.
+
+    Raises GanlmError after BARREN batches in a row that have sentences and no new one.
+    """
     barren = 0
     for batch in batches:
         texts = seen.add(batch.texts)

@@ -14,14 +14,16 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from ganlm_core.bundle.start import FROM, expand, resolve
 from ganlm_core.cli.context import Invocation, current_host
 from ganlm_core.cli.options import FOLDER, PATH, json_option
 from ganlm_core.cli.output import echo_data, echo_json
-from ganlm_core.cli.types import Name
+from ganlm_core.cli.types import SOURCE, Name
 from ganlm_core.components import Option, Options
 from ganlm_core.config.run_config import (
     CHOSEN,
     PREFIXES,
+    REWARD,
     Layer,
     RunConfig,
     check_option,
@@ -29,8 +31,8 @@ from ganlm_core.config.run_config import (
     difference,
     nest,
     override,
+    prefix_of,
     read_layer,
-    resolve,
 )
 from ganlm_core.errors import GanlmError, UsageError
 from ganlm_core.plugins.host import Host
@@ -49,7 +51,7 @@ class SectionOption(click.Option):
     """The flag for one option of one section of the configuration."""
 
     def __init__(self, section: str, title: str, option: Option, value: Any) -> None:
-        prefix = f"{PREFIXES[section]}." if section in PREFIXES else ""
+        prefix = f"{prefix_of(section)}." if prefix_of(section) else ""
         flag = f"--{prefix}{option.flag}"
         both = f"{flag}/--{prefix}no-{option.flag}" if option.type is bool else flag
         super().__init__(
@@ -117,6 +119,9 @@ def _selector(flag: str, section: str, help: str) -> click.Option:
     )
 
 
+START = {"from_": FROM, "from_gen": "generator", "from_disc": "discriminator", "grow_vocabulary": "grow_vocabulary"}
+"""The key of ``[start]`` for each option that asks for trained weights."""
+
 SELECTORS = {
     "generator": "generator network",
     "discriminator": "discriminator network",
@@ -124,7 +129,7 @@ SELECTORS = {
     "loss": "adversarial loss",
     "penalty": "regulariser of the discriminator",
     "estimator": "gradient estimator for the sampling of tokens",
-    "tokenizer": "tokenizer: word, char or bpe",
+    "tokenizer": "tokenizer: word, char, bpe or smiles",
     "optimizer.generator": "optimiser of the generator",
     "optimizer.discriminator": "optimiser of the discriminator",
 }
@@ -153,6 +158,39 @@ SELECTORS = {
 )
 @click.option(
     "--config", envvar="GANLM_CONFIG", type=PATH, metavar="FILE", help="TOML file whose settings override the recipe"
+)
+@click.option(
+    "--reward",
+    "rewards",
+    multiple=True,
+    type=Name("reward"),
+    envvar="GANLM_REWARD",
+    metavar="NAME",
+    help="reward of texts, mixed with the discriminator's by --reward-weight; can be repeated",
+)
+@click.option(
+    "--from",
+    "from_",
+    type=SOURCE,
+    envvar="GANLM_FROM",
+    metavar="BUNDLE|RUN",
+    help="train the networks of a bundle further; their options and the tokenizer come from it",
+)
+@click.option(
+    "--from-gen", type=SOURCE, envvar="GANLM_FROM_GEN", metavar="BUNDLE|RUN", help="only the generator of a bundle"
+)
+@click.option(
+    "--from-disc",
+    type=SOURCE,
+    envvar="GANLM_FROM_DISC",
+    metavar="BUNDLE|RUN",
+    help="only the discriminator of a bundle",
+)
+@click.option(
+    "--grow-vocabulary/--no-grow-vocabulary",
+    default=None,
+    envvar="GANLM_GROW_VOCABULARY",
+    help="with --from: add the words of the text that the bundle does not know",
 )
 @click.option("--out", envvar="GANLM_OUT", type=FOLDER, metavar="FOLDER", help="new or empty folder for the run")
 @click.option("--resume", type=FOLDER, metavar="RUN", help="resume an interrupted run, or extend a run with --steps")
@@ -219,8 +257,18 @@ def configure(host: Host, chosen: Mapping[str, Any], options: Layer | None = Non
         layers.append(data_layer(host, chosen["data"]))
     if chosen["recipe"]:
         layers.append({"recipe": chosen["recipe"]})
-    layers.append(options or {})
-    return override(host, _saved(host, chosen["resume"]), layers) if chosen["resume"] else resolve(host, layers)
+    if chosen["rewards"]:
+        layers.append({"reward": {name: {} for name in chosen["rewards"]}})
+    layers += [{"start": _start(chosen)}, options or {}]
+    if chosen["resume"]:
+        return override(host, _saved(host, chosen["resume"]), expand(host, layers))
+    return resolve(host, layers)
+
+
+def _start(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the table ``[start]`` that the command line asks for."""
+    given = {key: chosen[name] for name, key in START.items()}
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def _configure_roughly(host: Host, chosen: Mapping[str, Any]) -> RunConfig:
@@ -274,8 +322,13 @@ def _with_more_steps(run: Path, saved: RunConfig, config: RunConfig) -> RunConfi
 def _section_options(config: RunConfig) -> Iterator[SectionOption]:
     yield from _options("training", "Training", config.training)
     for section, choice in config.choices().items():
-        if section in PREFIXES:
-            yield from _options(section, f"{' '.join(reversed(section.split('.')))} {choice.name}", choice.options)
+        if prefix_of(section):
+            title = f"reward {choice.name}" if section.startswith(REWARD) else f"{_words(section)} {choice.name}"
+            yield from _options(section, title, choice.options)
+
+
+def _words(section: str) -> str:
+    return " ".join(reversed(section.split(".")))
 
 
 def _options(section: str, title: str, options: Options) -> Iterator[SectionOption]:
@@ -299,12 +352,19 @@ def _given(context: click.Context) -> Layer:
         if context.get_parameter_source(option.name) in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT):
             tables.setdefault(option.section, {})[option.option.name] = context.params[option.name]
     training = tables.pop("training", {})
-    return nest({section: {CHOSEN: table} for section, table in tables.items()}) | {"training": training}
+    named = {
+        section: {section.removeprefix(REWARD) if section.startswith(REWARD) else CHOSEN: table}
+        for section, table in tables.items()
+    }
+    return nest(named) | {"training": training}
 
 
 def _explain(host: Host, config: RunConfig, flag: str) -> None:
     """If the flag's prefix belongs to a section, raise an error that says more than that the flag does not exist."""
-    prefix, dot, key = flag.removeprefix("--").partition(".")
+    prefix, dot, key = flag.removeprefix("--").rpartition(".")
     for section, choice in config.choices().items():
-        if dot and PREFIXES.get(section) == prefix:
+        if dot and prefix_of(section) == prefix:
             check_option(host, section, choice.name, key, said=flag)
+    if prefix.startswith(REWARD) and (name := prefix.removeprefix(REWARD)) not in config.rewards:
+        host.spec("reward", name)  # raises for an unknown name
+        raise UsageError(f"{flag} is an option of a reward that is not chosen; add --reward {name}")

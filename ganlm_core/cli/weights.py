@@ -15,6 +15,11 @@ from ganlm_core.cli.types import SOURCE
 from ganlm_core.errors import GanlmError
 from ganlm_core.system.header import read_header
 
+SHARE_HASHES = (
+    "add hashes of the training sentences, for 'ganlm sample --novel'; whoever guesses a sentence can find it there, "
+    "so do not share them for passwords or personal data"
+)
+
 
 @click.group()
 def weights() -> None:
@@ -81,6 +86,16 @@ def _echo_config(config: dict[str, Any]) -> None:
         for kind, part in config["components"].items()
     ]
     echo_table(("part", "name", "from", "options"), rows)
+    _echo_descent(config.get("descent", {}))
+
+
+def _echo_descent(descent: dict[str, Any]) -> None:
+    """Print the bundles that the networks were trained from, the nearest first."""
+    rows = [
+        [network, each["name"], each["revision"], each["sha256"]] for network, line in descent.items() for each in line
+    ]
+    if rows:
+        echo_table(("network", "trained from", "revision", "SHA-256 of its sums"), rows)
 
 
 @weights.command(short_help="check a bundle")
@@ -145,22 +160,25 @@ def _text(value: Any) -> str:
 @weights.command(short_help="copy or convert a bundle")
 @click.argument("run", metavar="RUN|BUNDLE", type=SOURCE)
 @click.option("--out", type=PATH, required=True, metavar="FOLDER|FILE", help="the bundle or file to create")
+@click.option("--share-hashes", is_flag=True, help=SHARE_HASHES)
 @force_option
 @json_option
-def export(run: str, out: Path, force: bool, as_json: bool) -> None:
+def export(run: str, out: Path, share_hashes: bool, force: bool, as_json: bool) -> None:
     """Copy a bundle, or the bundle of a run, to --out. For an unfinished run, make one from its latest checkpoint.
 
     If --out ends in .onnx or .pt2, export the generator for onnxruntime or for torch.export.load instead.
     """
     from ganlm_core.bundle import onnx
-    from ganlm_core.cli.source import load_source
+    from ganlm_core.cli.source import load_source, training_text
     from ganlm_core.training.export import export
 
     host = current_host()
+    if share_hashes:
+        known = training_text(run, load_source(run, host, "cpu"), host).train
     if out.suffix in onnx.WRITERS:
         onnx.export(load_source(run, host, "cpu").generator, out)
     else:
-        export(run, out, host, force)
+        export(run, out, host, force, known if share_hashes else None)
     echo_json({"path": str(out)}) if as_json else echo(str(out))
 
 

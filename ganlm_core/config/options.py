@@ -1,4 +1,4 @@
-"""Options of training and of the optimisers. They belong to the core; no plugin registers them."""
+"""Options of training, of its start and of the optimisers. They belong to the core; no plugin registers them."""
 
 from ganlm_core.components import AUTO, Options, option
 
@@ -18,6 +18,9 @@ class TrainingOptions(Options):
         0.0, "decay of the moving average of the generator's weights, which is saved; 0: no average", min=0, max=1
     )
     prior: bool = option(True, "add the log token frequencies of the training split to the generator's logits")
+    reward_weight: float = option(
+        0.5, "weight of the rewards: 0 is training without them, 1 ignores the discriminator", min=0, max=1
+    )
     device: str = option("auto", "auto, cpu, cuda, cuda:N or mps")
     precision: str = option(
         "float32",
@@ -42,6 +45,19 @@ class TrainingOptions(Options):
         choices=("warn", "stop", "rollback"),
     )
     evaluation_samples: int = option(1000, "sentences to sample for the final evaluation", min=2, max=10_000_000)
+
+
+class StartOptions(Options):
+    """The ``[start]`` table of a configuration: the bundles that the networks come from; empty for new networks.
+
+    :mod:`ganlm_core.bundle.start` reads these bundles and fills in the rest of the configuration.
+    """
+
+    generator: str = option("", "bundle, run, zoo:NAME or hf:OWNER/NAME@REVISION that the generator comes from")
+    generator_sha256: str = option("", "SHA-256 of the SHA256SUMS of this bundle")
+    discriminator: str = option("", "bundle, run, zoo:NAME or hf:OWNER/NAME@REVISION that the discriminator comes from")
+    discriminator_sha256: str = option("", "SHA-256 of the SHA256SUMS of this bundle")
+    grow_vocabulary: bool = option(False, "add the words of the training text that the bundle does not know")
 
 
 class OptimizerOptions(Options):

@@ -10,8 +10,14 @@ In TOML, each section has one table that names the choice and holds its options:
     [optimizer.generator.adam]
     lr = 0.001
 
+    [reward.regex]
+    pattern = "^the"
+
     [training]
     steps = 2000
+
+A run that starts from trained weights also has a table ``[start]`` (:class:`ganlm_core.config.options.StartOptions`).
+Each table ``[reward.NAME]`` adds a reward.
 
 A layer is such a mapping; anything may be left out. Later layers win. A layer that chooses another name in a section
 drops the options that earlier layers set for the old name. From Python, the name ``*`` sets options of the
@@ -21,12 +27,12 @@ chosen name. A recipe is a layer in its own file, with an optional ``[about]`` t
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ganlm_core.components import Options
-from ganlm_core.config.options import OPTIMIZERS, TrainingOptions
+from ganlm_core.config.options import OPTIMIZERS, StartOptions, TrainingOptions
 from ganlm_core.config.small_text import small_text
 from ganlm_core.data.options import TOKENIZERS
 from ganlm_core.errors import OptionError, UnknownName, Unreadable, UsageError, WeightsError
@@ -35,7 +41,9 @@ from ganlm_core.system import toml
 from ganlm_core.system.files import read_toml, shown
 
 KIND_SECTIONS = ("generator", "discriminator", "algorithm", "loss", "penalty", "estimator", "corpus")
-"""The sections that choose a component. The others are ``tokenizer`` and an ``optimizer.NETWORK`` for each network."""
+"""The sections that choose a component. The others are ``tokenizer``, an ``optimizer.NETWORK`` for each network, and a
+``reward.NAME`` for each reward.
+"""
 
 PREFIXES = {
     "generator": "gen",
@@ -44,7 +52,7 @@ PREFIXES = {
     "optimizer.generator": "gen-optimizer",
     "optimizer.discriminator": "disc-optimizer",
 }
-"""The flag of each section on the command line: ``--gen lstm --gen.hidden-size 256``."""
+"""The flag of each section on the command line: ``--gen lstm --gen.hidden-size 256``. See :func:`prefix_of`."""
 
 DEFAULTS = {
     "generator": "lstm",
@@ -60,6 +68,11 @@ DEFAULTS = {
 }
 DEFAULT_RECIPE = "autoregressive"
 CHOSEN = "*"
+_OTHERS = ("training", "start", "recipe", "about")
+"""The keys of a layer that choose nothing."""
+
+REWARD = "reward."
+"""The beginning of the section of a reward, which has the same name on the command line: ``--reward.regex.pattern``."""
 
 Layer = Mapping[str, Any]
 
@@ -76,7 +89,8 @@ class Choice:
 class RunConfig:
     """Everything that determines a run.
 
-    ``optimizers`` maps network names to choices. ``recipe`` is the name of the recipe that it was resolved from.
+    ``optimizers`` maps network names to choices, and ``rewards`` names of rewards. ``recipe`` is the name of the recipe
+    that it was resolved from.
     """
 
     generator: Choice
@@ -88,21 +102,30 @@ class RunConfig:
     corpus: Choice
     tokenizer: Choice
     optimizers: Mapping[str, Choice]
+    rewards: Mapping[str, Choice]
     training: TrainingOptions
     recipe: str
+    start: StartOptions = field(default_factory=StartOptions)
 
     def choices(self) -> dict[str, Choice]:
-        """Return all choices by section, in the order of the file: ``generator``, ..., ``optimizer.generator``, ..."""
+        """Return all choices by section, in the order of the file.
+
+        ``generator``, ..., ``optimizer.generator``, ..., ``reward.regex``, ...
+        """
         chosen = {section: getattr(self, section) for section in (*KIND_SECTIONS, "tokenizer")}
-        return chosen | {f"optimizer.{network}": choice for network, choice in self.optimizers.items()}
+        chosen |= {f"optimizer.{network}": choice for network, choice in self.optimizers.items()}
+        return chosen | {REWARD + name: choice for name, choice in self.rewards.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fully resolved TOML form as plain dictionaries."""
+        """Return the fully resolved TOML form as plain dictionaries, with ``start`` if there is one."""
         tables: dict[str, Any] = {"recipe": self.recipe}
+        if self.start != StartOptions():
+            tables["start"] = self.start.as_dict()
         for section, choice in self.choices().items():
-            *above, last = section.split(".")
-            table = tables.setdefault(above[0], {}) if above else tables
-            table[last] = {choice.name: choice.options.as_dict()}
+            above, _, last = section.partition(".")
+            table = tables.setdefault(above, {}) if last else tables
+            options = choice.options.as_dict()
+            table[last or above] = options if section.startswith(REWARD) else {choice.name: options}
         return tables | {"training": self.training.as_dict()}
 
     def to_toml(self) -> str:
@@ -158,17 +181,19 @@ def make_config(
 
     ``data`` is the name of a corpus, or a file. ``settings`` are training options (``steps``, ``batch_size``, ...),
     names for the other sections (``algorithm``, ``loss``, ``penalty``, ``estimator``, ``tokenizer``,
-    ``generator_optimizer``, ``discriminator_optimizer``), and the options of any section as ``<section>_options``.
-    Everything else comes from the recipe. Raises the errors of :func:`resolve`.
+    ``generator_optimizer``, ``discriminator_optimizer``), the options of any section as ``<section>_options``, and
+    ``reward``, a dict of options by the name of each reward. Everything else comes from the recipe. Raises the errors
+    of :func:`resolve`.
     """
     sections = {_keyword(section): section for section in DEFAULTS}
-    known = {*_fields(TrainingOptions), *sections, *(f"{keyword}_options" for keyword in sections)}
+    known = {*_fields(TrainingOptions), *sections, *(f"{keyword}_options" for keyword in sections), "reward"}
     for key in settings:
         if key not in known:
             raise UnknownName("setting", key, known, hint="help(ganlm_core.make_config) shows them")
     settings = {"generator": generator, "discriminator": discriminator, **settings}
     layer: dict[str, Any] = {"recipe": recipe} if recipe else {}
     layer["training"] = {key: settings[key] for key in settings if key in _fields(TrainingOptions)}
+    layer["reward"] = settings.get("reward", {})
     tables = {
         section: ({settings[key]: {}} if settings.get(key) else {}) | {CHOSEN: settings.get(f"{key}_options", {})}
         for key, section in sections.items()
@@ -198,7 +223,9 @@ def nest(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     layer: dict[str, Any] = {}
     for section, table in tables.items():
         above, _, network = section.partition(".")
-        if network:
+        if section.startswith(REWARD):
+            layer.setdefault("reward", {}).update(table)
+        elif network:
             layer.setdefault(above, {})[network] = table
         else:
             layer[section] = table
@@ -236,14 +263,15 @@ def catalog(host: Host, section: str) -> Mapping[str, type[Options]]:
         return TOKENIZERS
     if section.partition(".")[0] == "optimizer":
         return OPTIMIZERS
-    return {name: spec.options for name, spec in host.specs(section).items()}
+    return {name: spec.options for name, spec in host.specs(section.partition(".")[0]).items()}
 
 
 def options_of(host: Host, section: str, name: str) -> type[Options]:
     """Return the options class of a choice. Raises UnknownName or PluginError."""
-    if section in KIND_SECTIONS:
-        return host.spec(section, name).options
-    known, kind = catalog(host, section), section.partition(".")[0]
+    kind = section.partition(".")[0]
+    if kind in (*KIND_SECTIONS, "reward"):
+        return host.spec(kind, name).options
+    known = catalog(host, section)
     if name not in known:
         raise UnknownName(kind, name, known, hint=f"'ganlm list {kind}' shows them")
     return known[name]
@@ -251,22 +279,32 @@ def options_of(host: Host, section: str, name: str) -> type[Options]:
 
 def sections(layer: Layer) -> Iterator[tuple[str, Mapping[str, Mapping[str, Any]]]]:
     """Yield each section of a layer with its tables. Raises UnknownName for a key that is no section."""
-    known = (*KIND_SECTIONS, "tokenizer", "optimizer", "training", "recipe", "about")
+    known = (*KIND_SECTIONS, "tokenizer", "optimizer", "reward", *_OTHERS)
     for key, value in layer.items():
         if key not in known:
             raise UnknownName("configuration section", key, known, hint=f"the sections are {', '.join(known)}")
         if key == "optimizer":
             for network, table in _table(key, value).items():
                 yield f"{key}.{network}", _tables(f"{key}.{network}", table)
-        elif key not in ("training", "recipe", "about"):
+        elif key == "reward":
+            yield from ((REWARD + name, {name: table}) for name, table in _tables(key, value).items())
+        elif key not in _OTHERS:
             yield key, _tables(key, value)
 
 
 def settings_of(config: RunConfig) -> dict[str, Any]:
     """Return every option by its place in the file: ``training.steps``, ``generator.lstm.hidden_size``, ..."""
-    tables = {f"{section}.{choice.name}": choice.options for section, choice in config.choices().items()}
-    tables["training"] = config.training
+    tables = {
+        section if section.startswith(REWARD) else f"{section}.{choice.name}": choice.options
+        for section, choice in config.choices().items()
+    }
+    tables |= {"training": config.training, "start": config.start}
     return {f"{table}.{key}": value for table, options in tables.items() for key, value in options.as_dict().items()}
+
+
+def prefix_of(section: str) -> str:
+    """Return the prefix of a section's flags; empty for ``training`` and for sections without flags."""
+    return section if section.startswith(REWARD) else PREFIXES.get(section, "")
 
 
 def check_option(host: Host, section: str, name: str, key: str, said: str) -> None:
@@ -290,20 +328,27 @@ def _build(host: Host, layers: Sequence[Layer]) -> RunConfig:
     """Merge the layers over the defaults, the last layer on top, and check every name and value."""
     chosen: dict[str, tuple[str, dict[str, Any]]] = {section: (name, {}) for section, name in DEFAULTS.items()}
     training: dict[str, Any] = {}
+    start: dict[str, Any] = {}
     for layer in layers:
         training |= _table("training", layer.get("training", {}))
+        start |= _table("start", layer.get("start", {}))
         for section, table in sections(layer):
             old, options = chosen.get(section, ("adam", {}))
             new = name_in(section, table) or old
             kept = options if new == old else {}
             chosen[section] = new, {**kept, **table.get(new, {}), **table.get(CHOSEN, {})}
     choices = {section: _choice(host, section, *pair) for section, pair in chosen.items()}
-    optimizers = {key.partition(".")[2]: choices.pop(key) for key in list(choices) if key.startswith("optimizer.")}
+    optimizers, rewards = (
+        {key.removeprefix(above): choices.pop(key) for key in list(choices) if key.startswith(above)}
+        for above in ("optimizer.", REWARD)
+    )
     return RunConfig(
         **choices,
         optimizers=optimizers,
+        rewards=rewards,
         training=TrainingOptions.of(training, "training"),
         recipe=_named_recipe(layers) or DEFAULT_RECIPE,
+        start=StartOptions.of(start, "start"),
     )
 
 
@@ -370,4 +415,4 @@ def _selector(section: str) -> str:
 
 def _title(section: str) -> str:
     """Return a section in words: ``generator optimizer`` for ``optimizer.generator``."""
-    return " ".join(reversed(section.split(".")))
+    return "reward" if section.startswith(REWARD) else " ".join(reversed(section.split(".")))

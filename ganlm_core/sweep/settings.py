@@ -1,7 +1,7 @@
 """The settings that a plan may vary, by the names of flags or by their places in a configuration.
 
 ``seed`` and ``training.seed`` are one setting, and so are ``gen.hidden-size`` and ``generator.hidden_size``.
-``generator.lstm.hidden_size`` also chooses the LSTM.
+``generator.lstm.hidden_size`` also chooses the LSTM, and ``reward.regex.weight`` adds the reward ``regex``.
 """
 
 import re
@@ -10,16 +10,20 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ganlm_core.bundle.start import FROM, resolve
 from ganlm_core.config.options import TrainingOptions
-from ganlm_core.config.run_config import CHOSEN, PREFIXES, Layer, RunConfig, catalog, data_layer, nest, resolve
+from ganlm_core.config.run_config import CHOSEN, PREFIXES, Layer, RunConfig, catalog, data_layer, nest
 from ganlm_core.errors import OptionError, UnknownName, UsageError
 from ganlm_core.plugins.host import Host
 from ganlm_core.system.files import shown
 
-LAYERS = ("recipe", "data")
+START = {"from": FROM, "from-gen": "generator", "from-disc": "discriminator", "grow-vocabulary": "grow_vocabulary"}
+"""The key of ``[start]`` for each setting that asks for trained weights."""
+
+LAYERS = ("recipe", "data", *START)
 """Settings that are neither a section nor an option of one."""
 
-_SECTIONS = {name: section for section, prefix in PREFIXES.items() for name in (section, prefix)}
+_SECTIONS = {name: section for section, prefix in PREFIXES.items() for name in (section, prefix)} | {"reward": "reward"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 
@@ -59,9 +63,11 @@ def configured(host: Host, base: Sequence[Layer], settings: Mapping[str, Any]) -
     Raises UsageError and PluginError, as :func:`ganlm_core.config.run_config.resolve` does.
     """
     places = {key: place_of(key) for key in settings}
-    chosen = [_layer(host, key, place, settings[key]) for key, place in places.items() if not place.option]
-    options = [_layer(host, key, place, settings[key]) for key, place in places.items() if place.option]
-    return resolve(host, [*base, *chosen, *options])
+    start = {START[key]: settings[key] for key in places if key in START}
+    rest = {key: place for key, place in places.items() if key not in START}
+    chosen = [_layer(host, key, place, settings[key]) for key, place in rest.items() if not place.option]
+    options = [_layer(host, key, place, settings[key]) for key, place in rest.items() if place.option]
+    return resolve(host, [*base, *chosen, {"start": start}, *options])
 
 
 def _layer(host: Host, key: str, place: Place, value: Any) -> Layer:
@@ -131,6 +137,7 @@ def label(key: str, value: Any) -> str:
     place = place_of(key)
     if not place.option:
         text = Path(value).stem if place.section == "data" and isinstance(value, str) else str(value)
+        text = f"{place.section}-{Path(text).name or 'nothing'}" if place.section in START else text
     else:
         text = f"{place.option.replace('_', '-')}{value}"
     return _UNSAFE.sub("-", text).strip("-.") or "run"

@@ -1,22 +1,24 @@
 """Bundles and models of runs: copies of a run's bundle, or made from its latest checkpoint."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ganlm_core.bundle.locate import locate
-from ganlm_core.bundle.manifest import CONFIG, NETWORKS, Manifest, build, find_bundle, manifest_of
+from ganlm_core.bundle.manifest import CONFIG, HASHES, NETWORKS, Manifest, build, find_bundle, manifest_of
 from ganlm_core.bundle.model import Model
 from ganlm_core.bundle.save import save, without_paths
 from ganlm_core.bundle.verify import verify
 from ganlm_core.config.run_config import RunConfig
+from ganlm_core.data.hashes import pack
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import WeightsError
 from ganlm_core.plugins.host import Host
 from ganlm_core.protocol import Shape
 from ganlm_core.system.devices import pick_device
-from ganlm_core.system.files import SUMS, check_free, read_sums, write_file
+from ganlm_core.system.files import SUMS, check_free, read_sums, write_file, write_sums
 from ganlm_core.system.folders import new_folder
 from ganlm_core.system.lock import locked
 from ganlm_core.system.tensors import check_state
@@ -36,39 +38,48 @@ def without_bundle(source: str | Path) -> RunFolder | None:
     return None
 
 
-def export(source: str | Path, folder: Path, host: Host, force: bool = False) -> Path:
+def export(
+    source: str | Path, folder: Path, host: Host, force: bool = False, hashed: Iterable[str] | None = None
+) -> Path:
     """Write a bundle to ``folder``: a copy of a bundle or of a run's bundle, or a new one of its latest checkpoint.
 
+    With the training sentences as ``hashed``, the bundle gets their hashes.
     Raises the errors of :func:`save` and :func:`ganlm_core.bundle.locate.locate`, FolderInUse while another process
     writes there, and WeightsError if the run has no checkpoint or no tokenizer.
     """
     with locked(folder):
         check_free(folder, force, (CONFIG, SUMS))
         if (run := without_bundle(source)) is not None:
-            return _save_checkpoint(run, folder, host, force)
-        return _copy(locate(source), folder, host, force)
+            return _save_checkpoint(run, folder, host, force, hashed)
+        return _copy(locate(source), folder, host, force, hashed)
 
 
-def _copy(bundle: Path, folder: Path, host: Host, force: bool) -> Path:
+def _copy(bundle: Path, folder: Path, host: Host, force: bool, hashed: Iterable[str] | None) -> Path:
     verify(bundle, host)
     with new_folder(folder, replace=force) as beside:
-        for name in (*read_sums(bundle), SUMS):
+        for name in (*read_sums(bundle), *[SUMS] * (hashed is None)):
             write_file(beside / name, (bundle / name).read_bytes())
+        if hashed is not None:
+            write_file(beside / HASHES, pack(hashed))
+            write_sums(beside)
     return folder
 
 
-def _save_checkpoint(run: RunFolder, folder: Path, host: Host, force: bool) -> Path:
+def _save_checkpoint(run: RunFolder, folder: Path, host: Host, force: bool, hashed: Iterable[str] | None) -> Path:
     config, checkpoint = run.load_config(host), latest(run.checkpoints)
     return save(
         folder,
         config=config,
-        shape=Shape(**run.shape()),
+        shape=Shape(**run.shape(), labels=len(run.labels())),
         networks=_networks(run, checkpoint, _manifest(run, config, checkpoint, host), host),
         tokenizer=Tokenizer.from_json(run.tokenizer()),
         evaluation={},
         host=host,
         corpus=run.info().get("corpus"),
+        descent=run.descent(),
+        labels=run.labels(),
         unused=run.unused(),
+        hashed=hashed,
         force=force,
     )
 
@@ -90,7 +101,7 @@ def load_checkpoint(run: RunFolder, host: Host, device: str = "cpu") -> tuple[Mo
         tokenizer=Tokenizer.from_json(run.tokenizer()),
         config=manifest,
         evaluation={},
-        shape=Shape(**manifest.shape),
+        shape=Shape(**manifest.sizes),
         device=target,
     )
     return model, checkpoint.step
@@ -98,7 +109,8 @@ def load_checkpoint(run: RunFolder, host: Host, device: str = "cpu") -> tuple[Mo
 
 def _manifest(run: RunFolder, config: RunConfig, checkpoint: Checkpoint, host: Host) -> Manifest:
     names = tuple(kind for kind in NETWORKS if kind in checkpoint.networks)
-    return manifest_of(without_paths(host, config), run.shape(), names, host, run.info().get("corpus"))
+    config, corpus = without_paths(host, config), run.info().get("corpus")
+    return manifest_of(config, run.shape(), names, host, corpus, run.descent(), run.labels())
 
 
 def _networks(run: RunFolder, checkpoint: Checkpoint, manifest: Manifest, host: Host) -> dict[str, Any]:
@@ -106,7 +118,7 @@ def _networks(run: RunFolder, checkpoint: Checkpoint, manifest: Manifest, host: 
     networks: dict[str, Any] = {}
     for kind in manifest.networks:
         with torch.random.fork_rng(devices=[]):  # the initial weights must not advance the caller's random numbers
-            networks[kind] = build(host, run.path / "config.toml", manifest, kind, Shape(**manifest.shape))
+            networks[kind] = build(host, run.path / "config.toml", manifest, kind, Shape(**manifest.sizes).of(kind))
         check_state(checkpoint.path, checkpoint.network(kind), networks[kind])
         networks[kind].load_state_dict(checkpoint.network(kind))
     return networks

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,8 @@ class Run:
             device=str(setup.device),
             seed=setup.config.training.seed,
             versions=versions(),
-            shape=asdict(setup.shape),
+            shape=setup.shape.sizes(),
+            **({"labels": list(setup.labels.items())} if setup.labels else {}),
             plugins={
                 kind: setup.host.origin(kind, getattr(setup.config, kind).name)
                 for kind in ("generator", "discriminator", "algorithm")
@@ -99,6 +100,7 @@ class Run:
             method=method_of(setup.config, setup.host),
             unused=setup.trainer.algorithm.unused,
             corpus={"name": Path(setup.corpus.name).name, **setup.corpus.digests()},
+            descent=setup.start.to_dict(),
         )
         try:
             self._milestone(0)
@@ -381,7 +383,7 @@ class Run:
         self._record({"step": self.step, "weights_step": weights_step, "evaluation": values})
         self.folder.write_samples(None, samples)
         self._notify("ganlm_evaluated", step=self.step, evaluation=values, samples=samples, final=True)
-        references = judge.references(n, setup.log_frequencies, discriminator)
+        references = judge.references(n, setup.log_frequencies, judge.scores_of(discriminator))
         rows = self.progress.evaluations | {"after": values}
         rows |= {key: round_values(judge.judge(subject())) for key, subject in references.items()}
         for failure in judge.failures:
@@ -410,7 +412,10 @@ class Run:
             evaluation={**protocol, **rows},
             host=setup.host,
             corpus=self.folder.info().get("corpus"),
+            descent=self.folder.descent(),
             held_out=setup.corpus.validation[:n],
+            labels=setup.labels,
+            held_out_labels=setup.corpus.beside("validation").labels[:n],
             unused=setup.trainer.algorithm.unused,
             force=True,
         )

@@ -1,7 +1,8 @@
 """The run folder: everything that a training writes, and everything that it needs to resume. Nothing imports torch.
 
 config.toml      fully resolved; runs again as it is
-run.json         versions, plugins, device, seed, command, shape, status, the kinds of parts that the method ignores
+run.json         versions, plugins, device, seed, command, shape, status, the kinds of parts that the method ignores,
+                 the bundles that the networks were trained from
 data.txt         the sentences, if they came through standard input or a pipe
 tokenizer.json   the tokenizer, trained on the training split
 metrics.jsonl    one JSON object a line, each with its step; no times, so that two runs of one seed write the same bytes
@@ -27,6 +28,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ganlm_core.bundle.manifest import Descent, descent_of
 from ganlm_core.config.recipes import method_of
 from ganlm_core.config.run_config import RunConfig, parse_toml
 from ganlm_core.data.options import FileOptions, OracleOptions
@@ -62,6 +64,7 @@ _AT_THE_START = ("run.json", "config.toml", "data.txt", "tokenizer.json", "metri
 
 _INFO: Mapping[str, type] = {
     "status": str, "versions": dict, "shape": dict, "corpus": dict, "method": str, "unused": list, "plugin_files": list,
+    "descent": dict,
 }  # fmt: skip
 """The types of the fields of run.json that are read again."""
 
@@ -270,6 +273,15 @@ class RunFolder:
         if not isinstance(shape, dict) or {type(size) for size in shape.values()} != {int}:
             raise WeightsError(f"{self.path / 'run.json'} has no shape; {MEND}")
         return shape
+
+    def descent(self) -> Descent:
+        """Return the bundles that the networks were trained from. Raises WeightsError for a damaged run.json."""
+        with advising(MEND):
+            return descent_of(self.path / "run.json", self.info().get("descent", {}))
+
+    def labels(self) -> dict[str, int]:
+        """Return the labels of the training data in their order, each with its number of sentences. May be empty."""
+        return dict(self.info().get("labels", ()))
 
     def unused(self) -> Sequence[str]:
         """Return the kinds of parts that are configured and that the training method ignores."""

@@ -6,7 +6,7 @@ import math
 import re
 import shlex
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,28 +14,35 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganlm_core.algorithms.rewards import Priced, Rewards
 from ganlm_core.bundle.manifest import NETWORKS, components_of
 from ganlm_core.components import Options
 from ganlm_core.config.options import TrainingOptions
 from ganlm_core.config.run_config import PREFIXES, Choice, RunConfig
 from ganlm_core.config.small_text import PASSES, passes
+from ganlm_core.data import conditions
 from ganlm_core.data.batches import Batches
-from ganlm_core.data.corpus import Corpus
-from ganlm_core.data.encoding import encode, log_frequencies, token_counts
+from ganlm_core.data.conditions import Asked
+from ganlm_core.data.corpus import SAMPLE, Corpus, spaced
+from ganlm_core.data.encoding import GROW, KEEP, encode, log_frequencies, token_counts
 from ganlm_core.data.tokenizer import CHUNK, Tokenizer, count_cut
 from ganlm_core.errors import OutOfMemory, PluginError, UnknownName, UsageError
 from ganlm_core.metrics.judge import Judge
 from ganlm_core.plugins.discovery import BUILT_IN, one_line
 from ganlm_core.plugins.host import Host, default_host
 from ganlm_core.protocol import Algorithm, Generator, Parts, Shape
+from ganlm_core.rewards.measure import RewardMeans
+from ganlm_core.sampling.conditions import unconditional
 from ganlm_core.system import processes
 from ganlm_core.system.devices import arithmetic, memory_of, pick_device, require_compiler
 from ganlm_core.system.memory import lacks_memory
 from ganlm_core.system.tensors import TooManyTensors, without_memory
 from ganlm_core.training.checks import BASES, problem_with_algorithm, problem_with_kind
 from ganlm_core.training.compilation import as_graphs, as_it_is, compile_networks
+from ganlm_core.training.conditioning import conditional
 from ganlm_core.training.loop import Average, Trainer
 from ganlm_core.training.optimizers import ScheduledOptimizer, build_optimizer
+from ganlm_core.training.start import Start
 
 PART_KINDS = ("generator", "discriminator", "loss", "penalty", "estimator")
 """The kinds of components that an algorithm is built from."""
@@ -48,7 +55,8 @@ MOST_TENSORS = 20_000
 class Setup:
     """Everything that a run needs, built from its configuration.
 
-    ``best``: copies of the shared networks with the best weights so far, with ``--keep best``.
+    ``best``: copies of the shared networks with the best weights so far, with ``--keep best``. ``start``: the bundles
+    that networks come from.
     """
 
     config: RunConfig
@@ -63,6 +71,7 @@ class Setup:
     judge: Judge
     log_frequencies: Tensor
     notes: tuple[str, ...]
+    start: Start
 
     @property
     def generator(self) -> Generator:
@@ -107,7 +116,15 @@ class Setup:
     @cached_property
     def glance_judge(self) -> Judge:
         """The judge of interim evaluations, which finds the validation split in place of the test split."""
-        return replace(self.judge, corpus=replace(self.judge.corpus, test=self.judge.corpus.validation))
+        return replace(self.judge, corpus=self.judge.corpus.validating())
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """The labels in the order of their numbers, each with its number of training sentences."""
+        numbers = self.trainer.batches.asked.labels
+        if numbers is None:
+            return {}
+        return dict(zip(self.corpus.labels, numbers.bincount(minlength=self.shape.labels).tolist(), strict=True))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -115,6 +132,10 @@ class Setup:
         digest = hashlib.sha256()
         for part in self.trainer.batches.tokens.split(CHUNK):
             digest.update(part.long().numpy())
+        asked = self.trainer.batches.asked
+        for each in (asked.labels, asked.given):
+            if each is not None:
+                digest.update(each.numpy())
         return digest.hexdigest()
 
     def blame(self, error: BaseException) -> str:
@@ -170,9 +191,11 @@ def prepare(config: RunConfig, host: Host | None = None) -> Setup:
     if options.compile:
         require_compiler()
     data = _data(host, config)
+    priced = _rewards(host, config)
     torch.manual_seed(options.seed)
-    parts = _parts(host, config, data)
+    parts = _parts(host, config, data, priced)
     algorithm = _algorithm(host, config, parts).to(device)
+    _check_rewards(config, parts, algorithm)
     average = Average.of(parts.generator, options.ema) if options.ema else None
     left_out = compile_networks(algorithm, parts) if options.compile else []
     trainer = Trainer(
@@ -186,6 +209,8 @@ def prepare(config: RunConfig, host: Host | None = None) -> Setup:
             device,
             processes.rank(),
             processes.size(),
+            asked=data.asked,
+            labels=data.shape.labels,
         ),
         steps=planned_steps(config),
         clip=options.clip,
@@ -202,59 +227,107 @@ def prepare(config: RunConfig, host: Host | None = None) -> Setup:
         device=device,
         parts=parts,
         trainer=trainer,
-        best=nn.ModuleDict(copy.deepcopy(_shared(algorithm, average))) if options.keep == "best" else None,
-        judge=Judge.of(host, data.corpus, data.tokenizer, data.shape, options.seed),
+        best=_best(config, algorithm, average),
+        judge=_judge(host, data, options.seed, priced),
         log_frequencies=log_frequencies(data.counts.sum(dim=0)),
         notes=(*data.notes, *_notes(config, data, algorithm), *(_left_out(name) for name in left_out)),
+        start=data.start,
     )
 
 
 @dataclass(frozen=True)
 class _Data:
-    """A corpus, its training split as ids ``tokens`` (N, T), and ``counts`` (T, V) of each word at each position."""
+    """A corpus, its training split as ids ``tokens`` (N, T), and ``counts`` (T, V) of each word at each position.
+
+    ``asked`` are the conditions of the training split.
+    """
 
     corpus: Corpus
     tokenizer: Tokenizer
     tokens: Tensor
     shape: Shape
     counts: Tensor
+    asked: Asked
     notes: tuple[str, ...]
+    start: Start
 
 
 def _data(host: Host, config: RunConfig) -> _Data:
+    start = Start.of(host, config)
     corpus: Corpus = _build(host, config, "corpus")
+    start.check_labels(corpus.labels)
     size = config.tokenizer.options.as_dict()
-    encoded = encode(corpus, config.tokenizer.name, size["vocabulary"], size["max_length"])
-    shape = Shape(encoded.tokenizer.vocabulary_size, encoded.tokens.shape[1], config.training.noise_size)
-    counts = token_counts(encoded.tokens.split(CHUNK), shape)
-    return _Data(corpus, encoded.tokenizer, encoded.tokens, shape, counts, (*corpus.notes, *encoded.notes))
+    given, remedy = start.tokenizer, KEEP
+    if given is not None and start.grow:
+        given = given.grown(spaced(corpus.train, SAMPLE), size["vocabulary"])
+    elif given is not None:
+        remedy = GROW
+    encoded = encode(corpus, config.tokenizer.name, size["vocabulary"], size["max_length"], given, remedy)
+    tokenizer, tokens = encoded.tokenizer, encoded.tokens
+    shape = Shape(tokenizer.vocabulary_size, tokens.shape[1], config.training.noise_size, len(corpus.labels))
+    counts, asked = token_counts(tokens.split(CHUNK), shape), conditions.asked(corpus, "train", tokenizer, tokens)
+    notes = (*corpus.notes, *encoded.notes, *conditions.notes(corpus, asked))
+    return _Data(corpus, tokenizer, tokens, shape, counts, asked, notes, start)
 
 
-def _parts(host: Host, config: RunConfig, data: _Data) -> Parts:
+def _rewards(host: Host, config: RunConfig) -> list[Priced]:
+    """Build the rewards that have a weight."""
+    chosen = config.rewards.items() if config.training.reward_weight > 0 else ()
+    return [
+        Priced(name, host.full_name("reward", name), _built(host, "reward", choice), choice.options.as_dict()["weight"])
+        for name, choice in chosen
+        if choice.options.as_dict()["weight"] > 0
+    ]
+
+
+def _judge(host: Host, data: _Data, seed: int, priced: Sequence[Priced]) -> Judge:
+    judge = Judge.of(host, data.corpus, data.tokenizer, data.shape, seed)
+    return replace(judge, metrics={**judge.metrics, "rewards": RewardMeans(priced)}) if priced else judge
+
+
+def _parts(host: Host, config: RunConfig, data: _Data, priced: Sequence[Priced]) -> Parts:
     """Build the parts of the algorithm. Raises UsageError for components that cannot work together."""
-    generator = _network(host, config, "generator", data.shape)
-    if config.training.prior:
+    generator = _network(host, config, "generator", data.shape.of("generator"))
+    if config.training.prior and "generator" not in data.start.origins:  # else the prior is among the weights
         with host.blaming("generator", config.generator.name, "does not take its prior"):
             counts = data.counts if generator.prior.dim() == 2 else data.counts.sum(dim=0)
             generator.prior.copy_(log_frequencies(counts))
+    discriminator = _network(host, config, "discriminator", data.shape.of("discriminator"))
+    for kind, network in (("generator", generator), ("discriminator", discriminator)):
+        data.start.load(kind, network, data.shape)
+    generator, discriminator = conditional(config.generator.name, data.shape, data.asked, generator, discriminator)
     parts = Parts(
         generator=generator,
-        discriminator=_network(host, config, "discriminator", data.shape),
+        discriminator=discriminator,
         loss=_build(host, config, "loss"),
         penalty=_build(host, config, "penalty"),
         estimator=_build(host, config, "estimator"),
         steps=planned_steps(config),
+        rewarded=Rewards(priced, config.training.reward_weight, data.tokenizer.decode, config.training.compile)
+        if priced
+        else None,
     )
     _check_fit(config, parts)
     return parts
 
 
 def _shared(algorithm: Algorithm, average: Average | None) -> dict[str, nn.Module]:
-    return {**algorithm.networks, **({"generator": average.generator} if average is not None else {})}
+    networks = {**algorithm.networks, **({"generator": average.generator} if average is not None else {})}
+    return {name: unconditional(network) for name, network in networks.items()}
+
+
+def _best(config: RunConfig, algorithm: Algorithm, average: Average | None) -> nn.ModuleDict | None:
+    """Return copies of the shared networks for the best weights; a frozen generator has no best."""
+    if config.training.keep != "best" or "generator" in algorithm.frozen:
+        return None
+    return nn.ModuleDict(copy.deepcopy(_shared(algorithm, average)))
 
 
 def _build(host: Host, config: RunConfig, kind: str, **arguments: Any) -> Any:
-    choice = getattr(config, kind)
+    return _built(host, kind, getattr(config, kind), **arguments)
+
+
+def _built(host: Host, kind: str, choice: Choice, **arguments: Any) -> Any:
     built = host.build(kind, choice.name, choice.options, **arguments)
     _refuse(host, kind, choice.name, problem_with_kind(built, BASES[kind]))
     return built
@@ -351,21 +424,20 @@ def _optimizers(config: RunConfig, algorithm: Algorithm) -> dict[str, ScheduledO
     for name in config.optimizers:
         if name not in known:
             raise UnknownName("network", name, known, hint=f"[optimizer.{name}] is for one of {', '.join(known)}")
-    for name in algorithm.networks:
+    trained = {name: net for name, net in algorithm.networks.items() if name not in algorithm.frozen}
+    for name in trained:
         if name not in config.optimizers:
             raise UsageError(
                 f"the network '{name}' of algorithm '{config.algorithm.name}' has no optimiser; "
                 f"add a table [optimizer.{name}.adam] to the configuration"
             )
-        if next(algorithm.networks[name].parameters(), None) is None:
+        if next(trained[name].parameters(), None) is None:
             raise UsageError(
                 f"the network '{name}' of algorithm '{config.algorithm.name}' has no parameters, so nothing can be "
                 "trained; give it some as attributes, or choose an algorithm that does not train it"
             )
     _check_parts(config, algorithm)
-    return {
-        name: build_optimizer(config.optimizers[name], net.parameters()) for name, net in algorithm.networks.items()
-    }
+    return {name: build_optimizer(config.optimizers[name], net.parameters()) for name, net in trained.items()}
 
 
 def _check_parts(config: RunConfig, algorithm: Algorithm) -> None:
@@ -376,6 +448,22 @@ def _check_parts(config: RunConfig, algorithm: Algorithm) -> None:
                 f"algorithm '{config.algorithm.name}' moves a part of the {phase.network} at a time, and lbfgs moves "
                 f"all of it; choose another optimiser in [optimizer.{phase.network}]"
             )
+
+
+def _check_rewards(config: RunConfig, parts: Parts, algorithm: Algorithm) -> None:
+    """Raise UsageError if the method cannot pay the rewards of the run."""
+    if parts.rewarded is None:
+        return
+    if parts.estimator.relaxes:
+        raise UsageError(
+            f"estimator '{config.estimator.name}' gives relaxed words, and a reward reads texts; choose --estimator "
+            "reinforce, rollout or importance, or leave out --reward"
+        )
+    if not algorithm.pays:
+        raise UsageError(
+            f"algorithm '{config.algorithm.name}' has no generator's cost that rewards could be mixed with; choose "
+            "another algorithm or recipe, such as --algorithm adversarial, or leave out --reward"
+        )
 
 
 def _notes(config: RunConfig, data: _Data, algorithm: Algorithm) -> Iterator[str]:
@@ -389,12 +477,21 @@ def _notes(config: RunConfig, data: _Data, algorithm: Algorithm) -> Iterator[str
     if config.tokenizer.name == "word" and shape.length <= 2 and not cut:
         yield "every sentence is a single word; --tokenizer char makes a sequence of its characters"
     times = passes(config, len(corpus.train))
-    if times > PASSES and config.training.keep == "best":
+    if times > PASSES and config.training.keep == "best" and "generator" not in algorithm.frozen:
         yield (
             f"small text: the run passes over it {times:,.0f} times, so the weights that are best on the validation "
             f"split are kept, of an evaluation every {config.training.evaluate_every} steps; --keep last keeps the last"
         )
     if algorithm.unused:
         yield f"algorithm '{config.algorithm.name}' makes no use of a chosen {' or '.join(algorithm.unused)}"
+    for kind in algorithm.frozen:
+        if kind not in data.start.origins:
+            yield (
+                f"algorithm '{config.algorithm.name}' does not train the {kind}, which is new and random; "
+                f"--from-{PREFIXES[kind]} BUNDLE takes a trained one"
+            )
+    if config.rewards:
+        names, share = " and ".join(config.rewards), config.training.reward_weight
+        yield f"{share:.0%} of the generator's reward is from {names}" if share else f"{names}: --reward-weight is 0"
     if "discriminator" in algorithm.networks and algorithm.adversarial_from >= planned_steps(config):
         yield "the warm-up takes every step, so the networks never train against each other; raise --steps"

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from ganlm_core.bundle.load import load
 from ganlm_core.bundle.model import Model
+from ganlm_core.bundle.start import started
 from ganlm_core.config.run_config import RunConfig
 from ganlm_core.data.options import FileOptions
-from ganlm_core.errors import GanlmError
+from ganlm_core.errors import GanlmError, UsageError
 from ganlm_core.plugins.host import Host, default_host
 from ganlm_core.system import processes
 from ganlm_core.system.devices import keep_memory
@@ -20,10 +21,31 @@ from ganlm_core.training.run_folder import RunFolder, extended, is_read_once, ru
 from ganlm_core.training.setup import Setup, prepare
 
 
-def train(config: RunConfig, host: Host | None = None, out: Path | str | None = None) -> Model:
-    """Train as ``ganlm run`` does, without output, and load the bundle: ``train(make_config("lstm", "conv"))``."""
+def train(
+    config: RunConfig,
+    host: Host | None = None,
+    out: Path | str | None = None,
+    start: Model | Path | str | None = None,
+    grow_vocabulary: bool = False,
+) -> Model:
+    """Train as ``ganlm run`` does, without output, and load the bundle: ``train(make_config("lstm", "conv"))``.
+
+    ``start``: a loaded bundle, or its address; its networks, tokenizer and sizes replace those of ``config``, and its
+    weights are trained further. ``grow_vocabulary``: add the words of the text that the bundle does not know. Raises
+    the errors of :func:`execute`, and UsageError for a model that was not loaded from a bundle.
+    """
     host = host or default_host()
+    if start is not None:
+        config = started(host, config, _source(start), grow_vocabulary)
     return load(execute(config, host=host, out=Path(out) if out is not None else None).bundle, host)
+
+
+def _source(start: Model | Path | str) -> str:
+    """Return the address of the bundle to start from. Raises UsageError for a model that has none."""
+    source = start.source if isinstance(start, Model) else str(start)
+    if not source:
+        raise UsageError("this model was not loaded from a bundle; save it with 'ganlm weights export', and load that")
+    return source
 
 
 def execute(

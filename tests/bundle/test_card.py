@@ -79,3 +79,13 @@ def test_a_card_without_evaluation_or_discriminator():
     assert "# g on c\n" in card and "Not evaluated.\n" in card and "The generator has 1,234 parameters.\n" in card
     assert "pip install ganlm\n" in card, "a file cannot be installed with pip"
     assert "model.score" not in card
+
+
+def test_a_card_says_what_the_weights_were_trained_from(parts, saved, host, tmp_path):
+    card = (saved / "README.md").read_text()
+    table = "| network | trained from | revision | SHA-256 of its SHA256SUMS |\n|---|---|---|---|\n"
+    first = f"| generator | hf:ann/poems | {'e' * 40} | {'d' * 64} |\n"
+    assert f"{table}{first}| generator | zoo:old |  | {'f' * 64} |\n\n## Samples\n" in card
+    assert "and names the bundle that it starts from, which it needs; this trains it again" in card
+    new = (save(tmp_path / "new", **parts | {"descent": {}}) / "README.md").read_text()
+    assert "## Descent" not in new and "is the whole configuration; this trains it again" in new

@@ -13,7 +13,7 @@ from ganlm_core.data.options import TOKENIZERS
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import PluginError
 from ganlm_core.system.header import read_header
-from tests.bundles import TEXTS, change_generator, edit, files_of, refused
+from tests.bundles import TEXTS, change_generator, edit, files_of, refused, seal
 from tests.environments import ROOT
 
 TYPES = {"string": str, "integer": int, "number": int | float, "object": dict, "list": list}
@@ -30,6 +30,8 @@ def keys_of(folder):
     found |= {f"{table}.{key}": value for table in ("shape", "corpus") for key, value in config[table].items()}
     for part in config["components"].values():
         found |= {f"components.KIND.{key}": value for key, value in part.items()}
+    found |= {f"descent.NETWORK.{key}": value for key, value in config["descent"]["generator"][0].items()}
+    found["descent.NETWORK"] = config["descent"]["generator"]
     for row in filter(lambda value: isinstance(value, dict), evaluation.values()):
         found |= {f"ROW.{key}": value for key, value in row.items()}
     metadata = read_header(folder / "generator.safetensors").metadata
@@ -191,3 +193,28 @@ def test_an_origin_is_named_with_its_version():
     assert str(component.origin) == "ganlm-lstm 0.1.0"
     manifest = Manifest({"generator": component}, ("generator",), {}, "0.1.0")
     assert manifest.to_dict()["components"]["generator"]["distribution"] == "ganlm-lstm"
+
+
+@pytest.mark.parametrize(
+    ("descent", "reason"),
+    [
+        ([], "descent is []; wanted a value of type dict"),
+        ({"generator": {}}, "generator is {}; wanted a value of type list"),
+        ({"generator": ["x"]}, "descent is 'x'; wanted a value of type dict"),
+        ({"generator": [{"name": "a", "revision": "", "sha256": "1"}]}, "of the descent has the SHA-256 '1'; wanted"),
+        ({"generator": [{"name": "a\nb", "revision": "", "sha256": "a" * 64}]}, "name is 'a\\nb'; wanted at most 255"),
+        ({"discriminator": [{"name": "a", "sha256": "a" * 64}]}, "revision is None; wanted a value of type str"),
+    ],
+)
+def test_a_descent_of_another_form_is_refused(descent, reason, copy, host):
+    edit(copy, CONFIG, descent=descent)
+    assert reason in refused(copy, host)
+
+
+def test_a_bundle_of_an_older_version_has_no_descent(copy, host):
+    data = json.loads((copy / CONFIG).read_text())
+    del data["descent"]
+    (copy / CONFIG).write_text(json.dumps(data))
+    seal(copy)
+    assert load.load(copy, host).config.descent == {}
+    assert "descent" not in read_manifest(copy / CONFIG).to_dict()

@@ -47,6 +47,8 @@ def test_command_inspect(command, saved):
                          "hidden_size=8", "layers=1", "tie=False"]
         for line in lines
     )  # fmt: skip
+    assert ["generator", "hf:ann/poems", "e" * 40, "d" * 64] in [line.split() for line in lines]
+    assert ["generator", "zoo:old", "f" * 64] in [line.split() for line in lines]
 
 
 def test_inspect_hides_control_characters(command, tmp_path):
