@@ -10,7 +10,7 @@ import click
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.options import FOLDER, PATH, force_option, form_options
 from ganlm_core.cli.output import echo, echo_data, echo_json, note
-from ganlm_core.cli.types import Separated
+from ganlm_core.cli.types import PLACES, Separated
 from ganlm_core.errors import UsageError
 from ganlm_core.evaluation.scores import Scores
 from ganlm_core.sweep.folder import SWEEP, SweepFolder
@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     metavar="MEASURE",
     help="measure of diversity; runs are compared at the value that real text has",
 )
+@click.option(
+    "--at",
+    type=PLACES,
+    metavar="MEASURE=NUMBERS",
+    help="compare where any measure has these values, comma-separated, instead of at the diversity of real text",
+)
 @click.option("--measures", type=Separated(), metavar="NAMES", help="measures of the table, comma-separated")
 @click.option("--curves", type=FOLDER, metavar="FOLDER", help="also write curves as CSV, and as PDF and SVG figures")
 @click.option("--out", type=PATH, default="compare.html", metavar="FILE", help="the HTML page to write")
@@ -41,6 +47,7 @@ def compare(
     runs: Sequence[Path],
     quality: str,
     diversity: str,
+    at: tuple[str, Sequence[float]] | None,
     measures: Sequence[str] | None,
     curves: Path | None,
     out: Path,
@@ -53,19 +60,26 @@ def compare(
     spread over seeds shows how much of a lead may be chance, corrected for the number of comparisons. Each run is also
     compared with its own warm-up. A run without an evaluation is evaluated first, as 'ganlm eval RUN' does. The
     comparison is also written as an HTML page.
+
+    With --at, --quality may be any measure: '--at process_nll_token=9,8 --quality test_nll' compares the likelihood of
+    real text where sentences are equally likely under the process of the corpus.
     """
     from ganlm_core.evaluation import compare, pages, repeated
 
     host, groups = current_host(), group(runs)
     check_free(out, force)
     evaluations = {title: [_scores(host, run) for run in members] for title, members in groups.items()}
-    found = compare.compare(evaluations, quality, diversity)
+    if at is None:
+        found, also = compare.compare(evaluations, quality, diversity), []
+    else:
+        found, *also = (compare.compare(evaluations, quality, at[0], value) for value in at[1])
     notes = repeated.differing(groups)
-    command = ["ganlm", "compare", *map(str, runs), "--quality", quality, "--diversity", diversity]
-    write_file(out, pages.compared(found, evaluations, groups, shlex.join(command), notes).encode())
-    table = repeated.table(found, evaluations, measures or (), notes)
+    command = ["ganlm", "compare", *map(str, runs), "--quality", quality, *_place(diversity, at)]
+    write_file(out, pages.compared(found, evaluations, groups, shlex.join(command), notes, also).encode())
+    table = repeated.table(found, evaluations, measures or (), notes, also)
     if form == "json":
-        echo_json({**found.to_dict(), "notes": notes, "rows": table.records()})
+        others = {"also": [each.to_dict() for each in also]} if also else {}
+        echo_json({**found.to_dict(), **others, "notes": notes, "rows": table.records()})
     elif form == "csv":
         echo_data(repeated.every_value(evaluations).csv())
     elif form != "table":
@@ -73,13 +87,21 @@ def compare(
     else:
         from ganlm_core.cli.tables import show_comparison
 
-        show_comparison(found)
+        for each in (found, *also):
+            show_comparison(each)
         for line in notes:
             echo(line)
     if curves is not None:
         _write_curves(curves, groups, [pages.tradeoff(found, compare.means(evaluations)), *repeated.curves(groups)])
         note(f"curves: {curves}")
     note(f"page: {out}")
+
+
+def _place(diversity: str, at: tuple[str, Sequence[float]] | None) -> list[str]:
+    """Return the options that say where runs are compared."""
+    if at is None:
+        return ["--diversity", diversity]
+    return ["--at", f"{at[0]}={','.join(f'{value:g}' for value in at[1])}"]
 
 
 def group(paths: Sequence[Path]) -> dict[str, list[RunFolder]]:

@@ -38,6 +38,25 @@ class Separated(click.ParamType):
         return [CompletionItem(f"{before}{comma}{item.value}", help=item.help) for item in items]
 
 
+class Places(click.ParamType):
+    """A measure and some of its values, ``MEASURE=1,2``: its name and the values."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
+        if isinstance(value, tuple):
+            return value
+        measure, equals, numbers = value.partition("=")
+        if not (measure and equals):
+            self.fail(
+                f"{value!r} names no measure and value; write MEASURE=NUMBER, such as process_nll_token=8", param, ctx
+            )
+        return measure, Separated(number(float)).convert(numbers, param, ctx)
+
+
+PLACES = Places()
+
+
 class Word(click.ParamType):
     """One of a few words, which the shell completes; the command itself checks it."""
 

@@ -1,5 +1,7 @@
 """Compare methods by their quality at matched diversity, interpolated on curves over temperature. No torch.
 
+Any measure may take the place of diversity, at any value: "NLL_test where NLL_oracle is 8", for example.
+
 A model can trade quality for diversity by its temperature, so a better quality means something only at the same
 diversity (Caccia et al. 2020, section 3). A lead counts only if other seeds would not explain it: Welch's test, with
 Holm's correction for the number of pairs that are compared (:mod:`ganlm_core.evaluation.welch`).
@@ -33,6 +35,12 @@ class Contender:
     title: str
     curves: Sequence[Sequence[Point]]
 
+    @property
+    def reach(self) -> tuple[float, float]:
+        """The lowest and the highest diversity that all of its curves reach; in falling order if there is none."""
+        ends = [sorted(point.diversity for point in curve) for curve in self.curves]
+        return max(each[0] for each in ends), min(each[-1] for each in ends)
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -51,7 +59,10 @@ class Standing:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The standings, best first, at diversity ``at``; empty if the curves have no diversity in common."""
+    """The standings, best first, at diversity ``at``; empty if the curves have no diversity in common.
+
+    ``is_asked``: the user named ``at``, so contenders whose curves do not reach it have no standing.
+    """
 
     quality: Measure
     diversity: Measure
@@ -59,15 +70,29 @@ class Comparison:
     real: Point
     standings: Sequence[Standing]
     contenders: Sequence[Contender] = ()
+    is_asked: bool = False
 
     def seeks_modes(self, standing: Standing) -> bool:
         """Return whether single sentences of a contender are better than real ones."""
         quality, real = standing.quality, self.real.quality
+        if self.quality.sees != "quality":
+            return False
         return quality > real if self.quality.better == "higher" else quality < real
 
     def __str__(self) -> str:
-        at, real = (format_value(each, self.diversity.share) for each in (self.at, self.real.diversity))
+        at, real = self._place(self.at), self._place(self.real.diversity)
         return f"{self.quality.title} where {self.diversity.title} is {at}; real text has {real}"
+
+    @property
+    def column(self) -> str:
+        """The title of the matched quality in a table."""
+        matched = f"{self.diversity.title} {self._place(self.at)}" if self.is_asked else "equal diversity"
+        return f"{self.quality.title} at {matched}"
+
+    def _place(self, diversity: float) -> str:
+        """Return a diversity as text; one that the user named has all of its digits."""
+        exact = self.is_asked and diversity == self.at
+        return f"{diversity:g}" if exact else format_value(diversity, self.diversity.share)
 
     def table(self) -> list[list[str]]:
         """Return the titles, the standings and real text as a table."""
@@ -102,11 +127,20 @@ class Comparison:
         adjusted = holm({pair: each.p for pair, each in differences.items()})
         ahead = [self._verdict(one, other, differences, adjusted) for one, other in pairwise(self.standings)]
         real = self._value(self.real.quality)
-        return ahead + [
+        return [*ahead, *self._left_out()] + [
             f"{one.title} is better than real text ({self._value(one.quality)} against {real}): mode seeking"
             for one in self.standings
             if self.seeks_modes(one)
         ]
+
+    def _left_out(self) -> Iterator[str]:
+        """Yield a sentence for each contender that does not reach the diversity that the user named."""
+        standing = {one.title for one in self.standings}
+        for each in self.contenders if self.is_asked else ():
+            if each.title not in standing:
+                low, high = map(self._place, each.reach)
+                missed = f"{self.diversity.title} {self._place(self.at)}"
+                yield f"{each.title} does not reach {missed}: it has {low} to {high}"
 
     def _verdict(
         self,
@@ -158,29 +192,48 @@ class Comparison:
         ]
 
 
-def compare(groups: Mapping[str, Sequence[Scores]], quality: str, diversity: str) -> Comparison:
+def compare(
+    groups: Mapping[str, Sequence[Scores]], quality: str, diversity: str, at: float | None = None
+) -> Comparison:
     """Compare methods, by title, each with the evaluations of its seeds. Their baselines take part as methods.
 
-    Raises UsageError for measures that the evaluations lack, and for evaluations under different conditions.
+    They are compared at the diversity of real text, or at ``at``; then ``diversity`` and ``quality`` may be any
+    measures. Raises UsageError for measures that the evaluations lack, for evaluations under different conditions, and
+    if no method reaches ``at``.
     """
     evaluations = [scores for found in groups.values() for scores in found]
     _check_conditions(evaluations)
     first = evaluations[0]
-    measures = [_measure(first, name, sees) for name, sees in ((quality, "quality"), (diversity, "diversity"))]
+    kinds = ("quality", "diversity") if at is None else ("", "")
+    measures = [_measure(first, name, sees) for name, sees in zip((quality, diversity), kinds, strict=True)]
+    if not measures[0].better:
+        raise UsageError(f"neither a higher nor a lower {measures[0].title} is better; choose another --quality")
     if first.real is None or any(measure.name not in first.real.values for measure in measures):
         raise UsageError(f"real text has no {measures[0].title} or no {measures[1].title}; choose other measures")
     real = Point(first.real.values[diversity], first.real.values[quality])
     contenders = _contenders(groups, quality, diversity)
-    at = matched(real.diversity, contenders)
-    standings = [] if at is None else [_standing(each, at, measures[0]) for each in contenders]
+    place = matched(real.diversity, contenders) if at is None else at
+    there = [] if place is None else [each for each in contenders if each.reach[0] <= place <= each.reach[1]]
+    if at is not None and not there:
+        raise _out_of_reach(measures[1], at, contenders)
+    standings = [_standing(each, place, measures[0]) for each in there if place is not None]
     standings.sort(key=lambda each: each.quality, reverse=measures[0].better == "higher")
-    return Comparison(measures[0], measures[1], real.diversity if at is None else at, real, standings, contenders)
+    shown = real.diversity if place is None else place
+    return Comparison(measures[0], measures[1], shown, real, standings, contenders, is_asked=at is not None)
+
+
+def _out_of_reach(measure: Measure, at: float, contenders: Sequence[Contender]) -> UsageError:
+    values = [point.diversity for each in contenders for curve in each.curves for point in curve]
+    reached = f"they have {min(values):.4g} to {max(values):.4g}" if values else "they do not have this measure"
+    return UsageError(
+        f"no model reaches {measure.title} {at:g}: {reached}; evaluate at other temperatures: "
+        "ganlm eval RUN --temperatures 0.5,0.75,1,1.25,1.5 --force"
+    )
 
 
 def matched(wanted: float, contenders: Sequence[Contender]) -> float | None:
     """Return the diversity to compare at: the diversity of real text, or the closest value that every curve reaches."""
-    ranges = [sorted(point.diversity for point in curve) for each in contenders for curve in each.curves]
-    low, high = max(xs[0] for xs in ranges), min(xs[-1] for xs in ranges)
+    low, high = max(each.reach[0] for each in contenders), min(each.reach[1] for each in contenders)
     return min(max(wanted, low), high) if low <= high else None
 
 
@@ -251,9 +304,12 @@ def _mean(name: str, rows: Sequence[Row]) -> Row:
 
 
 def _measure(scores: Scores, name: str, sees: str) -> Measure:
-    measures = {each.name: each for found in scores.measures.values() for each in found if each.sees == sees}
+    """Return the measure of a name: one of quality, of diversity, or of any kind if ``sees`` is empty."""
+    known = [each for found in scores.measures.values() for each in found]
+    measures = {each.name: each for each in known if sees in ("", each.sees)}
     if name not in measures:
-        raise UsageError(f"there is no measure of {sees} '{name}' in the evaluation; it has {', '.join(measures)}")
+        kind = f" of {sees}" if sees else ""
+        raise UsageError(f"there is no measure{kind} '{name}' in the evaluation; it has {', '.join(measures)}")
     return measures[name]
 
 

@@ -53,8 +53,11 @@ def compared(
     runs: Mapping[str, Sequence[RunFolder]],
     command: str,
     notes: Sequence[str] = (),
+    also: Sequence[Comparison] = (),
 ) -> str:
     """Return the page of ``ganlm compare`` from the evaluations and the runs of each method, both by its title.
+
+    ``also`` are comparisons at other values of the same measure.
 
     The page runs one script, which sorts its table and which its policy allows by its hash.
     """
@@ -65,7 +68,8 @@ def compared(
         title=f"Comparison on {text_name(scores.conditions['corpus'])}",
         conditions=scores.conditions,
         comparison=found,
-        table=repeated.table(found, evaluations),
+        also=also,
+        table=repeated.table(found, evaluations, also=also),
         tradeoff=svg(tradeoff(found, scores)),
         curves=[(each.title, svg(each), each.caption) for each in repeated.curves(runs)],
         scores=scores,
@@ -115,8 +119,9 @@ def tradeoff(found: Comparison, scores: Scores) -> Figure:
         if row.kind in ("real", "process") and {quality.name, diversity.name} <= row.values.keys()
     ]
     beyond = "above" if quality.better == "higher" else "below"
-    levels = {f"quality of real text: {beyond} it is mode seeking": found.real.quality}
-    x, y = _axis(diversity, "more diverse"), _axis(quality, "better")
+    meaning = f"quality of real text: {beyond} it is mode seeking" if quality.sees == "quality" else "real text"
+    levels = {meaning: found.real.quality}
+    x, y = _axis(diversity, "more diverse" if diversity.sees == "diversity" else "better"), _axis(quality, "better")
     return Figure("quality and diversity", x, y, [*curves, *references], levels, large=True)
 
 
@@ -133,4 +138,4 @@ def _curves(contender: Contender, ends: bool) -> list[Curve]:
 
 
 def _axis(measure: Measure, good: str) -> str:
-    return f"{measure.title} ({measure.better} is {good})"
+    return f"{measure.title} ({measure.better} is {good})" if measure.better else measure.title

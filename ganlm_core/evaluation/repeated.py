@@ -90,30 +90,37 @@ def _length(run: RunFolder) -> str:
 
 
 def table(
-    found: Comparison, evaluations: Mapping[str, Sequence[Scores]], names: Sequence[str] = (), notes: Sequence[str] = ()
+    found: Comparison,
+    evaluations: Mapping[str, Sequence[Scores]],
+    names: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    also: Sequence[Comparison] = (),
 ) -> Table:
     """Return the table of a manuscript: quality at matched diversity, and measures at temperature 1, over seeds.
 
-    ``names`` are measures; by default those of SHOWN that were made. References come last.
+    ``names`` are measures; by default those of SHOWN that were made. ``also`` are comparisons at other values of the
+    same measure, each with a column of its own. References come last.
     """
     rows = _by_name(evaluations)
     wanted = [each for each in _measures(evaluations) if each.name in (names or SHOWN)]
-    standings = {one.title: one for one in found.standings}
+    every = [found, *also]
     cells: list[list[Cell]] = []
     for title, own in rows.items():
-        one = standings.get(title)
-        quality: Cell = _matched(found, one) if one else ""
+        standings = [next((one for one in each.standings if one.title == title), None) for each in every]
+        matched: list[Cell] = [_matched(each, one) if one else "" for each, one in zip(every, standings, strict=True)]
         at = [row for row in own if row.temperature in (None, TEMPERATURE)]
-        cells.append([title, str(one.seeds if one else len(at)), quality, *(_number(at, each) for each in wanted)])
+        seeds = next((one.seeds for one in standings if one), len(at))
+        cells.append([title, str(seeds), *matched, *(_number(at, each) for each in wanted)])
     first = next(iter(evaluations.values()))[0]
     for row in first.rows:
         if row.kind in REFERENCES:
             real: Cell = Number(found.real.quality, share=found.quality.share) if row.kind == "real" else ""
-            cells.append([row.shown, "", real, *(_number([row], each) for each in wanted)])
-    header = ["", "seeds", f"{found.quality.title} at equal diversity{ARROWS.get(found.quality.better, '')}"]
+            cells.append([row.shown, "", *[real] * len(every), *(_number([row], each) for each in wanted)])
+    header = ["", "seeds", *(f"{each.column}{ARROWS.get(found.quality.better, '')}" for each in every)]
     header += [f"{each.title}{ARROWS.get(each.better, '')}" for each in wanted]
     told = f"Mean ± standard deviation over seeds; {found}; all other values at temperature {TEMPERATURE:g}."
-    return Table(header, cells, "Comparison of methods.", [told, *notes, *found.verdicts()])
+    verdicts = [verdict for each in every for verdict in each.verdicts()]
+    return Table(header, cells, "Comparison of methods.", [told, *notes, *verdicts])
 
 
 def _matched(found: Comparison, one: Standing) -> Number:

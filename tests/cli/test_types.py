@@ -5,7 +5,7 @@ from typing import Any
 import click
 import pytest
 
-from ganlm_core.cli.types import COUNT, SEED, SHARE, TEMPERATURE, Name, Separated
+from ganlm_core.cli.types import COUNT, SEED, SHARE, TEMPERATURE, Name, Places, Separated
 from tests.conftest import Ganlm
 
 
@@ -19,6 +19,7 @@ from tests.conftest import Ganlm
         (SHARE, "1", 1.0),
         (Separated(TEMPERATURE), "1.3, 0.7,1.3,", (1.3, 0.7)),
         (Separated(), "a,b", ("a", "b")),
+        (Places(), "process_nll_token=9,8.736", ("process_nll_token", (9.0, 8.736))),
     ],
 )
 def test_values_that_fit(kind: click.ParamType, word: str, value: Any) -> None:
@@ -31,6 +32,7 @@ def test_values_that_fit(kind: click.ParamType, word: str, value: Any) -> None:
         (SEED, str(2**63)), (SEED, "-1"), (SEED, "1.5"), (COUNT, "99999999999999999999999"),
         (TEMPERATURE, "nan"), (TEMPERATURE, "inf"), (TEMPERATURE, "0"), (SHARE, "0"), (SHARE, "1.01"), (SHARE, "nan"),
         (Separated(TEMPERATURE), "1,nan"), (Separated(TEMPERATURE), "1,0"), (Separated(), ","), (Name("loss"), ""),
+        (Places(), "9"), (Places(), "=9"), (Places(), "tv="), (Places(), "tv=nan"), (Places(), "tv=a"),
     ],
 )  # fmt: skip
 def test_values_that_do_not_fit(kind: click.ParamType, word: str) -> None:

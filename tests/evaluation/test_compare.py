@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from ganlm_core.components import Measure
 from ganlm_core.errors import UsageError
 from ganlm_core.evaluation.compare import (
     Comparison,
@@ -14,7 +15,7 @@ from ganlm_core.evaluation.compare import (
     matched,
     means,
 )
-from ganlm_core.evaluation.scores import Scores
+from ganlm_core.evaluation.scores import Row, Scores
 from tests.evaluations import STEEP, above, points, scores
 
 
@@ -160,3 +161,50 @@ def test_means_are_over_seeds_at_each_temperature() -> None:
         *(("b", temperature, pytest.approx(point.quality + 0.3)) for temperature, point in enumerate(STEEP, start=1)),
         ("real text", 1, 0.4),
     ]
+
+
+NLL = [(9.0, 7.6), (8.0, 8.2), (7.0, 8.8)]
+"""NLL of samples under the process and of real text under the model, at falling temperatures."""
+
+
+def nlls(*pairs: tuple[float, float]) -> Scores:
+    measures = {
+        "process-nll": [Measure("process_nll_token", "process NLL/token", "lower", "quality")],
+        "likelihood": [Measure("test_nll", "held-out NLL", "lower", "both"), Measure("length", "words")],
+    }
+    rows = [Row("model", "run", -x, 9, {"process_nll_token": x, "test_nll": y, "length": 20}) for x, y in pairs]
+    real = Row("real", "real", None, 9, {"process_nll_token": 5.7, "test_nll": 5.7, "length": 20})
+    return Scores([*rows, real], measures, {"seed": 0})
+
+
+def test_any_measure_is_compared_at_any_value_of_any_other() -> None:
+    """At 8.5 the first is at (7.6 + 8.2) / 2 and the second, which is worse everywhere, 0.5 above."""
+    groups = {"a": [nlls(*((x, y + 0.5) for x, y in NLL))], "b": [nlls(*NLL)]}
+    found = compare(groups, "test_nll", "process_nll_token", at=8.5)
+    assert [one.title for one in found.standings] == ["b", "a"]
+    assert [one.quality for one in found.standings] == pytest.approx([7.9, 8.4])
+    assert str(found) == "held-out NLL where process NLL/token is 8.5; real text has 5.70"
+    assert found.column == "held-out NLL at process NLL/token 8.5"
+    assert not found.seeks_modes(found.standings[0])
+
+
+def test_a_method_that_does_not_reach_the_value_is_named_and_has_no_standing() -> None:
+    groups = {"a": [nlls(*NLL[:2])], "b": [nlls(*NLL), nlls(*NLL)]}
+    found = compare(groups, "test_nll", "process_nll_token", at=7.5)
+    assert [one.title for one in found.standings] == ["b"]
+    assert found.verdicts()[-1] == "a does not reach process NLL/token 7.5: it has 8.00 to 9.00"
+
+
+def test_a_value_that_no_method_reaches_is_refused() -> None:
+    message = (
+        r"^no model reaches process NLL/token 6: they have 7 to 9; evaluate at other temperatures: ganlm eval RUN "
+    )
+    with pytest.raises(UsageError, match=message):
+        compare({"a": [nlls(*NLL)]}, "test_nll", "process_nll_token", at=6)
+
+
+def test_a_measure_without_a_better_direction_has_no_standings() -> None:
+    with pytest.raises(UsageError, match="neither a higher nor a lower words is better; choose another --quality"):
+        compare({"a": [nlls(*NLL)]}, "length", "process_nll_token", at=8)
+    with pytest.raises(UsageError, match="there is no measure 'tv' in the evaluation; it has process_nll_token, "):
+        compare({"a": [nlls(*NLL)]}, "tv", "process_nll_token", at=8)

@@ -41,6 +41,7 @@ def page(**values: object) -> str:
             "title": title,
             "conditions": found.conditions,
             "comparison": comparison,
+            "also": [],
             "tradeoff": svg(pages.tradeoff(comparison, found)),
             "table": repeated.table(comparison, {title: [found]}),
             "curves": [],
@@ -85,3 +86,11 @@ def test_the_values_of_a_page_equal_the_table() -> None:
     text = page(title="lstm")
     assert f"BLEU-4 where Self-BLEU-4 is 0.500; real text has {REAL.diversity:.3f}." in text
     assert "<th>T</th><th>sentences</th>" in text.replace("\n", "")
+
+
+def test_a_page_has_every_value_that_was_asked_for() -> None:
+    found = scores(STEEP)
+    comparisons = [compare({"a": [found]}, "bleu4", "self_bleu4", at) for at in (0.5, 0.7)]
+    html = pages.compared(comparisons[0], {"a": [found]}, {}, "ganlm compare", also=comparisons[1:])
+    assert "BLEU-4 where Self-BLEU-4 is 0.5;" in html and "BLEU-4 where Self-BLEU-4 is 0.7;" in html
+    assert "BLEU-4 at Self-BLEU-4 0.5" in html and "BLEU-4 at Self-BLEU-4 0.7" in html

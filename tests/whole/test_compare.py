@@ -139,3 +139,31 @@ def test_the_page_fits_and_its_table_sorts_in_a_browser(ganlm: Ganlm) -> None:
             assert [each.split()[0] for each in names.all_inner_texts()] == ["transformer", "real", "lstm"]
             assert complaints == []
         browser.close()
+
+
+def test_runs_are_compared_at_values_that_the_user_names(ganlm: Ganlm) -> None:
+    """STEEP has a BLEU-4 of 0.6 and of 0.3 where its Self-BLEU-4 is 0.8 and 0.5."""
+    run("one", scores(STEEP), 0)
+    arguments = ["compare", "one", "--quality", "bleu4", "--at", "self_bleu4=0.8,0.5", "--force"]
+    code, out, err = ganlm(*arguments)
+    assert code == 0, err
+    assert [line for line in out.splitlines() if line.startswith("BLEU-4 where")] == [
+        "BLEU-4 where Self-BLEU-4 is 0.8; real text has 0.500",
+        "BLEU-4 where Self-BLEU-4 is 0.5; real text has 0.5",
+    ]
+    found = json.loads(ganlm(*arguments, "--json")[1])
+    assert found["standings"][0]["quality"] == pytest.approx(0.6)
+    assert found["also"][0]["standings"][0]["quality"] == pytest.approx(0.3)
+    header, *_ = ganlm(*arguments, "--format", "markdown")[1].splitlines()
+    assert "BLEU-4 at Self-BLEU-4 0.8 ↑" in header and "BLEU-4 at Self-BLEU-4 0.5 ↑" in header
+    assert "--at self_bleu4=0.8,0.5" in Path("compare.html").read_text()
+
+
+def test_a_value_that_no_run_reaches_is_refused_in_one_line(ganlm: Ganlm) -> None:
+    run("one", scores(STEEP), 0)
+    code, out, err = ganlm("compare", "one", "--at", "self_bleu4=0.9")
+    assert (code, out) == (2, "")
+    assert err == (
+        "ganlm: error: no model reaches Self-BLEU-4 0.9: they have 0.4 to 0.8; evaluate at other temperatures: "
+        "ganlm eval RUN --temperatures 0.5,0.75,1,1.25,1.5 --force\n"
+    )
