@@ -11,6 +11,7 @@ from ganlm_core.cli.context import current_host
 from ganlm_core.cli.options import FILE, corpus_options, device_option, force_option, form_options, seed_option
 from ganlm_core.cli.output import echo_data, echo_json, note
 from ganlm_core.cli.types import COUNT, SOURCE, TEMPERATURE, Name, Separated
+from ganlm_core.metrics.options import SCORED
 from ganlm_core.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Request:
     encoder: Sequence[str]
     baselines: Sequence[str]
     sentences: int
+    test_sentences: int
     seed: int
     device: str
     out: Path | None
@@ -93,6 +95,12 @@ class Request:
 @click.option(
     "-n", "sentences", type=COUNT, default=0, help="sentences per row; 0: as many as every row can have, at most 10,000"
 )
+@click.option(
+    "--test-sentences",
+    type=COUNT,
+    default=SCORED,
+    help="test sentences whose likelihood is computed, evenly spaced; 0: all of them",
+)
 @seed_option
 @device_option
 @click.option(
@@ -125,7 +133,9 @@ def _evaluate(request: Request) -> None:
     host, place = current_host(), request.place
     chosen = choose_metrics(host, request.metrics or ())
     encoder = _encoder(host, *request.encoder)
-    settings = EvaluationSettings(chosen, sorted(request.temperatures), request.sentences, request.seed, encoder)
+    settings = EvaluationSettings(
+        chosen, sorted(request.temperatures), request.sentences, request.seed, encoder, request.test_sentences
+    )
     if place is not None:
         check_free(place, request.force)
     opened = open_sources(host, request.sources, request.baselines, request.device, **request.corpus)

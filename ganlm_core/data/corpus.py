@@ -69,6 +69,9 @@ class Corpus:
     ``cache`` is the folder for files that are made of the sentences, if the sentences themselves are in the cache.
     ``columns`` are beside the sentences of each split, by its name; empty if there are none. ``labels`` are the
     categories of the training split in alphabetical order: the order of their numbers.
+
+    ``fixed_length``: every sentence has the same number of tokens, and no ``<eos>`` follows them. ``vocabulary`` are
+    words that a tokenizer knows even if the training split lacks them.
     """
 
     name: str
@@ -79,6 +82,8 @@ class Corpus:
     notes: tuple[str, ...] = ()
     cache: Path | None = None
     columns: Mapping[str, Columns] = field(default_factory=dict)
+    fixed_length: bool = False
+    vocabulary: Sequence[str] = ()
 
     @cached_property
     def labels(self) -> tuple[str, ...]:

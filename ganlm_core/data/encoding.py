@@ -4,8 +4,9 @@ If the ids are in the cache, a run holds only one batch of them in memory.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import tokenizers
@@ -24,6 +25,10 @@ FORMAT = 2
 """Part of every key in the cache: increase it when the same sentences get other ids."""
 
 SMOOTHING = 0.1
+
+NEVER = -1e38
+"""The log frequency of a word without any count. It is finite, because 0 times the log of 0 would be NaN in an entropy,
+and low enough that the word is not drawn at any temperature."""
 
 KEEP = "raise --tokenizer.vocabulary to keep more"
 GROW = "the bundle does not know them: --grow-vocabulary adds them, or start from a bundle with --tokenizer char"
@@ -54,6 +59,8 @@ def encode(
     T comes from ``most``, as in :meth:`Tokenizer.sequence_length`. The tokenizer is trained on SAMPLE sentences at
     most; with a ``given`` tokenizer, none is trained. A note says how many words became ``<unk>``, and the ``remedy``.
     Raises DataError when every sentence would be cut, and the errors of :meth:`Tokenizer.train`.
+
+    In a corpus of fixed length, T is the number of tokens of every sentence. Raises DataError if they differ.
     """
     found = _encode(corpus, kind, vocabulary, most, given)
     return replace(found, notes=(*found.notes, *_unknown(corpus, kind, found.tokens, remedy)))
@@ -64,6 +71,7 @@ def _encode(corpus: Corpus, kind: str, vocabulary: int, most: int, given: Tokeni
     if corpus.cache is not None:
         key = "/".join(map(str, (FORMAT, tokenizers.__version__, kind, vocabulary, most)))
         key += given.to_json() if given is not None else ""
+        key += "/fixed" if corpus.fixed_length else ""
         folder = corpus.cache / f"encoded-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
         try:
             return kept(
@@ -104,12 +112,33 @@ def _read(folder: Path, corpus: Corpus) -> Encoded:
 
 
 def _trained(corpus: Corpus, kind: str, vocabulary: int) -> Tokenizer:
-    return Tokenizer.train(kind, spaced(corpus.train, SAMPLE), vocabulary)
+    # One more sentence of all words adds 1 to every count, so that the order of the others stays.
+    every = [" ".join(corpus.vocabulary)] if corpus.vocabulary else []
+    return Tokenizer.train(kind, chain(spaced(corpus.train, SAMPLE), every), vocabulary)
 
 
 def _wide(tokenizer: Tokenizer, corpus: Corpus, most: int) -> Iterator[Tensor]:
-    for chunk in tokenizer.chunks(corpus.train, LONGEST if most == AUTO else most):
+    longest = _fixed_length(tokenizer, corpus, most) if corpus.fixed_length else most or LONGEST
+    for chunk in tokenizer.chunks(corpus.train, longest):
         yield chunk.to(_type(tokenizer))
+
+
+def _fixed_length(tokenizer: Tokenizer, corpus: Corpus, most: int) -> int:
+    """Return the number of tokens of every sentence. Raises DataError if they differ, or are not ``most`` if given."""
+    splits = (corpus.train, corpus.validation, corpus.test)
+    parts = (texts[start : start + CHUNK] for texts in splits for start in range(0, len(texts), CHUNK))
+    lengths = {length - 1 for part in parts for length in tokenizer.lengths(part)}  # without <eos>
+    if len(lengths) > 1:
+        raise DataError(
+            f"{corpus.name}: sentences have {min(lengths)} to {max(lengths)} tokens, and with --corpus.fixed-length "
+            "all have the same number; leave it out"
+        )
+    (length,) = lengths
+    if most not in (AUTO, length):
+        raise DataError(
+            f"{corpus.name}: every sentence has {length} tokens, and --tokenizer.max-length is {most}; leave it out"
+        )
+    return length
 
 
 def _type(tokenizer: Tokenizer) -> torch.dtype:
@@ -118,6 +147,8 @@ def _type(tokenizer: Tokenizer) -> torch.dtype:
 
 def _length(tokenizer: Tokenizer, corpus: Corpus, wide: Tensor, most: int) -> int:
     """Return T, as :meth:`Tokenizer.sequence_length`, from ids of the greatest length."""
+    if corpus.fixed_length:
+        return wide.shape[1]
     used, ended = torch.zeros(wide.shape[1], dtype=torch.bool), False
     for chunk in wide.split(CHUNK):
         used |= (chunk != PAD).any(dim=0)
@@ -142,17 +173,30 @@ def _mapped(path: Path, tokenizer: Tokenizer, corpus: Corpus) -> Tensor:
     return torch.from_file(str(path), shared=False, size=size // kind.itemsize, dtype=kind).view(len(corpus.train), -1)
 
 
-def token_counts(chunks: Iterable[Tensor], shape: Shape) -> Tensor:
+def impossible(corpus: Corpus, tokenizer: Tokenizer) -> list[int]:
+    """Return the special ids that no sentence of the corpus has.
+
+    They are ``<eos>`` in a corpus of fixed length, and ``<unk>`` if the tokenizer knows all words of a corpus that says
+    them.
+    """
+    words = " ".join(corpus.vocabulary)
+    ids, _ = tokenizer.encode([words], tokenizer.lengths([words])[0])
+    return [EOS] * corpus.fixed_length + [UNK] * (words != "" and UNK not in ids)
+
+
+def token_counts(chunks: Iterable[Tensor], shape: Shape, never: Sequence[int] = ()) -> Tensor:
     """Return the count of each word at each position of ids (n, T), as (T, V); padding does not count.
 
-    SMOOTHING is added to every count, so that every word has a probability at the start of training.
+    SMOOTHING is added to every count, so that every word has a probability at the start of training; the ids ``never``
+    have none.
     """
     counts = torch.full((shape.length, shape.vocabulary), SMOOTHING, dtype=torch.float64)
     for tokens in chunks:
         counts.scatter_add_(1, tokens.T.long(), mask_of(tokens).T.double())
+    counts[:, list(never)] = 0
     return counts
 
 
 def log_frequencies(counts: Tensor) -> Tensor:
-    """Return the log frequencies (..., V) of counts (..., V) in float32."""
-    return (counts / counts.sum(dim=-1, keepdim=True)).log().float()
+    """Return the log frequencies (..., V) of counts (..., V) in float32; NEVER for a count of 0."""
+    return (counts / counts.sum(dim=-1, keepdim=True)).log().clamp(min=NEVER).float()

@@ -30,6 +30,15 @@ class OracleOptions(Options):
     weights: str = option("", "safetensors file with the weights of an oracle, instead of random ones")
     vocabulary: int = option(5000, "words of an oracle with random weights", min=2)
     length: int = option(20, "tokens in every sequence", min=1)
+    fixed_length: bool = option(
+        False, "the sequences of the literature: exactly --corpus.length of all words of the oracle, without <eos>"
+    )
+    test_size: int = option(
+        0,
+        "fresh sequences to test, and as many to validate, beside --corpus.size to train; 0: parts of --corpus.size",
+        min=0,
+        max=MOST_SENTENCES,
+    )
 
 
 class FileOptions(Options):
@@ -37,6 +46,7 @@ class FileOptions(Options):
     column: str = option("text", "column of a CSV or TSV file, key of a JSON or JSONL file")
     label: str = option("", "column or key of the label of each text, a category that the model then writes on demand")
     prompt: str = option("", "column or key of the beginning of each text, which is given and not learned")
+    fixed_length: bool = option(False, "every sentence has the same number of tokens, without <eos>")
     max_line: int = option(2**20, "most characters in a line, or in one value of a CSV or JSON file", min=1)
     max_size: int = option(2**34, "most bytes of text in the file, after unpacking", min=1)
     max_sentences: int = option(MOST_SENTENCES, "most sentences in the file", min=1)

@@ -13,6 +13,7 @@ convert its weights to the file that :meth:`Oracle.load` reads. Words are writte
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Self
@@ -51,6 +52,11 @@ class Oracle:
         self.length = length
         self.vocabulary = len(self.weights["embedding"])
         self._ids = {f"w{i}": i for i in range(self.vocabulary)}
+
+    @property
+    def words(self) -> list[str]:
+        """All words, in the order of their ids."""
+        return list(self._ids)
 
     @classmethod
     def draw(cls, generator: torch.Generator, vocabulary: int, length: int) -> Self:
@@ -177,11 +183,21 @@ def _is_finite(tensor: Tensor) -> bool:
 
 
 def oracle_corpus(options: OracleOptions) -> Corpus:
-    """Return ``options.size`` sequences; the process gives their exact probabilities."""
+    """Return sequences of an oracle; the process gives their exact probabilities.
+
+    ``options.size`` sequences are in three splits. With ``test_size``, all of them are the training split, and the
+    other splits have so many fresh ones each: the protocol of the literature (Yu et al. 2017; Caccia et al. 2020).
+    """
     if options.weights:
         oracle = Oracle.load(Path(options.weights), options.length)
     else:
         rng = torch.Generator().manual_seed(options.seed)
         oracle = Oracle.draw(rng, options.vocabulary, options.length)
     # Not the seed of the weights: the same random numbers would come again.
-    return split("oracle", oracle.sample(options.size, options.seed + 1), process=oracle)
+    train = oracle.sample(options.size, options.seed + 1)
+    if options.test_size:
+        validation, test = (oracle.sample(options.test_size, options.seed + seed) for seed in (2, 3))
+        corpus = Corpus("oracle", train, validation, test, process=oracle)
+    else:
+        corpus = split("oracle", train, process=oracle)
+    return replace(corpus, fixed_length=True, vocabulary=oracle.words) if options.fixed_length else corpus

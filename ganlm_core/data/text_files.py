@@ -13,7 +13,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -42,6 +42,10 @@ def file_corpus(options: FileOptions) -> Corpus:
     """Return the sentences of :func:`read_sentences` in their splits. Raises their errors."""
     if not options.path:
         raise OptionError("the corpus 'file' has no path; name a file with --data FILE")
+    return replace(_corpus(options), fixed_length=options.fixed_length)
+
+
+def _corpus(options: FileOptions) -> Corpus:
     with _opened(options) as text:
         notes: list[str] = []
         if text.size >= LARGE:

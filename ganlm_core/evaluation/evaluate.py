@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ganlm_core.components import ComponentSpec, Measure
 from ganlm_core.data.corpus import SAMPLE, Corpus, spread
-from ganlm_core.data.encoding import log_frequencies, token_counts
+from ganlm_core.data.encoding import impossible, log_frequencies, token_counts
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.evaluation.scores import Row, Scores
 from ganlm_core.evaluation.sources import Source, warnings
@@ -16,6 +16,7 @@ from ganlm_core.metrics.encoders import Encoder, plain_encoder
 from ganlm_core.metrics.formatting import format_value
 from ganlm_core.metrics.judge import Judge, LogitsOf, build_metrics, round_values
 from ganlm_core.metrics.metric import Conditions, Measured, Subject
+from ganlm_core.metrics.options import SCORED
 from ganlm_core.metrics.specs import METRICS
 from ganlm_core.plugins.host import Host
 from ganlm_core.protocol import Shape
@@ -39,13 +40,17 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """The settings of an evaluation. ``metrics`` are from :func:`choose_metrics`; 0 ``sentences``: MOST at most."""
+    """The settings of an evaluation. ``metrics`` are from :func:`choose_metrics`; 0 ``sentences``: MOST at most.
+
+    ``scored`` is the number of test sentences whose likelihood is computed; 0: all.
+    """
 
     metrics: Mapping[str, ComponentSpec]
     temperatures: Sequence[float] = TEMPERATURES
     sentences: int = 0
     seed: int = 0
     encoder: Encoder = field(default_factory=plain_encoder)
+    scored: int = SCORED
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,9 @@ def evaluate(
     sizes = [len(each.texts) for each in sources if each.texts]
     n = settings.sentences or min(MOST, len(corpus.test), len(corpus.train), *sizes)
     metrics = build_metrics(host, settings.metrics)
-    judge = replace(_judge(sources, corpus, settings.seed), metrics=metrics, encoder=settings.encoder)
+    judge = replace(
+        _judge(sources, corpus, settings.seed), metrics=metrics, encoder=settings.encoder, scored=settings.scored
+    )
 
     def measured(share: Share) -> tuple[list[Filled], list[str]]:
         return list(_measured(share, judge, n, tell)), judge.failures
@@ -115,7 +122,8 @@ def _judge(sources: Sequence[Source], corpus: Corpus, seed: int) -> Judge:
             return Judge(corpus, source.model.tokenizer, source.model.shape, {}, seed)
     texts = spread(corpus.train, SAMPLE)
     tokenizer = Tokenizer.train("word", texts, VOCABULARY)
-    shape = Shape(tokenizer.vocabulary_size, tokenizer.sequence_length(texts), noise=0)
+    length = tokenizer.sequence_length(texts) - (1 if corpus.fixed_length else 0)
+    shape = Shape(tokenizer.vocabulary_size, length, noise=0)
     return Judge(corpus, tokenizer, shape, {}, seed)
 
 
@@ -136,7 +144,8 @@ def _shares(
             rows = [replace(row, temperature=temperature) for temperature in some]
             yield Share(rows, own.curve(source.model.generator, n, policies, source.model.discriminator))
     tokens = judge.tokenizer.chunks(spread(judge.corpus.train, MOST_REFERENCES), judge.shape.length)
-    frequencies = log_frequencies(token_counts(tokens, judge.shape).sum(dim=0))
+    never = impossible(judge.corpus, judge.tokenizer)
+    frequencies = log_frequencies(token_counts(tokens, judge.shape, never).sum(dim=0))
     for kind, make in judge.references(n, frequencies, _only_scores(sources, judge)).items():
         yield Share([Row(kind, kind)], _when_asked(make))
 
@@ -238,6 +247,7 @@ def _conditions(judge: Judge, temperatures: Sequence[float], n: int) -> dict[str
         "train": {"sentences": len(corpus.train), "sha256": digests["train"]},
         "test": {"sentences": len(corpus.test), "sha256": digests["test"]},
         "sentences": n,
+        "test_sentences": judge.scored,
         "seed": judge.seed,
         "encoder": judge.encoder.title,
         "temperatures": list(temperatures),

@@ -7,9 +7,6 @@ from ganlm_core.data.text import identity
 from ganlm_core.metrics.formatting import format_value
 from ganlm_core.metrics.metric import Conditions, Likelihood, Measured, Metric, Subject
 
-MOST = 1_000
-"""Test sentences whose likelihood is computed. Larger test splits are subsampled evenly to this size."""
-
 LARGEST = 700.0
 """The largest number of nats whose exponential is a finite float."""
 
@@ -34,6 +31,25 @@ class Validity(Metric):
         return Measured(
             found, protocol if entropy is None else f"{protocol}; the process's entropy is {format_value(entropy)} nats"
         )
+
+
+class ProcessLikelihood(Metric):
+    """``process_nll_token``: ``process_nll`` of :class:`Validity` in nats per token, as ``test_nll`` counts tokens.
+
+    It is the NLL_oracle of the literature. An ``<eos>`` counts as a token, except in a corpus of fixed length.
+    """
+
+    def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
+        if conditions.corpus.process is None:
+            return Measured()
+        scores = zip(subject.texts, conditions.process_log_prob(subject.texts), strict=True)
+        possible = {place: score for place, (_, score) in enumerate(scores) if score > -math.inf}
+        ends = 0 if conditions.corpus.fixed_length else 1
+        tokens = sum(len(conditions.split(subject.texts[place])) + ends for place in possible)
+        if not tokens:
+            return Measured()
+        protocol = f"{len(possible):,} valid sentences, {tokens:,} tokens"
+        return Measured({"process_nll_token": -sum(possible.values()) / tokens}, protocol)
 
 
 class Distinct(Metric):
@@ -64,7 +80,7 @@ class HeldOutLikelihood(Metric):
     """``test_nll``: the negative log-likelihood of the test split under the subject, in nats per token.
 
     For a generator with noise it is an upper bound, see :func:`ganlm_core.metrics.judge.nll_bound`. A test split of
-    more than MOST sentences is subsampled evenly.
+    more sentences than the conditions allow is subsampled evenly.
     """
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
@@ -87,4 +103,7 @@ class Perplexity(Metric):
 
 
 def _held_out(subject: Subject, conditions: Conditions) -> Likelihood | None:
-    return subject.likelihood(tuple(spread(conditions.corpus.test, MOST))) if subject.likelihood is not None else None
+    if subject.likelihood is None:
+        return None
+    test = conditions.corpus.test
+    return subject.likelihood(tuple(spread(test, conditions.scored or len(test))))

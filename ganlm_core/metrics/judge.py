@@ -17,6 +17,7 @@ from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.metrics.asking import Asking, random_size, scored
 from ganlm_core.metrics.encoders import Encoder, plain_encoder
 from ganlm_core.metrics.metric import Conditions, Likelihood, Measured, Metric, Subject, problem_with
+from ganlm_core.metrics.options import SCORED
 from ganlm_core.plugins.discovery import BUILT_IN, one_line
 from ganlm_core.plugins.host import Host
 from ganlm_core.protocol import (
@@ -114,6 +115,7 @@ class Judge:
     metrics: Mapping[str, Metric]
     seed: int
     encoder: Encoder = field(default_factory=plain_encoder)
+    scored: int = SCORED
 
     @classmethod
     def of(cls, host: Host, corpus: Corpus, tokenizer: Tokenizer, shape: Shape, seed: int) -> "Judge":
@@ -123,7 +125,7 @@ class Judge:
 
     @cached_property
     def conditions(self) -> Conditions:
-        return Conditions(self.corpus, self.seed, self.encoder)
+        return Conditions(self.corpus, self.seed, self.encoder, self.scored)
 
     @cached_property
     def asking(self) -> Asking:
@@ -273,7 +275,8 @@ class Judge:
 
         def likelihood(held_out: tuple[str, ...]) -> Likelihood:
             assert process is not None
-            tokens = sum(self.tokenizer.lengths(held_out))
+            ends = len(held_out) if self.corpus.fixed_length else 0
+            tokens = sum(self.tokenizer.lengths(held_out)) - ends
             return Likelihood(-sum(self._process_log_prob(held_out)) / tokens, tokens, len(held_out))
 
         return Subject(

@@ -15,6 +15,7 @@ from ganlm_core.components import Options
 from ganlm_core.data.corpus import SAMPLE, Corpus, spaced
 from ganlm_core.data.mapped_lines import lookup
 from ganlm_core.data.text import words
+from ganlm_core.metrics.options import SCORED
 
 if TYPE_CHECKING:
     from ganlm_core.metrics.encoders import Encoder, Features
@@ -87,12 +88,14 @@ class Subject:
 class Conditions:
     """The conditions that are equal for every subject: the corpus, the ``seed`` of random draws, the sentence encoder.
 
-    ``sentence_encoder`` is ``encoder``, or the default encoder if it is None.
+    ``sentence_encoder`` is ``encoder``, or the default encoder if it is None. ``scored`` is the number of test
+    sentences whose likelihood is computed; larger test splits are subsampled evenly to it, and 0 takes all.
     """
 
     corpus: Corpus
     seed: int = 0
     encoder: "Encoder | None" = None
+    scored: int = SCORED
 
     @cached_property
     def unit(self) -> Literal["word", "character"]:

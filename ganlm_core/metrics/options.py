@@ -1,6 +1,9 @@
-"""Options of the built-in sentence encoders."""
+"""Options of the built-in sentence encoders, and of evaluations."""
 
 from ganlm_core.components import Options, option
+
+SCORED = 1_000
+"""Test sentences whose likelihood is computed by default."""
 
 
 class HashedNgramsOptions(Options):

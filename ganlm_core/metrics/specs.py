@@ -61,6 +61,13 @@ METRICS = (
         when="run",
     ),
     _metric(
+        "process-likelihood",
+        "basic:ProcessLikelihood",
+        "likelihood of samples under the corpus's process, per token",
+        [Measure("process_nll_token", "process NLL/token", "lower", "quality")],
+        source="Yu et al. 2017, eq. 8",
+    ),
+    _metric(
         "distance",
         "discrimination:DistanceFromProcess",
         "total variation distance from the corpus's process, and the best accuracy of any discriminator",

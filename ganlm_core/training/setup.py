@@ -24,13 +24,13 @@ from ganlm_core.data import conditions
 from ganlm_core.data.batches import Batches
 from ganlm_core.data.conditions import Asked
 from ganlm_core.data.corpus import SAMPLE, Corpus, spaced
-from ganlm_core.data.encoding import GROW, KEEP, encode, log_frequencies, token_counts
+from ganlm_core.data.encoding import GROW, KEEP, NEVER, encode, impossible, log_frequencies, token_counts
 from ganlm_core.data.tokenizer import CHUNK, Tokenizer, count_cut
 from ganlm_core.errors import OutOfMemory, PluginError, UnknownName, UsageError
 from ganlm_core.metrics.judge import Judge
 from ganlm_core.plugins.discovery import BUILT_IN, one_line
 from ganlm_core.plugins.host import Host, default_host
-from ganlm_core.protocol import Algorithm, Generator, Parts, Shape
+from ganlm_core.protocol import EOS, Algorithm, Generator, Parts, Shape
 from ganlm_core.rewards.measure import RewardMeans
 from ganlm_core.sampling.conditions import unconditional
 from ganlm_core.system import processes
@@ -265,7 +265,8 @@ def _data(host: Host, config: RunConfig) -> _Data:
     encoded = encode(corpus, config.tokenizer.name, size["vocabulary"], size["max_length"], given, remedy)
     tokenizer, tokens = encoded.tokenizer, encoded.tokens
     shape = Shape(tokenizer.vocabulary_size, tokens.shape[1], config.training.noise_size, len(corpus.labels))
-    counts, asked = token_counts(tokens.split(CHUNK), shape), conditions.asked(corpus, "train", tokenizer, tokens)
+    counts = token_counts(tokens.split(CHUNK), shape, impossible(corpus, tokenizer))
+    asked = conditions.asked(corpus, "train", tokenizer, tokens)
     notes = (*corpus.notes, *encoded.notes, *conditions.notes(corpus, asked))
     return _Data(corpus, tokenizer, tokens, shape, counts, asked, notes, start)
 
@@ -295,6 +296,7 @@ def _parts(host: Host, config: RunConfig, data: _Data, priced: Sequence[Priced])
     discriminator = _network(host, config, "discriminator", data.shape.of("discriminator"))
     for kind, network in (("generator", generator), ("discriminator", discriminator)):
         data.start.load(kind, network, data.shape)
+    _rule_out(data, generator)
     generator, discriminator = conditional(config.generator.name, data.shape, data.asked, generator, discriminator)
     parts = Parts(
         generator=generator,
@@ -309,6 +311,19 @@ def _parts(host: Host, config: RunConfig, data: _Data, priced: Sequence[Priced])
     )
     _check_fit(config, parts)
     return parts
+
+
+def _rule_out(data: _Data, generator: Generator) -> None:
+    """Keep the generator from drawing ids that the corpus cannot have, such as ``<eos>`` in a corpus of fixed length.
+
+    Raises UsageError for a generator from another run that never ends a sentence, where sentences end.
+    """
+    generator.prior[..., impossible(data.corpus, data.tokenizer)] = NEVER
+    if not data.corpus.fixed_length and (generator.prior[..., EOS] == NEVER).any():
+        raise UsageError(
+            "the generator was trained with --corpus.fixed-length, so it never ends a sentence; "
+            "add that option, or start from another bundle"
+        )
 
 
 def _shared(algorithm: Algorithm, average: Average | None) -> dict[str, nn.Module]:
@@ -470,8 +485,9 @@ def _notes(config: RunConfig, data: _Data, algorithm: Algorithm) -> Iterator[str
     corpus, shape = data.corpus, data.shape
     cut = sum(map(count_cut, data.tokens.split(CHUNK)))
     splits = f"{len(corpus.train):,} to train, {len(corpus.validation):,} to validate, {len(corpus.test):,} to test"
-    yield f"{corpus.name}: {splits}; {shape.vocabulary:,} words, sequences of {shape.length} tokens at most"
-    if cut:
+    lengths = f"{shape.length} tokens without <eos>" if corpus.fixed_length else f"{shape.length} tokens at most"
+    yield f"{corpus.name}: {splits}; {shape.vocabulary:,} words, sequences of {lengths}"
+    if cut and not corpus.fixed_length:
         share = cut / len(corpus.train)
         yield f"{cut:,} training sentences ({share:.1%}) were longer and were cut; --tokenizer.max-length takes more"
     if config.tokenizer.name == "word" and shape.length <= 2 and not cut:

@@ -17,7 +17,8 @@ from ganlm_core.data.options import TOKENIZERS, FileOptions
 from ganlm_core.data.text_files import file_corpus
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import DataError
-from ganlm_core.protocol import EOS, UNK
+from ganlm_core.protocol import EOS, UNK, Shape
+from ganlm_core.sampling import Policy, draw
 from ganlm_core.training import setup
 from tests.conftest import Ganlm, files_of
 
@@ -254,3 +255,59 @@ def test_memory_does_not_grow_with_the_number_of_sentences(monkeypatch: pytest.M
     done = subprocess.run([sys.executable, "-c", PROGRAM, *text_files], capture_output=True, text=True, check=True)
     _, few, many = map(int, done.stdout.split())
     assert many - few < 15_000  # kilobytes: one epoch's permutation, and what the allocators do not give back
+
+
+FIXED = Corpus("fixed", ["a b", "b b"], ["b a"], ["a a"], fixed_length=True)
+
+
+def test_sentences_of_fixed_length_have_no_end() -> None:
+    found = encode(FIXED, "word", 10, AUTO)
+    assert found.tokens.tolist() == [[5, 4], [4, 4]]
+    assert found.tokenizer.encode(FIXED.test, 2)[0].tolist() == [[5, 5]]
+    assert encode(FIXED, "word", 10, 2).tokens.equal(found.tokens)
+
+
+def test_a_corpus_in_the_cache_has_fixed_length_too(corpora: tuple[Corpus, Corpus], tmp_path: Path) -> None:
+    path = tmp_path / "equal.txt"
+    path.write_text("\n".join(f"the cat {number} sleeps" for number in range(200)))
+    loose, fixed = (file_corpus(FileOptions(path=str(path), fixed_length=each)) for each in (False, True))
+    assert fixed.cache is not None and fixed.cache == loose.cache
+    ended = encode(loose, "word", 300, AUTO).tokens
+    assert ended.shape[1] == 5 and (ended[:, 4] == EOS).all()
+    assert encode(fixed, "word", 300, AUTO).tokens.equal(ended[:, :4])
+
+
+@pytest.mark.parametrize(
+    ("corpus", "most", "message"),
+    [
+        (
+            replace(FIXED, test=["a b a"]),
+            AUTO,
+            "fixed: sentences have 2 to 3 tokens, and with --corpus.fixed-length all ",
+        ),
+        (FIXED, 3, "fixed: every sentence has 2 tokens, and --tokenizer.max-length is 3; leave it out"),
+    ],
+)
+def test_other_lengths_are_refused(corpus: Corpus, most: int, message: str) -> None:
+    with pytest.raises(DataError, match=re.escape(message)):
+        encode(corpus, "word", 10, most)
+
+
+def test_a_tokenizer_knows_all_words_that_the_corpus_says() -> None:
+    """The order of the words of the text stays; the others follow."""
+    known = replace(FIXED, vocabulary=["c", "a", "b"])
+    tokenizer = encode(known, "word", 10, AUTO).tokenizer
+    assert tokenizer.encode(["b a c"], 3)[0].tolist() == [[4, 5, 6]]
+    assert encoding.impossible(known, tokenizer) == [EOS, UNK]
+    assert encoding.impossible(known, encode(FIXED, "word", 10, AUTO).tokenizer) == [EOS]
+    assert encoding.impossible(replace(FIXED, fixed_length=False), tokenizer) == []
+
+
+def test_a_word_that_cannot_occur_is_never_drawn_and_has_a_finite_log_frequency() -> None:
+    counts = encoding.token_counts([torch.tensor([[4, 5]])], Shape(6, 2, 0), [EOS])
+    assert counts[:, EOS].tolist() == [0, 0]
+    prior = encoding.log_frequencies(counts.sum(dim=0))
+    assert prior[EOS] == encoding.NEVER and prior.isfinite().all()
+    for temperature in (1e-4, 1.0, 1e30):
+        drawn, _ = draw(prior, Policy(temperature), samples=500)
+        assert not (drawn == EOS).any()

@@ -94,3 +94,17 @@ def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
     assert refusal({"bias": torch.zeros(32)}) == "bias is (32,), wanted (128,)"
     assert refusal({"bias": torch.full((128,), math.nan)}) == "bias is not finite floats"
     assert refusal({"embedding": torch.zeros(3)}) == "embedding and output.weight do not both have two dimensions"
+
+
+def test_every_training_and_every_test_sequence_is_fresh_where_their_numbers_are_given() -> None:
+    options = OracleOptions(size=200, vocabulary=10, length=5, test_size=150)
+    corpus = oracle_corpus(options)
+    assert [len(each) for each in (corpus.train, corpus.validation, corpus.test)] == [200, 150, 150]
+    assert len({tuple(each[:150]) for each in (corpus.train, corpus.validation, corpus.test)}) == 3
+    assert corpus.train == oracle_corpus(OracleOptions(size=200, vocabulary=10, length=5, test_size=50)).train
+    assert not corpus.fixed_length and not corpus.vocabulary
+
+
+def test_a_corpus_of_fixed_length_says_the_words_of_the_oracle() -> None:
+    corpus = oracle_corpus(OracleOptions(size=200, vocabulary=4, length=5, fixed_length=True))
+    assert corpus.fixed_length and list(corpus.vocabulary) == ["w0", "w1", "w2", "w3"]

@@ -9,8 +9,9 @@ import pytest
 
 from ganlm_core.components import NoOptions
 from ganlm_core.data.corpus import Corpus
-from ganlm_core.metrics.basic import Copies, Distinct, HeldOutLikelihood, Perplexity, Validity
+from ganlm_core.metrics.basic import Copies, Distinct, HeldOutLikelihood, Perplexity, ProcessLikelihood, Validity
 from ganlm_core.metrics.metric import Conditions, Likelihood, Measured, Metric, Subject
+from ganlm_core.metrics.options import SCORED
 
 LOG2 = math.log(2)
 
@@ -122,3 +123,27 @@ def test_copies_are_told_beside_those_that_chance_makes_where_no_process_says_it
     assert found.protocol == "2 sentences, 4 to copy; 50.0% by chance (copies between two halves of the training text)"
     found = measured(Copies, Subject(["a b"]))
     assert found.protocol == "1 sentences, 2 to copy"
+
+
+def test_the_likelihood_under_the_process_is_per_token_with_its_end() -> None:
+    """Twice "a b", and "b": four bits over 3 + 3 + 2 tokens, without ends over 2 + 2 + 1. "a a" is impossible."""
+    ended = replace(CORPUS, test=["a b"])
+    found = measured(ProcessLikelihood, Subject(TEXTS), ended)
+    assert found.values == pytest.approx({"process_nll_token": 4 * LOG2 / 8})
+    assert found.protocol == "3 valid sentences, 8 tokens"
+    fixed = replace(ended, fixed_length=True)
+    assert measure(ProcessLikelihood, TEXTS, fixed) == pytest.approx({"process_nll_token": 4 * LOG2 / 5})
+    assert measure(ProcessLikelihood, TEXTS, NAMELESS) == measure(ProcessLikelihood, ["a a"]) == {}
+
+
+def test_the_conditions_say_of_how_many_test_sentences_the_likelihood_is() -> None:
+    asked: list[int] = []
+
+    def likelihood(texts: Sequence[str]) -> Likelihood:
+        asked.append(len(texts))
+        return Likelihood(1.0, tokens=2, sentences=1)
+
+    corpus = replace(CORPUS, test=[f"{number} b" for number in range(3_000)])
+    for scored in (SCORED, 0, 10):
+        HeldOutLikelihood(NoOptions())(Subject(TEXTS, likelihood), Conditions(corpus, scored=scored))
+    assert asked == [1_000, 3_000, 10]

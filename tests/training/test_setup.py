@@ -1,12 +1,15 @@
 """Everything that a run needs, built from a configuration, or refused in one line."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from ganlm_core.data.encoding import NEVER
 from ganlm_core.errors import OutOfMemory, UsageError
+from ganlm_core.protocol import EOS
 from ganlm_core.training import setup
 from ganlm_core.training.loop import Trainer
 from ganlm_core.training.setup import prepare
@@ -113,3 +116,42 @@ def test_the_trainer_has_what_the_configuration_says() -> None:
 def test_equal_data_have_equal_fingerprints() -> None:
     one, same, other = (prepare(tiny_config("lstm", "conv", corpus_options={"size": n})) for n in (300, 300, 301))
     assert one.fingerprint == same.fingerprint != other.fingerprint
+
+
+@pytest.mark.parametrize("generator", ["lstm", "mlp"])
+@pytest.mark.parametrize("prior", [True, False])
+def test_a_generator_of_fixed_length_never_ends_and_draws_known_words_only(generator: str, prior: bool) -> None:
+    options = {"size": 200, "vocabulary": 20, "length": 6, "fixed_length": True}
+    made = prepare(tiny_config(generator, "conv", corpus="oracle", corpus_options=options, prior=prior))
+    assert (made.shape.length, made.shape.vocabulary) == (6, 24)
+    assert any("24 words, sequences of 6 tokens without <eos>" in note for note in made.notes)
+    assert not any("were cut" in note for note in made.notes)
+    subject = made.judge.written(made.generator, 300)
+    assert {len(text.split()) for text in subject.texts} == {6}
+    assert made.judge.judge(subject)["valid"] == 1
+    unigram = made.judge.references(100, made.log_frequencies)["unigram"]()
+    assert {len(text.split()) for text in unigram.texts} == {6}
+
+
+def test_the_likelihood_of_fixed_length_is_per_token_without_an_end() -> None:
+    options = {"size": 200, "vocabulary": 20, "length": 6, "fixed_length": True}
+    made = prepare(tiny_config("lstm", "conv", corpus="oracle", corpus_options=options))
+    test = tuple(made.corpus.test)
+    for subject in (made.judge.written(made.generator, 10), made.judge.real(10)):
+        assert subject.likelihood is not None
+        assert subject.likelihood(test).tokens == 6 * len(test)
+    process = made.corpus.process
+    assert process is not None
+    real = made.judge.real(10).likelihood
+    assert real is not None
+    assert real(test).nll_per_token == pytest.approx(-sum(process.log_prob(test)) / (6 * len(test)))
+
+
+def test_a_generator_that_never_ends_is_refused_for_text_that_does() -> None:
+    made = prepare(tiny_config("lstm", "conv"))
+    made.generator.prior[EOS] = NEVER
+    data = SimpleNamespace(corpus=made.corpus, tokenizer=made.tokenizer)
+    with pytest.raises(
+        UsageError, match="fixed-length, so it never ends a sentence; add that option, or start from an"
+    ):
+        setup._rule_out(data, made.generator)  # type: ignore[arg-type]
