@@ -250,8 +250,14 @@ class Batch:
 
     @property
     def scored(self) -> Tensor:
-        """The mask (B, T) of the real tokens that the generator has to write: without the prompt."""
-        return self.mask if self.given is None else self.mask & ~first_tokens(self.given, self.mask.shape[1])
+        """The mask of the tokens that the generator has to write: without the prompt.
+
+        An algorithm may replace the tokens by a multiple of B rows, of which row i belongs to row i % B.
+        """
+        if self.given is None:
+            return self.mask
+        rows, length = self.mask.shape
+        return self.mask & ~first_tokens(self.given, length).repeat(rows // len(self.given), 1)
 
     def log(self, name: str, value: Tensor) -> None:
         self.metrics[name] = value.detach()

@@ -31,4 +31,5 @@ def calibrate(model: "Model", host: Host, data: str, corpus: Mapping[str, Any], 
 
 def calibrate_on(model: "Model", text: "Corpus", policy: "Policy") -> "Model":
     """Return the model calibrated on the validation and test splits of a corpus and on samples under the policy."""
-    return replace(model, calibration=model.calibrate([*text.validation, *text.test], policy))
+    labels = [*text.beside("validation").labels, *text.beside("test").labels]
+    return replace(model, calibration=model.calibrate([*text.validation, *text.test], policy, labels))

@@ -43,13 +43,14 @@ def score(
     host = current_host()
     model = load_source(bundle, host, device, calibrated=data is None)
     read = read_sentences(file, **corpus)
-    sentences = read.texts
+    sentences, labels = read.texts, read.columns.labels if model.labels.names else ()
     if data is not None:
         model = calibrate(model, host, data, corpus, PLAIN)
     for start in range(0, len(sentences), BATCH):
-        texts = sentences[start : start + BATCH]
-        for text, probability in zip(texts, model.probability(texts), strict=True):
-            _echo(text, probability, model.explain(text) if explain else None, as_json)
+        texts, own = sentences[start : start + BATCH], labels[start : start + BATCH]
+        probabilities = model.probability(texts, labels=own)
+        for text, probability, name in zip(texts, probabilities, own or [""] * len(texts), strict=True):
+            _echo(text, probability, model.explain(text, name) if explain else None, as_json, name)
     for line in read.notes:
         note(line)
     _note_losses(model, sentences)
@@ -60,25 +61,26 @@ score.help = f"""Print the probability that each sentence of FILE is real, assum
 {ADDRESSES} RUN is a run folder; during training, its latest checkpoint is used.
 
 FILE has one sentence per line, or is a CSV, TSV, JSON or JSONL file, gzipped or not; - is standard input. Blank lines
-are skipped.
+are skipped. A bundle with labels judges each sentence as one of its label, which --corpus.label COLUMN names.
 """
 
 
 Explanation = list[tuple[str, float]] | None
 
 
-def _echo(text: str, probability: float, tokens: Explanation, as_json: bool) -> None:
+def _echo(text: str, probability: float, tokens: Explanation, as_json: bool, label: str = "") -> None:
     if as_json:
-        echo_data(_json_line(text, probability, tokens) + "\n")
+        echo_data(_json_line(text, probability, tokens, label) + "\n")
     elif tokens is None:
         echo_data(f"{probability:.3f}  {in_one_line(text)}\n")
     else:
         echo_styled(f"{probability:.3f}  {' '.join(_marked(token, weight) for token, weight in tokens)}")
 
 
-def _json_line(text: str, probability: float, tokens: Explanation) -> str:
+def _json_line(text: str, probability: float, tokens: Explanation, label: str) -> str:
+    named = {"label": label} if label else {}
     parts = {} if tokens is None else {"tokens": [{"token": token, "attribution": weight} for token, weight in tokens]}
-    return to_json({"text": text, "probability": probability, **parts})
+    return to_json({"text": text, **named, "probability": probability, **parts})
 
 
 def _marked(token: str, weight: float) -> str:

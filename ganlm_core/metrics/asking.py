@@ -4,7 +4,7 @@ Sentence i of a generator is asked for the label and the prompt of test sentence
 So generated sentences have the conditions of the real ones that they are compared with.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,7 +22,8 @@ class Asking:
     """The conditions of a test split: ``rows`` are those of its sentences, ``prompts`` (N, P) the ids of their prompts.
 
     Both are empty for a corpus without conditions. ``names`` are the labels in the order of their numbers, ``shares``
-    (K,) their shares of the training split.
+    (K,) their shares of the training split. ``inputs`` is the number of labels beside the noise: 0 for a generator that
+    takes none, whose sentences have the labels by chance.
     """
 
     texts: Sequence[str]
@@ -30,22 +31,24 @@ class Asking:
     prompts: Tensor | None
     names: Sequence[str]
     shares: Tensor
+    inputs: int
 
     @classmethod
     def of(cls, corpus: Corpus, tokenizer: Tokenizer, shape: Shape) -> "Asking":
         """Return the conditions of the test split of a corpus."""
         if not (corpus.test and corpus.beside("test").ask):
-            return cls((), Asked(), None, (), torch.empty(0))
+            return cls((), Asked(), None, (), torch.empty(0), 0)
         tokens, _ = tokenizer.encode(corpus.test, shape.length)
         rows = asked(corpus, "test", tokenizer, tokens)
-        counts = torch.tensor([list(corpus.beside("train").labels).count(name) for name in corpus.labels])
-        return cls(corpus.test, rows, rows.prompts(tokens), corpus.labels, counts / max(1, int(counts.sum())))
+        counts = Counter(corpus.beside("train").labels)
+        shares = torch.tensor([counts[name] / counts.total() for name in corpus.labels])
+        return cls(corpus.test, rows, rows.prompts(tokens), corpus.labels, shares, shape.labels)
 
     def noise(self, noise: Tensor, first: int) -> Tensor:
         """Return noise (B, Z) followed by the labels of the sentences from number ``first`` on."""
-        if self.rows.labels is None:
+        if self.rows.labels is None or self.inputs == 0:
             return noise
-        return with_labels(noise, self.rows.labels[self._places(first, len(noise))], len(self.names))
+        return with_labels(noise, self.rows.labels[self._places(first, len(noise))], self.inputs)
 
     def prompt(self, first: int, n: int) -> Tensor | None:
         """Return the prompts (n, P) of the sentences from number ``first`` on."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from ganlm_core.bundle.model import Model
 from ganlm_core.data.text import words
 from ganlm_core.errors import UsageError
-from ganlm_core.protocol import UNK, mask_of
+from ganlm_core.protocol import UNK, mask_of, with_labels
 from ganlm_core.sampling import log_probabilities
 
 DRAWS = 16
@@ -64,6 +64,7 @@ def generator_ranks(model: Model, tokens: Tensor) -> list[int | None]:
     """
     length = int(mask_of(tokens).sum())
     noise = torch.randn(DRAWS, model.shape.noise, generator=torch.Generator().manual_seed(0)).to(model.device)
+    noise = with_labels(noise, model.labels.asked(DRAWS, "", 0), model.shape.labels)
     logs = log_probabilities(model.generator(noise, tokens.expand(DRAWS, -1)))[:, :length]  # (DRAWS, T, V)
     own = logs.gather(-1, tokens[:, :length, None].expand(DRAWS, -1, 1)).squeeze(-1)
     before = own.cumsum(dim=1) - own

@@ -33,7 +33,7 @@ class Served:
             "length": model.shape.length,
             "vocabulary": model.shape.vocabulary,
             "writes_word_by_word": model.generator.autoregressive,
-            "judges": model.discriminator is not None and model.calibration is not None,
+            "judges": model.discriminator is not None and model.calibration is not None and not model.labels.names,
             "real_sentences": len(self.test),
         }
 

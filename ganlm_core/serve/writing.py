@@ -11,7 +11,7 @@ from torch import Tensor
 from ganlm_core.bundle import stream
 from ganlm_core.bundle.model import BATCH, Model, batch_seed
 from ganlm_core.bundle.select import SELECTIONS, Tally
-from ganlm_core.protocol import EOS, mask_of
+from ganlm_core.protocol import EOS, mask_of, with_labels
 from ganlm_core.sampling import PLAIN, Policy, log_probabilities, sample
 
 ALTERNATIVES = 5
@@ -91,6 +91,7 @@ def words(model: Model, request: Request, seed: int) -> list[Word]:
     forced = model.tokenizer.prompt(request.prompt)
     rng = torch.Generator(model.device).manual_seed(batch_seed(seed, 0))
     noise = torch.randn(BATCH, model.shape.noise, generator=rng, device=model.device)
+    noise = with_labels(noise, model.batch_labels(0, seed), model.shape.labels)
     tokens = sample(model.generator, noise, request.policy, rng, forced).tokens[:1]
     logits = model.generator(noise[:1], tokens) if model.generator.autoregressive else model.generator(noise[:1])
     probabilities = log_probabilities(logits[0], request.policy).exp()

@@ -20,6 +20,7 @@ from ganlm_core.algorithms.options import AdversarialOptions
 from ganlm_core.algorithms.schedule import Schedule
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import BOS, Algorithm, Batch, Parts, Phase
+from ganlm_core.sampling.conditions import ConditionalDiscriminator
 from ganlm_leakgan.networks import LeakGenerator
 from ganlm_leakgan.options import LeakGANOptions
 
@@ -151,6 +152,11 @@ class LeakGAN(Algorithm):
 def _fitting(parts: Parts) -> tuple[LeakGenerator, ConvDiscriminator, Rollout]:
     """Return the components that leakgan needs. Raises UsageError for others, with the reason."""
     generator, discriminator, estimator = parts.generator, parts.discriminator, parts.estimator
+    if isinstance(discriminator, ConditionalDiscriminator):
+        raise UsageError(
+            "algorithm 'leakgan' copies the layers that read words, and with labels or prompts the discriminator reads "
+            "more than words; choose another --algorithm, or leave out --corpus.label and --corpus.prompt"
+        )
     if not isinstance(generator, LeakGenerator):
         raise UsageError(
             f"algorithm 'leakgan' trains a manager and a worker, and {type(generator).__name__} has none; "
