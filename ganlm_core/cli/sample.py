@@ -10,6 +10,7 @@ import click
 
 from ganlm_core.cli.calibration import calibrate
 from ganlm_core.cli.context import current_host
+from ganlm_core.cli.filters import Wanted, filter_options
 from ganlm_core.cli.lines import Form, check_new, form_of, lines_to, read_texts
 from ganlm_core.cli.options import (
     ADDRESSES,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 METHODS = click.Choice(["rejection", "mh", "resample", "rerank"])
 PROMPT = "beginning of every sentence; needs a generator that writes word by word"
+LABEL = "label of every sentence, one of those of the training text; without it, each is drawn by its frequency there"
 SELECT = "draw candidates and let the discriminator choose among them; docs/sampling.md explains the methods"
 CANDIDATES = "candidates per sentence; rejection draws as many as it needs"
 UNIQUE = "never repeat a sentence; needs 3.6 bytes of memory per sentence, and loses one new sentence in a million"
@@ -47,6 +49,7 @@ class Request:
     bundle: str
     count: int
     prompt: str
+    label: str
     temperature: float
     top_k: int
     top_p: float
@@ -60,10 +63,21 @@ class Request:
     out: Path | None
     device: str
     as_json: bool
+    novel: bool
+    pattern: str | None
+    reward: str | None
+    reward_min: float | None
+    settings: tuple[str, ...]
+    tries: int
 
     @property
     def form(self) -> Form:
         return form_of(self.out, self.as_json)
+
+    @property
+    def wanted(self) -> Wanted:
+        rewarded = self.reward, self.reward_min, self.settings
+        return Wanted(self.bundle, self.novel, self.pattern, *rewarded, self.data, self.corpus)
 
     @property
     def policy(self) -> "Policy":
@@ -76,6 +90,7 @@ class Request:
 @bundle_argument
 @click.option("-n", "count", type=COUNT, default=10, help="number of sentences")
 @click.option("--prompt", metavar="TEXT", default="", show_default=False, help=PROMPT)
+@click.option("--label", metavar="NAME", default="", show_default=False, help=LABEL)
 @click.option(
     "--temperature",
     type=TEMPERATURE,
@@ -90,6 +105,7 @@ class Request:
 @click.option("--candidates", type=POSITIVE_COUNT, default=16, help=CANDIDATES)
 @calibration_option
 @corpus_options
+@filter_options
 @click.option("--unique", "once", is_flag=True, help=UNIQUE)
 @seed_option
 @click.option("--offset", type=COUNT, default=0, help="skip the first N samples of this seed; with --out, append")
@@ -109,6 +125,7 @@ The same seed gives the same sentences: the first 10 of 1,000 are the same as wi
 
 
 def _sample(request: Request) -> None:
+    from ganlm_core.bundle.filters import filtered
     from ganlm_core.bundle.select import Tally
     from ganlm_core.bundle.stream import take, unique
     from ganlm_core.system import processes
@@ -121,7 +138,11 @@ def _sample(request: Request) -> None:
     if first and request.out is not None and request.offset == 0:
         check_new(request.out, "append to it with --offset and the number of sentences drawn for it so far")
     tally = Tally()
-    batches = _batches(request, tally)
+    model = _model(request)
+    if first and model.labels.names and not request.label:
+        note(f"labels are drawn by their frequency in the training text: {model.labels}; --label NAME asks for one")
+    filters = list(request.wanted.filters(model, current_host()))
+    batches = filtered(_batches(request, model, tally), filters, request.tries)
     if request.once:
         batches = unique(batches, processes.share(_seen(request, form) if first else None))
     batches = take(batches, request.count)
@@ -129,24 +150,26 @@ def _sample(request: Request) -> None:
         _draw_along(batches)
         return
     end = _write(batches, request, form)
+    if filters:
+        note("; ".join(map(str, filters)))
     if request.method is not None:
         _report(tally)
     if request.once:
         note(f"go on with --offset {end}")
 
 
-def _batches(request: Request, tally: "Tally") -> "Iterable[Drawn]":
+def _batches(request: Request, model: "Model", tally: "Tally") -> "Iterable[Drawn]":
     """Draw batches without end, filtered by the discriminator if the request says so."""
     from ganlm_core.bundle import stream
     from ganlm_core.bundle.select import SELECTIONS
     from ganlm_core.system.processes import divided
 
-    model, policy = _model(request), request.policy
-    seed, prompt, offset = request.seed, request.prompt, request.offset
+    policy = request.policy
+    seed, prompt, offset, label = request.seed, request.prompt, request.offset, request.label
     if request.method is None:
-        return stream.draw(model, seed, policy, prompt, offset, divided)
+        return stream.draw(model, seed, policy, prompt, offset, divided, label)
     choose = SELECTIONS[request.method]
-    return stream.select(model, choose, request.candidates, tally, seed, policy, prompt, offset, divided)
+    return stream.select(model, choose, request.candidates, tally, seed, policy, prompt, offset, divided, label)
 
 
 def _model(request: Request) -> "Model":

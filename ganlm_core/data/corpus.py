@@ -93,9 +93,17 @@ class Corpus:
         """Return the columns of a split."""
         return self.columns.get(split, Columns())
 
+    def testing(self, test: Sequence[str], columns: Columns) -> "Corpus":
+        """Return the corpus with other sentences, and the columns beside them, as its test split."""
+        return replace(self, test=test, columns={**self.columns, "test": columns} if self.columns else {})
+
     def validating(self) -> "Corpus":
         """Return the corpus with the validation split in the place of the test split, for interim evaluations."""
-        return replace(self, test=self.validation, columns={**self.columns, "test": self.beside("validation")})
+        return self.testing(self.validation, self.beside("validation"))
+
+    def tested_at(self, rows: Sequence[int]) -> "Corpus":
+        """Return the corpus with some sentences of its test split, by their places."""
+        return self.testing([self.test[row] for row in rows], _rows(self.beside("test"), rows))
 
     def digests(self) -> dict[str, str]:
         """Return the SHA-256 of each split, by its name: the hash of its sentences, joined by ``\\n``."""
@@ -141,7 +149,8 @@ def check_labels(corpus: Corpus) -> Corpus:
         raise DataError(f"{corpus.name}: every row has the label '{labels[0]}'; labels tell two or more kinds apart")
     if wrong := [label for label in labels if len(label) > LONGEST_LABEL or not label.isprintable()]:
         raise DataError(
-            f"{corpus.name} has the label {wrong[0][:LONGEST_LABEL]!r}; wanted at most {LONGEST_LABEL} printable characters"
+            f"{corpus.name} has the label {wrong[0][:LONGEST_LABEL]!r}; "
+            f"wanted at most {LONGEST_LABEL} printable characters"
         )
     if len(labels) > MOST_LABELS:
         raise DataError(

@@ -10,6 +10,7 @@ from ganlm_core.components import ComponentSpec, Measure
 from ganlm_core.data.corpus import SAMPLE, Corpus, spread
 from ganlm_core.data.encoding import impossible, log_frequencies, token_counts
 from ganlm_core.data.tokenizer import Tokenizer
+from ganlm_core.evaluation.by_label import OfLabel, check_labels, label_rows, real_rows
 from ganlm_core.evaluation.scores import Row, Scores
 from ganlm_core.evaluation.sources import Source, warnings
 from ganlm_core.metrics.encoders import Encoder, plain_encoder
@@ -55,10 +56,14 @@ class EvaluationSettings:
 
 @dataclass(frozen=True)
 class Share:
-    """Rows that one process fills, one after the other, and the subject of each, made when its turn comes."""
+    """Rows that one process fills, one after the other, and the subject of each, made when its turn comes.
+
+    They are measured by the judge of all rows, or by their own.
+    """
 
     rows: Sequence[Row]
     subjects: Iterator[Subject]
+    judge: Judge | None = None
 
 
 def evaluate(
@@ -75,7 +80,9 @@ def evaluate(
     With :func:`ganlm_core.system.processes.divided` as ``divide``, each of ``ways`` processes measures some of the
     rows, and all of them return all scores.
     """
-    corpus = replace(corpus, test=spread(corpus.test, MOST_REFERENCES))
+    check_labels(sources, corpus)
+    if len(corpus.test) > MOST_REFERENCES:
+        corpus = corpus.tested_at(spread(range(len(corpus.test)), MOST_REFERENCES))
     sizes = [len(each.texts) for each in sources if each.texts]
     n = settings.sentences or min(MOST, len(corpus.test), len(corpus.train), *sizes)
     metrics = build_metrics(host, settings.metrics)
@@ -143,11 +150,17 @@ def _shares(
             policies = [Policy(temperature) for temperature in some]
             rows = [replace(row, temperature=temperature) for temperature in some]
             yield Share(rows, own.curve(source.model.generator, n, policies, source.model.discriminator))
+        yield from map(_of_label, label_rows(source, own, n))
     tokens = judge.tokenizer.chunks(spread(judge.corpus.train, MOST_REFERENCES), judge.shape.length)
     never = impossible(judge.corpus, judge.tokenizer)
     frequencies = log_frequencies(token_counts(tokens, judge.shape, never).sum(dim=0))
     for kind, make in judge.references(n, frequencies, _only_scores(sources, judge)).items():
         yield Share([Row(kind, kind)], _when_asked(make))
+    yield from map(_of_label, real_rows(judge, n))
+
+
+def _of_label(found: OfLabel) -> Share:
+    return Share([found.row], iter([found.subject]), found.judge)
 
 
 def _only_scores(sources: Sequence[Source], judge: Judge) -> LogitsOf | None:
@@ -177,7 +190,7 @@ def _measured(share: Share, judge: Judge, n: int, tell: Tell) -> Iterator[Filled
             tell(f"drawing {n:,} sentences from {_name(row)}")
         subject = next(share.subjects)
         tell(f"measuring {_name(row)}")
-        found = judge.measure(subject)
+        found = (share.judge or judge).measure(subject)
         empty = sum(not text.strip() for text in subject.texts)
         yield Filled(_filled(row, len(subject.texts), found), found, empty)
 

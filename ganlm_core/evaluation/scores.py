@@ -51,7 +51,8 @@ def warm_up(model: str) -> str:
 class Row:
     """One subject: its ``values`` by measure, and the ``protocol`` of each metric.
 
-    ``kind`` is ``model``, ``baseline``, ``samples`` or one of REFERENCES; ``temperature``: for generators only.
+    ``kind`` is ``model``, ``baseline``, ``samples``, ``label`` for a row of one label, or one of REFERENCES;
+    ``temperature``: for generators only.
     """
 
     kind: str

@@ -122,7 +122,7 @@ def real_text(host: Host, sources: Sequence[Source], data: str = "", test: str =
     if not test:
         return corpus
     read = read_sentences(test, **reading)
-    return replace(corpus, test=read.texts, notes=(*corpus.notes, *read.notes))
+    return replace(corpus.testing(read.texts, read.columns), notes=(*corpus.notes, *read.notes))
 
 
 def _named(host: Host, sources: Sequence[Source], data: str, reading: Mapping[str, Any], whole: bool) -> Corpus:
@@ -132,7 +132,7 @@ def _named(host: Host, sources: Sequence[Source], data: str, reading: Mapping[st
         corpus = _build(host, name, options)
     elif whole:
         read = read_sentences(data, **reading)
-        corpus = Corpus(data, read.texts, (), (), notes=read.notes)
+        corpus = Corpus(data, read.texts, (), (), notes=read.notes, columns={"train": read.columns})
     else:
         corpus = _build(host, name, {**options, **reading})
     return replace(corpus, notes=(*corpus.notes, *_trained_on_others(sources, corpus)))

@@ -212,8 +212,9 @@ class Judge:
 
         None too for a discriminator of texts with labels: a text alone has no logit.
         """
-        judges_texts = discriminator is not None and discriminator.shape.labels == 0
-        return partial(self.scores, discriminator) if judges_texts else None
+        if discriminator is None or discriminator.shape.labels:
+            return None
+        return partial(self.scores, discriminator)
 
     @torch.no_grad()
     def scores(self, discriminator: Discriminator, texts: Sequence[str]) -> list[float]:

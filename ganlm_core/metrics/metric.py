@@ -18,6 +18,7 @@ from ganlm_core.data.text import words
 from ganlm_core.metrics.options import SCORED
 
 if TYPE_CHECKING:
+    from ganlm_core.metrics.classifier import Classifier
     from ganlm_core.metrics.encoders import Encoder, Features
 
 FRESH = 500
@@ -123,6 +124,13 @@ class Conditions:
     def encode(self) -> "Callable[[tuple[str, ...]], Features]":
         """The function that encodes sentences (N) as features (N, F). It caches its last few results."""
         return lru_cache(maxsize=4)(lambda texts: self.sentence_encoder(texts, self.split))
+
+    @cached_property
+    def classifier(self) -> "Classifier":
+        """The classifier of labels, trained on the real text."""
+        from ganlm_core.metrics.classifier import Classifier
+
+        return Classifier.of(self.corpus, self.split, self.unit)
 
     @cached_property
     def process_log_prob(self) -> Callable[[Sequence[str]], list[float]]:

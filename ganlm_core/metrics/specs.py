@@ -91,6 +91,17 @@ METRICS = (
         when="run",
     ),
     _metric(
+        "label-accuracy",
+        "labels:LabelAccuracy",
+        "share of sentences that have the label they were asked for, and their likelihood given it",
+        [
+            Measure("label_accuracy", "right label", "higher", "quality", share=True),
+            Measure("label_nll", "process NLL given label", "lower", "quality"),
+        ],
+        source="Joulin et al. 2017, section 2",
+        when="run",
+    ),
+    _metric(
         "perplexity",
         "basic:Perplexity",
         "likelihood of held-out text as perplexity and per sentence",

@@ -135,7 +135,7 @@ class Setup:
         asked = self.trainer.batches.asked
         for each in (asked.labels, asked.given):
             if each is not None:
-                digest.update(each.numpy())
+                digest.update(each.numpy().data)
         return digest.hexdigest()
 
     def blame(self, error: BaseException) -> str:
@@ -500,6 +500,8 @@ def _notes(config: RunConfig, data: _Data, algorithm: Algorithm) -> Iterator[str
         )
     if algorithm.unused:
         yield f"algorithm '{config.algorithm.name}' makes no use of a chosen {' or '.join(algorithm.unused)}"
+    if not config.training.prior and "generator" in data.start.origins:
+        yield "--no-prior has no effect: the prior of the generator comes with its weights"
     for kind in algorithm.frozen:
         if kind not in data.start.origins:
             yield (
