@@ -35,7 +35,7 @@ class OracleOptions(Options):
     )
     test_size: int = option(
         0,
-        "fresh sequences to test, and as many to validate, beside --corpus.size to train; 0: parts of --corpus.size",
+        "fresh sequences to test, beside --corpus.size to train and a twentieth to validate; 0: 5% of --corpus.size",
         min=0,
         max=MOST_SENTENCES,
     )

@@ -12,9 +12,9 @@ drawn from N(0, 1). Differs: the random generator is different. To compare with 
 convert its weights to the file that :meth:`Oracle.load` reads. Words are written ``w0``, ``w1``, ...
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from math import inf
 from pathlib import Path
 from typing import Self
 
@@ -31,6 +31,7 @@ from ganlm_core.system.files import write_file
 
 EMBEDDING, HIDDEN = 32, 32
 START = 0
+VALIDATION = 20
 BATCH = 64
 """Sequences at once; at 5,000 words the distributions of this many just fit into the cache of a processor."""
 
@@ -85,7 +86,7 @@ class Oracle:
     def log_prob(self, texts: Sequence[str]) -> list[float]:
         """Return log-probabilities of sentences in nats, in float64; ``-inf`` without ``length`` known words."""
         rows = {i: ids for i, text in enumerate(texts) if (ids := self._parse(text)) is not None}
-        scores = [-inf] * len(texts)
+        scores = [-math.inf] * len(texts)
         tokens = torch.tensor(list(rows.values()), dtype=torch.int64).reshape(-1, self.length)
         for i, score in zip(rows, self._scores(tokens), strict=True):
             scores[i] = score
@@ -185,8 +186,9 @@ def _is_finite(tensor: Tensor) -> bool:
 def oracle_corpus(options: OracleOptions) -> Corpus:
     """Return sequences of an oracle; the process gives their exact probabilities.
 
-    ``options.size`` sequences are in three splits. With ``test_size``, all of them are the training split, and the
-    other splits have so many fresh ones each: the protocol of the literature (Yu et al. 2017; Caccia et al. 2020).
+    ``options.size`` sequences are in three splits. With ``test_size``, all of them are the training split, and so many
+    fresh ones the test split: the protocol of the literature (Yu et al. 2017; Caccia et al. 2020). The validation split
+    then has one fresh sequence for each VALIDATION training sequences.
     """
     if options.weights:
         oracle = Oracle.load(Path(options.weights), options.length)
@@ -196,7 +198,8 @@ def oracle_corpus(options: OracleOptions) -> Corpus:
     # Not the seed of the weights: the same random numbers would come again.
     train = oracle.sample(options.size, options.seed + 1)
     if options.test_size:
-        validation, test = (oracle.sample(options.test_size, options.seed + seed) for seed in (2, 3))
+        validation = oracle.sample(math.ceil(options.size / VALIDATION), options.seed + 2)
+        test = oracle.sample(options.test_size, options.seed + 3)
         corpus = Corpus("oracle", train, validation, test, process=oracle)
     else:
         corpus = split("oracle", train, process=oracle)

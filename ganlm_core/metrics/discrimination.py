@@ -18,6 +18,9 @@ from ganlm_core.metrics.metric import Conditions, Measured, Metric, Subject
 Score = Callable[[Sequence[str]], Sequence[float]]
 """The function that gives each text a number: its log-probability in nats, or the logit of a discriminator."""
 
+WIDEST = 0.5
+"""The largest standard deviation of numbers between 0 and 1."""
+
 Floats = NDArray[np.float64]
 Numbers = Sequence[float] | Floats
 
@@ -124,11 +127,12 @@ class DistanceFromProcess(Metric):
         log_p, fresh = conditions.process_log_prob, conditions.fresh(len(subject.texts))
         if subject.draws:
             found = total_variation_bound(log_p, subject.log_prob, fresh)
-            kind = f"upper bound from {subject.draws} draws of the noise"
+            kind, used = f"upper bound from {subject.draws} draws of the noise", len(fresh)
         else:
             found = total_variation(log_p, subject.log_prob, fresh, subject.texts)
-            kind = "from both exact likelihoods"
-        protocol = f"{len(fresh):,} fresh sentences; {kind}; standard error of TV {format_value(found.error)}"
+            kind, used = "from both exact likelihoods", len(fresh) + len(subject.texts)
+        most = format_value(WIDEST / math.sqrt(used))
+        protocol = f"{len(fresh):,} fresh sentences of the process; {kind}; the standard error of TV is at most {most}"
         return Measured({"tv": found.value, "best_accuracy": found.best_accuracy}, protocol)
 
 

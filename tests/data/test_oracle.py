@@ -99,8 +99,8 @@ def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
 def test_every_training_and_every_test_sequence_is_fresh_where_their_numbers_are_given() -> None:
     options = OracleOptions(size=200, vocabulary=10, length=5, test_size=150)
     corpus = oracle_corpus(options)
-    assert [len(each) for each in (corpus.train, corpus.validation, corpus.test)] == [200, 150, 150]
-    assert len({tuple(each[:150]) for each in (corpus.train, corpus.validation, corpus.test)}) == 3
+    assert [len(each) for each in (corpus.train, corpus.validation, corpus.test)] == [200, 10, 150]
+    assert len({tuple(each[:10]) for each in (corpus.train, corpus.validation, corpus.test)}) == 3
     assert corpus.train == oracle_corpus(OracleOptions(size=200, vocabulary=10, length=5, test_size=50)).train
     assert not corpus.fixed_length and not corpus.vocabulary
 

@@ -126,7 +126,9 @@ def test_chance_is_not_beaten_by_choosing_a_threshold() -> None:
 def test_the_distance_needs_a_process_and_a_likelihood_of_each_text() -> None:
     found = measure(DistanceFromProcess, log_prob=log_of(Q))
     assert found.values == pytest.approx({"tv": 1 / 2, "best_accuracy": 3 / 4})
-    assert found.protocol == "4 fresh sentences; from both exact likelihoods; standard error of TV 0.163"
+    assert found.protocol == (
+        "4 fresh sentences of the process; from both exact likelihoods; the standard error of TV is at most 0.177"
+    )
     assert measure(DistanceFromProcess) == measure(DistanceFromProcess, PLAIN, log_prob=log_of(Q)) == Measured()
 
 
