@@ -157,9 +157,10 @@ def check(host: Host, config: RunConfig) -> dict[str, Origin]:
     wanted = override(host, config, [_fixed(host, found, config.start.grow_vocabulary)]) if found else config
     if changes := difference(wanted, config):
         bundles = " and ".join(dict.fromkeys(origin.source for origin in found.values()))
+        words = "add --grow-vocabulary, " if any(".vocabulary: " in change for change in changes) else ""
         raise UsageError(
             f"the run starts from {bundles}, which has other networks than are asked for ({', '.join(changes)}); "
-            "leave these options out, or train new networks without --from"
+            f"leave these options out, {words}or train new networks without --from"
         )
     return found
 

@@ -97,7 +97,6 @@ def test_the_last_layer_that_names_a_bundle_wins() -> None:
         ({"generator": {"lstm": {"hidden_size": 64}}}, "generator.lstm.hidden_size: 128 -> 64"),
         ({"discriminator": {"conv": {"filters": 8}}}, "discriminator.conv.filters: 64 -> 8"),
         ({"tokenizer": {"char": {}}}, "tokenizer: word -> char"),
-        ({"tokenizer": {"word": {"vocabulary": 99}}}, "tokenizer.word.vocabulary: 198 -> 99"),
         ({"training": {"noise_size": 5}}, "training.noise_size: 32 -> 5"),
     ],
 )
@@ -109,9 +108,14 @@ def test_other_networks_are_refused_with_the_difference(layer: dict[str, Any], d
 
 
 def test_a_vocabulary_that_grows_has_a_limit_of_its_own() -> None:
+    larger = {"tokenizer": {"word": {"vocabulary": 500}}}
+    assert (
+        "(tokenizer.word.vocabulary: 198 -> 500); leave these options out, add --grow-vocabulary, or train"
+        in refused([larger, from_(ADVERSARIAL)])
+    )
     growing = {"start": {"from": ADVERSARIAL, "grow_vocabulary": True}}
     assert resolve(HOST, [growing]).tokenizer.options.as_dict()["vocabulary"] == 10_000
-    limited = resolve(HOST, [growing, {"tokenizer": {"word": {"vocabulary": 500}}}])
+    limited = resolve(HOST, [growing, larger])
     assert limited.tokenizer.options.as_dict()["vocabulary"] == 500
     assert refused([{"start": {"grow_vocabulary": True}}]) == (
         "--grow-vocabulary is for a run that starts from a bundle; add --from BUNDLE, or leave it out"

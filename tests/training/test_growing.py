@@ -99,3 +99,17 @@ def test_a_tensor_that_depends_on_the_vocabulary_in_another_way_is_refused(
 ) -> None:
     with pytest.raises(CannotGrow, match=reason):
         grown_state(small, Module(**small), Module(**large), 3, 4)
+
+
+@torch.no_grad()
+def test_a_tied_embedding_grows_once() -> None:
+    spec = HOST.spec("generator", "lstm")
+    options = spec.options.of({"hidden_size": 8, "embedding_size": 8, "tie": True}, "lstm")
+    small, large = (HOST.build("generator", "lstm", options, shape=shape).eval() for shape in (OLD, NEW))
+    large.load_state_dict(grown_state(small.state_dict(), small, large, OLD.vocabulary, NEW.vocabulary))
+    noise = torch.randn(2, OLD.noise)
+    before, after = small(noise, IDS), large(noise, IDS)
+    torch.testing.assert_close(after[..., :9], before, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        after[..., 9:], before.mean(dim=-1, keepdim=True).expand(-1, -1, 4), atol=1e-5, rtol=1e-5
+    )

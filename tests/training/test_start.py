@@ -49,6 +49,9 @@ def test_a_run_starts_with_the_weights_of_the_bundle_and_its_prior(source: str) 
     assert setup.parts.generator.prior.any() and all(each.requires_grad for each in setup.parts.generator.parameters())
     assert (setup.shape, setup.tokenizer.to_json()) == (model.shape, model.tokenizer.to_json())
     assert [each.name for each in setup.start.descent["generator"]] == [source]
+    without = prepare(config(source, {"training": {"prior": False}}), HOST)
+    expect_equal(without.parts.generator, model.generator)
+    assert "--no-prior has no effect: the prior of the generator comes with its weights" in without.notes
 
 
 def test_one_network_starts_new() -> None:
