@@ -143,10 +143,12 @@ class Discriminator(nn.Module):
     """Real-or-generated logits, (B,) per sequence or (B, T) per position; higher means more likely real.
 
     ``twice_differentiable``: whether a penalty on its gradient can be trained. ``per_position``: whether the logits are
-    (B, T).
+    (B, T). ``rowwise``: whether it scores each sequence by itself, in training too (batch normalisation does not); real
+    and generated sequences are then scored in one call.
     """
 
     twice_differentiable: ClassVar[bool] = True
+    rowwise: ClassVar[bool] = False
     per_position: bool = False
 
     def __init__(self, shape: Shape) -> None:

@@ -8,28 +8,45 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from ganlm_core.algorithms.mismatched import mismatched, require_labels
 from ganlm_core.algorithms.mle import likelihood_phase
 from ganlm_core.algorithms.options import AdversarialOptions
 from ganlm_core.algorithms.penalties import relaxed
 from ganlm_core.algorithms.schedule import Schedule
-from ganlm_core.protocol import Algorithm, Batch, Cost, Parts, Phase, Sequences, per_sequence
+from ganlm_core.protocol import Algorithm, Batch, Cost, Parts, Phase, Sequences, conditions_of, per_sequence
 
 
-def discriminator_loss(parts: Parts, batch: Batch) -> Tensor:
-    """Return the discriminator's loss on real and newly generated sequences, penalty included."""
+def discriminator_loss(parts: Parts, batch: Batch, wrong: float = 0.0) -> Tensor:
+    """Return the discriminator's loss on real and newly generated sequences, penalty included.
+
+    ``wrong``: the share of real sequences with a wrong label in the loss of what is to be rejected.
+    """
     real = Sequences(batch.tokens, batch.mask)
     generated = parts.estimator.draw(parts.generator, batch)
-    real_logits, generated_logits = (_logits(parts, each) for each in (real, generated))
+    real_logits, generated_logits = _logits_of_both(parts, real, generated)
     real_cost, generated_cost = parts.loss.discriminator(real_logits, generated_logits)
     batch.log(
         "accuracy", accuracy(per_sequence(real_logits, real.mask), per_sequence(generated_logits, generated.mask))
     )
-    loss = per_sequence(real_cost, real.mask).mean() + per_sequence(generated_cost, generated.mask).mean()
+    rejected = per_sequence(generated_cost, generated.mask)
+    if wrong > 0:
+        rejected = torch.lerp(rejected, _mismatched_cost(parts, batch, real_logits), wrong)
+    loss = per_sequence(real_cost, real.mask).mean() + rejected.mean()
     if parts.penalty.interval == 0 or batch.step % parts.penalty.interval != 0:
         return loss
     vocabulary = parts.discriminator.shape.vocabulary
     dense = (Sequences(relaxed(each.sequence, vocabulary), each.mask) for each in (real, generated))
     return loss + parts.penalty.interval * parts.penalty(parts.discriminator, *dense)
+
+
+def _mismatched_cost(parts: Parts, batch: Batch, real_logits: Tensor) -> Tensor:
+    """Return the discriminator's cost (B,) of real sequences with a wrong label, as of generated ones."""
+    with conditions_of(mismatched(batch, parts.discriminator.shape.labels)):
+        logits = _logits(parts, Sequences(batch.tokens, batch.mask))
+    _, cost = parts.loss.discriminator(real_logits, logits)
+    right, wrong = (per_sequence(each, batch.mask) for each in (real_logits, logits))
+    batch.log("label_accuracy", accuracy(right, wrong))
+    return per_sequence(cost, batch.mask)
 
 
 def generator_loss(parts: Parts, batch: Batch) -> Tensor:
@@ -57,6 +74,15 @@ def generator_cost(parts: Parts, batch: Batch) -> Cost:
     return parts.pay(cost, batch)
 
 
+def _logits_of_both(parts: Parts, real: Sequences, generated: Sequences) -> tuple[Tensor, Tensor]:
+    """Return the logits of both, in one call if the network allows it: one call takes a tenth less time than two."""
+    if not parts.discriminator.rowwise or generated.sequence.shape != real.sequence.shape:
+        return _logits(parts, real), _logits(parts, generated)
+    both = Sequences(torch.cat([real.sequence, generated.sequence]), torch.cat([real.mask, generated.mask]))
+    real_logits, generated_logits = _logits(parts, both).chunk(2)
+    return real_logits, generated_logits
+
+
 def _logits(parts: Parts, sequences: Sequences) -> Tensor:
     logits = parts.discriminator(sequences.sequence, sequences.mask).float()
     return per_sequence(logits, sequences.mask) if parts.loss.paired else logits
@@ -80,6 +106,7 @@ class Adversarial(Algorithm):
 
     def __init__(self, parts: Parts, options: AdversarialOptions) -> None:
         super().__init__()
+        require_labels(parts, options.mismatched)
         self.parts = parts
         self.generator = parts.generator
         self.discriminator = parts.discriminator
@@ -88,7 +115,9 @@ class Adversarial(Algorithm):
             options,
             parts.steps,
             likelihood=[likelihood_phase(parts.generator)],
-            discriminator=Phase("discriminator", "discriminator", lambda batch: discriminator_loss(parts, batch)),
+            discriminator=Phase(
+                "discriminator", "discriminator", lambda batch: discriminator_loss(parts, batch, options.mismatched)
+            ),
             generator=[Phase("generator", "generator", lambda batch: generator_loss(parts, batch))],
         )
         self.schedule.check(parts)

@@ -114,6 +114,18 @@ def check_empty_mask(case: Case) -> None:
     case.expect(finite, "gives NaN or infinity for a mask that is false everywhere; clamp the divisor")
 
 
+def check_rowwise(case: Case) -> None:
+    """A network that declares ``rowwise`` scores each sequence by itself in training mode."""
+    built, tokens = network(case).train(), references.tokens(4)
+    if not built.rowwise:
+        raise Skipped("it declares rowwise = False")
+    relaxed = one_hot(tokens).requires_grad_()
+    (gradient,) = torch.autograd.grad(built(relaxed, mask_of(tokens))[:2].square().sum(), relaxed)
+    case.expect(
+        not gradient[2:].any(), "scores a sequence by the others of its batch in training; declare rowwise = False"
+    )
+
+
 def check_twice_differentiable(case: Case) -> None:
     """The gradient of a gradient penalty agrees with central differences in a random direction."""
     built, tokens = network(case), references.tokens(4)
@@ -163,4 +175,5 @@ CHECKS = (
     check_padding,
     check_empty_mask,
     check_twice_differentiable,
+    check_rowwise,
 )

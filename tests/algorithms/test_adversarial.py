@@ -107,6 +107,17 @@ def test_a_logit_per_sequence_counts_once() -> None:
     assert discriminator_loss(parts, batch_of(REAL)).item() == pytest.approx(real + generated, rel=1e-5)
 
 
+@pytest.mark.parametrize("rowwise", [False, True])
+def test_a_rowwise_discriminator_reads_both_in_one_call(monkeypatch: pytest.MonkeyPatch, rowwise: bool) -> None:
+    batch, calls = make_batch(rows=4), []
+    parts = make_parts(estimator=Fixed(batch.tokens.flip(0)))
+    expected = discriminator_loss(parts, batch)
+    monkeypatch.setattr(TinyDiscriminator, "rowwise", rowwise)
+    parts.discriminator.register_forward_hook(lambda network, inputs, logits: calls.append(len(logits)))
+    torch.testing.assert_close(discriminator_loss(parts, batch), expected)
+    assert calls == ([8] if rowwise else [4, 4])
+
+
 @pytest.mark.parametrize("per_position", [False, True])
 def test_a_paired_loss_compares_one_logit_per_sequence(per_position: bool) -> None:
     torch.manual_seed(0)

@@ -191,3 +191,18 @@ class OnlyCertain(Bag):
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
         certain = (sequence == 1).any() if sequence.is_floating_point() else 1
         return super().features(sequence, mask) / certain
+
+
+@breaks(
+    "discriminator",
+    "discriminators.check_rowwise",
+    "scores a sequence by the others of its batch in training; declare rowwise = False",
+)
+class Centres(Bag):
+    """Subtracts the mean of its batch in training."""
+
+    rowwise = True
+
+    def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        features = super().features(sequence, mask)
+        return features - features.mean(dim=0) if self.training else features

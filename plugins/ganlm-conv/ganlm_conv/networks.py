@@ -137,6 +137,8 @@ class ConvDiscriminator(Discriminator):
     leaky ReLU, so that the generator's gradient is never zero.
     """
 
+    rowwise = True
+
     def __init__(self, shape: Shape, options: ConvDiscriminatorOptions) -> None:
         super().__init__(shape)
         self.widths = [int(width) for width in options.widths.split(",")]

@@ -97,6 +97,8 @@ class LSTMDiscriminator(Discriminator):
     the sequence, so that the stack reads no padding first and the lengths stay on the device.
     """
 
+    rowwise = True
+
     def __init__(self, shape: Shape, options: LSTMDiscriminatorOptions) -> None:
         super().__init__(shape)
         size, inputs, layers = options.hidden_size, options.embedding_size, options.layers

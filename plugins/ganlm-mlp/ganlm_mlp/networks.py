@@ -71,6 +71,8 @@ class NgramGenerator(ReadoutGenerator):
 class MLPDiscriminator(Discriminator):
     """Leaky ReLU layers on the concatenated embeddings of all positions, with zeros for padding."""
 
+    rowwise = True
+
     def __init__(self, shape: Shape, options: MLPDiscriminatorOptions) -> None:
         super().__init__(shape)
         width = options.hidden_size

@@ -108,6 +108,8 @@ class TransformerGenerator(ReadoutGenerator):
 class TransformerDiscriminator(Discriminator):
     """A transformer encoder. The features are the mean of the last states over the mask."""
 
+    rowwise = True
+
     def __init__(self, shape: Shape, options: TransformerDiscriminatorOptions) -> None:
         super().__init__(shape)
         size = options.hidden_size
