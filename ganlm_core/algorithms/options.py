@@ -79,7 +79,7 @@ class ImportanceOptions(Options):
     )
 
 
-class AdversarialOptions(Options):
+class ScheduleOptions(Options):
     warmup: float = option(
         0.0, "fraction of the steps, at the start, that train the generator by maximum likelihood", min=0, max=1
     )
@@ -99,7 +99,17 @@ class AdversarialOptions(Options):
             )
 
 
-class RankGANOptions(AdversarialOptions):
+class AdversarialOptions(ScheduleOptions):
+    mismatched: float = option(
+        0.0,
+        "share of real text with a wrong label among the text that the discriminator learns to reject (Reed et al. "
+        "2016); needs labels",
+        min=0,
+        max=1,
+    )
+
+
+class RankGANOptions(ScheduleOptions):
     gamma: float = option(1.0, "factor of the relevance in the ranking softmax", min=0)
 
 

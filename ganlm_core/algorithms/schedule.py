@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ganlm_core.algorithms.mle import require_likelihood
-from ganlm_core.algorithms.options import AdversarialOptions
+from ganlm_core.algorithms.options import ScheduleOptions
 from ganlm_core.protocol import Parts, Phase
 
 
@@ -16,7 +16,7 @@ class Schedule:
     module.
     """
 
-    options: AdversarialOptions
+    options: ScheduleOptions
     steps: int
     likelihood: Sequence[Phase]
     discriminator: Phase

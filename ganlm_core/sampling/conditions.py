@@ -67,6 +67,7 @@ class ConditionalDiscriminator(Discriminator):
         self.network = network
         self.per_position = network.per_position
         self.twice_differentiable = network.twice_differentiable  # type: ignore[misc]
+        self.rowwise = network.rowwise  # type: ignore[misc]
 
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
         batch = current_batch("the discriminator")

@@ -16,7 +16,7 @@ from ganlm_core import sampling
 from ganlm_core.algorithms.adversarial import discriminator_loss, generator_cost
 from ganlm_core.algorithms.estimators import Rollout
 from ganlm_core.algorithms.mle import negative_log_likelihood
-from ganlm_core.algorithms.options import AdversarialOptions
+from ganlm_core.algorithms.options import ScheduleOptions
 from ganlm_core.algorithms.schedule import Schedule
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import BOS, Algorithm, Batch, Parts, Phase
@@ -81,7 +81,7 @@ class LeakGAN(Algorithm):
         super().__init__()
         self.parts, self.options = parts, options
         self.generator, self.discriminator, self.estimator = _fitting(parts)
-        schedule = AdversarialOptions(
+        schedule = ScheduleOptions(
             warmup=options.warmup, discriminator_steps=options.discriminator_steps, interleave=options.interleave
         )
         manager, worker = self.generator.manager, self.generator.worker
