@@ -8,7 +8,7 @@ from typing import Any
 from ganlm_core.bundle import zoo
 from ganlm_core.components import KINDS, Option
 from ganlm_core.config.recipes import About, beside_paper, choices_of, measured
-from ganlm_core.config.run_config import PREFIXES, catalog, read_layer, read_recipe
+from ganlm_core.config.run_config import PREFIXES, REWARD, catalog, read_layer, read_recipe
 from ganlm_core.errors import UsageError
 from ganlm_core.evaluation.scores import TITLES
 from ganlm_core.metrics.formatting import format_metric
@@ -71,7 +71,7 @@ def describe(host: Host, kind: str, name: str) -> dict[str, Any]:
     if kind == "recipe":
         return _describe_recipe(host, name)
     options = catalog(host, kind)[name].fields()
-    return summarize(host, kind, name) | {"options": [_option(kind, option) for option in options]}
+    return summarize(host, kind, name) | {"options": [_option(kind, name, option) for option in options]}
 
 
 def _describe_recipe(host: Host, name: str) -> dict[str, Any]:
@@ -87,8 +87,9 @@ def _describe_recipe(host: Host, name: str) -> dict[str, Any]:
     }
 
 
-def _option(kind: str, option: Option) -> dict[str, Any]:
+def _option(kind: str, name: str, option: Option) -> dict[str, Any]:
     prefixes = [prefix for section, prefix in PREFIXES.items() if section.partition(".")[0] == kind]
+    prefixes += [REWARD + name] * (kind == "reward")
     return {
         "name": option.name,
         "flags": [f"--{prefix}.{option.flag}" for prefix in prefixes],
