@@ -40,6 +40,14 @@ def ganlm_commands() -> Mapping[str, tuple[str, str]]:  # type: ignore[empty-bod
 
 
 @hookspec
+def ganlm_pictures(config: Mapping[str, Any], samples: list[str]) -> Mapping[str, str]:  # type: ignore[empty-body]
+    """Return pictures of samples for the report of a run: title -> ``<svg>`` element.
+
+    ``config`` is the resolved configuration, as in ``config.toml``; return nothing for runs on text of another kind.
+    """
+
+
+@hookspec
 def ganlm_run_started(folder: Path, config: Mapping[str, Any]) -> None:
     """Called when a run starts or resumes. ``config`` is the resolved configuration, as in ``config.toml``."""
 

@@ -13,6 +13,7 @@ HOOKS = {
     "ganlm_components": [],
     "ganlm_recipes": [],
     "ganlm_commands": [],
+    "ganlm_pictures": ["config", "samples"],
     "ganlm_run_started": ["folder", "config"],
     "ganlm_step_ended": ["step", "metrics"],
     "ganlm_evaluated": ["step", "evaluation", "samples", "final"],

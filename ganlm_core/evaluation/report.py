@@ -89,6 +89,7 @@ def render(run: RunFolder, host: Host) -> str:
         scores=scores,
         kept=kept is not None,
         samples=dict(samples_by_step(run)),
+        pictures=host.pictures(config.to_dict(), last),
         judged=judged,
         full=max((abs(weight) for each in chain(*judged.values()) for _, weight in each.tokens), default=0) or 1.0,
         neighbours=nearest(last, corpus) if corpus is not None else [],

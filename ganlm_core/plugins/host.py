@@ -12,7 +12,7 @@ in bad health is an error), ``GANLM_PLUGIN_TIMEOUT`` (seconds that loading one p
 
 import functools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,6 +192,19 @@ class Host:
                     f"observer '{name}' failed in {hook} and is switched off for this run: {one_line(error)}"
                 )
         return warnings
+
+    def pictures(self, config: Mapping[str, Any], samples: list[str]) -> dict[str, str]:
+        """Return the pictures of all plugins by title, as SVG; the title says why if a plugin fails to draw."""
+        found: dict[str, str] = {}
+        for name, manager in self._managers:
+            try:
+                for pictures in manager.hook.ganlm_pictures(config=config, samples=samples):
+                    found |= pictures
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                found[f"plugin '{name}' cannot draw: {one_line(error)}"] = ""
+        return found
 
     def _observers(self) -> list[tuple[str, pluggy.PluginManager]]:
         return [

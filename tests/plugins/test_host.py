@@ -10,6 +10,12 @@ from ganlm_core.errors import DataError, PluginError, UnknownName
 from ganlm_core.plugins.host import Host
 from tests.guests import GOOD, HEAD, Install, health_of
 
+DRAWING = """
+@hookimpl
+def ganlm_pictures(samples):
+    return {}
+"""
+
 
 def test_the_built_in_plugins_come_first_and_are_ok(install: Install) -> None:
     install(GOOD, name="aaa", distribution="aaa")
@@ -18,12 +24,14 @@ def test_the_built_in_plugins_come_first_and_are_ok(install: Install) -> None:
         "algorithms",
         "data",
         "metrics",
+        "rewards",
         "mlp",
         "lstm",
         "conv",
         "transformer",
         "relational",
         "leakgan",
+        "molecules",
         "tensorboard",
     }
     first = health[: len(built_in)]
@@ -227,3 +235,13 @@ def test_without_an_installed_ganlm_the_error_says_so() -> None:
         "generator 'lstm' cannot be found: the distribution ganlm is not installed in this Python; "
         "install it with pip, from a checkout with 'pip install -e .'"
     )
+
+
+def test_pictures_come_from_all_plugins_and_a_failure_is_told(install: Install) -> None:
+    install(DRAWING.format("{'Good': f'<svg>{len(samples)}</svg>'}"), name="drawing", distribution="drawing")
+    install(DRAWING.format("1 / 0"), name="failing", distribution="failing")
+    found = Host.discover().pictures({"tokenizer": {"word": {}}}, ["a", "b"])
+    assert found == {
+        "Good": "<svg>2</svg>",
+        "plugin 'failing' cannot draw: ZeroDivisionError: division by zero": "",
+    }

@@ -63,7 +63,7 @@ IN_COMMAND_BODIES |= {"cli.sweep_display", "cli.console", "cli.display", "cli.do
 """Modules of the command line that only the bodies of commands import."""
 
 HEAVY = {"torch", "numpy", "tokenizers", "safetensors", "rich"}
-FOR_PLUGINS = {"errors", "components", "hookspecs", "protocol", "layers", "sampling", "data", "algorithms"}
+FOR_PLUGINS = {"errors", "components", "hookspecs", "protocol", "layers", "sampling", "data", "algorithms", "metrics"}
 """Rooms that a plugin may import from; its hook and its options import only the first three."""
 
 ORDER = {room: place for place, room in enumerate(ROOMS)}

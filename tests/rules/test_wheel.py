@@ -17,12 +17,14 @@ BUILT_IN = {
     "algorithms",
     "data",
     "metrics",
+    "rewards",
     "mlp",
     "lstm",
     "conv",
     "transformer",
     "relational",
     "leakgan",
+    "molecules",
     "tensorboard",
 }
 
