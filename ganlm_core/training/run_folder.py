@@ -288,11 +288,13 @@ class RunFolder:
         return tuple(self.info().get("unused", ()))
 
     def title(self) -> str:
-        """Name the networks and the method: ``lstm against conv by autoregressive``, ``lstm by mle``."""
+        """Name the networks, the method and the bundles it began with: ``lstm by mle``, ``lstm by mle from zoo:x``."""
         config = self.tables()
         generator, discriminator = (next(iter(config[kind])) for kind in ("generator", "discriminator"))
         networks = generator if "discriminator" in self.unused() else f"{generator} against {discriminator}"
-        return f"{networks} by {self.info().get('method') or method_of(config)}"
+        lines = (line for network, line in self.descent().items() if line and network not in self.unused())
+        began = " and ".join(dict.fromkeys(line[0].name for line in lines))
+        return f"{networks} by {self.info().get('method') or method_of(config)}{f' from {began}' if began else ''}"
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """Append a line to metrics.jsonl; ``record`` has a ``step``."""

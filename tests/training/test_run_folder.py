@@ -331,6 +331,13 @@ def test_the_title_names_the_networks_and_the_method(run):
     assert run.title() == "lstm against conv by autoregressive"
     run.write_info(method="seqgan with loss focal", unused=["discriminator"])
     assert run.title() == "lstm by seqgan with loss focal"
+    came = {network: [{"name": name, "revision": "", "sha256": "a" * 64}] for network, name in
+            (("generator", "zoo:one"), ("discriminator", "zoo:two"))}  # fmt: skip
+    run.write_info(descent=came)
+    assert run.title() == "lstm by seqgan with loss focal from zoo:one"
+    run.write_info(unused=[])
+    assert run.title() == "lstm against conv by seqgan with loss focal from zoo:one and zoo:two"
+    run.write_info(descent={})
     other = replace(CONFIG, loss=make_config("lstm", "conv", loss="hinge").loss)
     run.write_info(method="", unused=[])
     run.write_config(other)
