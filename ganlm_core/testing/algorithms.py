@@ -166,7 +166,8 @@ def _train(algorithm: Algorithm, start: int, stop: int) -> None:
     torch.manual_seed(11 + start)
     tokens = references.tokens(ROWS)
     batches = Batches(tokens, ROWS, 0, SHAPE.noise, torch.device("cpu"))
-    optimizers = {name: build_optimizer(sgd, network.parameters()) for name, network in algorithm.networks.items()}
+    trained = {name: net for name, net in algorithm.networks.items() if any(p.requires_grad for p in net.parameters())}
+    optimizers = {name: build_optimizer(sgd, network.parameters()) for name, network in trained.items()}
     Trainer(algorithm, optimizers, batches, steps=stop, clip=1.0).train(start, lambda step, metrics: None)
 
 

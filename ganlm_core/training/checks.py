@@ -70,6 +70,8 @@ def problem_with_phases(algorithm: Algorithm, step: int) -> str:
             return f"gave {_told(phase)} among the phases of step {step}; return a list of Phase"
         if phase.network not in networks:
             return f"has a phase of '{phase.network}'; name one of its networks: {', '.join(networks)}"
+        if phase.network in algorithm.frozen:
+            return f"has a phase of '{phase.network}', which is among its frozen networks; take it out of one of them"
         if not callable(phase.loss):
             return f"gave {_told(phase.loss)} as the loss of phase '{phase.name}'; give a function of a batch"
     return ""

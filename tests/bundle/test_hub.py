@@ -14,6 +14,7 @@ import pytest
 
 from ganlm_core.bundle import hub, load
 from ganlm_core.bundle.hub import Address
+from ganlm_core.bundle.start import find, resolve
 from ganlm_core.bundle.verify import verify
 from ganlm_core.errors import GanlmError, UsageError, WeightsError
 from ganlm_core.plugins.host import Host
@@ -336,3 +337,14 @@ def test_the_endpoint_is_taken_from_the_environment(server: FakeHub, pushed: str
     )  # fmt: skip
     assert (done.stderr, done.stdout, done.returncode) == ("", f"hf:{NAME}@{pushed}\n", 0)
     shutil.rmtree(tmp_path / "out")
+
+
+def test_a_run_starts_from_a_pinned_commit(server: FakeHub, pushed: str, host: Host) -> None:
+    config = resolve(host, [{"start": {"from": f"hf:{NAME}@main"}}])
+    assert config.start.generator == config.start.discriminator == f"hf:{NAME}@{pushed}"
+    ancestor = find(config.start.generator).ancestor
+    assert (ancestor.name, ancestor.revision) == (f"hf:{NAME}", pushed)
+    server.commit(NAME, {"README.md": b"another"})
+    assert resolve(host, [config.to_dict()]) == config
+    with pytest.raises(UsageError, match="name a revision"):
+        resolve(host, [{"start": {"from": f"hf:{NAME}"}}])

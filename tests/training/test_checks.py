@@ -35,6 +35,18 @@ class Given(Adversarial):
         return self.changed(step, super().phases(step))
 
 
+class Frozen(Given):
+    frozen = ("generator",)
+
+
+def test_a_phase_of_a_frozen_network_is_refused() -> None:
+    assert problem_with_algorithm(Frozen(), STEPS) == (
+        "has a phase of 'generator', which is among its frozen networks; take it out of one of them"
+    )
+    alone = Frozen(phases=lambda step, own: [phase for phase in own if phase.network == "discriminator"])
+    assert problem_with_algorithm(alone, STEPS) == ""
+
+
 def test_an_algorithm_that_keeps_the_contract_has_no_problem() -> None:
     assert problem_with_algorithm(Given(), STEPS) == ""
 
