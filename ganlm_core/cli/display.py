@@ -37,6 +37,7 @@ GLANCED = {
     "distinct": "distinct",
     "copied": "copied",
     "validation_nll": "validation NLL",
+    "tv": "TV",
     "entropy": "entropy",
     "discriminator_accuracy": "D accuracy",
 }
@@ -133,7 +134,8 @@ def show_result(folder: RunFolder, host: Host, as_json: bool) -> None:
         f"{evaluation['samples']:,} sentences at temperature {evaluation['temperature']}, "
         f"weights of step {evaluation['weights_step']}"
     )
-    console.results().print(titled_rows(results(evaluation)))
+    for table in results(evaluation):
+        console.results().print(titled_rows(table))
     if told := seen(evaluation.get("after", {})):
         echo(told)
     for text in samples:

@@ -13,6 +13,7 @@ from typing import Any
 from ganlm_core.components import Measure
 from ganlm_core.errors import WeightsError
 from ganlm_core.metrics.formatting import MEASURES, format_metric, format_value, without_empty_columns
+from ganlm_core.metrics.specs import METRICS
 from ganlm_core.system.files import check_free, read_json, write_json
 from ganlm_core.system.lock import locked
 
@@ -28,6 +29,11 @@ REFERENCES = {
 
 TITLES = {name: MEASURES[name].title for name in ("valid", "distinct", "copied", "process_nll", "test_nll")}
 """The measures of every run, in the order of the tables; measures of plugins come after them."""
+
+OF_DISCRIMINATORS = {
+    each.name for metric in METRICS if metric.name in ("distance", "discrimination") for each in metric.measures
+}
+"""The measures of what there is to see for a discriminator, and of what it sees; they have a table of their own."""
 
 SUBJECTS = {"before": "before GAN training", "after": "after training", **REFERENCES}
 """The rows of one run, in the order of its table."""
@@ -218,12 +224,24 @@ def metric_cells(values: Mapping[str, float]) -> list[str]:
     return [format_metric(name, values.get(name)) for name in TITLES]
 
 
-def results(evaluation: Mapping[str, Any]) -> list[list[str]]:
-    """Return the table of a run's results: the titles, and a row for each subject of its bundle's evaluation.json."""
+def results(evaluation: Mapping[str, Any]) -> list[list[list[str]]]:
+    """Return the tables of a run's results: the titles, and a row for each subject of its bundle's evaluation.json.
+
+    The second table has the measures of OF_DISCRIMINATORS, and is missing if no subject has one.
+    """
     subjects = {key: evaluation[key] for key in SUBJECTS if key in evaluation}
     metrics = ordered(name for values in subjects.values() for name in values)
+    groups = [
+        [name for name in metrics if name not in OF_DISCRIMINATORS],
+        [name for name in metrics if name in OF_DISCRIMINATORS],
+    ]
+    return [_results(subjects, group) for group in groups if group]
+
+
+def _results(subjects: Mapping[str, Mapping[str, float]], metrics: Sequence[str]) -> list[list[str]]:
     rows = [
         [SUBJECTS[key], *(format_metric(name, values.get(name)) for name in metrics)]
         for key, values in subjects.items()
+        if not values.keys().isdisjoint(metrics)
     ]
     return without_empty_columns([["", *map(column_of, metrics)], *rows])

@@ -107,12 +107,21 @@ def test_results_are_rows_of_one_run_with_plugins_measures_last() -> None:
         "samples": 100,
     }
     assert results(evaluation) == [
-        ["", "distinct", "copied", "held-out NLL", "mine"],
-        ["after training", "50.0%", "-", "2.00", "3.00"],
-        ["real text", "100.0%", "0.0%", "-", "-"],
+        [
+            ["", "distinct", "copied", "held-out NLL", "mine"],
+            ["after training", "50.0%", "-", "2.00", "3.00"],
+            ["real text", "100.0%", "0.0%", "-", "-"],
+        ]
     ]
     assert ordered(["b", "copied", "a", "valid"]) == ["valid", "copied", "a", "b"]
     assert metric_cells({"distinct": 0.5}) == ["-", "50.0%", "-", "-", "-"]
+
+
+def test_what_discriminators_see_is_a_second_table_of_the_rows_that_have_it() -> None:
+    evaluation = {"after": {"valid": 0.5, "tv": 0.25, "discriminator_accuracy": 0.55}, "real": {"valid": 1.0}}
+    first, second = results(evaluation)
+    assert first[0] == ["", "valid"] and len(first) == 3
+    assert second == [["", "TV", "D accuracy"], ["after training", "0.250", "55.0%"]]
 
 
 def test_what_a_discriminator_sees_is_a_part_of_what_there_is_to_see() -> None:
