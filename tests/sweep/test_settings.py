@@ -91,3 +91,13 @@ def test_a_flag_has_several_values() -> None:
 )
 def test_labels_are_names_of_files(key: str, value: Any, expected: str) -> None:
     assert label(key, value) == expected
+
+
+def test_bundles_to_start_from_are_one_table_in_any_order() -> None:
+    one, other = "zoo:lstm-conv.autoregressive-grammar", "zoo:lstm-conv.seqgan-grammar"
+    for given in ({"from": one, "from-disc": other}, {"from-disc": other, "from": one}):
+        start = configured(default_host(), [], {**given, "grow-vocabulary": "true"}).start
+        assert (start.generator, start.discriminator, start.grow_vocabulary) == (one, other, True)
+    assert configured(default_host(), [], {"from": ""}) == configured(default_host(), [], {})
+    assert label("from", one) == "from-zoo-lstm-conv.autoregressive-grammar"
+    assert label("from-gen", "/data/friends/bundle.v2") == "from-gen-bundle.v2" and label("from", "") == "from-nothing"
