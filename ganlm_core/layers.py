@@ -1,13 +1,14 @@
 """Layers that several architectures share. Shape letters as in :mod:`ganlm_core.protocol`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlm_core.protocol import UNK, AutoregressiveGenerator, State, shift
+from ganlm_core.protocol import UNK, AutoregressiveGenerator, Shape, State, shift
 
 
 class TokenEmbedding(nn.Embedding):
@@ -144,6 +145,48 @@ class StatefulGenerator(AutoregressiveGenerator):
         return self.advance(shift(tokens), self.start(noise))[0]
 
 
+class PerLabelGenerator(AutoregressiveGenerator):
+    """One network for each label, of any architecture: a row is written by the network of its label.
+
+    ``build`` makes a network for a shape without labels. Without labels there is one network. All networks read all
+    rows, so it takes the time of as many generators.
+    """
+
+    def __init__(self, shape: Shape, build: Callable[[Shape], AutoregressiveGenerator]) -> None:
+        super().__init__(shape)
+        inner = replace(shape, noise=shape.noise - shape.labels, labels=0)
+        self.generators = nn.ModuleList(build(inner) for _ in range(max(1, shape.labels)))
+
+    def start(self, noise: Tensor) -> State:
+        random, labels = self._split(noise)
+        return labels, [each.start(random) for each in self._networks()]
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        labels, states = state
+        found = [each.step(tokens, own) for each, own in zip(self._networks(), states, strict=True)]
+        return self._choose([logits for logits, _ in found], labels), (labels, [after for _, after in found])
+
+    def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
+        random, labels = self._split(noise)
+        return self._choose([each(random, tokens) for each in self._networks()], labels)
+
+    def _networks(self) -> Iterator[AutoregressiveGenerator]:
+        return iter(self.generators)  # type: ignore[arg-type]
+
+    def _split(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the random part of noise (B, Z) and the number of each row's label (B,)."""
+        count = self.shape.labels
+        random, one_hot = noise.tensor_split([noise.shape[1] - count], dim=1)
+        return random, one_hot.argmax(dim=1) if count else noise.new_zeros(len(noise), dtype=torch.int64)
+
+    def _choose(self, logits: list[Tensor], labels: Tensor) -> Tensor:
+        """Return the logits of each row's label, with the prior of all."""
+        found = logits[0]
+        for label, each in enumerate(logits[1:], start=1):
+            found = torch.where((labels == label).view(-1, *[1] * (each.dim() - 1)), each, found)
+        return found + self.prior
+
+
 class ReadoutGenerator(StatefulGenerator):
     """A stateful generator whose logits are linear in its states: a subclass has ``start``, ``read`` and ``output``.
 
@@ -157,6 +200,11 @@ class ReadoutGenerator(StatefulGenerator):
         """Return states (B, T, H) and the next state for inputs: ids (B, T) or relaxed one-hots (B, T, V)."""
         raise NotImplementedError
 
+    def read_next(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return states (B, H) and the next state for one position: ids (B,) or relaxed one-hots (B, V)."""
+        states, state = self.read(tokens.unsqueeze(1), state)
+        return states.squeeze(1), state
+
     def readout(self) -> tuple[Tensor, Tensor]:
         """Return the weight (V, H) and the bias (V,) of the logits, prior included."""
         return self.output.weight, self.output.bias + self.prior
@@ -167,6 +215,10 @@ class ReadoutGenerator(StatefulGenerator):
 
     def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         states, state = self.read(tokens, state)
+        return self.logits(states), state
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        states, state = self.read_next(tokens, state)
         return self.logits(states), state
 
     def forward(self, noise: Tensor, tokens: Tensor | None = None, readout: bool = True) -> Tensor:

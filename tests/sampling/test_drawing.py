@@ -192,3 +192,26 @@ def test_draws_from_logits_without_a_distribution_have_nan_probability(nonsense:
     for policy in POLICIES.values():
         _, log_probs = sampling.draw(torch.full((1, 6), nonsense), policy)
         assert log_probs.isnan().all()
+
+
+@pytest.mark.parametrize("words", [6, MANY_WORDS, 5000])
+def test_words_drawn_from_states_are_those_drawn_from_their_logits(monkeypatch: pytest.MonkeyPatch, words: int) -> None:
+    """From the same random numbers, but for words at whose edges the number falls; in parts or at once."""
+    torch.manual_seed(0)
+    states, weight, bias = torch.randn(400, 8), torch.randn(words, 8), torch.randn(words)
+    (expected,), exact = sampling.draw(states @ weight.T + bias, rng=torch.Generator().manual_seed(1))
+    for cached in (drawing.CACHED, 7 * words):
+        monkeypatch.setattr(drawing, "CACHED", cached)
+        ids, log_probs = drawing.ReadoutWords(weight, bias).draw(states, torch.Generator().manual_seed(1))
+        same = ids == expected
+        assert same.float().mean() > 0.995
+        torch.testing.assert_close(log_probs[same], exact[0][same], atol=1e-5, rtol=1e-5)
+
+
+def test_words_drawn_from_states_are_as_frequent_as_they_are_probable() -> None:
+    bias = torch.tensor([50.0, 50.0, *torch.tensor([0.1, 0.0, 0.6, 0.3]).log().tolist()])
+    readout = drawing.ReadoutWords(torch.zeros(6, 1), bias)
+    drawn, log_probs = readout.draw(torch.zeros(DRAWS, 1), torch.Generator().manual_seed(0))
+    probabilities = torch.tensor([0.0, 0.0, 0.1, 0.0, 0.6, 0.3])
+    assert chi_square(drawn.bincount(minlength=6), probabilities) > UNLIKELY
+    torch.testing.assert_close(log_probs.exp(), probabilities[drawn])

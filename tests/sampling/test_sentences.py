@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import Tensor
 
 from ganlm_core import sampling
 from ganlm_core.errors import UsageError
@@ -14,6 +15,7 @@ from tests.tiny import (
     POLICIES,
     SHAPE,
     UNLIKELY,
+    Readout,
     TinyGenerator,
     TinyOneShot,
     chi_square,
@@ -282,3 +284,25 @@ def test_map_state_refuses_other_types_by_name() -> None:
     with pytest.raises(TypeError) as caught:
         sampling.map_state(lambda tensor: tensor, [torch.ones(1), {"length": 3.0}])
     assert str(caught.value) == "a state holds tensors and ints in tuples, lists and dicts; this one has float"
+
+
+def test_a_readout_generator_of_many_words_draws_the_same_from_its_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with a prompt, and in rollouts; under a policy its words are drawn from logits."""
+    torch.manual_seed(0)
+    generator, noise = Readout(Shape(MANY_WORDS, 4, 2)), torch.randn(50, 2)
+    prompt = torch.tensor([5])
+
+    def drawn() -> list[Tensor]:
+        torch.manual_seed(1)
+        found = sampling.sample(generator, noise, prompt=prompt)
+        return [found.tokens, found.log_probs, sampling.rollouts(generator, noise, found.tokens, 2)]
+
+    from_states = drawn()
+    monkeypatch.setattr(sentences, "fuses", lambda device: False)
+    for found, expected in zip(from_states, drawn(), strict=True):
+        assert torch.isclose(found, expected, atol=1e-5).float().mean() > 0.99
+    monkeypatch.undo()
+    monkeypatch.setattr(Readout, "logits", None)
+    sampling.sample(generator, noise)
+    with pytest.raises(TypeError):
+        sampling.sample(generator, noise, Policy(temperature=0.5))

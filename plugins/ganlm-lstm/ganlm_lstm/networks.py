@@ -5,12 +5,14 @@ from ganlm_core.layers import (
     Dropout,
     NoiseLinear,
     NoisyEmbedding,
+    PerLabelGenerator,
     ReadoutGenerator,
     TokenEmbedding,
     max_over_time,
     output_layer,
 )
 from ganlm_core.protocol import Discriminator, Shape
+from ganlm_core.sampling import LikelihoodRatio
 from ganlm_lstm.options import LSTMDiscriminatorOptions, LSTMGeneratorOptions
 
 LSTMState = tuple[Tensor, Tensor]
@@ -68,12 +70,12 @@ class LSTMGenerator(ReadoutGenerator):
         hidden, cell = self.initial(noise).unflatten(1, (self.lstm.num_layers, -1)).chunk(2, dim=-1)
         return hidden, cell
 
-    def step(self, tokens: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+    def read_next(self, tokens: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
         learns = torch.is_grad_enabled() or (self.dropout.training and self.dropout.p > 0)
         if learns:
-            return super().step(tokens, state)
+            return super().read_next(tokens, state)
         states, state = cells(self.lstm, self.embedding(tokens), state)
-        return self.logits(self.projected(states)), state
+        return self.projected(states), state
 
     def read(self, tokens: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
         states, state = recur(self.lstm, self.dropout(self.embedding(tokens)), state)
@@ -88,6 +90,13 @@ class LSTMGenerator(ReadoutGenerator):
 
     def logits(self, states: Tensor) -> Tensor:
         return states @ self.embedding.weight.T + self.prior if self.tied else super().logits(states)
+
+
+class LSTMPerLabelGenerator(PerLabelGenerator):
+    """An LSTM for each label, each with its own weights."""
+
+    def __init__(self, shape: Shape, options: LSTMGeneratorOptions) -> None:
+        super().__init__(shape, lambda inner: LSTMGenerator(inner, options))
 
 
 class LSTMDiscriminator(Discriminator):
@@ -134,3 +143,9 @@ def reverse(states: Tensor, mask: Tensor) -> Tensor:
     mirrored = mask.sum(dim=1, keepdim=True) - 1 - position
     index = torch.where(mask, mirrored, position)
     return states.gather(1, index.unsqueeze(-1).expand_as(states))
+
+
+class LSTMLikelihoodRatio(LikelihoodRatio):
+    """The ratio of an LSTM language model to the generator."""
+
+    language_model = LSTMGenerator
