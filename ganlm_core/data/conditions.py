@@ -14,7 +14,7 @@ from ganlm_core.protocol import EOS, PAD, first_tokens
 
 @dataclass(frozen=True)
 class Asked:
-    """What N sequences are asked for: the numbers of their ``labels`` (N,), and ``given`` (N,), the tokens of a prompt.
+    """The conditions of N sequences: the numbers of their ``labels`` (N,), and ``given`` (N,), the tokens of a prompt.
 
     Each is None if the corpus has none. ``columns`` are the further columns, with a value for each sequence.
     """

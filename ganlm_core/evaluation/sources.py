@@ -129,13 +129,19 @@ def _named(host: Host, sources: Sequence[Source], data: str, reading: Mapping[st
     """Return the corpus that the user named; all of a file is training text if ``whole``."""
     ((name, options),) = data_layer(host, data)["corpus"].items()
     if name != "file":
-        corpus = _build(host, name, options)
+        corpus = _build(host, name, {**options, **_labelled(host, name, reading)})
     elif whole:
         read = read_sentences(data, **reading)
         corpus = Corpus(data, read.texts, (), (), notes=read.notes, columns={"train": read.columns})
     else:
         corpus = _build(host, name, {**options, **reading})
     return replace(corpus, notes=(*corpus.notes, *_trained_on_others(sources, corpus)))
+
+
+def _labelled(host: Host, name: str, reading: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the option ``label`` if it was given and the corpus has one."""
+    has = any(option.name == "label" for option in host.spec("corpus", name).options.fields())
+    return {"label": reading["label"]} if has and reading.get("label") else {}
 
 
 def _trained_on_others(sources: Sequence[Source], corpus: Corpus) -> Iterator[str]:

@@ -21,7 +21,7 @@ def test_a_target_is_a_class_of_its_kind(spec: ComponentSpec) -> None:
 def test_a_measure_belongs_to_one_metric() -> None:
     names = Counter(measure.name for spec in METRICS for measure in spec.measures)
     assert max(names.values()) == 1
-    of_runs = {"validity", "distinct", "copies", "likelihood", "distance", "discrimination"}
+    of_runs = {"validity", "distinct", "copies", "likelihood", "distance", "discrimination", "label-accuracy"}
     assert {spec.name for spec in METRICS if spec.when == "run"} == of_runs
 
 
