@@ -167,7 +167,7 @@ def test_a_badly_declared_option_is_refused(options: type[Options], message: str
         (
             ComponentSpec("gan", "x", "m:a"),  # type: ignore[arg-type]
             "component 'gan' 'x': unknown kind; the kinds are generator, discriminator, algorithm, loss, penalty, "
-            "estimator, corpus, metric, encoder",
+            "estimator, corpus, metric, encoder, reward",
         ),
         *(
             (
@@ -187,6 +187,11 @@ def test_a_badly_declared_option_is_refused(options: type[Options], message: str
         (
             ComponentSpec("loss", "x", "m:a", options=dict),  # type: ignore[arg-type]
             "component 'loss' 'x': options is <class 'dict'>; give a dataclass derived from Options",
+        ),
+        (
+            ComponentSpec("reward", "x", "m:a"),
+            "component 'reward' 'x': options is <class 'ganlm_core.components.NoOptions'>; derive the options of a "
+            "reward from RewardOptions",
         ),
         (
             ComponentSpec("loss", "x", "m:a", summary=None),  # type: ignore[arg-type]

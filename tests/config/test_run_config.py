@@ -299,7 +299,7 @@ def test_data_is_a_corpus_a_file_or_standard_input(host: Host, tmp_path: Path, m
         data_layer(host, "gramar")
     assert str(caught.value) == (
         "there is no corpus 'gramar'; did you mean 'grammar'? "
-        "the corpora are file, grammar, oracle, passwords, and there is no such file"
+        "the corpora are file, grammar, molecules, oracle, passwords, and there is no such file"
     )
     (tmp_path / "oracle").touch()
     (tmp_path / "file").mkdir()

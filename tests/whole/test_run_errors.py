@@ -68,7 +68,7 @@ Refused = Callable[..., str]
         ),
         (
             "--data gramar",
-            "there is no corpus 'gramar'; did you mean 'grammar'? the corpora are file, grammar, oracle, passwords, "
+            "there is no corpus 'gramar'; did you mean 'grammar'? the corpora are file, grammar, molecules, oracle, passwords, "
             "and there is no such file",
         ),
         (
