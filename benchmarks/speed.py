@@ -15,7 +15,7 @@ import torch
 
 from ganlm_core.cli.bench import HEADER, cells
 from ganlm_core.cli.bench.measuring import Growth, grow, loop_overhead, measure, spending
-from ganlm_core.cli.bench.works import GOALS, OVERHEAD, Sizes
+from ganlm_core.cli.bench.workloads import GOALS, OVERHEAD, Sizes
 from ganlm_core.evaluation.figures import Curve, Figure, svg
 from ganlm_core.system.threads import wait_briefly
 
@@ -24,7 +24,7 @@ PAGE = ROOT / "docs" / "performance.md"
 FIGURE = ROOT / "docs" / "performance.svg"
 CUDA_PAGE = ROOT / "docs" / "performance-cuda.md"
 
-STEP, LSTM, _, TRANSFORMER, MLP, _ = GOALS
+STEP, LSTM, _, TRANSFORMER, MLP, *_ = GOALS
 SMALL = Sizes(length=10, rollouts=2, long=64)
 """The other sizes while one of them grows."""
 

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 import ganlm_core
-from ganlm_core.cli.bench import HEADER, bench, measuring, works
+from ganlm_core.cli.bench import HEADER, bench, measuring, workloads
 from ganlm_core.cli.bench.limits import Limits
 from ganlm_core.cli.bench.measuring import Measurement
-from ganlm_core.cli.bench.works import GOALS, Sizes
+from ganlm_core.cli.bench.workloads import GOALS, Sizes
 from ganlm_core.system.devices import keep_memory
 from tests.conftest import Ganlm
 from tests.scripts import benchmark
@@ -27,9 +27,9 @@ def test_the_page_of_a_gpu_names_it_and_the_share_of_the_floor(monkeypatch: pyte
     script, asked = benchmark("speed"), []
     bounds = Limits(matrix_rate=50e12, copy_rate=3e12, operations=10**9, bytes=3 * 10**9, products=0.001)
 
-    def measure(goal: works.Goal, sizes: Sizes, rounds: int, device: str) -> Measurement:
+    def measure(goal: workloads.Goal, sizes: Sizes, rounds: int, device: str) -> Measurement:
         asked.append((goal, rounds, device))
-        return Measurement(goal, 0.01, 0.04, 2**20, 2**21, bounds)
+        return Measurement(goal, 0.01, 0.04, 2**20, 2**21, bounds, 0.03)
 
     monkeypatch.setattr(script, "measure", measure)
     monkeypatch.setattr(script, "CUDA_PAGE", tmp_path / "page.md")
@@ -40,7 +40,9 @@ def test_the_page_of_a_gpu_names_it_and_the_share_of_the_floor(monkeypatch: pyte
     page = (tmp_path / "page.md").read_text()
     assert "--device cuda` on a GPU of ours, torch " in page
     # 10^9 operations at 50 * 10^12 and 3 GB at 3 TB in a second are 0.02 and 1 of the 10 milliseconds.
-    assert "| sampling, LSTM | 10.0 ms | 40.0 ms | 4.0 | 18 | 10.0 | 2 | 10% | 1 MB | 2 MB |" in page
+    assert (
+        "| sampling, LSTM | 10.0 ms | 40.0 ms | 4.0 | 18 | 30.0 ms | 3.0 | 3 | 10.0 | 2 | 10% | 1 MB | 2 MB |" in page
+    )
     assert "| sampling, LSTM | 1.0 G | 3.00 GB | 50000 G/s | 3000 GB/s | 1.02 ms |" in page
 
 
@@ -52,21 +54,22 @@ def test_without_a_gpu_its_part_is_skipped_with_a_word(capsys: pytest.CaptureFix
 
 def test_bench_measures_in_processes_of_its_own(ganlm: Ganlm, monkeypatch: pytest.MonkeyPatch) -> None:
     goal = replace(GOALS[4], title="a tiny MLP")
-    monkeypatch.setattr(works, "GOALS", (goal,))
-    monkeypatch.setattr(works, "SHORT", TINY)
+    monkeypatch.setattr(workloads, "GOALS", (goal,))
+    monkeypatch.setattr(workloads, "SHORT", TINY)
     monkeypatch.setattr(measuring, "loop_overhead", lambda steps: 0.0123)
     code, out, err = ganlm("bench", "--rounds", "1", "--json")
     assert (code, err) == (0, "a tiny MLP ...\nthe training loop ...\n")
-    (work,) = json.loads(out)["works"]
+    (work,) = json.loads(out)["workloads"]
     hidden = 32 * 256 + 256 * 256 + 256 * 5 * 64
     assert work["limits"]["operations"] == 2 * 3 * (hidden + 5 * 64 * 30)
     assert work["ratio"] == pytest.approx(work["textbook_seconds"] / work["seconds"])
+    assert work["hand_ratio"] == pytest.approx(work["hand_seconds"] / work["seconds"])
     assert json.loads(out)["loop_overhead"] == 0.0123
 
 
 def test_help_explains_columns_that_there_are() -> None:
     explained = re.findall(r"'([a-z ]+)' is the", bench.help or "")
-    assert explained == ["over products", "share of floor", "memory"]
+    assert explained == ["by hand", "over products", "share of floor", "memory"]
     assert set(explained) <= set(HEADER)
 
 

@@ -58,7 +58,13 @@ LIGHT = {
 }
 """Rooms and modules that listings, help and configuration errors need. They import none of HEAVY."""
 
-IN_COMMAND_BODIES = {"cli.bench.limits", "cli.bench.measuring", "cli.bench.textbook", "cli.bench.works"}
+IN_COMMAND_BODIES = {
+    "cli.bench.handwritten",
+    "cli.bench.limits",
+    "cli.bench.measuring",
+    "cli.bench.textbook",
+    "cli.bench.workloads",
+}
 IN_COMMAND_BODIES |= {"cli.sweep_display", "cli.console", "cli.display", "cli.doctor", "cli.tables", "cli.watch"}
 """Modules of the command line that only the bodies of commands import."""
 

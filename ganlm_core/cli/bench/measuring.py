@@ -1,4 +1,4 @@
-"""Measure both implementations in turns, each in its own process; the overhead of the loop; the growth of costs.
+"""Measure all implementations in turns, each in its own process; the overhead of the loop; the growth of costs.
 
 Times are wall-clock times on all cores, or on ``OMP_NUM_THREADS`` threads.
 """
@@ -11,21 +11,21 @@ import statistics
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from ganlm_core.cli.bench import works
+from ganlm_core.cli.bench import workloads
 from ganlm_core.cli.bench.limits import Limits, limits_of, on_cuda, seconds
-from ganlm_core.cli.bench.works import Goal, Sizes
+from ganlm_core.cli.bench.workloads import Goal, Sizes
 from ganlm_core.config.run_config import make_config
 from ganlm_core.system.devices import keep_memory
 from ganlm_core.system.threads import BRIEFLY
 from ganlm_core.training.setup import prepare
 
-OURS, TEXTBOOK = "ours", "textbook"
+OURS, TEXTBOOK, HAND = "ours", "textbook", "hand"
 
 LONG = 0.5
 """Minimum seconds of a workload in a round; it is repeated."""
@@ -33,7 +33,7 @@ LONG = 0.5
 
 @dataclass(frozen=True)
 class Measurement:
-    """Seconds and bytes of one workload in both implementations, and its limits."""
+    """Seconds and bytes of one workload in each implementation, and its limits. ``hand`` is None without a loop."""
 
     goal: Goal
     ours: float
@@ -41,10 +41,15 @@ class Measurement:
     ours_memory: int
     textbook_memory: int
     limits: Limits
+    hand: float | None = None
 
     @property
     def ratio(self) -> float:
         return self.textbook / self.ours
+
+    @property
+    def hand_ratio(self) -> float | None:
+        return None if self.hand is None else self.hand / self.ours
 
     @property
     def over_products(self) -> float:
@@ -58,16 +63,16 @@ class Measurement:
 
 
 def measure(goal: Goal, sizes: Sizes, rounds: int, device: str = "cpu") -> Measurement:
-    """Measure both implementations of a workload in turns, ``rounds`` times, and return the medians."""
-    taken: dict[str, list[float]] = {OURS: [], TEXTBOOK: []}
-    with _worker(goal, sizes, OURS, device) as ours, _worker(goal, sizes, TEXTBOOK, device) as other:
-        memory = ours(_memory), other(_memory)
-        limits = ours(_limits)
-        for _ in range(rounds):
-            taken[OURS].append(ours(_seconds))
-            taken[TEXTBOOK].append(other(_seconds))
-    medians = {way: statistics.median(times) for way, times in taken.items()}
-    return Measurement(goal, medians[OURS], medians[TEXTBOOK], *memory, limits)
+    """Measure the implementations of a workload in turns, ``rounds`` times, and return the medians."""
+    with ExitStack() as stack:
+        workers = {way: stack.enter_context(_worker(goal, sizes, way, device)) for way in (OURS, TEXTBOOK, HAND)}
+        if not workers[HAND](_exists):
+            del workers[HAND]
+        memory = workers[OURS](_memory), workers[TEXTBOOK](_memory)
+        limits = workers[OURS](_limits)
+        rounds_taken = [{way: call(_seconds) for way, call in workers.items()} for _ in range(rounds)]
+    medians = {way: statistics.median(each[way] for each in rounds_taken) for way in workers}
+    return Measurement(goal, medians[OURS], medians[TEXTBOOK], *memory, limits, medians.get(HAND))
 
 
 @contextmanager
@@ -76,10 +81,10 @@ def _worker(
 ) -> Iterator[Callable[..., Any]]:
     """Start a process and yield a function that calls other functions in it; call :func:`_begin` there first.
 
-    The textbook's process has the default memory management and the default waiting of threads.
+    Processes of other implementations have the default memory management and the default waiting of threads.
     """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, (goal, sizes, way, device)) as pool:
-        with _unset(BRIEFLY if way == TEXTBOOK else ()):
+        with _unset(() if way == OURS else BRIEFLY):
             pool.submit(os.getpid).result()  # the first task starts the process
         yield lambda function, *others: pool.submit(function, *others).result()
 
@@ -94,7 +99,7 @@ def _unset(names: Iterable[str]) -> Iterator[None]:
         os.environ.update(kept)
 
 
-_work: Callable[[], object]
+_work: Callable[[], object] | None
 
 
 def _begin(goal: Goal | None = None, sizes: Sizes | None = None, way: str = OURS, device: str = "cpu") -> None:
@@ -108,16 +113,23 @@ def _begin(goal: Goal | None = None, sizes: Sizes | None = None, way: str = OURS
         _work = getattr(goal.work(sizes), way)
 
 
+def _exists() -> bool:
+    return _work is not None
+
+
 def _seconds() -> float:
+    assert _work is not None
     return seconds(_work, at_least=LONG)
 
 
 def _limits() -> Limits:
+    assert _work is not None
     return limits_of(_work)
 
 
 def _memory() -> int:
     """Return the peak memory of the workload in bytes, without the earlier memory of its process."""
+    assert _work is not None
     before = peak_memory()
     _work()
     return peak_memory() - before
@@ -137,7 +149,7 @@ def loop_overhead(steps: int) -> float:
 
 
 def _loop_overhead(steps: int) -> float:
-    work = works.training_step()
+    work = workloads.training_step()
     work.ours(), work.textbook()
     taken = [(seconds(work.ours, at_least=0), seconds(work.textbook, at_least=0)) for _ in range(steps)]
     ours, bare = (statistics.median(each) for each in zip(*taken, strict=True))

@@ -1,4 +1,4 @@
-"""Text GANs as tutorials and public toolkits write them, for comparison with :mod:`ganlm_core.cli.bench.works`.
+"""Text GANs as tutorials and public toolkits write them, for comparison with :mod:`ganlm_core.cli.bench.workloads`.
 
 They are plain on purpose but not slower than necessary: only what the usual formulation of a method computes twice is
 computed twice. Letters as in :mod:`ganlm_core.protocol`. All sentences have the same length.
@@ -90,6 +90,25 @@ def policy_gradient_step(
     chosen = (log_probs * F.one_hot(words, log_probs.shape[-1])).sum(dim=-1)
     optimizer.zero_grad()
     (-(chosen * values).sum(dim=1).mean()).backward()
+    optimizer.step()
+
+
+def likelihood_step(generator: LSTM, optimizer: torch.optim.Optimizer, words: Tensor) -> None:
+    """Take a step of maximum likelihood on ids (B, T)."""
+    log_probs, _ = generator(F.pad(words[:, :-1], (1, 0), value=BOS))
+    optimizer.zero_grad()
+    F.nll_loss(log_probs.flatten(0, 1), words.flatten()).backward()
+    optimizer.step()
+
+
+def discriminator_step(
+    generator: LSTM, discriminator: TextCNN, optimizer: torch.optim.Optimizer, words: Tensor
+) -> None:
+    """Take a discriminator step on real ids (B, T) and as many newly drawn ones."""
+    real, generated = discriminator(words), discriminator(sample(generator, *words.shape))
+    optimizer.zero_grad()
+    loss = F.binary_cross_entropy(real, torch.ones_like(real))
+    (loss + F.binary_cross_entropy(generated, torch.zeros_like(generated))).backward()
     optimizer.step()
 
 

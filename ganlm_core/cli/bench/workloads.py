@@ -1,4 +1,4 @@
-"""The work that is measured, each in our implementation and in the textbook's, and its goals."""
+"""The work that is measured: in our implementation, in the textbook's and often as a hand-written loop; its goals."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor
 from ganlm_core import sampling
 from ganlm_core.algorithms.adversarial import discriminator_loss, generator_loss
 from ganlm_core.algorithms.mle import MLE, negative_log_likelihood
-from ganlm_core.cli.bench import textbook
+from ganlm_core.cli.bench import handwritten, textbook
 from ganlm_core.components import NoOptions
 from ganlm_core.config.run_config import make_config
 from ganlm_core.data.batches import Batches
@@ -37,10 +37,14 @@ SHORT = Sizes(length=10, rollouts=2, long=32)
 
 @dataclass(frozen=True)
 class Work:
-    """The same work in our implementation and in the textbook's."""
+    """The same work in our implementation, in the textbook's, and as the loop that a good programmer writes.
+
+    Without a ``hand``-written loop, such a programmer would write the textbook's.
+    """
 
     ours: Callable[[], object]
     textbook: Callable[[], object]
+    hand: Callable[[], object] | None = None
 
 
 def _parts(recipe: str, shape: Shape, **settings: Any) -> tuple[Parts, dict[str, ScheduledOptimizer]]:
@@ -84,11 +88,16 @@ def policy_gradient(sizes: Sizes) -> Work:
     batch = _batch(shape, sizes.batch)
     generator = textbook.LSTM(sizes.vocabulary, **LSTM_SIZES)
     critic = textbook.TextCNN(sizes.vocabulary, 32, [2, 3, 4, 5], 64)
-    adam = torch.optim.Adam(generator.parameters())
+    adam, fused, amount = torch.optim.Adam(generator.parameters()), handwritten.adam(generator), _amount(sizes)
     return Work(
         lambda: _step(optimizers["generator"].optimizer, generator_loss(parts, batch)),
-        lambda: textbook.policy_gradient_step(generator, critic, adam, sizes.batch, sizes.length, sizes.rollouts),
+        lambda: textbook.policy_gradient_step(generator, critic, adam, *amount),
+        lambda: handwritten.policy_gradient_step(generator, critic, fused, *amount),
     )
+
+
+def _amount(sizes: Sizes) -> tuple[int, int, int]:
+    return sizes.batch, sizes.length, sizes.rollouts
 
 
 def lstm_sampling(sizes: Sizes) -> Work:
@@ -99,6 +108,34 @@ def lstm_sampling(sizes: Sizes) -> Work:
     return Work(
         lambda: sampling.sample(parts.generator, noise),
         lambda: textbook.sample(plain, sizes.batch, sizes.length),
+        lambda: handwritten.sample(plain, sizes.batch, sizes.length),
+    )
+
+
+def likelihood(sizes: Sizes) -> Work:
+    """Return a step of maximum likelihood of the LSTM."""
+    shape = Shape(sizes.vocabulary, sizes.length, noise=0)
+    parts, optimizers = _parts("seqgan", shape, generator_options=LSTM_SIZES)
+    batch, plain = _batch(shape, sizes.batch), textbook.LSTM(sizes.vocabulary, **LSTM_SIZES)
+    adam, fused = torch.optim.Adam(plain.parameters()), handwritten.adam(plain)
+    return Work(
+        lambda: _step(optimizers["generator"].optimizer, negative_log_likelihood(parts.generator, batch)),
+        lambda: textbook.likelihood_step(plain, adam, batch.tokens),
+        lambda: handwritten.likelihood_step(plain, fused, batch.tokens),
+    )
+
+
+def discriminating(sizes: Sizes) -> Work:
+    """Return a step of SeqGAN's discriminator on real sentences and as many that are drawn for it."""
+    shape = Shape(sizes.vocabulary, sizes.length, noise=0)
+    parts, optimizers = _parts("seqgan", shape, generator_options=LSTM_SIZES)
+    batch, plain = _batch(shape, sizes.batch), textbook.LSTM(sizes.vocabulary, **LSTM_SIZES)
+    critic = textbook.TextCNN(sizes.vocabulary, 32, [2, 3, 4, 5], 64)
+    adam, fused = torch.optim.Adam(critic.parameters()), handwritten.adam(critic)
+    return Work(
+        lambda: _step(optimizers["discriminator"].optimizer, discriminator_loss(parts, batch)),
+        lambda: textbook.discriminator_step(plain, critic, adam, batch.tokens),
+        lambda: handwritten.discriminator_step(plain, critic, fused, batch.tokens),
     )
 
 
@@ -138,6 +175,7 @@ def _one_shot(sizes: Sizes, generator: str) -> Work:
     return Work(
         lambda: sampling.sample(parts.generator, noise),
         lambda: textbook.sample_at_once(parts.generator, noise),
+        lambda: handwritten.sample_at_once(parts.generator, noise),
     )
 
 
@@ -172,22 +210,26 @@ class Goal:
     """A work with its goals.
 
     ratio     how many times faster than the textbook it should be; 0: no goal
+    hand      how many times faster than the hand-written loop it should be; 0: no goal
     products  how many times the time of its matrix products alone it may take; 0: no goal
     """
 
     title: str
     work: Callable[[Sizes], Work]
     ratio: float = 0
+    hand: float = 0
     products: float = 0
 
 
 GOALS = (
     Goal("SeqGAN policy-gradient step", policy_gradient, ratio=17),
-    Goal("sampling, LSTM", lstm_sampling, ratio=18, products=2),
+    Goal("sampling, LSTM", lstm_sampling, ratio=18, hand=3, products=2),
     Goal("RelGAN iteration", relativistic, ratio=3),
     Goal("sampling, transformer", transformer_sampling, ratio=10),
     Goal("sampling, one-shot mlp", mlp_sampling, products=1.5),
     Goal("sampling, one-shot conv", conv_sampling, products=1.5),
+    Goal("maximum-likelihood step", likelihood, hand=2),
+    Goal("discriminator step", discriminating, hand=2),
 )
 
 OVERHEAD = 0.03
