@@ -136,7 +136,7 @@ def show_result(folder: RunFolder, host: Host, as_json: bool) -> None:
     )
     for table in results(evaluation):
         console.results().print(titled_rows(table))
-    if told := seen(evaluation.get("after", {})):
+    if told := seen(evaluation.get("after", {}), evaluation["samples"]):
         echo(told)
     for text in samples:
         echo(f"  {text}")

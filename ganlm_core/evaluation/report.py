@@ -80,7 +80,7 @@ def render(run: RunFolder, host: Host) -> str:
         command=pages.repeating(run),
         evaluation=evaluation,
         results=results(evaluation),
-        seen=seen(evaluation.get("after", {})),
+        seen=seen(evaluation.get("after", {}), evaluation.get("samples", 1)),
         troubles=[*troubles(run), *_without_text(config, corpus)],
         training=[(each, figures.svg(each)) for each in training_figures(run.step_records())],
         quality=[(each, figures.svg(each)) for each in evaluation_figures(run.glance_records(), evaluation)],

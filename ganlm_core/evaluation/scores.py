@@ -5,6 +5,7 @@ Nothing here imports torch.
 ``docs/metrics.md`` states the file format key by key.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -204,17 +205,19 @@ def column_of(name: str) -> str:
     return MEASURES[name].title if name in MEASURES else name
 
 
-def seen(values: Mapping[str, float]) -> str:
+def seen(values: Mapping[str, float], sentences: int) -> str:
     """Say which part of the possible accuracy above chance a discriminator has; empty if the values lack one of both.
 
-    Nothing is said if the best accuracy is within FAINT of chance, because then there is nothing to see.
+    The accuracy is of as many real and generated ``sentences``; within two standard errors of 1/2, chance explains it.
+    Nothing is said if the best accuracy is within FAINT of 1/2, because then there is nothing to see.
     """
     accuracy, best = (values.get(name) for name in ("discriminator_accuracy", "best_accuracy"))
     if accuracy is None or best is None or best <= 0.5 + FAINT:
         return ""
     share = max(0.0, accuracy - 0.5) / (best - 0.5)
+    by_chance = ", which chance explains" if accuracy - 0.5 <= 1 / math.sqrt(2 * sentences) else ""
     return (
-        f"the discriminator sees {share:.0%} of what there is to see: "
+        f"the discriminator sees {share:.0%} of what there is to see{by_chance}: "
         f"its accuracy is {accuracy:.1%}, and the best possible is {best:.1%}"
     )
 

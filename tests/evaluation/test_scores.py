@@ -126,12 +126,21 @@ def test_what_discriminators_see_is_a_second_table_of_the_rows_that_have_it() ->
 
 def test_what_a_discriminator_sees_is_a_part_of_what_there_is_to_see() -> None:
     """A fifth of a tenth above chance; nothing is said where a value is missing or where there is nothing to see."""
-    assert seen({"discriminator_accuracy": 0.52, "best_accuracy": 0.6}) == (
+    assert seen({"discriminator_accuracy": 0.52, "best_accuracy": 0.6}, 10_000) == (
         "the discriminator sees 20% of what there is to see: its accuracy is 52.0%, and the best possible is 60.0%"
     )
-    assert "sees 0% of" in seen({"discriminator_accuracy": 0.49, "best_accuracy": 0.6})
-    assert seen({"discriminator_accuracy": 0.52}) == seen({"best_accuracy": 0.6}) == ""
-    assert seen({"discriminator_accuracy": 0.52, "best_accuracy": 0.502}) == ""
+    assert "sees 0% of what there is to see, which chance explains:" in seen(
+        {"discriminator_accuracy": 0.49, "best_accuracy": 0.6}, 10_000
+    )
+    assert seen({"discriminator_accuracy": 0.52}, 100) == seen({"best_accuracy": 0.6}, 100) == ""
+    assert seen({"discriminator_accuracy": 0.52, "best_accuracy": 0.502}, 100) == ""
+
+
+@pytest.mark.parametrize(("accuracy", "explained"), [(0.522, True), (0.523, False)])
+def test_chance_explains_two_standard_errors(accuracy: float, explained: bool) -> None:
+    """Of 1,000 sentences of each kind, the standard error of the share of right answers is 0.0112."""
+    told = seen({"discriminator_accuracy": accuracy, "best_accuracy": 0.6}, 1_000)
+    assert ("which chance explains" in told) == explained
 
 
 def test_built_in_measures_have_titles_and_come_before_measures_of_plugins() -> None:
