@@ -33,4 +33,5 @@ class ValidityOptions(RewardOptions):
 
 
 class ClassifierOptions(RewardOptions):
-    path: str = option("", "bundle, run, zoo:NAME or hf:OWNER/NAME@REVISION with a calibrated discriminator")
+    path: str = option("", "bundle, run, zoo:NAME or hf:OWNER/NAME@REVISION, calibrated or with labels")
+    label: str = option("", "pay the probability of this label instead; needs a bundle with labels")
