@@ -52,6 +52,16 @@ def test_without_a_gpu_its_part_is_skipped_with_a_word(capsys: pytest.CaptureFix
     assert capsys.readouterr().err == "there is no CUDA device here, so nothing was measured on one; skipped\n"
 
 
+def test_phases_for_a_gpu_are_measured_on_a_cpu_too(capsys: pytest.CaptureFixture[str]) -> None:
+    benchmark("gpu").main(["--device", "cpu", "--small"], standalone_mode=False)
+    page = capsys.readouterr().out
+    for phase in ("mle", "discriminator", "generator"):
+        assert re.search(
+            rf"\| lstm 8, V 30, T 5 \| 4 \| float32 \| off \| {phase} \| [\d.]+ \| [\d,]+ \| \d+% \| ", page
+        )
+    assert "| lstm 8, V 30, T 5 | 64 |" in page
+
+
 def test_bench_measures_in_processes_of_its_own(ganlm: Ganlm, monkeypatch: pytest.MonkeyPatch) -> None:
     goal = replace(GOALS[4], title="a tiny MLP")
     monkeypatch.setattr(workloads, "GOALS", (goal,))

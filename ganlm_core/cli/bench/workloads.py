@@ -47,7 +47,7 @@ class Work:
     hand: Callable[[], object] | None = None
 
 
-def _parts(recipe: str, shape: Shape, **settings: Any) -> tuple[Parts, dict[str, ScheduledOptimizer]]:
+def make_parts(recipe: str, shape: Shape, **settings: Any) -> tuple[Parts, dict[str, ScheduledOptimizer]]:
     """Build the parts that a recipe names, and an optimiser for each network."""
     config, host = make_config(recipe=recipe, **settings), Host.discover(no_plugins=True)
 
@@ -63,7 +63,7 @@ def _parts(recipe: str, shape: Shape, **settings: Any) -> tuple[Parts, dict[str,
     return Parts(**networks, **others, steps=1), optimizers
 
 
-def _batch(shape: Shape, rows: int) -> Batch:
+def make_batch(shape: Shape, rows: int) -> Batch:
     """Return random sentences of the full length."""
     tokens = torch.randint(EOS + 1, shape.vocabulary, (rows, shape.length))
     return Batch(tokens, mask_of(tokens), torch.randn(rows, shape.noise))
@@ -84,8 +84,8 @@ def policy_gradient(sizes: Sizes) -> Work:
     """Return SeqGAN's generator step, including its rollouts and their rewards."""
     shape = Shape(sizes.vocabulary, sizes.length, noise=0)
     samples = {"samples": sizes.rollouts}
-    parts, optimizers = _parts("seqgan", shape, generator_options=LSTM_SIZES, estimator_options=samples)
-    batch = _batch(shape, sizes.batch)
+    parts, optimizers = make_parts("seqgan", shape, generator_options=LSTM_SIZES, estimator_options=samples)
+    batch = make_batch(shape, sizes.batch)
     generator = textbook.LSTM(sizes.vocabulary, **LSTM_SIZES)
     critic = textbook.TextCNN(sizes.vocabulary, 32, [2, 3, 4, 5], 64)
     adam, fused, amount = torch.optim.Adam(generator.parameters()), handwritten.adam(generator), _amount(sizes)
@@ -103,7 +103,7 @@ def _amount(sizes: Sizes) -> tuple[int, int, int]:
 def lstm_sampling(sizes: Sizes) -> Work:
     """Return the sampling of sentences from the LSTM."""
     shape = Shape(sizes.vocabulary, sizes.length, noise=0)
-    parts, _ = _parts("seqgan", shape, generator_options=LSTM_SIZES)
+    parts, _ = make_parts("seqgan", shape, generator_options=LSTM_SIZES)
     plain, noise = textbook.LSTM(sizes.vocabulary, **LSTM_SIZES), torch.randn(sizes.batch, 0)
     return Work(
         lambda: sampling.sample(parts.generator, noise),
@@ -115,8 +115,8 @@ def lstm_sampling(sizes: Sizes) -> Work:
 def likelihood(sizes: Sizes) -> Work:
     """Return a step of maximum likelihood of the LSTM."""
     shape = Shape(sizes.vocabulary, sizes.length, noise=0)
-    parts, optimizers = _parts("seqgan", shape, generator_options=LSTM_SIZES)
-    batch, plain = _batch(shape, sizes.batch), textbook.LSTM(sizes.vocabulary, **LSTM_SIZES)
+    parts, optimizers = make_parts("seqgan", shape, generator_options=LSTM_SIZES)
+    batch, plain = make_batch(shape, sizes.batch), textbook.LSTM(sizes.vocabulary, **LSTM_SIZES)
     adam, fused = torch.optim.Adam(plain.parameters()), handwritten.adam(plain)
     return Work(
         lambda: _step(optimizers["generator"].optimizer, negative_log_likelihood(parts.generator, batch)),
@@ -128,8 +128,8 @@ def likelihood(sizes: Sizes) -> Work:
 def discriminating(sizes: Sizes) -> Work:
     """Return a step of SeqGAN's discriminator on real sentences and as many that are drawn for it."""
     shape = Shape(sizes.vocabulary, sizes.length, noise=0)
-    parts, optimizers = _parts("seqgan", shape, generator_options=LSTM_SIZES)
-    batch, plain = _batch(shape, sizes.batch), textbook.LSTM(sizes.vocabulary, **LSTM_SIZES)
+    parts, optimizers = make_parts("seqgan", shape, generator_options=LSTM_SIZES)
+    batch, plain = make_batch(shape, sizes.batch), textbook.LSTM(sizes.vocabulary, **LSTM_SIZES)
     critic = textbook.TextCNN(sizes.vocabulary, 32, [2, 3, 4, 5], 64)
     adam, fused = torch.optim.Adam(critic.parameters()), handwritten.adam(critic)
     return Work(
@@ -142,8 +142,8 @@ def discriminating(sizes: Sizes) -> Work:
 def relativistic(sizes: Sizes) -> Work:
     """Return RelGAN's generator step and discriminator step."""
     shape = Shape(sizes.vocabulary, sizes.length, noise=32)
-    parts, optimizers = _parts("relgan", shape)
-    batch = _batch(shape, sizes.batch)
+    parts, optimizers = make_parts("relgan", shape)
+    batch = make_batch(shape, sizes.batch)
 
     def iteration() -> None:
         _step(optimizers["generator"].optimizer, generator_loss(parts, batch))
@@ -160,7 +160,7 @@ def relativistic(sizes: Sizes) -> Work:
 def transformer_sampling(sizes: Sizes) -> Work:
     """Return the sampling of long sequences from the transformer."""
     shape = Shape(sizes.vocabulary, sizes.long, noise=0)
-    parts, _ = _parts("autoregressive", shape, generator="transformer")
+    parts, _ = make_parts("autoregressive", shape, generator="transformer")
     plain, noise = textbook.Transformer(sizes.vocabulary, sizes.long, 128, 4, 2), torch.randn(sizes.batch, 0)
     return Work(
         lambda: sampling.sample(parts.generator, noise),
@@ -170,7 +170,7 @@ def transformer_sampling(sizes: Sizes) -> Work:
 
 def _one_shot(sizes: Sizes, generator: str) -> Work:
     shape = Shape(sizes.vocabulary, sizes.length, noise=32)
-    parts, _ = _parts("one-shot", shape, generator=generator)
+    parts, _ = make_parts("one-shot", shape, generator=generator)
     noise = torch.randn(sizes.batch, shape.noise)
     return Work(
         lambda: sampling.sample(parts.generator, noise),
@@ -192,8 +192,8 @@ def conv_sampling(sizes: Sizes) -> Work:
 def training_step() -> Work:
     """Return a maximum-likelihood step at the default sizes, in the loop and alone: the cheapest step there is."""
     shape = Shape(200, 20, noise=32)
-    parts, optimizers = _parts("mle", shape)
-    sentences = _batch(shape, 1000)
+    parts, optimizers = make_parts("mle", shape)
+    sentences = make_batch(shape, 1000)
     batches = Batches(sentences.tokens, 64, 0, shape.noise, torch.device("cpu"))
     algorithm: Algorithm = MLE(parts, NoOptions())
     batch = batches.next(0, 1)
