@@ -39,6 +39,9 @@ whole batch; or a tuple, list or dict of states."""
 Cost = Callable[[Tensor, Tensor], Tensor]
 """(sequence, mask) -> the generator's cost, (B,) per sequence or (B, T) per position."""
 
+NextWordCost = Callable[[Tensor, Tensor], Tensor]
+"""(ids (B, T), the generator's log-probabilities (B, T, V)) -> the cost of each word after each prefix, (B, T, V)."""
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -143,17 +146,26 @@ class Discriminator(nn.Module):
     """Real-or-generated logits, (B,) per sequence or (B, T) per position; higher means more likely real.
 
     ``twice_differentiable``: whether a penalty on its gradient can be trained. ``per_position``: whether the logits are
-    (B, T). ``rowwise``: whether it scores each sequence by itself, in training too (batch normalisation does not); real
-    and generated sequences are then scored in one call.
+    (B, T); ``summed``: whether a sequence's logit is then their sum, not their mean. ``rowwise``: whether it scores
+    each sequence by itself, in training too (batch normalisation does not); real and generated sequences are then
+    scored in one call.
     """
 
     twice_differentiable: ClassVar[bool] = True
     rowwise: ClassVar[bool] = False
     per_position: bool = False
+    summed: bool = False
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
+
+    def compare_with(self, generator: Generator) -> None:
+        """Take the generator that this network judges. A network that reads the generator's likelihood keeps it."""
+
+    def per_sequence(self, logits: Tensor, mask: Tensor) -> Tensor:
+        """Return one logit per sequence, (B,), from the logits of this network: their mean over the mask, or sum."""
+        return (logits * mask).sum(dim=1) if self.summed and logits.dim() == 2 else per_sequence(logits, mask)
 
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
         """Return logits for ids (B, T) or equal relaxed one-hots (B, T, V). Masked positions have no effect."""
@@ -205,11 +217,14 @@ class Estimator(nn.Module, ABC):
 
     ``autoregressive_only``: it needs an autoregressive generator. ``per_position_only``: it needs a discriminator with
     logits per position. ``relaxes``: it asks for the cost of relaxed one-hots, so no reward of texts can be in it.
+    ``next_words``: its cost is a :data:`NextWordCost`, so the discriminator must be a language model
+    (:class:`ganlm_core.sampling.ratio.LikelihoodRatio`).
     """
 
     autoregressive_only: bool = False
     per_position_only: bool = False
     relaxes: ClassVar[bool] = False
+    next_words: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, generator: Generator, batch: "Batch", cost: Cost) -> Tensor: ...
@@ -352,13 +367,14 @@ class Algorithm(nn.Module, ABC):
     of an estimator. ``adversarial_from`` is the first step that trains the networks against each other; the evaluation
     at that step is the "before" row of the final table. ``unused`` are the kinds of parts that it does not use,
     ``frozen`` the networks that it does not train.
-    ``pays``: its cost takes the rewards of a run (:meth:`Parts.pay`).
+    ``pays``: its cost takes the rewards of a run (:meth:`Parts.pay`). ``next_words``: it has a cost of every next word.
     """
 
     adversarial_from: int = 0
     unused: ClassVar[tuple[str, ...]] = ()
     frozen: ClassVar[tuple[str, ...]] = ()
     pays: ClassVar[bool] = False
+    next_words: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -377,7 +393,11 @@ def mask_of(tokens: Tensor) -> Tensor:
 
 
 def shift(tokens: Tensor) -> Tensor:
-    """Return the inputs (B, T) that predict ids (B, T): ``<bos>`` and all but the last id."""
+    """Return the inputs that predict ids (B, T) or relaxed one-hots (B, T, V): ``<bos>`` and all but the last."""
+    if tokens.is_floating_point():
+        first = torch.zeros_like(tokens[:, :1])
+        first[..., BOS] = 1
+        return torch.cat([first, tokens[:, :-1]], dim=1)
     return torch.cat([torch.full_like(tokens[:, :1], BOS), tokens[:, :-1]], dim=1)
 
 

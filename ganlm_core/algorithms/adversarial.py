@@ -8,21 +8,40 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from ganlm_core.algorithms.anchor import Anchor
+from ganlm_core.algorithms.corruption import with_errors
 from ganlm_core.algorithms.mismatched import mismatched, require_labels
 from ganlm_core.algorithms.mle import likelihood_phase
 from ganlm_core.algorithms.options import AdversarialOptions
 from ganlm_core.algorithms.penalties import relaxed
 from ganlm_core.algorithms.schedule import Schedule
-from ganlm_core.protocol import Algorithm, Batch, Cost, Parts, Phase, Sequences, conditions_of, per_sequence
+from ganlm_core.errors import UsageError
+from ganlm_core.protocol import (
+    Algorithm,
+    Batch,
+    Cost,
+    NextWordCost,
+    Parts,
+    Phase,
+    Sequences,
+    conditions_of,
+    mask_of,
+    per_sequence,
+)
+from ganlm_core.sampling import LikelihoodRatio
+from ganlm_core.sampling.conditions import labelled, unconditional
 
 
-def discriminator_loss(parts: Parts, batch: Batch, wrong: float = 0.0) -> Tensor:
+def discriminator_loss(parts: Parts, batch: Batch, wrong: float = 0.0, damaged: float = 0.0) -> Tensor:
     """Return the discriminator's loss on real and newly generated sequences, penalty included.
 
-    ``wrong``: the share of real sequences with a wrong label in the loss of what is to be rejected.
+    ``wrong``: the share of real sequences with a wrong label in the loss of what is to be rejected. ``damaged``: the
+    share of rows whose generated sequence is replaced by the real one with an error in it.
     """
     real = Sequences(batch.tokens, batch.mask)
     generated = parts.estimator.draw(parts.generator, batch)
+    if damaged > 0:
+        generated = with_errors(parts.generator, batch, generated, damaged)
     real_logits, generated_logits = _logits_of_both(parts, real, generated)
     real_cost, generated_cost = parts.loss.discriminator(real_logits, generated_logits)
     batch.log(
@@ -49,9 +68,23 @@ def _mismatched_cost(parts: Parts, batch: Batch, real_logits: Tensor) -> Tensor:
     return per_sequence(cost, batch.mask)
 
 
-def generator_loss(parts: Parts, batch: Batch) -> Tensor:
-    """Return the estimator's surrogate loss for the generator's cost."""
-    return parts.estimator(parts.generator, batch, generator_cost(parts, batch))
+def generator_loss(parts: Parts, batch: Batch, shuffle: bool = False) -> Tensor:
+    """Return the estimator's surrogate loss for the generator's cost.
+
+    ``shuffle``: as a control, the cost of each sequence is that of another sequence of the batch.
+    """
+    cost = (next_word_cost if parts.estimator.next_words else generator_cost)(parts, batch)
+    return parts.estimator(parts.generator, batch, shuffled(cost) if shuffle else cost)
+
+
+def shuffled(cost: Cost) -> Cost:
+    """Return the cost with its rows in a random order."""
+
+    def other_rows(sequence: Tensor, beside: Tensor) -> Tensor:
+        found = cost(sequence, beside)
+        return found[torch.randperm(len(found), device=found.device)]
+
+    return other_rows
 
 
 def generator_cost(parts: Parts, batch: Batch) -> Cost:
@@ -74,6 +107,51 @@ def generator_cost(parts: Parts, batch: Batch) -> Cost:
     return parts.pay(cost, batch)
 
 
+def next_word_cost(parts: Parts, batch: Batch) -> NextWordCost:
+    """Return the function that computes the loss on the likelihood ratio of each word after each prefix."""
+    model = unconditional(parts.discriminator)
+    assert isinstance(model, LikelihoodRatio)
+
+    def cost(tokens: Tensor, own: Tensor) -> Tensor:
+        if batch.labels is not None:
+            tokens, _ = labelled(tokens, mask_of(tokens), batch.labels, parts.discriminator.shape)
+        ratios = model.next_words(tokens) - own
+        return parts.loss.generator(ratios, torch.zeros_like(ratios[..., :1]))
+
+    return cost
+
+
+def require_language_model(parts: Parts) -> None:
+    """Raise UsageError if the estimator needs the cost of every word and the parts do not give it."""
+    if not parts.estimator.next_words:
+        return
+    network = unconditional(parts.discriminator)
+    if not isinstance(network, LikelihoodRatio):
+        raise UsageError(
+            f"--estimator next-word asks for the cost of every next word, and {type(network).__name__} judges whole "
+            "sequences; choose a language model as the discriminator, such as --disc lstm-lm, or another --estimator"
+        )
+    if not network.exact:
+        raise UsageError(
+            "--estimator next-word needs the generator's exact likelihood, and this generator reads noise; "
+            "set --noise-size 0"
+        )
+    if parts.rewarded is not None:
+        raise UsageError("--estimator next-word pays words, and a reward pays texts; choose --estimator reinforce")
+    if parts.loss.paired:
+        raise UsageError("--estimator next-word needs a loss on single logits; choose --loss reverse-kl")
+
+
+def likelihood_of_discriminator(parts: Parts, batch: Batch) -> Tensor:
+    """Return -log p(x) of real text under a discriminator that is a language model, in nats per token."""
+    model = unconditional(parts.discriminator)
+    assert isinstance(model, LikelihoodRatio)
+    tokens, mask = batch.tokens, batch.mask
+    if batch.labels is not None:
+        tokens, mask = labelled(tokens, mask, batch.labels, parts.discriminator.shape)
+    return model.negative_log_likelihood(tokens, mask)
+
+
 def _logits_of_both(parts: Parts, real: Sequences, generated: Sequences) -> tuple[Tensor, Tensor]:
     """Return the logits of both, in one call if the network allows it: one call takes a tenth less time than two."""
     if not parts.discriminator.rowwise or generated.sequence.shape != real.sequence.shape:
@@ -84,8 +162,9 @@ def _logits_of_both(parts: Parts, real: Sequences, generated: Sequences) -> tupl
 
 
 def _logits(parts: Parts, sequences: Sequences) -> Tensor:
-    logits = parts.discriminator(sequences.sequence, sequences.mask).float()
-    return per_sequence(logits, sequences.mask) if parts.loss.paired else logits
+    network = parts.discriminator
+    logits: Tensor = network(sequences.sequence, sequences.mask).float()
+    return network.per_sequence(logits, sequences.mask) if parts.loss.paired or network.summed else logits
 
 
 @torch.no_grad()
@@ -100,28 +179,44 @@ def accuracy(real: Tensor, generated: Tensor) -> Tensor:
 
 
 class Adversarial(Algorithm):
-    """A discriminator phase and a generator phase, in the order that :class:`Schedule` gives."""
+    """A discriminator phase and a generator phase, in the order that :class:`Schedule` gives.
+
+    A discriminator that is a language model warms up by maximum likelihood, others by telling real from generated text.
+    """
 
     pays = True
+    next_words = True
 
     def __init__(self, parts: Parts, options: AdversarialOptions) -> None:
         super().__init__()
         require_labels(parts, options.mismatched)
+        require_language_model(parts)
         self.parts = parts
+        self.options = options
         self.generator = parts.generator
         self.discriminator = parts.discriminator
         self.estimator = parts.estimator
+        judging = Phase("discriminator", "discriminator", self._discriminator_loss)
+        modelling = Phase("discriminator_mle", "discriminator", lambda batch: likelihood_of_discriminator(parts, batch))
         self.schedule = Schedule(
             options,
             parts.steps,
             likelihood=[likelihood_phase(parts.generator)],
-            discriminator=Phase(
-                "discriminator", "discriminator", lambda batch: discriminator_loss(parts, batch, options.mismatched)
-            ),
-            generator=[Phase("generator", "generator", lambda batch: generator_loss(parts, batch))],
+            discriminator=judging,
+            generator=[Phase("generator", "generator", self._generator_loss)],
+            preparation=modelling if isinstance(unconditional(parts.discriminator), LikelihoodRatio) else judging,
         )
         self.schedule.check(parts)
         self.adversarial_from = self.schedule.adversarial_from
+        self.anchor = Anchor(parts.generator, options.anchor, self.adversarial_from) if options.anchor else None
+
+    def _discriminator_loss(self, batch: Batch) -> Tensor:
+        share = self.options.corruption * (1 - batch.progress)
+        return discriminator_loss(self.parts, batch, self.options.mismatched, share)
+
+    def _generator_loss(self, batch: Batch) -> Tensor:
+        loss = generator_loss(self.parts, batch, self.options.shuffle)
+        return loss if self.anchor is None else loss + self.anchor(self.generator, batch)
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:

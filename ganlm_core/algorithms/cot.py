@@ -5,13 +5,13 @@ from copy import deepcopy
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from ganlm_core import sampling
+from ganlm_core.algorithms.divergence import divergence
 from ganlm_core.algorithms.mle import negative_log_likelihood, require_likelihood
 from ganlm_core.algorithms.options import CoTOptions
-from ganlm_core.protocol import EOS, Algorithm, Batch, Generator, Parts, Phase
+from ganlm_core.protocol import Algorithm, Batch, Generator, Parts, Phase
 
 
 def mixture(generator: Generator, batch: Batch) -> Batch:
@@ -26,32 +26,13 @@ def mixture(generator: Generator, batch: Batch) -> Batch:
     )
 
 
-def divergence(generator: Generator, mediator: Generator, batch: Batch) -> Tensor:
-    """Return the exact KL(generator || mediator) of the next word, summed over prefixes of generated samples.
-
-    The prefixes are held fixed: the gradient passes through the next-word distributions only. As in the paper, the
-    gradient through the probability of each prefix, which has high variance, is left out. At the optimal mediator,
-    half of KL(p_g || (p_g + p_d)/2) is the only part of the Jensen-Shannon divergence with a gradient in the generator.
-    """
-    drawn = sampling.sample(generator, batch.noise)
-    own = _next_words(generator, batch.noise, drawn.tokens)
-    with torch.no_grad():
-        mediated = _next_words(mediator, batch.noise, drawn.tokens)
-    differences = F.kl_div(mediated, own, log_target=True, reduction="none").sum(dim=-1)
-    return torch.where(drawn.mask, differences, 0.0).sum(dim=1).mean()
-
-
-def _next_words(generator: Generator, noise: Tensor, tokens: Tensor) -> Tensor:
-    """Return log p(word | noise, earlier tokens), (B, T, V - 2): without ``<pad>`` and ``<bos>``, which have p = 0."""
-    return sampling.log_probabilities(generator(noise, tokens))[..., EOS:]
-
-
 class CoT(Algorithm):
     """Mediator steps, each on a new mixture, then one generator step (Lu et al. 2019, Alg. 1).
 
     The mediator starts as a copy of the generator. No discriminator is trained. Differs: the paper's mediator is twice
     as wide. With noise, generator and mediator get the same noise: the divergence given the noise is minimised, which
-    is an upper bound on the divergence of the texts.
+    is an upper bound on the divergence of the texts. At the optimal mediator, half of KL(p_g || (p_g + p_d)/2) is the
+    only part of the Jensen-Shannon divergence with a gradient in the generator.
     """
 
     unused = ("discriminator", "loss", "penalty", "estimator")

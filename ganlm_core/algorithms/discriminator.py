@@ -19,6 +19,7 @@ class DiscriminatorAlone(Algorithm):
     """
 
     frozen: ClassVar[tuple[str, ...]] = ("generator",)
+    next_words = True
 
     def __init__(self, parts: Parts, options: Options) -> None:
         super().__init__()

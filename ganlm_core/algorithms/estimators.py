@@ -1,10 +1,11 @@
 """Gradient estimators: they pass the generator's gradient through the sampling of discrete tokens.
 
-There are three families. *Relaxations* (``gumbel``, ``straight-through``, ``softmax``) make the sample differentiable
+There are four families. *Relaxations* (``gumbel``, ``straight-through``, ``softmax``) make the sample differentiable
 and pass the gradient of the cost through it: low variance, biased. *Score functions* (``reinforce``, ``rollout``)
 weight the gradient of log p(x) by the cost of x: unbiased for any cost, with high variance, which a baseline reduces.
-*Importance weights* (``importance``) raise the likelihood of generated samples in proportion to their share of the
-reward of the batch.
+*Exact expectations* (``next-word``) sum over the next word after each prefix; they need a discriminator that knows the
+cost of every word. *Importance weights* (``importance``) raise the likelihood of generated samples in proportion to
+their share of the reward of the batch.
 
 Score functions and importance weights switch off the generator's dropout; relaxations do not. The discriminator's
 dropout is on for all of them.
@@ -26,14 +27,17 @@ from ganlm_core.algorithms.options import (
     SoftmaxOptions,
     StraightThroughOptions,
 )
+from ganlm_core.components import Options
 from ganlm_core.errors import UsageError
 from ganlm_core.layers import without_dropout
 from ganlm_core.protocol import (
+    EOS,
     AutoregressiveGenerator,
     Batch,
     Cost,
     Estimator,
     Generator,
+    NextWordCost,
     Sequences,
     mask_of,
     per_sequence,
@@ -172,7 +176,9 @@ class _ScoreFunction(_Scored):
         """Return the baseline of each position: zero, a moving average of past batches, or the leave-one-out mean.
 
         The leave-one-out mean is over the other sequences that reach the position: the sequences with the same noise
-        vector or, with one sample per noise vector, the rest of the batch.
+        vector or, with one sample per noise vector, the rest of the batch. ``same-length`` takes those of the same
+        length alone, so that the choice of a length is neither paid nor fined; a sequence that has its length alone
+        gets no gradient.
         """
         if self.baseline == "moving-average":
             expected = self.average / (1 - self.decay**self.updates).clamp(min=1e-8)
@@ -184,6 +190,11 @@ class _ScoreFunction(_Scored):
             counts, paid = mask.int().view(groups), (returns * mask).view(groups)
             others = counts.sum(dim=0) - counts
             return ((paid.sum(dim=0) - paid) / others.clamp(min=1)).view(mask.shape)
+        if self.baseline == "same-length":
+            lengths = mask.sum(dim=1)
+            same = (lengths[:, None] == lengths) & ~torch.eye(len(mask), dtype=torch.bool, device=mask.device)
+            means = same.to(returns.dtype) @ returns / same.sum(dim=1, keepdim=True).clamp(min=1)
+            return torch.where(same.any(dim=1, keepdim=True), means, returns)
         return torch.zeros_like(returns)
 
 
@@ -273,6 +284,31 @@ class Rollout(_ScoreFunction):
         values = total / self.options.samples
         values[-1] = own
         return values.T
+
+
+class NextWord(_Scored):
+    """The exact expectation of the cost over the next word, after each prefix of a sample.
+
+    The cost of a word is the loss on its log-likelihood ratio between a language model and the generator. With the loss
+    ``reverse-kl`` the estimate is KL(generator || model) of the next word, as in Lu et al. 2019 (section 3.3), whose
+    model is a mediator. It has no variance but of the prefixes, which are held fixed: the effect of a word on the cost
+    of later words is left out, so it is biased; a generator that equals the model has the gradient zero.
+    """
+
+    autoregressive_only = True
+    next_words = True
+
+    def __init__(self, options: Options) -> None:
+        super().__init__()
+
+    def weigh(self, generator: Generator, batch: Batch, cost: NextWordCost) -> Tensor:
+        drawn = sampling.sample(generator, batch.noise)
+        log_p = sampling.log_probabilities(generator(batch.noise, drawn.tokens))
+        with torch.no_grad():
+            costs = cost(drawn.tokens, log_p)
+        _log_reward(batch, -(sampling.of_tokens(costs, drawn.tokens, drawn.mask)).sum(dim=1))
+        expected = (log_p[..., EOS:].exp() * costs[..., EOS:]).sum(dim=-1)
+        return torch.where(drawn.mask, expected, 0.0).sum(dim=1).mean()
 
 
 def ranked(values: Tensor, mask: Tensor, sharpness: float) -> Tensor:

@@ -47,7 +47,9 @@ class ReinforceOptions(Options):
     )
     discount: float = option(1.0, "discount per position of later rewards", min=0, max=1)
     baseline: str = option(
-        "leave-one-out", "baseline subtracted from the reward", choices=("none", "moving-average", "leave-one-out")
+        "leave-one-out",
+        "baseline subtracted from the reward; same-length: the leave-one-out mean of sequences of the same length",
+        choices=("none", "moving-average", "leave-one-out", "same-length"),
     )
     decay: float = option(0.9, "decay of the moving-average baseline", min=0, max=1)
     entropy: float = option(0.0, "weight of the generator's entropy, which is added to the reward", min=0)
@@ -86,7 +88,9 @@ class ScheduleOptions(Options):
     discriminator_warmup: float = option(
         0.0, "fraction of the steps, after the warm-up, that train only the discriminator", min=0, max=1
     )
-    discriminator_steps: int = option(1, "discriminator steps per generator step", min=1)
+    discriminator_steps: int = option(
+        1, "discriminator steps per generator step; 0: it stays as its warm-up left it", min=0
+    )
     interleave: int = option(0, "add one step of maximum likelihood after every N adversarial rounds; 0: none", min=0)
 
     def __post_init__(self) -> None:
@@ -100,6 +104,19 @@ class ScheduleOptions(Options):
 
 
 class AdversarialOptions(ScheduleOptions):
+    anchor: float = option(
+        0.0, "weight of KL(generator || generator before adversarial training), exact for the next word", min=0
+    )
+    corruption: float = option(
+        0.0,
+        "share of damaged real text in the discriminator's loss until adversarial training starts; then it falls to 0",
+        min=0,
+        max=1,
+    )
+    shuffle: bool = option(
+        False,
+        "control: give each sentence the discriminator's verdict on another sentence of its batch",
+    )
     mismatched: float = option(
         0.0,
         "share of real text with a wrong label among the text that the discriminator learns to reject (Reed et al. "
@@ -111,6 +128,14 @@ class AdversarialOptions(ScheduleOptions):
 
 class RankGANOptions(ScheduleOptions):
     gamma: float = option(1.0, "factor of the relevance in the ranking softmax", min=0)
+
+
+class CatGANOptions(ScheduleOptions):
+    shift: float = option(
+        0.1, "mutation of the temperature: how much earlier in the annealing; 0: only the objective", min=0, max=1
+    )
+    diversity: float = option(0.05, "weight of the samples' entropy, in nats per token, in the fitness", min=0)
+    child_step: float = option(0.05, "length of the step from the generator to a child", min=0.000001)
 
 
 class CoTOptions(Options):

@@ -13,7 +13,7 @@ class Schedule:
     """First maximum likelihood, then the discriminator alone, then rounds of discriminator and generator.
 
     ``likelihood`` and ``generator`` are the phases of one step. There are several if the generator is trained module by
-    module.
+    module. ``preparation`` trains the discriminator alone; without one, ``discriminator`` does.
     """
 
     options: ScheduleOptions
@@ -21,6 +21,7 @@ class Schedule:
     likelihood: Sequence[Phase]
     discriminator: Phase
     generator: Sequence[Phase]
+    preparation: Phase | None = None
 
     @property
     def discriminator_from(self) -> int:
@@ -35,7 +36,7 @@ class Schedule:
         if step < self.discriminator_from:
             return self.likelihood
         if step < self.adversarial_from:
-            return [self._annealed(self.discriminator, step)]
+            return [self._annealed(self.preparation or self.discriminator, step)]
         rounds, interleave = step + 1 - self.adversarial_from, self.options.interleave
         closing = self.likelihood if interleave and rounds % interleave == 0 else []
         adversarial = [*[self.discriminator] * self.options.discriminator_steps, *self.generator]

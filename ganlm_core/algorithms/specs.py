@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ganlm_core.algorithms.options import (
     AdversarialOptions,
+    CatGANOptions,
     CoTOptions,
     GumbelOptions,
     ImportanceOptions,
@@ -13,6 +14,7 @@ from ganlm_core.algorithms.options import (
     RankGANOptions,
     ReinforceOptions,
     RolloutOptions,
+    ScheduleOptions,
     SoftmaxOptions,
     StraightThroughOptions,
     WGANGPOptions,
@@ -120,6 +122,13 @@ ESTIMATORS = (
         "Yu et al. 2017, eq. 4-6",
     ),
     _estimator(
+        "next-word",
+        "NextWord",
+        NoOptions,
+        "exact expectation over the next word; needs a language model as the discriminator",
+        "Lu et al. 2019, section 3.3",
+    ),
+    _estimator(
         "softmax", "Softmax", SoftmaxOptions, "the softmax instead of samples", "Gulrajani et al. 2017, section 5.4"
     ),
     _estimator(
@@ -154,6 +163,22 @@ ALGORITHMS = (
         RankGANOptions,
         "a ranker compares texts by their features; uses no loss and no penalty",
         "Lin et al. 2017, eq. 1-7",
+    ),
+    ComponentSpec(
+        "algorithm",
+        "sentigan",
+        "ganlm_core.algorithms.sentigan:SentiGAN",
+        ScheduleOptions,
+        "a discriminator of a class for each label and one for generated text; penalties instead of rewards",
+        "Wang & Wan 2018, eq. 1-6",
+    ),
+    ComponentSpec(
+        "algorithm",
+        "catgan",
+        "ganlm_core.algorithms.catgan:CatGAN",
+        CatGANOptions,
+        "relativistic loss of each label and of all; the generator takes the fittest of several mutations",
+        "Liu et al. 2020, Alg. 1",
     ),
     ComponentSpec(
         "algorithm",

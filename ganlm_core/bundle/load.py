@@ -77,6 +77,8 @@ def read_model(folder: Path, manifest: Manifest, host: Host, device: torch.devic
     shape = Shape(**manifest.sizes)
     tokenizer = read_tokenizer(folder / TOKENIZER, shape)
     networks = {kind: _network(folder, host, manifest, kind).to(device) for kind in manifest.networks}
+    if "discriminator" in networks:
+        networks["discriminator"].compare_with(networks["generator"])
     return Model(
         generator=networks["generator"],
         discriminator=networks.get("discriminator"),

@@ -15,7 +15,7 @@ from ganlm_core.bundle.labels import Labels
 from ganlm_core.bundle.manifest import Manifest
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import DataError, NonFinite, OptionError, UsageError
-from ganlm_core.protocol import Discriminator, Generator, Shape, mask_of, per_sequence, with_labels
+from ganlm_core.protocol import Discriminator, Generator, Shape, mask_of, with_labels
 from ganlm_core.sampling import PLAIN, Policy, log_marginal, sample
 from ganlm_core.sampling.conditions import read_labelled
 
@@ -149,7 +149,7 @@ class Model:
     def score(self, texts: Sequence[str], batch_size: int = BATCH, labels: Sequence[str] = ()) -> list[float]:
         """Return the discriminator's logit of each sentence: the higher, the more real.
 
-        A discriminator with one logit per position gives their mean. A sentence that is too long is cut. A model with
+        A discriminator with one logit per position gives their mean, or their sum. A sentence that is too long is cut. A model with
         labels judges a sentence as one of its label. Raises UsageError when the bundle has no discriminator, or has
         labels and the sentences have none.
         """
@@ -163,10 +163,11 @@ class Model:
     def logits(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the logits (B,) of ids (B, T) with labels (B,), as :meth:`score` does for sentences."""
         mask = mask_of(tokens)
-        return per_sequence(self._read(tokens, mask, labels), mask)
+        return self._read(tokens, mask, labels)
 
     def _read(self, tokens: Tensor, mask: Tensor, labels: Tensor | None) -> Tensor:
-        return read_labelled(self._require_discriminator(), tokens, mask, labels, self.shape)
+        network = self._require_discriminator()
+        return network.per_sequence(read_labelled(network, tokens, mask, labels, self.shape), mask)
 
     def probability(self, texts: Sequence[str], batch_size: int = BATCH, labels: Sequence[str] = ()) -> list[float]:
         """Return P(real) of each sentence under equal priors for real and generated sentences.

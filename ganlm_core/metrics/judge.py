@@ -28,7 +28,6 @@ from ganlm_core.protocol import (
     Shape,
     State,
     mask_of,
-    per_sequence,
     with_labels,
 )
 from ganlm_core.sampling import PLAIN, Policy
@@ -373,7 +372,7 @@ def _log_marginals(
 
 def _logits(discriminator: Discriminator, tokens: Tensor) -> Tensor:
     mask = mask_of(tokens)
-    return per_sequence(discriminator(tokens, mask), mask)
+    return discriminator.per_sequence(discriminator(tokens, mask), mask)
 
 
 def _scored(make: Callable[[int], Subject], n: int, scores: LogitsOf | None) -> Subject:

@@ -12,11 +12,13 @@ from ganlm_core.sampling.likelihood import (
     of_tokens,
     weighted_log_likelihood,
 )
+from ganlm_core.sampling.ratio import LikelihoodRatio
 from ganlm_core.sampling.relaxation import relaxed_sample
 from ganlm_core.sampling.sentences import Sample, map_state, rollouts, sample, select_rows
 
 __all__ = [
     "PLAIN",
+    "LikelihoodRatio",
     "Policy",
     "Sample",
     "draw",

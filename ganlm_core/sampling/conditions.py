@@ -14,6 +14,7 @@ from ganlm_core.protocol import (
     PAD,
     AutoregressiveGenerator,
     Discriminator,
+    Generator,
     Shape,
     State,
     current_batch,
@@ -66,6 +67,7 @@ class ConditionalDiscriminator(Discriminator):
         super().__init__(shape)
         self.network = network
         self.per_position = network.per_position
+        self.summed = network.summed
         self.twice_differentiable = network.twice_differentiable  # type: ignore[misc]
         self.rowwise = network.rowwise  # type: ignore[misc]
 
@@ -75,6 +77,9 @@ class ConditionalDiscriminator(Discriminator):
         if logits.dim() == 1 or given is None:
             return logits
         return logits.masked_fill(first_tokens(given, mask.shape[1]).repeat(len(mask) // len(given), 1), 0.0)
+
+    def compare_with(self, generator: Generator) -> None:
+        self.network.compare_with(generator)
 
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
         labels = current_batch("the discriminator").labels

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganlm_core import sampling
-from ganlm_core.protocol import Cost, Discriminator, Estimator, Generator, mask_of, per_sequence
+from ganlm_core.protocol import Cost, Discriminator, Estimator, Generator, NextWordCost, mask_of, per_sequence
 from ganlm_core.testing import references
 from ganlm_core.testing.case import Case
 from ganlm_core.testing.kinds import build
@@ -22,7 +22,7 @@ def check_surrogate(case: Case) -> None:
     """The value is a finite scalar with a gradient for every generator parameter, for every pair it accepts."""
     estimator: Estimator = build(case)
     for generator, discriminator in _pairs(estimator):
-        value = estimator(generator, batch(ROWS), _cost(discriminator, ROWS, case))
+        value = estimator(generator, batch(ROWS), _cost(estimator, discriminator, ROWS, case))
         case.expect(value.dim() == 0, f"gives a tensor of shape {tuple(value.shape)}; take the mean over the batch")
         case.expect(value.isfinite(), "gives NaN or infinity; avoid the logarithm of zero")
         case.expect(
@@ -78,10 +78,10 @@ def check_descent(case: Case) -> None:
     estimator: Estimator = build(case)
     for generator, discriminator in _pairs(estimator, small=True):
         noise = references.noise(1, SMALL, torch.float32)
-        exact = _exact_gradient(generator, discriminator, noise)
+        exact = _exact_gradient(estimator, generator, discriminator, noise)
         many = batch(MANY, SMALL)
         many.noise.copy_(noise.expand(MANY, -1))
-        value = estimator(generator, many, _cost(discriminator, MANY, case))
+        value = estimator(generator, many, _cost(estimator, discriminator, MANY, case))
         found = _flat(value, generator)
         cosine = F.cosine_similarity(found, exact, dim=0).item()
         # Biased gradients are far from parallel; a wrong sign or pure noise gives a cosine of zero or below.
@@ -96,7 +96,7 @@ def check_memory(case: Case) -> None:
     estimator, resumed = (build(case) for _ in range(2))
     generator, discriminator = next(_pairs(estimator))
     for _ in range(2):
-        estimator(generator, batch(ROWS), _cost(discriminator, ROWS, case))
+        estimator(generator, batch(ROWS), _cost(estimator, discriminator, ROWS, case))
     resumed.load_state_dict(estimator.state_dict())
     results = []
     for one in (estimator, resumed):
@@ -113,8 +113,12 @@ def _pairs(estimator: Estimator, small: bool = False) -> Iterator[tuple[Generato
             yield generator, discriminator
 
 
-def _cost(discriminator: Discriminator, rows: int, case: Case | None = None) -> Cost:
+def _cost(
+    estimator: Estimator, discriminator: Discriminator, rows: int, case: Case | None = None
+) -> Cost | NextWordCost:
     """Return the non-saturating cost. With a case, it checks the sequences that it gets."""
+    if estimator.next_words:
+        return _word_costs
 
     def cost(sequence: Tensor, mask: Tensor) -> Tensor:
         if case is not None:
@@ -128,16 +132,28 @@ def _cost(discriminator: Discriminator, rows: int, case: Case | None = None) -> 
     return cost
 
 
+def _word_costs(tokens: Tensor, log_p: Tensor) -> Tensor:
+    """Return a cost of each word that depends on nothing else: (B, T, V)."""
+    return torch.linspace(-1, 1, log_p.shape[-1], dtype=log_p.dtype, device=log_p.device).expand(log_p.shape)
+
+
+def _cost_of_sequences(estimator: Estimator, discriminator: Discriminator, tokens: Tensor, mask: Tensor) -> Tensor:
+    if not estimator.next_words:
+        return per_sequence(_cost(estimator, discriminator, len(tokens))(tokens, mask), mask)
+    log_p = torch.zeros(*tokens.shape, discriminator.shape.vocabulary)
+    return sampling.of_tokens(_word_costs(tokens, log_p), tokens, mask).sum(dim=1)
+
+
 def _gradient(estimator: Estimator, generator: Generator, discriminator: Discriminator) -> Tensor:
-    return _flat(estimator(generator, batch(ROWS), _cost(discriminator, ROWS)), generator).double()
+    return _flat(estimator(generator, batch(ROWS), _cost(estimator, discriminator, ROWS)), generator).double()
 
 
-def _exact_gradient(generator: Generator, discriminator: Discriminator, noise: Tensor) -> Tensor:
+def _exact_gradient(estimator: Estimator, generator: Generator, discriminator: Discriminator, noise: Tensor) -> Tensor:
     """Return the gradient of the expected cost, summed over every possible sequence."""
     tokens = references.every_sequence()
     mask = mask_of(tokens)
     scores = sampling.log_likelihood(generator, noise.expand(len(tokens), -1), tokens, mask).sum(dim=1)
-    cost = per_sequence(_cost(discriminator, len(tokens))(tokens, mask), mask)
+    cost = _cost_of_sequences(estimator, discriminator, tokens, mask)
     return _flat((scores.exp() * cost.detach()).sum(), generator)
 
 

@@ -23,6 +23,9 @@ from ganlm_core.training.optimizers import ScheduledOptimizer
 
 Metrics = dict[str, Tensor]
 
+WARMUP = "_warmup"
+"""Follows the name of a network in the name of its optimiser for the steps before adversarial training."""
+
 
 @dataclass(frozen=True)
 class Average:
@@ -88,6 +91,7 @@ class Losses:
 class Trainer:
     """Trains the networks of an algorithm.
 
+    ``optimizers``: by the name of the network; ``generator_warmup`` is the generator's before adversarial training.
     ``steps``: the last step, and the number that schedules are planned for. ``clip``: largest gradient norm of a
     network, 0 for no clipping. ``average``: updated after each step that trains the generator. ``compiled``: returns a
     phase in the form in which it is computed. ``arithmetic``: the context of the losses, such as autocast.
@@ -113,8 +117,12 @@ class Trainer:
         def at_the_end(phase: Phase) -> Phase:
             return self.compiled(replace(phase, progress=1.0 if phase.progress is None else phase.progress))
 
-        optimizers = {name: each.held(self.steps) for name, each in self.optimizers.items()}
-        return replace(self, optimizers=optimizers, steps=steps, compiled=at_the_end)
+        return replace(self, steps=steps, compiled=at_the_end)
+
+    def optimizer(self, network: str, step: int) -> ScheduledOptimizer:
+        """Return the optimiser of a network in a step: before adversarial training, that of its warm-up, if any."""
+        early = self.optimizers.get(network + WARMUP) if step < self.algorithm.adversarial_from else None
+        return early or self.optimizers[network]
 
     def train(self, start: int, after_step: Callable[[int, Metrics], None]) -> None:
         """Train from step ``start`` to the last; call ``after_step(steps done, metrics of the step)`` after each.
@@ -127,8 +135,8 @@ class Trainer:
             metrics: Metrics = {}
             phases = [self.compiled(phase) for phase in self.algorithm.phases(step)]
             for phase in phases:
-                scheduled = self.optimizers[phase.network]
-                scheduled.set_learning_rate(step, self.steps)
+                scheduled = self.optimizer(phase.network, step)
+                scheduled.set_learning_rate(step)
                 batch = self.batches.next(step, self.steps)
                 moved = self.algorithm.networks[phase.network] if phase.part is None else phase.part
                 try:

@@ -36,24 +36,25 @@ _FUSED = {"cpu": ("adam", "adamw"), "cuda": ("adam", "adamw", "sgd"), "mps": ("a
 
 @dataclass(frozen=True)
 class ScheduledOptimizer:
-    """A torch optimiser with its learning rate schedule. Only the optimiser has state."""
+    """A torch optimiser with its learning rate schedule. Only the optimiser has state.
+
+    The schedule runs over the steps ``first`` to ``last``, counted from 0; it keeps its last rate after them.
+    """
 
     optimizer: torch.optim.Optimizer
     options: OptimizerOptions
+    first: int
+    last: int
 
-    def set_learning_rate(self, step: int, steps: int) -> None:
-        """Set the rate of step ``step`` of ``steps``, counted from 0."""
+    def set_learning_rate(self, step: int) -> None:
+        """Set the rate of a step of the run, counted from 0."""
+        passed, steps = min(max(step, self.first), self.last) - self.first, self.last - self.first + 1
         for group in self.optimizer.param_groups:
-            group["lr"] = self.options.lr * rate_factor(self.options, step, steps)
+            group["lr"] = self.options.lr * rate_factor(self.options, passed, steps)
 
     def slowed(self, factor: float) -> "ScheduledOptimizer":
         """Return this optimiser with its learning rates multiplied by ``factor``."""
         return replace(self, options=replace(self.options, lr=self.options.lr * factor))
-
-    def held(self, steps: int) -> "ScheduledOptimizer":
-        """Return this optimiser with the learning rate of the last of ``steps``, constant from now on."""
-        lr = self.options.lr * rate_factor(self.options, steps - 1, steps)
-        return replace(self, options=replace(self.options, lr=lr, schedule="constant", warmup_steps=0))
 
 
 def rate_factor(options: OptimizerOptions, step: int, steps: int) -> float:
@@ -68,15 +69,17 @@ def rate_factor(options: OptimizerOptions, step: int, steps: int) -> float:
     return options.final_lr + (1 - options.final_lr) * falling if options.schedule != "constant" else 1.0
 
 
-def build_optimizer(choice: Choice, parameters: Iterable[nn.Parameter]) -> ScheduledOptimizer:
-    """Build the optimiser that ``choice`` names, over the parameters that are trained."""
+def build_optimizer(
+    choice: Choice, parameters: Iterable[nn.Parameter], first: int = 0, last: int = 0
+) -> ScheduledOptimizer:
+    """Build the optimiser that ``choice`` names, over the parameters that are trained, for some steps of a run."""
     options = choice.options
     assert isinstance(options, OptimizerOptions)
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     arguments = _arguments(options)
     if choice.name in _FUSED.get(trained[0].device.type, ()):
         arguments["fused"] = True
-    return ScheduledOptimizer(_CLASSES[choice.name](trained, **arguments), options)
+    return ScheduledOptimizer(_CLASSES[choice.name](trained, **arguments), options, first, last)
 
 
 def _arguments(options: OptimizerOptions) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import math
 import re
 import shlex
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -40,7 +40,7 @@ from ganlm_core.system.tensors import TooManyTensors, without_memory
 from ganlm_core.training.checks import BASES, problem_with_algorithm, problem_with_kind
 from ganlm_core.training.compilation import as_graphs, as_it_is, compile_networks
 from ganlm_core.training.conditioning import conditional
-from ganlm_core.training.loop import Average, Trainer
+from ganlm_core.training.loop import WARMUP, Average, Trainer
 from ganlm_core.training.optimizers import ScheduledOptimizer, build_optimizer
 from ganlm_core.training.start import Start
 
@@ -297,6 +297,7 @@ def _parts(host: Host, config: RunConfig, data: _Data, priced: Sequence[Priced])
     for kind, network in (("generator", generator), ("discriminator", discriminator)):
         data.start.load(kind, network, data.shape)
     _rule_out(data, generator)
+    discriminator.compare_with(generator)
     generator, discriminator = conditional(config.generator.name, data.shape, data.asked, generator, discriminator)
     parts = Parts(
         generator=generator,
@@ -401,6 +402,11 @@ def _algorithm(host: Host, config: RunConfig, parts: Parts) -> Algorithm:
     with host.blaming("algorithm", config.algorithm.name, "cannot say its networks and phases"):
         problem = problem_with_algorithm(algorithm, parts.steps)
     _refuse(host, "algorithm", config.algorithm.name, problem)
+    if parts.estimator.next_words and not algorithm.next_words:
+        raise UsageError(
+            f"estimator '{config.estimator.name}' asks for the cost of every next word, and algorithm "
+            f"'{config.algorithm.name}' judges whole sequences; choose another --estimator, or --algorithm adversarial"
+        )
     return algorithm
 
 
@@ -435,7 +441,8 @@ def _check_fit(config: RunConfig, parts: Parts) -> None:
 
 
 def _optimizers(config: RunConfig, algorithm: Algorithm) -> dict[str, ScheduledOptimizer]:
-    known = dict.fromkeys((*NETWORKS, *algorithm.networks))  # every configuration has optimisers for both NETWORKS
+    networks = (*NETWORKS, *algorithm.networks)  # every configuration has optimisers for both NETWORKS
+    known = dict.fromkeys((*networks, *(network + WARMUP for network in networks)))
     for name in config.optimizers:
         if name not in known:
             raise UnknownName("network", name, known, hint=f"[optimizer.{name}] is for one of {', '.join(known)}")
@@ -452,7 +459,23 @@ def _optimizers(config: RunConfig, algorithm: Algorithm) -> dict[str, ScheduledO
                 "trained; give it some as attributes, or choose an algorithm that does not train it"
             )
     _check_parts(config, algorithm)
-    return {name: build_optimizer(config.optimizers[name], net.parameters()) for name, net in trained.items()}
+    return {
+        name: build_optimizer(config.optimizers[name], trained[name.removesuffix(WARMUP)].parameters(), first, last)
+        for name, (first, last) in _spans(config, algorithm, trained).items()
+    }
+
+
+def _spans(config: RunConfig, algorithm: Algorithm, trained: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """Return the first and the last step of each optimiser: the whole run, or both sides of the adversarial start."""
+    steps, start = planned_steps(config), algorithm.adversarial_from
+    spans = dict.fromkeys(trained, (0, steps - 1))
+    for name in trained:
+        if name + WARMUP in config.optimizers:
+            early = [step for step in range(start) if name in {phase.network for phase in algorithm.phases(step)}]
+            spans[name] = min(start, steps - 1), steps - 1
+            if early:
+                spans[name + WARMUP] = early[0], early[-1]
+    return spans
 
 
 def _check_parts(config: RunConfig, algorithm: Algorithm) -> None:

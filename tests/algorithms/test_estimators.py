@@ -9,7 +9,16 @@ import torch
 from torch import Tensor
 
 from ganlm_core import sampling
-from ganlm_core.algorithms.estimators import Gumbel, Importance, Reinforce, Rollout, Softmax, StraightThrough, ranked
+from ganlm_core.algorithms.estimators import (
+    Gumbel,
+    Importance,
+    NextWord,
+    Reinforce,
+    Rollout,
+    Softmax,
+    StraightThrough,
+    ranked,
+)
 from ganlm_core.algorithms.options import (
     GumbelOptions,
     ImportanceOptions,
@@ -18,6 +27,7 @@ from ganlm_core.algorithms.options import (
     SoftmaxOptions,
     StraightThroughOptions,
 )
+from ganlm_core.components import NoOptions
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import EOS, PAD, Batch, Estimator, Generator, State, mask_of, per_sequence
 from tests.tiny import (
@@ -275,3 +285,32 @@ def test_the_softmax_is_deterministic_and_passes_the_gradient() -> None:
     assert once.sequence[..., EOS:][once.mask].allclose(own[once.mask])
     assert once.mask.equal(mask_of(own.argmax(dim=-1) + EOS))
     assert gradient(estimator(generator, batch, lambda sequence, mask: sequence[..., 4].sum(dim=1)), generator).any()
+
+
+def test_next_word_is_the_gradient_of_expected_costs_after_fixed_prefixes() -> None:
+    """The gradient of sum over prefixes of p(prefix) E[cost of the next word], with p(prefix) held fixed."""
+    torch.manual_seed(3)
+    generator = TinyGenerator()
+    costs = torch.randn(SHAPE.length, SHAPE.vocabulary)
+    tokens, mask = every_sequence()
+    logits = generator(NOISE.expand(len(tokens), -1), tokens)
+    log_p = sampling.log_probabilities(logits)
+    sentences = sampling.of_tokens(log_p, tokens, mask).sum(dim=1).exp().detach()
+    expected = (log_p[..., EOS:].exp() * costs[:, EOS:]).sum(dim=-1) * mask
+    exact = gradient((sentences * expected.sum(dim=1)).sum(), generator)
+    padding = torch.zeros(ROWS, SHAPE.length, dtype=torch.long)
+    batch = Batch(padding, padding > 0, NOISE.expand(ROWS, -1))
+
+    def cost(ids: Tensor, own: Tensor) -> Tensor:
+        return costs[: ids.shape[1]].expand(len(ids), -1, -1)
+
+    estimator = NextWord(NoOptions())
+    found = torch.stack([gradient(estimator(generator, batch, cost), generator) for _ in range(REPEATS)])
+    assert z_scores(found, exact).abs().max() < 4.5
+
+
+def test_a_baseline_of_the_same_length_neither_pays_nor_fines_a_length() -> None:
+    mask = torch.tensor([[1, 1, 0], [1, 1, 0], [1, 1, 1], [1, 1, 1], [1, 0, 0]]).bool()
+    returns = torch.tensor([5.0, 7.0, 1.0, 2.0, 9.0])[:, None].expand(5, 3)
+    expected = Reinforce(ReinforceOptions(baseline="same-length"))._expected(returns, mask)
+    assert expected[:, 0].tolist() == [7.0, 5.0, 2.0, 1.0, 9.0]

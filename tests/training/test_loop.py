@@ -34,7 +34,7 @@ def make_batches(size: int = 8, seed: int = 0, rows: int = len(TOKENS), **more: 
 
 def optimizer(network: nn.Module, name: str = "sgd", **options: Any) -> ScheduledOptimizer:
     options = {"lr": 0.1, "momentum": 0.0} | options if name == "sgd" else options
-    return build_optimizer(Choice(name, OPTIMIZERS[name](**options)), network.parameters())
+    return build_optimizer(Choice(name, OPTIMIZERS[name](**options)), network.parameters(), last=3)
 
 
 class Point(nn.Module):

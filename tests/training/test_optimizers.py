@@ -1,5 +1,6 @@
 """Optimisers by name, and their learning rate schedules."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ CLASSES = {
 
 
 def build(name: str, parameters: list[nn.Parameter], **options: Any) -> ScheduledOptimizer:
-    return build_optimizer(Choice(name, OPTIMIZERS[name](**options)), parameters)
+    return build_optimizer(Choice(name, OPTIMIZERS[name](**options)), parameters, last=STEPS - 1)
 
 
 def factors(steps: list[int], **options: Any) -> Any:
@@ -69,22 +70,31 @@ def test_a_warmup_longer_than_the_run_only_rises() -> None:
 
 def test_the_rate_of_a_step_is_its_factor_times_the_learning_rate() -> None:
     scheduled = build("sgd", [nn.Parameter(torch.zeros(1))], lr=0.4, schedule="linear")
-    scheduled.set_learning_rate(25, STEPS)
+    scheduled.set_learning_rate(25)
     assert scheduled.optimizer.param_groups[0]["lr"] == pytest.approx(0.3)
-    scheduled.set_learning_rate(0, STEPS)
+    scheduled.set_learning_rate(0)
     assert scheduled.optimizer.param_groups[0]["lr"] == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize(
     "options", [{"schedule": "linear"}, {"schedule": "cosine", "final_lr": 0.5}, {"warmup_steps": 200}]
 )
-def test_a_held_optimizer_keeps_the_rate_of_the_last_step(options: dict[str, Any]) -> None:
+def test_a_schedule_keeps_its_last_rate_after_its_steps(options: dict[str, Any]) -> None:
     scheduled = build("sgd", [nn.Parameter(torch.zeros(1))], lr=0.4, **options)
-    scheduled.set_learning_rate(STEPS - 1, STEPS)
+    scheduled.set_learning_rate(STEPS - 1)
     last = scheduled.optimizer.param_groups[0]["lr"]
     for step in (STEPS, 5 * STEPS):
-        scheduled.held(STEPS).set_learning_rate(step, 6 * STEPS)
-        assert scheduled.optimizer.param_groups[0]["lr"] == pytest.approx(last)
+        scheduled.set_learning_rate(step)
+        assert scheduled.optimizer.param_groups[0]["lr"] == last
+
+
+def test_a_schedule_runs_over_its_own_steps_of_the_run() -> None:
+    scheduled = replace(build("sgd", [nn.Parameter(torch.zeros(1))], lr=0.4, schedule="linear"), first=50, last=89)
+    rates = []
+    for step in (0, 50, 60, 89, 99):
+        scheduled.set_learning_rate(step)
+        rates.append(scheduled.optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.4, 0.4, 0.3, 0.01, 0.01])
 
 
 def test_every_optimizer_that_can_be_named_is_tested_here() -> None:

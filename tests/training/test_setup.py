@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 import torch
 
+from ganlm_core.config.run_config import override
 from ganlm_core.data.encoding import NEVER
-from ganlm_core.errors import OutOfMemory, UsageError
+from ganlm_core.errors import OutOfMemory, UnknownName, UsageError
+from ganlm_core.plugins.host import default_host
 from ganlm_core.protocol import EOS
 from ganlm_core.training import setup
 from ganlm_core.training.loop import Trainer
@@ -81,11 +83,44 @@ def test_more_steps_than_planned_go_on_at_the_end_of_every_schedule() -> None:
     assert more.steps == 60
     rate, lr = more.optimizers["generator"], long.trainer.optimizers["generator"].options.lr
     for step in (6, 59):
-        rate.set_learning_rate(step, 60)
+        rate.set_learning_rate(step)
         assert rate.optimizer.param_groups[0]["lr"] == pytest.approx(0.5 * lr / 6)
     phases = long.trainer.algorithm.phases(40)
     assert [phase.name for phase in phases] == ["discriminator", "generator"]
     assert [phase.progress for phase in phases] == [1.0, 1.0]
+
+
+def test_networks_may_have_an_optimizer_for_the_steps_before_adversarial_training() -> None:
+    """Six steps: two of maximum likelihood, one of the discriminator, three adversarial ones."""
+    host, layers = default_host(), {"algorithm_options": WARM}
+    table = {"adam": {"lr": 0.5, "schedule": "linear"}}
+    config = override(
+        host,
+        tiny_config("lstm", "conv", **layers),
+        [{"optimizer": {"generator_warmup": table, "discriminator_warmup": table}}],
+    )
+    trainer = prepare(config).trainer
+    spans = {name: (each.first, each.last) for name, each in trainer.optimizers.items()}
+    assert spans == {
+        "generator": (3, 5), "discriminator": (3, 5), "generator_warmup": (0, 1), "discriminator_warmup": (2, 2)
+    }  # fmt: skip
+    assert [trainer.optimizer("generator", step) is trainer.optimizers["generator_warmup"] for step in range(6)] == [
+        True, True, True, False, False, False
+    ]  # fmt: skip
+    warming = trainer.optimizers["generator_warmup"].optimizer.param_groups[0]["params"]
+    assert {id(each) for each in warming} == {id(each) for each in trainer.algorithm.networks["generator"].parameters()}
+
+
+def test_an_optimizer_for_no_network_is_refused() -> None:
+    config = override(default_host(), tiny_config("lstm", "conv"), [{"optimizer": {"generator_warm": {"adam": {}}}}])
+    with pytest.raises(UnknownName, match="generator_warmup"):
+        prepare(config)
+
+
+def test_an_estimator_of_next_words_needs_an_algorithm_with_their_costs() -> None:
+    config = tiny_config("lstm", "lstm-lm", algorithm="rankgan", estimator="next-word", noise_size=0)
+    with pytest.raises(UsageError, match="algorithm 'rankgan' judges whole sequences"):
+        prepare(config)
 
 
 def test_a_plan_for_more_steps_than_there_are_is_refused() -> None:

@@ -2,7 +2,12 @@
 
 from collections.abc import Iterator
 
-from ganlm_conv.options import CausalConvOptions, ConvDiscriminatorOptions, ConvGeneratorOptions
+from ganlm_conv.options import (
+    CausalConvLanguageModelOptions,
+    CausalConvOptions,
+    ConvDiscriminatorOptions,
+    ConvGeneratorOptions,
+)
 from ganlm_core.components import ComponentSpec
 from ganlm_core.hookspecs import hookimpl
 
@@ -34,4 +39,12 @@ def ganlm_components() -> Iterator[ComponentSpec]:
         ConvDiscriminatorOptions,
         "text CNN: filters of several widths with maximum over time",
         "Kim 2014, section 2; highway layer, Srivastava et al. 2015, eq. 3",
+    )
+    yield ComponentSpec(
+        "discriminator",
+        "causal-conv-lm",
+        "ganlm_conv.networks:CausalConvLikelihoodRatio",
+        CausalConvLanguageModelOptions,
+        "causal convolutional language model; the logit is a likelihood ratio to the generator",
+        "Deng et al. 2020, eq. 1-2; as a language model, Dauphin et al. 2017",
     )

@@ -14,6 +14,7 @@ from ganlm_core.layers import (
     output_layer,
 )
 from ganlm_core.protocol import Discriminator, Generator, Shape
+from ganlm_core.sampling import LikelihoodRatio
 
 
 class ResidualBlock(nn.Module):
@@ -194,3 +195,9 @@ def strongest_by_table(convolution: nn.Module, embedding: Tensor, ids: Tensor, m
 def windows(mask: Tensor, width: int) -> Tensor:
     """Return a mask (B, T + width - 1) of the windows that overlap the sequence, from a mask (B, T)."""
     return F.pad(mask, (width - 1, width - 1)).unfold(1, width, 1).any(dim=-1)
+
+
+class CausalConvLikelihoodRatio(LikelihoodRatio):
+    """The ratio of a causal convolutional language model to the generator."""
+
+    language_model = CausalConvGenerator

@@ -34,3 +34,7 @@ class ConvDiscriminatorOptions(Options):
             raise OptionError(
                 f"widths is {self.widths!r}; wanted comma-separated integers of at least 1, such as 2,3,4"
             )
+
+
+class CausalConvLanguageModelOptions(CausalConvOptions):
+    dropout: float = option(0.3, "dropout of the embeddings and of the output of each layer", min=0, max=0.9)

@@ -18,7 +18,7 @@ from ganlm_core.errors import OptionError
 from ganlm_core.protocol import Shape
 from ganlm_core.testing import Case, parametrize_with_checks
 
-ONE_SHOT, CAUSAL, DISCRIMINATOR = ganlm_components()
+ONE_SHOT, CAUSAL, DISCRIMINATOR, _ = ganlm_components()
 
 VARIANTS = [
     (ONE_SHOT, {"kernel": 1, "blocks": 1}),

@@ -28,3 +28,10 @@ class LSTMDiscriminatorOptions(Options):
                 f"per-position is true with direction {self.direction!r}, where a position sees the whole sequence; "
                 "set direction to 'causal'"
             )
+
+
+class LSTMLanguageModelOptions(LSTMGeneratorOptions):
+    embedding_size: int = option(128, "size of the token embeddings", min=1)
+    hidden_size: int = option(192, "units in each layer (H)", min=1)
+    dropout: float = option(0.4, "dropout before the first layer, between layers and after the last", min=0, max=0.9)
+    tie: bool = option(True, "tie the output weights to the token embeddings")

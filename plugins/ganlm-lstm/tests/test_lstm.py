@@ -12,13 +12,14 @@ from ganlm_core.errors import OptionError
 from ganlm_core.protocol import Shape, mask_of, shift
 from ganlm_core.testing import Case, parametrize_with_checks
 
-GENERATOR, DISCRIMINATOR = ganlm_components()
+GENERATOR, PER_LABEL, DISCRIMINATOR, *_ = ganlm_components()
 SHAPE = Shape(vocabulary=9, length=5, noise=3)
 TOKENS = torch.tensor([[4, 5, 2, 0, 0], [6, 7, 8, 4, 5], [2, 0, 0, 0, 0]])
 
 VARIANTS = [
     (GENERATOR, {"layers": 2, "dropout": 0.5}),
     (GENERATOR, {"tie": True, "embedding_size": 7}),
+    (PER_LABEL, {"layers": 2}),
     (DISCRIMINATOR, {"layers": 2}),
     (DISCRIMINATOR, {"direction": "causal"}),
     (DISCRIMINATOR, {"direction": "causal", "per_position": True}),

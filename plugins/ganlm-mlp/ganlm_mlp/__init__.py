@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ganlm_core.components import ComponentSpec
 from ganlm_core.hookspecs import hookimpl
-from ganlm_mlp.options import MLPDiscriminatorOptions, MLPGeneratorOptions, NgramOptions
+from ganlm_mlp.options import MLPDiscriminatorOptions, MLPGeneratorOptions, NgramLanguageModelOptions, NgramOptions
 
 
 @hookimpl
@@ -34,4 +34,12 @@ def ganlm_components() -> Iterator[ComponentSpec]:
         MLPDiscriminatorOptions,
         "MLP on the flattened embeddings of the sequence",
         "Goodfellow et al. 2014, section 5",
+    )
+    yield ComponentSpec(
+        "discriminator",
+        "ngram-mlp-lm",
+        "ganlm_mlp.networks:NgramLikelihoodRatio",
+        NgramLanguageModelOptions,
+        "MLP language model on a window; the logit is a likelihood ratio to the generator",
+        "Deng et al. 2020, eq. 1-2; as a language model, Bengio et al. 2003",
     )

@@ -4,6 +4,7 @@ from torch.nn import functional as F
 
 from ganlm_core.layers import Dropout, NoiseLinear, NoisyEmbedding, ReadoutGenerator, TokenEmbedding, hide, output_layer
 from ganlm_core.protocol import BOS, Discriminator, Generator, Shape
+from ganlm_core.sampling import LikelihoodRatio
 from ganlm_mlp.options import MLPDiscriminatorOptions, MLPGeneratorOptions, NgramOptions
 
 
@@ -93,3 +94,9 @@ class MLPDiscriminator(Discriminator):
 
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
         return self.output(self.dropout(self.features(sequence, mask))).squeeze(-1)
+
+
+class NgramLikelihoodRatio(LikelihoodRatio):
+    """The ratio of an MLP language model to the generator."""
+
+    language_model = NgramGenerator

@@ -21,3 +21,7 @@ class MLPDiscriminatorOptions(Options):
     layers: int = option(2, "hidden layers", min=1)
     dropout: float = option(0.0, "dropout before the logit", min=0, max=0.9)
     blur: float = option(0.0, "instance noise: largest share of a random word in each token vector", min=0, max=1)
+
+
+class NgramLanguageModelOptions(NgramOptions):
+    dropout: float = option(0.3, "dropout of the embeddings and of the last hidden layer", min=0, max=0.9)

@@ -10,7 +10,7 @@ from torch import Tensor
 from ganlm_core.protocol import BOS, Shape
 from ganlm_core.testing import Case, parametrize_with_checks
 
-ONE_SHOT, NGRAM, DISCRIMINATOR = ganlm_components()
+ONE_SHOT, NGRAM, DISCRIMINATOR, _ = ganlm_components()
 SHAPE = Shape(vocabulary=9, length=6, noise=3)
 
 VARIANTS = [

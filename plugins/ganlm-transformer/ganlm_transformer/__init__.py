@@ -4,7 +4,11 @@ from collections.abc import Iterator
 
 from ganlm_core.components import ComponentSpec
 from ganlm_core.hookspecs import hookimpl
-from ganlm_transformer.options import TransformerDiscriminatorOptions, TransformerOptions
+from ganlm_transformer.options import (
+    TransformerDiscriminatorOptions,
+    TransformerLanguageModelOptions,
+    TransformerOptions,
+)
 
 
 @hookimpl
@@ -25,4 +29,12 @@ def ganlm_components() -> Iterator[ComponentSpec]:
         TransformerDiscriminatorOptions,
         "transformer encoder with mean pooling",
         "Vaswani et al. 2017, section 3.1",
+    )
+    yield ComponentSpec(
+        "discriminator",
+        "transformer-lm",
+        "ganlm_transformer.networks:TransformerLikelihoodRatio",
+        TransformerLanguageModelOptions,
+        "transformer language model; the logit is a likelihood ratio to the generator",
+        "Deng et al. 2020, eq. 1-2; as a language model, Radford et al. 2019",
     )

@@ -3,6 +3,7 @@ from torch import Tensor, nn
 
 from ganlm_core.layers import Dropout, NoiseLinear, NoisyEmbedding, ReadoutGenerator, TokenEmbedding, hide, output_layer
 from ganlm_core.protocol import Discriminator, Shape
+from ganlm_core.sampling import LikelihoodRatio
 from ganlm_transformer.options import TransformerDiscriminatorOptions, TransformerOptions
 
 Cache = tuple[Tensor, Tensor]
@@ -128,3 +129,9 @@ class TransformerDiscriminator(Discriminator):
 
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
         return self.output(self.features(sequence, mask)).squeeze(-1)
+
+
+class TransformerLikelihoodRatio(LikelihoodRatio):
+    """The ratio of a transformer language model to the generator."""
+
+    language_model = TransformerGenerator

@@ -21,3 +21,7 @@ class TransformerDiscriminatorOptions(TransformerOptions):
     hidden_size: int = option(64, "size of the states (H), a multiple of heads", min=1)
     layers: int = option(1, "blocks of attention and a feed-forward layer", min=1)
     blur: float = option(0.8, "instance noise: largest share of a random word in each token vector", min=0, max=1)
+
+
+class TransformerLanguageModelOptions(TransformerOptions):
+    dropout: float = option(0.2, "dropout of the embeddings and of the output of each layer", min=0, max=0.9)

@@ -12,7 +12,7 @@ from ganlm_core.errors import OptionError
 from ganlm_core.protocol import Shape, shift
 from ganlm_core.testing import Case, parametrize_with_checks
 
-GENERATOR, DISCRIMINATOR = ganlm_components()
+GENERATOR, DISCRIMINATOR, _ = ganlm_components()
 SHAPE = Shape(vocabulary=9, length=5, noise=3)
 OPTIONS = TransformerOptions(hidden_size=8, heads=2)
 

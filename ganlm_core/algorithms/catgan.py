@@ -1,0 +1,166 @@
+"""CatGAN (Liu et al. 2020): a relativistic loss of each label and of all labels, and a generator that evolves.
+
+In each step the generator has several children, one for each mutation: an objective and a temperature. The fittest
+child is the next generator.
+"""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ganlm_core import sampling
+from ganlm_core.algorithms.adversarial import accuracy
+from ganlm_core.algorithms.mle import likelihood_phase
+from ganlm_core.algorithms.options import CatGANOptions
+from ganlm_core.algorithms.schedule import Schedule
+from ganlm_core.protocol import Algorithm, Batch, Cost, Generator, Parts, Phase, per_sequence
+
+Against = Callable[[Tensor, Batch], Sequence[Tensor]]
+"""(logits (B,) of real sequences, their batch) -> the real logits with which the generated one of a row is compared."""
+
+
+def pairs(real: Tensor, batch: Batch) -> Sequence[Tensor]:
+    """Return the logits (B,) of a real sequence of the same label, and of another row, whatever its label.
+
+    Real and generated sequences have the same label row by row, and the rows of a batch are in random order.
+    """
+    return real, real.roll(1)
+
+
+def averages(real: Tensor, batch: Batch) -> Sequence[Tensor]:
+    """Return the mean logits of the real sequences of each row's label (B,), and of all."""
+    whole = real.mean().expand_as(real)
+    if batch.labels is None:
+        return whole, whole
+    same = (batch.labels.unsqueeze(1) == batch.labels).to(real.dtype)
+    return same @ real / same.sum(dim=1), whole
+
+
+OBJECTIVES: Mapping[str, Against] = {"pairs": pairs, "averages": averages}
+"""Relativistic (Jolicoeur-Martineau 2019, eq. 8-9), and relativistic average (eq. 12-13) on the generated sequences."""
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A way to make a child: what its samples are compared with, and a move of the progress of the annealing."""
+
+    against: Against
+    shift: float
+
+    def of(self, batch: Batch) -> Batch:
+        return replace(batch, progress=min(1.0, max(0.0, batch.progress + self.shift)))
+
+
+def mutations(shift: float) -> list[Mutation]:
+    """Return every objective at the temperature of the annealing, and at one that is earlier by ``shift``."""
+    shifts = dict.fromkeys((0.0, -shift))
+    return [Mutation(against, each) for against in OBJECTIVES.values() for each in shifts]
+
+
+def discriminator_loss(parts: Parts, batch: Batch) -> Tensor:
+    """Return -log sigmoid of real minus generated logits within the labels, plus the same over all labels.
+
+    Differs: labels weigh by their frequency, and the discriminator reads the label, which the paper's does not.
+    """
+    drawn = parts.estimator.draw(parts.generator, batch)
+    real, generated = (_logits(parts, *each) for each in ((batch.tokens, batch.mask), (drawn.sequence, drawn.mask)))
+    batch.log("accuracy", accuracy(real, generated))
+    return sum((F.softplus(generated - other).mean() for other in pairs(real, batch)), torch.zeros_like(real[0]))
+
+
+def cost_of(parts: Parts, batch: Batch, against: Against) -> Cost:
+    """Return the generator's cost: -log sigmoid of generated minus real logits, within the labels and over all."""
+    with torch.no_grad():
+        others = against(_logits(parts, batch.tokens, batch.mask), batch)
+
+    def cost(sequence: Tensor, mask: Tensor) -> Tensor:
+        logits = _logits(parts, sequence, mask)
+        times = len(logits) // len(batch.tokens)
+        return torch.stack([F.softplus(other.repeat(times) - logits) for other in others]).sum(dim=0)
+
+    return parts.pay(cost, batch)
+
+
+def _logits(parts: Parts, sequence: Tensor, mask: Tensor) -> Tensor:
+    return per_sequence(parts.discriminator(sequence, mask).float(), mask)
+
+
+@torch.no_grad()
+def fitness(parts: Parts, child: Generator, batch: Batch, diversity: float, seed: int) -> Tensor:
+    """Return the quality of a child's samples plus ``diversity`` times their entropy in nats per token.
+
+    The quality is the mean of sigmoid(generated - real logit) within the labels. All children of a step draw with one
+    seed.
+    """
+    rng = torch.Generator(batch.noise.device).manual_seed(seed)
+    drawn = sampling.sample(child, batch.noise, rng=rng)
+    real = _logits(parts, batch.tokens, batch.mask)
+    quality = (_logits(parts, drawn.tokens, drawn.mask) - real).sigmoid().mean()
+    return quality - diversity * drawn.log_probs.sum() / drawn.mask.sum()
+
+
+def born(generator: Generator, loss: Tensor, step: float) -> Generator:
+    """Return a copy of the generator after a step against the gradient of a loss, of a length ``step``."""
+    parameters = [parameter for parameter in generator.parameters() if parameter.requires_grad]
+    gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+    norm = torch.stack([each.norm() for each in gradients if each is not None]).norm().clamp(min=1e-12)
+    child = copy.deepcopy(generator)
+    moved = [parameter for parameter in child.parameters() if parameter.requires_grad]
+    with torch.no_grad():
+        for parameter, gradient in zip(moved, gradients, strict=True):
+            if gradient is not None:
+                parameter.sub_(step / norm * gradient)
+    return child
+
+
+class CatGAN(Algorithm):
+    """A warm-up by maximum likelihood, then rounds of discriminator and evolution (Liu et al. 2020, Alg. 1).
+
+    Differs: a child is the generator after a step of ``child_step`` against the gradient of its mutation, and decides
+    which mutation is fittest; the optimiser then makes the step of this mutation. The paper makes a step of the
+    optimiser for each child and keeps the weights of the fittest, so each child has an optimiser.
+    """
+
+    unused = ("loss", "penalty")
+    pays = True
+
+    def __init__(self, parts: Parts, options: CatGANOptions) -> None:
+        super().__init__()
+        self.parts, self.options = parts, options
+        self.generator, self.discriminator, self.estimator = parts.generator, parts.discriminator, parts.estimator
+        self.mutations = mutations(options.shift)
+        self.schedule = Schedule(
+            options,
+            parts.steps,
+            likelihood=[likelihood_phase(parts.generator)],
+            discriminator=Phase("discriminator", "discriminator", lambda batch: discriminator_loss(parts, batch)),
+            generator=[Phase("generator", "generator", self._generator_loss)],
+        )
+        self.schedule.check(parts)
+        self.adversarial_from = self.schedule.adversarial_from
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"generator": self.generator, "discriminator": self.discriminator}
+
+    def phases(self, step: int) -> Sequence[Phase]:
+        return self.schedule.phases(step)
+
+    def _generator_loss(self, batch: Batch) -> Tensor:
+        """Return the loss of the mutation whose child is the fittest."""
+        seed = int(torch.randint(2**31, ()).item())
+        losses = [self._loss(mutation, batch) for mutation in self.mutations]
+        children = [born(self.generator, loss, self.options.child_step) for loss in losses]
+        found = torch.stack([fitness(self.parts, each, batch, self.options.diversity, seed) for each in children])
+        fittest = int(found.argmax())
+        batch.log("fitness", found[fittest])
+        batch.log("mutation", torch.tensor(float(fittest)))
+        return losses[fittest]
+
+    def _loss(self, mutation: Mutation, batch: Batch) -> Tensor:
+        own = mutation.of(batch)
+        return self.estimator(self.generator, own, cost_of(self.parts, own, mutation.against))

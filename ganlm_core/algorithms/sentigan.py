@@ -1,0 +1,142 @@
+"""SentiGAN (Wang & Wan 2018): a generator for each label, a discriminator of k + 1 classes, and penalties for rewards.
+
+Shape letter: ``K`` labels. Without labels there is one generator and there are two classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ganlm_core import sampling
+from ganlm_core.algorithms.adversarial import accuracy
+from ganlm_core.algorithms.estimators import Rollout
+from ganlm_core.algorithms.mle import likelihood_phase, require_likelihood
+from ganlm_core.algorithms.options import ScheduleOptions
+from ganlm_core.algorithms.schedule import Schedule
+from ganlm_core.errors import UsageError
+from ganlm_core.layers import without_dropout
+from ganlm_core.protocol import (
+    Algorithm,
+    AutoregressiveGenerator,
+    Batch,
+    Cost,
+    Discriminator,
+    Parts,
+    Phase,
+    conditions_of,
+    per_sequence,
+)
+
+
+def class_logits(discriminator: Discriminator, batch: Batch, sequence: Tensor, mask: Tensor) -> Tensor:
+    """Return logits (N, K + 1) of the classes of N sequences: real text of each label, and generated text.
+
+    Differs: the logit of a label is that of the discriminator which reads the sequence with this label, and the logit
+    of generated text is zero, where the paper's network has K + 1 outputs. So any discriminator has K + 1 classes.
+    """
+    batches = [batch] if batch.labels is None else list(_labelled(batch, batch.labels, discriminator.shape.labels))
+    logits = []
+    for each in batches:
+        with conditions_of(each):
+            logits.append(per_sequence(discriminator(sequence, mask).float(), mask))
+    return torch.stack([*logits, torch.zeros_like(logits[0])], dim=1)
+
+
+def _labelled(batch: Batch, labels: Tensor, count: int) -> Sequence[Batch]:
+    return [replace(batch, labels=torch.full_like(labels, label)) for label in range(count)]
+
+
+def own_class(batch: Batch, rows: int) -> Tensor:
+    """Return the class (N,) of real text with the labels of the batch; row i has the label of row i % B."""
+    labels = torch.zeros_like(batch.tokens[:, 0]) if batch.labels is None else batch.labels
+    return labels.repeat(rows // len(labels))
+
+
+def discriminator_loss(parts: Parts, batch: Batch) -> Tensor:
+    """Return -log D_i of real text of label i and -log D_{K+1} of generated text, the mean of each (eq. 6)."""
+    drawn = parts.estimator.draw(parts.generator, batch)
+    own = own_class(batch, len(batch.tokens))
+    real, generated = (
+        class_logits(parts.discriminator, batch, sequence, mask)
+        for sequence, mask in ((batch.tokens, batch.mask), (drawn.sequence, drawn.mask))
+    )
+    batch.log("accuracy", accuracy(*(each.gather(1, own[:, None]).squeeze(1) for each in (real, generated))))
+    batch.log("label_accuracy", (real[:, :-1].argmax(dim=1) == own).float().mean())
+    last = torch.full_like(own, real.shape[1] - 1)
+    return F.cross_entropy(real, own) + F.cross_entropy(generated, last)
+
+
+def penalty_of(discriminator: Discriminator, batch: Batch) -> Cost:
+    """Return the penalty 1 - D_i(X) of sequences that were asked for label i (eq. 4, where the sequence ends)."""
+
+    def cost(sequence: Tensor, mask: Tensor) -> Tensor:
+        shares = class_logits(discriminator, batch, sequence, mask).softmax(dim=1)
+        return 1 - shares.gather(1, own_class(batch, len(shares))[:, None]).squeeze(1)
+
+    return cost
+
+
+def penalty_loss(probabilities: Tensor, penalties: Tensor, mask: Tensor) -> Tensor:
+    """Return E[sum_t G(x_t | x_<t) V(x_<=t)] (eq. 2-3), the mean over B, from tensors (B, T).
+
+    The generator minimises its probability of words with a penalty V. The paper has neither a logarithm nor a minus.
+    """
+    return (probabilities * penalties.detach() * mask).sum(dim=1).mean()
+
+
+class SentiGAN(Algorithm):
+    """A warm-up by maximum likelihood, then rounds of discriminator and generators (Wang & Wan 2018, Alg. 1).
+
+    The penalty V of a word is the mean of 1 - D_i over rollouts of the prefix that ends with it (eq. 4). A generator
+    with one network for each label (``lstm-per-label``) has the paper's K generators; any other one shares its weights
+    among the labels.
+    """
+
+    unused = ("loss", "penalty")
+
+    def __init__(self, parts: Parts, options: ScheduleOptions) -> None:
+        super().__init__()
+        require_likelihood(parts.generator, "sentigan")
+        self.parts = parts
+        self.generator, self.discriminator = parts.generator, parts.discriminator
+        self.estimator = _rollout(parts)
+        self.schedule = Schedule(
+            options,
+            parts.steps,
+            likelihood=[likelihood_phase(parts.generator)],
+            discriminator=Phase("discriminator", "discriminator", lambda batch: discriminator_loss(parts, batch)),
+            generator=[Phase("generator", "generator", self._generator_loss)],
+        )
+        self.adversarial_from = self.schedule.adversarial_from
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"generator": self.generator, "discriminator": self.discriminator}
+
+    def phases(self, step: int) -> Sequence[Phase]:
+        return self.schedule.phases(step)
+
+    def _generator_loss(self, batch: Batch) -> Tensor:
+        generator = self.generator
+        assert isinstance(generator, AutoregressiveGenerator)
+        with without_dropout(generator):
+            drawn = sampling.sample(generator, batch.noise)
+            penalty = penalty_of(self.discriminator, batch)
+            penalties = -self.estimator.returns(generator, batch, drawn, penalty)
+            log_probs = sampling.log_likelihood(generator, batch.noise, drawn.tokens, drawn.mask)
+        batch.log("label_penalty", (penalties * drawn.mask).sum() / drawn.mask.sum())
+        return penalty_loss(log_probs.exp(), penalties, drawn.mask)
+
+
+def _rollout(parts: Parts) -> Rollout:
+    """Return the estimator, which makes the rollouts. Raises UsageError for another one."""
+    estimator = parts.estimator
+    if not isinstance(estimator, Rollout) or estimator.options.rank > 0:
+        raise UsageError(
+            "algorithm 'sentigan' takes the mean penalty of rollouts, and another estimator or --estimator.rank gives "
+            "other values; choose --estimator rollout --estimator.rank 0"
+        )
+    return estimator

@@ -1,0 +1,55 @@
+"""Damaged real text: an error of each kind, and the share of rows that get one."""
+
+import torch
+
+from ganlm_core.algorithms import corruption
+from ganlm_core.algorithms.corruption import damaged, with_errors
+from ganlm_core.algorithms.penalties import relaxed
+from ganlm_core.protocol import EOS, PAD, Batch, Sequences, Shape, mask_of
+from tests.tiny import TinyGenerator, TinyOneShot
+
+TOKENS = torch.tensor([[4, 5, 6, 2, 0, 0], [7, 2, 0, 0, 0, 0], [3, 4, 5, 6, 7, 8], [2, 0, 0, 0, 0, 0]])
+SHAPE = Shape(vocabulary=9, length=6, noise=2)
+BATCH = Batch(TOKENS, mask_of(TOKENS), torch.zeros(4, 2))
+AT = torch.tensor([[1], [0], [4], [0]])
+
+
+def test_each_kind_makes_its_error() -> None:
+    generator = TinyGenerator(SHAPE)
+    assert corruption._swapped(generator, BATCH, AT).tolist() == [
+        [4, 6, 5, 2, 0, 0], [7, 2, 0, 0, 0, 0], [3, 4, 5, 6, 8, 7], [2, 0, 0, 0, 0, 0]
+    ]  # fmt: skip
+    assert corruption._without(generator, BATCH, AT)[:3].tolist() == [
+        [4, 6, 2, 0, 0, 0], [2, 0, 0, 0, 0, 0], [3, 4, 5, 6, 8, 0]
+    ]  # fmt: skip
+    assert corruption._repeated(generator, BATCH, AT)[:3].tolist() == [
+        [4, 5, 5, 6, 2, 0], [7, 7, 2, 0, 0, 0], [3, 4, 5, 6, 7, 7]
+    ]  # fmt: skip
+    assert corruption._spliced(generator, BATCH, AT)[0].tolist() == [4, 0, 0, 0, 0, 0]
+    replaced = corruption._replaced_by_draw(generator, BATCH, AT)
+    assert torch.equal(replaced != TOKENS, (replaced != TOKENS) & (torch.arange(6) == AT))
+    assert EOS not in replaced.gather(1, AT)
+
+
+def test_damage_keeps_padding_behind_the_end_in_every_kind() -> None:
+    torch.manual_seed(0)
+    for _ in range(50):
+        found = damaged(TinyGenerator(SHAPE), BATCH)
+        assert (found[~mask_of(found)] == PAD).all()
+
+
+def test_a_share_of_the_rows_is_damaged_and_the_rest_stays() -> None:
+    torch.manual_seed(0)
+    generated = torch.full((4, 6), 8)
+    rows = Sequences(generated, mask_of(generated))
+    found = [with_errors(TinyGenerator(SHAPE), BATCH, rows, 0.25).sequence for _ in range(400)]
+    kept = torch.stack([(each == 8).all(dim=1) for each in found]).float().mean().item()
+    assert 0.7 < kept < 0.8
+    assert torch.equal(with_errors(TinyGenerator(SHAPE), BATCH, rows, 0.0).sequence, generated)
+
+
+def test_relaxed_samples_get_one_hots_of_damaged_text() -> None:
+    soft = relaxed(torch.full((4, 6), 8), 9).float()
+    found = with_errors(TinyOneShot(SHAPE), BATCH, Sequences(soft, torch.ones(4, 6, dtype=torch.bool)), 1.0)
+    assert found.sequence.shape == (4, 6, 9)
+    assert torch.equal(found.mask, mask_of(found.sequence.argmax(dim=-1)))

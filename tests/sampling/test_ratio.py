@@ -1,0 +1,101 @@
+"""Likelihood ratios as discriminators, against likelihoods that are computed apart."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from ganlm_core import sampling
+from ganlm_core.components import NoOptions, Options
+from ganlm_core.protocol import EOS, AutoregressiveGenerator, Batch, Shape, conditions_of, with_labels
+from ganlm_core.sampling import LikelihoodRatio
+from ganlm_core.sampling.conditions import ConditionalDiscriminator
+from tests.tiny import TinyGenerator, every_sequence, relaxed
+
+SHAPE = Shape(vocabulary=6, length=3, noise=0)
+
+
+class TinyModel(TinyGenerator):
+    def __init__(self, shape: Shape, options: Options) -> None:
+        super().__init__(shape)
+
+
+class TinyRatio(LikelihoodRatio):
+    language_model = TinyModel
+
+
+@dataclass
+class Pair:
+    generator: AutoregressiveGenerator
+    ratio: TinyRatio
+
+
+def pair(shape: Shape = SHAPE) -> Pair:
+    torch.manual_seed(0)
+    generator, ratio = TinyGenerator(shape.of("generator")), TinyRatio(shape.of("discriminator"), NoOptions())
+    ratio.compare_with(generator)
+    return Pair(generator, ratio)
+
+
+def log_p(model: AutoregressiveGenerator, tokens: Tensor, mask: Tensor) -> Tensor:
+    return sampling.log_likelihood(model, torch.zeros(len(tokens), 0), tokens, mask)
+
+
+def test_the_logits_are_the_difference_of_both_log_likelihoods() -> None:
+    made, (tokens, mask) = pair(), every_sequence()
+    wanted = log_p(made.ratio.model, tokens, mask) - log_p(made.generator, tokens, mask)
+    assert torch.allclose(made.ratio(tokens, mask), wanted, atol=1e-6)
+    assert torch.allclose(made.ratio.per_sequence(made.ratio(tokens, mask), mask), wanted.sum(dim=1), atol=1e-6)
+
+
+def test_one_hots_have_the_logits_of_their_ids() -> None:
+    made, (tokens, mask) = pair(), every_sequence()
+    dense = relaxed(tokens, SHAPE.vocabulary).float()
+    assert torch.allclose(made.ratio(dense, mask), made.ratio(tokens, mask), atol=1e-6)
+
+
+def test_the_generator_gets_no_gradient_and_is_not_among_the_weights() -> None:
+    made, (tokens, mask) = pair(), every_sequence()
+    made.ratio(tokens, mask).sum().backward()
+    assert all(parameter.grad is None for parameter in made.generator.parameters())
+    assert {name.partition(".")[0] for name in made.ratio.state_dict()} == {"model"}
+
+
+def test_without_an_exact_likelihood_the_ratio_is_to_equally_likely_words() -> None:
+    made, (tokens, mask) = pair(), every_sequence()
+    made.ratio.compare_with(TinyGenerator(Shape(6, 3, noise=2)))
+    assert not made.ratio.exact
+    wanted = (log_p(made.ratio.model, tokens, mask) + torch.tensor(4.0).log()) * mask
+    assert torch.allclose(made.ratio(tokens, mask), wanted, atol=1e-6)
+
+
+def test_the_next_words_are_the_models_distribution_without_dropout() -> None:
+    made, (tokens, mask) = pair(), every_sequence()
+    found = made.ratio.next_words(tokens)
+    assert torch.allclose(found[..., EOS:].exp().sum(dim=-1), torch.ones(tokens.shape), atol=1e-6)
+    words = sampling.of_tokens(found, tokens, mask)
+    assert torch.allclose(words, log_p(made.ratio.model, tokens, mask), atol=1e-6)
+
+
+def test_the_negative_log_likelihood_is_per_token() -> None:
+    made, (tokens, mask) = pair(), every_sequence()
+    wanted = -log_p(made.ratio.model, tokens, mask).sum() / mask.sum()
+    assert made.ratio.negative_log_likelihood(tokens, mask).item() == pytest.approx(wanted.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_with_labels_both_sides_are_given_the_label(dense: bool) -> None:
+    shape = Shape(6, 3, noise=0, labels=2)
+    made, (tokens, mask) = pair(shape), every_sequence()
+    assert made.ratio.exact
+    labels = torch.arange(len(tokens)) % 2
+    batch = Batch(tokens, mask, torch.zeros(len(tokens), 2), labels=labels)
+    with conditions_of(batch):
+        sequence = relaxed(tokens, 6).float() if dense else tokens
+        found = ConditionalDiscriminator(made.ratio, shape)(sequence, mask)
+    asked = torch.cat([6 + labels[:, None], tokens], dim=1)
+    own = log_p(made.ratio.model, asked, torch.nn.functional.pad(mask, (1, 0), value=True))[:, 1:]
+    noise = with_labels(torch.zeros(len(tokens), 0), labels, 2)
+    wanted = own - sampling.log_likelihood(made.generator, noise, tokens, mask)
+    assert torch.allclose(found, wanted, atol=1e-5)
