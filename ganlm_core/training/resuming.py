@@ -9,8 +9,10 @@ from ganlm_core.training.progress import Saved
 from ganlm_core.training.run_folder import RunFolder, extended
 from ganlm_core.training.setup import Setup
 
-MAY_CHANGE = ("training.device", "corpus.file.path", "corpus.oracle.weights")
-"""Options that a user may edit in config.toml: the device, and where the data are, whose hash is compared."""
+MAY_CHANGE = (
+    "training.device", "corpus.file.path", "corpus.oracle.weights", "start.generator", "start.discriminator",
+)  # fmt: skip
+"""Options that a user may edit in config.toml: the device, and where data and bundles are, by their hashes."""
 
 
 def saved_values(found: Checkpoint, setup: Setup, folder: RunFolder) -> Saved:

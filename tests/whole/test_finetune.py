@@ -1,6 +1,7 @@
 """Runs that start from a bundle, through the command line and from Python."""
 
 import json
+import shutil
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -63,6 +64,25 @@ def test_a_resumed_run_gives_the_same_bytes(tuned: Path, ganlm: Ganlm, monkeypat
     assert ganlm("run", "--resume", "cut", "--from", SOURCE)[0] == 0
     ours, theirs = files_of(Path("cut")), files_of(tuned)
     assert [name for name in theirs if ours[name] != theirs[name]] == []
+
+
+def test_a_run_resumes_after_its_bundle_was_moved(ganlm: Ganlm, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(zoo.find("lstm-conv.autoregressive-grammar"), "friend")
+
+    def interrupt(self: Run) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "_finish", interrupt)
+        assert ganlm("run", "--from", "friend", *TINY, "--out", "run")[0] == 130
+    Path("friend").rename("moved")
+    code, _, error = ganlm("run", "--resume", "run")
+    assert code == 4 and f"there is no bundle at {Path('friend').resolve()}" in error
+    text = Path("run/config.toml").read_text()
+    Path("run/config.toml").write_text(text.replace(str(Path("friend").resolve()), str(Path("moved").resolve())))
+    assert ganlm("run", "--resume", "run")[0] == 0
+    (line,) = json.loads(Path("run/bundle/config.json").read_text())["descent"]["generator"]
+    assert line["name"] == "friend"
 
 
 def test_another_bundle_when_resuming_is_refused(tuned: Path, ganlm: Ganlm) -> None:
