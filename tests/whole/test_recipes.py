@@ -40,11 +40,13 @@ PER_POSITION = (
 )
 REFUSED = {
     ("autoregressive", "mlp generator"): LIKELIHOOD.format("a maximum likelihood warm-up"),
+    ("catgan", "mlp generator"): LIKELIHOOD.format("a maximum likelihood warm-up"),
     ("cooperative", "mlp generator"): LIKELIHOOD.format("a maximum likelihood warm-up"),
     ("cot", "mlp generator"): LIKELIHOOD.format("cot"),
     ("maligan", "mlp generator"): ESTIMATOR.format("importance"),
     ("mle", "mlp generator"): LIKELIHOOD.format("mle"),
     ("rankgan", "mlp generator"): ESTIMATOR.format("rollout"),
+    ("sentigan", "mlp generator"): ESTIMATOR.format("rollout"),
     ("seqgan", "mlp generator"): ESTIMATOR.format("rollout"),
     ("scratchgan", "multi-embedding discriminator"): PER_POSITION.format("multi-embedding"),
     ("scratchgan", "transformer discriminator"): PER_POSITION.format("transformer"),
@@ -52,6 +54,8 @@ REFUSED = {
 """The reason why a recipe refuses a network. Every other pair must run."""
 
 UNUSED = {
+    "catgan": ["algorithm 'catgan' makes no use of a chosen loss or penalty"],
+    "sentigan": ["algorithm 'sentigan' makes no use of a chosen loss or penalty"],
     "cot": ["algorithm 'cot' makes no use of a chosen discriminator or loss or penalty or estimator"],
     "mle": ["algorithm 'mle' makes no use of a chosen discriminator or loss or penalty or estimator"],
     "rankgan": ["algorithm 'rankgan' makes no use of a chosen loss or penalty"],
