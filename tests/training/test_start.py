@@ -144,3 +144,14 @@ def test_a_frozen_network_has_no_optimiser_and_a_random_one_is_told() -> None:
         "algorithm 'discriminator' does not train the generator, which is new and random; "
         "--from-gen BUNDLE takes a trained one"
     ) in new.notes
+
+
+def test_a_text_with_other_labels_than_the_bundle_is_refused() -> None:
+    start = prepare(config(ADVERSARIAL), HOST).start
+    start.check_labels(())
+    with pytest.raises(UsageError) as caught:
+        start.check_labels(("bad", "good"))
+    assert str(caught.value) == (
+        f"{ADVERSARIAL} has no labels, and the text has the labels ['bad', 'good']; choose a --corpus.label column with "
+        "the labels of the bundle, or train new networks without --from"
+    )
