@@ -13,8 +13,8 @@ class Anchor(nn.Module):
     """The exact KL(generator || start) of the next word on the generator's own prefixes, times a weight.
 
     As the KL penalty of reinforcement learning from a reward (Ziegler et al. 2019, eq. 2). Differs: the expectation
-    over the next word is exact, and the gradient through the prefixes is left out. ``start`` is the generator at the step
-    ``adversarial_from``; until then it is a copy of the untrained one.
+    over the next word is exact, and the gradient through the prefixes is left out. ``start`` is the generator at the
+    step ``adversarial_from``; until then it is a copy of the untrained one.
     """
 
     def __init__(self, generator: Generator, weight: float, adversarial_from: int) -> None:
@@ -28,6 +28,6 @@ class Anchor(nn.Module):
         if batch.step == self.adversarial_from:
             self.start.load_state_dict(generator.state_dict())
         with without_dropout(generator), without_dropout(self.start):
-            distance = divergence(generator, self.start, batch)
+            distance = divergence(generator, [self.start], batch)
         batch.log("distance_from_start", distance)
         return self.weight * distance

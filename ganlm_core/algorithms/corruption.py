@@ -30,7 +30,7 @@ def with_errors(generator: Generator, batch: Batch, generated: Sequences, share:
 
 
 def damaged(generator: Generator, batch: Batch) -> Tensor:
-    """Return the real ids (B, T) of a batch, each with one error of a random kind at a random word, if it has a word."""
+    """Return the real ids (B, T) of a batch, each with one error at a random word, if it has words."""
     tokens = batch.tokens
     at = (torch.rand(len(tokens), 1, device=tokens.device) * _words(batch)).long()
     kinds = (_replaced_by_word, _replaced_by_draw, _swapped, _without, _repeated, _spliced)

@@ -1,5 +1,8 @@
 """Divergences between the next-word distributions of two generators, after prefixes that one of them drew."""
 
+import math
+from collections.abc import Callable, Mapping, Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,15 +16,38 @@ def next_words(generator: Generator, noise: Tensor, tokens: Tensor) -> Tensor:
     return sampling.log_probabilities(generator(noise, tokens))[..., EOS:]
 
 
-def divergence(generator: Generator, other: Generator, batch: Batch) -> Tensor:
-    """Return the exact KL(generator || other) of the next word, summed over prefixes of generated samples.
+DIVERGENCES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "reverse-kl": lambda own, other: _kl(own, other),
+    "forward-kl": lambda own, other: _kl(other, own),
+    "jensen-shannon": lambda own, other: (_kl(own, _mixed(own, other)) + _kl(other, _mixed(own, other))) / 2,
+    "skewed": lambda own, other: _kl(own, _mixed(own, other, SKEW)),
+}
+"""Divergences (...,) of log p (..., V) of the generator and of another model; ``skewed``: Lee 2001, eq. 3."""
+
+SKEW = 0.9
+"""The share of the other model in the mixture of the skewed divergence."""
+
+
+def divergence(generator: Generator, others: Sequence[Generator], batch: Batch, kind: str = "reverse-kl") -> Tensor:
+    """Return the exact divergence of the next word from the mean of others, summed over prefixes of generated samples.
 
     The prefixes are held fixed: the gradient passes through the next-word distributions only. The gradient through the
-    probability of each prefix, which has high variance, is left out (Lu et al. 2019, section 3.3).
+    probability of each prefix, which has high variance, is left out (Lu et al. 2019, section 3.3). ``kind``: one of
+    DIVERGENCES.
     """
     drawn = sampling.sample(generator, batch.noise)
     own = next_words(generator, batch.noise, drawn.tokens)
     with torch.no_grad():
-        others = next_words(other, batch.noise, drawn.tokens)
-    differences = F.kl_div(others, own, log_target=True, reduction="none").sum(dim=-1)
-    return torch.where(drawn.mask, differences, 0.0).sum(dim=1).mean()
+        found = torch.stack([next_words(other, batch.noise, drawn.tokens) for other in others])
+        mean = found.logsumexp(dim=0) - math.log(len(others))
+    return torch.where(drawn.mask, DIVERGENCES[kind](own, mean), 0.0).sum(dim=1).mean()
+
+
+def _kl(one: Tensor, other: Tensor) -> Tensor:
+    """Return KL(one || other) of log-probabilities (..., V)."""
+    return F.kl_div(other, one, log_target=True, reduction="none").sum(dim=-1)
+
+
+def _mixed(own: Tensor, other: Tensor, share: float = 0.5) -> Tensor:
+    """Return the log of a mixture of log-probabilities, ``share`` of it the other."""
+    return torch.logaddexp(own + math.log(1 - share), other + math.log(share))

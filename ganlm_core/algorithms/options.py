@@ -139,4 +139,13 @@ class CatGANOptions(ScheduleOptions):
 
 
 class CoTOptions(Options):
-    mediator_steps: int = option(1, "mediator steps per generator step", min=1)
+    warmup: float = option(
+        0.0, "fraction of the steps, at the start, that train the generator by maximum likelihood", min=0, max=0.99
+    )
+    mediators: int = option(1, "mediators; the generator follows their mean", min=1)
+    mediator_steps: int = option(1, "steps of each mediator per generator step", min=1)
+    divergence: str = option(
+        "reverse-kl",
+        "divergence of the next word from the mediators, exact",
+        choices=("reverse-kl", "forward-kl", "jensen-shannon", "skewed"),
+    )

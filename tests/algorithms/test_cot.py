@@ -1,10 +1,14 @@
 """Cooperative training: the mediator's optimum and the generator's gradient, enumerated over three words."""
 
+from dataclasses import replace
+
+import pytest
 import torch
 from torch import Tensor, nn
 
 from ganlm_core import sampling
-from ganlm_core.algorithms.cot import CoT, divergence, mixture
+from ganlm_core.algorithms.cot import CoT, mixture
+from ganlm_core.algorithms.divergence import DIVERGENCES, divergence
 from ganlm_core.algorithms.mle import negative_log_likelihood
 from ganlm_core.algorithms.options import CoTOptions
 from ganlm_core.protocol import AutoregressiveGenerator, Batch, Generator, Shape, State, mask_of
@@ -93,7 +97,7 @@ def test_with_texts_of_one_word_the_gradient_is_twice_the_jensen_shannon_gradien
         mediator.table.zero_()
         mediator.noise.zero_()
         mediator.prior[2:] = ((data + log_probs(generator).exp()) / 2).log()
-    found = gradient(divergence(generator, mediator, own_batch(torch.full((3, 1), 2))), generator)
+    found = gradient(divergence(generator, [mediator], own_batch(torch.full((3, 1), 2))), generator)
     exact = gradient(jensen_shannon(data, log_probs(generator).exp()), generator)
     assert found.allclose(2 * exact, atol=1e-6)
     assert exact.norm() > 0.01
@@ -109,7 +113,7 @@ def test_the_gradient_of_the_divergence_holds_the_prefixes_fixed() -> None:
     own, other = (sampling.log_probabilities(each(noise, tokens))[..., 2:] for each in (generator, mediator))
     at_prefixes = (own.exp() * (own - other.detach())).sum(dim=-1)
     exact = gradient((log_probs(generator).exp().detach() * (at_prefixes * mask).sum(dim=1)).sum(), generator)
-    losses = [divergence(generator, mediator, own_batch(torch.full((ROWS, 3), 2))) for _ in range(REPEATS)]
+    losses = [divergence(generator, [mediator], own_batch(torch.full((ROWS, 3), 2))) for _ in range(REPEATS)]
     found = torch.stack([gradient(loss, generator) for loss in losses])
     assert z_scores(found, exact).abs().max() < 4.5
     whole = (log_probs(generator).exp() * (log_probs(generator) - log_probs(mediator))).sum()
@@ -132,7 +136,7 @@ def test_each_phase_has_a_gradient_for_its_own_network_only() -> None:
     torch.manual_seed(5)
     generator = TinyGenerator()
     algorithm = CoT(make_parts(generator=generator), CoTOptions())
-    mediator = algorithm.networks["mediator"]
+    (mediator,) = algorithm.networks["mediator"]
     with torch.no_grad():
         mediator.table.add_(0.5 * torch.randn_like(mediator.table))
     for phase, other in zip(algorithm.phases(0), ("generator", "mediator"), strict=True):
@@ -140,3 +144,42 @@ def test_each_phase_has_a_gradient_for_its_own_network_only() -> None:
         found = torch.autograd.grad(phase.loss(make_batch()), wanted, allow_unused=True)
         assert all(part is not None and part.any() for part in found[:2])
         assert found[2:] == (None, None)
+
+
+def test_mediators_start_from_the_warmed_up_generator_and_learn_apart() -> None:
+    torch.manual_seed(6)
+    parts = make_parts()
+    algorithm = CoT(replace(parts, steps=10), CoTOptions(warmup=0.3, mediators=2))
+    assert algorithm.adversarial_from == 3
+    assert [phase.name for phase in algorithm.phases(2)] == ["mle"]
+    with torch.no_grad():
+        parts.generator.table.add_(1.0)
+    *learning, following = algorithm.phases(3)
+    assert [phase.part for phase in learning] == list(algorithm.mediators)
+    for phase in learning:
+        phase.loss(make_batch(step=3))
+    assert abs(following.loss(make_batch(step=3)).item()) < 1e-6
+
+
+@pytest.mark.parametrize("kind", DIVERGENCES)
+def test_each_divergence_is_zero_at_the_mean_of_the_mediators_only(kind: str) -> None:
+    torch.manual_seed(7)
+    one, other = (torch.randn(5, 4).log_softmax(dim=-1) for _ in range(2))
+    assert DIVERGENCES[kind](one, one).allclose(torch.zeros(5), atol=1e-6)
+    assert (DIVERGENCES[kind](one, other) > 1e-3).all()
+
+
+def test_divergences_worked_by_hand() -> None:
+    own, other = torch.tensor([0.5, 0.5]).log(), torch.tensor([0.25, 0.75]).log()
+    found = {kind: round(function(own, other).item(), 4) for kind, function in DIVERGENCES.items()}
+    assert found == {"reverse-kl": 0.1438, "forward-kl": 0.1308, "jensen-shannon": 0.0338, "skewed": 0.1131}
+
+
+def test_the_generator_follows_the_mean_of_probabilities() -> None:
+    torch.manual_seed(8)
+    shape = Shape(SHAPE.vocabulary, 1, SHAPE.noise)
+    generator, one, other = (TinyGenerator(shape) for _ in range(3))
+    found = divergence(generator, [one, other], own_batch(torch.full((3, 1), 2)))
+    own = log_probs(generator)
+    mean = (log_probs(one).exp() + log_probs(other).exp()) / 2
+    assert found.item() == pytest.approx((own.exp() * (own - mean.log())).sum().item(), rel=1e-4)
