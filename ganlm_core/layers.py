@@ -103,9 +103,12 @@ def hide(states: Tensor, mask: Tensor) -> Tensor:
 
 
 def max_over_time(states: Tensor, mask: Tensor) -> Tensor:
-    """Return the maximum (B, H) of states (B, T, H) over the mask (B, T); zeros where the mask is empty."""
+    """Return the maximum (B, H) of states (B, T, H) over the mask (B, T); zeros where the mask is empty.
+
+    The gradient needs the places of the maxima only; ``amax`` would keep all states for it.
+    """
     hidden = ~mask.unsqueeze(-1)
-    return states.masked_fill(hidden, -torch.inf).amax(dim=1).masked_fill(hidden.all(dim=1), 0)
+    return states.masked_fill(hidden, -torch.inf).max(dim=1).values.masked_fill(hidden.all(dim=1), 0)
 
 
 @contextmanager
