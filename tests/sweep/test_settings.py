@@ -101,3 +101,11 @@ def test_bundles_to_start_from_are_one_table_in_any_order() -> None:
     assert configured(default_host(), [], {"from": ""}) == configured(default_host(), [], {})
     assert label("from", one) == "from-zoo-lstm-conv.autoregressive-grammar"
     assert label("from-gen", "/data/friends/bundle.v2") == "from-gen-bundle.v2" and label("from", "") == "from-nothing"
+
+
+def test_a_plan_may_vary_rewards_and_their_options() -> None:
+    host = default_host()
+    config = configured(host, [], {"reward.regex.pattern": "cat", "reward": "length", "reward-weight": "0.2"})
+    assert config.rewards["regex"].options.as_dict() == {"weight": 1.0, "pattern": "cat"}
+    assert config.rewards.keys() == {"regex", "length"}
+    assert config.training.reward_weight == 0.2
