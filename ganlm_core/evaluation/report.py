@@ -148,9 +148,9 @@ class Judged:
 def _judged(model: Model | None, samples: Sequence[str], corpus: Corpus | None) -> dict[str, list[Judged]]:
     """Return samples and real sentences as the discriminator judges them.
 
-    Empty without a discriminator, or if too little text was held out to calibrate it.
+    Empty without a discriminator, if too little text was held out to calibrate it, or if it judges texts with labels.
     """
-    if model is None or model.discriminator is None or model.calibration is None:
+    if model is None or model.discriminator is None or model.calibration is None or model.labels.names:
         return {}
     texts = {"samples": samples, "held-out sentences": spread(corpus.test, REAL) if corpus is not None else []}
     return {

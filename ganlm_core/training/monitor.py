@@ -49,7 +49,8 @@ def glance(setup: Setup, step: int) -> tuple[Values, list[str]]:
     rng = torch.Generator(device).manual_seed(seed)
     with evaluating(generator):
         noise = torch.randn(SENTENCES, setup.shape.noise, generator=rng, device=device)
-        drawn = sampling.sample(generator, judge.asking.noise(noise, 0), rng=rng, prompt=judge.asking.prompt(0, SENTENCES))
+        noise, prompt = judge.asking.noise(noise, 0), judge.asking.prompt(0, SENTENCES)
+        drawn = sampling.sample(generator, noise, rng=rng, prompt=prompt)
         texts = judge.tokenizer.decode(drawn.tokens)
         values = judge.judge(judge.subject(texts, generator, discriminator=trained_discriminator(setup, step)))
         if generator.autoregressive:
