@@ -11,6 +11,7 @@ import pytest
 
 import ganlm_core
 from ganlm_core.bundle.verify import verify
+from ganlm_core.config.run_config import resolve
 from ganlm_core.errors import UsageError
 from ganlm_core.plugins.host import default_host
 from ganlm_core.training.train import execute
@@ -60,7 +61,8 @@ RECIPES = [name for name in HOST.recipes() if name not in ("discriminator",)]
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_trains_with_labels_and_prompts(recipe: str, tmp_path: Path) -> None:
     path = write_reviews(tmp_path / "reviews.jsonl")
-    config = tiny_recipe(recipe, "cpu", **reviews(path), tokenizer_options={"max_length": 20})
+    noise = resolve(HOST, [{"recipe": recipe}]).training.noise_size
+    config = tiny_recipe(recipe, "cpu", **reviews(path), tokenizer_options={"max_length": 20}, noise_size=noise)
     try:
         run = execute(config, out=tmp_path / "run")
     except UsageError as error:
