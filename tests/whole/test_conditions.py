@@ -145,3 +145,19 @@ def test_an_evaluation_has_rows_of_each_label(ganlm: Ganlm, tmp_path: Path) -> N
     (tmp_path / "plain.txt").write_text("\n".join(f"a {n}" for n in range(200)))
     code, _, err = ganlm("eval", "run", "--data", "plain.txt", "--force")
     assert code == 2 and "run writes text of the labels x, y, and plain.txt has no labels" in err
+
+
+def test_columns_that_are_not_asked_for_change_nothing(tmp_path: Path) -> None:
+    """The same texts as lines, and beside a label and other columns: the runs have the same bytes."""
+    texts = [f"a {n} {'xy'[n % 2]}" for n in range(200)]
+    (tmp_path / "a.txt").write_text("\n".join(texts))
+    (tmp_path / "a.csv").write_text(
+        "id,text,label\n" + "\n".join(f"{n},{text},{n % 2}" for n, text in enumerate(texts))
+    )
+    runs = []
+    for name in ("a.txt", "a.csv"):
+        options = {"corpus": "file", "corpus_options": {"path": str(tmp_path / name)}}
+        run = execute(tiny_config("lstm", "conv", algorithm_options=WARM, **options), out=tmp_path / f"run of {name}")
+        kept = ("metrics.jsonl", "samples/", "bundle/generator", "bundle/discriminator", "bundle/selftest")
+        runs.append({path: data for path, data in files_of(run.path).items() if path.startswith(kept)})
+    assert runs[0] == runs[1] and len(runs[0]) >= 5
