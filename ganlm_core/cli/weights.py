@@ -86,6 +86,8 @@ def _echo_config(config: dict[str, Any]) -> None:
         for kind, part in config["components"].items()
     ]
     echo_table(("part", "name", "from", "options"), rows)
+    if labels := list(zip(config.get("labels", []), config.get("label_counts", []), strict=True)):
+        echo_table(("label", "training sentences"), [[name, f"{count:,}"] for name, count in labels])
     _echo_descent(config.get("descent", {}))
 
 

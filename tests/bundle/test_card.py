@@ -37,7 +37,8 @@ def hostile_card(parts, host):
     manifest = manifest_of(parts["config"], {"vocabulary": 11, "length": 6, "noise": 3}, ("generator",), host)
     generator = replace(manifest.components["generator"], name=HOSTILE, version=HOSTILE, options={HOSTILE: HOSTILE})
     corpus = dict.fromkeys(("name", "train", "validation", "test"), HOSTILE)
-    manifest = replace(manifest, components=manifest.components | {"generator": generator}, corpus=corpus)
+    labels = {"labels": (HOSTILE, "b"), "label_counts": (1, 1)}
+    manifest = replace(manifest, components=manifest.components | {"generator": generator}, corpus=corpus, **labels)
     return render(manifest, HOSTILE, {HOSTILE: {HOSTILE: 1.0}, "note": HOSTILE}, [HOSTILE], {"generator": 1})
 
 
@@ -89,3 +90,15 @@ def test_a_card_says_what_the_weights_were_trained_from(parts, saved, host, tmp_
     assert "and names the bundle that it starts from, which it needs; this trains it again" in card
     new = (save(tmp_path / "new", **parts | {"descent": {}}) / "README.md").read_text()
     assert "## Descent" not in new and "is the whole configuration; this trains it again" in new
+
+
+def test_a_card_names_the_labels_and_how_to_ask_for_one(parts, saved, tmp_path, host):
+    manifest = manifest_of(
+        parts["config"], {"vocabulary": 11, "length": 6, "noise": 3}, ("generator", "discriminator"), host
+    )
+    labelled = replace(manifest, labels=("good", "bad"), label_counts=(2, 1))
+    card = render(labelled, "mle", {}, [], {"generator": 1})
+    assert "\nIt writes text of a label: good, bad.\n\n| component |" in card
+    assert "\nganlm sample . -n 10 --label NAME  # one of the labels above\n" in card and "model.score" not in card
+    plain = render(manifest, "mle", {}, [], {"generator": 1})
+    assert "text of a label" not in plain and "--label" not in plain and "model.score" in plain
