@@ -79,12 +79,14 @@ def penalty_of(discriminator: Discriminator, batch: Batch) -> Cost:
     return cost
 
 
-def penalty_loss(probabilities: Tensor, penalties: Tensor, mask: Tensor) -> Tensor:
+def penalty_loss(estimator: Rollout, probabilities: Tensor, penalties: Tensor, mask: Tensor) -> Tensor:
     """Return E[sum_t G(x_t | x_<t) V(x_<=t)] (eq. 2-3), the mean over B, from tensors (B, T).
 
-    The generator minimises its probability of words with a penalty V. The paper has neither a logarithm nor a minus.
+    The generator minimises its probability of words with a penalty V. The paper has neither a logarithm nor a minus,
+    nor a baseline: ``--estimator.rollout.baseline none``. All penalties are positive, so without a baseline every word
+    that is drawn becomes less likely, and the more so the likelier it was. A baseline leaves the differences.
     """
-    return (probabilities * penalties.detach() * mask).sum(dim=1).mean()
+    return estimator.surrogate(probabilities, -penalties, mask)
 
 
 class SentiGAN(Algorithm):
@@ -128,7 +130,7 @@ class SentiGAN(Algorithm):
             penalties = -self.estimator.returns(generator, batch, drawn, penalty)
             log_probs = sampling.log_likelihood(generator, batch.noise, drawn.tokens, drawn.mask)
         batch.log("label_penalty", (penalties * drawn.mask).sum() / drawn.mask.sum())
-        return penalty_loss(log_probs.exp(), penalties, drawn.mask)
+        return penalty_loss(self.estimator, log_probs.exp(), penalties, drawn.mask)
 
 
 def _rollout(parts: Parts) -> Rollout:
