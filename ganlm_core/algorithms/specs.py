@@ -1,4 +1,4 @@
-"""Register the built-in losses, penalties, estimators, algorithms and recipes, as a plugin does."""
+"""Register the built-in losses, penalties, estimators, algorithms, rewards and recipes, as a plugin does."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,17 +6,21 @@ from pathlib import Path
 from ganlm_core.algorithms.options import (
     AdversarialOptions,
     CatGANOptions,
+    ClassifierOptions,
     CoTOptions,
     GumbelOptions,
     ImportanceOptions,
+    LengthOptions,
     NonSaturatingOptions,
     PenaltyOptions,
     RankGANOptions,
+    RegexOptions,
     ReinforceOptions,
     RolloutOptions,
     ScheduleOptions,
     SoftmaxOptions,
     StraightThroughOptions,
+    ValidityOptions,
     WGANGPOptions,
 )
 from ganlm_core.components import ComponentSpec, NoOptions, Options
@@ -197,10 +201,42 @@ ALGORITHMS = (
     ),
 )
 
+REWARDS = (
+    ComponentSpec(
+        "reward",
+        "regex",
+        "ganlm_core.algorithms.text_rewards:Regex",
+        RegexOptions,
+        "1 for a text that has a pattern, else 0",
+    ),
+    ComponentSpec(
+        "reward",
+        "length",
+        "ganlm_core.algorithms.text_rewards:Length",
+        LengthOptions,
+        "1 for a length within bounds, then less",
+    ),
+    ComponentSpec(
+        "reward",
+        "validity",
+        "ganlm_core.algorithms.text_rewards:Validity",
+        ValidityOptions,
+        "1 for a text that the process of a corpus can give, else 0",
+    ),
+    ComponentSpec(
+        "reward",
+        "classifier",
+        "ganlm_core.bundle.classifier:Classifier",
+        ClassifierOptions,
+        "probability that a text is real, by the discriminator of a bundle",
+        exceptions={"check_defaults": "it needs the path of a bundle"},
+    ),
+)
+
 
 @hookimpl
 def ganlm_components() -> Iterator[ComponentSpec]:
-    yield from (*LOSSES, *PENALTIES, *ESTIMATORS, *ALGORITHMS)
+    yield from (*LOSSES, *PENALTIES, *ESTIMATORS, *ALGORITHMS, *REWARDS)
 
 
 @hookimpl

@@ -59,7 +59,7 @@ class Labels:
             return None
         if len(names) != texts:
             raise UsageError(
-                "this bundle judges a text as a text of its label, and the texts have none; name a column of labels with "
-                "--corpus.label COLUMN"
+                "this bundle judges a text as a text of its label, and the texts have none; name a column of labels "
+                "with --corpus.label COLUMN"
             )
         return torch.tensor([self.number(name) for name in names], dtype=torch.int64)

@@ -203,7 +203,9 @@ def _labels(path: Path, data: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple
     if "labels" not in data and "label_counts" not in data:
         return (), ()
     names, counts = (_get(path, data, key, list) for key in ("labels", "label_counts"))
-    fine = all(type(name) is str and _is_short(name) for name in names) and all(type(n) is int and n > 0 for n in counts)
+    fine = all(type(name) is str and _is_short(name) for name in names) and all(
+        type(n) is int and n > 0 for n in counts
+    )
     if not (fine and 1 < len(names) == len(counts) == len(set(names)) <= MOST_LABELS):
         raise Unreadable(f"{path} has impossible labels: {shown(names)} and {shown(counts)}")
     return tuple(names), tuple(counts)

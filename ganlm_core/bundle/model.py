@@ -118,10 +118,10 @@ class Model:
         """Return log p(sentence) in nats, ``<eos>`` included. A sentence that is too long is cut.
 
         For a generator with noise it is a lower bound, which more ``draws`` of the noise make tighter; all sentences
-        share the draws: see :func:`ganlm_core.sampling.log_marginal`. With ``labels``, one for each text, p is given the
-        label; without them, a model with labels gives the mean over its labels by their frequency. Raises UsageError
-        for a generator that is not autoregressive: given the noise, its words are independent, and the bound would say
-        nothing.
+        share the draws: see :func:`ganlm_core.sampling.log_marginal`. With ``labels``, one for each text, p is given
+        the label; without them, a model with labels gives the mean over its labels by their frequency. Raises
+        UsageError for a generator that is not autoregressive: given the noise, its words are independent, and the
+        bound would say nothing.
         """
         if not self.generator.autoregressive:
             raise UsageError(
@@ -149,9 +149,9 @@ class Model:
     def score(self, texts: Sequence[str], batch_size: int = BATCH, labels: Sequence[str] = ()) -> list[float]:
         """Return the discriminator's logit of each sentence: the higher, the more real.
 
-        A discriminator with one logit per position gives their mean, or their sum. A sentence that is too long is cut. A model with
-        labels judges a sentence as one of its label. Raises UsageError when the bundle has no discriminator, or has
-        labels and the sentences have none.
+        A discriminator with one logit per position gives their mean, or their sum. A sentence that is too long is cut.
+        A model with labels judges a sentence as one of its label. Raises UsageError when the bundle has no
+        discriminator, or has labels and the sentences have none.
         """
         self._require_discriminator()
         numbers = self.labels.of(labels, len(texts))

@@ -28,10 +28,11 @@ from ganlm_core.data.encoding import GROW, KEEP, NEVER, encode, impossible, log_
 from ganlm_core.data.tokenizer import CHUNK, Tokenizer, count_cut
 from ganlm_core.errors import OutOfMemory, PluginError, UnknownName, UsageError
 from ganlm_core.metrics.judge import Judge
+from ganlm_core.metrics.rewards import RewardMeans
 from ganlm_core.plugins.discovery import BUILT_IN, one_line
 from ganlm_core.plugins.host import Host, default_host
 from ganlm_core.protocol import EOS, Algorithm, Generator, Parts, Shape
-from ganlm_core.rewards.measure import RewardMeans
+from ganlm_core.sampling import LikelihoodRatio
 from ganlm_core.sampling.conditions import unconditional
 from ganlm_core.system import processes
 from ganlm_core.system.devices import arithmetic, memory_of, pick_device, require_compiler
@@ -230,7 +231,7 @@ def prepare(config: RunConfig, host: Host | None = None) -> Setup:
         best=_best(config, algorithm, average),
         judge=_judge(host, data, options.seed, priced),
         log_frequencies=log_frequencies(data.counts.sum(dim=0)),
-        notes=(*data.notes, *_notes(config, data, algorithm), *(_left_out(name) for name in left_out)),
+        notes=(*data.notes, *_notes(config, data, algorithm, parts), *(_left_out(name) for name in left_out)),
         start=data.start,
     )
 
@@ -504,7 +505,7 @@ def _check_rewards(config: RunConfig, parts: Parts, algorithm: Algorithm) -> Non
         )
 
 
-def _notes(config: RunConfig, data: _Data, algorithm: Algorithm) -> Iterator[str]:
+def _notes(config: RunConfig, data: _Data, algorithm: Algorithm, parts: Parts) -> Iterator[str]:
     corpus, shape = data.corpus, data.shape
     cut = sum(map(count_cut, data.tokens.split(CHUNK)))
     splits = f"{len(corpus.train):,} to train, {len(corpus.validation):,} to validate, {len(corpus.test):,} to test"
@@ -531,6 +532,13 @@ def _notes(config: RunConfig, data: _Data, algorithm: Algorithm) -> Iterator[str
                 f"algorithm '{config.algorithm.name}' does not train the {kind}, which is new and random; "
                 f"--from-{PREFIXES[kind]} BUNDLE takes a trained one"
             )
+    judge = unconditional(parts.discriminator)
+    if isinstance(judge, LikelihoodRatio) and not judge.exact and "discriminator" not in algorithm.unused:
+        yield (
+            f"the likelihood of generator '{config.generator.name}' is not known, because it reads noise, so "
+            f"'{config.discriminator.name}' compares with equally likely words; --noise-size 0 lets it compare with "
+            "an autoregressive generator"
+        )
     if config.rewards:
         names, share = " and ".join(config.rewards), config.training.reward_weight
         yield f"{share:.0%} of the generator's reward is from {names}" if share else f"{names}: --reward-weight is 0"

@@ -4,7 +4,6 @@ import torch
 
 from ganlm_core import sampling
 from ganlm_core.algorithms.anchor import Anchor
-from ganlm_core.algorithms.divergence import next_words
 from ganlm_core.protocol import Batch
 from tests.tiny import NOISE, TinyGenerator, every_sequence
 
@@ -45,11 +44,3 @@ def test_an_anchor_is_the_weighted_divergence_of_whole_sentences() -> None:
     found = anchor(generator, given)
     assert abs(found.item() - 0.5 * exact.item()) < 0.03 * exact.item()
     assert given.metrics["distance_from_start"].item() * 0.5 == found.item()
-
-
-def test_next_words_leave_out_the_words_that_are_never_drawn() -> None:
-    generator = TinyGenerator()
-    tokens, _ = every_sequence()
-    found = next_words(generator, NOISE.expand(len(tokens), -1), tokens)
-    assert found.shape == (*tokens.shape, 4)
-    assert torch.allclose(found.exp().sum(dim=-1), torch.ones(tokens.shape))

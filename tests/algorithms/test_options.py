@@ -2,7 +2,14 @@
 
 import pytest
 
-from ganlm_core.algorithms.options import AdversarialOptions, PenaltyOptions, RankGANOptions, WGANGPOptions
+from ganlm_core.algorithms.options import (
+    AdversarialOptions,
+    LengthOptions,
+    PenaltyOptions,
+    RankGANOptions,
+    RegexOptions,
+    WGANGPOptions,
+)
 from ganlm_core.errors import OptionError
 
 
@@ -24,3 +31,13 @@ def test_rankgan_refuses_the_same_warmups() -> None:
 def test_wgan_gp_has_the_weight_of_the_paper() -> None:
     assert WGANGPOptions().weight == 10
     assert PenaltyOptions().weight == 1
+
+
+def test_a_pattern_that_is_none_is_refused() -> None:
+    with pytest.raises(OptionError, match=r"pattern is '\(', no regular expression \(missing \), .*\); correct it"):
+        RegexOptions(pattern="(")
+
+
+def test_bounds_of_lengths_are_in_order() -> None:
+    with pytest.raises(OptionError, match=r"shortest is 5, above longest \(4\); lower it"):
+        LengthOptions(shortest=5, longest=4)

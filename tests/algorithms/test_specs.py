@@ -8,6 +8,7 @@ import pytest
 
 from ganlm_core.algorithms import losses, penalties, specs
 from ganlm_core.components import ComponentSpec
+from ganlm_core.plugins.host import Host
 from ganlm_core.protocol import Loss, Penalty
 
 SPECS = list(specs.ganlm_components())
@@ -33,3 +34,8 @@ def test_the_recipes_are_the_toml_files_of_the_room() -> None:
     recipes = list(specs.ganlm_recipes())
     assert {path.stem for path in recipes} >= {"autoregressive", "mle", "seqgan", "cot"}
     assert {path.parent for path in recipes} == {Path(specs.__file__).parent / "recipes"}
+
+
+def test_the_host_knows_every_built_in_reward() -> None:
+    known = Host.discover(no_plugins=True).specs("reward")
+    assert {spec.name for spec in specs.REWARDS} <= known.keys()

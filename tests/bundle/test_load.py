@@ -197,7 +197,8 @@ BY_LOADING = {
     "a tokenizer with parts that ganlm does not train": [
         (
             lambda folder, part=part: edit(folder, "tokenizer.json", **part),
-            "tokenizer.json: the tokenizer has settings that none of word, char, bpe and smiles has; fetch or export it again",
+            "tokenizer.json: the tokenizer has settings that none of word, char, bpe and smiles has; "
+            "fetch or export it again",
         )
         for part in (
             {"normalizer": {"type": "Replace", "pattern": {"Regex": "(a*)*b"}, "content": "x"}},

@@ -84,8 +84,8 @@ def test_the_printed_configuration_runs_again_as_it_is(ganlm: Ganlm, tmp_path: P
         ),
         (
             "--data my.txt --corpus.size 3",
-            "--corpus.size is not an option of corpus 'file'; it belongs to 'grammar' and 'molecules' and 'oracle' and 'passwords': "
-            "choose it with --data grammar",
+            "--corpus.size is not an option of corpus 'file'; it belongs to 'grammar' and 'molecules' and 'oracle' and "
+            "'passwords': choose it with --data grammar",
         ),
         (
             "--gen.hiden-size 3",
@@ -106,8 +106,8 @@ def test_the_printed_configuration_runs_again_as_it_is(ganlm: Ganlm, tmp_path: P
         ("--stepz 3", "No such option '--stepz'"),
         (
             "--data gramar",
-            "there is no corpus 'gramar'; did you mean 'grammar'? the corpora are file, grammar, molecules, oracle, passwords, "
-            "and there is no such file",
+            "there is no corpus 'gramar'; did you mean 'grammar'? the corpora are file, grammar, molecules, oracle, "
+            "passwords, and there is no such file",
         ),
         (
             "--recipe nothing",

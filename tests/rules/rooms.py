@@ -14,7 +14,6 @@ ROOMS = (
     "algorithms",
     "metrics",
     "bundle",
-    "rewards",
     "training",
     "evaluation",
     "testing",

@@ -33,7 +33,8 @@ def path_of_test(module: str) -> Path:
     """Where the test of a module is.
 
     ``ganlm_core/data/corpus.py`` has ``tests/data/test_corpus.py``; a package inside a room counts to the room
-    (``ganlm_core/cli/bench/workloads.py``: ``tests/cli/test_workloads.py``), and an ``__init__`` has the name of its package.
+    (``ganlm_core/cli/bench/workloads.py``: ``tests/cli/test_workloads.py``), and an ``__init__`` has the name of its
+    package.
     """
     path = (ROOT / module).relative_to(CORE)
     name = path.stem if path.stem != "__init__" else (CORE / path).parent.name

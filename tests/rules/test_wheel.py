@@ -17,7 +17,6 @@ BUILT_IN = {
     "algorithms",
     "data",
     "metrics",
-    "rewards",
     "mlp",
     "lstm",
     "conv",

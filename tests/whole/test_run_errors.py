@@ -68,8 +68,8 @@ Refused = Callable[..., str]
         ),
         (
             "--data gramar",
-            "there is no corpus 'gramar'; did you mean 'grammar'? the corpora are file, grammar, molecules, oracle, passwords, "
-            "and there is no such file",
+            "there is no corpus 'gramar'; did you mean 'grammar'? the corpora are file, grammar, molecules, oracle, "
+            "passwords, and there is no such file",
         ),
         (
             "--gen.heads 3",

@@ -1,11 +1,11 @@
 """The mean reward of the texts of an evaluation."""
 
+from ganlm_core.algorithms.options import LengthOptions, RegexOptions
 from ganlm_core.algorithms.rewards import Priced
+from ganlm_core.algorithms.text_rewards import Length, Regex
 from ganlm_core.data.corpus import Corpus
 from ganlm_core.metrics.metric import Conditions, Subject
-from ganlm_core.rewards.measure import RewardMeans
-from ganlm_core.rewards.options import LengthOptions, RegexOptions
-from ganlm_core.rewards.texts import Length, Regex
+from ganlm_core.metrics.rewards import RewardMeans
 
 
 def test_each_reward_has_its_mean() -> None:

@@ -1,29 +1,19 @@
-"""Rewards by an exact process and by a trained discriminator."""
+"""The reward of a trained discriminator."""
 
 import math
 from pathlib import Path
 
 import pytest
 
+from ganlm_core.algorithms.options import ClassifierOptions
+from ganlm_core.bundle.classifier import Classifier
 from ganlm_core.bundle.load import load
 from ganlm_core.data.grammar import Grammar
 from ganlm_core.errors import OptionError, UnknownName, UsageError
-from ganlm_core.rewards.judges import Classifier, Validity
-from ganlm_core.rewards.options import ClassifierOptions, ValidityOptions
 from ganlm_core.training.train import execute
 from tests.conftest import tiny_config
 
 BUNDLE = "zoo:lstm-conv.autoregressive-grammar"
-
-
-def test_only_what_the_process_can_give_is_valid() -> None:
-    (text,) = Grammar().sample(1, seed=3)
-    assert Validity(ValidityOptions())([text, f"{text} {text}", ""], {}) == [1.0, 0.0, 0.0]
-
-
-def test_an_unknown_corpus_is_refused() -> None:
-    with pytest.raises(UnknownName, match="there is no corpus 'gramar'; did you mean 'grammar'"):
-        Validity(ValidityOptions(corpus="gramar"))
 
 
 def test_the_classifier_gives_the_probabilities_of_its_bundle() -> None:

@@ -1,1 +1,0 @@
-"""The built-in rewards, and the measurement of rewards in evaluations."""
