@@ -30,11 +30,11 @@ from ganlm_core.sweep.settings import values_of
 
 GENERATOR = (
     "--recipe mle --gen lstm --gen.embedding-size 64 --gen.hidden-size 128 --gen.dropout 0 --gen.tie false "
-    "--steps 1200 --keep last --patience 0"
+    "--gen-optimizer.lr 0.003 --steps 1200 --keep last --patience 0"
 )
 """Maximum likelihood as in the warm-up of the default run, without noise, so that likelihoods are exact."""
 
-RIVAL = "--recipe mle --gen lstm --steps 1500 --patience 0"
+RIVAL = "--recipe mle --gen lstm --gen.dropout 0.4 --gen-optimizer.lr 0.003 --steps 1500 --patience 0"
 """The second language model, with dropout."""
 
 ROWS = {"conv": "--recipe discriminator --disc conv", "lstm": "--recipe discriminator --disc lstm"}

@@ -33,5 +33,5 @@ class LSTMDiscriminatorOptions(Options):
 class LSTMLanguageModelOptions(LSTMGeneratorOptions):
     embedding_size: int = option(128, "size of the token embeddings", min=1)
     hidden_size: int = option(192, "units in each layer (H)", min=1)
-    dropout: float = option(0.4, "dropout before the first layer, between layers and after the last", min=0, max=0.9)
+    dropout: float = option(0.5, "dropout before the first layer, between layers and after the last", min=0, max=0.9)
     tie: bool = option(True, "tie the output weights to the token embeddings")
