@@ -37,10 +37,16 @@ GENERATOR = (
 RIVAL = "--recipe mle --gen lstm --gen.dropout 0.4 --gen-optimizer.lr 0.003 --steps 1500 --patience 0"
 """The second language model, with dropout."""
 
-ROWS = {"conv": "--recipe discriminator --disc conv", "lstm": "--recipe discriminator --disc lstm"}
-"""Binary discriminators, trained on real text against samples of the frozen generator."""
+ALONE = "--recipe discriminator --disc"
+ROWS = {
+    "conv": f"{ALONE} conv",
+    "lstm": f"{ALONE} lstm",
+    "conv on damage": f"{ALONE} conv --algorithm.corruption 1 --steps 2400",
+    "mlp on damage": f"{ALONE} mlp --disc.hidden-size 512 --algorithm.corruption 1 --steps 2400",
+}
+"""Discriminators trained against the frozen generator: on its samples, or on real text with an error in it."""
 
-BEST, RATIO = "the best possible", "two language models"
+BEST, RATIO, OWN = "the best possible", "two language models", "the generator's own likelihood"
 REAL_SEED, DRAWN_SEED = 2**33, 2**33
 """Seeds of the sentences that everything is measured on; no run uses them."""
 
@@ -60,14 +66,43 @@ class Pairs:
         drawn = generator.sample(n, DRAWN_SEED)
         return cls(Grammar().sample(n, REAL_SEED), drawn, np.isfinite(Grammar().log_prob(drawn)))
 
-    def measure(self, score: Score, is_ratio: bool) -> list[float]:
-        """Return accuracy, AUC, AUC of valid against invalid, and the valid share after reweighting."""
+    def measure(self, score: Score, is_ratio: bool, log_q: Score) -> list[float]:
+        """Return accuracy, AUC, AUC of valid against invalid, the same beside log q, and the valid share reweighted."""
         real, drawn = (np.array(score(texts)) for texts in (self.real, self.drawn))
         ratios, valid = (drawn, self.valid) if is_ratio else (_log_ratios(real, drawn), self.valid[1::2])
         weights = np.exp(ratios - ratios.max())
         cleaned = float(weights[valid].sum() / weights.sum())
         errors = auc(drawn[self.valid], drawn[~self.valid]) if 0 < self.valid.sum() < len(drawn) else np.nan
-        return [accuracy(real, drawn), auc(real, drawn), errors, cleaned]
+        return [accuracy(real, drawn), auc(real, drawn), errors, self._beside(drawn, log_q), cleaned]
+
+    def _beside(self, scores: Floats, log_q: Score) -> float:
+        """Return the AUC of valid against invalid of the best sum of the scores, log q(x) and the length.
+
+        The weights are of a logistic regression on one half of the sentences, the AUC is of the other half.
+        """
+        lengths = np.array([len(text.split()) for text in self.drawn])
+        inputs = np.stack([scores.clip(-1e3, 1e3), np.array(log_q(self.drawn)), lengths], axis=1)
+        inputs = torch.from_numpy((inputs - inputs.mean(axis=0)) / inputs.std(axis=0).clip(min=1e-9))
+        valid = torch.from_numpy(self.valid)
+        weights = logistic(inputs[::2], valid[::2])
+        found, right = (inputs[1::2] @ weights).numpy(), self.valid[1::2]
+        return auc(found[right], found[~right]) if 0 < right.sum() < len(right) else np.nan
+
+
+def logistic(inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the weights (F,) of a logistic regression with an intercept, of labels (N,) on inputs (N, F)."""
+    inputs = torch.cat([inputs, torch.ones_like(inputs[:, :1])], dim=1)
+    weights = inputs.new_zeros(inputs.shape[1], requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(inputs @ weights, labels.to(inputs))
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)  # type: ignore[arg-type]  # torch types the loss as a float and takes tensors
+    return weights.detach()[:-1]
 
 
 def _log_ratios(real: Floats, drawn: Floats) -> Floats:
@@ -107,10 +142,10 @@ def main(
         pairs = Pairs.of(models["generator"], count)
         log_q = models["generator"].log_prob
         variations.append(total_variation(Grammar().log_prob, log_q, pairs.real, pairs.drawn).value)
-        scores = {BEST: minus(Grammar().log_prob, log_q), RATIO: minus(models["rival"].log_prob, log_q)}
+        scores = {BEST: minus(Grammar().log_prob, log_q), RATIO: minus(models["rival"].log_prob, log_q), OWN: log_q}
         scores |= {name: models[name].score for name in chosen}
         for name, score in scores.items():
-            found.setdefault(name, []).append(pairs.measure(score, is_ratio=name in (BEST, RATIO)))
+            found.setdefault(name, []).append(pairs.measure(score, name in (BEST, RATIO), log_q))
         found.setdefault("generator", []).append([float(pairs.valid.mean())])
     click.echo(table(found, variations).text("markdown"))
 
@@ -145,8 +180,8 @@ def _run(commands: Mapping[str, str], folder: Path, jobs: int) -> dict[str, Mode
 
 def table(found: Mapping[str, Sequence[Sequence[float]]], variations: Sequence[float]) -> Table:
     """Return the table: a row for each discriminator, means and standard deviations over seeds."""
-    header = ["discriminator", "accuracy", "AUC", "AUC of valid against invalid", "valid after reweighting"]
-    shares = (True, False, False, True)
+    header = ["discriminator", "accuracy", "AUC", "AUC of errors", "beside the likelihood", "valid after reweighting"]
+    shares = (True, False, False, False, True)
     rows: list[list[Cell]] = [
         [name, *(_number(values, share) for values, share in zip(zip(*seeds, strict=True), shares, strict=True))]
         for name, seeds in found.items()

@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from ganlm_core.algorithms.adversarial import discriminator_loss
-from ganlm_core.components import Options
+from ganlm_core.algorithms.options import DiscriminatorOptions
 from ganlm_core.layers import without_dropout
 from ganlm_core.protocol import Algorithm, Batch, Parts, Phase
 
@@ -21,7 +21,7 @@ class DiscriminatorAlone(Algorithm):
     frozen: ClassVar[tuple[str, ...]] = ("generator",)
     next_words = True
 
-    def __init__(self, parts: Parts, options: Options) -> None:
+    def __init__(self, parts: Parts, options: DiscriminatorOptions) -> None:
         super().__init__()
         self.generator = parts.generator.requires_grad_(False)
         self.discriminator = parts.discriminator
@@ -29,7 +29,7 @@ class DiscriminatorAlone(Algorithm):
 
         def loss(batch: Batch) -> Tensor:
             with without_dropout(parts.generator):
-                return discriminator_loss(parts, batch)
+                return discriminator_loss(parts, batch, damaged=options.corruption)
 
         self._phases = [Phase("discriminator", "discriminator", loss)]
 

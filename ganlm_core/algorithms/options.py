@@ -105,6 +105,12 @@ class ScheduleOptions(Options):
             )
 
 
+class DiscriminatorOptions(Options):
+    corruption: float = option(
+        0.0, "share of damaged real text in the place of samples; 1: it learns from damage alone", min=0, max=1
+    )
+
+
 class AdversarialOptions(ScheduleOptions):
     anchor: float = option(
         0.0, "weight of KL(generator || generator before adversarial training), exact for the next word", min=0

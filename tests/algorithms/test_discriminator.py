@@ -6,9 +6,8 @@ from torch import Tensor, nn
 from ganlm_core.algorithms.discriminator import DiscriminatorAlone
 from ganlm_core.algorithms.estimators import Reinforce
 from ganlm_core.algorithms.losses import NonSaturating
-from ganlm_core.algorithms.options import NonSaturatingOptions, ReinforceOptions
+from ganlm_core.algorithms.options import DiscriminatorOptions, NonSaturatingOptions, ReinforceOptions
 from ganlm_core.algorithms.penalties import NoPenalty
-from ganlm_core.components import NoOptions
 from ganlm_core.protocol import Batch, Discriminator, Parts, mask_of
 from tests.tiny import SHAPE, TinyGenerator
 
@@ -41,10 +40,10 @@ class Dropping(TinyGenerator):
 
 def algorithm(generator: TinyGenerator) -> DiscriminatorAlone:
     parts = Parts(
-        generator, FirstWord(), NonSaturating(NonSaturatingOptions()), NoPenalty(NoOptions()),
+        generator, FirstWord(), NonSaturating(NonSaturatingOptions()), NoPenalty(DiscriminatorOptions()),
         Reinforce(ReinforceOptions()), steps=10,
     )  # fmt: skip
-    return DiscriminatorAlone(parts, NoOptions())
+    return DiscriminatorAlone(parts, DiscriminatorOptions())
 
 
 def batch(step: int = 0) -> Batch:
