@@ -2,54 +2,47 @@
 
 import copy
 import hashlib
-import math
-import re
-import shlex
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ganlm_core.algorithms.rewards import Priced, Rewards
+from ganlm_core.algorithms.rewards import Priced
 from ganlm_core.bundle.manifest import NETWORKS, components_of
-from ganlm_core.components import Options
-from ganlm_core.config.options import TrainingOptions
-from ganlm_core.config.run_config import PREFIXES, Choice, RunConfig
+from ganlm_core.config.run_config import PREFIXES, RunConfig
 from ganlm_core.config.small_text import PASSES, passes
-from ganlm_core.data import conditions
 from ganlm_core.data.batches import Batches
-from ganlm_core.data.conditions import Asked
-from ganlm_core.data.corpus import SAMPLE, Corpus, spaced
-from ganlm_core.data.encoding import GROW, KEEP, NEVER, encode, impossible, log_frequencies, token_counts
+from ganlm_core.data.corpus import Corpus
+from ganlm_core.data.encoding import log_frequencies
 from ganlm_core.data.tokenizer import CHUNK, Tokenizer, count_cut
-from ganlm_core.errors import OutOfMemory, PluginError, UnknownName, UsageError
+from ganlm_core.errors import UnknownName, UsageError
 from ganlm_core.metrics.judge import Judge
 from ganlm_core.metrics.rewards import RewardMeans
 from ganlm_core.plugins.discovery import BUILT_IN, one_line
 from ganlm_core.plugins.host import Host, default_host
-from ganlm_core.protocol import EOS, Algorithm, Generator, Parts, Shape
+from ganlm_core.protocol import Algorithm, Generator, Parts, Shape
 from ganlm_core.sampling import LikelihoodRatio
 from ganlm_core.sampling.conditions import unconditional
 from ganlm_core.system import processes
-from ganlm_core.system.devices import arithmetic, memory_of, pick_device, require_compiler
-from ganlm_core.system.memory import lacks_memory
-from ganlm_core.system.tensors import TooManyTensors, without_memory
-from ganlm_core.training.checks import BASES, problem_with_algorithm, problem_with_kind
+from ganlm_core.system.devices import arithmetic, pick_device, require_compiler
+from ganlm_core.training.building import (
+    PART_KINDS,
+    Data,
+    build,
+    build_parts,
+    build_rewards,
+    planned_steps,
+    read_data,
+    refuse,
+)
+from ganlm_core.training.checks import problem_with_algorithm
 from ganlm_core.training.compilation import as_graphs, as_it_is, compile_networks
-from ganlm_core.training.conditioning import conditional
 from ganlm_core.training.loop import WARMUP, Average, Trainer
 from ganlm_core.training.optimizers import ScheduledOptimizer, build_optimizer
 from ganlm_core.training.start import Start
-
-PART_KINDS = ("generator", "discriminator", "loss", "penalty", "estimator")
-"""The kinds of components that an algorithm is built from."""
-
-MOST_TENSORS = 20_000
-"""Parameters of a network at most. Each takes time and memory of its own, however small it is."""
 
 
 @dataclass(frozen=True)
@@ -168,17 +161,6 @@ class Setup:
         return culprit
 
 
-def planned_steps(config: RunConfig) -> int:
-    """Return the number of steps that warm-up, schedules and annealing are planned for.
-
-    Raises UsageError for more than the run makes.
-    """
-    steps, planned = config.training.steps, config.training.planned_steps or config.training.steps
-    if planned > steps:
-        raise UsageError(f"planned-steps is {planned}, more than the {steps} steps of the run; raise --steps")
-    return planned
-
-
 def prepare(config: RunConfig, host: Host | None = None) -> Setup:
     """Build the corpus, the tokenizer, the networks and the rest. Seeds the global random state.
 
@@ -191,10 +173,10 @@ def prepare(config: RunConfig, host: Host | None = None) -> Setup:
     precision = arithmetic(device, options.precision)
     if options.compile:
         require_compiler()
-    data = _data(host, config)
-    priced = _rewards(host, config)
+    data = read_data(host, config)
+    priced = build_rewards(host, config)
     torch.manual_seed(options.seed)
-    parts = _parts(host, config, data, priced)
+    parts = build_parts(host, config, data, priced)
     algorithm = _algorithm(host, config, parts).to(device)
     _check_rewards(config, parts, algorithm)
     average = Average.of(parts.generator, options.ema) if options.ema else None
@@ -236,96 +218,9 @@ def prepare(config: RunConfig, host: Host | None = None) -> Setup:
     )
 
 
-@dataclass(frozen=True)
-class _Data:
-    """A corpus, its training split as ids ``tokens`` (N, T), and ``counts`` (T, V) of each word at each position.
-
-    ``asked`` are the conditions of the training split.
-    """
-
-    corpus: Corpus
-    tokenizer: Tokenizer
-    tokens: Tensor
-    shape: Shape
-    counts: Tensor
-    asked: Asked
-    notes: tuple[str, ...]
-    start: Start
-
-
-def _data(host: Host, config: RunConfig) -> _Data:
-    start = Start.of(host, config)
-    corpus: Corpus = _build(host, config, "corpus")
-    start.check_labels(corpus.labels)
-    size = config.tokenizer.options.as_dict()
-    given, remedy = start.tokenizer, KEEP
-    if given is not None and start.grow:
-        given = given.grown(spaced(corpus.train, SAMPLE), size["vocabulary"])
-    elif given is not None:
-        remedy = GROW
-    encoded = encode(corpus, config.tokenizer.name, size["vocabulary"], size["max_length"], given, remedy)
-    tokenizer, tokens = encoded.tokenizer, encoded.tokens
-    shape = Shape(tokenizer.vocabulary_size, tokens.shape[1], config.training.noise_size, len(corpus.labels))
-    counts = token_counts(tokens.split(CHUNK), shape, impossible(corpus, tokenizer))
-    asked = conditions.asked(corpus, "train", tokenizer, tokens)
-    notes = (*corpus.notes, *encoded.notes, *conditions.notes(corpus, asked))
-    return _Data(corpus, tokenizer, tokens, shape, counts, asked, notes, start)
-
-
-def _rewards(host: Host, config: RunConfig) -> list[Priced]:
-    """Build the rewards that have a weight."""
-    chosen = config.rewards.items() if config.training.reward_weight > 0 else ()
-    return [
-        Priced(name, host.full_name("reward", name), _built(host, "reward", choice), choice.options.as_dict()["weight"])
-        for name, choice in chosen
-        if choice.options.as_dict()["weight"] > 0
-    ]
-
-
-def _judge(host: Host, data: _Data, seed: int, priced: Sequence[Priced]) -> Judge:
+def _judge(host: Host, data: Data, seed: int, priced: Sequence[Priced]) -> Judge:
     judge = Judge.of(host, data.corpus, data.tokenizer, data.shape, seed)
     return replace(judge, metrics={**judge.metrics, "rewards": RewardMeans(priced)}) if priced else judge
-
-
-def _parts(host: Host, config: RunConfig, data: _Data, priced: Sequence[Priced]) -> Parts:
-    """Build the parts of the algorithm. Raises UsageError for components that cannot work together."""
-    generator = _network(host, config, "generator", data.shape.of("generator"))
-    if config.training.prior and "generator" not in data.start.origins:  # else the prior is among the weights
-        with host.blaming("generator", config.generator.name, "does not take its prior"):
-            counts = data.counts if generator.prior.dim() == 2 else data.counts.sum(dim=0)
-            generator.prior.copy_(log_frequencies(counts))
-    discriminator = _network(host, config, "discriminator", data.shape.of("discriminator"))
-    for kind, network in (("generator", generator), ("discriminator", discriminator)):
-        data.start.load(kind, network, data.shape)
-    _rule_out(data, generator)
-    discriminator.compare_with(generator)
-    generator, discriminator = conditional(config.generator.name, data.shape, data.asked, generator, discriminator)
-    parts = Parts(
-        generator=generator,
-        discriminator=discriminator,
-        loss=_build(host, config, "loss"),
-        penalty=_build(host, config, "penalty"),
-        estimator=_build(host, config, "estimator"),
-        steps=planned_steps(config),
-        rewarded=Rewards(priced, config.training.reward_weight, data.tokenizer.decode, config.training.compile)
-        if priced
-        else None,
-    )
-    _check_fit(config, parts)
-    return parts
-
-
-def _rule_out(data: _Data, generator: Generator) -> None:
-    """Keep the generator from drawing ids that the corpus cannot have, such as ``<eos>`` in a corpus of fixed length.
-
-    Raises UsageError for a generator from another run that never ends a sentence, where sentences end.
-    """
-    generator.prior[..., impossible(data.corpus, data.tokenizer)] = NEVER
-    if not data.corpus.fixed_length and (generator.prior[..., EOS] == NEVER).any():
-        raise UsageError(
-            "the generator was trained with --corpus.fixed-length, so it never ends a sentence; "
-            "add that option, or start from another bundle"
-        )
 
 
 def _shared(algorithm: Algorithm, average: Average | None) -> dict[str, nn.Module]:
@@ -340,69 +235,11 @@ def _best(config: RunConfig, algorithm: Algorithm, average: Average | None) -> n
     return nn.ModuleDict(copy.deepcopy(_shared(algorithm, average)))
 
 
-def _build(host: Host, config: RunConfig, kind: str, **arguments: Any) -> Any:
-    return _built(host, kind, getattr(config, kind), **arguments)
-
-
-def _built(host: Host, kind: str, choice: Choice, **arguments: Any) -> Any:
-    built = host.build(kind, choice.name, choice.options, **arguments)
-    _refuse(host, kind, choice.name, problem_with_kind(built, BASES[kind]))
-    return built
-
-
-def _network(host: Host, config: RunConfig, kind: str, shape: Shape) -> Any:
-    """Build a network. Raises OutOfMemory if its weights and their gradients are larger than the memory."""
-    choice = getattr(config, kind)
-    needed, there = _bytes_of(host, kind, choice, shape), memory_of(pick_device(config.training.device))
-    if needed > there:
-        take = f"{needed / 1e9:,.1f} GB" if math.isfinite(needed) else "more than any machine has"
-        raise OutOfMemory(
-            f"there is no memory for a {kind} of this size; lower {_largest_option(config, kind)} "
-            f"(its weights and gradients take {take}, and there are {there / 1e9:,.1f} GB)"
-        )
-    return _build(host, config, kind, shape=shape)
-
-
-def _bytes_of(host: Host, kind: str, choice: Choice, shape: Shape) -> float:
-    """Return the size of a network's weights and their gradients; infinity for more than MOST_TENSORS of them.
-
-    0 if the network cannot be built without memory, which is not asked of plugins.
-    """
-    try:
-        with without_memory(MOST_TENSORS):
-            network = host.build(kind, choice.name, choice.options, shape=shape)
-        return 2 * sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
-    except Exception as error:
-        return math.inf if isinstance(error.__cause__, TooManyTensors) or lacks_memory(error) else 0
-
-
-def _largest_option(config: RunConfig, kind: str) -> str:
-    """Return the flag of the number that is furthest above its default, else the flag of the vocabulary size.
-
-    A list, such as the widths of filters, counts by its sum.
-    """
-    options: Options = getattr(config, kind).options
-    prefix, given = f"--{PREFIXES[kind]}.", options.as_dict()
-    sizes = {prefix + each.flag: (given[each.name], each.default) for each in options.fields()}
-    sizes["--noise-size"] = (config.training.noise_size, TrainingOptions().noise_size)
-    ratios = {
-        flag: _size(value) / _size(default)
-        for flag, (value, default) in sizes.items()
-        if type(value) in (int, str) and _size(default) > 0
-    }
-    flag = max(ratios, key=lambda flag: ratios[flag])
-    return flag if ratios[flag] > 1 else "--tokenizer.vocabulary"
-
-
-def _size(value: int | str) -> int:
-    return sum(map(int, re.findall(r"\d+", str(value))))
-
-
 def _algorithm(host: Host, config: RunConfig, parts: Parts) -> Algorithm:
-    algorithm: Algorithm = _build(host, config, "algorithm", parts=parts)
+    algorithm: Algorithm = build(host, config, "algorithm", parts=parts)
     with host.blaming("algorithm", config.algorithm.name, "cannot say its networks and phases"):
         problem = problem_with_algorithm(algorithm, parts.steps)
-    _refuse(host, "algorithm", config.algorithm.name, problem)
+    refuse(host, "algorithm", config.algorithm.name, problem)
     if parts.estimator.next_words and not algorithm.next_words:
         raise UsageError(
             f"estimator '{config.estimator.name}' asks for the cost of every next word, and algorithm "
@@ -411,34 +248,8 @@ def _algorithm(host: Host, config: RunConfig, parts: Parts) -> Algorithm:
     return algorithm
 
 
-def _refuse(host: Host, kind: str, name: str, problem: str) -> None:
-    """Raise PluginError if there is a problem."""
-    if problem:
-        check = shlex.join(["ganlm", "plugins", "check", name, *host.flags()])
-        raise PluginError(f"{host.full_name(kind, name)} {problem}; to check all of it: {check}")
-
-
 def _left_out(name: str) -> str:
     return f"the {name} is not compiled: its penalty differentiates it twice, and torch.compile once"
-
-
-def _check_fit(config: RunConfig, parts: Parts) -> None:
-    """Raise UsageError for parts that cannot work together."""
-    if parts.estimator.autoregressive_only and not parts.generator.autoregressive:
-        raise UsageError(
-            f"estimator '{config.estimator.name}' needs an autoregressive generator, and '{config.generator.name}' "
-            "writes all positions at once; choose another --gen or another --estimator"
-        )
-    if parts.estimator.per_position_only and not parts.discriminator.per_position:
-        raise UsageError(
-            f"estimator '{config.estimator.name}' needs a logit for every position, and '{config.discriminator.name}' "
-            "gives one per sequence; choose a discriminator that gives one per position, or another reward"
-        )
-    if parts.penalty.interval > 0 and not parts.discriminator.twice_differentiable:
-        raise UsageError(
-            f"penalty '{config.penalty.name}' needs a discriminator that can be differentiated twice, and "
-            f"'{config.discriminator.name}' cannot; choose another --disc or --penalty none"
-        )
 
 
 def _optimizers(config: RunConfig, algorithm: Algorithm) -> dict[str, ScheduledOptimizer]:
@@ -505,7 +316,7 @@ def _check_rewards(config: RunConfig, parts: Parts, algorithm: Algorithm) -> Non
         )
 
 
-def _notes(config: RunConfig, data: _Data, algorithm: Algorithm, parts: Parts) -> Iterator[str]:
+def _notes(config: RunConfig, data: Data, algorithm: Algorithm, parts: Parts) -> Iterator[str]:
     corpus, shape = data.corpus, data.shape
     cut = sum(map(count_cut, data.tokens.split(CHUNK)))
     splits = f"{len(corpus.train):,} to train, {len(corpus.validation):,} to validate, {len(corpus.test):,} to test"

@@ -19,7 +19,7 @@ from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import DataError
 from ganlm_core.protocol import EOS, UNK, Shape
 from ganlm_core.sampling import Policy, draw
-from ganlm_core.training import setup
+from ganlm_core.training import building, setup
 from tests.conftest import Ganlm, files_of
 
 SENTENCES = [f"the {word} number {i} sleeps ." for i in range(150) for word in ("naïve cat", "dog")] + [
@@ -207,6 +207,7 @@ def test_counts_and_hashes_in_parts_equal_counts_and_hashes_at_once(
 ) -> None:
     path = corpora[1].name
     monkeypatch.setattr(setup, "CHUNK", 7)
+    monkeypatch.setattr(building, "CHUNK", 7)
     found = setup.prepare(make_config("ngram-mlp", "mlp", data=path, device="cpu"))
     tokens, _ = found.tokenizer.encode(corpora[0].train, found.shape.length)
     assert found.fingerprint == hashlib.sha256(tokens.numpy().tobytes()).hexdigest()

@@ -1,73 +1,16 @@
 """Everything that a run needs, built from a configuration, or refused in one line."""
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
 
 from ganlm_core.config.run_config import override
-from ganlm_core.data.encoding import NEVER
-from ganlm_core.errors import OutOfMemory, UnknownName, UsageError
+from ganlm_core.errors import UnknownName, UsageError
 from ganlm_core.plugins.host import default_host
-from ganlm_core.protocol import EOS
-from ganlm_core.training import setup
 from ganlm_core.training.loop import Trainer
 from ganlm_core.training.setup import prepare
 from tests.conftest import WARM, tiny_config
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        (
-            {"generator_options": {"hidden_size": 300_000}},
-            "there is no memory for a generator of this size; lower --gen.hidden-size (its weights and gradients take ",
-        ),
-        (
-            {"discriminator_options": {"filters": 10**9}},
-            "there is no memory for a discriminator of this size; lower --disc.filters (its weights and gradients ",
-        ),
-        (
-            {"discriminator_options": {"widths": "3,1000000000"}},
-            "there is no memory for a discriminator of this size; lower --disc.widths (its weights and gradients ",
-        ),
-    ],
-)
-def test_a_network_that_no_memory_can_hold_is_refused_before_it_is_built(
-    settings: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(OutOfMemory) as caught:
-        prepare(tiny_config("lstm", "conv", **settings))
-    assert str(caught.value).startswith(message)
-    assert caught.value.exit_code == 1
-
-
-def test_the_memory_that_is_there_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(setup, "memory_of", lambda device: 1000.0)
-    with pytest.raises(OutOfMemory, match=r"; lower --tokenizer\.vocabulary \(.* and there are 0\.0 GB\)"):
-        prepare(tiny_config("lstm", "conv", generator_options={"hidden_size": 8}))
-
-
-@pytest.mark.parametrize("layers", [60, 2**63 - 1])
-def test_more_tensors_than_a_network_may_have_name_their_option(layers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(setup, "MOST_TENSORS", 20)
-    with pytest.raises(OutOfMemory, match=r"lower --gen\.layers .*take more than any machine has"):
-        prepare(tiny_config("lstm", "conv", generator_options={"layers": layers}))
-
-
-def test_noise_that_no_memory_can_hold_names_its_option() -> None:
-    with pytest.raises(OutOfMemory, match="no memory for a generator of this size; lower --noise-size"):
-        prepare(tiny_config("lstm", "conv", noise_size=10**12))
-
-
-def test_a_look_at_the_memory_changes_no_random_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    looked = prepare(tiny_config("lstm", "conv"))
-    monkeypatch.setattr(setup, "_bytes_of", lambda *_: 0)
-    blind = prepare(tiny_config("lstm", "conv"))
-    for one, other in zip(looked.generator.parameters(), blind.generator.parameters(), strict=True):
-        assert one.equal(other)
 
 
 def test_more_steps_than_planned_go_on_at_the_end_of_every_schedule() -> None:
@@ -123,11 +66,6 @@ def test_an_estimator_of_next_words_needs_an_algorithm_with_their_costs() -> Non
         prepare(config)
 
 
-def test_a_plan_for_more_steps_than_there_are_is_refused() -> None:
-    with pytest.raises(UsageError, match="planned-steps is 7, more than the 6 steps of the run; raise --steps"):
-        prepare(tiny_config("lstm", "conv", planned_steps=7))
-
-
 def test_text_that_a_run_passes_over_often_has_a_note(tmp_path: Path) -> None:
     data = tmp_path / "my.txt"
     data.write_text("".join(f"sentence number {number} .\n" for number in range(200)))
@@ -180,13 +118,3 @@ def test_the_likelihood_of_fixed_length_is_per_token_without_an_end() -> None:
     real = made.judge.real(10).likelihood
     assert real is not None
     assert real(test).nll_per_token == pytest.approx(-sum(process.log_prob(test)) / (6 * len(test)))
-
-
-def test_a_generator_that_never_ends_is_refused_for_text_that_does() -> None:
-    made = prepare(tiny_config("lstm", "conv"))
-    made.generator.prior[EOS] = NEVER
-    data = SimpleNamespace(corpus=made.corpus, tokenizer=made.tokenizer)
-    with pytest.raises(
-        UsageError, match="fixed-length, so it never ends a sentence; add that option, or start from an"
-    ):
-        setup._rule_out(data, made.generator)  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from ganlm_core.config.options import OPTIMIZERS
 from ganlm_core.plugins.host import default_host
-from ganlm_core.training import setup
+from ganlm_core.training import building, setup
 from ganlm_core.training.setup import Setup, prepare
 from tests.conftest import tiny_recipe
 
@@ -88,6 +88,7 @@ def test_operations_that_wait_are_found() -> None:
 def meta(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make runs use the meta device. The LSTM runs as with cuDNN there, because there is no autocast to leave."""
     monkeypatch.setattr(setup, "pick_device", torch.device)
+    monkeypatch.setattr(building, "pick_device", torch.device)
     run = ganlm_lstm.networks._run
     for networks in (ganlm_lstm.networks, ganlm_leakgan.networks):
         monkeypatch.setattr(networks, "recur", lambda lstm, states, start, twice=False: run(lstm, states, start))
