@@ -125,7 +125,12 @@ def _writer(generator: AutoregressiveGenerator, policy: Policy = PLAIN, rng: tor
 
 
 def _shortest(forced: Tensor) -> int:
-    """Return the number of first columns of prompts (B, P) in which no row has to be drawn."""
+    """Return the number of first columns of prompts (B, P) in which no row has to be drawn.
+
+    Reading it would wait for an asynchronous device; there it is 0, and drawn words give way to those of prompts.
+    """
+    if asynchronous(forced.device):
+        return 0
     known = (forced != PAD) | (forced == EOS).cumsum(dim=1).bool()
     return int(known.all(dim=0).sum()) if forced.numel() else forced.shape[1]
 

@@ -27,7 +27,7 @@ def test_more_steps_than_planned_go_on_at_the_end_of_every_schedule() -> None:
     rate, lr = more.optimizers["generator"], long.trainer.optimizers["generator"].options.lr
     for step in (6, 59):
         rate.set_learning_rate(step)
-        assert rate.optimizer.param_groups[0]["lr"] == pytest.approx(0.5 * lr / 6)
+        assert rate.optimizer.param_groups[0]["lr"] == pytest.approx(0.5 * lr / 3)
     phases = long.trainer.algorithm.phases(40)
     assert [phase.name for phase in phases] == ["discriminator", "generator"]
     assert [phase.progress for phase in phases] == [1.0, 1.0]

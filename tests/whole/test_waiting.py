@@ -84,6 +84,10 @@ def test_operations_that_wait_are_found() -> None:
     assert waits_of(lambda: (there + 1) * torch.tensor(2.0)) == ({}, 0)
 
 
+SEEDED = {"catgan"}
+"""Recipes with a random generator of their own on the device; the meta device has none."""
+
+
 @pytest.fixture
 def meta(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make runs use the meta device. The LSTM runs as with cuDNN there, because there is no autocast to leave."""
@@ -101,11 +105,12 @@ def steps_of(built: Setup) -> tuple[Callable[[], None], int]:
 
 
 @pytest.mark.usefixtures("meta")
-@pytest.mark.parametrize("recipe", default_host().recipes())
+@pytest.mark.parametrize("recipe", sorted({*default_host().recipes()} - SEEDED))
 def test_no_recipe_waits_within_a_step(recipe: str) -> None:
-    """Every phase sends the tokens and mask of its batch; nothing else passes between the CPU and the device."""
-    work, phases = steps_of(prepare(tiny_recipe(recipe, "meta")))
-    assert waits_of(work) == ({}, 2 * phases)
+    """Every phase sends the tokens, mask and labels of its batch; nothing else goes between the CPU and the device."""
+    built = prepare(tiny_recipe(recipe, "meta"))
+    work, phases = steps_of(built)
+    assert waits_of(work) == ({}, (3 if built.shape.labels else 2) * phases)
 
 
 @pytest.mark.usefixtures("meta")
