@@ -29,8 +29,8 @@ from ganlm_core.system.devices import machine
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "methods.md"
 
-GENERIC = {"autoregressive", "discriminator", "one-shot"}
-"""Recipes that are not the method of a paper; ``docs/zoo.md`` has their numbers, if they train a generator."""
+GENERIC = {"autoregressive", "discriminator", "likelihood-ratio", "one-shot"}
+"""Recipes that are not the method of one paper; ``docs/zoo.md`` and ``docs/why.md`` have their numbers."""
 
 CORPORA = {"grammar": [], "oracle": ["--corpus.vocabulary", "500"]}
 """The corpora, with the options that make each learnable in minutes: an oracle with the usual 5,000 words is not."""

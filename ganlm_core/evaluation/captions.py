@@ -47,6 +47,10 @@ CAPTIONS = {
         "Mean of each reward of texts over the samples of a step, and of the discriminator's. If one rises while "
         "distinct falls, the generator repeats what is paid: lower --reward-weight."
     ),
+    "distance from start": (
+        "How far the generator has gone from its warm-up: the KL divergence of a sentence, in nats. If it grows without "
+        "end, raise --algorithm.anchor or lower the learning rate."
+    ),
     "reward": ("Reward from the discriminator. Higher is better only if the discriminator does not get weaker."),
     "reward variance": "Variance of the rewards in a batch. At zero the generator learns nothing from them.",
     "valid": (

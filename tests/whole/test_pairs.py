@@ -71,12 +71,22 @@ def trained(folder: Path, **settings: Any) -> RunFolder:
 
 @pytest.mark.parametrize("kind", ["loss", "penalty", "estimator"])
 def test_every_loss_penalty_and_estimator_trains_differently(kind: str, tmp_path: Path) -> None:
-    runs = {name: trained(tmp_path / name, **{kind: name}) for name in HOST.specs(kind)}
+    names = [name for name in HOST.specs(kind) if name != "next-word"]  # it needs a language model
+    runs = {name: trained(tmp_path / name, **{kind: name}) for name in names}
     metrics = {name: run.metrics.read_text() for name, run in runs.items()}
     assert len(set(metrics.values())) == len(metrics) > 1
 
 
-@pytest.mark.parametrize("discriminator", HOST.specs("discriminator"))
+def penalised() -> list[str]:
+    """Return the discriminators that can be differentiated twice."""
+    found = []
+    for name, spec in HOST.specs("discriminator").items():
+        built = HOST.build("discriminator", name, spec.options(), shape=Shape(vocabulary=8, length=4, noise=2))
+        found += [name] if built.twice_differentiable else []
+    return found
+
+
+@pytest.mark.parametrize("discriminator", penalised())
 def test_every_discriminator_trains_with_a_gradient_penalty(discriminator: str, tmp_path: Path) -> None:
     """The first steps of both runs differ only by the penalty, which is positive."""
     losses = []

@@ -34,6 +34,10 @@ ESTIMATOR = (
     "estimator '{}' needs an autoregressive generator, and 'mlp' writes all positions at once; "
     "choose another --gen or another --estimator"
 )
+NEXT_WORD = (
+    "--estimator next-word asks for the cost of every next word, and {} judges whole sequences; choose a language model "
+    "as the discriminator, such as --disc lstm-lm, or another --estimator"
+)
 PER_POSITION = (
     "estimator 'reinforce' needs a logit for every position, and '{}' gives one per sequence; "
     "choose a discriminator that gives one per position, or another reward"
@@ -43,6 +47,9 @@ REFUSED = {
     ("catgan", "mlp generator"): LIKELIHOOD.format("a maximum likelihood warm-up"),
     ("cooperative", "mlp generator"): LIKELIHOOD.format("a maximum likelihood warm-up"),
     ("cot", "mlp generator"): LIKELIHOOD.format("cot"),
+    ("likelihood-ratio", "mlp generator"): ESTIMATOR.format("next-word"),
+    ("likelihood-ratio", "multi-embedding discriminator"): NEXT_WORD.format("MultiEmbeddingDiscriminator"),
+    ("likelihood-ratio", "transformer discriminator"): NEXT_WORD.format("TransformerDiscriminator"),
     ("maligan", "mlp generator"): ESTIMATOR.format("importance"),
     ("mle", "mlp generator"): LIKELIHOOD.format("mle"),
     ("rankgan", "mlp generator"): ESTIMATOR.format("rollout"),
