@@ -48,8 +48,8 @@ CAPTIONS = {
         "distinct falls, the generator repeats what is paid: lower --reward-weight."
     ),
     "distance from start": (
-        "How far the generator has gone from its warm-up: the KL divergence of a sentence, in nats. If it grows without "
-        "end, raise --algorithm.anchor or lower the learning rate."
+        "How far the generator has gone from its warm-up: the KL divergence of a sentence, in nats. If it grows "
+        "without end, raise --algorithm.anchor or lower the learning rate."
     ),
     "reward": ("Reward from the discriminator. Higher is better only if the discriminator does not get weaker."),
     "reward variance": "Variance of the rewards in a batch. At zero the generator learns nothing from them.",

@@ -35,8 +35,8 @@ ESTIMATOR = (
     "choose another --gen or another --estimator"
 )
 NEXT_WORD = (
-    "--estimator next-word asks for the cost of every next word, and {} judges whole sequences; choose a language model "
-    "as the discriminator, such as --disc lstm-lm, or another --estimator"
+    "--estimator next-word asks for the cost of every next word, and {} judges whole sequences; choose a language "
+    "model as the discriminator, such as --disc lstm-lm, or another --estimator"
 )
 PER_POSITION = (
     "estimator 'reinforce' needs a logit for every position, and '{}' gives one per sequence; "
