@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganlm_core.components import KINDS
-from ganlm_core.data.corpus import MOST_LABELS, SPLITS
+from ganlm_core.data.options import MOST_LABELS, SPLITS
 from ganlm_core.data.text import one_line
 from ganlm_core.errors import GanlmError, PluginError, UnknownName, Unreadable, UsageError, WeightsError
 from ganlm_core.hookspecs import GANLM_PLUGIN_API

@@ -10,6 +10,7 @@ import click
 
 from ganlm_core.cli.options import Decorated
 from ganlm_core.cli.types import POSITIVE_COUNT, Name
+from ganlm_core.components import number
 from ganlm_core.errors import DataError, UsageError
 from ganlm_core.plugins.host import Host
 
@@ -24,7 +25,9 @@ OPTIONS = (
     click.option("--novel", is_flag=True, help="keep only sentences that are not in the training text"),
     click.option("--match", "pattern", metavar="REGEX", help="keep only sentences in which the pattern is found"),
     click.option("--reward", metavar="NAME", type=Name("reward"), help="reward of --reward-min; default: the run's"),
-    click.option("--reward-min", type=float, metavar="X", help="keep only sentences with a reward of X or more"),
+    click.option(
+        "--reward-min", type=number(float), metavar="X", help="keep only sentences with a reward of X or more"
+    ),
     click.option(
         "--set", "settings", multiple=True, metavar="OPTION=VALUE", help="set an option of --reward; can be repeated"
     ),

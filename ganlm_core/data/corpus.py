@@ -7,22 +7,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from ganlm_core.data.options import MOST_LABELS, SPLITS
 from ganlm_core.data.text import identity
 from ganlm_core.errors import DataError
 
 T = TypeVar("T")
-
-SPLITS = ("train", "validation", "test")
 
 SAMPLE = 1_000_000
 """Larger splits are subsampled evenly to this size where all sentences would be in memory at once."""
 
 TOGETHER = 10_000
 """Sentences that are hashed at once."""
-
-
-MOST_LABELS = 1_000
-"""Categories at most: each is a word of the discriminator and a number beside the noise."""
 
 
 LONGEST_LABEL = 255

@@ -9,8 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self, overload
 
-from ganlm_core.data.corpus import SPLITS, Columns, digest, split_of
+from ganlm_core.data.corpus import Columns, digest, split_of
 from ganlm_core.data.formats import Record
+from ganlm_core.data.options import SPLITS
 
 TOGETHER = 1_000
 """Sentences that are decoded at once in an iteration over all of them."""

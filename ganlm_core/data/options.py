@@ -1,6 +1,11 @@
-"""Options of the built-in corpora and of the tokenizers."""
+"""Options of the built-in corpora and of the tokenizers, and the limits and names that all corpora share."""
 
 from ganlm_core.components import AUTO, Options, option
+
+SPLITS = ("train", "validation", "test")
+
+MOST_LABELS = 1_000
+"""Categories at most: each is a word of the discriminator and a number beside the noise."""
 
 MOST_SENTENCES = 100_000_000
 """Sentences that a built-in corpus draws at most, because it keeps them in memory."""

@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from ganlm_core.data.corpus import SPLITS, Columns, Corpus, check_labels, split, too_few
+from ganlm_core.data.corpus import Columns, Corpus, check_labels, split, too_few
 from ganlm_core.data.formats import READERS, Record, format_of, looks_like, offers_label, read_plain
 from ganlm_core.data.mapped_lines import Lines, read_columns, write_columns, write_splits
-from ganlm_core.data.options import FileOptions
+from ganlm_core.data.options import SPLITS, FileOptions
 from ganlm_core.data.text import identity, one_line
 from ganlm_core.errors import DataError, OptionError, WriteError
 from ganlm_core.system.cache import cache, kept

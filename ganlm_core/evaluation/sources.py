@@ -9,6 +9,7 @@ from typing import Any
 
 from ganlm_core.bundle import load
 from ganlm_core.bundle.model import Model
+from ganlm_core.components import Options
 from ganlm_core.config.run_config import data_layer
 from ganlm_core.data.corpus import Corpus, split, spread
 from ganlm_core.data.mapped_lines import lookup
@@ -179,7 +180,7 @@ def _trained_on(host: Host, sources: Sequence[Source]) -> Corpus:
         raise UsageError("samples are compared with real text; name their training text with --data FILE")
     first, *others = models
     for other in others:
-        if not _same_text(first, other):
+        if not _same_text(host, first, other):
             raise UsageError(
                 f"{first.title} and {other.title} were trained on different text; name one for both with --data FILE"
             )
@@ -196,14 +197,20 @@ def _trained_on(host: Host, sources: Sequence[Source]) -> Corpus:
     return corpus
 
 
-def _same_text(one: Source, other: Source) -> bool:
-    """Compare the training texts of two models by their digests, or by their names in bundles that have no digests."""
+def _same_text(host: Host, one: Source, other: Source) -> bool:
+    """Compare the training texts of two models by their digests, or by their names in bundles that have no digests.
+
+    Bundles of older versions lack newer options, which are at their defaults.
+    """
     assert one.model is not None and other.model is not None
     first, second = one.model.config, other.model.config
     if first.corpus and second.corpus:
         return not first.changed_splits(second.corpus)
     corpora = [each.components["corpus"] for each in (first, second)]
-    return corpora[0].name == corpora[1].name and corpora[0].options == corpora[1].options
+    if corpora[0].name != corpora[1].name:
+        return False
+    chosen = [_options(host, each.name, each.options) for each in corpora]
+    return chosen[0] == chosen[1]
 
 
 def _text_of(host: Host, source: Source) -> Corpus:
@@ -217,9 +224,12 @@ def _text_of(host: Host, source: Source) -> Corpus:
 
 
 def _build(host: Host, name: str, options: Mapping[str, object]) -> Corpus:
-    chosen = host.spec("corpus", name).options.of(options, f"corpus '{name}'")
-    corpus: Corpus = host.build("corpus", name, chosen)
+    corpus: Corpus = host.build("corpus", name, _options(host, name, options))
     return corpus
+
+
+def _options(host: Host, name: str, options: Mapping[str, object]) -> Options:
+    return host.spec("corpus", name).options.of(options, f"corpus '{name}'")
 
 
 def warnings(sources: Sequence[Source], corpus: Corpus, n: int) -> Iterator[str]:

@@ -13,6 +13,7 @@ def test_list_is_a_table_with_a_source_for_each_network(ganlm: Ganlm) -> None:
     assert (code, header.split()) == (0, ["kind", "name", "summary", "source"])
     assert {row.split()[1] for row in rows} == {
         "lstm",
+        "lstm-per-label",
         "conv",
         "causal-conv",
         "mlp",

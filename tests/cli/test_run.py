@@ -110,8 +110,8 @@ def test_the_printed_configuration_runs_again_as_it_is(ganlm: Ganlm, tmp_path: P
             "passwords, and there is no such file",
         ),
         (
-            "--recipe nothing",
-            "there is no recipe 'nothing'; 'ganlm recipes list' shows them; --config takes a file",
+            "--recipe zzzzzzzz",
+            "there is no recipe 'zzzzzzzz'; 'ganlm recipes list' shows them; --config takes a file",
         ),
         ("--config none.toml", "none.toml is missing; give a TOML file"),
         ("--resume runs/x", "there is no run at runs/x; give the folder that 'ganlm run' printed"),

@@ -121,7 +121,7 @@ def test_a_named_recipe_wins_over_the_recipe_of_the_generator(host: Host) -> Non
 
 def test_an_extra_network_gets_its_own_optimizer_section(host: Host) -> None:
     config = resolve(host, [{"optimizer": {"manager": {"sgd": {"momentum": 0.5}}}}])
-    assert list(config.optimizers) == ["generator", "discriminator", "manager"]
+    assert list(config.optimizers) == ["generator", "discriminator", "generator_warmup", "manager"]
     assert options(config, "optimizer.manager")["momentum"] == 0.5
 
 

@@ -5,7 +5,8 @@ import hashlib
 import pytest
 
 from ganlm_core.data import corpus as module
-from ganlm_core.data.corpus import SPLITS, Columns, Corpus, digest, spaced, split, split_of, spread
+from ganlm_core.data.corpus import Columns, Corpus, digest, spaced, split, split_of, spread
+from ganlm_core.data.options import SPLITS
 from ganlm_core.errors import DataError
 
 SENTENCES = [f"sentence number {i} ." for i in range(2000)]

@@ -9,9 +9,8 @@ import sys
 
 import pytest
 
-from ganlm_core.data.corpus import SPLITS
 from ganlm_core.data.grammar import LONGEST, Grammar, NumberedGrammar, grammar_corpus
-from ganlm_core.data.options import GrammarOptions
+from ganlm_core.data.options import SPLITS, GrammarOptions
 
 # One sentence in two ways: a b is 2/4 as a pair, and 1/4 as the letters, with b 2/3 of the second ones.
 SMALL = {"Sentence": "2 a b | 1 Letter Second | 1 Number# Count#", "Letter": "1 a | 1 c", "Second": "2 b | 1 d"}

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ganlm_core.data.corpus import SPLITS, Corpus
+from ganlm_core.data.corpus import Corpus
+from ganlm_core.data.options import SPLITS
 from ganlm_core.data.specs import CORPORA, ganlm_components
 from ganlm_core.plugins.host import Host
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from ganlm_core.data import mapped_lines, text_files
-from ganlm_core.data.corpus import SPLITS, Corpus
+from ganlm_core.data.corpus import Corpus
 from ganlm_core.data.mapped_lines import Lines, lookup, write_splits
-from ganlm_core.data.options import FileOptions
+from ganlm_core.data.options import SPLITS, FileOptions
 from ganlm_core.data.text_files import file_corpus, read_sentences
 from ganlm_core.errors import DataError, GanlmError, OptionError, UnknownName
 

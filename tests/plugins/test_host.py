@@ -24,7 +24,6 @@ def test_the_built_in_plugins_come_first_and_are_ok(install: Install) -> None:
         "algorithms",
         "data",
         "metrics",
-        "rewards",
         "mlp",
         "lstm",
         "conv",

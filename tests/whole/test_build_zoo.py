@@ -11,10 +11,23 @@ from click.testing import CliRunner
 import ganlm_core
 from ganlm_core.bundle import zoo
 from ganlm_core.cli import main
+from ganlm_core.config.run_config import RunConfig, difference
 from ganlm_core.plugins.host import default_host
 from tests.scripts import benchmark
 
 TINY = "--steps 2 --batch-size 8 --corpus.size 300 --evaluation-samples 20 --gen.hidden-size 8 --device cpu"
+
+
+NEWER_IN_AUTOREGRESSIVE = {
+    "generator.lstm.dropout",
+    "generator.lstm.tie",
+    "algorithm.adversarial.anchor",
+    "estimator.reinforce.baseline",
+    "optimizer.generator_warmup",
+    "optimizer.generator.adam.lr",
+    "optimizer.generator.adam.beta2",
+}
+"""What the recipe sets otherwise than it did when its pairs were trained."""
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +38,18 @@ def build_zoo() -> ModuleType:
 def test_each_pair_would_be_trained_with_the_recipe_in_its_bundle(
     build_zoo: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Options that are newer than a bundle are at their defaults.
+
+    The pairs of the recipe autoregressive are older than its present numbers: only what it sets may differ.
+    """
+    host = default_host()
     for name, arguments in build_zoo.PAIRS.items():
         assert main(["run", *arguments.split(), "--print-config"]) == 0, f"{name}: {capsys.readouterr().err}"
-        assert capsys.readouterr().out == (zoo.FOLDER / name / "recipe.toml").read_text(encoding="utf-8"), name
+        new = RunConfig.from_toml(host, capsys.readouterr().out)
+        trained = RunConfig.from_toml(host, (zoo.FOLDER / name / "recipe.toml").read_text(encoding="utf-8"))
+        changed = {change.partition(": ")[0] for change in difference(trained, new)}
+        newer = NEWER_IN_AUTOREGRESSIVE if trained.recipe == "autoregressive" else set()
+        assert changed <= newer, f"{name}: {changed - newer}"
 
 
 def test_every_run_has_one_thread(build_zoo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -479,7 +479,7 @@ def test_an_optimiser_of_a_network_that_there_is_not(refused: Refused, tmp_path:
     (tmp_path / "mine.toml").write_text("[optimizer.generatr.adam]\nlr = 0.1\n")
     assert refused(2, "run", *GRAMMAR, "--config", tmp_path / "mine.toml") == (
         "there is no network 'generatr'; did you mean 'generator'? "
-        "[optimizer.generatr] is for one of generator, discriminator"
+        "[optimizer.generatr] is for one of generator, discriminator, generator_warmup, discriminator_warmup"
     )
 
 
