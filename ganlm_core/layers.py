@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlm_core.protocol import UNK, AutoregressiveGenerator, Shape, State, shift
+from ganlm_core.protocol import UNK, AutoregressiveGenerator, Generator, Shape, State, shift
 
 
 class TokenEmbedding(nn.Embedding):
@@ -180,7 +181,7 @@ class PerLabelGenerator(AutoregressiveGenerator):
         """Return the random part of noise (B, Z) and the number of each row's label (B,)."""
         count = self.shape.labels
         random, one_hot = noise.tensor_split([noise.shape[1] - count], dim=1)
-        return random, one_hot.argmax(dim=1) if count else noise.new_zeros(len(noise), dtype=torch.int64)
+        return random, one_hot.argmax(dim=1) if count else noise.new_zeros(noise.shape[0], dtype=torch.int64)
 
     def _choose(self, logits: list[Tensor], labels: Tensor) -> Tensor:
         """Return the logits of each row's label, with the prior of all."""
@@ -194,7 +195,8 @@ class ReadoutGenerator(StatefulGenerator):
     """A stateful generator whose logits are linear in its states: a subclass has ``start``, ``read`` and ``output``.
 
     Its log-likelihood then trains without logits in memory (``sampling.weighted_log_likelihood``). A subclass with
-    another linear layer than ``output`` overrides both ``readout`` and ``logits``, which must agree.
+    another linear layer than ``output`` overrides both ``readout`` and ``logits``, which must agree. One that overrides
+    ``forward``, ``advance`` or ``step`` is trained and sampled by its logits.
     """
 
     output: OutputLayer
@@ -229,3 +231,10 @@ class ReadoutGenerator(StatefulGenerator):
         if tokens is None or readout:
             return super().forward(noise, tokens)
         return self.read(shift(tokens), self.start(noise))[0]
+
+
+def reads_out(generator: Generator) -> TypeGuard[ReadoutGenerator]:
+    """Return whether the logits of a generator are the readout of its states: no subclass changes them afterwards."""
+    return isinstance(generator, ReadoutGenerator) and all(
+        getattr(type(generator), name) is getattr(ReadoutGenerator, name) for name in ("forward", "advance", "step")
+    )

@@ -211,8 +211,9 @@ class Adversarial(Algorithm):
         self.anchor = Anchor(parts.generator, options.anchor, self.adversarial_from) if options.anchor else None
 
     def _discriminator_loss(self, batch: Batch) -> Tensor:
-        share = self.options.corruption * (1 - batch.progress)
-        return discriminator_loss(self.parts, batch, self.options.mismatched, share)
+        most = self.options.corruption
+        damaged = most * (1 - batch.progress) if most else 0.0  # a compiled phase is traced anew for what it compares
+        return discriminator_loss(self.parts, batch, self.options.mismatched, damaged)
 
     def _generator_loss(self, batch: Batch) -> Tensor:
         loss = generator_loss(self.parts, batch, self.options.shuffle)

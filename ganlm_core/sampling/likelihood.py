@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ganlm_core.layers import ReadoutGenerator
+from ganlm_core.layers import reads_out
 from ganlm_core.protocol import EOS, Generator, mask_of
 from ganlm_core.sampling.drawing import LOGITS, PLAIN, Policy, log_probabilities
 from ganlm_core.sampling.fused import fuses, weighted_log_probability
@@ -31,7 +31,7 @@ def weighted_log_likelihood(
     Differentiable once, in the generator only. With a :class:`ganlm_core.layers.ReadoutGenerator` on a CPU, logits are
     computed for the mask alone and never kept. Other generators and other devices keep all logits.
     """
-    if not (isinstance(generator, ReadoutGenerator) and fuses(tokens.device)):
+    if not (reads_out(generator) and fuses(tokens.device)):
         return (weights.detach() * log_likelihood(generator, noise, tokens, mask)).sum()
     upto = slice(int(mask.any(dim=0).cumsum(dim=0).argmax()) + 1)  # the longest sequence is often shorter than T
     tokens, mask, weights = tokens[:, upto], mask[:, upto], weights[:, upto]

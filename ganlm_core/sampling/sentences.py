@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganlm_core.errors import UsageError
-from ganlm_core.layers import ReadoutGenerator
+from ganlm_core.layers import reads_out
 from ganlm_core.protocol import BOS, EOS, PAD, AutoregressiveGenerator, Generator, State, mask_of
 from ganlm_core.sampling.drawing import LOGITS, MANY_WORDS, PLAIN, Policy, ReadoutWords, draw, rows_at_once
 from ganlm_core.sampling.fused import fuses
@@ -113,7 +113,7 @@ def _writer(generator: AutoregressiveGenerator, policy: Policy = PLAIN, rng: tor
         return words, log_probs, state
 
     many = generator.shape.vocabulary >= MANY_WORDS
-    if not (many and policy == PLAIN and isinstance(generator, ReadoutGenerator) and fuses(generator.prior.device)):
+    if not (many and policy == PLAIN and reads_out(generator) and fuses(generator.prior.device)):
         return from_logits
     readout = ReadoutWords(*generator.readout())
 

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from ganlm_core import sampling
-from ganlm_core.layers import ReadoutGenerator, without_dropout
+from ganlm_core.layers import reads_out, without_dropout
 from ganlm_core.protocol import AutoregressiveGenerator, Generator, Shape, mask_of, shift
 from ganlm_core.testing import references
 from ganlm_core.testing.case import Case, Skipped
@@ -191,12 +191,12 @@ def check_state(case: Case) -> None:
 def check_readout(case: Case) -> None:
     """The logits are the readout of the states, where a generator offers both."""
     built, noise, tokens = _autoregressive(case), references.noise(4), references.tokens(4)
-    if not isinstance(built, ReadoutGenerator):
+    if not reads_out(built):
         raise Skipped("it offers no readout")
     states, _ = built.read(shift(tokens), built.start(noise))
     case.expect(
         close(F.linear(states, *built.readout()), built(noise, tokens)),
-        "has logits that are not its readout of its states; override readout and logits together, and not advance",
+        "has logits that are not its readout of its states; override readout and logits together",
     )
 
 

@@ -2,19 +2,23 @@
 
 from collections.abc import Sequence
 
-from ganlm_core.data.corpus import Corpus
-from ganlm_core.data.grammar import Grammar
+from ganlm_core.data.corpus import Columns, Corpus
+from ganlm_core.data.grammar import NumberedGrammar
 from ganlm_core.metrics.metric import Conditions, Likelihood, Measured, Metric, Subject, problem_with
 from ganlm_core.plugins.discovery import one_line
 from ganlm_core.testing.case import Case, Failed
 from ganlm_core.testing.kinds import build
 
-GRAMMAR = Grammar()
+GRAMMAR = NumberedGrammar()
 SENTENCES = GRAMMAR.sample(240, seed=0)
 REAL = tuple(SENTENCES[160:200])
 TEXTS = (*SENTENCES[200:], "dog the")
-WITH_PROCESS = Conditions(Corpus("grammar", SENTENCES[:120], SENTENCES[120:160], REAL, process=GRAMMAR))
-WITHOUT = Conditions(Corpus("plain", SENTENCES[:120], SENTENCES[120:160], REAL))
+LABELS = (*GRAMMAR.labels_of(SENTENCES[200:]), "singular")
+COLUMNS = {"train": Columns(GRAMMAR.labels_of(SENTENCES[:120]))}
+WITH_PROCESS = Conditions(
+    Corpus("grammar", SENTENCES[:120], SENTENCES[120:160], REAL, process=GRAMMAR, columns=COLUMNS)
+)
+WITHOUT = Conditions(Corpus("plain", SENTENCES[:120], SENTENCES[120:160], REAL, columns=COLUMNS))
 
 
 def _likelihood(texts: Sequence[str]) -> Likelihood:
@@ -29,8 +33,9 @@ def _scores(texts: Sequence[str]) -> list[float]:
     return [float(len(text)) for text in texts]
 
 
-WHOLE = Subject(TEXTS, _likelihood, REAL, log_prob=_log_prob, scores=_scores)
-"""A subject with everything that a metric may use: texts, real texts, a likelihood, the scores of a discriminator."""
+WHOLE = Subject(TEXTS, _likelihood, REAL, log_prob=_log_prob, scores=_scores, labels=LABELS)
+"""A subject with everything that a metric may use: texts, labels, real texts, a likelihood, the scores of a
+discriminator."""
 
 
 def check_values(case: Case) -> None:

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ganlm_core.bundle import load
-from ganlm_core.config.run_config import RunConfig
+from ganlm_core.config.run_config import RunConfig, override
 from ganlm_core.errors import NonFinite, TrainingError
 from ganlm_core.metrics.judge import Values
 from ganlm_core.plugins.host import default_host
@@ -76,9 +76,18 @@ def config(**settings: Any) -> RunConfig:
     return tiny_config("lstm", "conv", **{"algorithm_options": WARM, "evaluate_every": 1} | settings)
 
 
+def diverging(**settings: Any) -> RunConfig:
+    """A run whose first step of maximum likelihood ruins the generator."""
+    return override(default_host(), config(**settings), [{"optimizer": {"generator_warmup": {"sgd": {"lr": 1e30}}}}])
+
+
 def watched(path: Path, **settings: Any) -> Witness:
+    return watched_run(path, config(**settings))
+
+
+def watched_run(path: Path, chosen: RunConfig) -> Witness:
     witness = Witness()
-    execute(config(**settings), out=path, display=witness)
+    execute(chosen, out=path, display=witness)
     return witness
 
 
@@ -217,7 +226,9 @@ def test_a_run_goes_back_to_where_it_was_good_and_on_with_half_the_learning_rate
     glances(collapsed_once(4))
     run = tmp_path / "run"
     witness = watched(run, on_collapse="rollback", evaluate_every=2, checkpoint_every=1)
-    assert rates == [[0, 0.003, 0.001], [2, 0.0015, 0.0005]]
+    (first, *before), (second, *after) = rates
+    assert (first, second) == (0, 2)
+    assert before and after == [lr / 2 for lr in before]
     records = RunFolder(run).read_metrics()
     assert [record["step"] for record in RunFolder(run).step_records()] == [1, 2, 3, 4, 5, 6]
     words = f"entropy fell from 4.2 to 0.1 nats; {seen}"
@@ -246,8 +257,7 @@ def test_a_run_that_collapses_again_and_again_ends_where_it_was_good(tmp_path: P
 def test_a_loss_that_is_not_finite_is_gone_back_from_too(tmp_path: Path) -> None:
     """At the start a run has its untrained weights to go back to."""
     run = tmp_path / "run"
-    settings = {"generator_optimizer": "sgd", "generator_optimizer_options": {"lr": 1e30}}
-    witness = watched(run, on_collapse="rollback", evaluate_every=100, **settings)
+    witness = watched_run(run, diverging(on_collapse="rollback", evaluate_every=100))
     (first, *_) = [line for line in witness.said if line.startswith("warning: ")]
     assert first.startswith("warning: step 2: the loss of phase mle is nan and its gradient's norm nan; lower the ")
     assert RunFolder(run).info()["weights_step"] == 0
@@ -264,9 +274,8 @@ def test_late_checks_log_and_save_nothing_after_a_bad_step(
     """The second step is bad. Where values are not looked at as they come, the first who would use one finds it."""
     monkeypatch.setattr(loop, "asynchronous", lambda device: True)
     run, rare = tmp_path / "run", {"log_every": 100, "evaluate_every": 100, "checkpoint_every": 100}
-    bad = {"generator_optimizer": "sgd", "generator_optimizer_options": {"lr": 1e30}, "algorithm_options": {}}
     with pytest.raises(NonFinite) as caught:
-        execute(config(**rare | bad | settings), out=run)
+        execute(diverging(**rare | {"algorithm_options": {}} | settings), out=run)
     assert str(caught.value).startswith("step 2: the loss of phase mle is nan and its gradient's norm nan; lower the ")
     assert str(caught.value).endswith(f"; the checkpoint of step 0 is kept in {run}")
     assert checkpoint.latest(run / "checkpoints").step == 0

@@ -163,7 +163,8 @@ def test_reinforcement_alone_collapses_and_the_telemetry_shows_it(ganlm: Ganlm) 
         "run", "--data", "passwords", "--tokenizer", "char", "--steps", 400, "--reward", "regex",
         "--reward.regex.pattern", "^[ab]$", "--reward-weight", 1, "--estimator", "reinforce", "--disc.filters", 4,
         "--algorithm.warmup", 0, "--algorithm.discriminator-warmup", 0, "--gen-optimizer.lr", 0.02,
-        "--gen-optimizer.schedule", "constant", "--evaluate-every", 100, "--evaluation-samples", 50,
+        "--gen-optimizer.schedule", "constant", "--algorithm.anchor", 0, "--estimator.baseline", "leave-one-out",
+        "--gen.dropout", 0, "--evaluate-every", 100, "--evaluation-samples", 50,
         "--gen.hidden-size", 16, "--corpus.size", 300, "--out", "run",
     )  # fmt: skip
     assert code == 0, err

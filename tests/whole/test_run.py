@@ -298,6 +298,7 @@ def test_run_json_says_what_ran(finished: Path) -> None:
         "command",
         "corpus",
         "cpu_seconds",
+        "descent",
         "device",
         "method",
         "plugin_files",
@@ -435,8 +436,9 @@ def test_maximum_likelihood_leaves_a_bundle_without_a_discriminator(ganlm: Ganlm
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_checkpoint(ganlm: Ganlm, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    code, out, err = ganlm(*ARGUMENTS, "--gen-optimizer", "sgd", "--gen-optimizer.lr", 1e30, "--out", run)
+    run, diverging = tmp_path / "run", tmp_path / "diverging.toml"
+    diverging.write_text("[optimizer.generator_warmup.sgd]\nlr = 1e30\n")
+    code, out, err = ganlm(*ARGUMENTS, "--config", diverging, "--out", run)
     assert (code, out) == (1, "")
     assert err.splitlines()[-1] == (
         "ganlm: error: step 2: the loss of phase mle is nan and its gradient's norm nan; lower the learning rate of "
