@@ -1,6 +1,7 @@
 """The mean of each reward over the texts of an evaluation."""
 
 from collections.abc import Sequence
+from itertools import cycle, islice
 
 from ganlm_core.algorithms.rewards import Priced
 from ganlm_core.metrics.metric import Conditions, Measured, Metric, Subject
@@ -9,7 +10,8 @@ from ganlm_core.metrics.metric import Conditions, Measured, Metric, Subject
 class RewardMeans(Metric):
     """``reward.NAME``: the mean of each reward of a run, for the generator and for the rows that it is compared with.
 
-    A generator far above real text pleases the reward and not the reader: compare ``distinct``. A failing reward raises
+    A generator far above real text pleases the reward and not the reader: compare ``distinct``. With further columns in
+    the data, text i has those of test sentence i, from the first again after the last. A failing reward raises
     PluginError, as it does in training.
     """
 
@@ -17,6 +19,8 @@ class RewardMeans(Metric):
         self.priced = priced
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
-        texts = subject.texts
-        means = {f"reward.{each.name}": sum(each(texts)) / len(texts) for each in self.priced}
+        others = conditions.corpus.beside("test").others
+        texts = subject.unseen if others else subject.texts
+        columns = {name: list(islice(cycle(values), len(texts))) for name, values in others.items()}
+        means = {f"reward.{each.name}": sum(each(texts, columns)) / len(texts) for each in self.priced}
         return Measured(means, f"{len(texts):,} sentences")

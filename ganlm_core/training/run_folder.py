@@ -28,9 +28,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ganlm_core.algorithms.options import ClassifierOptions
 from ganlm_core.bundle.manifest import Descent, descent_of
 from ganlm_core.config.recipes import method_of
-from ganlm_core.config.run_config import RunConfig, parse_toml
+from ganlm_core.config.run_config import Choice, RunConfig, parse_toml
 from ganlm_core.data.options import FileOptions, OracleOptions
 from ganlm_core.data.text import lines, one_line
 from ganlm_core.errors import PluginError, RunExists, UnknownName, UsageError, WeightsError
@@ -237,7 +238,7 @@ class RunFolder:
         """Write config.toml with the paths of data that it should have, see the top of this module."""
         kept = self.data.name if self.data.is_file() else None
         anchored = with_data_at(config, lambda path: kept or str(Path(path).resolve()))
-        write_file(self.path / "config.toml", anchored.to_toml().encode())
+        write_file(self.path / "config.toml", _with_bundles_anchored(anchored).to_toml().encode())
 
     def tokenizer(self) -> str:
         """Return the text of tokenizer.json. Raises WeightsError when it cannot be read."""
@@ -394,6 +395,18 @@ def with_data_at(config: RunConfig, change: Callable[[str], str]) -> RunConfig:
         return config
     changed = type(options).of(options.as_dict() | {field: change(path)}, config.corpus.name)
     return replace(config, corpus=replace(config.corpus, options=changed))
+
+
+def _with_bundles_anchored(config: RunConfig) -> RunConfig:
+    """Return the configuration with absolute paths of the bundles that rewards read; zoo: and hf: stay."""
+
+    def anchored(choice: Choice) -> Choice:
+        options = choice.options
+        if not isinstance(options, ClassifierOptions) or not Path(options.path).is_dir():
+            return choice
+        return replace(choice, options=replace(options, path=str(Path(options.path).resolve())))
+
+    return replace(config, rewards={name: anchored(choice) for name, choice in config.rewards.items()})
 
 
 def is_read_once(path: str) -> bool:

@@ -143,6 +143,15 @@ def test_paths_of_data_are_absolute(tmp_path, monkeypatch):
     assert with_data_at(CONFIG, lambda path: "elsewhere") == CONFIG
 
 
+def test_paths_of_bundles_that_rewards_read_are_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("bundle").mkdir()
+    for given, kept in (("bundle", str(tmp_path / "bundle")), ("zoo:a", "zoo:a")):
+        folder = RunFolder.make(None, "name")
+        folder.start(make_config("lstm", "conv", reward={"classifier": {"path": given}}))
+        assert folder.load_config(default_host()).rewards["classifier"].options.path == kept
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="FIFOs are POSIX's")
 def test_paths_that_can_be_read_only_once(tmp_path):
     os.mkfifo(tmp_path / "fifo")
