@@ -148,7 +148,7 @@ def _built(host: Host, kind: str, choice: Choice, **arguments: Any) -> Any:
 def _network(host: Host, config: RunConfig, kind: str, shape: Shape) -> Any:
     """Build a network. Raises OutOfMemory if its weights and their gradients are larger than the memory."""
     choice = getattr(config, kind)
-    needed, there = bytes_of(host, kind, choice, shape), memory_of(pick_device(config.training.device))
+    needed, there = _bytes_of(host, kind, choice, shape), memory_of(pick_device(config.training.device))
     if needed > there:
         take = f"{needed / 1e9:,.1f} GB" if math.isfinite(needed) else "more than any machine has"
         raise OutOfMemory(
@@ -158,7 +158,7 @@ def _network(host: Host, config: RunConfig, kind: str, shape: Shape) -> Any:
     return build(host, config, kind, shape=shape)
 
 
-def bytes_of(host: Host, kind: str, choice: Choice, shape: Shape) -> float:
+def _bytes_of(host: Host, kind: str, choice: Choice, shape: Shape) -> float:
     """Return the size of a network's weights and their gradients; infinity for more than MOST_TENSORS of them.
 
     0 if the network cannot be built without memory, which is not asked of plugins.
