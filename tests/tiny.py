@@ -9,7 +9,7 @@ from ganlm_core.algorithms.estimators import StraightThrough
 from ganlm_core.algorithms.losses import NonSaturating
 from ganlm_core.algorithms.options import NonSaturatingOptions, StraightThroughOptions
 from ganlm_core.algorithms.penalties import NoPenalty, relaxed
-from ganlm_core.components import NoOptions
+from ganlm_core.components import NoOptions, Options
 from ganlm_core.layers import ReadoutGenerator
 from ganlm_core.protocol import (
     EOS,
@@ -26,7 +26,7 @@ from ganlm_core.protocol import (
     State,
     mask_of,
 )
-from ganlm_core.sampling import PLAIN, Policy, log_probabilities
+from ganlm_core.sampling import PLAIN, LikelihoodRatio, Policy, log_probabilities
 from ganlm_core.testing.references import Recurrent
 
 SHAPE = Shape(vocabulary=6, length=3, noise=2)
@@ -95,6 +95,15 @@ class TinyDiscriminator(Discriminator):
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
         scores = torch.tanh((relaxed(sequence, self.shape.vocabulary) * self.score).sum(-1)) * mask
         return 2 * scores if self.per_position else 2 * scores.sum(dim=1)
+
+
+class TinyModel(TinyGenerator):
+    def __init__(self, shape: Shape, options: Options) -> None:
+        super().__init__(shape)
+
+
+class TinyRatio(LikelihoodRatio):
+    language_model = TinyModel
 
 
 def every_sequence(length: int = SHAPE.length) -> tuple[Tensor, Tensor]:

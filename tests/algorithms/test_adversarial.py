@@ -1,33 +1,48 @@
 """Adversarial training: the losses of its phases against values computed by hand, the penalty and the accuracy."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from ganlm_core import sampling
-from ganlm_core.algorithms.adversarial import Adversarial, discriminator_loss, generator_loss
-from ganlm_core.algorithms.estimators import Gumbel, Reinforce, Rollout, StraightThrough
-from ganlm_core.algorithms.losses import Relativistic, Wasserstein
+from ganlm_core.algorithms.adversarial import Adversarial, discriminator_loss, generator_loss, shuffled
+from ganlm_core.algorithms.estimators import Gumbel, NextWord, Reinforce, Rollout, StraightThrough
+from ganlm_core.algorithms.losses import Relativistic, ReverseKL, Wasserstein
 from ganlm_core.algorithms.mle import MLE, negative_log_likelihood
 from ganlm_core.algorithms.options import (
     AdversarialOptions,
     GumbelOptions,
+    NonSaturatingOptions,
     ReinforceOptions,
     RolloutOptions,
     StraightThroughOptions,
 )
 from ganlm_core.components import NoOptions
+from ganlm_core.errors import UsageError
 from ganlm_core.protocol import (
     EOS,
+    Batch,
     Discriminator,
     Estimator,
+    Parts,
     Penalty,
     Sequences,
+    Shape,
     mask_of,
 )
-from tests.tiny import SHAPE, Fixed, TinyDiscriminator, batch_of, make_batch, make_parts
+from tests.tiny import (
+    SHAPE,
+    Fixed,
+    TinyDiscriminator,
+    TinyGenerator,
+    TinyRatio,
+    batch_of,
+    make_batch,
+    make_parts,
+)
 
 
 class FirstWord(Discriminator):
@@ -232,3 +247,79 @@ def test_the_threshold_of_the_accuracy_is_the_midpoint_of_the_means(logits: dict
     )
     discriminator_loss(parts, batch)
     assert batch.metrics["accuracy"].item() == pytest.approx(accuracy)
+
+
+NO_NOISE = Shape(SHAPE.vocabulary, SHAPE.length, noise=0)
+
+
+def ratio_parts(**others: object) -> Parts:
+    """Return a tiny generator without noise against a tiny language model, with exact expectations of next words."""
+    torch.manual_seed(0)
+    generator, ratio = TinyGenerator(NO_NOISE), TinyRatio(NO_NOISE, NoOptions())
+    ratio.compare_with(generator)
+    chosen = {
+        "generator": generator,
+        "discriminator": ratio,
+        "estimator": NextWord(NoOptions()),
+        "loss": ReverseKL(NonSaturatingOptions()),
+    }
+    return make_parts(**chosen | others)
+
+
+def quiet_batch() -> Batch:
+    return replace(make_batch(64), noise=torch.zeros(64, 0))
+
+
+def test_a_language_model_warms_up_by_maximum_likelihood_then_judges() -> None:
+    parts = replace(ratio_parts(), steps=10)
+    algorithm = Adversarial(parts, AdversarialOptions(warmup=0.2, discriminator_warmup=0.3))
+    names = [[phase.name for phase in algorithm.phases(step)] for step in (0, 2, 5)]
+    assert names == [["mle"], ["discriminator_mle"], ["discriminator", "generator"]]
+    batch = quiet_batch()
+    (preparing,) = algorithm.phases(2)
+    wanted = negative_log_likelihood(parts.discriminator.model, batch)
+    assert preparing(batch).item() == pytest.approx(wanted.item(), rel=1e-5)
+
+
+def test_a_discriminator_may_stay_as_its_warmup_left_it() -> None:
+    algorithm = Adversarial(ratio_parts(), AdversarialOptions(discriminator_steps=0))
+    assert [phase.name for phase in algorithm.phases(0)] == ["generator"]
+
+
+def test_a_generator_that_equals_the_language_model_has_nothing_to_follow() -> None:
+    parts = ratio_parts()
+    parts.discriminator.model.load_state_dict(parts.generator.state_dict())
+    loss = generator_loss(parts, quiet_batch())
+    assert abs(loss.item()) < 1e-6
+    (gradient,) = torch.autograd.grad(loss, [parts.generator.table])
+    assert gradient.abs().max() < 1e-6
+
+
+def test_shuffled_costs_are_those_of_other_rows() -> None:
+    torch.manual_seed(0)
+    found = shuffled(lambda sequence, mask: sequence.float())(torch.arange(100), torch.ones(100))
+    assert found.sort().values.equal(torch.arange(100.0))
+    assert (found == torch.arange(100.0)).sum() < 20
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        ({"discriminator": TinyDiscriminator()}, "TinyDiscriminator judges whole sequences; choose a language model"),
+        ({"loss": Relativistic(NoOptions())}, "needs a loss on single logits; choose --loss reverse-kl"),
+        ({"rewarded": lambda cost, batch: cost}, "pays words, and a reward pays texts"),
+        ({"discriminator": TinyRatio(NO_NOISE, NoOptions())}, "this generator reads noise; set --noise-size 0"),
+    ],
+)
+def test_next_words_need_parts_that_know_their_cost(others: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Adversarial(ratio_parts(**others), AdversarialOptions())
+
+
+def test_an_anchor_is_kept_with_the_networks_and_adds_to_the_loss() -> None:
+    torch.manual_seed(1)
+    parts = make_parts()
+    anchored = Adversarial(parts, AdversarialOptions(anchor=3.0))
+    assert any(name.startswith("anchor.start.") for name in anchored.state_dict())
+    assert not any(name.startswith("anchor") for name in Adversarial(parts, AdversarialOptions()).state_dict())
+    assert set(anchored.networks) == {"generator", "discriminator"}

@@ -7,22 +7,12 @@ import torch
 from torch import Tensor
 
 from ganlm_core import sampling
-from ganlm_core.components import NoOptions, Options
+from ganlm_core.components import NoOptions
 from ganlm_core.protocol import EOS, AutoregressiveGenerator, Batch, Shape, conditions_of, with_labels
-from ganlm_core.sampling import LikelihoodRatio
 from ganlm_core.sampling.conditions import ConditionalDiscriminator
-from tests.tiny import TinyGenerator, every_sequence, relaxed
+from tests.tiny import TinyGenerator, TinyRatio, every_sequence, relaxed
 
 SHAPE = Shape(vocabulary=6, length=3, noise=0)
-
-
-class TinyModel(TinyGenerator):
-    def __init__(self, shape: Shape, options: Options) -> None:
-        super().__init__(shape)
-
-
-class TinyRatio(LikelihoodRatio):
-    language_model = TinyModel
 
 
 @dataclass
