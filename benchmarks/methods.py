@@ -99,6 +99,7 @@ def page(recipes: Mapping[str, Path]) -> str:
         machines=sorted(
             {entry["machine"] for result in results.values() for entry in result.values() if "machine" in entry}
         ),
+        older=[name for name, result in results.items() if any("machine" not in entry for entry in result.values())],
         about={name: About.of(read_layer(path)) for name, path in recipes.items()},
         tables={corpus: without_empty_columns(list(_table(results, corpus))) for corpus in corpora},
         options={corpus: " ".join(["--data", corpus, *CORPORA.get(corpus, [])]) for corpus in corpora},
