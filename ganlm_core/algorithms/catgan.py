@@ -90,17 +90,20 @@ def _logits(parts: Parts, sequence: Tensor, mask: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def fitness(parts: Parts, child: Generator, batch: Batch, diversity: float, seed: int) -> Tensor:
-    """Return the quality of a child's samples plus ``diversity`` times their entropy in nats per token.
+def fitness(parts: Parts, child: Generator, batch: Batch, real: Tensor, diversity: float, seed: int) -> Tensor:
+    """Return the quality of a child's samples plus ``diversity`` times their entropy in nats per token, a scalar.
 
-    The quality is the mean of sigmoid(generated - real logit) within the labels. All children of a step draw with one
-    seed.
+    The quality is the mean of sigmoid(generated - real logit) within the labels, for the logits ``real`` (B,) of the
+    batch. All children of a step draw with one seed.
     """
-    rng = torch.Generator(batch.noise.device).manual_seed(seed)
-    drawn = sampling.sample(child, batch.noise, rng=rng)
-    real = _logits(parts, batch.tokens, batch.mask)
+    drawn = sampling.sample(child, batch.noise, rng=seeded(batch.noise.device, seed))
     quality = (_logits(parts, drawn.tokens, drawn.mask) - real).sigmoid().mean()
     return quality - diversity * drawn.log_probs.sum() / drawn.mask.sum()
+
+
+def seeded(device: torch.device, seed: int) -> torch.Generator:
+    """Return a generator of random numbers on the device."""
+    return torch.Generator(device).manual_seed(seed)
 
 
 def born(generator: Generator, loss: Tensor, step: float) -> Generator:
@@ -151,15 +154,18 @@ class CatGAN(Algorithm):
         return self.schedule.phases(step)
 
     def _generator_loss(self, batch: Batch) -> Tensor:
-        """Return the loss of the mutation whose child is the fittest."""
+        """Return the loss of the mutation whose child is the fittest. The choice is made on the device."""
         seed = int(torch.randint(2**31, ()).item())
         losses = [self._loss(mutation, batch) for mutation in self.mutations]
         children = [born(self.generator, loss, self.options.child_step) for loss in losses]
-        found = torch.stack([fitness(self.parts, each, batch, self.options.diversity, seed) for each in children])
-        fittest = int(found.argmax())
-        batch.log("fitness", found[fittest])
-        batch.log("mutation", torch.tensor(float(fittest)))
-        return losses[fittest]
+        with torch.no_grad():
+            real = _logits(self.parts, batch.tokens, batch.mask)
+        diversity = self.options.diversity
+        found = torch.stack([fitness(self.parts, each, batch, real, diversity, seed) for each in children])
+        best, fittest = found.max(dim=0)
+        batch.log("fitness", best)
+        batch.log("mutation", fittest.float())
+        return torch.stack(losses).gather(0, fittest.unsqueeze(0)).squeeze(0)
 
     def _loss(self, mutation: Mutation, batch: Batch) -> Tensor:
         own = mutation.of(batch)

@@ -39,14 +39,14 @@ Handler = Callable[[dict[str, Any]], Awaitable[Any]]
 class Server:
     """The state that the endpoints share."""
 
-    library: Library
+    models: Library
     watched: dict[str, Watched]
     queue: Queue
     watchers: int = 0
 
     async def sample(self, body: dict[str, Any]) -> Any:
         """Return sentences and, on request, the words of the first sentence."""
-        served, request = self.library.model(body["model"]), request_of(body)
+        served, request = self.models.model(body["model"]), request_of(body)
         if body["words"] or body["stream"]:
             found = await self.words(served, request)
             if body["stream"]:
@@ -75,7 +75,7 @@ class Server:
 
     async def score(self, body: dict[str, Any]) -> Any:
         """Return the probability that each text is real; with ``words``, also the contribution of each word."""
-        served = self.library.model(body["model"])
+        served = self.models.model(body["model"])
         if body["words"]:
             found = [asdict(await self.judge(served, text)) for text in body["texts"]]
         else:
@@ -93,12 +93,12 @@ class Server:
 
     async def duel(self, body: dict[str, Any]) -> Any:
         """Return the sentences of a duel, without the answers."""
-        found = await self.questions(self.library.model(body["model"]), body["seed"])
+        found = await self.questions(self.models.model(body["model"]), body["seed"])
         return {"texts": [question.text for question in found]}
 
     async def answer(self, body: dict[str, Any]) -> Any:
         """Return whether a sentence is real, who judged it correctly, and the reasons of the discriminator."""
-        served = self.library.model(body["model"])
+        served = self.models.model(body["model"])
         found = await self.questions(served, body["seed"])
         if body["number"] >= len(found):
             raise OptionError(f"number is {body['number']}; the duel has {len(found)} sentences, counted from 0")
@@ -121,7 +121,7 @@ class Server:
 
     async def complete(self, body: dict[str, Any]) -> Any:
         """Answer a request for OpenAI's completions, whole or as a stream."""
-        served = self.library.model(body["model"])
+        served = self.models.model(body["model"])
         requests = completions.requests_of(body)
         texts = [text for request in requests for text in await self.write(served, request)]
         choices = completions.choices(served.model, body, texts)

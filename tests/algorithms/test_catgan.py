@@ -76,9 +76,10 @@ def test_a_child_is_one_step_from_its_parent_and_the_parent_stays() -> None:
 def test_fitness_is_quality_plus_diversity() -> None:
     parts, batch = make_parts(), make_batch()
     with conditions_of(batch):
-        quality = fitness(parts, parts.generator, batch, 0.0, 5)
-        assert 0 < quality < 1 and quality.equal(fitness(parts, parts.generator, batch, 0.0, 5))
-        both = fitness(parts, parts.generator, batch, 2.0, 5)
+        real = parts.discriminator(batch.tokens, batch.mask)
+        quality = fitness(parts, parts.generator, batch, real, 0.0, 5)
+        assert 0 < quality < 1 and quality.equal(fitness(parts, parts.generator, batch, real, 0.0, 5))
+        both = fitness(parts, parts.generator, batch, real, 2.0, 5)
     assert 0 < (both - quality) / 2 < 2 * math.log(4)  # nats of a word of four, of few samples
 
 
@@ -88,7 +89,9 @@ def test_the_loss_is_that_of_the_fittest_child(fittest: int, monkeypatch: pytest
     algorithm = CatGAN(parts, CatGANOptions())
     called: list[Generator] = []
 
-    def rank(parts: Parts, child: Generator, batch: Batch, diversity: float, seed: int) -> torch.Tensor:
+    def rank(
+        parts: Parts, child: Generator, batch: Batch, real: torch.Tensor, diversity: float, seed: int
+    ) -> torch.Tensor:
         called.append(child)
         return torch.tensor(float(len(called) - 1 == fittest))
 

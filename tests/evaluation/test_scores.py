@@ -138,7 +138,7 @@ def test_what_a_discriminator_sees_is_a_part_of_what_there_is_to_see() -> None:
 
 @pytest.mark.parametrize(("accuracy", "explained"), [(0.522, True), (0.523, False)])
 def test_chance_explains_two_standard_errors(accuracy: float, explained: bool) -> None:
-    """Of 1,000 sentences of each kind, the standard error of the share of right answers is 0.0112."""
+    """With 1,000 sentences of each kind, the share of right answers has a standard error of 0.0112."""
     told = seen({"discriminator_accuracy": accuracy, "best_accuracy": 0.6}, 1_000)
     assert ("which chance explains" in told) == explained
 

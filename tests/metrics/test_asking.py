@@ -1,4 +1,4 @@
-"""What a judge asks generators for: the conditions of the test split, row by row."""
+"""A judge asks generators for the conditions of the test split, row by row."""
 
 import pytest
 import torch

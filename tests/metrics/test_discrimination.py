@@ -93,7 +93,7 @@ def test_noisy_likelihoods_give_an_upper_bound() -> None:
 
 
 def test_auc_is_the_share_of_pairs_in_the_right_order() -> None:
-    """Of the pairs 3 > 1, 3 > 2, 2 > 1 and 2 = 2, the last counts one half."""
+    """The pairs are 3 > 1, 3 > 2, 2 > 1 and 2 = 2; the last counts one half."""
     assert auc([3, 2], [1, 2]) == 3.5 / 4
     assert auc([1, 2], [3, 2]) == 0.5 / 4
     assert auc([0, 0, 0], [0, 0]) == 1 / 2

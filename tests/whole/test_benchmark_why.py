@@ -25,7 +25,7 @@ def says_nothing(texts: Sequence[str]) -> list[float]:
 
 
 def test_a_likelihood_ratio_reweights_as_it_is() -> None:
-    """Of ten times a, b, c and b, the valid ones weigh e^2 + 2 e, the invalid ones 1 / e."""
+    """The samples are ten times a, b, c and b: valid ones weigh e^2 + 2 e, invalid ones 1 / e."""
     accuracy, auc, errors, beside, cleaned = PAIRS.measure(scaled(1), True, says_nothing)
     valid = math.exp(2) + 2 * math.exp(1)
     assert beside == 1

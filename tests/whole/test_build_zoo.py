@@ -27,7 +27,7 @@ NEWER_IN_AUTOREGRESSIVE = {
     "optimizer.generator.adam.lr",
     "optimizer.generator.adam.beta2",
 }
-"""What the recipe sets otherwise than it did when its pairs were trained."""
+"""Settings of the recipe that have changed since its pairs were trained."""
 
 
 @pytest.fixture(scope="module")
