@@ -3,21 +3,16 @@
 The loss, the penalty and the estimator are chosen by the configuration, so this file covers every classic text GAN.
 """
 
-from collections.abc import Mapping, Sequence
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ganlm_core.algorithms.anchor import Anchor
 from ganlm_core.algorithms.corruption import with_errors
 from ganlm_core.algorithms.mismatched import mismatched, require_labels
-from ganlm_core.algorithms.mle import likelihood_phase
 from ganlm_core.algorithms.options import AdversarialOptions
 from ganlm_core.algorithms.penalties import relaxed
-from ganlm_core.algorithms.schedule import Schedule
+from ganlm_core.algorithms.schedule import ScheduledAlgorithm
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import (
-    Algorithm,
     Batch,
     Cost,
     NextWordCost,
@@ -178,8 +173,8 @@ def accuracy(real: Tensor, generated: Tensor) -> Tensor:
     return ((real > midpoint).float().mean() + (generated <= midpoint).float().mean()) / 2
 
 
-class Adversarial(Algorithm):
-    """A discriminator phase and a generator phase, in the order that :class:`Schedule` gives.
+class Adversarial(ScheduledAlgorithm):
+    """A discriminator phase and a generator phase, in the order of a schedule.
 
     A discriminator that is a language model warms up by maximum likelihood, others by telling real from generated text.
     """
@@ -188,27 +183,19 @@ class Adversarial(Algorithm):
     next_words = True
 
     def __init__(self, parts: Parts, options: AdversarialOptions) -> None:
-        super().__init__()
         require_labels(parts, options.mismatched)
         require_language_model(parts)
-        self.parts = parts
-        self.options = options
-        self.generator = parts.generator
-        self.discriminator = parts.discriminator
-        self.estimator = parts.estimator
         judging = Phase("discriminator", "discriminator", self._discriminator_loss)
         modelling = Phase("discriminator_mle", "discriminator", lambda batch: likelihood_of_discriminator(parts, batch))
-        self.schedule = Schedule(
+        language_model = isinstance(unconditional(parts.discriminator), LikelihoodRatio)
+        super().__init__(
+            parts,
             options,
-            parts.steps,
-            likelihood=[likelihood_phase(parts.generator)],
-            discriminator=judging,
+            judging,
             generator=[Phase("generator", "generator", self._generator_loss)],
-            preparation=modelling if isinstance(unconditional(parts.discriminator), LikelihoodRatio) else judging,
+            preparation=modelling if language_model else None,
         )
-        self.schedule.check(parts)
-        self.adversarial_from = self.schedule.adversarial_from
-        self.anchor = Anchor(parts.generator, options.anchor, self.adversarial_from) if options.anchor else None
+        self.options = options
 
     def _discriminator_loss(self, batch: Batch) -> Tensor:
         most = self.options.corruption
@@ -216,12 +203,4 @@ class Adversarial(Algorithm):
         return discriminator_loss(self.parts, batch, self.options.mismatched, damaged)
 
     def _generator_loss(self, batch: Batch) -> Tensor:
-        loss = generator_loss(self.parts, batch, self.options.shuffle)
-        return loss if self.anchor is None else loss + self.anchor(self.generator, batch)
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        return {"generator": self.generator, "discriminator": self.discriminator}
-
-    def phases(self, step: int) -> Sequence[Phase]:
-        return self.schedule.phases(step)
+        return generator_loss(self.parts, batch, self.options.shuffle)

@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganlm_core import sampling
 from ganlm_core.algorithms.adversarial import accuracy
-from ganlm_core.algorithms.mle import likelihood_phase
 from ganlm_core.algorithms.options import CatGANOptions
-from ganlm_core.algorithms.schedule import Schedule
-from ganlm_core.protocol import Algorithm, Batch, Cost, Generator, Parts, Phase, per_sequence
+from ganlm_core.algorithms.schedule import ScheduledAlgorithm
+from ganlm_core.protocol import Batch, Cost, Generator, Parts, Phase, per_sequence
 
 Against = Callable[[Tensor, Batch], Sequence[Tensor]]
 """(logits (B,) of real sequences, their batch) -> the real logits with which the generated one of a row is compared."""
@@ -120,7 +119,7 @@ def born(generator: Generator, loss: Tensor, step: float) -> Generator:
     return child
 
 
-class CatGAN(Algorithm):
+class CatGAN(ScheduledAlgorithm):
     """A warm-up by maximum likelihood, then rounds of discriminator and evolution (Liu et al. 2020, Alg. 1).
 
     Differs: a child is the generator after a step of ``child_step`` against the gradient of its mutation, and decides
@@ -132,26 +131,14 @@ class CatGAN(Algorithm):
     pays = True
 
     def __init__(self, parts: Parts, options: CatGANOptions) -> None:
-        super().__init__()
-        self.parts, self.options = parts, options
-        self.generator, self.discriminator, self.estimator = parts.generator, parts.discriminator, parts.estimator
-        self.mutations = mutations(options.shift)
-        self.schedule = Schedule(
+        super().__init__(
+            parts,
             options,
-            parts.steps,
-            likelihood=[likelihood_phase(parts.generator)],
-            discriminator=Phase("discriminator", "discriminator", lambda batch: discriminator_loss(parts, batch)),
+            judging=Phase("discriminator", "discriminator", lambda batch: discriminator_loss(parts, batch)),
             generator=[Phase("generator", "generator", self._generator_loss)],
         )
-        self.schedule.check(parts)
-        self.adversarial_from = self.schedule.adversarial_from
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        return {"generator": self.generator, "discriminator": self.discriminator}
-
-    def phases(self, step: int) -> Sequence[Phase]:
-        return self.schedule.phases(step)
+        self.options = options
+        self.mutations = mutations(options.shift)
 
     def _generator_loss(self, batch: Batch) -> Tensor:
         """Return the loss of the mutation whose child is the fittest. The choice is made on the device."""

@@ -94,6 +94,9 @@ class ScheduleOptions(Options):
         1, "discriminator steps per generator step; 0: it stays as its warm-up left it", min=0
     )
     interleave: int = option(0, "add one step of maximum likelihood after every N adversarial rounds; 0: none", min=0)
+    anchor: float = option(
+        0.0, "weight of KL(generator || generator before adversarial training), exact for the next word", min=0
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -112,9 +115,6 @@ class DiscriminatorOptions(Options):
 
 
 class AdversarialOptions(ScheduleOptions):
-    anchor: float = option(
-        0.0, "weight of KL(generator || generator before adversarial training), exact for the next word", min=0
-    )
     corruption: float = option(
         0.0,
         "share of damaged real text in the discriminator's loss until adversarial training starts; then it falls to 0",

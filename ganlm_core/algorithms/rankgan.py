@@ -1,15 +1,12 @@
 """RankGAN (Lin et al. 2017): a ranker, which compares texts with each other, replaces the discriminator."""
 
-from collections.abc import Mapping, Sequence
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from ganlm_core.algorithms.mle import likelihood_phase
 from ganlm_core.algorithms.options import RankGANOptions
-from ganlm_core.algorithms.schedule import Schedule
-from ganlm_core.protocol import Algorithm, Batch, Parts, Phase
+from ganlm_core.algorithms.schedule import ScheduledAlgorithm
+from ganlm_core.protocol import Batch, Parts, Phase
 
 SMALLEST = 1e-6
 """Lower bound of 1 - R: the loss stays finite for a text with R = 1."""
@@ -57,7 +54,7 @@ def _real(parts: Parts, batch: Batch) -> tuple[Tensor, Tensor]:
     return features[:half], features[-half:]
 
 
-class RankGAN(Algorithm):
+class RankGAN(ScheduledAlgorithm):
     """Adversarial training that ranks texts by the features of a discriminator network. Its logit is not used.
 
     The network is called ``ranker``, and the bundle holds no discriminator, because the logit is not trained. Differs:
@@ -68,24 +65,10 @@ class RankGAN(Algorithm):
     pays = True
 
     def __init__(self, parts: Parts, options: RankGANOptions) -> None:
-        super().__init__()
-        self.generator = parts.generator
-        self.ranker = parts.discriminator
-        self.estimator = parts.estimator
         gamma = options.gamma
-        self.schedule = Schedule(
+        super().__init__(
+            parts,
             options,
-            parts.steps,
-            likelihood=[likelihood_phase(parts.generator)],
-            discriminator=Phase("ranker", "ranker", lambda batch: ranker_loss(parts, gamma, batch)),
+            judging=Phase("ranker", "ranker", lambda batch: ranker_loss(parts, gamma, batch)),
             generator=[Phase("generator", "generator", lambda batch: generator_loss(parts, gamma, batch))],
         )
-        self.schedule.check(parts)
-        self.adversarial_from = self.schedule.adversarial_from
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        return {"generator": self.generator, "ranker": self.ranker}
-
-    def phases(self, step: int) -> Sequence[Phase]:
-        return self.schedule.phases(step)

@@ -1,11 +1,14 @@
 """The schedule of adversarial methods: which network trains at which step."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ganlm_core.algorithms.mle import require_likelihood
+from torch import Tensor, nn
+
+from ganlm_core.algorithms.anchor import Anchor
+from ganlm_core.algorithms.mle import likelihood_phase, require_likelihood
 from ganlm_core.algorithms.options import ScheduleOptions
-from ganlm_core.protocol import Parts, Phase
+from ganlm_core.protocol import Algorithm, Batch, Parts, Phase
 
 
 @dataclass(frozen=True)
@@ -56,3 +59,48 @@ class Schedule:
             require_likelihood(parts.generator, "a maximum likelihood warm-up")
         if self.options.interleave > 0:
             require_likelihood(parts.generator, "interleaved maximum likelihood")
+
+
+class ScheduledAlgorithm(Algorithm):
+    """A generator and a network that judges its samples, trained in the order of a :class:`Schedule`.
+
+    ``judging`` trains the second network, and names it. ``generator`` and ``likelihood`` are the generator's phases in
+    a round and in a step of the warm-up, which is maximum likelihood by default. ``options.anchor`` keeps the generator
+    near its warm-up: the last phase of a round adds the :class:`Anchor` to its loss.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        options: ScheduleOptions,
+        judging: Phase,
+        generator: Sequence[Phase],
+        likelihood: Sequence[Phase] | None = None,
+        preparation: Phase | None = None,
+    ) -> None:
+        super().__init__()
+        self.parts = parts
+        self.generator = parts.generator
+        self.add_module(judging.network, parts.discriminator)
+        self.estimator = parts.estimator
+        self._judge = judging.network
+        likelihood = likelihood or [likelihood_phase(parts.generator)]
+        rounds = [*generator[:-1], self._anchored(generator[-1])]
+        self.schedule = Schedule(options, parts.steps, likelihood, judging, rounds, preparation)
+        self.schedule.check(parts)
+        self.adversarial_from = self.schedule.adversarial_from
+        self.anchor = Anchor(parts.generator, options.anchor, self.adversarial_from) if options.anchor else None
+
+    def _anchored(self, phase: Phase) -> Phase:
+        def loss(batch: Batch) -> Tensor:
+            found = phase.loss(batch)
+            return found if self.anchor is None else found + self.anchor(self.generator, batch)
+
+        return replace(phase, loss=loss)
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"generator": self.generator, self._judge: self.parts.discriminator}
+
+    def phases(self, step: int) -> Sequence[Phase]:
+        return self.schedule.phases(step)

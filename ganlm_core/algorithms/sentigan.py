@@ -3,23 +3,22 @@
 Shape letter: ``K`` labels. Without labels there is one generator and there are two classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganlm_core import sampling
 from ganlm_core.algorithms.adversarial import accuracy
 from ganlm_core.algorithms.estimators import Rollout
-from ganlm_core.algorithms.mle import likelihood_phase, require_likelihood
+from ganlm_core.algorithms.mle import require_likelihood
 from ganlm_core.algorithms.options import ScheduleOptions
-from ganlm_core.algorithms.schedule import Schedule
+from ganlm_core.algorithms.schedule import ScheduledAlgorithm
 from ganlm_core.errors import UsageError
 from ganlm_core.layers import without_dropout
 from ganlm_core.protocol import (
-    Algorithm,
     AutoregressiveGenerator,
     Batch,
     Cost,
@@ -89,7 +88,19 @@ def penalty_loss(estimator: Rollout, probabilities: Tensor, penalties: Tensor, m
     return estimator.surrogate(probabilities, -penalties, mask)
 
 
-class SentiGAN(Algorithm):
+def generator_loss(parts: Parts, rollout: Rollout, batch: Batch) -> Tensor:
+    """Return the loss of the generators: :func:`penalty_loss` with the penalties of prefixes by rollouts (eq. 4)."""
+    generator = parts.generator
+    assert isinstance(generator, AutoregressiveGenerator)
+    with without_dropout(generator):
+        drawn = sampling.sample(generator, batch.noise)
+        penalties = -rollout.returns(generator, batch, drawn, penalty_of(parts.discriminator, batch))
+        log_probs = sampling.log_likelihood(generator, batch.noise, drawn.tokens, drawn.mask)
+    batch.log("label_penalty", (penalties * drawn.mask).sum() / drawn.mask.sum())
+    return penalty_loss(rollout, log_probs.exp(), penalties, drawn.mask)
+
+
+class SentiGAN(ScheduledAlgorithm):
     """A warm-up by maximum likelihood, then rounds of discriminator and generators (Wang & Wan 2018, Alg. 1).
 
     The penalty V of a word is the mean of 1 - D_i over rollouts of the prefix that ends with it (eq. 4). A generator
@@ -100,37 +111,14 @@ class SentiGAN(Algorithm):
     unused = ("loss", "penalty")
 
     def __init__(self, parts: Parts, options: ScheduleOptions) -> None:
-        super().__init__()
         require_likelihood(parts.generator, "sentigan")
-        self.parts = parts
-        self.generator, self.discriminator = parts.generator, parts.discriminator
-        self.estimator = _rollout(parts)
-        self.schedule = Schedule(
+        rollout = _rollout(parts)
+        super().__init__(
+            parts,
             options,
-            parts.steps,
-            likelihood=[likelihood_phase(parts.generator)],
-            discriminator=Phase("discriminator", "discriminator", lambda batch: discriminator_loss(parts, batch)),
-            generator=[Phase("generator", "generator", self._generator_loss)],
+            judging=Phase("discriminator", "discriminator", lambda batch: discriminator_loss(parts, batch)),
+            generator=[Phase("generator", "generator", lambda batch: generator_loss(parts, rollout, batch))],
         )
-        self.adversarial_from = self.schedule.adversarial_from
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        return {"generator": self.generator, "discriminator": self.discriminator}
-
-    def phases(self, step: int) -> Sequence[Phase]:
-        return self.schedule.phases(step)
-
-    def _generator_loss(self, batch: Batch) -> Tensor:
-        generator = self.generator
-        assert isinstance(generator, AutoregressiveGenerator)
-        with without_dropout(generator):
-            drawn = sampling.sample(generator, batch.noise)
-            penalty = penalty_of(self.discriminator, batch)
-            penalties = -self.estimator.returns(generator, batch, drawn, penalty)
-            log_probs = sampling.log_likelihood(generator, batch.noise, drawn.tokens, drawn.mask)
-        batch.log("label_penalty", (penalties * drawn.mask).sum() / drawn.mask.sum())
-        return penalty_loss(self.estimator, log_probs.exp(), penalties, drawn.mask)
 
 
 def _rollout(parts: Parts) -> Rollout:

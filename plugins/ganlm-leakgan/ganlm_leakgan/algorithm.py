@@ -5,7 +5,7 @@ of a sentence are the features of its prefixes, from the empty one to the whole 
 before each word.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from ganlm_conv.networks import ConvDiscriminator
@@ -16,10 +16,9 @@ from ganlm_core import sampling
 from ganlm_core.algorithms.adversarial import discriminator_loss, generator_cost
 from ganlm_core.algorithms.estimators import Rollout
 from ganlm_core.algorithms.mle import negative_log_likelihood
-from ganlm_core.algorithms.options import ScheduleOptions
-from ganlm_core.algorithms.schedule import Schedule
+from ganlm_core.algorithms.schedule import ScheduledAlgorithm
 from ganlm_core.errors import UsageError
-from ganlm_core.protocol import BOS, Algorithm, Batch, Parts, Phase
+from ganlm_core.protocol import BOS, Batch, Parts, Phase
 from ganlm_core.sampling.conditions import ConditionalDiscriminator
 from ganlm_leakgan.networks import LeakGenerator
 from ganlm_leakgan.options import LeakGANOptions
@@ -66,7 +65,7 @@ def intrinsic_reward(features: Tensor, goals: Tensor, horizon: int) -> Tensor:
     return total / torch.arange(1, length + 1, device=total.device).clamp(max=horizon)
 
 
-class LeakGAN(Algorithm):
+class LeakGAN(ScheduledAlgorithm):
     """A warm-up on real text, then rounds of discriminator, manager and worker, each with its own samples.
 
     Before each phase the generator copies the discriminator's current feature layers. In the warm-up the manager
@@ -76,39 +75,32 @@ class LeakGAN(Algorithm):
     """
 
     pays = True
+    generator: LeakGenerator
+    discriminator: ConvDiscriminator
+    estimator: Rollout
 
     def __init__(self, parts: Parts, options: LeakGANOptions) -> None:
-        super().__init__()
-        self.parts, self.options = parts, options
-        self.generator, self.discriminator, self.estimator = _fitting(parts)
-        schedule = ScheduleOptions(
-            warmup=options.warmup, discriminator_steps=options.discriminator_steps, interleave=options.interleave
-        )
-        manager, worker = self.generator.manager, self.generator.worker
-        self._discriminator = self._phase("discriminator", self._discriminator_loss, "discriminator")
-        self.schedule = Schedule(
-            schedule,
-            parts.steps,
-            likelihood=[
-                self._phase("transition", self._transition_loss, part=manager),
-                self._phase("mle", self._likelihood_loss, part=worker),
-            ],
-            discriminator=self._discriminator,
+        generator = _fitting(parts)
+        manager, worker = generator.manager, generator.worker
+        super().__init__(
+            parts,
+            options,
+            judging=self._phase("discriminator", self._discriminator_loss, "discriminator"),
             generator=[
                 self._phase("manager", self._manager_loss, part=manager),
                 self._phase("worker", self._worker_loss, part=worker),
             ],
+            likelihood=[
+                self._phase("transition", self._transition_loss, part=manager),
+                self._phase("mle", self._likelihood_loss, part=worker),
+            ],
         )
-        self.adversarial_from = self.schedule.adversarial_from
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        return {"generator": self.generator, "discriminator": self.discriminator}
+        self.options = options
 
     def phases(self, step: int) -> Sequence[Phase]:
-        phases = self.schedule.phases(step)
-        alternates = step < self.adversarial_from and step % self.options.alternate == 0
-        return [self._discriminator, *phases] if alternates else phases
+        phases = super().phases(step)
+        alternates = step < self.schedule.discriminator_from and step % self.options.alternate == 0
+        return [self.schedule.discriminator, *phases] if alternates else phases
 
     def _phase(
         self, name: str, loss: Callable[[Batch], Tensor], network: str = "generator", part: nn.Module | None = None
@@ -149,8 +141,8 @@ class LeakGAN(Algorithm):
         return self.estimator.returns(self.generator, batch, drawn, generator_cost(self.parts, batch))
 
 
-def _fitting(parts: Parts) -> tuple[LeakGenerator, ConvDiscriminator, Rollout]:
-    """Return the components that leakgan needs. Raises UsageError for others, with the reason."""
+def _fitting(parts: Parts) -> LeakGenerator:
+    """Return the generator, if the parts are what leakgan needs. Raises UsageError for others, with the reason."""
     generator, discriminator, estimator = parts.generator, parts.discriminator, parts.estimator
     if isinstance(discriminator, ConditionalDiscriminator):
         raise UsageError(
@@ -178,7 +170,7 @@ def _fitting(parts: Parts) -> tuple[LeakGenerator, ConvDiscriminator, Rollout]:
             f"algorithm 'leakgan' values prefixes by rollouts, and {type(estimator).__name__} makes none; "
             "choose --estimator rollout"
         )
-    return generator, discriminator, estimator
+    return generator
 
 
 def _sizes(module: nn.Module) -> dict[str, torch.Size]:

@@ -1,5 +1,6 @@
 from ganlm_conv.options import ConvDiscriminatorOptions
 
+from ganlm_core.algorithms.options import ScheduleOptions
 from ganlm_core.components import Options, option
 
 
@@ -29,13 +30,9 @@ class LeakGeneratorOptions(Options):
         )
 
 
-class LeakGANOptions(Options):
-    warmup: float = option(
-        0.0, "fraction of the steps, at the start, that train the generator on real text", min=0, max=0.999
-    )
-    alternate: int = option(10, "steps of this warm-up per discriminator step", min=1)
-    discriminator_steps: int = option(1, "discriminator steps per generator step", min=1)
+class LeakGANOptions(ScheduleOptions):
     interleave: int = option(15, "add one step on real text after every N rounds; 0: none", min=0)
+    alternate: int = option(10, "steps of the warm-up per discriminator step", min=1)
     intrinsic: float = option(
         1.0, "weight of the intrinsic reward (words follow the goals) in the worker's reward", min=0
     )
