@@ -1,21 +1,25 @@
-"""Train a part of ``benchmark.toml``, keep its results, and write ``docs/benchmark.md`` from all that are kept.
+"""Train recipes on corpora with several seeds, keep the results beside the recipes, and write the two pages of them.
 
     python benchmarks/benchmark.py --recipes mle,seqgan --corpora grammar --seeds 0,1 --jobs 2
 
-The results of finished runs are in ``benchmark.json``, so that the table can be completed in parts and on several
-machines. ``--page`` writes the page without training.
+trains that part of ``benchmark.toml``. Recipes and corpora that the plan lacks can be named too. The results are added
+to ``measured.json`` beside each recipe, which ``ganlm show RECIPE`` prints, so that the tables can be completed in
+parts and on several machines. ``--page`` writes ``docs/benchmark.md`` and ``docs/methods.md`` without training.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import jinja2
 
+from ganlm_core.config.recipes import MEASURED, About, measured
 from ganlm_core.config.run_config import read_layer
-from ganlm_core.evaluation.scores import REFERENCES, TITLES
+from ganlm_core.evaluation.scores import REFERENCES, column_of
 from ganlm_core.evaluation.tables import Cell, Number, Table
 from ganlm_core.metrics.formatting import SHARES
 from ganlm_core.plugins.host import Host
@@ -26,112 +30,150 @@ from ganlm_core.sweep.settings import values_of
 from ganlm_core.system.devices import machine
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "benchmark.md"
-PLAN, RESULTS = (Path(__file__).with_suffix(end) for end in (".toml", ".json"))
+PLAN = Path(__file__).with_suffix(".toml")
 
-Results = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]
-"""The values of runs by corpus, recipe and seed."""
+COLUMNS = ("valid", "distinct", "copied", "process_nll", "test_nll", "tv")
+"""The measures of the tables. Selection by a recipe sees the validation split alone; these are of the test split."""
+
+Seeds = Mapping[str, Mapping[str, Any]]
+"""The results of a recipe on a corpus by seed."""
 
 
 @click.command(context_settings={"show_default": True})
 @click.option("--recipes", default="", help="recipes, comma-separated; by default all of the plan")
-@click.option("--corpora", default="grammar,oracle", help="corpora of the plan, comma-separated")
+@click.option("--corpora", default="grammar,oracle", help="corpora of the plan or others, comma-separated")
 @click.option("--seeds", default="0..4", help="seeds, comma-separated or a range")
 @click.option("--captions", type=click.Path(exists=True), help="file of captions, one a line, for --corpora captions")
 @click.option("--jobs", type=click.IntRange(1), default=1, help="runs at once")
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("runs/benchmark"), help="folder of the runs")
-@click.option("--page", is_flag=True, help="write the page from the results that are kept, and train nothing")
+@click.option("--page", is_flag=True, help="write the pages from the results that are kept, and train nothing")
 def main(recipes: str, corpora: str, seeds: str, captions: str | None, jobs: int, folder: Path, page: bool) -> None:
-    """Train a part of the plan and write the page."""
+    """Train a part of the plan and write the pages."""
+    host = Host.discover(no_plugins=True)
     if not page:
-        host = Host.discover(no_plugins=True)
-        plan = part(whole(host, captions), values_of(recipes), values_of(corpora), values_of(seeds))
+        plan = part(host, values_of(recipes), values_of(corpora), values_of(seeds), captions)
         for run, done in zip(plan.runs, run_plan(plan, host, folder, Processes(jobs)), strict=True):
             if done.failure:
                 click.echo(f"{run.name} failed: {done.failure}", err=True)
             else:
-                keep(run, done)
-    PAGE.write_text(text(kept()), encoding="utf-8")
+                keep(host.recipes()[run.settings["recipe"]], run, done)
+    for name, text in pages(host.recipes()).items():
+        (ROOT / "docs" / name).write_text(text, encoding="utf-8")
 
 
-def whole(host: Host, captions: str | None) -> Plan:
-    """Return the whole plan; without captions, without that corpus."""
+def part(
+    host: Host, recipes: Sequence[str], corpora: Sequence[str], seeds: Sequence[str], captions: str | None = None
+) -> Plan:
+    """Return the runs of recipes (without a name, all of the plan) on corpora with seeds, named as in the plan."""
     table = read_layer(PLAN)["sweep"]
+    wanted = list(recipes) or table["recipe"]
+    table["recipe"] = list(dict.fromkeys([*table["recipe"], *wanted]))
+    table["seed"] = sorted({int(seed) for seed in [*values_of(table["seed"]), *seeds]})
+    table["variants"] |= {corpus: {"data": corpus} for corpus in corpora if corpus not in table["variants"]}
     if captions is None:
         del table["variants"]["captions"]
     else:
         table["variants"]["captions"]["data"] = captions
-    return make_plan(host, [], table)
-
-
-def part(plan: Plan, recipes: list[str], corpora: list[str], seeds: list[str]) -> Plan:
-    """Return the runs of some recipes (all if none is named), corpora and seeds."""
+    plan = make_plan(host, [], table)
     runs = [
         run
         for run in plan.runs
-        if (not recipes or run.settings["recipe"] in recipes)
+        if run.settings["recipe"] in wanted
         and run.settings["variant"] in corpora
         and str(run.settings["seed"]) in seeds
     ]
     return Plan(runs, plan.threads)
 
 
-def keep(run: PlannedRun, done: Trained) -> None:
-    """Add the values of a run to the results."""
-    found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    corpus, recipe, seed = (str(run.settings[key]) for key in ("variant", "recipe", "seed"))
-    rows = {key: done.evaluation[key] for key in ("after", *REFERENCES) if key in done.evaluation}
-    entry = {**rows, "cpu_seconds": round(done.cpu_seconds), "machine": machine()}
-    found.setdefault(corpus, {}).setdefault(recipe, {})[seed] = entry
-    RESULTS.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+def keep(recipe: Path, run: PlannedRun, done: Trained) -> None:
+    """Add the results of a run to the file beside its recipe."""
+    file = recipe.with_name(MEASURED)
+    found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"recipes": {}}
+    corpus, seed = run.settings["variant"], str(run.settings["seed"])
+    entry = found["recipes"].setdefault(recipe.stem, {}).setdefault(corpus, {"seeds": {}})
+    rows = {key: done.evaluation[key] for key in ("before", "after", *REFERENCES) if key in done.evaluation}
+    entry["command"] = command(recipe.stem, corpus)
+    entry["seeds"][seed] = {**rows, "cpu_seconds": round(done.cpu_seconds), "machine": machine()}
+    if seed == min(entry["seeds"], key=int):
+        entry["text"] = done.samples[:3]
+    file.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def kept() -> Results:
-    """Return the results of all runs that finished so far."""
-    found: Results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    return found
+def command(recipe: str, corpus: str) -> str:
+    """Return the command of a run, without its seed."""
+    settings = read_layer(PLAN)["sweep"]["variants"].get(corpus, {"data": corpus})
+    flags = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
+    return shlex.join(["ganlm", "run", "--recipe", recipe, *flags])
 
 
-def text(results: Results) -> str:
-    """Return the page for these results."""
-    environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
-    plan = read_layer(PLAN)["sweep"]
-    cells = [run for recipes in results.values() for seeds in recipes.values() for run in seeds.values()]
-    return environment.from_string(Path(__file__).with_suffix(".md.j2").read_text(encoding="utf-8")).render(
-        tables={corpus: table(recipes).markdown() for corpus, recipes in results.items()},
-        done=len(cells),
-        planned=len(plan["recipe"]) * len(values_of(plan["seed"])) * len(plan["variants"]),
-        there={
-            corpus: {recipe: sorted(seeds, key=int) for recipe, seeds in found.items()}
-            for corpus, found in results.items()
-        },
-        hours=sum(cell["cpu_seconds"] for cell in cells) / 3600,
-        machines=sorted({cell["machine"] for cell in cells}),
+def pages(recipes: Mapping[str, Path]) -> dict[str, str]:
+    """Return the text of each page for the results beside these recipes."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(PLAN.parent),
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
     )
+    results = {name: found for name, path in recipes.items() if (found := measured(path))}
+    by_corpus = {
+        corpus: {name: result[corpus]["seeds"] for name, result in results.items() if corpus in result}
+        for corpus in sorted({corpus for result in results.values() for corpus in result})
+    }
+    runs = [run for found in by_corpus.values() for seeds in found.values() for run in seeds.values()]
+    return {
+        "benchmark.md": environment.get_template("benchmark.md.j2").render(
+            tables={corpus: (table(found), changes(found)) for corpus, found in by_corpus.items()},
+            runs=len(runs),
+            hours=sum(run["cpu_seconds"] for run in runs) / 3600,
+            machines=sorted({run["machine"] for run in runs}),
+        ),
+        "methods.md": environment.get_template("methods.md.j2").render(
+            results=results, about={name: About.of(read_layer(path)) for name, path in recipes.items()}
+        ),
+    }
 
 
-def table(recipes: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
-    """Return the table of one corpus: a row for each recipe, and the references over all runs."""
+def table(found: Mapping[str, Seeds]) -> Table:
+    """Return the table of one corpus: a row for each recipe, and the references over the runs of all."""
     rows: list[list[Cell]] = []
-    for recipe, seeds in recipes.items():
+    for recipe, seeds in found.items():
         runs = list(seeds.values())
         cost = Number.of(run["cpu_seconds"] for run in runs)
         rows.append([f"`{recipe}`", str(len(runs)), *_numbers([run["after"] for run in runs]), cost])
-    rows += [[title, "", *_numbers(found), ""] for title, found in _references(recipes)]
-    return Table(["", "seeds", *TITLES.values(), "CPU seconds"], rows)
+    rows += [[title, "", *_numbers(values), ""] for title, values in _references(found)]
+    return Table(["", "seeds", *map(column_of, COLUMNS), "CPU seconds"], rows)
 
 
-def _numbers(found: list[Mapping[str, float]]) -> list[Cell]:
-    return [Number.of([values[name] for values in found if name in values], name in SHARES) for name in TITLES]
+def changes(found: Mapping[str, Seeds]) -> Table:
+    """Return a row for each recipe with a warm-up: the change by what follows it, paired by seed."""
+    rows: list[list[Cell]] = []
+    for recipe, seeds in found.items():
+        runs = [run for run in seeds.values() if _is_warm(run)]
+        if runs:
+            rows.append([f"`{recipe}`", str(len(runs)), *(_change(name, runs) for name in COLUMNS)])
+    return Table(["", "seeds", *map(column_of, COLUMNS)], rows)
 
 
-def _references(
-    recipes: Mapping[str, Mapping[str, Mapping[str, Any]]],
-) -> Iterator[tuple[str, list[Mapping[str, float]]]]:
-    runs = [run for seeds in recipes.values() for run in seeds.values()]
+def _is_warm(run: Mapping[str, Any]) -> bool:
+    """Whether adversarial training began with a generator that had learned more than the frequencies of words."""
+    return "before" in run and run["before"].get("test_nll", math.inf) < run["unigram"]["test_nll"] - 0.1
+
+
+def _change(name: str, runs: Sequence[Mapping[str, Any]]) -> Number:
+    pairs = [(run["before"], run["after"]) for run in runs if name in run["before"] and name in run["after"]]
+    return Number.of((after[name] - before[name] for before, after in pairs), name in SHARES)
+
+
+def _numbers(rows: Sequence[Mapping[str, float]]) -> list[Cell]:
+    return [Number.of([values[name] for values in rows if name in values], name in SHARES) for name in COLUMNS]
+
+
+def _references(found: Mapping[str, Seeds]) -> Iterator[tuple[str, list[Mapping[str, float]]]]:
+    """Yield the title and the rows of each reference. Given labels, real text has another likelihood."""
+    runs = [run for seeds in found.values() for run in seeds.values() if "label_accuracy" not in run["after"]]
     for key, title in REFERENCES.items():
-        if found := [run[key] for run in runs if key in run]:
-            yield title, found
+        if rows := [run[key] for run in runs if key in run]:
+            yield title, rows
 
 
 if __name__ == "__main__":

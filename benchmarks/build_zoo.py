@@ -1,4 +1,4 @@
-"""Train the pairs of the zoo and write their bundles to ``ganlm_core/bundle/zoo``.
+"""Train the pairs of the zoo, write their bundles to ``ganlm_core/bundle/zoo``, and write ``docs/zoo.md``.
 
     python benchmarks/build_zoo.py --jobs 2
 
@@ -11,11 +11,16 @@ import shutil
 from pathlib import Path
 
 import click
+import jinja2
 
 from ganlm_core.bundle import zoo
+from ganlm_core.evaluation.scores import column_of
+from ganlm_core.evaluation.tables import Table
+from ganlm_core.metrics.formatting import format_metric
 from ganlm_core.plugins.host import default_host
 from ganlm_core.sweep.plan import named_plan
 from ganlm_core.sweep.processes import Processes, run_plan
+from ganlm_core.system.files import read_json
 from ganlm_core.training.export import export
 
 LARGEST = 20 * 10**6
@@ -33,20 +38,19 @@ PAIRS = {
         "--gen lstm --disc conv --tokenizer char --tokenizer.max-length 75 --steps 4000"
         " --algorithm.warmup 0.93 --algorithm.discriminator-warmup 0.05"
     ),
-    "lstm.mle-grammar": "--recipe mle --gen.dropout 0.4 --gen-optimizer.lr 0.003",  # as trained before it changed
+    "lstm.mle-grammar": "--recipe mle",
+    "lstm-lstm-lm.likelihood-ratio-grammar": "--recipe likelihood-ratio",
     "lstm-conv.seqgan-grammar": "--recipe seqgan",
     "lstm-lstm.scratchgan-grammar": "--recipe scratchgan",
     "lstm-conv.cooperative-grammar": "--recipe cooperative",
     "lstm.cot-grammar": "--recipe cot",
-    "relational-memory-multi-embedding.relgan-grammar": (
-        "--recipe relgan --estimator.temperature 1 --disc-optimizer.lr 0.0001"  # as trained before the recipe changed
-    ),
+    "relational-memory-multi-embedding.relgan-grammar": "--recipe relgan",
 }
-"""The arguments of ``ganlm run``, by a name of the form generator-discriminator.method-corpus.
+"""The arguments of ``ganlm run``, by a name of the form generator-discriminator.method-corpus."""
 
-The bundles of the recipe autoregressive were trained before it had an optimizer for the warm-up, so these arguments
-train other weights.
-"""
+PAGE = Path(__file__).parent.parent / "docs" / "zoo.md"
+
+COLUMNS = ("valid", "distinct", "copied", "process_nll", "test_nll", "tv")
 
 
 @click.command(context_settings={"show_default": True})
@@ -69,8 +73,25 @@ def main(jobs: int, out: Path) -> None:
     for entry in zoo.entries():
         total += entry.size
         click.echo(f"{entry.name}: {entry.size:,} bytes; {entry.sample}")
+    PAGE.write_text(page(), encoding="utf-8")
     if total > LARGEST:
         raise click.ClickException(f"the zoo has {total:,} bytes; wanted {LARGEST:,} at most")
+
+
+def page() -> str:
+    """Return the text of the page about the bundles of the zoo."""
+    environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
+    evaluations = {name: read_json(zoo.FOLDER / name / "evaluation.json") for name in PAIRS}
+    rows = [
+        [name, *(format_metric(column, found["after"].get(column)) for column in COLUMNS), f"{found['tokens_read']:,}"]
+        for name, found in evaluations.items()
+    ]
+    template = Path(__file__).with_name("zoo.md.j2").read_text(encoding="utf-8")
+    return environment.from_string(template).render(
+        samples=next(iter(evaluations.values()))["samples"],
+        table=Table(["name", *map(column_of, COLUMNS), "tokens read"], rows).markdown(),
+        pairs=PAIRS,
+    )
 
 
 if __name__ == "__main__":

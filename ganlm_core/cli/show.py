@@ -13,7 +13,8 @@ from ganlm_core.cli.types import Name
 from ganlm_core.config.run_config import catalog
 from ganlm_core.errors import UnknownName
 from ganlm_core.evaluation.scores import column_of, ordered
-from ganlm_core.metrics.formatting import format_metric
+from ganlm_core.evaluation.tables import Number
+from ganlm_core.metrics.formatting import SHARES
 
 MOMENTS = ("before", "after")
 """When a run is measured: before adversarial training and after it."""
@@ -71,14 +72,30 @@ def _echo_lines(*texts: str) -> None:
 
 
 def _echo_measured(results: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write a row for each corpus and moment, then the commands that gave the numbers."""
-    rows = [(corpus, when, found[when]) for corpus, found in results.items() for when in MOMENTS if when in found]
-    metrics = ordered(name for _, _, values in rows for name in values)
-    header = ("measured on", "training", *map(column_of, metrics))
-    cells = [[format_metric(name, values.get(name)) for name in metrics] for _, _, values in rows]
-    _echo_part(header, [[corpus, when, *line] for (corpus, when, _), line in zip(rows, cells, strict=True)])
-    for found in results.values():
-        echo(f"{found['command']}  # seed {found['seed']}, {found['cpu_seconds']:.0f} CPU seconds")
+    """Write a row of means over the seeds for each corpus and moment, then the commands that gave the numbers."""
+    found = [
+        (corpus, when, runs)
+        for corpus, result in results.items()
+        for when in MOMENTS
+        if (runs := [run[when] for run in result["seeds"].values() if when in run])
+    ]
+    metrics = ordered(name for _, _, runs in found for run in runs for name in run)
+    rows = [
+        [
+            corpus,
+            when,
+            *(str(Number.of((run[name] for run in runs if name in run), name in SHARES)) for name in metrics),
+        ]
+        for corpus, when, runs in found
+    ]
+    _echo_part(("measured on", "training", *map(column_of, metrics)), rows)
+    for result in results.values():
+        seconds = Number.of(run["cpu_seconds"] for run in result["seeds"].values())
+        echo(f"{result['command']}  # seed {', '.join(result['seeds'])}; {seconds} CPU seconds")
+
+
+def _mean(name: str, runs: Sequence[Mapping[str, float]]) -> str:
+    return str(Number.of((run[name] for run in runs if name in run), name in SHARES))
 
 
 def _echo_part(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

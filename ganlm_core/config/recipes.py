@@ -148,17 +148,17 @@ def beside_paper(host: Host, recipe: str) -> list[Setting]:
 
 
 def measured(recipe: Path) -> dict[str, Any]:
-    """Return the measured results of the recipe in this file, by corpus; empty if there are none.
+    """Return the measured results of the recipe in this file, by corpus; empty if there are none that can be read.
 
-    A result holds the metrics ``before`` and ``after`` adversarial training, the ``seed``, the ``cpu_seconds`` and the
-    ``command`` that gave them.
+    A result holds the ``command`` of the runs without their seed, and ``seeds``: for each seed the metrics ``before``
+    and ``after`` adversarial training, and the ``cpu_seconds``.
     """
     import json
 
     try:
-        found = json.loads(recipe.with_name(MEASURED).read_text(encoding="utf-8"))
-        return dict(found["recipes"][recipe.stem])
-    except (OSError, ValueError, LookupError, TypeError):
+        found = json.loads(recipe.with_name(MEASURED).read_text(encoding="utf-8"))["recipes"][recipe.stem]
+        return {corpus: result for corpus, result in found.items() if result["command"] and result["seeds"]}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}
 
 

@@ -1,7 +1,7 @@
 """Tables of numbers with their spread, for manuscripts: CSV, LaTeX, Markdown and JSON. It imports no torch.
 
-The spread limits the digits: three significant digits of a mean, but none beyond the second significant
-digit of its standard deviation. CSV and JSON have all digits.
+The spread sets the digits: a mean has three significant digits, or more if the first digit of its standard deviation
+comes later, and none beyond the second digit of that. CSV and JSON have all digits.
 Modules of the standard library that commands without a table do without are imported where they are used.
 """
 
@@ -18,8 +18,8 @@ from ganlm_core.metrics.formatting import NO_VALUE
 FORMATS = ("table", "csv", "latex", "markdown", "json")
 """The forms of a table; the first is for people at a terminal."""
 
-SIGNIFICANT, OF_SPREAD = 3, 2
-"""Significant digits of a mean and of a standard deviation, at most."""
+SIGNIFICANT, OF_SPREAD, MORE = 3, 2, 3
+"""Significant digits of a mean and of a standard deviation, and how many more a mean may have for a small spread."""
 
 TITLE = 12
 """Characters in a line of a title in LaTeX."""
@@ -182,11 +182,13 @@ class Table:
 
 def decimals(mean: float, spread: float | None) -> int:
     """Return the decimal places of a mean and its spread; negative places mean tens, hundreds, ..."""
-    places = [SIGNIFICANT - 1 - _magnitude(mean)] if mean else []
-    if spread:
-        places.append(OF_SPREAD - 1 - _magnitude(spread))
-    found = min(places, default=0)
-    return found if spread else max(found, 0)
+    of_mean = SIGNIFICANT - 1 - _magnitude(mean) if mean else None
+    if not spread:
+        return max(of_mean or 0, 0)
+    first, last = -_magnitude(spread), OF_SPREAD - 1 - _magnitude(spread)
+    if of_mean is None:
+        return last
+    return min(last, max(of_mean, min(first, of_mean + MORE)))
 
 
 def _magnitude(value: float) -> int:

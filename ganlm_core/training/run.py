@@ -403,13 +403,14 @@ class Run:
         """Write a bundle of networks with the weights of a step, and the values of their evaluation."""
         setup, n = self.setup, self.options.evaluation_samples
         protocol = {"samples": n, "temperature": 1.0, "seed": self.options.seed, "weights_step": weights_step}
+        cost = {"tokens_read": setup.trainer.batches.tokens_drawn}
         save(
             folder,
             config=setup.config,
             shape=setup.shape,
             networks=networks,
             tokenizer=setup.tokenizer,
-            evaluation={**protocol, **rows},
+            evaluation={**protocol, **cost, **rows},
             host=setup.host,
             corpus=self.folder.info().get("corpus"),
             descent=self.folder.descent(),

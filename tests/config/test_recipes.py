@@ -150,7 +150,18 @@ def test_the_built_in_recipes_fill_in_every_key_of_about() -> None:
         check_about(host, parse_toml(path.read_text(), str(path)))
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", '{"recipes": {"other": {}}}', '{"recipes": 3}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        "{",
+        "[]",
+        '{"recipes": {"other": {}}}',
+        '{"recipes": 3}',
+        '{"recipes": {"rolling": []}}',
+        '{"recipes": {"rolling": {"grammar": {}}}}',
+    ],
+)
 def test_measured_is_empty_without_readable_results(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "measured.json").write_text(content)

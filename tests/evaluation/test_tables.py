@@ -24,14 +24,17 @@ TABLE = Table(
         (0.4567, 0.2, "0.46 ± 0.20"),
         (12.345, 2.1, "12.3 ± 2.1"),
         (1234.5, 250, "1,230 ± 250"),
-        (-3.4567, 0.001, "-3.46 ± 0.00"),
+        (-3.4567, 0.001, "-3.457 ± 0.001"),
+        (1.79431, 0.0012, "1.794 ± 0.001"),
+        (0.9871, 1e-17, "0.987100 ± 0.000000"),
+        (1.5, 0.0, "1.50 ± 0.00"),
         (0.0, 0.12, "0.00 ± 0.12"),
         (12345.0, None, "12,345"),
         (0.0123456, None, "0.0123"),
         (None, None, "-"),
     ],
 )
-def test_a_mean_has_three_digits_and_none_beyond_its_spread(mean: float, spread: float | None, text: str) -> None:
+def test_the_spread_sets_the_digits_of_a_mean(mean: float, spread: float | None, text: str) -> None:
     assert str(Number(mean, spread)) == text
 
 

@@ -1,54 +1,69 @@
-"""docs/benchmark.md, its plan and its results agree."""
+"""docs/benchmark.md, docs/methods.md, the plan and the results beside the recipes agree."""
 
+import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 
+from ganlm_core.config.recipes import measured
+from ganlm_core.config.run_config import read_layer
 from ganlm_core.plugins.host import Host
 from ganlm_core.sweep.job import Trained
+from ganlm_core.sweep.settings import values_of
 from ganlm_core.training.run_folder import RunFolder
 from tests.scripts import benchmark
 from tests.sweep.runs import finish
 
 script = benchmark("benchmark")
 HOST = Host.discover(no_plugins=True)
+PLAN = read_layer(script.PLAN)["sweep"]
 
 
-def test_the_page_is_written_from_the_results() -> None:
-    assert script.PAGE.read_text(encoding="utf-8") == script.text(script.kept())
+def test_the_pages_are_written_from_the_results() -> None:
+    for name, text in script.pages(HOST.recipes()).items():
+        assert (script.ROOT / "docs" / name).read_text(encoding="utf-8") == text, name
 
 
-def test_the_plan_has_every_method_on_every_corpus_with_five_seeds(tmp_path: Path) -> None:
-    captions = tmp_path / "captions.txt"
-    captions.write_text("a man .\n")
-    plan = script.whole(HOST, str(captions))
-    assert len(plan.runs) == 10 * 5 * 3 and plan.threads == 1
+def test_the_plan_has_every_recipe_on_every_corpus_with_five_seeds() -> None:
+    plan = script.part(HOST, [], PLAN["variants"], values_of(PLAN["seed"]), "captions.txt")
+    assert len(plan.runs) == 12 * 3 * 5 and plan.threads == 1
     assert {run.settings["variant"] for run in plan.runs} == {"grammar", "oracle", "captions"}
-    assert len(script.whole(HOST, None).runs) == 100
 
 
-def test_every_result_is_of_a_run_of_the_plan() -> None:
-    known = {
-        tuple(str(run.settings[key]) for key in ("variant", "recipe", "seed"))
-        for run in script.whole(HOST, "x.txt").runs
-    }
-    found = {
-        (corpus, recipe, seed)
-        for corpus, recipes in script.kept().items()
-        for recipe, seeds in recipes.items()
-        for seed in seeds
-    }
-    assert found <= known and found
+def test_a_recipe_and_a_corpus_that_the_plan_lacks_can_be_named() -> None:
+    plan = script.part(HOST, ["passgan"], ["passwords"], ["3"])
+    assert [(run.name, run.config.corpus.name) for run in plan.runs] == [("passgan-seed3-passwords", "passwords")]
+    assert script.command("passgan", "passwords") == "ganlm run --recipe passgan --data passwords"
 
 
-def test_a_part_of_the_plan_is_trained_and_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(script, "RESULTS", tmp_path / "results.json")
-    plan = script.part(script.whole(HOST, None), ["mle"], ["grammar"], ["0", "1"])
+def test_every_result_has_the_command_of_its_runs() -> None:
+    for name, path in HOST.recipes().items():
+        for corpus, result in measured(path).items():
+            words = shlex.split(result["command"])
+            assert words == shlex.split(script.command(name, corpus)), name
+            assert all(run["after"] and run["machine"] for run in result["seeds"].values()), name
+
+
+def test_a_part_of_the_plan_is_trained_and_added(tmp_path: Path) -> None:
+    recipe = Path(shutil.copy(HOST.recipes()["mle"], tmp_path))
+    plan = script.part(HOST, ["mle"], ["grammar"], ["0", "1"])
     assert [run.name for run in plan.runs] == ["mle-seed0-grammar", "mle-seed1-grammar"]
+    unigram = {"test_nll": 4.0}
     for run, value in zip(plan.runs, (0.4, 0.6), strict=True):
-        finish(RunFolder(tmp_path / run.name), "", {"after": {"distinct": value}, "real": {"distinct": 1.0}})
-        script.keep(run, Trained(tmp_path / run.name))
-    (mle, real) = script.table(script.kept()["grammar"]).rows
-    assert [str(cell) for cell in mle] == ["`mle`", "2", "-", "50 ± 14%", "-", "-", "-", "2.00 ± 0.00"]
+        rows = {"before": {"test_nll": 2.0}, "after": {"distinct": value, "test_nll": 1.0 + value}}
+        finish(RunFolder(tmp_path / run.name), "", rows | {"real": {"distinct": 1.0}, "unigram": unigram})
+        script.keep(recipe, run, Trained(tmp_path / run.name))
+    found = {"mle": measured(recipe)["grammar"]["seeds"]}
+    mle, real, _ = script.table(found).rows
+    assert [str(cell) for cell in mle] == ["`mle`", "2", "-", "50 ± 14%", "-", "-", "1.50 ± 0.14", "-", "2.00 ± 0.00"]
     assert str(real[3]) == "100 ± 0%"
-    assert "2 of the 150 runs of the plan are finished" in script.text(script.kept())
+    (changed,) = script.changes(found).rows
+    assert str(changed[6]) == "-0.50 ± 0.14"
+    assert "2 runs took" in script.pages({"mle": recipe})["benchmark.md"]
+
+
+@pytest.mark.parametrize("before", [{}, {"before": {"valid": 0.9}}, {"before": {"test_nll": 4.0}}])
+def test_only_a_warm_up_that_learned_something_is_compared(before: dict[str, dict[str, float]]) -> None:
+    run = {**before, "after": {"test_nll": 1.0}, "unigram": {"test_nll": 4.0}}
+    assert not script.changes({"mle": {"0": run}}).rows

@@ -15,11 +15,15 @@ MEASURED: dict[str, Any] = {
     "recipes": {
         "rolling": {
             "grammar": {
-                "before": {"valid": 0.5, "zebra": 3.0},
-                "after": {"valid": 0.625, "test_nll": 1.8},
-                "seed": 7,
-                "cpu_seconds": 123.4,
-                "command": "ganlm run --recipe rolling --seed 7",
+                "command": "ganlm run --recipe rolling",
+                "seeds": {
+                    "7": {
+                        "before": {"valid": 0.5, "zebra": 3.0},
+                        "after": {"valid": 0.625, "test_nll": 1.8},
+                        "cpu_seconds": 123.4,
+                    },
+                    "8": {"after": {"valid": 0.375, "test_nll": 2.0}, "cpu_seconds": 125.4},
+                },
             }
         }
     },
@@ -61,10 +65,10 @@ def test_show_prints_choices_settings_and_results_of_a_recipe(ganlm: Ganlm, plug
     plugin.with_name("measured.json").write_text(json.dumps(MEASURED))
     assert ganlm("show", "rolling", "--plugin", plugin)[1] == start + textwrap.dedent(
         """
-        measured on  training  valid  held-out NLL  zebra
-        grammar      before    50.0%  -             3.00
-        grammar      after     62.5%  1.80          -
-        ganlm run --recipe rolling --seed 7  # seed 7, 123 CPU seconds
+        measured on  training  valid     held-out NLL  zebra
+        grammar      before    50.0%     -             3.00
+        grammar      after     50 ± 18%  1.90 ± 0.14   -
+        ganlm run --recipe rolling  # seed 7, 8; 124 ± 1 CPU seconds
         """
     )
     (entry,) = json.loads(ganlm("show", "rolling", "--json", "--plugin", plugin)[1])
