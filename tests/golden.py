@@ -40,7 +40,7 @@ def arguments(recipe: str) -> list[str]:
 def losses(recipe: str, folder: Path, main: Callable[[list[str]], int]) -> Losses:
     """Every loss of each of the three steps; ``main`` is the command line."""
     assert main([*arguments(recipe), "--out", str(folder)]) == 0
-    records = RunFolder(folder).step_records()
+    records = RunFolder(folder).metrics.steps()
     return [{key: value for key, value in record.items() if key.endswith("_loss")} for record in records]
 
 

@@ -304,13 +304,14 @@ def _refuse_another_place(context: click.Context, run: Path) -> None:
 def _with_more_steps(run: Path, saved: RunConfig, config: RunConfig) -> RunConfig:
     """Return the configuration of a run, with more steps if ``config`` has more. Raises UsageError for other changes.
 
-    Paths of data are compared as absolute paths, as in the run's configuration.
+    Paths are compared as absolute paths, as in the run's configuration.
     """
-    from ganlm_core.training.run_folder import extended, with_data_at
+    from ganlm_core.training.paths import with_absolute_paths
+    from ganlm_core.training.run_folder import extended
 
     steps = config.training.steps
     same_steps = replace(saved, training=replace(saved.training, steps=steps))
-    old, new = (with_data_at(each, lambda path: str(Path(path).resolve())) for each in (same_steps, config))
+    old, new = (with_absolute_paths(each) for each in (same_steps, config))
     if changes := difference(old, new):
         raise UsageError(
             f"--resume {run}: the run has another configuration ({', '.join(changes)}); "

@@ -196,7 +196,7 @@ def curves(groups: Groups) -> list[Figure]:
 
 
 def _glances(run: RunFolder) -> dict[int, Mapping[str, float]]:
-    return {record["step"]: record["evaluation"] for record in run.glance_records()}
+    return {record["step"]: record["evaluation"] for record in run.metrics.glances()}
 
 
 def _curve(title: str, runs: Sequence[Mapping[int, Mapping[str, float]]], name: str) -> Curve:

@@ -82,8 +82,8 @@ def render(run: RunFolder, host: Host) -> str:
         results=results(evaluation),
         seen=seen(evaluation.get("after", {}), evaluation.get("samples", 1)),
         troubles=[*troubles(run), *_without_text(config, corpus)],
-        training=[(each, figures.svg(each)) for each in training_figures(run.step_records())],
-        quality=[(each, figures.svg(each)) for each in evaluation_figures(run.glance_records(), evaluation)],
+        training=[(each, figures.svg(each)) for each in training_figures(run.metrics.steps())],
+        quality=[(each, figures.svg(each)) for each in evaluation_figures(run.metrics.glances(), evaluation)],
         comparison=comparison,
         tradeoff=figures.svg(pages.tradeoff(comparison, scores)) if comparison and scores else "",
         scores=scores,
@@ -162,7 +162,7 @@ def _judged(model: Model | None, samples: Sequence[str], corpus: Corpus | None) 
 
 def troubles(run: RunFolder) -> Iterator[str]:
     """Yield the problems of a run, and the reason if it ended before its last step."""
-    records = run.read_metrics()
+    records = run.metrics.read()
     if memorised := [record for record in records if "memorised" in record]:
         yield f"The generator shows signs of memorising from step {memorised[0]['step']}: {memorised[0]['memorised']}."
     for record in records:

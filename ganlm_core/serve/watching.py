@@ -18,7 +18,7 @@ Stamp = tuple[tuple[int, int, int], ...]
 def stamp(run: RunFolder) -> Stamp:
     """Return the stamp of a run; an empty stamp if its folder is gone."""
     found = []
-    for path in (run.path, run.metrics, run.path / "run.json", run.samples):
+    for path in (run.path, run.metrics.path, run.path / "run.json", run.samples):
         try:
             status = path.stat()
         except OSError:
@@ -52,7 +52,7 @@ class Watched:
 
 def state_of(run: RunFolder, host: Host) -> dict[str, Any]:
     """Return title, status, step and steps, warnings, samples by step, and the figures of the report as SVG."""
-    config, info, steps = run.load_config(host), run.info(), run.step_records()
+    config, info, steps = run.load_config(host), run.info(), run.metrics.steps()
     return {
         "title": f"{run.title()} on {config.corpus.name}",
         "status": info.get("status", "started"),
@@ -60,7 +60,7 @@ def state_of(run: RunFolder, host: Host) -> dict[str, Any]:
         "steps": config.training.steps,
         "warnings": list(troubles(run)),
         "samples": [{"step": step, "texts": texts} for step, texts in samples_by_step(run)],
-        "figures": _drawn([*training_figures(steps), *evaluation_figures(run.glance_records(), {})]),
+        "figures": _drawn([*training_figures(steps), *evaluation_figures(run.metrics.glances(), {})]),
     }
 
 

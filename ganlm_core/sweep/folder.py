@@ -18,7 +18,8 @@ from ganlm_core.plugins.host import Host
 from ganlm_core.sweep.job import Job
 from ganlm_core.sweep.plan import Plan, PlannedRun
 from ganlm_core.system.files import read_json, read_text, write_file, write_json, writing
-from ganlm_core.training.run_folder import RunFolder, with_data_at
+from ganlm_core.training.paths import with_absolute_paths
+from ganlm_core.training.run_folder import RunFolder
 
 SWEEP = "sweep.json"
 FORMAT, FORMAT_VERSION = "ganlm-sweep", 1
@@ -58,7 +59,7 @@ class SweepFolder:
             (self.path / "configs").mkdir(parents=True, exist_ok=True)
             (self.path / "logs").mkdir(exist_ok=True)
         for run in plan.runs:
-            write_file(self._config(run.name), anchored(run.config).to_toml().encode())
+            write_file(self._config(run.name), with_absolute_paths(run.config).to_toml().encode())
         write_json(
             self.path / SWEEP,
             {
@@ -80,7 +81,9 @@ class SweepFolder:
         for run in plan.runs:
             folder = self.path / run.name
             if (folder / "config.toml").is_file():
-                old, new = (anchored(each) for each in (RunFolder.open(folder).load_config(host), run.config))
+                old, new = (
+                    with_absolute_paths(each) for each in (RunFolder.open(folder).load_config(host), run.config)
+                )
                 if changes := difference(old, new):
                     raise UsageError(
                         f"the run in {folder} has another configuration ({', '.join(changes)}); "
@@ -136,8 +139,3 @@ class SweepFolder:
 
     def _config(self, name: str) -> Path:
         return self.path / "configs" / f"{name}.toml"
-
-
-def anchored(config: RunConfig) -> RunConfig:
-    """Return a configuration whose data are at an absolute path: runs may have other working directories."""
-    return with_data_at(config, lambda path: str(Path(path).resolve()))

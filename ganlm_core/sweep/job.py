@@ -194,7 +194,7 @@ def _last_sign(run: Path) -> float:
 def last_step(folder: RunFolder) -> int:
     """Return the last step in the metrics of a run; 0 for a run that has none."""
     try:
-        return max((int(record["step"]) for record in folder.read_metrics()), default=0)
+        return max((int(record["step"]) for record in folder.metrics.read()), default=0)
     except WeightsError:
         return 0
 

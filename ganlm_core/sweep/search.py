@@ -122,7 +122,7 @@ class Search:
 def glances(run: Path, name: str) -> dict[int, float]:
     """Return a value of the glances of a run by step; empty before the first."""
     with suppress(WeightsError):
-        records = RunFolder(run).glance_records()
+        records = RunFolder(run).metrics.glances()
         return {record["step"]: record["evaluation"][name] for record in records if name in record["evaluation"]}
     return {}
 

@@ -83,7 +83,7 @@ class Run:
         """Evaluate the untrained generator, if adversarial training starts there, and write the first checkpoint."""
         setup = self.setup
         self.folder.write_tokenizer(setup.tokenizer.to_json())
-        self.folder.truncate_metrics(0)
+        self.folder.metrics.truncate(0)
         self.folder.write_info(
             status=STARTING,
             command=sys.argv,
@@ -136,13 +136,13 @@ class Run:
         self.setup.trainer.batches.drawn, self.setup.trainer.batches.tokens_drawn = saved.batches
         self.progress = saved.progress
         wanted, metrics = self.progress.records, self.folder.metrics
-        added = self.folder.has_added_metrics(wanted, self.step)
-        self.progress.records = self.folder.truncate_metrics(wanted)
+        added = metrics.has_grown(wanted, self.step)
+        self.progress.records = metrics.truncate(wanted)
         self.folder.remove_samples_after(self.step)
         if added:
-            return f"{metrics} has lines that the run did not write, so it may lack others; training goes on"
+            return f"{metrics.path} has lines that the run did not write, so it may lack others; training goes on"
         lost = wanted - self.progress.records
-        return f"{metrics} has lost {lost:,} of its {wanted:,} lines; training goes on" if lost else ""
+        return f"{metrics.path} has lost {lost:,} of its {wanted:,} lines; training goes on" if lost else ""
 
     def tidy(self) -> None:
         """Remove what could not be removed at its time, if the disk allows it now."""
@@ -287,7 +287,7 @@ class Run:
         self._notify("ganlm_step_ended", step=step, metrics=record)
 
     def _record(self, record: Mapping[str, Any]) -> None:
-        self.folder.append_metrics(record)
+        self.folder.metrics.append(record)
         self.progress.records += 1
 
     def _glance(self, step: int) -> None:
@@ -357,7 +357,7 @@ class Run:
     def _save(self, step: int) -> None:
         setup = self.setup
         setup.trainer.losses.look()
-        self.folder.sync_metrics()
+        self.folder.metrics.sync()
         batches = setup.trainer.batches
         saved = Saved((batches.drawn, batches.tokens_drawn), setup.fingerprint, self.progress, self.config)
         checkpoint.save(

@@ -18,21 +18,19 @@ therefore resumes from any working directory, and also after it was moved.
 """
 
 import itertools
-import json
 import platform
 import shlex
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ganlm_core.algorithms.options import ClassifierOptions
 from ganlm_core.bundle.manifest import Descent, descent_of
 from ganlm_core.config.recipes import method_of
-from ganlm_core.config.run_config import Choice, RunConfig, parse_toml
-from ganlm_core.data.options import FileOptions, OracleOptions
+from ganlm_core.config.run_config import RunConfig, parse_toml
+from ganlm_core.data.options import FileOptions
 from ganlm_core.data.text import lines, one_line
 from ganlm_core.errors import PluginError, RunExists, UnknownName, UsageError, WeightsError
 from ganlm_core.plugins.host import Host
@@ -41,16 +39,14 @@ from ganlm_core.system.files import (
     check_name,
     read_json,
     read_text,
-    reading,
-    shown,
-    sync_file,
-    to_json,
     write_file,
     write_json,
     writing,
 )
 from ganlm_core.system.folders import tidy
 from ganlm_core.system.version import __version__
+from ganlm_core.training.metrics_log import MetricsLog
+from ganlm_core.training.paths import is_read_once, with_absolute_paths, with_data_at
 
 RUNS = Path("runs")
 
@@ -71,9 +67,6 @@ _INFO: Mapping[str, type] = {
 
 _TABLES = ("generator", "discriminator", "training")
 """The tables of config.toml without which nothing can be said about a run."""
-
-_PATHS: Mapping[type, str] = {FileOptions: "path", OracleOptions: "weights"}
-"""The option that is the path of a file, by the options of a corpus."""
 
 
 @dataclass(frozen=True)
@@ -180,8 +173,8 @@ class RunFolder:
         return self.path / "evaluation.json"
 
     @property
-    def metrics(self) -> Path:
-        return self.path / "metrics.jsonl"
+    def metrics(self) -> MetricsLog:
+        return MetricsLog(self.path / "metrics.jsonl")
 
     @property
     def data(self) -> Path:
@@ -237,8 +230,9 @@ class RunFolder:
     def write_config(self, config: RunConfig) -> None:
         """Write config.toml with the paths of data that it should have, see the top of this module."""
         kept = self.data.name if self.data.is_file() else None
-        anchored = with_data_at(config, lambda path: kept or str(Path(path).resolve()))
-        write_file(self.path / "config.toml", _with_bundles_anchored(anchored).to_toml().encode())
+        config = with_absolute_paths(config)
+        config = with_data_at(config, lambda path: kept) if kept else config
+        write_file(self.path / "config.toml", config.to_toml().encode())
 
     def tokenizer(self) -> str:
         """Return the text of tokenizer.json. Raises WeightsError when it cannot be read."""
@@ -297,50 +291,6 @@ class RunFolder:
         began = " and ".join(dict.fromkeys(line[0].name for line in lines))
         return f"{networks} by {self.info().get('method') or method_of(config)}{f' from {began}' if began else ''}"
 
-    def append_metrics(self, record: Mapping[str, Any]) -> None:
-        """Append a line to metrics.jsonl; ``record`` has a ``step``."""
-        with writing(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
-            file.write(to_json(record) + "\n")
-
-    def sync_metrics(self) -> None:
-        """Wait until the disk has all lines of metrics.jsonl. A checkpoint counts on those before it."""
-        sync_file(self.metrics)
-
-    def read_metrics(self) -> list[dict[str, Any]]:
-        """Return the records so far, without a last line that a kill cut short.
-
-        Raises WeightsError for other damage.
-        """
-        with reading(self.metrics):
-            lines = self.metrics.read_bytes().split(b"\n") if self.metrics.exists() else []
-        damage = f"{self.metrics} is damaged in line"
-        return [_record(line, f"{damage} {number}") for number, line in enumerate(lines[:-1], 1)]
-
-    def step_records(self) -> list[dict[str, Any]]:
-        """Return the records of logged steps, without evaluations and rollbacks."""
-        return [record for record in self.read_metrics() if not {"evaluation", "rollback"} & record.keys()]
-
-    def glance_records(self) -> list[dict[str, Any]]:
-        """Return the records of the interim evaluations, without the final one, which may be of other weights."""
-        return [record for record in self.read_metrics() if "evaluation" in record and "weights_step" not in record]
-
-    def has_added_metrics(self, records: int, step: int) -> bool:
-        """Return whether more lines than ``records`` are from before the checkpoint of ``step``.
-
-        Only a rollback and the final evaluation write lines of earlier steps, or of this one, after a checkpoint.
-        """
-        later = self.read_metrics()[records : records + 1]
-        return any(record["step"] <= step and not {"rollback", "weights_step"} & record.keys() for record in later)
-
-    def truncate_metrics(self, records: int) -> int:
-        """Keep the first ``records`` records; return how many of them are there.
-
-        A run that resumes from an older checkpoint writes the later ones again.
-        """
-        kept = self.read_metrics()[:records]
-        write_file(self.metrics, "".join(to_json(record) + "\n" for record in kept).encode())
-        return len(kept)
-
     def remove_samples_after(self, step: int) -> None:
         """Remove the sentences of later evaluations, including the final one."""
         with writing(self.samples):
@@ -363,17 +313,6 @@ class RunFolder:
         return self.samples / ("final.txt" if step is None else f"step-{step:08}.txt")
 
 
-def _record(line: bytes, damage: str) -> dict[str, Any]:
-    """Return a line of metrics.jsonl. Raises WeightsError, which begins with ``damage``."""
-    try:
-        record = json.loads(line)
-        if not isinstance(record, dict) or type(record.get("step")) is not int:
-            raise ValueError(f"{shown(record)} is no record of a step")
-    except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{damage} ({error}); remove that line or start a new run") from None
-    return record
-
-
 def extended(config: RunConfig, steps: int) -> RunConfig:
     """Return the configuration of a run that is trained on to ``steps``. Its schedules stay as they were planned.
 
@@ -384,35 +323,6 @@ def extended(config: RunConfig, steps: int) -> RunConfig:
         raise UsageError(f"the run has {training.steps} steps, and --steps {steps} is fewer; give more, or none")
     planned = training.planned_steps or training.steps
     return replace(config, training=replace(training, steps=steps, planned_steps=planned))
-
-
-def with_data_at(config: RunConfig, change: Callable[[str], str]) -> RunConfig:
-    """Return the configuration with ``change`` applied to the path of its data, if they are in a file."""
-    options = config.corpus.options
-    field = _PATHS.get(type(options), "")
-    path = getattr(options, field, "")
-    if not path:
-        return config
-    changed = type(options).of(options.as_dict() | {field: change(path)}, config.corpus.name)
-    return replace(config, corpus=replace(config.corpus, options=changed))
-
-
-def _with_bundles_anchored(config: RunConfig) -> RunConfig:
-    """Return the configuration with absolute paths of the bundles that rewards read; zoo: and hf: stay."""
-
-    def anchored(choice: Choice) -> Choice:
-        options = choice.options
-        if not isinstance(options, ClassifierOptions) or not Path(options.path).is_dir():
-            return choice
-        return replace(choice, options=replace(options, path=str(Path(options.path).resolve())))
-
-    return replace(config, rewards={name: anchored(choice) for name, choice in config.rewards.items()})
-
-
-def is_read_once(path: str) -> bool:
-    """Whether a path of data can be read only once: standard input, a FIFO, a pipe that the shell opened."""
-    place = Path(path).absolute()
-    return path == "-" or place.parts[1:2] in (("dev",), ("proc",)) or (place.exists() and not place.is_file())
 
 
 def run_name(config: RunConfig) -> str:

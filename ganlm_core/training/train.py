@@ -16,8 +16,9 @@ from ganlm_core.system import processes
 from ganlm_core.system.devices import keep_memory
 from ganlm_core.system.lock import locked
 from ganlm_core.training.display import Display, Unfailing
+from ganlm_core.training.paths import is_read_once
 from ganlm_core.training.run import Run
-from ganlm_core.training.run_folder import RunFolder, extended, is_read_once, run_name
+from ganlm_core.training.run_folder import RunFolder, extended, run_name
 from ganlm_core.training.setup import Setup, prepare
 
 

@@ -17,7 +17,7 @@ def run(path: Path, length: int = 9, glances: tuple[float, ...] = (), **settings
     folder.start(make_config("lstm", "conv", **settings))
     folder.write_info(shape={"vocabulary": 9, "length": length, "noise": 0})
     for step, value in enumerate(glances, start=1):
-        folder.append_metrics({"step": step, "evaluation": {"distinct": value}})
+        folder.metrics.append({"step": step, "evaluation": {"distinct": value}})
     return folder
 
 

@@ -53,7 +53,7 @@ def test_the_problems_of_a_run_are_memorising_collapses_rollbacks_and_its_early_
         {"step": 4, "evaluation": {}, "collapse": "samples repeat", "memorised": "50.0% are copies"},
         {"step": 2, "rollback": True, "reason": "it collapsed"},
     ):
-        run.append_metrics(record)
+        run.metrics.append(record)
     run.write_info(stopped="no evaluation was better")
     assert list(report.troubles(run)) == [
         "The generator shows signs of memorising from step 2: 10.0% are copies.",

@@ -47,6 +47,8 @@ LIGHT = {
     "bundle.manifest",
     "bundle.start",
     "bundle.zoo",
+    "training.metrics_log",
+    "training.paths",
     "training.run_folder",
     "evaluation.compare",
     "evaluation.scores",

@@ -14,7 +14,7 @@ def test_a_state_is_made_again_only_when_the_folder_has_changed(run: RunFolder, 
     watched = Watched(copy, default_host())
     state = watched.state()
     assert watched.state() is state
-    copy.append_metrics({"step": 7, "generator_loss": 1.0})
+    copy.metrics.append({"step": 7, "generator_loss": 1.0})
     assert watched.state() is not state and watched.state()["step"] == 7
 
 
@@ -33,7 +33,7 @@ def test_a_folder_that_is_replaced_by_another_run_is_another_state(run: RunFolde
     watched = Watched(copy, default_host())
     watched.state()
     other = copy_of(run, tmp_path / "other")
-    other.truncate_metrics(3)
+    other.metrics.truncate(3)
     shutil.rmtree(copy.path)
     other.path.rename(copy.path)
     assert watched.state()["step"] == 3
@@ -41,5 +41,5 @@ def test_a_folder_that_is_replaced_by_another_run_is_another_state(run: RunFolde
 
 def test_damage_is_a_problem_in_words_and_no_crash(run: RunFolder, tmp_path: Path) -> None:
     copy = copy_of(run, tmp_path / "run")
-    copy.metrics.write_text("{\n{}\n")
+    copy.metrics.path.write_text("{\n{}\n")
     assert "damaged" in Watched(copy, default_host()).state()["problem"]

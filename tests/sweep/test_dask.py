@@ -122,7 +122,7 @@ def test_a_stop_reaches_all_workers(client: Any, tmp_path: Path) -> None:
     stop = Asked()
 
     def watch() -> None:
-        if any(RunFolder(job.run).metrics.exists() for job in found.jobs()):
+        if any(RunFolder(job.run).metrics.path.exists() for job in found.jobs()):
             stop.level = 1
 
     done = Cluster(client, found.path).train(found.jobs(), stop, watch)

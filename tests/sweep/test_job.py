@@ -104,6 +104,6 @@ def test_a_holder_without_a_sign_of_life_is_taken_for_gone(
 def test_the_last_step_is_in_the_metrics(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     assert last_step(folder) == 0
-    folder.append_metrics({"step": 3})
-    folder.append_metrics({"step": 5})
+    folder.metrics.append({"step": 3})
+    folder.metrics.append({"step": 5})
     assert last_step(folder) == 5

@@ -28,9 +28,9 @@ class Pretending:
         self.trained.append(job.name)
         folder = RunFolder(job.run)
         job.run.mkdir(exist_ok=True)
-        folder.metrics.write_text("")
+        folder.metrics.path.write_text("")
         for step in (1, 2):
-            folder.append_metrics({"step": step, "evaluation": {"validation_nll": float(job.name[-1]) - step / 10}})
+            folder.metrics.append({"step": step, "evaluation": {"validation_nll": float(job.name[-1]) - step / 10}})
             watch()
             if job.prune.exists():
                 return [Trained(job.run, "interrupted", interrupted=True)]

@@ -31,7 +31,7 @@ def begin(job: Job) -> RunFolder:
 def test_a_run_waits_trains_and_finishes(job: Job) -> None:
     assert state_of(job) == State("run", "waiting", 0, 6)
     folder = begin(job)
-    folder.append_metrics({"step": 4})
+    folder.metrics.append({"step": 4})
     write_json(job.attempt, asdict(Attempt("there", os.getpid(), time.time() - 20, step=2)))
     with locked(job.run):
         state = state_of(job)

@@ -245,7 +245,7 @@ def test_a_run_of_cuda_graphs_is_the_same(recipe: str) -> None:
 def test_torch_compiles_the_networks(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"steps": 2, "recipe": "mle", "generator_options": {"dropout": 0.0}}
     one, other = (
-        execute(tiny_config("lstm", "conv", compile=compiled, **settings), out=tmp_path / str(compiled)).step_records()
+        execute(tiny_config("lstm", "conv", compile=compiled, **settings), out=tmp_path / str(compiled)).metrics.steps()
         for compiled in (True, False)
     )
     assert [each["mle_loss"] for each in one] == pytest.approx([each["mle_loss"] for each in other], rel=1e-4)

@@ -17,6 +17,7 @@ from ganlm_core.plugins.host import default_host
 from ganlm_core.training import checkpoint, loop, monitor
 from ganlm_core.training.display import Display
 from ganlm_core.training.loop import Trainer
+from ganlm_core.training.metrics_log import MetricsLog
 from ganlm_core.training.run_folder import RunFolder
 from ganlm_core.training.setup import Setup, prepare
 from ganlm_core.training.train import execute
@@ -118,7 +119,7 @@ def test_the_weights_that_are_kept_are_evaluated_and_saved(
     assert model.evaluation["after"] == pytest.approx(witness.experiment.judge.judge(subject), rel=1e-5)
     assert RunFolder(run).last_samples() == subject.texts
     assert model.evaluation["weights_step"] == RunFolder(run).info()["weights_step"] == step
-    last = RunFolder(run).read_metrics()[-1]
+    last = RunFolder(run).metrics.read()[-1]
     assert (last["step"], last["weights_step"]) == (6, step)
     assert witness.said[-1] == f"finishing {step}"
 
@@ -137,7 +138,7 @@ def test_a_run_stops_when_evaluations_get_no_better(tmp_path: Path, glances: Gla
     glances(nlls(3, 1, 2, 2, 2, 2))
     run = tmp_path / "run"
     witness = watched(run, patience=patience)
-    assert [record["step"] for record in RunFolder(run).step_records()] == list(range(1, last + 1))
+    assert [record["step"] for record in RunFolder(run).metrics.steps()] == list(range(1, last + 1))
     info, reason = RunFolder(run).info(), "no evaluation was better than that of step 2"
     assert (info["status"], info["weights_step"]) == ("finished", last)
     assert info.get("stopped") == (reason if last < 6 else None)
@@ -186,7 +187,7 @@ def seen() -> str:
 
 
 def collapses(run: Path) -> dict[int, str]:
-    return {record["step"]: record["collapse"] for record in RunFolder(run).read_metrics() if record.get("collapse")}
+    return {record["step"]: record["collapse"] for record in RunFolder(run).metrics.read() if record.get("collapse")}
 
 
 def test_a_collapse_is_told_once_until_it_is_over(tmp_path: Path, glances: Glances, seen: str) -> None:
@@ -229,8 +230,8 @@ def test_a_run_goes_back_to_where_it_was_good_and_on_with_half_the_learning_rate
     (first, *before), (second, *after) = rates
     assert (first, second) == (0, 2)
     assert before and after == [lr / 2 for lr in before]
-    records = RunFolder(run).read_metrics()
-    assert [record["step"] for record in RunFolder(run).step_records()] == [1, 2, 3, 4, 5, 6]
+    records = RunFolder(run).metrics.read()
+    assert [record["step"] for record in RunFolder(run).metrics.steps()] == [1, 2, 3, 4, 5, 6]
     words = f"entropy fell from 4.2 to 0.1 nats; {seen}"
     (told,) = [record for record in records if "rollback" in record]
     assert told == {"step": 2, "rollback": 1, "reason": f"the generator collapsed after step 4: {words}"}
@@ -279,7 +280,7 @@ def test_late_checks_log_and_save_nothing_after_a_bad_step(
     assert str(caught.value).startswith("step 2: the loss of phase mle is nan and its gradient's norm nan; lower the ")
     assert str(caught.value).endswith(f"; the checkpoint of step 0 is kept in {run}")
     assert checkpoint.latest(run / "checkpoints").step == 0
-    assert RunFolder(run).read_metrics() == [] and not RunFolder(run).before.exists()
+    assert RunFolder(run).metrics.read() == [] and not RunFolder(run).before.exists()
 
 
 FALLING = """
@@ -364,10 +365,10 @@ def killing(function: Callable[..., Any], when: Callable[..., bool]) -> Callable
 
 MOMENTS: dict[str, tuple[Any, str, Callable[..., bool]]] = {
     "the step after the best": (checkpoint, "save", lambda folder, step, **_: step == 3),
-    "the collapse": (RunFolder, "append_metrics", lambda self, record: "collapse" in record),
+    "the collapse": (MetricsLog, "append", lambda self, record: "collapse" in record),
     "the good checkpoint was read": (checkpoint, "at", lambda *_: True),
     "the later checkpoints were removed": (checkpoint, "remove_after", lambda *_: True),
-    "the record of the rollback": (RunFolder, "append_metrics", lambda self, record: "rollback" in record),
+    "the record of the rollback": (MetricsLog, "append", lambda self, record: "rollback" in record),
     "the checkpoint of the rollback": (
         checkpoint,
         "save",
@@ -379,7 +380,7 @@ MOMENTS: dict[str, tuple[Any, str, Callable[..., bool]]] = {
         lambda folder, step, extra, **_: step == 3 and extra["progress"]["rollbacks"] == 1,
     ),
     "the last checkpoint": (checkpoint, "save", lambda folder, step, extra, **_: bool(extra["progress"]["stopped"])),
-    "the final evaluation": (RunFolder, "append_metrics", lambda self, record: "weights_step" in record),
+    "the final evaluation": (MetricsLog, "append", lambda self, record: "weights_step" in record),
 }
 
 
@@ -391,7 +392,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
         execute(config(**SETTINGS), out=run)
     info = RunFolder(run).info()
     assert (info["weights_step"], info["stopped"]) == (2, "no evaluation was better than that of step 2")
-    assert [record["step"] for record in RunFolder(run).step_records()] == [1, 2, 3, 4]
+    assert [record["step"] for record in RunFolder(run).metrics.steps()] == [1, 2, 3, 4]
     return run
 
 

@@ -15,7 +15,8 @@ from ganlm_core.errors import GanlmError, RunExists, UsageError, WeightsError, W
 from ganlm_core.plugins.host import default_host
 from ganlm_core.system import files
 from ganlm_core.training import run_folder
-from ganlm_core.training.run_folder import STARTING, RunFolder, extended, is_read_once, run_name, with_data_at
+from ganlm_core.training.paths import with_data_at
+from ganlm_core.training.run_folder import STARTING, RunFolder, extended, run_name
 
 CONFIG = make_config("lstm", "conv", steps=20)
 
@@ -62,7 +63,7 @@ def test_start_leaves_what_open_wants(run):
     assert again.load_config(default_host()) == CONFIG
     assert names(run) == ["checkpoints", "config.toml", "run.json", "samples"]
     assert again.info() == {"status": STARTING}
-    assert again.read_metrics() == []
+    assert again.metrics.read() == []
 
 
 def test_an_empty_folder_is_taken(tmp_path):
@@ -152,15 +153,6 @@ def test_paths_of_bundles_that_rewards_read_are_absolute(tmp_path, monkeypatch):
         assert folder.load_config(default_host()).rewards["classifier"].options.path == kept
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="FIFOs are POSIX's")
-def test_paths_that_can_be_read_only_once(tmp_path):
-    os.mkfifo(tmp_path / "fifo")
-    (tmp_path / "plain").touch()
-    found = {path: is_read_once(path) for path in ("-", "/dev/stdin", "/dev/fd/63", f"{tmp_path}/fifo")}
-    assert all(found.values()), found
-    assert not any(is_read_once(f"{tmp_path}/{name}") for name in ("plain", "missing"))
-
-
 def test_more_steps_leave_the_plan_as_it_was():
     more = extended(CONFIG, 40)
     assert (more.training.steps, more.training.planned_steps) == (40, 20)
@@ -212,37 +204,6 @@ def test_a_run_without_shape_says_so(run):
         run.shape()
 
 
-def test_metrics_are_json_lines_with_sorted_keys_and_no_nan(run):
-    run.append_metrics({"step": 20, "loss": 0.5, "accuracy": float("nan")})
-    run.append_metrics({"step": 40, "loss": 1e-9})
-    assert run.metrics.read_text() == '{"accuracy": null, "loss": 0.5, "step": 20}\n{"loss": 1e-09, "step": 40}\n'
-
-
-def test_truncation_gives_the_bytes_of_a_run_that_stopped_there(run):
-    for step in (20, 40):
-        run.append_metrics({"step": step, "loss": 0.1 / 3})
-    wanted = run.metrics.read_bytes()
-    run.append_metrics({"step": 60, "loss": 1.0})
-    with run.metrics.open("a") as file:
-        file.write('{"loss": 0.3, "st')
-    assert run.truncate_metrics(2) == 2
-    assert run.metrics.read_bytes() == wanted
-    assert run.truncate_metrics(5) == 2, "there are no more"
-
-
-def test_a_damaged_line_before_the_last_is_an_error(run):
-    run.metrics.write_text('{"step": 1}\n{"step": 2\n{"step": 3}\n')
-    with pytest.raises(WeightsError, match=r"metrics\.jsonl is damaged in line 2 \("):
-        run.read_metrics()
-
-
-@pytest.mark.parametrize("line", ["5", "[]", '{"loss": 1}', '{"step": "1"}', "[" * 100_000])
-def test_a_line_that_is_no_record_of_a_step_is_damage(run, line):
-    run.metrics.write_text(f'{line}\n{{"step": 2}}\n')
-    with pytest.raises(WeightsError, match=r"metrics\.jsonl is damaged"):
-        run.read_metrics()
-
-
 @pytest.mark.parametrize(("name", "value"), [("versions", "0.1"), ("shape", []), ("status", 1), ("unused", "loss")])
 def test_a_value_of_another_type_in_run_json_is_damage(run, name, value):
     (run.path / "run.json").write_text(json.dumps({name: value}))
@@ -271,19 +232,11 @@ def test_files_get_the_mode_of_the_umask(run, mask):
     old = os.umask(mask)
     try:
         run.write_info(status="started")
-        run.append_metrics({"step": 1})
+        run.metrics.append({"step": 1})
     finally:
         os.umask(old)
     for name in ("run.json", "metrics.jsonl"):
         assert (run.path / name).stat().st_mode & 0o777 == 0o666 & ~mask
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_full_disk_while_appending(run):
-    run.metrics.symlink_to("/dev/full")
-    message = f"cannot write {run.metrics}: No space left on device; free some space"
-    with pytest.raises(GanlmError, match=re.escape(message)):
-        run.append_metrics({"step": 1})
 
 
 @pytest.mark.parametrize(

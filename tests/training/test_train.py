@@ -15,6 +15,7 @@ from ganlm_core.plugins.host import default_host
 from ganlm_core.system.lock import locked
 from ganlm_core.training import checkpoint
 from ganlm_core.training.display import Display
+from ganlm_core.training.metrics_log import MetricsLog
 from ganlm_core.training.run import Run
 from ganlm_core.training.run_folder import RunFolder, extended
 from ganlm_core.training.train import execute
@@ -169,7 +170,7 @@ def test_a_run_that_stopped_itself_is_trained_on(tmp_path: Path) -> None:
     run = execute(config(keep="best", patience=1, evaluate_every=1), out=tmp_path / "run")
     stopped = RunFolder(run.path).info().get("stopped")
     resume(run.path, steps=9)
-    assert [record["step"] for record in run.step_records()][-1] >= (6 if stopped is None else 1)
+    assert [record["step"] for record in run.metrics.steps()][-1] >= (6 if stopped is None else 1)
     more = replace(extended(config(), 9))
     assert run.load_config(default_host()).training.steps == more.training.steps == 9
 
@@ -198,7 +199,7 @@ def test_lines_of_metrics_that_are_lost_are_told(half: Path, finished: Path) -> 
     metrics.write_bytes(b"".join(lines[:2]))
     assert resume(half) == [f"{metrics} has lost 2 of its 4 lines; training goes on"]
     assert files_of(half / "bundle") == files_of(finished / "bundle")
-    assert len(RunFolder(half).read_metrics()) == len(RunFolder(finished).read_metrics()) - 2
+    assert len(RunFolder(half).metrics.read()) == len(RunFolder(finished).metrics.read()) - 2
 
 
 def test_lines_of_metrics_that_were_added_are_told(half: Path, finished: Path) -> None:
@@ -213,8 +214,8 @@ def test_metrics_are_on_the_disk_before_the_checkpoint_that_counts_on_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
-    sync, save = RunFolder.sync_metrics, checkpoint.save
-    monkeypatch.setattr(RunFolder, "sync_metrics", lambda self: (order.append("sync"), sync(self)))
+    sync, save = MetricsLog.sync, checkpoint.save
+    monkeypatch.setattr(MetricsLog, "sync", lambda self: (order.append("sync"), sync(self)))
     monkeypatch.setattr(checkpoint, "save", lambda *args, **more: (order.append("save"), save(*args, **more)))
     execute(config(), out=tmp_path / "run")
     assert order == ["sync", "save"] * 3

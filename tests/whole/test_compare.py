@@ -101,7 +101,7 @@ def test_paths_without_a_run_and_damaged_evaluations_are_refused(ganlm: Ganlm) -
 def test_the_table_has_the_forms_of_manuscripts_and_the_curves_are_files(ganlm: Ganlm) -> None:
     for seed in (0, 1):
         run(f"r{seed}", scores(above(STEEP, 0.02 * seed)), seed)
-        RunFolder(Path(f"r{seed}")).append_metrics({"step": 1, "evaluation": {"distinct": 0.5 + seed / 10}})
+        RunFolder(Path(f"r{seed}")).metrics.append({"step": 1, "evaluation": {"distinct": 0.5 + seed / 10}})
     command = ["compare", "r0", "r1", "--force"]
     latex = ganlm(*command, "--format", "latex", "--measures", "bleu4")[1]
     assert r"lstm against conv by autoregressive & 2 & $0.310 \pm 0.014$ & $0.610 \pm 0.014$ \\" in latex

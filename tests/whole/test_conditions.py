@@ -27,7 +27,7 @@ NUMBER = {"corpus_options": {"size": 300, "label": "number"}}
 def test_every_pair_trains_with_labels(generator: str, discriminator: str, tmp_path: Path) -> None:
     config = tiny_config(generator, discriminator, algorithm_options=warmup(generator), steps=3, **NUMBER)
     run = execute(config, out=tmp_path / "run")
-    last = run.step_records()[-1]
+    last = run.metrics.steps()[-1]
     assert {"generator_loss", "discriminator_loss"} <= last.keys() and None not in last.values()
     model = ganlm_core.load(run.path)
     assert model.labels.names == ("plural", "singular") and model.shape.labels == 2
@@ -68,7 +68,7 @@ def test_every_recipe_trains_with_labels_and_prompts(recipe: str, tmp_path: Path
     except UsageError as error:
         assert ("reads more than words" if recipe == "leakgan" else "writes all positions at once") in str(error)
         return
-    assert None not in run.step_records()[-1].values()
+    assert None not in run.metrics.steps()[-1].values()
     assert verify(run.bundle)[-1].detail == "identical"
     model = ganlm_core.load(run.path)
     assert all(text.startswith("a b") for text in model.sample(3, label="good", prompt="a b"))

@@ -111,7 +111,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def column(folder: Path, name: str) -> torch.Tensor:
-    return torch.tensor([record[name] for record in RunFolder(folder).step_records()])
+    return torch.tensor([record[name] for record in RunFolder(folder).metrics.steps()])
 
 
 def test_two_processes_learn_as_one_with_batches_twice_as_large(two: Path, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_a_pair_trains_saves_loads_and_resumes(generator: str, discriminator: st
     config = tiny_config(generator, discriminator, algorithm_options=warmup(generator))
     run = execute(config, out=tmp_path / "run")
     saved = files_of(run.bundle)
-    last = run.step_records()[-1]
+    last = run.metrics.steps()[-1]
     assert {"generator_loss", "discriminator_loss"} <= last.keys()
     assert None not in last.values(), "a value is not finite"
 
@@ -64,7 +64,7 @@ def test_a_pair_trains_saves_loads_and_resumes(generator: str, discriminator: st
 def trained(folder: Path, **settings: Any) -> RunFolder:
     """Train lstm against conv; assert that all metrics are finite and the bundle verifies."""
     run = execute(tiny_config("lstm", "conv", algorithm_options=WARM, **settings), out=folder)
-    assert all(None not in record.values() for record in run.step_records())
+    assert all(None not in record.values() for record in run.metrics.steps())
     assert verify(run.bundle)[-1].detail == "identical"
     return run
 
@@ -99,7 +99,7 @@ def test_every_discriminator_trains_with_a_gradient_penalty(discriminator: str, 
             algorithm_options=warmup("mlp"),
             steps=1,
         )
-        losses.append(execute(config, out=tmp_path / penalty).step_records()[-1]["discriminator_loss"])
+        losses.append(execute(config, out=tmp_path / penalty).metrics.steps()[-1]["discriminator_loss"])
     assert losses[1] > losses[0]
 
 

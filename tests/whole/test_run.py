@@ -256,7 +256,7 @@ def test_the_moving_average_is_saved(finished: Path) -> None:
 
 
 def test_metrics_tell_every_phase(finished: Path) -> None:
-    records = RunFolder(finished).step_records()
+    records = RunFolder(finished).metrics.steps()
     assert [record["step"] for record in records] == [1, 2, 3, 4, 5, 6]
     losses = [{name for name in record if name.endswith("_loss")} for record in records]
     both = {"discriminator_loss", "generator_loss"}

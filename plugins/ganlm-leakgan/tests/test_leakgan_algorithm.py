@@ -196,7 +196,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 def test_the_metrics_have_a_loss_for_every_phase(run: RunFolder) -> None:
-    records = [record for record in run.read_metrics() if "evaluation" not in record]
+    records = [record for record in run.metrics.read() if "evaluation" not in record]
     assert {"discriminator_loss", "transition_loss", "mle_loss"} <= records[0].keys()
     assert {"manager_loss", "worker_loss", "intrinsic_reward", "reward", "accuracy"} <= records[-1].keys()
     assert all(math.isfinite(value) for record in records for value in record.values())

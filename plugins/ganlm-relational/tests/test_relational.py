@@ -154,7 +154,7 @@ def recipe(generator: str, discriminator: str) -> RunConfig:
 )
 def test_the_recipe_trains_other_networks_too(generator: str, discriminator: str, tmp_path: Path) -> None:
     run = execute(recipe(generator, discriminator), out=tmp_path / "run")
-    last = [record for record in run.read_metrics() if "evaluation" not in record][-1]
+    last = [record for record in run.metrics.read() if "evaluation" not in record][-1]
     assert {"generator_loss", "discriminator_loss", "accuracy"} <= last.keys()
     assert all(math.isfinite(value) for value in last.values())
 

@@ -1,0 +1,72 @@
+"""metrics.jsonl of a run: one JSON object a line, each with its step. Nothing imports torch."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganlm_core.errors import WeightsError
+from ganlm_core.system.files import reading, shown, sync_file, to_json, write_file, writing
+
+
+@dataclass(frozen=True)
+class MetricsLog:
+    """The file at ``path``. Every method that writes raises WriteError, with the path, when the disk refuses."""
+
+    path: Path
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Append a line; ``record`` has a ``step``."""
+        with writing(self.path), self.path.open("a", encoding="utf-8") as file:
+            file.write(to_json(record) + "\n")
+
+    def sync(self) -> None:
+        """Wait until the disk has all lines. A checkpoint counts on those before it."""
+        sync_file(self.path)
+
+    def read(self) -> list[dict[str, Any]]:
+        """Return the records so far, without a last line that a kill cut short.
+
+        Raises WeightsError for other damage.
+        """
+        with reading(self.path):
+            lines = self.path.read_bytes().split(b"\n") if self.path.exists() else []
+        damage = f"{self.path} is damaged in line"
+        return [_record(line, f"{damage} {number}") for number, line in enumerate(lines[:-1], 1)]
+
+    def steps(self) -> list[dict[str, Any]]:
+        """Return the records of logged steps, without evaluations and rollbacks."""
+        return [record for record in self.read() if not {"evaluation", "rollback"} & record.keys()]
+
+    def glances(self) -> list[dict[str, Any]]:
+        """Return the records of the interim evaluations, without the final one, which may be of other weights."""
+        return [record for record in self.read() if "evaluation" in record and "weights_step" not in record]
+
+    def has_grown(self, records: int, step: int) -> bool:
+        """Return whether more lines than ``records`` are from before the checkpoint of ``step``.
+
+        Only a rollback and the final evaluation write lines of earlier steps, or of this one, after a checkpoint.
+        """
+        later = self.read()[records : records + 1]
+        return any(record["step"] <= step and not {"rollback", "weights_step"} & record.keys() for record in later)
+
+    def truncate(self, records: int) -> int:
+        """Keep the first ``records`` records; return how many of them are there.
+
+        A run that resumes from an older checkpoint writes the later ones again.
+        """
+        kept = self.read()[:records]
+        write_file(self.path, "".join(to_json(record) + "\n" for record in kept).encode())
+        return len(kept)
+
+
+def _record(line: bytes, damage: str) -> dict[str, Any]:
+    """Return a line of the file. Raises WeightsError, which begins with ``damage``."""
+    try:
+        record = json.loads(line)
+        if not isinstance(record, dict) or type(record.get("step")) is not int:
+            raise ValueError(f"{shown(record)} is no record of a step")
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{damage} ({error}); remove that line or start a new run") from None
+    return record

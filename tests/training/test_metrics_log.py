@@ -1,0 +1,53 @@
+"""metrics.jsonl: its lines, its damage, and a disk that is full."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ganlm_core.errors import GanlmError, WeightsError
+from ganlm_core.training.metrics_log import MetricsLog
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> MetricsLog:
+    return MetricsLog(tmp_path / "metrics.jsonl")
+
+
+def test_metrics_are_json_lines_with_sorted_keys_and_no_nan(log: MetricsLog) -> None:
+    log.append({"step": 20, "loss": 0.5, "accuracy": float("nan")})
+    log.append({"step": 40, "loss": 1e-9})
+    assert log.path.read_text() == '{"accuracy": null, "loss": 0.5, "step": 20}\n{"loss": 1e-09, "step": 40}\n'
+
+
+def test_truncation_gives_the_bytes_of_a_run_that_stopped_there(log: MetricsLog) -> None:
+    for step in (20, 40):
+        log.append({"step": step, "loss": 0.1 / 3})
+    wanted = log.path.read_bytes()
+    log.append({"step": 60, "loss": 1.0})
+    with log.path.open("a") as file:
+        file.write('{"loss": 0.3, "st')
+    assert log.truncate(2) == 2
+    assert log.path.read_bytes() == wanted
+    assert log.truncate(5) == 2, "there are no more"
+
+
+def test_a_damaged_line_before_the_last_is_an_error(log: MetricsLog) -> None:
+    log.path.write_text('{"step": 1}\n{"step": 2\n{"step": 3}\n')
+    with pytest.raises(WeightsError, match=r"metrics\.jsonl is damaged in line 2 \("):
+        log.read()
+
+
+@pytest.mark.parametrize("line", ["5", "[]", '{"loss": 1}', '{"step": "1"}', "[" * 100_000])
+def test_a_line_that_is_no_record_of_a_step_is_damage(log: MetricsLog, line: str) -> None:
+    log.path.write_text(f'{line}\n{{"step": 2}}\n')
+    with pytest.raises(WeightsError, match=r"metrics\.jsonl is damaged"):
+        log.read()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_full_disk_while_appending(log: MetricsLog) -> None:
+    log.path.symlink_to("/dev/full")
+    message = f"cannot write {log.path}: No space left on device; free some space"
+    with pytest.raises(GanlmError, match=re.escape(message)):
+        log.append({"step": 1})
