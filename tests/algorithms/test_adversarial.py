@@ -314,12 +314,3 @@ def test_shuffled_costs_are_those_of_other_rows() -> None:
 def test_next_words_need_parts_that_know_their_cost(others: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Adversarial(ratio_parts(**others), AdversarialOptions())
-
-
-def test_an_anchor_is_kept_with_the_networks_and_adds_to_the_loss() -> None:
-    torch.manual_seed(1)
-    parts = make_parts()
-    anchored = Adversarial(parts, AdversarialOptions(anchor=3.0))
-    assert any(name.startswith("anchor.start.") for name in anchored.state_dict())
-    assert not any(name.startswith("anchor") for name in Adversarial(parts, AdversarialOptions()).state_dict())
-    assert set(anchored.networks) == {"generator", "discriminator"}

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from ganlm_core.algorithms.adversarial import Adversarial
-from ganlm_core.algorithms.options import AdversarialOptions
+from ganlm_core.algorithms.catgan import CatGAN
+from ganlm_core.algorithms.options import AdversarialOptions, CatGANOptions, ScheduleOptions
+from ganlm_core.algorithms.schedule import ScheduledAlgorithm
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import EOS, Batch, Cost, Generator, Sequences
 from tests.tiny import Fixed, TinyOneShot, batch_of, make_parts, plan
@@ -73,3 +75,25 @@ def test_a_one_shot_generator_is_refused_where_the_schedule_has_maximum_likeliho
         Adversarial(parts, AdversarialOptions(interleave=5))
     assert str(caught.value) == f"interleaved maximum likelihood {rest}"
     assert plan(Adversarial(parts, AdversarialOptions(warmup=0.01))) == ["dg"] * 10
+
+
+@pytest.mark.parametrize(("algorithm", "options"), [(Adversarial, AdversarialOptions), (CatGAN, CatGANOptions)])
+def test_an_anchor_is_kept_with_the_networks_and_adds_to_the_loss_of_the_generator(
+    algorithm: type[ScheduledAlgorithm], options: type[ScheduleOptions]
+) -> None:
+    """Moved away from its start, the generator pays the weight times its distance, with the same samples."""
+
+    def losses(anchor: float) -> tuple[float, Batch]:
+        torch.manual_seed(1)
+        found = algorithm(make_parts(), options(anchor=anchor))
+        assert any(name.startswith("anchor.start.") for name in found.state_dict()) == (anchor > 0)
+        batch = batch_of([[3, 4, EOS], [4, EOS, 0]], step=1)
+        with torch.no_grad():
+            found.generator.prior.add_(torch.arange(found.generator.prior.shape[-1]))
+        return found.phases(1)[-1](batch).item(), batch
+
+    free, batch = losses(0.0)
+    assert "distance_from_start" not in batch.metrics
+    held, batch = losses(3.0)
+    distance = batch.metrics["distance_from_start"].item()
+    assert distance > 0.01 and held == pytest.approx(free + 3 * distance, rel=1e-5)

@@ -129,6 +129,17 @@ def test_each_phase_changes_its_own_module_only(phase: str, step: int, expected:
     assert moved(experiment, [phase], step) == expected
 
 
+def test_the_anchor_holds_the_worker_alone() -> None:
+    experiment = prepare(config(algorithm_options=WARM | {"anchor": 1.0}))
+    algorithm, _, _ = networks(experiment)
+    logged: dict[str, set[str]] = {}
+    for phase in algorithm.phases(3):
+        batch = replace(experiment.trainer.batches.next(3, 6), metrics={})
+        phase(batch)
+        logged[phase.name] = set(batch.metrics)
+    assert [name for name, metrics in logged.items() if "distance_from_start" in metrics] == ["worker"]
+
+
 def test_only_the_part_of_the_phase_keeps_the_worker_loss_from_the_manager() -> None:
     """Without ``part`` the test above would fail, because the worker's logits depend on the goals."""
     experiment = prepare(config())
