@@ -37,6 +37,7 @@ _LATEX = {
     '"': "''",
     **{each: f"\\{each}" for each in "&%$#_{}"},
 }
+_NUMBER = re.compile(r"[-+]?\d[\d.,]*( ± [\d.,]+)?%?\*?")
 _SPECIAL = re.compile("|".join(map(re.escape, _LATEX)))
 
 
@@ -106,6 +107,10 @@ class Table:
         places = range(1, len(self.header))
         return [0, *(place for place in places if any(str(row[place]) not in ("", NO_VALUE) for row in self.rows))]
 
+    def _is_numeric(self, place: int) -> bool:
+        cells = [row[place] for row in self.rows]
+        return all(isinstance(cell, Number) or cell in ("", NO_VALUE) or _NUMBER.fullmatch(cell) for cell in cells)
+
     def records(self) -> list[dict[str, Any]]:
         """Return each row as a mapping. A number is a mapping of its mean, its spread and its count."""
         return [
@@ -145,6 +150,7 @@ class Table:
     def latex(self) -> str:
         """Return a table that needs the package booktabs. Its text is escaped."""
         kept = self._kept()
+        sides = "".join("r" if self._is_numeric(place) else "l" for place in kept[1:])
         header = " & ".join(_stacked(self.header[place]) for place in kept) + r" \\"
         rows = [" & ".join(_latex(row[place]) for place in kept) + r" \\" for row in self.rows]
         notes = [rf"\par\smallskip\raggedright {escaped(note)}" for note in self.notes]
@@ -154,7 +160,7 @@ class Table:
                 r"\begin{table}",
                 r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
                 *([rf"\caption{{{escaped(self.caption)}}}"] if self.caption else []),
-                r"\begin{tabular}{l" + "r" * (len(kept) - 1) + "}",
+                r"\begin{tabular}{l" + sides + "}",
                 r"\toprule",
                 header,
                 r"\midrule",
@@ -170,7 +176,8 @@ class Table:
     def markdown(self) -> str:
         """Return a Markdown table, its notes below it."""
         header, *rows = [[cell.replace("|", "\\|") for cell in line] for line in self.lines()]
-        lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+        sides = ["---:" if self._is_numeric(place) else "---" for place in self._kept()[1:]]
+        lines = [header, ["---", *sides], *rows]
         table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
         return table + "".join(f"\n{note}\n" for note in self.notes)
 

@@ -111,3 +111,9 @@ def test_latex_compiles(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout[-2000:]
     assert (tmp_path / "t.pdf").stat().st_size > 1000
+
+
+def test_text_is_on_the_left_and_numbers_on_the_right() -> None:
+    table = Table(["", "summary", "valid", "seeds"], [["a", "2 words", "95.0%*", "2"], ["b", "-", Number(0.5), ""]])
+    assert r"\begin{tabular}{llrr}" in table.latex()
+    assert table.markdown().splitlines()[1] == "| --- | --- | ---: | ---: |"
