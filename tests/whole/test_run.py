@@ -320,7 +320,8 @@ def test_run_json_says_what_ran(finished: Path) -> None:
 def test_the_evaluation_is_before_after_and_beside_real_text_and_the_unigram_model(finished: Path) -> None:
     evaluation = ganlm_core.load(finished).evaluation
     assert evaluation["weights_step"] == 6
-    assert evaluation.keys() - {"weights_step"} == {
+    assert evaluation["tokens_read"] == RunFolder(finished).metrics.steps()[-1]["tokens"] > 100
+    assert evaluation.keys() - {"weights_step", "tokens_read"} == {
         "samples",
         "temperature",
         "seed",
