@@ -48,6 +48,9 @@ PAIRS = {
 }
 """The arguments of ``ganlm run``, by a name of the form generator-discriminator.method-corpus."""
 
+SAMPLES = "--evaluation-samples 5000"
+"""The argument that all pairs share, as in ``benchmark.toml``, whose runs with seed 0 are the same."""
+
 PAGE = Path(__file__).parent.parent / "docs" / "zoo.md"
 
 COLUMNS = ("valid", "distinct", "copied", "process_nll", "test_nll", "tv")
@@ -59,7 +62,7 @@ COLUMNS = ("valid", "distinct", "copied", "process_nll", "test_nll", "tv")
 def main(jobs: int, out: Path) -> None:
     """Train the pairs of the zoo and install their bundles. Remove bundles of pairs that are no longer listed."""
     host = default_host()
-    plan = named_plan(host, {name: shlex.split(arguments) for name, arguments in PAIRS.items()}, THREADS)
+    plan = named_plan(host, {name: shlex.split(f"{arguments} {SAMPLES}") for name, arguments in PAIRS.items()}, THREADS)
     runs = run_plan(plan, host, out, Processes(jobs))
     for run in runs:
         if run.failure:

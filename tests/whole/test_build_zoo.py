@@ -15,7 +15,7 @@ from ganlm_core.config.run_config import RunConfig, difference
 from ganlm_core.plugins.host import default_host
 from tests.scripts import benchmark
 
-TINY = "--steps 2 --batch-size 8 --corpus.size 300 --evaluation-samples 20 --gen.hidden-size 8 --device cpu"
+TINY = "--steps 2 --batch-size 8 --corpus.size 300 --gen.hidden-size 8 --device cpu"
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,9 @@ def test_each_pair_would_be_trained_with_the_recipe_in_its_bundle(
 ) -> None:
     host = default_host()
     for name, arguments in build_zoo.PAIRS.items():
-        assert main(["run", *arguments.split(), "--print-config"]) == 0, f"{name}: {capsys.readouterr().err}"
+        assert main(["run", *arguments.split(), *build_zoo.SAMPLES.split(), "--print-config"]) == 0, (
+            f"{name}: {capsys.readouterr().err}"
+        )
         new = RunConfig.from_toml(host, capsys.readouterr().out)
         trained = RunConfig.from_toml(host, (zoo.FOLDER / name / "recipe.toml").read_text(encoding="utf-8"))
         assert not difference(trained, new), name
@@ -66,6 +68,7 @@ def test_building_the_zoo_trains_and_installs(
     (tmp_path / "zoo").mkdir()
     monkeypatch.setattr(build_zoo, "PAIRS", {"lstm.tiny-grammar": f"--gen lstm --recipe mle {TINY}"})
     monkeypatch.setattr(build_zoo, "PAGE", tmp_path / "zoo.md")
+    monkeypatch.setattr(build_zoo, "SAMPLES", "--evaluation-samples 20")
     done = CliRunner().invoke(build_zoo.main, ["--out", str(tmp_path / "runs")])
     assert done.exit_code == 0, done.output
     (entry,) = zoo.entries()
