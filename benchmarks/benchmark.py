@@ -169,8 +169,9 @@ def _numbers(rows: Sequence[Mapping[str, float]]) -> list[Cell]:
 
 
 def _references(found: Mapping[str, Seeds]) -> Iterator[tuple[str, list[Mapping[str, float]]]]:
-    """Yield the title and the rows of each reference. Given labels, real text has another likelihood."""
-    runs = [run for seeds in found.values() for run in seeds.values() if "label_accuracy" not in run["after"]]
+    """Yield the title and the rows of each reference, from the runs of the plan if there are any."""
+    planned = [seeds for recipe, seeds in found.items() if recipe in read_layer(PLAN)["sweep"]["recipe"]]
+    runs = [run for seeds in planned or found.values() for run in seeds.values()]
     for key, title in REFERENCES.items():
         if rows := [run[key] for run in runs if key in run]:
             yield title, rows
