@@ -73,7 +73,7 @@ def trained(folder: Path, **settings: Any) -> RunFolder:
 def test_every_loss_penalty_and_estimator_trains_differently(kind: str, tmp_path: Path) -> None:
     names = [name for name in HOST.specs(kind) if name != "next-word"]  # it needs a language model
     runs = {name: trained(tmp_path / name, **{kind: name}) for name in names}
-    metrics = {name: run.metrics.read_text() for name, run in runs.items()}
+    metrics = {name: run.metrics.path.read_text() for name, run in runs.items()}
     assert len(set(metrics.values())) == len(metrics) > 1
 
 
@@ -145,7 +145,7 @@ def test_rewards_per_position_differ_from_rewards_per_sequence(tmp_path: Path) -
     assert model.discriminator is not None
     assert model.discriminator.per_position
     assert all(map(math.isfinite, model.score(["the dog sleeps ."])))
-    assert runs["position"].metrics.read_text() != runs["sequence"].metrics.read_text()
+    assert runs["position"].metrics.path.read_text() != runs["sequence"].metrics.path.read_text()
 
 
 @pytest.mark.slow
