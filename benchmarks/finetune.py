@@ -55,8 +55,8 @@ SHARED = "--recipe mle --patience 20 --tokenizer.max-length 15"
 METHODS = {
     "the 300 questions alone": f"{SHARED} --steps 1500 --gen-optimizer.lr 0.005 --gen.hidden-size 64 "
     "--gen.embedding-size 64 --gen.dropout 0.5",
-    "the bundle, trained further": f"{SHARED} --steps 400 --from {BUNDLE} --grow-vocabulary --gen-optimizer.lr 0.001",
-    "the same without --grow-vocabulary": f"{SHARED} --steps 400 --from {BUNDLE} --gen-optimizer.lr 0.001",
+    "the bundle, trained further": f"{SHARED} --steps 400 --from {BUNDLE} --grow-vocabulary --gen-optimizer.lr 0.003",
+    "the same without --grow-vocabulary": f"{SHARED} --steps 400 --from {BUNDLE} --gen-optimizer.lr 0.003",
 }
 """The arguments of ``ganlm run`` besides ``--data`` and ``--seed``, by what the model knows."""
 

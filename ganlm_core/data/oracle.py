@@ -12,6 +12,7 @@ drawn from N(0, 1). Differs: the random generator is different. To compare with 
 convert its weights to the file that :meth:`Oracle.load` reads. Words are written ``w0``, ``w1``, ...
 """
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -95,7 +96,7 @@ class Oracle:
     @torch.no_grad()
     def sample(self, n: int, seed: int) -> list[str]:
         """Return ``n`` sentences, by inverse transform sampling with uniform numbers from the CPU."""
-        uniform = torch.rand(n, self.length, generator=torch.Generator().manual_seed(seed))
+        uniform = torch.rand(n, self.length, generator=torch.Generator().manual_seed(_short(seed)))
         return [
             " ".join(f"w{i}" for i in row) for chunk in uniform.split(BATCH) for row in self._invert(chunk).tolist()
         ]
@@ -181,6 +182,11 @@ def _differences(weights: Mapping[str, Tensor]) -> list[str]:
 
 def _is_finite(tensor: Tensor) -> bool:
     return tensor.is_floating_point() and bool(tensor.isfinite().all())
+
+
+def _short(seed: int) -> int:
+    """Return a seed of 32 bits, which is all that torch reads of one on a CPU: to it, 2**32 + 1 is the same as 1."""
+    return seed if seed < 2**32 else int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:4], "big")
 
 
 def oracle_corpus(options: OracleOptions) -> Corpus:

@@ -64,6 +64,14 @@ def test_an_oracle_is_the_same_after_saving_and_loading(tmp_path: Path) -> None:
     assert corpus.process.log_prob(["w2 w0 w1"]) == oracle.log_prob(["w2 w0 w1"])
 
 
+def test_a_seed_beyond_32_bits_is_another_seed() -> None:
+    """The sequences of a perfect generator have such seeds, and must not repeat the training text."""
+    oracle = Oracle.draw(torch.Generator().manual_seed(0), vocabulary=50, length=7)
+    large, small = (oracle.sample(20, seed) for seed in (2**32 + 1, 1))
+    assert large == oracle.sample(20, 2**32 + 1)
+    assert not set(large) & set(small)
+
+
 def test_the_seed_fixes_the_oracle_and_its_sequences() -> None:
     options = OracleOptions(size=200, seed=4, vocabulary=20, length=5)
     first, second = oracle_corpus(options), oracle_corpus(options)
