@@ -59,7 +59,7 @@ class Request:
     corpus: Mapping[str, Any]
     once: bool
     seed: int
-    offset: int
+    offset: int | None
     out: Path | None
     device: str
     as_json: bool
@@ -73,6 +73,16 @@ class Request:
     @property
     def form(self) -> Form:
         return form_of(self.out, self.as_json)
+
+    @property
+    def start(self) -> int:
+        """The number of samples to skip."""
+        return self.offset or 0
+
+    @property
+    def appends(self) -> bool:
+        """Whether the sentences may be added to a file. From the first sample on, only new ones are worth adding."""
+        return self.start > 0 or (self.once and self.offset is not None)
 
     @property
     def wanted(self) -> Wanted:
@@ -108,7 +118,7 @@ class Request:
 @filter_options
 @click.option("--unique", "once", is_flag=True, help=UNIQUE)
 @seed_option
-@click.option("--offset", type=COUNT, default=0, help="skip the first N samples of this seed; with --out, append")
+@click.option("--offset", type=COUNT, help="skip the first N samples of this seed; with --out, append")
 @click.option("--out", type=FILE, metavar="FILE", help=OUT)
 @device_option
 @json_lines_option
@@ -135,7 +145,7 @@ def _sample(request: Request) -> None:
     form = request.form
     click.get_current_context().with_resource(processes.processes())
     first = processes.rank() == 0
-    if first and request.out is not None and request.offset == 0:
+    if first and request.out is not None and not request.appends:
         check_new(request.out, "append to it with --offset and the number of sentences drawn for it so far")
     tally = Tally()
     model = _model(request)
@@ -165,7 +175,7 @@ def _batches(request: Request, model: "Model", tally: "Tally") -> "Iterable[Draw
     from ganlm_core.system.processes import divided
 
     policy = request.policy
-    seed, prompt, offset, label = request.seed, request.prompt, request.offset, request.label
+    seed, prompt, offset, label = request.seed, request.prompt, request.start, request.label
     if request.method is None:
         return stream.draw(model, seed, policy, prompt, offset, divided, label)
     choose = SELECTIONS[request.method]
@@ -208,7 +218,7 @@ def _seen(request: Request, form: Form) -> "Seen":
 
 def _write(batches: "Iterable[Drawn]", request: Request, form: Form) -> int:
     """Write whole batches and return the number of sentences drawn. Raises Interrupted, ProcessLost and WriteError."""
-    written, end = 0, request.offset
+    written, end = 0, request.start
     try:
         with caught_signals(lambda: None) as signals, lines_to(request.out, form) as write:
             for batch in batches:
