@@ -32,11 +32,11 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "sampling.md"
 
 PAIRS = {
-    "mlp-conv": "--gen mlp --disc conv",
+    "mlp-conv": "--gen mlp --disc conv --evaluation-samples 5000",
     "lstm-lstm": "--gen lstm --disc lstm --disc.blur 0 --algorithm.warmup 0.35 --algorithm.discriminator-warmup 0.649",
-    "lstm-conv": "--gen lstm --disc conv",
+    "lstm-conv": "--gen lstm --disc conv --evaluation-samples 5000",
 }
-"""The arguments of ``ganlm run``, by the names of the networks."""
+"""The arguments of ``ganlm run``, by the names of the networks. The first and the last are those of the zoo."""
 
 TEMPERATURES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
 SEED = 1
