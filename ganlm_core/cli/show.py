@@ -80,14 +80,7 @@ def _echo_measured(results: Mapping[str, Mapping[str, Any]]) -> None:
         if (runs := [run[when] for run in result["seeds"].values() if when in run])
     ]
     metrics = ordered(name for _, _, runs in found for run in runs for name in run)
-    rows = [
-        [
-            corpus,
-            when,
-            *(str(Number.of((run[name] for run in runs if name in run), name in SHARES)) for name in metrics),
-        ]
-        for corpus, when, runs in found
-    ]
+    rows = [[corpus, when, *(_mean(name, runs) for name in metrics)] for corpus, when, runs in found]
     _echo_part(("measured on", "training", *map(column_of, metrics)), rows)
     for result in results.values():
         seconds = Number.of(run["cpu_seconds"] for run in result["seeds"].values())
