@@ -252,7 +252,8 @@ class Batch:
 
     ``progress`` runs from 0 at the first step to 1 at the last. Adversarial methods count it from their first
     adversarial step, see :class:`ganlm_core.algorithms.schedule.Schedule`. ``log`` keeps a scalar tensor for the
-    metrics of this step, without synchronising the device.
+    metrics of this step, without synchronising the device. ``shared`` keeps the samples that several terms of one loss
+    read (:mod:`ganlm_core.sampling.shared`); None: each term draws its own.
     """
 
     tokens: Tensor
@@ -261,6 +262,7 @@ class Batch:
     step: int = 0
     progress: float = 0.0
     metrics: dict[str, Tensor] = field(default_factory=dict)
+    shared: dict[object, Any] | None = None
     labels: Tensor | None = None
     given: Tensor | None = None
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)

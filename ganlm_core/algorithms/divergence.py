@@ -10,12 +10,6 @@ from torch import Tensor
 from ganlm_core import sampling
 from ganlm_core.protocol import EOS, Batch, Generator
 
-
-def next_words(generator: Generator, noise: Tensor, tokens: Tensor) -> Tensor:
-    """Return log p(word | noise, earlier tokens), (B, T, V - 2): without ``<pad>`` and ``<bos>``, which have p = 0."""
-    return sampling.log_probabilities(generator(noise, tokens))[..., EOS:]
-
-
 DIVERGENCES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "reverse-kl": lambda own, other: _kl(own, other),
     "forward-kl": lambda own, other: _kl(other, own),
@@ -35,12 +29,13 @@ def divergence(generator: Generator, others: Sequence[Generator], batch: Batch, 
     probability of each prefix, which has high variance, is left out (Lu et al. 2019, section 3.3). ``kind``: one of
     DIVERGENCES.
     """
-    drawn = sampling.sample(generator, batch.noise)
-    own = next_words(generator, batch.noise, drawn.tokens)
+    drawn = sampling.draws(generator, batch)
+    own = drawn.distributions[..., EOS:]
+    tokens, mask = drawn.trimmed
     with torch.no_grad():
-        found = torch.stack([next_words(other, batch.noise, drawn.tokens) for other in others])
+        found = torch.stack([sampling.log_probabilities(other(batch.noise, tokens))[..., EOS:] for other in others])
         mean = found.logsumexp(dim=0) - math.log(len(others))
-    return torch.where(drawn.mask, DIVERGENCES[kind](own, mean), 0.0).sum(dim=1).mean()
+    return torch.where(mask, DIVERGENCES[kind](own, mean), 0.0).sum(dim=1).mean()
 
 
 def _kl(one: Tensor, other: Tensor) -> Tensor:

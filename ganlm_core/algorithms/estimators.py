@@ -215,10 +215,10 @@ class Reinforce(_ScoreFunction):
         self.per_position_only = options.reward == "position"
 
     def weigh(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
-        drawn = sampling.sample(generator, batch.noise, samples=self.samples)
+        drawn = sampling.draws(generator, batch, self.samples)
         with torch.no_grad():
             reward = -cost(drawn.tokens, drawn.mask)
-        log_probs = sampling.log_likelihood(generator, batch.noise, drawn.tokens, drawn.mask)
+        log_probs = drawn.log_likelihood()
         _log_reward(batch, per_sequence(reward, drawn.mask))
         return self.surrogate(log_probs, self._returns(reward, log_probs.detach(), drawn.mask), drawn.mask)
 
@@ -255,10 +255,9 @@ class Rollout(_ScoreFunction):
                 f"rollouts complete prefixes, and {type(generator).__name__} writes all positions at once; "
                 "choose an autoregressive generator, or --estimator reinforce"
             )
-        drawn = sampling.sample(generator, batch.noise)
+        drawn = sampling.draws(generator, batch)
         returns = self.returns(generator, batch, drawn, cost)
-        log_probs = sampling.log_likelihood(generator, batch.noise, drawn.tokens, drawn.mask)
-        return self.surrogate(log_probs, returns, drawn.mask)
+        return self.surrogate(drawn.log_likelihood(), returns, drawn.mask)
 
     def returns(self, generator: AutoregressiveGenerator, batch: Batch, drawn: sampling.Sample, cost: Cost) -> Tensor:
         """Return the reward of each token (B, T): the value of the prefix up to it, ranked if ``rank`` is set."""
@@ -302,13 +301,14 @@ class NextWord(_Scored):
         super().__init__()
 
     def weigh(self, generator: Generator, batch: Batch, cost: NextWordCost) -> Tensor:
-        drawn = sampling.sample(generator, batch.noise)
-        log_p = sampling.log_probabilities(generator(batch.noise, drawn.tokens))
+        drawn = sampling.draws(generator, batch)
+        log_p = drawn.distributions
+        tokens, mask = drawn.trimmed
         with torch.no_grad():
-            costs = cost(drawn.tokens, log_p)
-        _log_reward(batch, -(sampling.of_tokens(costs, drawn.tokens, drawn.mask)).sum(dim=1))
+            costs = cost(tokens, log_p)
+        _log_reward(batch, -sampling.of_tokens(costs, tokens, mask).sum(dim=1))
         expected = (log_p[..., EOS:].exp() * costs[..., EOS:]).sum(dim=-1)
-        return torch.where(drawn.mask, expected, 0.0).sum(dim=1).mean()
+        return torch.where(mask, expected, 0.0).sum(dim=1).mean()
 
 
 def ranked(values: Tensor, mask: Tensor, sharpness: float) -> Tensor:

@@ -93,8 +93,10 @@ class ScheduledAlgorithm(Algorithm):
 
     def _anchored(self, phase: Phase) -> Phase:
         def loss(batch: Batch) -> Tensor:
-            found = phase.loss(batch)
-            return found if self.anchor is None else found + self.anchor(self.generator, batch)
+            if self.anchor is None:
+                return phase.loss(batch)
+            batch = replace(batch, shared={})
+            return phase.loss(batch) + self.anchor(self.generator, batch)
 
         return replace(phase, loss=loss)
 

@@ -93,9 +93,9 @@ def generator_loss(parts: Parts, rollout: Rollout, batch: Batch) -> Tensor:
     generator = parts.generator
     assert isinstance(generator, AutoregressiveGenerator)
     with without_dropout(generator):
-        drawn = sampling.sample(generator, batch.noise)
+        drawn = sampling.draws(generator, batch)
         penalties = -rollout.returns(generator, batch, drawn, penalty_of(parts.discriminator, batch))
-        log_probs = sampling.log_likelihood(generator, batch.noise, drawn.tokens, drawn.mask)
+        log_probs = drawn.log_likelihood()
     batch.log("label_penalty", (penalties * drawn.mask).sum() / drawn.mask.sum())
     return penalty_loss(rollout, log_probs.exp(), penalties, drawn.mask)
 

@@ -15,13 +15,16 @@ from ganlm_core.sampling.likelihood import (
 from ganlm_core.sampling.ratio import LikelihoodRatio
 from ganlm_core.sampling.relaxation import relaxed_sample
 from ganlm_core.sampling.sentences import Sample, map_state, rollouts, sample, select_rows
+from ganlm_core.sampling.shared import Draws, draws
 
 __all__ = [
     "PLAIN",
+    "Draws",
     "LikelihoodRatio",
     "Policy",
     "Sample",
     "draw",
+    "draws",
     "log_likelihood",
     "log_marginal",
     "log_marginals",

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ganlm_core.layers import reads_out
 from ganlm_core.protocol import EOS, Generator, mask_of
 from ganlm_core.sampling.drawing import LOGITS, PLAIN, Policy, log_probabilities
 from ganlm_core.sampling.fused import fuses, weighted_log_probability
+from ganlm_core.system.devices import asynchronous
 
 
 def log_likelihood(generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor, policy: Policy = PLAIN) -> Tensor:
@@ -23,6 +25,13 @@ def log_likelihood(generator: Generator, noise: Tensor, tokens: Tensor, mask: Te
     return of_tokens(log_probabilities(generator(noise, tokens), policy), tokens, mask)
 
 
+def longest(mask: Tensor) -> int:
+    """Return the length of the longest sequence of a mask (N, T), or T where reading it would wait or be traced."""
+    if asynchronous(mask.device) or torch.compiler.is_compiling():
+        return mask.shape[1]
+    return int(mask.any(dim=0).cumsum(dim=0).argmax()) + 1
+
+
 def weighted_log_likelihood(
     generator: Generator, noise: Tensor, tokens: Tensor, mask: Tensor, weights: Tensor
 ) -> Tensor:
@@ -33,7 +42,7 @@ def weighted_log_likelihood(
     """
     if not (reads_out(generator) and fuses(tokens.device)):
         return (weights.detach() * log_likelihood(generator, noise, tokens, mask)).sum()
-    upto = slice(int(mask.any(dim=0).cumsum(dim=0).argmax()) + 1)  # the longest sequence is often shorter than T
+    upto = slice(longest(mask))
     tokens, mask, weights = tokens[:, upto], mask[:, upto], weights[:, upto]
     states = generator(noise.repeat(len(tokens) // len(noise), 1), tokens, readout=False)
     return weighted_log_probability(states[mask], *generator.readout(), tokens[mask], weights[mask])
@@ -67,6 +76,11 @@ def log_marginals(
 
 
 def of_tokens(distribution: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
-    """Return log-probabilities (B, T, V) of ids (N, T), whose row i reads row i % B: (N, T), zero off the mask."""
-    ids = tokens.masked_fill(~mask, EOS).unflatten(0, (-1, len(distribution))).movedim(0, -1)
-    return torch.where(mask, distribution.gather(-1, ids).movedim(-1, 0).flatten(0, 1), 0.0)
+    """Return log-probabilities (B, T', V) of ids (N, T), whose row i reads row i % B: (N, T), zero off the mask.
+
+    T' is at least the length of the longest sequence.
+    """
+    upto = distribution.shape[1]
+    ids = tokens.masked_fill(~mask, EOS)[:, :upto].unflatten(0, (-1, len(distribution))).movedim(0, -1)
+    found = torch.where(mask[:, :upto], distribution.gather(-1, ids).movedim(-1, 0).flatten(0, 1), 0.0)
+    return F.pad(found, (0, tokens.shape[1] - upto))

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ganlm_core import sampling
-from ganlm_core.algorithms.divergence import DIVERGENCES, divergence, next_words
+from ganlm_core.algorithms.divergence import DIVERGENCES, divergence
 from ganlm_core.protocol import Batch, Generator, Shape, mask_of
 from tests.tiny import NOISE, SHAPE, TinyGenerator, every_sequence, gradient, z_scores
 
@@ -84,11 +84,3 @@ def test_the_generator_follows_the_mean_of_probabilities() -> None:
     own = log_probs(generator)
     mean = (log_probs(one).exp() + log_probs(other).exp()) / 2
     assert found.item() == pytest.approx((own.exp() * (own - mean.log())).sum().item(), rel=1e-4)
-
-
-def test_next_words_leave_out_the_words_that_are_never_drawn() -> None:
-    generator = TinyGenerator()
-    tokens, _ = every_sequence()
-    found = next_words(generator, NOISE.expand(len(tokens), -1), tokens)
-    assert found.shape == (*tokens.shape, 4)
-    assert torch.allclose(found.exp().sum(dim=-1), torch.ones(tokens.shape))

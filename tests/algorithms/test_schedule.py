@@ -6,12 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from ganlm_core import sampling
 from ganlm_core.algorithms.adversarial import Adversarial
 from ganlm_core.algorithms.catgan import CatGAN
-from ganlm_core.algorithms.options import AdversarialOptions, CatGANOptions, ScheduleOptions
+from ganlm_core.algorithms.estimators import Reinforce
+from ganlm_core.algorithms.options import AdversarialOptions, CatGANOptions, ReinforceOptions, ScheduleOptions
 from ganlm_core.algorithms.schedule import ScheduledAlgorithm
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import EOS, Batch, Cost, Generator, Sequences
+from ganlm_core.sampling import shared
 from tests.tiny import Fixed, TinyOneShot, batch_of, make_parts, plan
 
 
@@ -97,3 +100,18 @@ def test_an_anchor_is_kept_with_the_networks_and_adds_to_the_loss_of_the_generat
     held, batch = losses(3.0)
     distance = batch.metrics["distance_from_start"].item()
     assert distance > 0.01 and held == pytest.approx(free + 3 * distance, rel=1e-5)
+
+
+def test_an_anchor_reads_the_samples_of_the_estimator(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+
+    def counted(*arguments: Any, **others: Any) -> sampling.Sample:
+        drawn.append(arguments)
+        return sampling.sample(*arguments, **others)
+
+    monkeypatch.setattr(shared, "sample", counted)
+    found = Adversarial(make_parts(estimator=Reinforce(ReinforceOptions())), AdversarialOptions(anchor=1.0))
+    batch = batch_of([[3, 4, EOS], [4, EOS, 0]], step=1)
+    for count in (1, 2):
+        assert found.phases(1)[-1](batch).isfinite()
+        assert len(drawn) == count

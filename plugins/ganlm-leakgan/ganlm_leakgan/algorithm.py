@@ -122,20 +122,19 @@ class LeakGAN(ScheduledAlgorithm):
         return manager_loss(features, goals, batch.mask, self.generator.horizon)
 
     def _manager_loss(self, batch: Batch) -> Tensor:
-        drawn = sampling.sample(self.generator, batch.noise)
+        drawn = sampling.draws(self.generator, batch)
         features, goals = plan(self.generator, batch.noise, drawn.tokens)
         return manager_loss(features, goals, drawn.mask, self.generator.horizon, self._returns(batch, drawn))
 
     def _worker_loss(self, batch: Batch) -> Tensor:
-        drawn = sampling.sample(self.generator, batch.noise)
+        drawn = sampling.draws(self.generator, batch)
         with torch.no_grad():
             reward = intrinsic_reward(*plan(self.generator, batch.noise, drawn.tokens), self.generator.horizon)
         batch.log("intrinsic_reward", (reward * drawn.mask).sum() / drawn.mask.sum())
         reward = self.options.intrinsic * reward
         if self.options.extrinsic > 0:
             reward = reward + self.options.extrinsic * self._returns(batch, drawn)
-        log_probs = sampling.log_likelihood(self.generator, batch.noise, drawn.tokens, drawn.mask)
-        return self.estimator.surrogate(log_probs, reward, drawn.mask)
+        return self.estimator.surrogate(drawn.log_likelihood(), reward, drawn.mask)
 
     def _returns(self, batch: Batch, drawn: sampling.Sample) -> Tensor:
         return self.estimator.returns(self.generator, batch, drawn, generator_cost(self.parts, batch))
