@@ -6,7 +6,6 @@ anew, so an estimator that is called twice makes two independent estimates.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from torch import Tensor
 
@@ -18,29 +17,20 @@ from ganlm_core.sampling.sentences import Sample, sample
 
 @dataclass(frozen=True)
 class Draws(Sample):
-    """A sample (N, T) with its generator. Row i belongs to row i % B of the noise (B, Z)."""
+    """A sample (N, T) and the ``distributions`` that it was drawn from, differentiable in the generator.
 
-    generator: Generator
-    noise: Tensor
+    These are log p(word | noise, earlier words), (N, T', V), where T' is the length of the longest sequence, or T where
+    reading it would wait for the device. A generator that writes all positions at once has one row for each row of
+    noise, (B, T', V).
+    """
 
-    @cached_property
+    distributions: Tensor
+
+    @property
     def trimmed(self) -> tuple[Tensor, Tensor]:
-        """The ids and their mask without the columns after the longest sequence, (N, T').
-
-        T' is T where reading it would wait for the device.
-        """
-        upto = slice(longest(self.mask))
+        """The ids and their mask, without the columns after the longest sequence, (N, T')."""
+        upto = slice(self.distributions.shape[1])
         return self.tokens[:, upto], self.mask[:, upto]
-
-    @cached_property
-    def distributions(self) -> Tensor:
-        """The log p(word | noise, earlier words) at the trimmed ids, (N, T', V), differentiable in the generator.
-
-        A generator that writes all positions at once has one row for each row of noise.
-        """
-        tokens, _ = self.trimmed
-        repeats = len(tokens) // len(self.noise) if self.generator.autoregressive else 1
-        return log_probabilities(self.generator(self.noise.repeat(repeats, 1), tokens)[:, : tokens.shape[1]])
 
     def log_likelihood(self) -> Tensor:
         """Return log p(token | noise, earlier tokens), (N, T), zero outside the mask. Differentiable."""
@@ -48,11 +38,17 @@ class Draws(Sample):
 
 
 def draws(generator: Generator, batch: Batch, samples: int = 1) -> Draws:
-    """Draw ``samples`` sentences for each row of the noise of a batch, or return the ones that it shares."""
+    """Draw ``samples`` sentences for each row of the noise of a batch, or return the ones that it shares.
+
+    Row i of the result belongs to row i % B of the noise.
+    """
     shared = {} if batch.shared is None else batch.shared
     key = generator, samples
     if key not in shared:
         drawn = sample(generator, batch.noise, samples=samples)
-        shared[key] = Draws(drawn.tokens, drawn.mask, drawn.log_probs, generator, batch.noise)
+        tokens = drawn.tokens[:, : longest(drawn.mask)]
+        noise = batch.noise.repeat(samples if generator.autoregressive else 1, 1)
+        distributions = log_probabilities(generator(noise, tokens)[:, : tokens.shape[1]])
+        shared[key] = Draws(drawn.tokens, drawn.mask, drawn.log_probs, distributions)
     found: Draws = shared[key]
     return found

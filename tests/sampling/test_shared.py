@@ -24,22 +24,23 @@ def test_draws_score_themselves_as_a_likelihood_does(network: type[Generator], s
     generator = make(network)
     drawn = sampling.draws(generator, batch(), samples)
     assert drawn.tokens.shape == (samples * ROWS, 3)
-    noise = drawn.noise if generator.autoregressive else batch().noise
-    expected = sampling.log_likelihood(generator, noise, drawn.tokens, drawn.mask)
+    expected = sampling.log_likelihood(generator, batch().noise, drawn.tokens, drawn.mask)
     assert torch.allclose(drawn.log_likelihood(), expected)
     assert drawn.log_likelihood().requires_grad
 
 
 def test_distributions_give_no_weight_to_pad_and_bos_and_end_with_the_longest_sample() -> None:
+    torch.manual_seed(0)
     generator = make(TinyGenerator)
-    ids = torch.tensor([[3, EOS, PAD], [EOS, PAD, PAD]])
-    drawn = sampling.Draws(ids, ids > 0, torch.zeros(2, 3), generator, NOISE.expand(2, -1))
-    assert [each.shape for each in drawn.trimmed] == [(2, 2), (2, 2)]
+    generator.prior[EOS] = 9  # short sentences
+    drawn = sampling.draws(generator, batch())
+    longest = int(drawn.mask.sum(dim=1).max())
+    assert longest < drawn.tokens.shape[1]
+    assert [each.shape for each in drawn.trimmed] == [(ROWS, longest)] * 2
     found = drawn.distributions.exp()
-    assert found.shape[:2] == (2, 2)
-    assert torch.allclose(found.sum(dim=-1), torch.ones(2, 2))
+    assert torch.allclose(found.sum(dim=-1), torch.ones(ROWS, longest))
     assert not found[..., [PAD, BOS]].any()
-    assert drawn.log_likelihood().shape == ids.shape
+    assert drawn.log_likelihood().shape == drawn.tokens.shape
 
 
 def test_a_batch_shares_its_draws_only_if_it_is_asked_to() -> None:

@@ -122,7 +122,7 @@ class LeakGAN(ScheduledAlgorithm):
         return manager_loss(features, goals, batch.mask, self.generator.horizon)
 
     def _manager_loss(self, batch: Batch) -> Tensor:
-        drawn = sampling.draws(self.generator, batch)
+        drawn = sampling.sample(self.generator, batch.noise)
         features, goals = plan(self.generator, batch.noise, drawn.tokens)
         return manager_loss(features, goals, drawn.mask, self.generator.horizon, self._returns(batch, drawn))
 
