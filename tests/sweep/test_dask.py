@@ -95,7 +95,7 @@ def test_a_run_that_failed_does_not_stop_the_others(client: Any, tmp_path: Path)
 
 def test_a_killed_worker_gives_its_run_to_another_which_resumes_it(client: Any, tmp_path: Path) -> None:
     """The worker and the run that it trains end at once, as on a machine that loses its power."""
-    options = {"steps": 300, "checkpoint-every": 10, "evaluate-every": 300}
+    options = {"steps": 1000, "checkpoint-every": 10, "evaluate-every": 1000}
     found = sweep(tmp_path / "s", seed=[1, 2], **options)
     job = found.jobs()[0]
     killer = threading.Thread(target=_kill_the_worker_of, args=(job,))
@@ -105,12 +105,12 @@ def test_a_killed_worker_gives_its_run_to_another_which_resumes_it(client: Any, 
     assert [each.failure for each in done] == ["", ""]
     assert all(RunFolder(each.run).is_finished for each in done)
     attempt = Attempt.read(job.attempt)
-    assert attempt is not None and attempt.step >= 10  # the second worker went on from there
+    assert attempt is not None and attempt.step >= 10  # the second worker went on from a checkpoint
     assert len(client.scheduler_info()["workers"]) == 1
 
 
 def _kill_the_worker_of(job: Job) -> None:
-    until(lambda: job.attempt.is_file() and (job.run / "checkpoints" / "step-00000010").is_dir())
+    until(lambda: job.attempt.is_file() and any((job.run / "checkpoints").glob("step-*")))
     run = int(read_json(job.attempt)["pid"])
     worker = int(Path(f"/proc/{run}/stat").read_text().rpartition(")")[2].split()[1])
     for process in (worker, run):
