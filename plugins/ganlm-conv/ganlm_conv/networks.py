@@ -134,8 +134,8 @@ class Highway(nn.Module):
 class ConvDiscriminator(Discriminator):
     """A text CNN: the maximum of each filter over all windows that overlap the sequence, with zeros around it.
 
-    Differs from the paper: windows may overlap the ends, so that the network sees where a sentence starts and ends;
-    leaky ReLU, so that the generator's gradient is never zero.
+    Differs from the paper: windows may overlap the ends, unless ``padding`` is off; leaky ReLU, so that the generator's
+    gradient is never zero. Without padding, a sequence shorter than a filter has one window, with zeros at its end.
     """
 
     rowwise = True
@@ -144,8 +144,10 @@ class ConvDiscriminator(Discriminator):
         super().__init__(shape)
         self.widths = [int(width) for width in options.widths.split(",")]
         self.embedding = NoisyEmbedding(shape.vocabulary, options.embedding_size, options.blur)
+        self.padding = options.padding
         self.convolutions = nn.ModuleList(
-            nn.Conv1d(options.embedding_size, options.filters, width, padding=width - 1) for width in self.widths
+            nn.Conv1d(options.embedding_size, options.filters, width, padding=width - 1 if self.padding else 0)
+            for width in self.widths
         )
         size = options.filters * len(self.widths)
         self.highway = Highway(size) if options.highway else nn.Identity()
@@ -156,14 +158,17 @@ class ConvDiscriminator(Discriminator):
         pays = sequence.numel() > self.shape.vocabulary
         if not pays or sequence.is_floating_point() or torch.is_grad_enabled():
             return self.read(self.embedding(sequence), mask)
-        weight = self.embedding.weight
-        return self._merge([strongest_by_table(each, weight, sequence, mask) for each in self.convolutions])
+        weight, padding = self.embedding.weight, self.padding
+        return self._merge([strongest_by_table(each, weight, sequence, mask, padding) for each in self.convolutions])
 
     def read(self, embedded: Tensor, mask: Tensor) -> Tensor:
         """Return features (B, F) from embedded tokens (B, T, E) with their mask (B, T)."""
         inputs = hide(embedded, mask).transpose(1, 2)
+        if not self.padding:
+            inputs = F.pad(inputs, (0, max(0, max(self.widths) - mask.shape[1])))
+            mask = F.pad(mask, (0, inputs.shape[-1] - mask.shape[1]))
         strongest = [
-            max_over_time(convolution(inputs).transpose(1, 2), windows(mask, width))
+            max_over_time(convolution(inputs).transpose(1, 2), windows(mask, width, self.padding))
             for width, convolution in zip(self.widths, self.convolutions, strict=True)
         ]
         return self._merge(strongest)
@@ -175,8 +180,10 @@ class ConvDiscriminator(Discriminator):
         return self.output(self.dropout(self.features(sequence, mask))).squeeze(-1)
 
 
-def strongest_by_table(convolution: nn.Module, embedding: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-    """Return the maximum of each filter (B, F) over the windows of ids (B, T) that overlap the mask, by table lookup.
+def strongest_by_table(
+    convolution: nn.Module, embedding: Tensor, ids: Tensor, mask: Tensor, padding: bool = True
+) -> Tensor:
+    """Return the maximum of each filter (B, F) over the :func:`windows` of ids (B, T), by table lookup.
 
     A table holds the contribution of each of the V words at each position of a window, and the output of a filter is
     the sum of its rows. This is faster than a convolution where a batch has more words than the vocabulary.
@@ -184,17 +191,27 @@ def strongest_by_table(convolution: nn.Module, embedding: Tensor, ids: Tensor, m
     assert isinstance(convolution, nn.Conv1d) and convolution.bias is not None
     hidden, width = len(embedding), convolution.kernel_size[0]
     table = torch.einsum("ve,few->wvf", F.pad(embedding, (0, 0, 0, 1)), convolution.weight)
-    ids = F.pad(torch.where(mask, ids, hidden), (width - 1, width - 1), value=hidden).unfold(1, width, 1)
+    ids = F.pad(torch.where(mask, ids, hidden), _around(mask, width, padding), value=hidden).unfold(1, width, 1)
     # A window beyond the end must not win the maximum, so it is replaced by the first, which overlaps any sequence.
-    ids = torch.where(windows(mask, width).unsqueeze(-1), ids, ids[:, :1])
+    ids = torch.where(windows(mask, width, padding).unsqueeze(-1), ids, ids[:, :1])
     rows = ids + torch.arange(width, device=ids.device) * (hidden + 1)
     answers = F.embedding_bag(rows.flatten(0, 1), table.flatten(0, 1), mode="sum").unflatten(0, rows.shape[:2])
     return (answers.amax(dim=1) + convolution.bias).masked_fill(~mask.any(dim=1, keepdim=True), 0)
 
 
-def windows(mask: Tensor, width: int) -> Tensor:
-    """Return a mask (B, T + width - 1) of the windows that overlap the sequence, from a mask (B, T)."""
-    return F.pad(mask, (width - 1, width - 1)).unfold(1, width, 1).any(dim=-1)
+def windows(mask: Tensor, width: int, padding: bool = True) -> Tensor:
+    """Return a mask of the windows that count, from a mask (B, T) of sequences.
+
+    With padding, (B, T + width - 1): the windows that overlap the sequence. Without, (B, max(1, T - width + 1)): the
+    windows inside the sequence, and the first one of a sequence that is shorter than the width.
+    """
+    found = F.pad(mask, _around(mask, width, padding)).unfold(1, width, 1)
+    return found.any(dim=-1) if padding else torch.cat([found[:, :1].any(dim=-1), found[:, 1:].all(dim=-1)], dim=1)
+
+
+def _around(mask: Tensor, width: int, padding: bool) -> tuple[int, int]:
+    """Return the number of zeros before and after sequences (B, T)."""
+    return (width - 1, width - 1) if padding else (0, max(0, width - mask.shape[1]))
 
 
 class CausalConvLikelihoodRatio(LikelihoodRatio):

@@ -24,6 +24,7 @@ class ConvDiscriminatorOptions(Options):
     embedding_size: int = option(32, "size of the token embeddings", min=1)
     widths: str = option("2,3,4,5", "widths of the filters in tokens, comma-separated")
     filters: int = option(64, "filters per width", min=1)
+    padding: bool = option(True, "add zeros at both ends, so that filters see windows that overlap them")
     highway: bool = option(False, "add a highway layer after the features")
     dropout: float = option(0.0, "dropout before the logit", min=0, max=0.9)
     blur: float = option(0.5, "instance noise: largest share of a random word in each token vector", min=0, max=1)

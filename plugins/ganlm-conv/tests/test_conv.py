@@ -25,6 +25,7 @@ VARIANTS = [
     (CAUSAL, {"kernel": 2, "layers": 1, "dropout": 0.5}),
     (DISCRIMINATOR, {"highway": True}),
     (DISCRIMINATOR, {"widths": "1, 7"}),
+    (DISCRIMINATOR, {"widths": "1, 7", "padding": False}),
 ]
 """Options that change the computation. tests/testing/test_conformance.py tests the defaults."""
 
@@ -34,10 +35,11 @@ def test_conformance(component: Case, check: Callable[[Case], None]) -> None:
     check(component)
 
 
-def test_the_table_gives_the_same_features_as_the_convolutions() -> None:
+@pytest.mark.parametrize("padding", [True, False])
+def test_the_table_gives_the_same_features_as_the_convolutions(padding: bool) -> None:
     """The sentences have all lengths, including 0, and random padding."""
     torch.manual_seed(0)
-    options = ConvDiscriminatorOptions(embedding_size=4, filters=3, widths="1,3,7", highway=True)
+    options = ConvDiscriminatorOptions(embedding_size=4, filters=3, widths="1,3,7", highway=True, padding=padding)
     discriminator = ConvDiscriminator(Shape(50, 5, 0), options).eval()
     tokens, lengths = torch.randint(50, (300, 5)), torch.arange(300).remainder(6).unsqueeze(1)
     mask = torch.arange(5) < lengths
@@ -95,9 +97,18 @@ def test_windows_marks_the_windows_that_overlap_the_sequence() -> None:
     assert windows(mask, 3).int().tolist() == [[1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0]]
 
 
-def test_features_are_the_maximum_of_each_filter() -> None:
-    """By hand: filters of width 2 on embeddings of size 1, with zeros before and after the sequence."""
-    discriminator = ConvDiscriminator(Shape(6, 4, 0), ConvDiscriminatorOptions(embedding_size=1, widths="2", filters=3))
+def test_without_padding_the_windows_are_inside_the_sequence() -> None:
+    """A sequence that is shorter than the window has the first one; an empty sequence has none."""
+    mask = torch.arange(4) < torch.tensor([[4], [3], [2], [0]])
+    assert windows(mask, 3, padding=False).int().tolist() == [[1, 1], [1, 0], [1, 0], [0, 0]]
+    assert windows(mask, 6, padding=False).int().tolist() == [[1], [1], [1], [0]]
+
+
+@pytest.mark.parametrize(("padding", "expected"), [(True, [1.0, 4.0, -0.2]), (False, [-0.4, 4.0, -1.0])])
+def test_features_are_the_maximum_of_each_filter(padding: bool, expected: list[float]) -> None:
+    """By hand: filters of width 2 on embeddings of size 1, with zeros before and after the sequence or without."""
+    options = ConvDiscriminatorOptions(embedding_size=1, widths="2", filters=3, padding=padding)
+    discriminator = ConvDiscriminator(Shape(6, 4, 0), options)
     with torch.no_grad():
         discriminator.embedding.weight[4:] = torch.tensor([[1.0], [-3.0]])
         discriminator.convolutions[0].weight.copy_(torch.tensor([[[1.0, 1.0]], [[1.0, -1.0]], [[0.0, 1.0]]]))
@@ -105,7 +116,8 @@ def test_features_are_the_maximum_of_each_filter() -> None:
         tokens, mask = torch.tensor([[4, 5, 4, 4]]), torch.tensor([[True, True, False, False]])
         features = discriminator.features(tokens, mask)
     # The windows are (0, 1), (1, -3) and (-3, 0): sums 1, -2, -3; differences -1, 4, -3; second minus 2: -1, -5, -2.
-    torch.testing.assert_close(features, torch.tensor([[1.0, 4.0, -0.2]]))
+    # Without padding, only the middle one is left. Negative maxima are multiplied by 0.2.
+    torch.testing.assert_close(features, torch.tensor([expected]))
 
 
 def test_a_closed_highway_gate_passes_its_input_through() -> None:

@@ -158,6 +158,10 @@ def _fitting(parts: Parts) -> LeakGenerator:
             "algorithm 'leakgan' leaks the features of a text CNN, which its generator reads word by word, and "
             f"{type(discriminator).__name__} has other features; choose --disc conv"
         )
+    if not discriminator.padding:
+        raise UsageError(
+            "algorithm 'leakgan' reads features of prefixes, which are often shorter than a filter; set --disc.padding"
+        )
     if _sizes(generator.extractor) != _sizes(discriminator):
         raise UsageError(
             "algorithm 'leakgan' needs a generator that reads features of the discriminator's sizes; set "

@@ -256,6 +256,10 @@ def test_a_resumed_run_ends_with_the_same_bytes(run: RunFolder, tmp_path: Path) 
             "--disc.embedding-size, --disc.widths, --disc.filters and --disc.highway",
         ),
         (
+            {"discriminator_options": {"padding": False}},
+            "algorithm 'leakgan' reads features of prefixes, which are often shorter than a filter; set --disc.padding",
+        ),
+        (
             {"estimator": "reinforce"},
             "algorithm 'leakgan' values prefixes by rollouts, and Reinforce makes none; choose --estimator rollout",
         ),
