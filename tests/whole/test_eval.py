@@ -33,8 +33,9 @@ def files(ganlm: Ganlm) -> list[str]:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of a second with a warm-up, on 300 sentences of the grammar."""
-    config = tiny_config("ngram-mlp", "mlp", algorithm_options=WARM, noise_size=2)
+    """A run of a second, on 300 sentences of the grammar, whose adversarial steps move far away from its warm-up."""
+    far = {"algorithm_options": WARM | {"anchor": 0.0}, "generator_optimizer_options": {"lr": 0.05}}
+    config = tiny_config("ngram-mlp", "mlp", noise_size=2, **far)
     return execute(config, out=tmp_path_factory.mktemp("runs") / "small").path
 
 
