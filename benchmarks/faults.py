@@ -80,15 +80,15 @@ class Disturbance:
         )
 
 
-def script_glances() -> None:
+def script_interims() -> None:
     """Make a run collapse at step 4 and get no better after step 2, as long as its weights are those of the first time.
 
     The first run in this process is the undisturbed one; the processes that are forked later know its weights.
     """
-    glance, first = monitor.glance, []
+    interim, first = monitor.interim_evaluation, []
 
     def scripted(setup: Setup, step: int) -> tuple[Values, list[str]]:
-        values, samples = glance(setup, step)
+        values, samples = interim(setup, step)
         values |= {"validation_nll": 1.0 if step == 2 else 2.0}
         if step == 4:
             first.append(values["entropy"])
@@ -96,7 +96,7 @@ def script_glances() -> None:
                 values |= {"distinct": 0.01, "entropy": 0.1}
         return values, samples
 
-    monitor.glance = scripted
+    monitor.interim_evaluation = scripted
 
 
 def fork(work: Callable[[], int], log: Path) -> int:
@@ -163,7 +163,7 @@ def recovered(run: Path, wanted: dict[str, bytes], log: Path) -> str:
 
 def undisturbed(folder: Path) -> tuple[dict[str, bytes], int]:
     """Run once in this process and once in another; return the bytes, and the number of file operations."""
-    script_glances()
+    script_interims()
     log = folder / "log"
     with log.open("w") as file, redirect_stdout(file), redirect_stderr(file):
         assert begin(folder / "first" / "run") == 0

@@ -32,7 +32,7 @@ SHOWN_AT_END = 8
 INTERVAL = 0.25
 """Seconds between two updates of the progress line, which take time from training."""
 
-GLANCED = {
+INTERIM = {
     "valid": "valid",
     "distinct": "distinct",
     "copied": "copied",
@@ -84,7 +84,7 @@ class ProgressDisplay(Display):
     def evaluated(self, step: int, values: Mapping[str, float], samples: list[str]) -> None:
         if self.quiet:
             return
-        shown = (f"{title} {format_metric(name, values[name])}" for name, title in GLANCED.items() if name in values)
+        shown = (f"{title} {format_metric(name, values[name])}" for name, title in INTERIM.items() if name in values)
         self.console.print(f"[bold]step {step}[/]  {'  '.join(shown)}")
         for text in samples[:SHOWN]:
             self.console.print(f"  [dim]{escape(text)}[/]")

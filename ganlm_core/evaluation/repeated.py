@@ -180,23 +180,23 @@ def _number(rows: Sequence[Row], measure: Measure) -> Number:
 
 
 def curves(groups: Groups) -> list[Figure]:
-    """Return a figure for each value of the glances: the mean over the seeds of each group, with a band around it."""
-    glances = {title: [_glances(run) for run in runs] for title, runs in groups.items()}
+    """Return a figure for each value of the interim evaluations: the mean over the seeds of a group, with a band."""
+    interims = {title: [_interims(run) for run in runs] for title, runs in groups.items()}
     names = dict.fromkeys(
-        name for found in glances.values() for one in found for point in one.values() for name in point
+        name for found in interims.values() for one in found for point in one.values() for name in point
     )
     made = []
     for name in names:
         title = name.replace("_", " ")
-        drawn = [_curve(group, found, name) for group, found in glances.items()]
+        drawn = [_curve(group, found, name) for group, found in interims.items()]
         bands = "The band is one standard deviation over seeds to either side."
         caption = f"{caption_of(title)} {bands}" if any(each.band for each in drawn) else caption_of(title)
         made.append(Figure(title, "step", title, [each for each in drawn if each.x], caption=caption))
     return in_order(made)
 
 
-def _glances(run: RunFolder) -> dict[int, Mapping[str, float]]:
-    return {record["step"]: record["evaluation"] for record in run.metrics.glances()}
+def _interims(run: RunFolder) -> dict[int, Mapping[str, float]]:
+    return {record["step"]: record["evaluation"] for record in run.metrics.interims()}
 
 
 def _curve(title: str, runs: Sequence[Mapping[int, Mapping[str, float]]], name: str) -> Curve:
@@ -216,13 +216,13 @@ def _all_have(runs: Sequence[Mapping[int, Mapping[str, float]]], step: int, name
 
 
 def curves_csv(groups: Groups) -> str:
-    """Return the values of all glances as CSV: a line for each run, step and value."""
+    """Return the values of all interim evaluations as CSV: a line for each run, step and value."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["method", "run", "seed", "step", "measure", "value"])
     for title, runs in groups.items():
         for run in runs:
             seed = run.tables()["training"].get("seed", 0)
-            for step, values in _glances(run).items():
+            for step, values in _interims(run).items():
                 writer.writerows([title, run.path.name, seed, step, name, value] for name, value in values.items())
     return out.getvalue()

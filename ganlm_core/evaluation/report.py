@@ -35,7 +35,7 @@ COMPARED = 50_000
 POINTS = 400
 """Points of a curve at most; longer curves are drawn as means of neighbouring points."""
 
-QUALITY_OF_GLANCE, DIVERSITY_OF_GLANCE = "bigram_divergence", "distinct_bigrams"
+INTERIM_QUALITY, INTERIM_DIVERSITY = "bigram_divergence", "distinct_bigrams"
 
 QUALITY, DIVERSITY = "bleu4", "self_bleu4"
 """The measures of the figure of quality against diversity."""
@@ -83,7 +83,7 @@ def render(run: RunFolder, host: Host) -> str:
         seen=seen(evaluation.get("after", {}), evaluation.get("samples", 1)),
         troubles=[*troubles(run), *_without_text(config, corpus)],
         training=[(each, figures.svg(each)) for each in training_figures(run.metrics.steps())],
-        quality=[(each, figures.svg(each)) for each in evaluation_figures(run.metrics.glances(), evaluation)],
+        quality=[(each, figures.svg(each)) for each in evaluation_figures(run.metrics.interims(), evaluation)],
         comparison=comparison,
         tradeoff=figures.svg(pages.tradeoff(comparison, scores)) if comparison and scores else "",
         scores=scores,
@@ -198,9 +198,9 @@ def _group(name: str) -> str:
     return next((title for end, title in ends.items() if name.endswith(end)), own)
 
 
-def evaluation_figures(glances: Sequence[Mapping[str, Any]], evaluation: Mapping[str, Any]) -> list[Figure]:
+def evaluation_figures(interims: Sequence[Mapping[str, Any]], evaluation: Mapping[str, Any]) -> list[Figure]:
     """Return a figure for each metric during training, with the levels of real text and of the unigram model."""
-    points = [{"step": glance["step"], **glance["evaluation"]} for glance in glances]
+    points = [{"step": interim["step"], **interim["evaluation"]} for interim in interims]
     names = list(dict.fromkeys(name for point in points for name in point if name != "step"))
     found = []
     for name in names:
@@ -210,14 +210,14 @@ def evaluation_figures(glances: Sequence[Mapping[str, Any]], evaluation: Mapping
             if name in evaluation.get(key, {})
         }
         found.append(_figure(name, [_curve(points, name, name.replace("_", " "))], levels))
-    if {QUALITY_OF_GLANCE, DIVERSITY_OF_GLANCE} <= set(names):
+    if {INTERIM_QUALITY, INTERIM_DIVERSITY} <= set(names):
         found.append(_path(points))
     return in_order(found)
 
 
 def _path(points: Sequence[Mapping[str, Any]]) -> Figure:
     """Return the way of the generator through quality and diversity, a point for each evaluation."""
-    x, y = ([point[name] for point in points] for name in (DIVERSITY_OF_GLANCE, QUALITY_OF_GLANCE))
+    x, y = ([point[name] for point in points] for name in (INTERIM_DIVERSITY, INTERIM_QUALITY))
     curve = Curve("evaluations", x, y, labels=[str(point["step"]) for point in points])
     title = "quality against diversity"
     return Figure(title, "distinct bigrams", "bigram divergence", [curve], caption=caption_of(title))

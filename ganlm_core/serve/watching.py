@@ -60,7 +60,7 @@ def state_of(run: RunFolder, host: Host) -> dict[str, Any]:
         "steps": config.training.steps,
         "warnings": list(troubles(run)),
         "samples": [{"step": step, "texts": texts} for step, texts in samples_by_step(run)],
-        "figures": _drawn([*training_figures(steps), *evaluation_figures(run.metrics.glances(), {})]),
+        "figures": _drawn([*training_figures(steps), *evaluation_figures(run.metrics.interims(), {})]),
     }
 
 

@@ -1,7 +1,7 @@
 """Search a plan: Optuna chooses which of its runs to train next, by a value of the validation split.
 
 The trials are in a journal file in the folder of the sweep, so that a search goes on after a stop. A trial whose
-glances are worse than those of most others at the same step is pruned: its run saves and stops.
+interim evaluations are worse than those of most others at the same step is pruned: its run saves and stops.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +22,8 @@ from ganlm_core.training.run_folder import RunFolder
 
 JOURNAL, PAGE = "search.log", "search.html"
 
-OF_THE_GLANCE = {"validation_nll": "lower", "bigram_divergence": "lower", "distinct_bigrams": "higher"}
-"""Values of the glances that no metric declares, and which way each is better."""
+INTERIM = {"validation_nll": "lower", "bigram_divergence": "lower", "distinct_bigrams": "higher"}
+"""Values of the interim evaluations that no metric declares, and which way each is better."""
 
 UNPRUNED = 5
 """Trials before any is pruned."""
@@ -31,7 +31,7 @@ UNPRUNED = 5
 
 @dataclass(frozen=True)
 class Objective:
-    """A value of the glances, and which way it is better."""
+    """A value of the interim evaluations, and which way it is better."""
 
     name: str
     better: str
@@ -44,7 +44,7 @@ class Objective:
 def objective_of(host: Host, name: str) -> Objective:
     """Return the objective of this name. Raises UnknownName for a value that is not of the validation split."""
     during = [measure for spec in host.specs("metric").values() if spec.when == "run" for measure in spec.measures]
-    known = OF_THE_GLANCE | {each.name: each.better for each in during if each.better and each.name != "test_nll"}
+    known = INTERIM | {each.name: each.better for each in during if each.better and each.name != "test_nll"}
     if name == "test_nll":
         raise UsageError("test_nll is of the test split, which a search must not see; search by validation_nll")
     if name not in known:
@@ -99,7 +99,7 @@ class Search:
         job.prune.unlink(missing_ok=True)
         told: set[int] = set()
         (done,) = self.engine.train([job], stop, lambda: self._report(trial, job, told))
-        values = glances(job.run, self.objective.name)
+        values = interims(job.run, self.objective.name)
         if job.prune.exists():
             study.tell(trial, state=TrialState.PRUNED)
             return Trained(job.run)
@@ -110,8 +110,8 @@ class Search:
         return done
 
     def _report(self, trial: Any, job: Job, told: set[int]) -> None:
-        """Report new glances; ask the run to stop if they are worse than those of other trials."""
-        for step, value in glances(job.run, self.objective.name).items():
+        """Report new interim evaluations; ask the run to stop if they are worse than those of other trials."""
+        for step, value in interims(job.run, self.objective.name).items():
             if step not in told:
                 trial.report(value, step)
                 told.add(step)
@@ -119,10 +119,10 @@ class Search:
             job.prune.touch()
 
 
-def glances(run: Path, name: str) -> dict[int, float]:
-    """Return a value of the glances of a run by step; empty before the first."""
+def interims(run: Path, name: str) -> dict[int, float]:
+    """Return a value of the interim evaluations of a run by step; empty before the first."""
     with suppress(WeightsError):
-        records = RunFolder(run).metrics.glances()
+        records = RunFolder(run).metrics.interims()
         return {record["step"]: record["evaluation"][name] for record in records if name in record["evaluation"]}
     return {}
 

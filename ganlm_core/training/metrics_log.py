@@ -39,7 +39,7 @@ class MetricsLog:
         """Return the records of logged steps, without evaluations and rollbacks."""
         return [record for record in self.read() if not {"evaluation", "rollback"} & record.keys()]
 
-    def glances(self) -> list[dict[str, Any]]:
+    def interims(self) -> list[dict[str, Any]]:
         """Return the records of the interim evaluations, without the final one, which may be of other weights."""
         return [record for record in self.read() if "evaluation" in record and "weights_step" not in record]
 

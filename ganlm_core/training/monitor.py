@@ -1,9 +1,9 @@
 """The monitor of a run: cheap measurements during training, and conclusions from their history.
 
-:func:`glance` measures the generator on the training and validation splits, never on the test split. Decisions that use
-it (which weights are kept, when training stops) therefore do not bias the final table. :func:`best`,
-:func:`since_best`, :func:`collapse` and :func:`memorised` are pure functions of the history of glances, each with its
-``step``, oldest first. ``docs/monitoring.md`` states the criteria and defines each value.
+:func:`interim_evaluation` measures the generator on the training and validation splits, never on the test split.
+Decisions that use it (which weights are kept, when training stops) therefore do not bias the final table. :func:`best`,
+:func:`since_best`, :func:`collapse` and :func:`memorised` are pure functions of the history of interim evaluations,
+each with its ``step``, oldest first. ``docs/monitoring.md`` states the criteria and defines each value.
 """
 
 import math
@@ -29,21 +29,21 @@ VARIETY = {"distinct": "{:.1%} distinct", "distinct_bigrams": "{:.0f} different 
 """The values that are compared, and their form in a message."""
 
 TURNED, SINCE = 1.05, 2
-"""The validation likelihood has turned if SINCE glances or more after the best it is worse by this factor."""
+"""The validation likelihood has turned if it is worse by this factor SINCE or more evaluations after the best."""
 
 SENTENCES = 256
-"""Sentences drawn at a glance, compared with as many real ones; the final evaluation draws ``evaluation_samples``."""
+"""Sentences drawn at an interim evaluation, compared with as many real ones; the final evaluation draws more."""
 
 NOISE_DRAWS = 1
 """Draws of the noise for the bound on the likelihood: maximum likelihood minimises the same bound in training."""
 
 
-def glance(setup: Setup, step: int) -> tuple[Values, list[str]]:
+def interim_evaluation(setup: Setup, step: int) -> tuple[Values, list[str]]:
     """Return the values after ``step`` steps, and the sentences that they describe.
 
-    The global random state does not change. The noise is the same at every glance, so that only the generator differs.
+    The global random state does not change. The noise is the same each time, so that only the generator differs.
     """
-    generator, judge = setup.generator, setup.glance_judge
+    generator, judge = setup.generator, setup.interim_judge
     device, seed = setup.device, judge.seed
     held_out = _held_out(setup).to(device)
     rng = torch.Generator(device).manual_seed(seed)
@@ -73,7 +73,7 @@ def trained_discriminator(setup: Setup, step: int) -> Discriminator | None:
 
 
 def reference(setup: Setup) -> Values:
-    """Return the reference values for a glance.
+    """Return the reference values for an interim evaluation.
 
     ``distinct``, ``distinct_bigrams``: the variety of as many training sentences. ``copied``: the share of copies by
     chance. ``validation_nll``: the likelihood under the unigram model.
@@ -121,25 +121,25 @@ def divergence(one: Tensor, other: Tensor) -> float:
     return (torch.special.xlogy(p, p / mean).sum() + torch.special.xlogy(q, q / mean).sum()).item() / 2
 
 
-def score(glance: Mapping[str, float]) -> float:
+def score(interim: Mapping[str, float]) -> float:
     """Return the value to minimise: held-out NLL, or without a likelihood the divergence from held-out text."""
-    found = glance.get("validation_nll", glance["bigram_divergence"])
+    found = interim.get("validation_nll", interim["bigram_divergence"])
     return math.inf if math.isnan(found) else found
 
 
 def best(history: History) -> Mapping[str, float]:
-    """Return the glance with the lowest score, the first if several are equal."""
+    """Return the interim evaluation with the lowest score, the first if several are equal."""
     return min(history, key=score)
 
 
 def since_best(history: History) -> int:
-    """Return the number of glances after the best."""
-    scores = [score(glance) for glance in history]
+    """Return the number of interim evaluations after the best."""
+    scores = [score(interim) for interim in history]
     return len(scores) - 1 - scores.index(min(scores))
 
 
 def collapse(history: History, real: Mapping[str, float]) -> str:
-    """Describe the collapse that the last glance shows; empty if there is none.
+    """Describe the collapse that the last interim evaluation shows; empty if there is none.
 
     ``real``: the :func:`reference`, because samples may repeat as much as the data.
     """
@@ -153,13 +153,13 @@ def collapse(history: History, real: Mapping[str, float]) -> str:
     ]
     if not shown:
         return ""
-    before = max(glance["entropy"] for glance in history)
+    before = max(interim["entropy"] for interim in history)
     fell = f"entropy fell from {before:.1f} to {now['entropy']:.1f} nats; " if now["entropy"] < before / 2 else ""
     return f"{fell}samples repeat: {', '.join(shown)}"
 
 
 def memorised(history: History, known: Mapping[str, float], likelihood_until: int) -> dict[str, str]:
-    """Describe the signs of memorisation at the last glance, by their names.
+    """Describe the signs of memorisation at the last interim evaluation, by their names.
 
     ``known``: the :func:`reference`. ``likelihood_until``: the last step of maximum likelihood; after it, adversarial
     training trades likelihood for better samples, and a likelihood that turns is no sign.

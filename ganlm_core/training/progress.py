@@ -51,7 +51,7 @@ class Saved:
         _require(_are_like(tree["progress"], asdict(Progress())), "progress")
         _require(type(drawn) is int and type(tokens) is int, "batches")
         _require(type(saved.data) is str and type(saved.config) is str, "data and config")
-        _require(all(_is_glance(each) for each in saved.progress.history), "history")
+        _require(all(_is_interim(each) for each in saved.progress.history), "history")
         _require(all(_are_numbers(each) for each in saved.progress.evaluations.values()), "evaluations")
         return saved
 
@@ -65,7 +65,7 @@ def _are_like(values: Mapping[str, Any], examples: Mapping[str, Any]) -> bool:
     return all(type(values[name]) is type(example) for name, example in examples.items())
 
 
-def _is_glance(value: Any) -> bool:
+def _is_interim(value: Any) -> bool:
     return _are_numbers(value) and "step" in value
 
 

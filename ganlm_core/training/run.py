@@ -71,7 +71,7 @@ class Run:
 
     @cached_property
     def reference(self) -> Values:
-        """The values of real text and of the unigram model, to compare a glance with."""
+        """The values of real text and of the unigram model, to compare an interim evaluation with."""
         return monitor.reference(self.setup)
 
     @cached_property
@@ -266,7 +266,7 @@ class Run:
         if last or step % options.log_every == 0:
             self._log(step, metrics)
         if evaluated:
-            self._glance(step)
+            self._evaluate_interim(step)
         self._milestone(step)
         due = last or step % options.checkpoint_every == 0 or (evaluated and options.on_collapse == "rollback")
         if due or self.signals or self.progress.stopped:
@@ -290,9 +290,9 @@ class Run:
         self.folder.metrics.append(record)
         self.progress.records += 1
 
-    def _glance(self, step: int) -> None:
+    def _evaluate_interim(self, step: int) -> None:
         self.setup.trainer.losses.look()
-        values, samples = monitor.glance(self.setup, step)
+        values, samples = monitor.interim_evaluation(self.setup, step)
         history = self.progress.history
         history.append({"step": step, **values})
         collapse, memorised = monitor.collapse(history, self.reference), self._memorised(history)
@@ -312,12 +312,12 @@ class Run:
             self._stop(f"no evaluation was better than that of step {monitor.best(history)['step']}")
 
     def _memorised(self, history: monitor.History) -> dict[str, str]:
-        """Return the signs of memorising at the last glance of a history."""
+        """Return the signs of memorising at the last interim evaluation of a history."""
         until = min(self.setup.trainer.algorithm.adversarial_from, self.options.steps)
         return monitor.memorised(history, self.reference, until) if history else {}
 
     def _warn_of_memorising(self, signs: Mapping[str, str]) -> None:
-        """Warn of signs that the previous glance did not show."""
+        """Warn of signs that the previous interim evaluation did not show."""
         new = signs.keys() - self._memorised(self.progress.history[:-1]).keys()
         if new:
             step = monitor.best(self.progress.history)["step"]

@@ -108,7 +108,7 @@ class Setup:
         return {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
 
     @cached_property
-    def glance_judge(self) -> Judge:
+    def interim_judge(self) -> Judge:
         """The judge of interim evaluations, which finds the validation split in place of the test split."""
         return replace(self.judge, corpus=self.judge.corpus.validating())
 

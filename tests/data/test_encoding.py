@@ -183,7 +183,7 @@ def test_a_tokenizer_is_trained_on_an_even_subsample(monkeypatch: pytest.MonkeyP
 def test_a_run_on_kept_data_is_the_same_to_the_last_byte(
     monkeypatch: pytest.MonkeyPatch, ganlm: Ganlm, tmp_path: Path
 ) -> None:
-    """With its glances, its bundle and what it copies; and only the first that keeps them says so."""
+    """With its interim evaluations, its bundle and what it copies; and only the first that keeps them says so."""
     monkeypatch.setenv("GANLM_CACHE", "cache")
     Path("data.csv").write_text("\n".join(["text", *SENTENCES, *SENTENCES[:99]]))
     sizes = ["--steps", 4, "--evaluate-every", 2, "--batch-size", 8, "--evaluation-samples", 20, "--device", "cpu"]

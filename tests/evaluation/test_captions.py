@@ -11,7 +11,7 @@ from tests.conftest import WARM, tiny_config
 
 def test_every_figure_of_the_default_run_has_a_caption_of_its_own(tmp_path: Path) -> None:
     folder = execute(tiny_config("lstm", "conv", algorithm_options=WARM, evaluate_every=3), out=tmp_path / "run")
-    figures = [*training_figures(folder.metrics.steps()), *evaluation_figures(folder.metrics.glances(), {})]
+    figures = [*training_figures(folder.metrics.steps()), *evaluation_figures(folder.metrics.interims(), {})]
     assert [figure.title for figure in figures if figure.caption == ANY] == []
 
 

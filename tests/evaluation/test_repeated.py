@@ -12,11 +12,11 @@ from ganlm_core.training.run_folder import RunFolder
 from tests.evaluations import STEEP, above, scores
 
 
-def run(path: Path, length: int = 9, glances: tuple[float, ...] = (), **settings: Any) -> RunFolder:
+def run(path: Path, length: int = 9, interims: tuple[float, ...] = (), **settings: Any) -> RunFolder:
     folder = RunFolder.make(path, path.name)
     folder.start(make_config("lstm", "conv", **settings))
     folder.write_info(shape={"vocabulary": 9, "length": length, "noise": 0})
-    for step, value in enumerate(glances, start=1):
+    for step, value in enumerate(interims, start=1):
         folder.metrics.append({"step": step, "evaluation": {"distinct": value}})
     return folder
 
@@ -78,7 +78,7 @@ def test_every_value_has_a_row_for_each_temperature() -> None:
 
 
 def test_curves_have_a_band_over_seeds() -> None:
-    groups = {"a": [run(Path("a"), glances=(0.2, 0.4, 0.9)), run(Path("b"), glances=(0.4, 0.4), seed=1)]}
+    groups = {"a": [run(Path("a"), interims=(0.2, 0.4, 0.9)), run(Path("b"), interims=(0.4, 0.4), seed=1)]}
     (figure,) = curves(groups)
     (curve,) = figure.curves
     assert (figure.title, list(curve.x), list(curve.y)) == ("distinct", [1, 2], pytest.approx([0.3, 0.4]))
@@ -90,7 +90,7 @@ def test_curves_have_a_band_over_seeds() -> None:
 
 
 def test_curves_are_written_as_csv() -> None:
-    assert curves_csv({"m": [run(Path("a"), glances=(0.5,), seed=3)]}).splitlines() == [
+    assert curves_csv({"m": [run(Path("a"), interims=(0.5,), seed=3)]}).splitlines() == [
         "method,run,seed,step,measure,value",
         "m,a,3,1,distinct,0.5",
     ]

@@ -18,8 +18,8 @@ def test_curves_of_one_kind_share_a_figure() -> None:
         "gradient norms": ["mle"],
         "entropy": ["entropy"],
     }
-    glances = [{"step": 2, "evaluation": {"valid": 0.5}}]
-    [valid] = report.evaluation_figures(glances, {"real": {"valid": 1.0}, "unigram": {"valid": 0.0}})
+    interims = [{"step": 2, "evaluation": {"valid": 0.5}}]
+    [valid] = report.evaluation_figures(interims, {"real": {"valid": 1.0}, "unigram": {"valid": 0.0}})
     assert (valid.curves[0].x, valid.curves[0].y) == ([2.0], [0.5])
     assert valid.levels == {"real text": 1.0, "unigram model": 0.0}
 

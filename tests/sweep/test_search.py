@@ -18,7 +18,7 @@ BY = Objective("validation_nll", "lower")
 
 
 class Pretending:
-    """An engine whose runs have a value that grows with their layers at each of two glances."""
+    """An engine whose runs have a value that grows with their layers at each of two interim evaluations."""
 
     def __init__(self) -> None:
         self.trained: list[str] = []
@@ -60,7 +60,7 @@ def test_trials_are_kept_pruned_and_shown(tmp_path: Path) -> None:
     assert page.count("<tr>") == 13 and "train it again with other seeds before you report it" in page
 
 
-def test_a_bad_trial_is_pruned_at_its_first_glance(tmp_path: Path) -> None:
+def test_a_bad_trial_is_pruned_at_its_first_interim_evaluation(tmp_path: Path) -> None:
     """After five trials of one layer, the median is theirs."""
     folder = tmp_path / "s"
     found = sweep(folder, **{"gen.layers": [1, 3]})

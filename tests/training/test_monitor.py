@@ -1,4 +1,4 @@
-"""Glances at a run: each number against one worked by hand, their conclusions from histories made up by hand."""
+"""Interim evaluations: each number against one worked by hand, their conclusions from histories made up by hand."""
 
 import math
 import re
@@ -48,8 +48,8 @@ def test_the_divergence_of_two_frequencies() -> None:
     assert monitor.divergence(one, torch.tensor([7])) == pytest.approx(LOG2)
 
 
-def test_a_glance_measures_the_generator_on_the_validation_split(lstm: Setup) -> None:
-    values, texts = monitor.glance(lstm, 1)
+def test_an_interim_evaluation_measures_the_generator_on_the_validation_split(lstm: Setup) -> None:
+    values, texts = monitor.interim_evaluation(lstm, 1)
     corpus, generator = lstm.corpus, lstm.generator.eval()
     assert len(texts) == monitor.SENTENCES
     assert values["distinct"] == pytest.approx(len(set(texts)) / len(texts), rel=1e-5)
@@ -65,7 +65,7 @@ def test_a_glance_measures_the_generator_on_the_validation_split(lstm: Setup) ->
     assert values["entropy"] == pytest.approx((-sample.log_probs.sum() / sample.mask.sum()).item(), rel=1e-5)
 
 
-def test_a_glance_never_sees_the_test_split(lstm: Setup) -> None:
+def test_an_interim_evaluation_never_sees_the_test_split(lstm: Setup) -> None:
     """A metric finds the validation split in its place."""
     seen = []
 
@@ -74,14 +74,14 @@ def test_a_glance_never_sees_the_test_split(lstm: Setup) -> None:
         return Measured()
 
     judge = replace(lstm.judge, metrics={"spy": metric})  # type: ignore[dict-item]
-    monitor.glance(replace(lstm, judge=judge), 1)
+    monitor.interim_evaluation(replace(lstm, judge=judge), 1)
     assert seen == [(None, lstm.corpus.validation)]
 
 
-def test_a_glance_changes_nothing(lstm: Setup) -> None:
+def test_an_interim_evaluation_changes_nothing(lstm: Setup) -> None:
     algorithm = lstm.trainer.algorithm.train()
     before, state = torch.get_rng_state(), {name: tensor.clone() for name, tensor in algorithm.state_dict().items()}
-    once, again = (monitor.glance(lstm, 6) for _ in range(2))
+    once, again = (monitor.interim_evaluation(lstm, 6) for _ in range(2))
     assert once == again
     assert torch.get_rng_state().equal(before)
     assert all(tensor.equal(state[name]) for name, tensor in algorithm.state_dict().items())
@@ -89,16 +89,16 @@ def test_a_glance_changes_nothing(lstm: Setup) -> None:
     assert all(parameter.grad is None for parameter in algorithm.parameters())
 
 
-def test_a_glance_leaves_the_random_numbers_of_every_device(lstm: Setup, fake_mps: FakeMPS) -> None:
+def test_an_interim_evaluation_leaves_the_random_numbers_of_every_device(lstm: Setup, fake_mps: FakeMPS) -> None:
     """Its own generators draw everything."""
-    monitor.glance(lstm, 6)
+    monitor.interim_evaluation(lstm, 6)
     assert fake_mps.seeds == []
     assert fake_mps.state.tolist() == [1, 2, 3]
 
 
-def test_a_glance_has_the_accuracy_of_the_discriminator_in_steps_that_train_it(lstm: Setup) -> None:
+def test_an_interim_evaluation_has_the_accuracy_of_the_discriminator_in_steps_that_train_it(lstm: Setup) -> None:
     """Steps 1 and 2 are of maximum likelihood."""
-    told = [step for step in range(1, 7) if "discriminator_accuracy" in monitor.glance(lstm, step)[0]]
+    told = [step for step in range(1, 7) if "discriminator_accuracy" in monitor.interim_evaluation(lstm, step)[0]]
     assert told == [3, 4, 5, 6]
 
 
@@ -113,17 +113,17 @@ def test_a_discriminator_that_knows_a_word_of_real_text_is_always_right(monkeypa
         return (sequence == stop).any(dim=1).float()
 
     monkeypatch.setattr(mine.trainer.algorithm.networks["discriminator"], "forward", has_stop)
-    assert monitor.glance(mine, 1)[0]["discriminator_accuracy"] == 1
+    assert monitor.interim_evaluation(mine, 1)[0]["discriminator_accuracy"] == 1
     monkeypatch.setattr(
         mine.trainer.algorithm.networks["discriminator"], "forward", lambda sequence, mask: torch.zeros(len(sequence))
     )
-    assert monitor.glance(mine, 1)[0]["discriminator_accuracy"] == 0.5
+    assert monitor.interim_evaluation(mine, 1)[0]["discriminator_accuracy"] == 0.5
 
 
-def test_a_glance_has_the_distance_from_an_exact_process(lstm: Setup) -> None:
+def test_an_interim_evaluation_has_the_distance_from_an_exact_process(lstm: Setup) -> None:
     """The tiny generator reads noise, so the distance is a bound; after six steps it is nearly 1."""
-    values, _ = monitor.glance(lstm, 6)
-    assert lstm.glance_judge.conditions.fresh(monitor.SENTENCES) is lstm.glance_judge.conditions.fresh(256)
+    values, _ = monitor.interim_evaluation(lstm, 6)
+    assert lstm.interim_judge.conditions.fresh(monitor.SENTENCES) is lstm.interim_judge.conditions.fresh(256)
     assert 0.5 < values["tv"] <= 1
     assert values["best_accuracy"] == pytest.approx((1 + values["tv"]) / 2, abs=1e-5)
 
@@ -135,7 +135,7 @@ def test_a_discriminator_that_no_step_trained_has_no_value() -> None:
 
 
 def test_a_generator_that_writes_all_positions_at_once_has_a_divergence_and_no_likelihood() -> None:
-    values, _ = monitor.glance(experiment("mlp"), 1)
+    values, _ = monitor.interim_evaluation(experiment("mlp"), 1)
     assert "validation_nll" not in values
     assert 0 < values["bigram_divergence"] < LOG2
 
@@ -171,9 +171,9 @@ def test_every_name_is_on_the_page_and_the_page_has_the_numbers_of_the_code(lstm
     logged = {name for source in sources for name in re.findall(r'batch\.log\(\s*"(\w+)"', source)}
     assert {"accuracy", "entropy", "reward", "reward_variance"} <= logged
     of_metrics = lstm.judge.judge(Subject(["the dog sleeps ."])).keys() | {"process_nll"}
-    glanced = monitor.glance(lstm, 6)[0].keys() - of_metrics
-    assert {"validation_nll", "discriminator_accuracy"} <= glanced
-    assert {name for name in logged | glanced if f"`{name}`" not in page} == set()
+    found = monitor.interim_evaluation(lstm, 6)[0].keys() - of_metrics
+    assert {"validation_nll", "discriminator_accuracy"} <= found
+    assert {name for name in logged | found if f"`{name}`" not in page} == set()
     assert (monitor.SENTENCES, monitor.REPEATING, run.ROLLBACKS, monitor.NOISE_DRAWS) == (256, 1 / 5, 3, 1)
     for words in ("256 sentences", "less than a fifth", "after three times", "from one draw"):
         assert words in page
@@ -189,7 +189,7 @@ def nlls(*values: float) -> list[dict[str, float]]:
     ]
 
 
-def glance(entropy: float, distinct: float = 0.98, distinct_bigrams: float = 880) -> dict[str, float]:
+def interim(entropy: float, distinct: float = 0.98, distinct_bigrams: float = 880) -> dict[str, float]:
     return {"entropy": entropy, "distinct": distinct, "distinct_bigrams": distinct_bigrams}
 
 
@@ -217,11 +217,11 @@ def test_the_divergence_decides_where_there_is_no_likelihood() -> None:
 @pytest.mark.parametrize(
     "history",
     [
-        [glance(4.1)],
-        [glance(4.1), glance(1.6), glance(1.5)],
-        [glance(4.1), glance(0.05)],
-        [glance(4.1), glance(2.0, distinct=0.2, distinct_bigrams=181)],
-        [glance(4.1, distinct=0.01), glance(1.6)],
+        [interim(4.1)],
+        [interim(4.1), interim(1.6), interim(1.5)],
+        [interim(4.1), interim(0.05)],
+        [interim(4.1), interim(2.0, distinct=0.2, distinct_bigrams=181)],
+        [interim(4.1, distinct=0.01), interim(1.6)],
     ],
     ids=["at the start", "learning", "certain of each word", "little variety", "recovered"],
 )
@@ -230,7 +230,7 @@ def test_no_collapse(history: list[dict[str, float]]) -> None:
 
 
 def test_samples_that_repeat_are_a_collapse() -> None:
-    history = [glance(4.1), glance(0.9, distinct=0.03, distinct_bigrams=12)]
+    history = [interim(4.1), interim(0.9, distinct=0.03, distinct_bigrams=12)]
     assert collapse(history, REAL) == (
         "entropy fell from 4.1 to 0.9 nats; samples repeat: 3.0% distinct (real text: 99.0%), "
         "12 different bigrams (real text: 900)"
@@ -239,12 +239,12 @@ def test_samples_that_repeat_are_a_collapse() -> None:
 
 def test_different_sentences_of_the_same_few_words_are_a_collapse() -> None:
     """Its entropy is told only if it fell to less than half."""
-    history = [glance(4.1), glance(2.1, distinct_bigrams=179)]
+    history = [interim(4.1), interim(2.1, distinct_bigrams=179)]
     assert collapse(history, REAL) == "samples repeat: 179 different bigrams (real text: 900)"
 
 
 def test_samples_may_repeat_as_much_as_real_text() -> None:
-    history = [glance(1.0, distinct=0.05)]
+    history = [interim(1.0, distinct=0.05)]
     assert collapse(history, REAL | {"distinct": 0.2}) == ""
     assert collapse(history, REAL | {"distinct": 0.26}) == "samples repeat: 5.0% distinct (real text: 26.0%)"
 

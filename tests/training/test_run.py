@@ -23,20 +23,20 @@ from ganlm_core.training.setup import Setup, prepare
 from ganlm_core.training.train import execute
 from tests.conftest import WARM, Ganlm, files_of, tiny_config
 
-Glances = Callable[[Callable[[int, Values], Values]], None]
-"""Puts a function of the step and of the true values in the place of what glances find."""
+Interims = Callable[[Callable[[int, Values], Values]], None]
+"""Puts a function of the step and of the true values in the place of what interim evaluations find."""
 
 
 @pytest.fixture
-def glances(monkeypatch: pytest.MonkeyPatch) -> Glances:
-    true = monitor.glance
+def interims(monkeypatch: pytest.MonkeyPatch) -> Interims:
+    true = monitor.interim_evaluation
 
     def script(change: Callable[[int, Values], Values]) -> None:
-        def glance(experiment: Setup, step: int) -> tuple[Values, list[str]]:
+        def interim_evaluation(experiment: Setup, step: int) -> tuple[Values, list[str]]:
             values, samples = true(experiment, step)
             return values | change(step, values), samples
 
-        monkeypatch.setattr(monitor, "glance", glance)
+        monkeypatch.setattr(monitor, "interim_evaluation", interim_evaluation)
 
     return script
 
@@ -105,9 +105,9 @@ def same(one: Mapping[str, Mapping[str, Tensor]], other: Mapping[str, Mapping[st
 @pytest.mark.parametrize("settings", [{}, {"ema": 0.9}], ids=["trained", "moving average"])
 @pytest.mark.parametrize(("keep", "step"), [("best", 2), ("last", 6)])
 def test_the_weights_that_are_kept_are_evaluated_and_saved(
-    tmp_path: Path, glances: Glances, keep: str, step: int, settings: dict[str, Any]
+    tmp_path: Path, interims: Interims, keep: str, step: int, settings: dict[str, Any]
 ) -> None:
-    glances(nlls(3, 1, 2, 1, 5, 4))
+    interims(nlls(3, 1, 2, 1, 5, 4))
     run = tmp_path / "run"
     witness = watched(run, keep=keep, **settings)
     assert same(weights_of(run), witness.weights[step])
@@ -124,8 +124,8 @@ def test_the_weights_that_are_kept_are_evaluated_and_saved(
     assert witness.said[-1] == f"finishing {step}"
 
 
-def test_a_checkpoint_keeps_the_best_weights_so_far(tmp_path: Path, glances: Glances) -> None:
-    glances(nlls(3, 1, 2, 2, 2, 2))
+def test_a_checkpoint_keeps_the_best_weights_so_far(tmp_path: Path, interims: Interims) -> None:
+    interims(nlls(3, 1, 2, 2, 2, 2))
     run = tmp_path / "run"
     witness = watched(run, keep="best")
     saved = checkpoint.latest(run / "checkpoints")
@@ -134,8 +134,10 @@ def test_a_checkpoint_keeps_the_best_weights_so_far(tmp_path: Path, glances: Gla
 
 
 @pytest.mark.parametrize(("patience", "last"), [(0, 6), (1, 3), (2, 4), (4, 6), (9, 6)])
-def test_a_run_stops_when_evaluations_get_no_better(tmp_path: Path, glances: Glances, patience: int, last: int) -> None:
-    glances(nlls(3, 1, 2, 2, 2, 2))
+def test_a_run_stops_when_evaluations_get_no_better(
+    tmp_path: Path, interims: Interims, patience: int, last: int
+) -> None:
+    interims(nlls(3, 1, 2, 2, 2, 2))
     run = tmp_path / "run"
     witness = watched(run, patience=patience)
     assert [record["step"] for record in RunFolder(run).metrics.steps()] == list(range(1, last + 1))
@@ -151,8 +153,8 @@ def test_a_run_of_one_evaluation_is_its_best(tmp_path: Path) -> None:
     assert RunFolder(run).info()["weights_step"] == 6
 
 
-def test_without_likelihood_the_best_glance_has_the_lowest_bigram_divergence(tmp_path: Path, glances: Glances) -> None:
-    glances(lambda step, values: {"bigram_divergence": [0.5, 0.4, 0.1, 0.3, 0.2, 0.2][step - 1]})
+def test_without_likelihood_the_best_has_the_lowest_bigram_divergence(tmp_path: Path, interims: Interims) -> None:
+    interims(lambda step, values: {"bigram_divergence": [0.5, 0.4, 0.1, 0.3, 0.2, 0.2][step - 1]})
     run = tmp_path / "run"
     execute(tiny_config("mlp", "conv", evaluate_every=1, keep="best", patience=2), out=run)
     info = RunFolder(run).info()
@@ -190,8 +192,8 @@ def collapses(run: Path) -> dict[int, str]:
     return {record["step"]: record["collapse"] for record in RunFolder(run).metrics.read() if record.get("collapse")}
 
 
-def test_a_collapse_is_told_once_until_it_is_over(tmp_path: Path, glances: Glances, seen: str) -> None:
-    glances(collapsed_at(2, 3, 5))
+def test_a_collapse_is_told_once_until_it_is_over(tmp_path: Path, interims: Interims, seen: str) -> None:
+    interims(collapsed_at(2, 3, 5))
     run = tmp_path / "run"
     said = watched(run).said
     words = f"entropy fell from 4.0 to 0.1 nats; {seen}"
@@ -202,8 +204,8 @@ def test_a_collapse_is_told_once_until_it_is_over(tmp_path: Path, glances: Glanc
     assert RunFolder(run).info()["weights_step"] == 6
 
 
-def test_a_collapse_may_end_the_run(tmp_path: Path, glances: Glances) -> None:
-    glances(collapsed_at(4))
+def test_a_collapse_may_end_the_run(tmp_path: Path, interims: Interims) -> None:
+    interims(collapsed_at(4))
     run = tmp_path / "run"
     witness = watched(run, on_collapse="stop")
     assert witness.said[-2:] == ["stopped after step 4: the generator collapsed", "finishing 4"]
@@ -213,7 +215,7 @@ def test_a_collapse_may_end_the_run(tmp_path: Path, glances: Glances) -> None:
 
 
 def test_a_run_goes_back_to_where_it_was_good_and_on_with_half_the_learning_rates(
-    tmp_path: Path, glances: Glances, seen: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, interims: Interims, seen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Evaluated at 2, 4 and 6: the collapse at 4 costs two steps, although newer checkpoints push that of 2 out."""
     rates: list[list[float]] = []
@@ -224,7 +226,7 @@ def test_a_run_goes_back_to_where_it_was_good_and_on_with_half_the_learning_rate
         train(self, start, after_step)
 
     monkeypatch.setattr(Trainer, "train", spy)
-    glances(collapsed_once(4))
+    interims(collapsed_once(4))
     run = tmp_path / "run"
     witness = watched(run, on_collapse="rollback", evaluate_every=2, checkpoint_every=1)
     (first, *before), (second, *after) = rates
@@ -240,8 +242,8 @@ def test_a_run_goes_back_to_where_it_was_good_and_on_with_half_the_learning_rate
     assert RunFolder(run).info()["weights_step"] == 6
 
 
-def test_a_run_that_collapses_again_and_again_ends_where_it_was_good(tmp_path: Path, glances: Glances) -> None:
-    glances(collapsed_at(4))
+def test_a_run_that_collapses_again_and_again_ends_where_it_was_good(tmp_path: Path, interims: Interims) -> None:
+    interims(collapsed_at(4))
     run = tmp_path / "run"
     witness = watched(run, on_collapse="rollback", evaluate_every=2)
     rollbacks = [line for line in witness.said if line.startswith("back at step 2; ")]
@@ -397,13 +399,13 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _script_everything(patch: pytest.MonkeyPatch) -> None:
-    true, once = monitor.glance, collapsed_once(4)
+    true, once = monitor.interim_evaluation, collapsed_once(4)
 
-    def glance(experiment: Setup, step: int) -> tuple[Values, list[str]]:
+    def interim_evaluation(experiment: Setup, step: int) -> tuple[Values, list[str]]:
         values, samples = true(experiment, step)
         return values | everything(step, values) | once(step, values), samples
 
-    patch.setattr(monitor, "glance", glance)
+    patch.setattr(monitor, "interim_evaluation", interim_evaluation)
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

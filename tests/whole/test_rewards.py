@@ -168,8 +168,8 @@ def test_reinforcement_alone_collapses_and_the_telemetry_shows_it(ganlm: Ganlm) 
         "--gen.hidden-size", 16, "--corpus.size", 300, "--out", "run",
     )  # fmt: skip
     assert code == 0, err
-    glances = [record for record in records("run") if "evaluation" in record and "weights_step" not in record]
-    first, last = glances[0]["evaluation"], glances[-1]["evaluation"]
+    interims = [record for record in records("run") if "evaluation" in record and "weights_step" not in record]
+    first, last = interims[0]["evaluation"], interims[-1]["evaluation"]
     assert last["reward.regex"] > 0.9
     assert last["distinct"] < 0.1 and last["entropy"] < first["entropy"]
-    assert "collapse" in glances[-1]
+    assert "collapse" in interims[-1]

@@ -450,7 +450,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_checkpoint(ganlm: 
 
 
 def test_an_observer_is_told_which_evaluation_is_the_final_one(ganlm: Ganlm, tmp_path: Path) -> None:
-    """The last glance has the same step."""
+    """The last interim evaluation has the same step."""
     keep = "    with open('told', 'a') as file:\n        print(step, final, file=file)\n"
     plugin = write_plugin(tmp_path / "plugin.py", f"@hookimpl\ndef ganlm_evaluated(step, final):\n{keep}")
     assert ganlm(*ARGUMENTS, "--plugin", plugin, "--out", tmp_path / "told-run")[0] == 0
