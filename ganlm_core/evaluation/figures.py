@@ -50,7 +50,10 @@ class Band(NamedTuple):
 
 @dataclass(frozen=True)
 class Curve:
-    """Points, joined by a line in their order if ``joined``, with ``labels`` beside them and a ``band`` around them."""
+    """Points, joined by a line in their order if ``joined``, with ``labels`` beside them and a ``band`` around them.
+
+    A curve without points is not drawn, and keeps its colour for the figures beside it.
+    """
 
     name: str
     x: Sequence[float]
@@ -110,13 +113,16 @@ def _canvas(figure: Figure) -> Any:
     canvas = Canvas(figsize=_LARGE if figure.large else None, layout="constrained")
     scale = "log" if figure.logarithmic else "linear"
     axes = canvas.add_subplot(xlabel=figure.x, ylabel=figure.y, xscale=scale, yscale=scale)
-    colours: dict[str, str] = {}
-    for curve in figure.curves:
-        label = textwrap.fill(curve.name, _LEGEND) if curve.name not in colours else None
-        _draw(axes, curve, colours.setdefault(curve.name, COLOURS[len(colours) % len(COLOURS)]), label)
+    names = list(dict.fromkeys(curve.name for curve in figure.curves))
+    drawn = [curve for curve in figure.curves if curve.x]
+    unnamed = set(names)
+    for curve in drawn:
+        label = textwrap.fill(curve.name, _LEGEND) if curve.name in unnamed else None
+        unnamed.discard(curve.name)
+        _draw(axes, curve, COLOURS[names.index(curve.name) % len(COLOURS)], label)
     for (name, value), style in zip(figure.levels.items(), ("--", ":", "-.") * len(figure.levels), strict=False):
         axes.axhline(value, color=_INK, linestyle=style, linewidth=1, alpha=0.6, label=name)
-    if len(figure.curves) + len(figure.levels) > 1:
+    if len(drawn) + len(figure.levels) > 1:
         canvas.legend(loc="outside lower left") if figure.large else axes.legend()
     return canvas
 

@@ -191,7 +191,7 @@ def curves(groups: Groups) -> list[Figure]:
         drawn = [_curve(group, found, name) for group, found in interims.items()]
         bands = "The band is one standard deviation over seeds to either side."
         caption = f"{caption_of(title)} {bands}" if any(each.band for each in drawn) else caption_of(title)
-        made.append(Figure(title, "step", title, [each for each in drawn if each.x], caption=caption))
+        made.append(Figure(title, "step", title, drawn, caption=caption))
     return in_order(made)
 
 

@@ -2,7 +2,7 @@
 
 import xml.etree.ElementTree as ElementTree
 
-from ganlm_core.evaluation.figures import Band, Curve, Figure, printed, svg
+from ganlm_core.evaluation.figures import COLOURS, Band, Curve, Figure, printed, svg
 
 
 def test_a_figure_takes_the_colour_of_its_page_and_is_the_same_each_time() -> None:
@@ -49,3 +49,9 @@ def test_files_for_print_have_their_fonts_in_them() -> None:
     assert b"<text" not in vector and b"<path" in vector
     assert pdf.startswith(b"%PDF") and b"/FontFile2" in pdf and b"CreationDate" not in pdf
     assert printed(figure, "pdf") == pdf and printed(figure, "svg") == vector
+
+
+def test_a_curve_without_points_is_not_drawn_and_keeps_the_colours_of_the_others() -> None:
+    drawn = svg(Figure("valid", "step", "valid", [Curve("mle", [], []), Curve("seqgan", [1, 2], [0.1, 0.2])]))
+    assert COLOURS[1] in drawn and COLOURS[0] not in drawn
+    assert "mle" not in words_of(drawn)
