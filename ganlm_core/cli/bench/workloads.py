@@ -78,13 +78,20 @@ def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
 
 
 LSTM_SIZES = {"embedding_size": 32, "hidden_size": 32}
+PLAIN = LSTM_SIZES | {"dropout": 0.0, "tie": False}
+CRITIC = {"dropout": 0.0, "blur": 0.0}
+"""The networks of the textbook, which has no dropout and no noise."""
+
+
+def make_seqgan(shape: Shape, **settings: Any) -> tuple[Parts, dict[str, ScheduledOptimizer]]:
+    return make_parts("seqgan", shape, generator_options=PLAIN, discriminator_options=CRITIC, **settings)
 
 
 def policy_gradient(sizes: Sizes) -> Work:
     """Return SeqGAN's generator step, including its rollouts and their rewards."""
     shape = Shape(sizes.vocabulary, sizes.length, noise=0)
     samples = {"samples": sizes.rollouts}
-    parts, optimizers = make_parts("seqgan", shape, generator_options=LSTM_SIZES, estimator_options=samples)
+    parts, optimizers = make_seqgan(shape, estimator_options=samples)
     batch = make_batch(shape, sizes.batch)
     generator = textbook.LSTM(sizes.vocabulary, **LSTM_SIZES)
     critic = textbook.TextCNN(sizes.vocabulary, 32, [2, 3, 4, 5], 64)
@@ -103,7 +110,7 @@ def _amount(sizes: Sizes) -> tuple[int, int, int]:
 def lstm_sampling(sizes: Sizes) -> Work:
     """Return the sampling of sentences from the LSTM."""
     shape = Shape(sizes.vocabulary, sizes.length, noise=0)
-    parts, _ = make_parts("seqgan", shape, generator_options=LSTM_SIZES)
+    parts, _ = make_seqgan(shape)
     plain, noise = textbook.LSTM(sizes.vocabulary, **LSTM_SIZES), torch.randn(sizes.batch, 0)
     return Work(
         lambda: sampling.sample(parts.generator, noise),
@@ -115,7 +122,7 @@ def lstm_sampling(sizes: Sizes) -> Work:
 def likelihood(sizes: Sizes) -> Work:
     """Return a step of maximum likelihood of the LSTM."""
     shape = Shape(sizes.vocabulary, sizes.length, noise=0)
-    parts, optimizers = make_parts("seqgan", shape, generator_options=LSTM_SIZES)
+    parts, optimizers = make_seqgan(shape)
     batch, plain = make_batch(shape, sizes.batch), textbook.LSTM(sizes.vocabulary, **LSTM_SIZES)
     adam, fused = torch.optim.Adam(plain.parameters()), handwritten.adam(plain)
     return Work(
@@ -128,7 +135,7 @@ def likelihood(sizes: Sizes) -> Work:
 def discriminating(sizes: Sizes) -> Work:
     """Return a step of SeqGAN's discriminator on real sentences and as many that are drawn for it."""
     shape = Shape(sizes.vocabulary, sizes.length, noise=0)
-    parts, optimizers = make_parts("seqgan", shape, generator_options=LSTM_SIZES)
+    parts, optimizers = make_seqgan(shape)
     batch, plain = make_batch(shape, sizes.batch), textbook.LSTM(sizes.vocabulary, **LSTM_SIZES)
     critic = textbook.TextCNN(sizes.vocabulary, 32, [2, 3, 4, 5], 64)
     adam, fused = torch.optim.Adam(critic.parameters()), handwritten.adam(critic)
@@ -142,7 +149,8 @@ def discriminating(sizes: Sizes) -> Work:
 def relativistic(sizes: Sizes) -> Work:
     """Return RelGAN's generator step and discriminator step."""
     shape = Shape(sizes.vocabulary, sizes.length, noise=32)
-    parts, optimizers = make_parts("relgan", shape)
+    without = {"generator_options": {"dropout": 0.0}, "discriminator_options": CRITIC}
+    parts, optimizers = make_parts("relgan", shape, **without)
     batch = make_batch(shape, sizes.batch)
 
     def iteration() -> None:
