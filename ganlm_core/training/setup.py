@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +44,9 @@ from ganlm_core.training.compilation import as_graphs, as_it_is, compile_network
 from ganlm_core.training.loop import WARMUP, Average, Trainer
 from ganlm_core.training.optimizers import ScheduledOptimizer, build_optimizer
 from ganlm_core.training.start import Start
+
+TRIED = 100
+"""Training texts that each reward is tried on before a run."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +217,12 @@ def prepare(config: RunConfig, host: Host | None = None) -> Setup:
         best=_best(config, algorithm, average),
         judge=_judge(host, data, options.seed, priced),
         log_frequencies=log_frequencies(data.counts.sum(dim=0)),
-        notes=(*data.notes, *_notes(config, data, algorithm, parts), *(_left_out(name) for name in left_out)),
+        notes=(
+            *data.notes,
+            *_notes(config, data, algorithm, parts),
+            *_equal(priced, data.corpus),
+            *(_left_out(name) for name in left_out),
+        ),
         start=data.start,
     )
 
@@ -246,6 +255,19 @@ def _algorithm(host: Host, config: RunConfig, parts: Parts) -> Algorithm:
             f"'{config.algorithm.name}' judges whole sequences; choose another --estimator, or --algorithm adversarial"
         )
     return algorithm
+
+
+def _equal(priced: Sequence[Priced], corpus: Corpus) -> Iterator[str]:
+    """Tell of rewards that are the same for the first training texts, such as those of another corpus."""
+    texts = list(islice(corpus.train, TRIED))
+    columns = {name: list(islice(values, TRIED)) for name, values in corpus.beside("train").others.items()}
+    for each in priced:
+        first, *others = set(each(texts, columns))
+        if len(texts) > 1 and not others:
+            yield (
+                f"reward '{each.name}' is {first:g} for each of the first {len(texts)} training texts; if it is so for "
+                f"generated texts too, it teaches nothing: see 'ganlm show {each.name}' for its options"
+            )
 
 
 def _left_out(name: str) -> str:

@@ -1,6 +1,7 @@
 """Everything that a run needs, built from a configuration, or refused in one line."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -118,3 +119,18 @@ def test_the_likelihood_of_fixed_length_is_per_token_without_an_end() -> None:
     real = made.judge.real(10).likelihood
     assert real is not None
     assert real(test).nll_per_token == pytest.approx(-sum(process.log_prob(test)) / (6 * len(test)))
+
+
+def test_a_reward_that_is_equal_for_all_first_texts_is_told_of() -> None:
+    """The grammar's validity, the default, is 0 for every sentence of the oracle."""
+    options = {"size": 200, "vocabulary": 20, "length": 6}
+
+    def told(reward: dict[str, Any]) -> list[str]:
+        made = prepare(tiny_config("lstm", "conv", corpus="oracle", corpus_options=options, reward=reward))
+        return [note for note in made.notes if note.startswith("reward ")]
+
+    assert told({"validity": {}, "regex": {"pattern": "w1"}}) == [
+        "reward 'validity' is 0 for each of the first 100 training texts; if it is so for generated texts too, it "
+        "teaches nothing: see 'ganlm show validity' for its options"
+    ]
+    assert told({"regex": {"pattern": "w1"}}) == []
