@@ -43,12 +43,16 @@ def draws(generator: Generator, batch: Batch, samples: int = 1) -> Draws:
     Row i of the result belongs to row i % B of the noise.
     """
     shared = {} if batch.shared is None else batch.shared
-    key = generator, samples
-    if key not in shared:
-        drawn = sample(generator, batch.noise, samples=samples)
-        tokens = drawn.tokens[:, : longest(drawn.mask)]
-        noise = batch.noise.repeat(samples if generator.autoregressive else 1, 1)
-        distributions = log_probabilities(generator(noise, tokens)[:, : tokens.shape[1]])
-        shared[key] = Draws(drawn.tokens, drawn.mask, drawn.log_probs, distributions)
-    found: Draws = shared[key]
+    noise, found = shared.get((generator, samples), (None, None))
+    if found is None or noise is not batch.noise:  # a loss may replace the noise of its batch
+        found = _draw(generator, batch.noise, samples)
+        shared[generator, samples] = batch.noise, found
     return found
+
+
+def _draw(generator: Generator, noise: Tensor, samples: int) -> Draws:
+    drawn = sample(generator, noise, samples=samples)
+    tokens = drawn.tokens[:, : longest(drawn.mask)]
+    repeated = noise.repeat(samples if generator.autoregressive else 1, 1)
+    distributions = log_probabilities(generator(repeated, tokens)[:, : tokens.shape[1]])
+    return Draws(drawn.tokens, drawn.mask, drawn.log_probs, distributions)

@@ -55,3 +55,4 @@ def test_a_batch_shares_its_draws_only_if_it_is_asked_to() -> None:
     assert sampling.draws(generator, shared, 2) is not drawn
     assert sampling.draws(other, shared) is not drawn
     assert sampling.draws(generator, replace(batch(), shared={})) is not drawn
+    assert sampling.draws(generator, replace(shared, noise=shared.noise.clone())) is not drawn
