@@ -10,6 +10,7 @@ from ganlm_core.algorithms.corruption import with_errors
 from ganlm_core.algorithms.mismatched import mismatched, require_labels
 from ganlm_core.algorithms.options import AdversarialOptions
 from ganlm_core.algorithms.penalties import relaxed
+from ganlm_core.algorithms.pool import Pool, check_pool
 from ganlm_core.algorithms.schedule import ScheduledAlgorithm
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import (
@@ -27,14 +28,17 @@ from ganlm_core.sampling import LikelihoodRatio
 from ganlm_core.sampling.conditions import labelled, unconditional
 
 
-def discriminator_loss(parts: Parts, batch: Batch, wrong: float = 0.0, damaged: float = 0.0) -> Tensor:
-    """Return the discriminator's loss on real and newly generated sequences, penalty included.
+def discriminator_loss(
+    parts: Parts, batch: Batch, wrong: float = 0.0, damaged: float = 0.0, pool: Pool | None = None
+) -> Tensor:
+    """Return the discriminator's loss on real and generated sequences, penalty included.
 
     ``wrong``: the share of real sequences with a wrong label in the loss of what is to be rejected. ``damaged``: the
-    share of rows whose generated sequence is replaced by the real one with an error in it.
+    share of rows whose generated sequence is replaced by the real one with an error in it. ``pool``: has the generated
+    sequences; without one, they are drawn.
     """
     real = Sequences(batch.tokens, batch.mask)
-    generated = parts.estimator.draw(parts.generator, batch)
+    generated = parts.estimator.draw(parts.generator, batch) if pool is None else pool.draw(parts, batch)
     if damaged > 0:
         generated = with_errors(parts.generator, batch, generated, damaged)
     real_logits, generated_logits = _logits_of_both(parts, real, generated)
@@ -63,13 +67,16 @@ def _mismatched_cost(parts: Parts, batch: Batch, real_logits: Tensor) -> Tensor:
     return per_sequence(cost, batch.mask)
 
 
-def generator_loss(parts: Parts, batch: Batch, shuffle: bool = False) -> Tensor:
+def generator_loss(parts: Parts, batch: Batch, shuffle: bool = False, pool: Pool | None = None) -> Tensor:
     """Return the estimator's surrogate loss for the generator's cost.
 
-    ``shuffle``: as a control, the cost of each sequence is that of another sequence of the batch.
+    ``shuffle``: as a control, the cost of each sequence is that of another sequence of the batch. ``pool``: keeps the
+    sequences.
     """
     cost = (next_word_cost if parts.estimator.next_words else generator_cost)(parts, batch)
-    return parts.estimator(parts.generator, batch, shuffled(cost) if shuffle else cost)
+    if shuffle:
+        cost = shuffled(cost)
+    return parts.estimator(parts.generator, batch, cost if pool is None else pool.keeping(parts, cost, batch))
 
 
 def shuffled(cost: Cost) -> Cost:
@@ -196,11 +203,16 @@ class Adversarial(ScheduledAlgorithm):
             preparation=modelling if language_model else None,
         )
         self.options = options
+        self.pool = self._pool() if options.pool else None
+
+    def _pool(self) -> Pool:
+        check_pool(self.parts)
+        return Pool(self.options.pool, self.parts.discriminator.shape.length, self.adversarial_from)
 
     def _discriminator_loss(self, batch: Batch) -> Tensor:
         most = self.options.corruption
         damaged = most * (1 - batch.progress) if most else 0.0  # a compiled phase is traced anew for what it compares
-        return discriminator_loss(self.parts, batch, self.options.mismatched, damaged)
+        return discriminator_loss(self.parts, batch, self.options.mismatched, damaged, self.pool)
 
     def _generator_loss(self, batch: Batch) -> Tensor:
-        return generator_loss(self.parts, batch, self.options.shuffle)
+        return generator_loss(self.parts, batch, self.options.shuffle, self.pool)

@@ -110,7 +110,7 @@ class _DrawsIds(Estimator):
     def draw(self, generator: Generator, batch: Batch) -> Sequences:
         prompt = generator.untraced(self.prompt, batch)
         drawn = sampling.sample(generator, batch.noise, prompt=prompt)
-        batch.log("entropy", -drawn.log_probs.sum() / drawn.mask[:, prompt.shape[1] :].sum().clamp(min=1))
+        _log_entropy(batch, drawn, prompt.shape[1])
         return Sequences(drawn.tokens, drawn.mask)
 
 
@@ -146,8 +146,14 @@ class StraightThrough(_DrawsIds, _Relaxation):
         return sampling.relaxed_sample(generator, batch.noise, self.options.temperature, hard=True)
 
 
-def _log_reward(batch: Batch, reward: Tensor) -> None:
-    """Log the mean and the variance of the rewards (B,) of the sequences."""
+def _log_entropy(batch: Batch, drawn: sampling.Sample, given: int = 0) -> None:
+    """Log the mean -log p of the tokens of a sample, without the first ``given`` positions."""
+    batch.log("entropy", -drawn.log_probs.sum() / drawn.mask[:, given:].sum().clamp(min=1))
+
+
+def _log_sample(batch: Batch, drawn: sampling.Sample, reward: Tensor, given: int = 0) -> None:
+    """Log the entropy of a sample, and the mean and the variance of its rewards (B,)."""
+    _log_entropy(batch, drawn, given)
     batch.log("reward", reward.mean())
     batch.log("reward_variance", reward.var(correction=0))
 
@@ -219,7 +225,7 @@ class Reinforce(_ScoreFunction):
         with torch.no_grad():
             reward = -cost(drawn.tokens, drawn.mask)
         log_probs = drawn.log_likelihood()
-        _log_reward(batch, per_sequence(reward, drawn.mask))
+        _log_sample(batch, drawn, per_sequence(reward, drawn.mask))
         return self.surrogate(log_probs, self._returns(reward, log_probs.detach(), drawn.mask), drawn.mask)
 
     def _returns(self, reward: Tensor, log_probs: Tensor, mask: Tensor) -> Tensor:
@@ -262,7 +268,7 @@ class Rollout(_ScoreFunction):
     def returns(self, generator: AutoregressiveGenerator, batch: Batch, drawn: sampling.Sample, cost: Cost) -> Tensor:
         """Return the reward of each token (B, T): the value of the prefix up to it, ranked if ``rank`` is set."""
         values = self._values(generator, batch.noise, drawn, cost)
-        _log_reward(batch, values[:, -1])
+        _log_sample(batch, drawn, values[:, -1])
         return ranked(values, drawn.mask, self.options.rank) if self.options.rank else values
 
     @torch.no_grad()
@@ -306,7 +312,7 @@ class NextWord(_Scored):
         tokens, mask = drawn.trimmed
         with torch.no_grad():
             costs = cost(tokens, log_p)
-        _log_reward(batch, -sampling.of_tokens(costs, tokens, mask).sum(dim=1))
+        _log_sample(batch, drawn, -sampling.of_tokens(costs, tokens, mask).sum(dim=1))
         expected = (log_p[..., EOS:].exp() * costs[..., EOS:]).sum(dim=-1)
         return torch.where(mask, expected, 0.0).sum(dim=1).mean()
 
@@ -365,7 +371,7 @@ class Importance(_Scored):
             proposal = own - log_q[:, real:].sum(dim=1)
             weights = (proposal + reward).softmax(dim=0)
             expected = self.options.baseline * proposal.softmax(dim=0)
-        _log_reward(batch, reward)
+        _log_sample(batch, drawn, reward, real)
         batch.log("effective_samples", 1 / weights.square().sum())
         return -((weights - expected) * own).sum() - log_p[:, :real].sum(dim=1).mean()
 

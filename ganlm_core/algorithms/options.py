@@ -121,6 +121,12 @@ class AdversarialOptions(ScheduleOptions):
         min=0,
         max=1,
     )
+    pool: int = option(
+        0,
+        "number of the generator's newest samples that the discriminator learns from, instead of samples drawn for it; "
+        "0: draw them",
+        min=0,
+    )
     shuffle: bool = option(
         False,
         "control: give each sentence the discriminator's verdict on another sentence of its batch",

@@ -35,7 +35,7 @@ TINY = ["run", "--gen", "lstm", "--gen.hidden-size", "8", "--gen.embedding-size"
 GRAMMAR = ["--corpus.size", "300"]
 WARM = ["--algorithm.warmup", "0.34", "--algorithm.discriminator-warmup", "0.17"]
 EVERY = ["--evaluate-every", "3", "--checkpoint-every", "2"]
-ARGUMENTS = [*TINY, *GRAMMAR, *WARM, *EVERY, "--gen.dropout", "0.1", "--ema", "0.9"]
+ARGUMENTS = [*TINY, *GRAMMAR, *WARM, *EVERY, "--gen.dropout", "0.1", "--ema", "0.9", "--algorithm.pool", "12"]
 """Every step of the run differs from the one before: two of mle, one of the discriminator, three of both networks."""
 
 NETWORKS = ("generator.safetensors", "discriminator.safetensors")

@@ -1,0 +1,71 @@
+"""A pool of the generator's newest samples, which the discriminator reads in the place of samples of its own."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from ganlm_core.errors import UsageError
+from ganlm_core.protocol import PAD, Batch, Cost, Parts, Sequences, mask_of
+from ganlm_core.sampling.conditions import unconditional
+
+
+class Pool(nn.Module):
+    """The newest samples of the generator's own steps, as many as ``size``, for the discriminator to read.
+
+    Nothing is then drawn for the discriminator, which costs it most of its time. As the history of generated data of
+    Shrivastava et al. 2017 (section 2.3). Differs: all samples of a batch are from the history, not half of them. A
+    sample is as old as the generator's steps since it was drawn, at least one. ``first``: the step of the generator's
+    first samples.
+    """
+
+    tokens: Tensor
+
+    def __init__(self, size: int, length: int, first: int) -> None:
+        super().__init__()
+        self.size, self.first = size, first
+        self.register_buffer("tokens", torch.full((size, length), PAD))
+
+    def keeping(self, parts: Parts, cost: Cost, batch: Batch) -> Cost:
+        """Return the cost, which keeps the samples of the batch: an estimator asks for the cost of these first."""
+        kept = False
+
+        def cost_of(sequence: Tensor, beside: Tensor) -> Tensor:
+            nonlocal kept
+            if not kept:
+                parts.generator.untraced(self._keep, sequence[: len(batch.tokens)])
+                kept = True
+            return cost(sequence, beside)
+
+        return cost_of
+
+    def _keep(self, generator: nn.Module, tokens: Tensor) -> None:
+        short = self.tokens.shape[1] - tokens.shape[1]
+        self.tokens.copy_(torch.cat([pad(tokens, (0, short), value=PAD), self.tokens])[: self.size])
+
+    def draw(self, parts: Parts, batch: Batch) -> Sequences:
+        """Return as many sequences as the batch has, in a random order; samples of their own for an empty pool."""
+        rows = len(batch.tokens)
+        filled = min(self.size, max(0, batch.step - self.first) * rows)
+        if filled == 0:
+            return parts.estimator.draw(parts.generator, batch)
+        drawn: Sequences = parts.generator.untraced(self._draw, rows, filled)
+        return drawn
+
+    def _draw(self, generator: nn.Module, rows: int, filled: int) -> Sequences:
+        order = torch.randperm(filled, device=self.tokens.device)
+        tokens = self.tokens[order[torch.arange(rows, device=order.device) % filled]]
+        return Sequences(tokens, mask_of(tokens))
+
+
+def check_pool(parts: Parts) -> None:
+    """Raise UsageError for parts whose samples cannot stay in a pool."""
+    if parts.estimator.relaxes:
+        raise UsageError(
+            "--algorithm.pool keeps words, and this estimator gives relaxed words; choose --estimator reinforce, or "
+            "leave the option out"
+        )
+    if unconditional(parts.discriminator) is not parts.discriminator:
+        raise UsageError(
+            "--algorithm.pool gives samples to later batches, which ask for other labels or prompts; leave it out, or "
+            "train without --corpus.label and --corpus.prompt"
+        )
