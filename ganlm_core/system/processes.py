@@ -28,6 +28,9 @@ _PATIENCE = timedelta(days=1)
 
 _BEGUN = "ganlm/begun"
 
+BUCKET = 25 * 2**20
+"""Bytes of the gradients that are averaged together, but for a larger gradient; as in ``DistributedDataParallel``."""
+
 Part = TypeVar("Part")
 Made = TypeVar("Made")
 
@@ -104,17 +107,73 @@ def _together() -> Iterator[None]:
         raise ProcessLost(f"process {rank()} of {size()} lost another process, which has ended") from error
 
 
-def average(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
-    """Average the gradients of the parameters over all processes, in place, and return the mean loss."""
+def backward(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
+    """Compute the gradients of the parameters, averaged over all processes, and return the mean loss.
+
+    The gradients are sent in buckets while the backward pass goes on, the last parameters first (Li et al. 2020,
+    section 3.2). All processes must have gradients of the same parameters.
+    """
     if size() == 1:
+        loss.backward(inputs=parameters)
         return loss
-    parts = [*(parameter.grad for parameter in parameters if parameter.grad is not None), loss.detach().clone()]
-    flat = torch.cat([part.flatten() for part in parts]) / size()
-    with _together():
-        dist.all_reduce(flat)
-    for part, mean in zip(parts, flat.split([part.numel() for part in parts]), strict=True):
-        part.copy_(mean.view_as(part))
-    return parts[-1]
+    mean = loss.detach().clone()
+    buckets = _Buckets(parameters, first=mean)
+    hooks = [parameter.register_post_accumulate_grad_hook(buckets.add) for parameter in parameters]
+    try:
+        loss.backward(inputs=parameters)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    buckets.finish()
+    return mean
+
+
+class _Buckets:
+    """Gradients that are averaged together, so that few messages are sent. ``first`` is a tensor of the first bucket.
+
+    Each process sends the same buckets in the same order, because gradients may become ready in another order there.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter], first: Tensor) -> None:
+        self.waiting: list[list[nn.Parameter]] = [[]]
+        held = 0
+        for parameter in reversed(parameters):
+            if held > 0 and held + parameter.nbytes > BUCKET:
+                self.waiting.append([])
+                held = 0
+            self.waiting[-1].append(parameter)
+            held += parameter.nbytes
+        self.first = [first]
+        self.ready: set[nn.Parameter] = set()
+        self.sent: list[tuple[list[Tensor], Tensor, dist.Work]] = []
+
+    def add(self, parameter: nn.Parameter) -> None:
+        """Note that a gradient is complete, and send the buckets that are now complete."""
+        self.ready.add(parameter)
+        while self.waiting and self.ready.issuperset(self.waiting[0]):
+            self._send()
+
+    def finish(self) -> None:
+        """Send the buckets of parameters without a gradient, and wait until all gradients are averaged."""
+        while self.waiting:
+            self._send()
+        for parts, flat, work in self.sent:
+            with _together():
+                work.wait()
+            for part, mean in zip(parts, flat.split([part.numel() for part in parts]), strict=True):
+                part.copy_(mean.view_as(part))
+
+    def _send(self) -> None:
+        gradients = (parameter.grad for parameter in self.waiting.pop(0))
+        parts = [*self.first, *(gradient for gradient in gradients if gradient is not None)]
+        self.first = []
+        if not parts:
+            return
+        flat = torch.cat([part.flatten() for part in parts]) / size()
+        with _together():
+            work = dist.all_reduce(flat, async_op=True)
+        assert work is not None
+        self.sent.append((parts, flat, work))
 
 
 def share(state: Any) -> Any:

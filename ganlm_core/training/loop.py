@@ -161,8 +161,7 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
             with self.arithmetic:
                 loss = phase(batch)
-            loss.backward(inputs=parameters)
-            loss = processes.average(loss, parameters)
+            loss = processes.backward(loss, parameters)
             norm = nn.utils.clip_grad_norm_(parameters, self.clip if self.clip > 0 else float("inf"))
             self.losses.add(phase, batch.step, loss, norm)
             batch.log(f"{phase.name}_loss", loss)

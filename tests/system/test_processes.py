@@ -26,11 +26,51 @@ def test_each_process_works_on_its_parts_and_receives_all_results(monkeypatch: p
 
 
 def test_a_single_process_averages_nothing() -> None:
-    parameter, loss = torch.nn.Parameter(torch.ones(2)), torch.tensor(3.0)
+    parameter = torch.nn.Parameter(torch.ones(2))
+    loss = 3 * parameter.sum()
     with processes.processes():
         assert (processes.rank(), processes.size()) == (0, 1)
-        assert processes.average(loss, [parameter]) is loss
+        assert processes.backward(loss, [parameter]) is loss
+        assert parameter.grad is not None and parameter.grad.tolist() == [3, 3]
         assert processes.share("state") == "state"
+
+
+class Sent:
+    """Stands for a message that the other process answers with the same values."""
+
+    def __init__(self, flat: torch.Tensor) -> None:
+        self.flat = flat
+
+    def wait(self) -> None:
+        self.flat.mul_(2)
+
+
+def test_buckets_are_sent_in_one_order_whichever_gradient_is_ready_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last parameters are first, and a parameter without a gradient holds its bucket back to the end."""
+    sent: list[list[float]] = []
+
+    def all_reduce(flat: torch.Tensor, async_op: bool) -> Sent:
+        assert async_op
+        sent.append((2 * flat).tolist())
+        return Sent(flat)
+
+    monkeypatch.setattr(processes, "size", lambda: 2)
+    monkeypatch.setattr(processes, "BUCKET", 8)
+    monkeypatch.setattr(torch.distributed, "all_reduce", all_reduce)
+    one, unused, two, three = (torch.nn.Parameter(torch.tensor([value])) for value in (1.0, 5.0, 2.0, 3.0))
+    for parameter in (one, two, three):
+        parameter.grad = 10 * parameter.detach()
+    mean = torch.tensor(6.0)
+    buckets = processes._Buckets([one, unused, two, three], first=mean)
+    for parameter in (one, two):
+        buckets.add(parameter)
+    assert sent == []
+    buckets.add(three)
+    assert sent == [[6, 30, 20]]
+    buckets.finish()
+    assert sent == [[6, 30, 20], [10]]
+    assert [mean.item(), *(each.grad.item() for each in (one, two, three) if each.grad is not None)] == [6, 10, 20, 30]
+    assert unused.grad is None
 
 
 class Channel:

@@ -42,19 +42,29 @@ import os, signal, sys
 from ganlm_core.system import processes
 from ganlm_core.cli import main
 
-average, phases = processes.average, []
+backward, phases = processes.backward, []
 
 def last_words(*arguments):
     phases.append(arguments)
     if len(phases) == 6:
         os.kill(os.getpid(), signal.SIGKILL)
-    return average(*arguments)
+    return backward(*arguments)
 
 if (os.environ["RANK"], os.environ["TORCHELASTIC_RESTART_COUNT"]) == ("1", "0"):
-    processes.average = last_words
+    processes.backward = last_words
 sys.exit(main())
 """
 """ganlm, but the second process is killed in the first phase of step 5, the first time that it comes there."""
+
+BUCKETS = """
+import sys
+from ganlm_core.cli import main
+from ganlm_core.system import processes
+
+processes.BUCKET = 1000
+sys.exit(main())
+"""
+"""ganlm, but its gradients are sent in many buckets, as those of a large network are."""
 
 EACH = """
 import json, os, sys
@@ -101,7 +111,7 @@ def free_port() -> str:
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run of two processes, each with batches of eight."""
     folder = tmp_path_factory.mktemp("two")
-    command = [*GANLM, *RUN, "--batch-size", "8", "--out", str(folder / "run")]
+    command = [sys.executable, "-c", BUCKETS, *RUN, "--batch-size", "8", "--out", str(folder / "run")]
     first, second = start([command, command])
     (told, _), (silence, _) = first.communicate(), second.communicate()
     assert (first.returncode, second.returncode) == (0, 0)
@@ -226,16 +236,17 @@ def test_only_a_step_that_all_have_made_is_kept(
     """Phase 6 is the first of step 5 and changes nothing when it fails; phase 7 is the second. Every third is saved."""
     phases = []
 
-    def average(loss: torch.Tensor, parameters: Sequence[torch.nn.Parameter]) -> torch.Tensor:
+    def backward(loss: torch.Tensor, parameters: Sequence[torch.nn.Parameter]) -> torch.Tensor:
         phases.append(loss)
         if len(phases) == phase:
             raise ProcessLost("the other one has gone")
+        loss.backward(inputs=parameters)
         return loss
 
     monkeypatch.setattr(processes, "size", lambda: 2)
     monkeypatch.setattr(processes, "share", lambda state: state)
     monkeypatch.setattr(processes, "gather", lambda value: [value, value])
-    monkeypatch.setattr(processes, "average", average)
+    monkeypatch.setattr(processes, "backward", backward)
     assert main([*AGAINST, "--out", str(tmp_path / "run")]) == 1
     assert f"the other one has gone; the checkpoint of step {step} is kept, " in capsys.readouterr().err
     assert checkpoint.latest(tmp_path / "run" / "checkpoints").extra["batches"][0] == {3: 6, 4: 10}[step]
