@@ -30,6 +30,11 @@ class TrainingOptions(Options):
     compile: bool = option(
         False, "compile the networks (on CUDA: whole phases) with torch.compile; the first steps take a minute or more"
     )
+    shard_optimizers: bool = option(
+        False,
+        "divide the state of the optimisers among the processes of torchrun, so that each takes less memory (ZeRO, "
+        "stage 1)",
+    )
     log_every: int = option(20, "steps between two lines of metrics.jsonl", min=1)
     evaluate_every: int = option(500, "steps between two evaluations", min=1)
     checkpoint_every: int = option(500, "steps between two checkpoints", min=1)

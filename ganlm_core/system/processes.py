@@ -22,6 +22,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ganlm_core.errors import ProcessLost
+from ganlm_core.system.memory import lacks_memory
 
 _PATIENCE = timedelta(days=1)
 """Timeout of the other ranks while rank 0 evaluates. A process that has ended is noticed at once."""
@@ -95,14 +96,17 @@ def _joined() -> bool:
 
 
 @contextmanager
-def _together() -> Iterator[None]:
+def together() -> Iterator[None]:
     """Raise ProcessLost in the block when another process has ended.
 
-    From then on SIGTERM is blocked: ``torchrun`` sends it to the remaining processes, which must first save and report.
+    Every RuntimeError is taken for that, unless it says that there is no memory. From then on SIGTERM is blocked:
+    ``torchrun`` sends it to the remaining processes, which must first save and report.
     """
     try:
         yield
     except RuntimeError as error:
+        if lacks_memory(error):
+            raise
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         raise ProcessLost(f"process {rank()} of {size()} lost another process, which has ended") from error
 
@@ -158,7 +162,7 @@ class _Buckets:
         while self.waiting:
             self._send()
         for parts, flat, work in self.sent:
-            with _together():
+            with together():
                 work.wait()
             for part, mean in zip(parts, flat.split([part.numel() for part in parts]), strict=True):
                 part.copy_(mean.view_as(part))
@@ -170,7 +174,7 @@ class _Buckets:
         if not parts:
             return
         flat = torch.cat([part.flatten() for part in parts]) / size()
-        with _together():
+        with together():
             work = dist.all_reduce(flat, async_op=True)
         assert work is not None
         self.sent.append((parts, flat, work))
@@ -181,7 +185,7 @@ def share(state: Any) -> Any:
     if size() == 1:
         return state
     shared = [state]
-    with _together():
+    with together():
         dist.broadcast_object_list(shared)
     return shared[0]
 
@@ -191,7 +195,7 @@ def gather(value: Any) -> list[Any]:
     if size() == 1:
         return [value]
     gathered = [None] * size()
-    with _together():
+    with together():
         dist.all_gather_object(gathered, value)
     return gathered
 

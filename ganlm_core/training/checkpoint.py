@@ -79,7 +79,7 @@ def save(
         "step": step,
         "modules": {name: dict(module.state_dict()) for name, module in modules.items()},
         "networks": {name: _place(network, modules) for name, network in networks.items()},
-        "optimizers": {name: [type(each).__name__, each.state_dict()] for name, each in optimizers.items()},
+        "optimizers": {name: [_class(each), each.state_dict()] for name, each in optimizers.items()},
         "random": random_states(),
         "extra": extra,
     }
@@ -202,7 +202,7 @@ def restore(
     """
     saved_modules, saved_optimizers = checkpoint.state["modules"], checkpoint.state["optimizers"]
     found = {name: kind for name, (kind, _) in saved_optimizers.items()}
-    wanted = {name: type(optimizer).__name__ for name, optimizer in optimizers.items()}
+    wanted = {name: _class(optimizer) for name, optimizer in optimizers.items()}
     if found != wanted or saved_modules.keys() != modules.keys():
         raise WeightsError(
             f"{checkpoint.path} holds {_listed(saved_modules, found)}; "
@@ -218,6 +218,11 @@ def restore(
         restore_random_states(checkpoint.state["random"])
     except _WRONG as error:
         raise WeightsError(f"{checkpoint.path} cannot be restored ({error!r}); start a new run") from error
+
+
+def _class(optimizer: torch.optim.Optimizer) -> str:
+    """Return the name of an optimiser's class; if its state is divided among processes, of the optimiser in it."""
+    return type(getattr(optimizer, "optim", optimizer)).__name__
 
 
 def _listed(modules: Mapping[str, Any], optimizers: Mapping[str, str]) -> str:

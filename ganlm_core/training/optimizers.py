@@ -70,16 +70,24 @@ def rate_factor(options: OptimizerOptions, step: int, steps: int) -> float:
 
 
 def build_optimizer(
-    choice: Choice, parameters: Iterable[nn.Parameter], first: int = 0, last: int = 0
+    choice: Choice, parameters: Iterable[nn.Parameter], first: int = 0, last: int = 0, sharded: bool = False
 ) -> ScheduledOptimizer:
-    """Build the optimiser that ``choice`` names, over the parameters that are trained, for some steps of a run."""
+    """Build the optimiser that ``choice`` names, over the parameters that are trained, for some steps of a run.
+
+    ``sharded``: divide its state among the processes.
+    """
     options = choice.options
     assert isinstance(options, OptimizerOptions)
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     arguments = _arguments(options)
     if choice.name in _FUSED.get(trained[0].device.type, ()):
         arguments["fused"] = True
-    return ScheduledOptimizer(_CLASSES[choice.name](trained, **arguments), options, first, last)
+    made = _CLASSES[choice.name]
+    if sharded:
+        from ganlm_core.training.sharding import Sharded
+
+        return ScheduledOptimizer(Sharded(trained, made, **arguments), options, first, last)
+    return ScheduledOptimizer(made(trained, **arguments), options, first, last)
 
 
 def _arguments(options: OptimizerOptions) -> dict[str, Any]:

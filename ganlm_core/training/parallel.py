@@ -26,7 +26,7 @@ from ganlm_core.system.devices import keep_memory, random_states, restore_random
 from ganlm_core.system.signals import caught_signals
 from ganlm_core.training.checkpoint import pack, unpack
 from ganlm_core.training.loop import Metrics
-from ganlm_core.training.setup import Setup, prepare
+from ganlm_core.training.setup import Setup, is_sharded, prepare
 
 
 def lead(setup: Setup, step: int, pace: float, after_step: processes.Told) -> processes.Told:
@@ -57,6 +57,18 @@ def written(setup: Setup, generator: Generator, n: int, discriminator: Discrimin
     likelihood = cache(partial(ask, _score)) if generator.autoregressive else None
     subject = setup.judge.subject(ask(_draw, n), generator, discriminator=discriminator)
     return replace(subject, likelihood=likelihood)
+
+
+def collect(setup: Setup) -> None:
+    """Bring the state of sharded optimisers to rank 0, which calls this before it reads it. Raises ProcessLost."""
+    if is_sharded(setup.config):
+        processes.share((_collect,))
+        _collect(setup)
+
+
+def _collect(setup: Setup) -> None:
+    for each in setup.trainer.optimizers.values():
+        each.optimizer.collect()  # type: ignore[attr-defined]
 
 
 def let_go() -> None:
@@ -129,6 +141,7 @@ def _with_own_seed(judge: Judge, index: int) -> Judge:
 
 def _packed(setup: Setup, step: int, pace: float) -> Any:
     """Return the state of a run as plain values and tensors on the CPU."""
+    collect(setup)
     tensors: dict[str, Any] = {}
     state = {
         "step": step,
@@ -172,10 +185,12 @@ class Mark:
     def go_back(self, setup: Setup) -> bool:
         """Go back if possible, and return whether it was possible.
 
-        It is impossible in a later phase, or if parameters moved within the first phase, as with L-BFGS.
+        It is impossible in a later phase, if parameters moved within the first phase, as with L-BFGS, and if the lost
+        process had a part of the state of the optimisers.
         """
         batches = setup.trainer.batches
-        if batches.drawn > self.drawn + batches.processes or _versions(setup) != self.versions:
+        moved = batches.drawn > self.drawn + batches.processes or _versions(setup) != self.versions
+        if moved or is_sharded(setup.config):
             return False
         restore_random_states(self.random)
         batches.drawn, batches.tokens_drawn = self.drawn, self.tokens_drawn

@@ -29,7 +29,7 @@ from ganlm_core.training import checkpoint, monitor
 from ganlm_core.training.checkpoint import Checkpoint
 from ganlm_core.training.display import Display
 from ganlm_core.training.loop import Metrics
-from ganlm_core.training.parallel import Mark, lead, written
+from ganlm_core.training.parallel import Mark, collect, lead, written
 from ganlm_core.training.progress import Progress, Saved
 from ganlm_core.training.resuming import has_more_steps, mended, saved_values
 from ganlm_core.training.run_folder import STARTING, RunFolder, versions
@@ -357,6 +357,7 @@ class Run:
     def _save(self, step: int) -> None:
         setup = self.setup
         setup.trainer.losses.look()
+        collect(setup)
         self.folder.metrics.sync()
         batches = setup.trainer.batches
         saved = Saved((batches.drawn, batches.tokens_drawn), setup.fingerprint, self.progress, self.config)

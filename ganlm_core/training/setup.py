@@ -293,10 +293,27 @@ def _optimizers(config: RunConfig, algorithm: Algorithm) -> dict[str, ScheduledO
                 "trained; give it some as attributes, or choose an algorithm that does not train it"
             )
     _check_parts(config, algorithm)
+    spans = _spans(config, algorithm, trained)
+    if is_sharded(config) and any(config.optimizers[name].name == "lbfgs" for name in spans):
+        raise UsageError(
+            "--shard-optimizers divides the parameters among the processes, and lbfgs moves all of them as one vector; "
+            "choose another optimiser, or leave the option out"
+        )
     return {
-        name: build_optimizer(config.optimizers[name], trained[name.removesuffix(WARMUP)].parameters(), first, last)
-        for name, (first, last) in _spans(config, algorithm, trained).items()
+        name: build_optimizer(
+            config.optimizers[name],
+            trained[name.removesuffix(WARMUP)].parameters(),
+            first,
+            last,
+            sharded=is_sharded(config),
+        )
+        for name, (first, last) in spans.items()
     }
+
+
+def is_sharded(config: RunConfig) -> bool:
+    """Return whether the state of the optimisers is divided among processes."""
+    return config.training.shard_optimizers and processes.size() > 1
 
 
 def _spans(config: RunConfig, algorithm: Algorithm, trained: Iterable[str]) -> dict[str, tuple[int, int]]:
@@ -375,5 +392,7 @@ def _notes(config: RunConfig, data: Data, algorithm: Algorithm, parts: Parts) ->
     if config.rewards:
         names, share = " and ".join(config.rewards), config.training.reward_weight
         yield f"{share:.0%} of the generator's reward is from {names}" if share else f"{names}: --reward-weight is 0"
+    if config.training.shard_optimizers and processes.size() == 1:
+        yield "--shard-optimizers has no effect on one process; torchrun starts several"
     if "discriminator" in algorithm.networks and algorithm.adversarial_from >= planned_steps(config):
         yield "the warm-up takes every step, so the networks never train against each other; raise --steps"

@@ -65,12 +65,16 @@ def test_a_run_goes_back_within_the_first_phase_of_a_step() -> None:
     assert mark.go_back(setup) and torch.get_rng_state().equal(state)
 
 
-@pytest.mark.parametrize("change", ["a second batch", "a parameter"])
-def test_a_run_does_not_go_back_from_a_later_phase(change: str) -> None:
+@pytest.mark.parametrize("change", ["a second batch", "a parameter", "a part of an optimiser"])
+def test_a_run_does_not_go_back_from_a_later_phase_or_without_all_of_its_state(
+    monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
     setup = built()
     mark = Mark.of(setup)
     setup.trainer.batches.next(0, 6)
-    if change == "a second batch":
+    if change == "a part of an optimiser":
+        monkeypatch.setattr(parallel, "is_sharded", lambda config: True)
+    elif change == "a second batch":
         setup.trainer.batches.next(0, 6)
     else:
         with torch.no_grad():

@@ -9,8 +9,9 @@ import torch
 from ganlm_core.config.run_config import override
 from ganlm_core.errors import UnknownName, UsageError
 from ganlm_core.plugins.host import default_host
+from ganlm_core.system import processes
 from ganlm_core.training.loop import Trainer
-from ganlm_core.training.setup import prepare
+from ganlm_core.training.setup import is_sharded, prepare
 from tests.conftest import WARM, tiny_config
 
 
@@ -85,6 +86,17 @@ def test_the_trainer_has_what_the_configuration_says() -> None:
     assert (built.trainer.clip, built.trainer.batches.size, built.device) == (2.5, 3, torch.device("cpu"))
     assert built.shared_networks["generator"] is built.generator is not built.trainer.algorithm.networks["generator"]
     assert built.best is None
+
+
+def test_optimizers_are_divided_among_several_processes_and_lbfgs_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny_config("lstm", "conv", generator_optimizer="lbfgs", shard_optimizers=True)
+    setup = prepare(config)
+    assert "--shard-optimizers has no effect on one process; torchrun starts several" in setup.notes
+    assert not is_sharded(config)
+    monkeypatch.setattr(processes, "size", lambda: 2)
+    assert is_sharded(config)
+    with pytest.raises(UsageError, match="lbfgs moves all of them as one vector; choose another optimiser"):
+        prepare(config)
 
 
 def test_equal_data_have_equal_fingerprints() -> None:

@@ -109,9 +109,10 @@ def free_port() -> str:
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run of two processes, each with batches of eight."""
+    """The folder of a run of two processes, each with batches of eight and a part of the optimiser's state."""
     folder = tmp_path_factory.mktemp("two")
-    command = [sys.executable, "-c", BUCKETS, *RUN, "--batch-size", "8", "--out", str(folder / "run")]
+    options = ["--batch-size", "8", "--shard-optimizers", "--out", str(folder / "run")]
+    command = [sys.executable, "-c", BUCKETS, *RUN, *options]
     first, second = start([command, command])
     (told, _), (silence, _) = first.communicate(), second.communicate()
     assert (first.returncode, second.returncode) == (0, 0)
@@ -140,6 +141,17 @@ def test_a_run_of_two_processes_is_resumed_by_one(two: Path, tmp_path: Path) -> 
     tokens = column(folder, "tokens")
     assert tokens[:3].equal(column(two, "tokens")[:3])
     assert tokens[3:].diff(prepend=tokens[2:3]).tolist() == [56, 56, 56]
+
+
+def test_processes_go_on_with_their_parts_of_an_optimiser(two: Path, tmp_path: Path) -> None:
+    """To the same bytes, from a checkpoint that has all parts."""
+    folder = shutil.copytree(two, tmp_path / "run")
+    shutil.rmtree(folder / "bundle")
+    shutil.rmtree(folder / "checkpoints" / "step-00000006")
+    runs = start([[*GANLM, "run", "--resume", str(folder), "--json"]] * 2)
+    assert [run.wait() for run in runs] == [0, 0]
+    for part in ("bundle", "checkpoints"):
+        assert files_of(folder / part) == files_of(two / part)
 
 
 def test_all_draw_and_score_for_the_final_evaluation(two: Path) -> None:
