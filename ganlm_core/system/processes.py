@@ -44,9 +44,10 @@ def processes() -> Iterator[None]:
         return
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    # An import of torch._dynamo, which every optimizer makes, keeps the process group that it finds. Its threads then
-    # outlive destroy_process_group, and one that frees a tensor while Python ends aborts the process.
+    # Imports of torch._dynamo, which every optimizer makes, and of sharded optimizers keep the process group that they
+    # find. Its threads then outlive destroy_process_group, and one that is still there when Python ends aborts it.
     from torch import _dynamo  # noqa: F401
+    from torch.distributed import optim  # noqa: F401
 
     # After a restart the store still has the addresses of the earlier processes, so each attempt has its own prefix.
     store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), _store())
