@@ -10,7 +10,7 @@ import click
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.options import FILE, corpus_options, device_option, force_option, form_options, seed_option
 from ganlm_core.cli.output import echo_data, echo_json, note
-from ganlm_core.cli.types import COUNT, SOURCE, TEMPERATURE, Name, Separated
+from ganlm_core.cli.types import COUNT, SENTENCES, SOURCE, TEMPERATURE, Name, Separated
 from ganlm_core.metrics.options import SCORED
 from ganlm_core.training.run_folder import RunFolder
 
@@ -93,7 +93,11 @@ class Request:
     help="model to compare with, instead of each run's own warm-up; can be repeated",
 )
 @click.option(
-    "-n", "sentences", type=COUNT, default=0, help="sentences per row; 0: as many as every row can have, at most 10,000"
+    "-n",
+    "sentences",
+    type=SENTENCES,
+    default=0,
+    help="sentences per row; 0: as many as every row can have, at most 10,000",
 )
 @click.option(
     "--test-sentences",

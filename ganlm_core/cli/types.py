@@ -12,6 +12,9 @@ from ganlm_core.plugins.host import Host
 
 SEED = number(int, min=0, max=2**63 - 1)
 COUNT = number(int, min=0)
+SENTENCES = number(int, min=0, max=10_000_000)
+"""A number of sentences that are held in memory."""
+
 POSITIVE_COUNT = number(int, min=1)
 TEMPERATURE = number(float, min=0, open=True)
 SHARE = number(float, min=0, max=1, open=True)

@@ -68,6 +68,7 @@ def test_notes_are_quiet_and_the_result_is_not(ganlm: Ganlm, tmp_path: Path) -> 
         (["--temperatures", "1,nan"], "Invalid value for '--temperatures': 'nan' is not a finite number"),
         (["--temperatures", ","], "Invalid value for '--temperatures': ',' is empty; give one or more"),
         (["--seed", "99999999999999999999999"], "Invalid value for '--seed': '99999999999999999999999' does not fit"),
+        (["-n", "10000001"], "Invalid value for '-n': 10000001 is not in the range 0<=x<=10000000"),
         (["--metrics", "blue"], "there is no metric 'blue'; did you mean 'bleu'?"),
         (["--encoder", "hashed-ngrams,size=x"], "encoder 'hashed-ngrams' "),
     ],
