@@ -206,7 +206,7 @@ class Adversarial(ScheduledAlgorithm):
         self.pool = self._pool() if options.pool else None
 
     def _pool(self) -> Pool:
-        check_pool(self.parts)
+        check_pool(self.parts, self.options.discriminator_steps)
         return Pool(self.options.pool, self.parts.discriminator.shape.length, self.adversarial_from)
 
     def _discriminator_loss(self, batch: Batch) -> Tensor:

@@ -151,9 +151,8 @@ def _log_entropy(batch: Batch, drawn: sampling.Sample, given: int = 0) -> None:
     batch.log("entropy", -drawn.log_probs.sum() / drawn.mask[:, given:].sum().clamp(min=1))
 
 
-def _log_sample(batch: Batch, drawn: sampling.Sample, reward: Tensor, given: int = 0) -> None:
-    """Log the entropy of a sample, and the mean and the variance of its rewards (B,)."""
-    _log_entropy(batch, drawn, given)
+def _log_reward(batch: Batch, reward: Tensor) -> None:
+    """Log the mean and the variance of the rewards (B,) of the sequences."""
     batch.log("reward", reward.mean())
     batch.log("reward_variance", reward.var(correction=0))
 
@@ -225,7 +224,8 @@ class Reinforce(_ScoreFunction):
         with torch.no_grad():
             reward = -cost(drawn.tokens, drawn.mask)
         log_probs = drawn.log_likelihood()
-        _log_sample(batch, drawn, per_sequence(reward, drawn.mask))
+        _log_entropy(batch, drawn)
+        _log_reward(batch, per_sequence(reward, drawn.mask))
         return self.surrogate(log_probs, self._returns(reward, log_probs.detach(), drawn.mask), drawn.mask)
 
     def _returns(self, reward: Tensor, log_probs: Tensor, mask: Tensor) -> Tensor:
@@ -268,7 +268,8 @@ class Rollout(_ScoreFunction):
     def returns(self, generator: AutoregressiveGenerator, batch: Batch, drawn: sampling.Sample, cost: Cost) -> Tensor:
         """Return the reward of each token (B, T): the value of the prefix up to it, ranked if ``rank`` is set."""
         values = self._values(generator, batch.noise, drawn, cost)
-        _log_sample(batch, drawn, values[:, -1])
+        _log_entropy(batch, drawn)
+        _log_reward(batch, values[:, -1])
         return ranked(values, drawn.mask, self.options.rank) if self.options.rank else values
 
     @torch.no_grad()
@@ -312,7 +313,8 @@ class NextWord(_Scored):
         tokens, mask = drawn.trimmed
         with torch.no_grad():
             costs = cost(tokens, log_p)
-        _log_sample(batch, drawn, -sampling.of_tokens(costs, tokens, mask).sum(dim=1))
+        _log_entropy(batch, drawn)
+        _log_reward(batch, -sampling.of_tokens(costs, tokens, mask).sum(dim=1))
         expected = (log_p[..., EOS:].exp() * costs[..., EOS:]).sum(dim=-1)
         return torch.where(mask, expected, 0.0).sum(dim=1).mean()
 
@@ -371,7 +373,9 @@ class Importance(_Scored):
             proposal = own - log_q[:, real:].sum(dim=1)
             weights = (proposal + reward).softmax(dim=0)
             expected = self.options.baseline * proposal.softmax(dim=0)
-        _log_sample(batch, drawn, reward, real)
+        if self.policy == sampling.PLAIN:  # else they are draws of another distribution
+            _log_entropy(batch, drawn, real)
+        _log_reward(batch, reward)
         batch.log("effective_samples", 1 / weights.square().sum())
         return -((weights - expected) * own).sum() - log_p[:, :real].sum(dim=1).mean()
 

@@ -4,17 +4,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from ganlm_core.algorithms.estimators import Importance
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import PAD, Batch, Cost, Parts, Sequences, mask_of
+from ganlm_core.sampling import PLAIN
 from ganlm_core.sampling.conditions import unconditional
 
 
 class Pool(nn.Module):
     """The newest samples of the generator's own steps, as many as ``size``, for the discriminator to read.
 
-    Nothing is then drawn for the discriminator, which costs it most of its time. As the history of generated data of
-    Shrivastava et al. 2017 (section 2.3). Differs: all samples of a batch are from the history, not half of them. A
-    sample is as old as the generator's steps since it was drawn, at least one. ``first``: the step of the generator's
+    Nothing is then drawn for the discriminator. As the history of generated data of Shrivastava et al. 2017 (section
+    2.3). Differs: all samples of a batch are from the history, not half of them. A sample is at least one generator
+    step old, and has the prompt of its own step if the estimator gives prompts. ``first``: the step of the generator's
     first samples.
     """
 
@@ -43,7 +45,7 @@ class Pool(nn.Module):
         self.tokens.copy_(torch.cat([pad(tokens, (0, short), value=PAD), self.tokens])[: self.size])
 
     def draw(self, parts: Parts, batch: Batch) -> Sequences:
-        """Return as many sequences as the batch has, in a random order; samples of their own for an empty pool."""
+        """Return as many sequences as the batch has, in a random order; new ones if the pool is empty."""
         rows = len(batch.tokens)
         filled = min(self.size, max(0, batch.step - self.first) * rows)
         if filled == 0:
@@ -57,8 +59,18 @@ class Pool(nn.Module):
         return Sequences(tokens, mask_of(tokens))
 
 
-def check_pool(parts: Parts) -> None:
-    """Raise UsageError for parts whose samples cannot stay in a pool."""
+def check_pool(parts: Parts, discriminator_steps: int) -> None:
+    """Raise UsageError if samples cannot stay in a pool, or nothing reads them."""
+    if discriminator_steps == 0:
+        raise UsageError(
+            "--algorithm.pool is for the steps of the discriminator, and --algorithm.discriminator-steps is 0; leave "
+            "one of them out"
+        )
+    if isinstance(parts.estimator, Importance) and parts.estimator.policy != PLAIN:
+        raise UsageError(
+            "--algorithm.pool would give the discriminator samples at --estimator.temperature "
+            f"{parts.estimator.policy.temperature:g}, which are not the generator's; leave one of them out"
+        )
     if parts.estimator.relaxes:
         raise UsageError(
             "--algorithm.pool keeps words, and this estimator gives relaxed words; choose --estimator reinforce, or "

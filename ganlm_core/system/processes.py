@@ -30,7 +30,7 @@ _PATIENCE = timedelta(days=1)
 _BEGUN = "ganlm/begun"
 
 BUCKET = 25 * 2**20
-"""Bytes of the gradients that are averaged together, but for a larger gradient; as in ``DistributedDataParallel``."""
+"""Bytes of the gradients that are averaged together, as in ``DistributedDataParallel``; a larger one is sent alone."""
 
 Part = TypeVar("Part")
 Made = TypeVar("Made")
@@ -211,9 +211,9 @@ def divided(work: Callable[[Part], Made], parts: Iterable[Part]) -> Iterator[Mad
     All processes must call this with the same parts. There may be infinitely many.
     """
     parts = iter(parts)
-    while together := list(islice(parts, size())):
-        mine = work(together[rank()]) if rank() < len(together) else None
-        yield from gather(mine)[: len(together)]
+    while one_each := list(islice(parts, size())):
+        mine = work(one_each[rank()]) if rank() < len(one_each) else None
+        yield from gather(mine)[: len(one_each)]
 
 
 Told = Callable[[int, dict[str, Tensor]], None]

@@ -260,6 +260,7 @@ class Run:
 
     def after_step(self, step: int, metrics: Metrics) -> None:
         """Log, evaluate and save as configured, then leave the loop if a signal or an evaluation asked for it."""
+        self.mark = None  # of the step before
         self.step, options = step, self.options
         last = step == options.steps
         evaluated = last or step % options.evaluate_every == 0

@@ -20,14 +20,17 @@ class Sharded(ZeroRedundancyOptimizer):
     """
 
     _loaded: dict[str, Any] | None = None
+    _all_state_dicts: list[dict[str, Any]]
 
     def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
-        """Make a step. Raises ProcessLost if another process has ended, and the errors of ``closure``."""
-        loss = closure()
+        """Make a step. Raises the errors of ``closure``, and ProcessLost if another process has ended."""
+        loss = super().step(closure)  # type: ignore[arg-type]  # torch types the loss as a float and takes tensors
+        self._loaded, self._all_state_dicts = None, []  # else rank 0 would keep a copy of all parts
+        return loss  # type: ignore[return-value]
+
+    def _sync_params(self) -> None:
         with processes.together():
-            super().step()
-        self._loaded = None
-        return loss
+            super()._sync_params()  # type: ignore[misc]  # torch does not type it
 
     def collect(self) -> None:
         """Bring the state of all processes to rank 0. All processes must call this. Raises ProcessLost."""
@@ -38,5 +41,13 @@ class Sharded(ZeroRedundancyOptimizer):
         return self._loaded or super().state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the part of this process.
+
+        Torch keeps it twice, leaves earlier state where there is none to load, and puts ``step`` on the CPU, where the
+        fused Adam of CUDA does not find it. So the copy that torch.optim.Optimizer made replaces what is there.
+        """
         super().load_state_dict({**state_dict, "state": dict(state_dict["state"])})  # which removes other ranks' state
+        self.optim.state.clear()
+        self.optim.state.update({parameter: state for parameter, state in self.state.items() if state is not None})
+        self.state.clear()
         self._loaded = state_dict if processes.rank() == 0 else None

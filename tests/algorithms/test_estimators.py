@@ -200,16 +200,24 @@ def test_rollouts_refuse_a_one_shot_generator() -> None:
 @pytest.mark.parametrize(
     "estimator", [Reinforce(ReinforceOptions()), Rollout(RolloutOptions(samples=1)), Importance(ImportanceOptions())]
 )
-def test_the_mean_and_variance_of_the_rewards_are_logged(estimator: Estimator) -> None:
+def test_the_rewards_and_the_entropy_of_the_samples_are_logged(estimator: Estimator) -> None:
     """Half the sequences cost 1 and half cost 3."""
     batch = make_batch(rows=8)
+    batch.log("entropy", torch.tensor(-1.0))
 
     def cost(sequence: Tensor, mask: Tensor) -> Tensor:
         return torch.tensor([1.0, 3.0]).repeat(len(sequence) // 2)
 
-    estimator(TinyGenerator(), batch, cost)
+    torch.manual_seed(3)
+    generator = TinyGenerator()
+    torch.manual_seed(4)
+    estimator(generator, batch, cost)
     assert batch.metrics["reward"].item() == -2
     assert batch.metrics["reward_variance"].item() == 1
+    torch.manual_seed(4)
+    drawn = sampling.sample(generator, batch.noise)
+    expected = -sampling.log_likelihood(generator, batch.noise, drawn.tokens, drawn.mask).sum() / drawn.mask.sum()
+    torch.testing.assert_close(batch.metrics["entropy"], expected.detach())
 
 
 def test_position_rewards_are_discounted_sums_of_later_rewards() -> None:

@@ -10,7 +10,7 @@ from ganlm_core import sampling
 from ganlm_core.algorithms.estimators import Importance
 from ganlm_core.algorithms.options import ImportanceOptions
 from ganlm_core.protocol import Batch, Estimator, Generator, Shape, mask_of
-from tests.tiny import NOISE, SHAPE, TinyGenerator, every_sequence, gradient, z_scores
+from tests.tiny import NOISE, SHAPE, TinyGenerator, every_sequence, gradient, make_batch, z_scores
 
 ROWS, REPEATS = 512, 64
 
@@ -179,3 +179,12 @@ def test_the_effective_sample_size_is_logged() -> None:
     cost = -torch.tensor([1.0, 3.0, 4.0]).log()
     Importance(ImportanceOptions())(Uniform(3), batch, lambda sequence, mask: cost)
     assert batch.metrics["effective_samples"].item() == pytest.approx(64 / 26)
+
+
+@pytest.mark.parametrize(("temperature", "logged"), [(1.0, True), (2.0, False)])
+def test_the_entropy_is_that_of_the_generator(temperature: float, logged: bool) -> None:
+    batch = make_batch(rows=4)
+    Importance(ImportanceOptions(temperature=temperature))(
+        TinyGenerator(), batch, lambda sequence, mask: mask.sum(1).float()
+    )
+    assert ("entropy" in batch.metrics) == logged

@@ -136,6 +136,10 @@ def labelled() -> Parts:
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
+        (
+            make_parts(estimator=Importance(ImportanceOptions(temperature=2.0))),
+            "samples at --estimator.temperature 2, which are not the generator's",
+        ),
         (make_parts(estimator=Gumbel(GumbelOptions())), "gives relaxed words; choose --estimator reinforce"),
         (labelled(), "which ask for other labels or prompts; leave it out"),
     ],
@@ -143,3 +147,9 @@ def labelled() -> Parts:
 def test_samples_that_cannot_be_read_later_are_refused(parts: Parts, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Adversarial(parts, AdversarialOptions(pool=1))
+
+
+def test_a_pool_that_nothing_reads_is_refused() -> None:
+    parts = make_parts(estimator=Reinforce(ReinforceOptions()))
+    with pytest.raises(UsageError, match="discriminator-steps is 0; leave one of them out"):
+        Adversarial(parts, AdversarialOptions(discriminator_steps=0, pool=1))

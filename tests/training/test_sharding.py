@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.optim import ZeroRedundancyOptimizer
 
 from ganlm_core.errors import ProcessLost
 from ganlm_core.training.sharding import Sharded
@@ -18,8 +19,7 @@ from ganlm_core.training.sharding import Sharded
 RANK = """
 import json, sys
 import torch
-from torch import nn
-from ganlm_core.system import processes
+from torch import _dynamo, nn
 from ganlm_core.training.sharding import Sharded
 
 rank, file = int(sys.argv[1]), sys.argv[2]
@@ -58,6 +58,7 @@ def test_two_processes_keep_half_of_the_state_each_and_make_the_steps_of_one(tmp
         for rank in range(2)
     ]
     (one, first), (other, second) = (json.loads(rank.communicate()[0]) for rank in ranks)
+    assert [rank.returncode for rank in ranks] == [0, 0]
     assert one and other
     assert sorted(first + second) == [0, 1, 2, 3]
     assert first and second
@@ -97,10 +98,38 @@ def test_a_loaded_state_is_given_back_until_the_next_step() -> None:
     saved = optimizer.state_dict()
     parameter, other = trained(1)
     other.load_state_dict(saved)
-    assert other.state_dict()["state"][0]["step"] == 2 and saved["state"][0] is not None
+    assert other.state_dict()["state"][0]["step"] == 2
     other.step(loss_of(parameter, other))
     other.collect()
     assert other.state_dict()["state"][0]["step"] == 3
+
+
+@pytest.mark.usefixtures("alone")
+def test_nothing_of_later_steps_is_left_after_going_back() -> None:
+    """To before the first step, where an optimiser has no state."""
+    _, optimizer = trained(0)
+    optimizer.collect()
+    first = optimizer.state_dict()
+    parameter, optimizer = trained(3)
+    optimizer.load_state_dict(first)
+    with torch.no_grad():
+        parameter.fill_(1)
+    optimizer.step(loss_of(parameter, optimizer))
+    assert parameter.equal(trained(1)[0])
+    optimizer.collect()
+    assert optimizer.state_dict()["state"][0]["step"] == 1
+
+
+@pytest.mark.usefixtures("alone")
+def test_the_parts_of_others_are_kept_for_one_checkpoint_alone() -> None:
+    parameter, optimizer = trained(1)
+    optimizer.collect()
+    assert optimizer._all_state_dicts and not optimizer.state
+    optimizer.step(loss_of(parameter, optimizer))
+    assert not optimizer._all_state_dicts
+    optimizer.collect()
+    optimizer.load_state_dict(optimizer.state_dict())
+    assert not optimizer.state and len(optimizer.optim.state) == 1
 
 
 @pytest.mark.usefixtures("alone")
@@ -112,7 +141,7 @@ def test_a_lost_process_is_told_from_a_lack_of_memory(monkeypatch: pytest.Monkey
         def fail(message: str = message) -> None:
             raise RuntimeError(message)
 
-        monkeypatch.setattr(optimizer, "_sync_params", fail)
+        monkeypatch.setattr(ZeroRedundancyOptimizer, "_sync_params", lambda self: fail())
         with pytest.raises(expected) as raised:
             optimizer.step(loss_of(parameter, optimizer))
         assert type(raised.value) is expected

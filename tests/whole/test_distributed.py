@@ -19,6 +19,7 @@ from ganlm_core.errors import ProcessLost
 from ganlm_core.plugins.host import default_host
 from ganlm_core.system import processes
 from ganlm_core.training import checkpoint, parallel
+from ganlm_core.training import run as training
 from ganlm_core.training.run_folder import RunFolder
 from ganlm_core.training.setup import prepare
 from tests.conftest import files_of, tiny_config
@@ -262,6 +263,27 @@ def test_only_a_step_that_all_have_made_is_kept(
     assert main([*AGAINST, "--out", str(tmp_path / "run")]) == 1
     assert f"the other one has gone; the checkpoint of step {step} is kept, " in capsys.readouterr().err
     assert checkpoint.latest(tmp_path / "run" / "checkpoints").extra["batches"][0] == {3: 6, 4: 10}[step]
+
+
+def test_a_process_that_is_lost_after_a_step_leaves_no_state_of_two_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the evaluation before adversarial training: the parameters have moved, so the step before is gone."""
+
+    def lost(*arguments: object) -> None:
+        raise ProcessLost("the other one has gone")
+
+    def backward(loss: torch.Tensor, parameters: Sequence[torch.nn.Parameter]) -> torch.Tensor:
+        loss.backward(inputs=parameters)
+        return loss
+
+    monkeypatch.setattr(processes, "size", lambda: 2)
+    monkeypatch.setattr(processes, "share", lambda state: state)
+    monkeypatch.setattr(processes, "gather", lambda value: [value, value])
+    monkeypatch.setattr(processes, "backward", backward)
+    monkeypatch.setattr(training, "written", lost)
+    assert main([*AGAINST, "--checkpoint-every", "6", "--out", str(tmp_path / "run")]) == 1
+    assert checkpoint.latest(tmp_path / "run" / "checkpoints").step == 0
 
 
 def test_processes_take_the_batches_of_one_in_turn() -> None:
