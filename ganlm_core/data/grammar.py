@@ -104,6 +104,7 @@ class Grammar:
         self._productions = _productions(rules, words)
         self._next = cache(self._expand)
         self._moves = cache(self._read)
+        self._choices = cache(self._cumulated)
         self._start: Belief = ((("Sentence",), 1.0),)
 
     @property
@@ -149,13 +150,16 @@ class Grammar:
         words: list[str] = []
         belief = self._start
         while True:
-            moves = self._moves(belief)
-            cumulative = list(accumulate(p for p, _ in moves.values()))
-            word = list(moves)[bisect(cumulative, rng.random() * cumulative[-1], hi=len(moves) - 1)]
+            choices, cumulative = self._choices(belief)
+            word, belief = choices[bisect(cumulative, rng.random() * cumulative[-1], hi=len(choices) - 1)]
             if word == END:
                 return words
             words.append(word)
-            belief = moves[word][1]
+
+    def _cumulated(self, belief: Belief) -> tuple[list[tuple[str, Belief]], list[float]]:
+        """Return each word that can come next with the next belief, and the cumulative probabilities of the words."""
+        moves = self._moves(belief)
+        return [(word, after) for word, (_, after) in moves.items()], list(accumulate(p for p, _ in moves.values()))
 
     def _read(self, belief: Belief) -> dict[str, tuple[float, Belief]]:
         """Return each word that can come next, with its probability and the next belief."""
