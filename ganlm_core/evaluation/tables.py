@@ -21,6 +21,9 @@ FORMATS = ("table", "csv", "latex", "markdown", "json")
 SIGNIFICANT, OF_SPREAD, MORE = 3, 2, 3
 """Significant digits of a mean and of a standard deviation, and how many more a mean may have for a small spread."""
 
+EQUAL = 1e-12
+"""A standard deviation below this share of the mean is that of equal values: arithmetic in float64 made it."""
+
 TITLE = 12
 """Characters in a line of a title in LaTeX."""
 
@@ -190,7 +193,7 @@ class Table:
 def decimals(mean: float, spread: float | None) -> int:
     """Return the decimal places of a mean and its spread; negative places mean tens, hundreds, ..."""
     of_mean = SIGNIFICANT - 1 - _magnitude(mean) if mean else None
-    if not spread:
+    if not spread or spread < EQUAL * abs(mean):
         return max(of_mean or 0, 0)
     first, last = -_magnitude(spread), OF_SPREAD - 1 - _magnitude(spread)
     if of_mean is None:
@@ -203,7 +206,7 @@ def _magnitude(value: float) -> int:
 
 
 def _rounded(value: float, places: int) -> str:
-    return f"{round(value, places):,.{max(places, 0)}f}"
+    return f"{round(value, places) + 0.0:,.{max(places, 0)}f}"  # zero, not minus zero
 
 
 def _spelt(cell: Cell, is_number: bool) -> list[str]:
