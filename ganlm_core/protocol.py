@@ -212,7 +212,8 @@ class Estimator(nn.Module, ABC):
     Called with a generator, a batch and a cost f, it returns a scalar whose gradient estimates the gradient of E[f(x)]
     for x ~ p(x | noise), or of another objective that its docstring states. A cost per position counts as its mean over
     the positions of the mask. The value of the scalar itself has no meaning; the cost is logged. The cost can be
-    evaluated on any multiple of B sequences, of which row i belongs to row i % B of the batch. State that an estimator
+    evaluated on any multiple of B sequences, of which row i belongs to row i % B of the batch; the first that an
+    estimator asks for are its samples. State that an estimator
     keeps from step to step must be in buffers.
 
     ``autoregressive_only``: it needs an autoregressive generator. ``per_position_only``: it needs a discriminator with

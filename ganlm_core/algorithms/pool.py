@@ -24,7 +24,7 @@ class Pool(nn.Module):
 
     def __init__(self, size: int, length: int, first: int) -> None:
         super().__init__()
-        self.size, self.first = size, first
+        self.first = first
         self.register_buffer("tokens", torch.full((size, length), PAD))
 
     def keeping(self, parts: Parts, cost: Cost, batch: Batch) -> Cost:
@@ -42,12 +42,12 @@ class Pool(nn.Module):
 
     def _keep(self, generator: nn.Module, tokens: Tensor) -> None:
         short = self.tokens.shape[1] - tokens.shape[1]
-        self.tokens.copy_(torch.cat([pad(tokens, (0, short), value=PAD), self.tokens])[: self.size])
+        self.tokens.copy_(torch.cat([pad(tokens, (0, short), value=PAD), self.tokens])[: len(self.tokens)])
 
     def draw(self, parts: Parts, batch: Batch) -> Sequences:
         """Return as many sequences as the batch has, in a random order; new ones if the pool is empty."""
         rows = len(batch.tokens)
-        filled = min(self.size, max(0, batch.step - self.first) * rows)
+        filled = min(len(self.tokens), max(0, batch.step - self.first) * rows)
         if filled == 0:
             return parts.estimator.draw(parts.generator, batch)
         drawn: Sequences = parts.generator.untraced(self._draw, rows, filled)

@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -242,17 +242,11 @@ def test_a_new_run_is_remembered_once_it_can_be_resumed(tmp_path: Path, monkeypa
     assert remembered == [str(tmp_path / "run")]
 
 
-@pytest.mark.parametrize(("phase", "step"), [(6, 4), (7, 3)])
-def test_only_a_step_that_all_have_made_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], phase: int, step: int
-) -> None:
-    """Phase 6 is the first of step 5 and changes nothing when it fails; phase 7 is the second. Every third is saved."""
-    phases = []
+def pretend_two(monkeypatch: pytest.MonkeyPatch, in_a_phase: Callable[[], None]) -> None:
+    """Be rank 0 of two processes, of which the other has the same values. ``in_a_phase`` is called in each phase."""
 
     def backward(loss: torch.Tensor, parameters: Sequence[torch.nn.Parameter]) -> torch.Tensor:
-        phases.append(loss)
-        if len(phases) == phase:
-            raise ProcessLost("the other one has gone")
+        in_a_phase()
         loss.backward(inputs=parameters)
         return loss
 
@@ -260,6 +254,21 @@ def test_only_a_step_that_all_have_made_is_kept(
     monkeypatch.setattr(processes, "share", lambda state: state)
     monkeypatch.setattr(processes, "gather", lambda value: [value, value])
     monkeypatch.setattr(processes, "backward", backward)
+
+
+@pytest.mark.parametrize(("phase", "step"), [(6, 4), (7, 3)])
+def test_only_a_step_that_all_have_made_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], phase: int, step: int
+) -> None:
+    """Phase 6 is the first of step 5 and changes nothing when it fails; phase 7 is the second. Every third is saved."""
+    phases = []
+
+    def in_a_phase() -> None:
+        phases.append(step)
+        if len(phases) == phase:
+            raise ProcessLost("the other one has gone")
+
+    pretend_two(monkeypatch, in_a_phase)
     assert main([*AGAINST, "--out", str(tmp_path / "run")]) == 1
     assert f"the other one has gone; the checkpoint of step {step} is kept, " in capsys.readouterr().err
     assert checkpoint.latest(tmp_path / "run" / "checkpoints").extra["batches"][0] == {3: 6, 4: 10}[step]
@@ -273,14 +282,7 @@ def test_a_process_that_is_lost_after_a_step_leaves_no_state_of_two_steps(
     def lost(*arguments: object) -> None:
         raise ProcessLost("the other one has gone")
 
-    def backward(loss: torch.Tensor, parameters: Sequence[torch.nn.Parameter]) -> torch.Tensor:
-        loss.backward(inputs=parameters)
-        return loss
-
-    monkeypatch.setattr(processes, "size", lambda: 2)
-    monkeypatch.setattr(processes, "share", lambda state: state)
-    monkeypatch.setattr(processes, "gather", lambda value: [value, value])
-    monkeypatch.setattr(processes, "backward", backward)
+    pretend_two(monkeypatch, lambda: None)
     monkeypatch.setattr(training, "written", lost)
     assert main([*AGAINST, "--checkpoint-every", "6", "--out", str(tmp_path / "run")]) == 1
     assert checkpoint.latest(tmp_path / "run" / "checkpoints").step == 0
