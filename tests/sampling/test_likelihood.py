@@ -91,6 +91,35 @@ def test_a_weighted_likelihood_of_a_part_in_the_middle() -> None:
     torch.testing.assert_close(found, sampling.log_likelihood(generator, NOISE, tokens, mask).sum())
 
 
+def test_the_shorter_sequences_are_a_part_if_that_leaves_less_padding() -> None:
+    lengths = torch.tensor([6, 2, 8, 1, 2])
+    parts = likelihood.short_and_long(torch.arange(8) < lengths[:, None])
+    assert [part.tolist() for part in parts] == [[3, 1, 4], [0, 2]]
+
+
+@pytest.mark.parametrize("lengths", [[7, 8, 8, 8, 8, 8, 8, 8], [4], [5, 5], [0, 0]])
+def test_sequences_of_similar_length_are_one_part(lengths: list[int]) -> None:
+    (part,) = likelihood.short_and_long(torch.arange(8) < torch.tensor(lengths)[:, None])
+    assert sorted(part.tolist()) == list(range(len(lengths)))
+
+
+def test_a_weighted_likelihood_reads_little_padding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each sequence keeps its own noise and weights, in the part that it is read in."""
+    tokens = torch.tensor([[3, 4, EOS], [EOS, PAD, PAD], [4, 3, EOS], [EOS, PAD, PAD], [EOS, PAD, PAD]])
+    generator, noise, weights = make(Readout), torch.randn(5, SHAPE.noise), torch.randn(5, 3)
+    expected = (weights * sampling.log_likelihood(generator, noise, tokens, mask_of(tokens))).sum()
+    shapes, read = [], Readout.read
+
+    def counted(self: Readout, tokens: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        shapes.append(tuple(tokens.shape))
+        return read(self, tokens, state)
+
+    monkeypatch.setattr(Readout, "read", counted)
+    found = sampling.weighted_log_likelihood(generator, noise, tokens, mask_of(tokens), weights)
+    torch.testing.assert_close(found, expected)
+    assert shapes == [(3, 1), (2, 3)]
+
+
 def test_a_readout_generator_never_makes_logits_for_its_weighted_likelihood(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Readout, "logits", None)
     tokens = torch.tensor([[3, EOS, PAD]])
