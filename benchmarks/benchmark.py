@@ -71,7 +71,7 @@ def part(
     table["seed"] = sorted({int(seed) for seed in [*values_of(table["seed"]), *seeds]})
     table["variants"] |= {corpus: {"data": corpus} for corpus in corpora if corpus not in table["variants"]}
     if captions is None:
-        del table["variants"]["captions"]
+        del table["variants"]["captions"], table["exclude"]
     else:
         table["variants"]["captions"]["data"] = captions
     plan = make_plan(host, [], table)

@@ -18,6 +18,10 @@ A plan is a TOML file. Its tables are those of a run's configuration and hold fo
     [sweep.variants.small]                   # named variants, each with one value for each setting
     "gen.hidden-size" = 32
 
+    [[sweep.exclude]]                        # leaves out the runs with all of these settings
+    recipe = "mle"
+    variant = "small"
+
     [sweep.cluster]                          # for --scheduler slurm, pbs or sge: the arguments of dask-jobqueue
     queue = "short"
 
@@ -47,6 +51,7 @@ VARIANT = "variant"
 """The key that holds the name of a variant."""
 
 _TABLES = ("zip", "variants", "cluster")
+_EXCLUDE = "exclude"
 _THREADS = number(int, min=1)
 
 
@@ -90,7 +95,7 @@ def make_plan(
 ) -> Plan:
     """Make a plan from the content of ``[sweep]`` over ``base`` layers. Raises the errors of :func:`read_plan`."""
     zipped, variants, cluster = (_subtable(table, key) for key in _TABLES)
-    varied = {key: _values(key, value) for key, value in _flat(table, (*_TABLES, "threads"))}
+    varied = {key: _values(key, value) for key, value in _flat(table, (*_TABLES, _EXCLUDE, "threads"))}
     varied |= {key: _values(key, value) for key, value in (given or {}).items()}
     axes = [[{key: value} for value in values] for key, values in varied.items()]
     axes += [_zipped(zipped)] if zipped else []
@@ -100,7 +105,7 @@ def make_plan(
         count *= len(axis)
     if count > MOST_RUNS:
         raise UsageError(f"the plan has {count:,} runs, more than the {MOST_RUNS:,} allowed; shorten its lists")
-    combined = [_merged(parts) for parts in itertools.product(*axes)]
+    combined = _without(table.get(_EXCLUDE, []), [_merged(parts) for parts in itertools.product(*axes)], bool(given))
     runs = [_planned(host, base, each, name) for each, name in zip(combined, _names(combined), strict=True)]
     _refuse_equal(runs)
     own = threads or table.get("threads", 1)
@@ -186,6 +191,26 @@ def _merged(parts: Sequence[Settings]) -> dict[str, Any]:
                 raise UsageError(f"{key} is in two lists of the plan; keep one of them")
         found |= part
     return found
+
+
+def _without(excluded: Any, combined: Sequence[Settings], narrowed: bool) -> list[Settings]:
+    """Return the runs that have not all settings of an exclusion.
+
+    Raises OptionError for an exclusion of no run, which flags allow if they have ``narrowed`` the plan.
+    """
+    if not (isinstance(excluded, list) and all(isinstance(each, Mapping) for each in excluded)):
+        raise OptionError(f"sweep.{_EXCLUDE} is {shown(excluded)}; wanted tables: [[sweep.{_EXCLUDE}]]")
+    left = list(combined)
+    for own in excluded:
+        wanted = dict(_flat(own, (VARIANT,))) | {key: own[key] for key in (VARIANT,) if key in own}
+        matched = [run for run in combined if all(str(run.get(key)) == str(wanted[key]) for key in wanted)]
+        if not (matched or narrowed):
+            told = ", ".join(f"{key} {value}" for key, value in wanted.items())
+            raise OptionError(f"sweep.{_EXCLUDE} has {told}, and no run has that; write settings as in the lists")
+        left = [run for run in left if run not in matched]
+    if not left:
+        raise OptionError(f"sweep.{_EXCLUDE} leaves no run; take one of its tables out")
+    return left
 
 
 def _planned(host: Host, base: Sequence[Layer], own: Settings, name: str) -> PlannedRun:

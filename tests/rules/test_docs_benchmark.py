@@ -2,6 +2,8 @@
 
 import shlex
 import shutil
+from collections import Counter
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -25,10 +27,13 @@ def test_the_pages_are_written_from_the_results() -> None:
         assert (script.ROOT / "docs" / name).read_text(encoding="utf-8") == text, name
 
 
-def test_the_plan_has_every_recipe_on_every_corpus_with_five_seeds() -> None:
+def test_the_plan_has_every_pair_of_a_recipe_and_a_corpus_but_one_with_five_seeds() -> None:
     plan = script.part(HOST, [], PLAN["variants"], values_of(PLAN["seed"]), "captions.txt")
-    assert len(plan.runs) == 12 * 3 * 5 and plan.threads == 1
-    assert {run.settings["variant"] for run in plan.runs} == {"grammar", "oracle", "captions"}
+    pairs = Counter((run.settings["recipe"], run.settings["variant"]) for run in plan.runs)
+    assert pairs == {
+        pair: 5 for pair in product(PLAN["recipe"], PLAN["variants"]) if pair != ("scratchgan", "captions")
+    }
+    assert len(pairs) == 12 * 3 - 1 and plan.threads == 1
 
 
 def test_a_recipe_and_a_corpus_that_the_plan_lacks_can_be_named() -> None:

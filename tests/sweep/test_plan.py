@@ -40,6 +40,18 @@ def test_variants_give_their_names() -> None:
     assert found.runs[1].config.generator.options.as_dict()["layers"] == 2
 
 
+def test_excluded_runs_are_left_out() -> None:
+    varied = {"recipe": ["mle", "seqgan"], "seed": "0..1", "variants": {"small": {"gen.hidden-size": 8}, "plain": {}}}
+    found = plan(varied | {"exclude": [{"recipe": "seqgan", "variant": "plain"}, {"variant": "small", "seed": 1}]})
+    assert [run.name for run in found.runs] == [
+        "mle-seed0-small",
+        "mle-seed0-plain",
+        "mle-seed1-plain",
+        "seqgan-seed0-small",
+    ]
+    assert len(plan(varied | {"exclude": [{"seed": 1}]}, given={"seed": ["0"]}).runs) == 4
+
+
 @pytest.mark.parametrize(
     ("table", "error", "message"),
     [
@@ -54,6 +66,11 @@ def test_variants_give_their_names() -> None:
         ({"variants": {"a": {"steps": 9}, "b": {"training.steps": 9}}}, UsageError, "a and b are the same run"),
         ({"seed": [0, 1], "zip": {"seed": [2, 3]}}, UsageError, "seed is in two lists of the plan"),
         ({"seed": "0..9999", "steps": [1, 2]}, UsageError, "20,000 runs, more than the 10,000 allowed"),
+        ({"exclude": {"seed": 1}}, OptionError, r"wanted tables: \[\[sweep.exclude\]\]"),
+        ({"exclude": [{"sede": 1}]}, UnknownName, "did you mean 'seed'"),
+        ({"seed": [0, 1], "exclude": [{"seed": 2}]}, OptionError, "has seed 2, and no run has that"),
+        ({"seed": [0], "exclude": [{"seed": 0}]}, OptionError, "leaves no run"),
+        ({"seed": [0], "exclude": [{}]}, OptionError, "leaves no run"),
         ({"zip": 3}, OptionError, r"wanted a table: \[sweep.zip\]"),
     ],
 )
