@@ -60,8 +60,8 @@ BELOW_ONE = 1 - 2**-23
 """A factor that makes any positive number smaller, also in float32."""
 
 LOGITS = 2**22
-"""Logits that a likelihood computes at once. The system takes back each freed allocation of more than 32 MB and clears
-it for the next one, which doubles the time of a likelihood over thousands of words."""
+"""Logits that a likelihood, or a drawing of whole sentences, computes at once. This bounds its memory; larger parts are
+at most a tenth faster."""
 
 CACHED = 2**20
 """Logits that each core of a CPU draws from at once: they fit into its cache."""

@@ -16,7 +16,6 @@ from ganlm_core.cli.bench import HEADER, bench, measuring, workloads
 from ganlm_core.cli.bench.limits import Limits
 from ganlm_core.cli.bench.measuring import Measurement
 from ganlm_core.cli.bench.workloads import GOALS, Sizes
-from ganlm_core.system.devices import keep_memory
 from tests.conftest import Ganlm
 from tests.scripts import benchmark
 
@@ -81,17 +80,6 @@ def test_help_explains_columns_that_there_are() -> None:
     explained = re.findall(r"'([a-z ]+)' is the", bench.help or "")
     assert explained == ["by hand", "over products", "share of floor", "memory"]
     assert set(explained) <= set(HEADER)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the allocator of Linux")
-def test_the_process_keeps_the_memory_that_it_frees(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the C library has the settings of glibc's malloc.h; one without them is left as it is."""
-    told: list[tuple[int, int]] = []
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace(mallopt=lambda *pair: told.append(pair)))
-    keep_memory()
-    assert dict(told) == {-3: 32 * 2**20, -1: 2**30}
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace())
-    keep_memory()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the allocator of Linux")
