@@ -64,14 +64,19 @@ def main(recipes: str, corpora: str, seeds: str, captions: str | None, jobs: int
 def part(
     host: Host, recipes: Sequence[str], corpora: Sequence[str], seeds: Sequence[str], captions: str | None = None
 ) -> Plan:
-    """Return the runs of recipes (without a name, all of the plan) on corpora with seeds, named as in the plan."""
+    """Return the runs of recipes (without a name, all of the plan) on corpora with seeds, named as in the plan.
+
+    A recipe that is named is trained on all of the corpora, also where the plan leaves it out.
+    """
     table = read_layer(PLAN)["sweep"]
+    excluded = table.pop("exclude")
+    table["exclude"] = [] if recipes else [each for each in excluded if each["variant"] in corpora]
     wanted = list(recipes) or table["recipe"]
     table["recipe"] = list(dict.fromkeys([*table["recipe"], *wanted]))
     table["seed"] = sorted({int(seed) for seed in [*values_of(table["seed"]), *seeds]})
     table["variants"] |= {corpus: {"data": corpus} for corpus in corpora if corpus not in table["variants"]}
     if captions is None:
-        del table["variants"]["captions"], table["exclude"]
+        del table["variants"]["captions"]
     else:
         table["variants"]["captions"]["data"] = captions
     plan = make_plan(host, [], table)
