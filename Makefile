@@ -18,7 +18,7 @@ lint: .venv/ganlm-dev
 
 .venv/ganlm: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(INSTALL) .
+	$(INSTALL) '.[serve]'
 	touch $@
 
 .venv/ganlm-dev: pyproject.toml constraints.txt

@@ -32,7 +32,7 @@ GENERATOR = (
     "--recipe mle --gen lstm --gen.embedding-size 64 --gen.hidden-size 128 --gen.dropout 0 --gen.tie false "
     "--gen-optimizer.lr 0.003 --steps 1200 --keep last --patience 0"
 )
-"""Maximum likelihood as in the warm-up of the default run, without noise, so that likelihoods are exact."""
+"""Maximum likelihood without dropout and without noise, so that likelihoods are exact; weaker than the recipes."""
 
 RIVAL = "--recipe mle --gen lstm --gen.dropout 0.4 --gen-optimizer.lr 0.003 --steps 1500 --patience 0"
 """The second language model, with dropout."""

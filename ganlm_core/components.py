@@ -28,10 +28,16 @@ AUTO = 0
 _TYPES = (bool, int, float, str)
 
 
+def _range_in_help(kind: click.IntRange | click.FloatRange) -> str:
+    """Return what the help says of a range; nothing if it has no bounds."""
+    return "" if kind.min is None and kind.max is None else click.types._NumberRangeBase._describe_range(kind)
+
+
 class _Integer(click.IntRange):
     """An integer of at most 64 bits between bounds."""
 
     name = "integer"
+    _describe_range = _range_in_help
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         try:
@@ -49,6 +55,7 @@ class _Float(click.FloatRange):
     """A finite number between bounds."""
 
     name = "float"
+    _describe_range = _range_in_help
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         try:

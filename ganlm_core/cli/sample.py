@@ -164,7 +164,7 @@ def _sample(request: Request) -> None:
         note("; ".join(map(str, filters)))
     if request.method is not None:
         _report(tally)
-    if request.once:
+    if request.once and request.out is not None:
         note(f"go on with --offset {end}")
 
 

@@ -16,8 +16,8 @@ from ganlm_core.errors import GanlmError
 from ganlm_core.system.header import read_header
 
 SHARE_HASHES = (
-    "add hashes of the training sentences, for 'ganlm sample --novel'; whoever guesses a sentence can find it there, "
-    "so do not share them for passwords or personal data"
+    "add hashes of the training sentences, for 'ganlm sample --novel'; a user who guesses a sentence can find it "
+    "there, so do not share them for passwords or personal data"
 )
 
 

@@ -1,6 +1,6 @@
 """Hashes of sentences in a file, to find copies of a text that is not shared itself.
 
-A hash does not give the sentence back, but it tells whoever guesses a sentence that it is there.
+A hash does not give the sentence back, but a user who guesses a sentence can test whether it is there.
 """
 
 from collections.abc import Container, Iterable

@@ -44,7 +44,7 @@ STOP = ".stop-"
 
 ANSWERED = "wanted the same versions on all machines; install them there, or leave this worker out"
 
-OPEN = "is not encrypted and asks for no password: everybody who reaches it can run programs on the workers"
+OPEN = "is not encrypted and asks for no password: any user who can connect to it can run programs on the workers"
 
 Warn = Callable[[str], None]
 

@@ -206,7 +206,9 @@ def _without(excluded: Any, combined: Sequence[Settings], narrowed: bool) -> lis
         matched = [run for run in combined if all(str(run.get(key)) == str(wanted[key]) for key in wanted)]
         if not (matched or narrowed):
             told = ", ".join(f"{key} {value}" for key, value in wanted.items())
-            raise OptionError(f"sweep.{_EXCLUDE} has {told}, and no run has that; write settings as in the lists")
+            raise OptionError(
+                f"sweep.{_EXCLUDE} has {told}, and no run has that; write each setting as in the lists, with one value"
+            )
         left = [run for run in left if run not in matched]
     if not left:
         raise OptionError(f"sweep.{_EXCLUDE} leaves no run; take one of its tables out")
