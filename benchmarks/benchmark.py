@@ -69,6 +69,8 @@ def part(
     A recipe that is named is trained on all of the corpora, also where the plan leaves it out.
     """
     table = read_layer(PLAN)["sweep"]
+    if "captions" in corpora and captions is None:
+        raise click.UsageError("the corpus captions is a file of yours; give it with --captions FILE")
     excluded = table.pop("exclude")
     table["exclude"] = [] if recipes else [each for each in excluded if each["variant"] in corpora]
     wanted = list(recipes) or table["recipe"]
@@ -87,6 +89,8 @@ def part(
         and run.settings["variant"] in corpora
         and str(run.settings["seed"]) in seeds
     ]
+    if not runs:
+        raise click.UsageError("the plan has no such run; give recipes, corpora and seeds as they are in it")
     return Plan(runs, plan.threads)
 
 

@@ -141,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except GanlmError as error:
             return _report(str(error), error.exit_code, invocation)
         except OSError as error:
-            return _report(str(error), GanlmError.exit_code, invocation)
+            return _report(_unusable(error), GanlmError.exit_code, invocation)
         except Exception as error:
             where = "" if invocation.debug else "; --debug shows where"
             return _report(f"unexpected {type(error).__name__}: {error}{where}", GanlmError.exit_code, invocation)
@@ -156,8 +156,16 @@ def _report(message: str, code: int, invocation: Invocation) -> int:
     return code
 
 
+def _unusable(error: OSError) -> str:
+    if error.strerror is None:
+        return str(error)
+    return f"cannot use {error.filename or 'a file'}: {error.strerror}; check the path and its permissions"
+
+
 def _usage(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError) and isinstance(error.ctx.command, click.Group):
+        return f"a command is missing; choose one of {', '.join(error.ctx.command.list_commands(error.ctx))}"
     hint = f"; '{context.command_path} --help' shows what it takes" if context else ""
     return error.format_message().rstrip(".") + hint
 

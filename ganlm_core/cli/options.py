@@ -18,9 +18,19 @@ ADDRESSES = (
 )
 """A sentence of the help of commands that take a bundle."""
 
-FILE = click.Path(dir_okay=False, path_type=Path)
-FOLDER = click.Path(file_okay=False, path_type=Path)
-PATH = click.Path(path_type=Path)
+
+class _Place(click.Path):
+    """A path. An empty one is refused: it is the current folder, which an unset variable must not choose."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the path is empty; give a file or a folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FILE = _Place(dir_okay=False, path_type=Path)
+FOLDER = _Place(file_okay=False, path_type=Path)
+PATH = _Place(path_type=Path)
 
 bundle_argument = click.argument("bundle", metavar="BUNDLE|RUN", type=SOURCE)
 json_option = click.option("--json", "as_json", is_flag=True, help="print JSON")

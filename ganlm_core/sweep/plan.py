@@ -29,7 +29,7 @@ Settings have the names of flags or their places in a configuration (:mod:`ganlm
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,9 @@ _TABLES = ("zip", "variants", "cluster")
 _EXCLUDE = "exclude"
 _THREADS = number(int, min=1)
 
+TAKEN = ("configs", "logs", "sweep.json", "search.log", "search.html")
+"""Names in the folder of a sweep that no run can have."""
+
 
 @dataclass(frozen=True)
 class PlannedRun:
@@ -66,7 +69,7 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Plan:
-    """All runs. ``threads`` is of each run; ``cluster`` has arguments for a job queue; ``axes`` the varied settings."""
+    """All runs. ``threads`` is of each run; ``cluster`` has arguments for a job queue."""
 
     runs: Sequence[PlannedRun]
     threads: int = 1
@@ -105,7 +108,8 @@ def make_plan(
         count *= len(axis)
     if count > MOST_RUNS:
         raise UsageError(f"the plan has {count:,} runs, more than the {MOST_RUNS:,} allowed; shorten its lists")
-    combined = _without(table.get(_EXCLUDE, []), [_merged(parts) for parts in itertools.product(*axes)], bool(given))
+    products = [_merged(parts) for parts in itertools.product(*axes)]
+    combined = _without(table.get(_EXCLUDE, []), products, variants, bool(given))
     runs = [_planned(host, base, each, name) for each, name in zip(combined, _names(combined), strict=True)]
     _refuse_equal(runs)
     own = threads or table.get("threads", 1)
@@ -193,26 +197,49 @@ def _merged(parts: Sequence[Settings]) -> dict[str, Any]:
     return found
 
 
-def _without(excluded: Any, combined: Sequence[Settings], narrowed: bool) -> list[Settings]:
+def _without(excluded: Any, combined: Sequence[Settings], variants: Collection[str], narrowed: bool) -> list[Settings]:
     """Return the runs that have not all settings of an exclusion.
 
     Raises OptionError for an exclusion of no run, which flags allow if they have ``narrowed`` the plan.
     """
     if not (isinstance(excluded, list) and all(isinstance(each, Mapping) for each in excluded)):
         raise OptionError(f"sweep.{_EXCLUDE} is {shown(excluded)}; wanted tables: [[sweep.{_EXCLUDE}]]")
-    left = list(combined)
+    left = [(run, _meaning(run)) for run in combined]
     for own in excluded:
-        wanted = dict(_flat(own, (VARIANT,))) | {key: own[key] for key in (VARIANT,) if key in own}
-        matched = [run for run in combined if all(str(run.get(key)) == str(wanted[key]) for key in wanted)]
-        if not (matched or narrowed):
+        wanted = dict(_flat(own, (VARIANT,)))
+        if VARIANT in own:
+            wanted[VARIANT] = own[VARIANT]
+        if several := [key for key, value in wanted.items() if isinstance(value, list)]:
+            raise OptionError(
+                f"{several[0]} of sweep.{_EXCLUDE} is {shown(wanted[several[0]])}; one value is wanted here"
+            )
+        meant = _meaning(wanted).items()
+        kept = [(run, meaning) for run, meaning in left if not meant <= meaning.items()]
+        if len(kept) == len(left) and not (narrowed and wanted.get(VARIANT) in {None, *variants}):
             told = ", ".join(f"{key} {value}" for key, value in wanted.items())
             raise OptionError(
                 f"sweep.{_EXCLUDE} has {told}, and no run has that; write each setting as in the lists, with one value"
             )
-        left = [run for run in left if run not in matched]
+        left = kept
     if not left:
         raise OptionError(f"sweep.{_EXCLUDE} leaves no run; take one of its tables out")
-    return left
+    return [run for run, _ in left]
+
+
+def _meaning(own: Settings) -> dict[Any, Any]:
+    """Return settings by place, with equal values for ``"1e-3"`` and ``0.001``, and for ``"true"`` and ``True``."""
+    found: dict[Any, Any] = {}
+    for key, value in own.items():
+        place: Any = key
+        if key != VARIANT:
+            place = settings.place_of(key)
+            place = place._replace(option=place.option.replace("-", "_"))
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        try:
+            found[place] = float(text)
+        except ValueError:
+            found[place] = text
+    return found
 
 
 def _planned(host: Host, base: Sequence[Layer], own: Settings, name: str) -> PlannedRun:
@@ -228,12 +255,17 @@ def _planned(host: Host, base: Sequence[Layer], own: Settings, name: str) -> Pla
 def _names(combined: Sequence[Settings]) -> list[str]:
     """Return a name for each run from the settings that differ, in the order of the plan. No name comes twice."""
     keys = _differing(combined)
-    names: list[str] = []
+    names = dict.fromkeys(TAKEN)
     for own in combined:
-        parts = [str(own[key]) if key == VARIANT else settings.label(key, own[key]) for key in keys if key in own]
+        parts = [
+            settings.file_name(str(own[key])) if key == VARIANT else settings.label(key, own[key])
+            for key in keys
+            if key in own
+        ]
         name = printable("-".join(parts))[:100] or "run"
-        names.append(name if name not in names else f"{name}-{len(names)}")
-    return names
+        numbered = (f"{name}-{number}" for number in itertools.count(1))
+        names[next(each for each in itertools.chain([name], numbered) if each not in names)] = None
+    return list(names)[len(TAKEN) :]
 
 
 def _differing(combined: Sequence[Settings]) -> list[str]:

@@ -61,7 +61,10 @@ def space_of(plan: Plan) -> dict[str, list[Any]]:
     for values in space.values():
         size *= len(values)
     if len(plan.runs) < 2 or size != len(plan.runs):
-        raise UsageError("a search needs lists that are all combined; make named variants of what is under [sweep.zip]")
+        raise UsageError(
+            "a search needs lists that are all combined; make named variants of what is under [sweep.zip], "
+            "and take [[sweep.exclude]] out"
+        )
     return space
 
 

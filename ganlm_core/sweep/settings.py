@@ -140,4 +140,9 @@ def label(key: str, value: Any) -> str:
         text = f"{place.section}-{Path(text).name or 'nothing'}" if place.section in START else text
     else:
         text = f"{place.option.replace('_', '-')}{value}"
+    return file_name(text)
+
+
+def file_name(text: str) -> str:
+    """Return text as a part of a file name: letters of ASCII, digits, and ``.``, ``_`` and ``-`` inside."""
     return _UNSAFE.sub("-", text).strip("-.") or "run"

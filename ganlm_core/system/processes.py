@@ -12,7 +12,7 @@ import hashlib
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from itertools import islice
 from typing import Any, TypeVar
@@ -100,7 +100,7 @@ def _joined() -> bool:
 def together() -> Iterator[None]:
     """Raise ProcessLost in the block when another process has ended.
 
-    Every RuntimeError is taken for that, unless it says that there is no memory. From then on SIGTERM is blocked:
+    Every RuntimeError is taken for that, unless it says that there is no memory. From then on SIGTERM is ignored:
     ``torchrun`` sends it to the remaining processes, which must first save and report.
     """
     try:
@@ -108,7 +108,8 @@ def together() -> Iterator[None]:
     except RuntimeError as error:
         if lacks_memory(error):
             raise
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        with suppress(ValueError):  # only the main thread may set handlers
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise ProcessLost(f"process {rank()} of {size()} lost another process, which has ended") from error
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from ganlm_core.algorithms.options import ClassifierOptions
 from ganlm_core.config.run_config import Choice, RunConfig
 from ganlm_core.data.options import FileOptions, OracleOptions
+from ganlm_core.errors import DataError
 
 _PATHS: Mapping[type, str] = {FileOptions: "path", OracleOptions: "weights"}
 """The option that is the path of a file, by the options of a corpus."""
@@ -37,7 +38,12 @@ def _with_absolute_bundle(choice: Choice) -> Choice:
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).resolve())
+    found = str(Path(path).resolve())
+    try:
+        found.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"the path {found} is not UTF-8, which a configuration is; rename the file or folder") from None
+    return found
 
 
 def is_read_once(path: str) -> bool:

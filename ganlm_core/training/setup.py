@@ -322,11 +322,16 @@ def _spans(config: RunConfig, algorithm: Algorithm, trained: Iterable[str]) -> d
     spans = dict.fromkeys(trained, (0, steps - 1))
     for name in trained:
         if name + WARMUP in config.optimizers:
-            early = [step for step in range(start) if name in {phase.network for phase in algorithm.phases(step)}]
             spans[name] = min(start, steps - 1), steps - 1
-            if early:
-                spans[name + WARMUP] = early[0], early[-1]
+            if (first := _first_to_train(name, algorithm, range(start))) is not None:
+                last = _first_to_train(name, algorithm, reversed(range(start)))
+                spans[name + WARMUP] = first, first if last is None else last
     return spans
+
+
+def _first_to_train(network: str, algorithm: Algorithm, steps: Iterable[int]) -> int | None:
+    """Return the first of these steps that trains the network, if there is one."""
+    return next((step for step in steps if network in {phase.network for phase in algorithm.phases(step)}), None)
 
 
 def _check_parts(config: RunConfig, algorithm: Algorithm) -> None:

@@ -63,12 +63,30 @@ def test_a_lack_of_memory_names_the_option_that_asks_for_much(ganlm: Ganlm, tmp_
     [
         ("interrupt", 130, "interrupted"),
         ("bug", 1, "unexpected ValueError: a b; --debug shows where"),
-        ("disk", 1, "[Errno 28] No space left: 'x'"),
+        ("disk", 1, "cannot use x: No space left; check the path and its permissions"),
     ],
 )
 def test_other_failures_are_one_line_too(ganlm: Ganlm, tall: Path, how: str, code: int, message: str) -> None:
     given, out, err = ganlm("--plugin", tall, "stumble", how)
     assert (given, out, err.lstrip("\n")) == (code, "", f"ganlm: error: {message}\n")
+
+
+def test_an_empty_path_is_refused(ganlm: Ganlm) -> None:
+    for given in (["run", "--out", ""], ["run", "--resume", ""], ["sweep", "--recipe", "mle", "--folder", ""]):
+        code, _, err = ganlm(*given, "--dry-run")
+        assert code == 2 and "the path is empty; give a file or a folder" in err, given
+
+
+def test_a_group_names_its_commands(ganlm: Ganlm) -> None:
+    code, _, err = ganlm("weights")
+    assert code == 2
+    assert err.startswith("ganlm: error: a command is missing; choose one of ") and "export" in err
+
+
+def test_a_path_that_is_too_long_is_named(ganlm: Ganlm) -> None:
+    code, _, err = ganlm("sample", "x" * 300)
+    assert code == 1
+    assert err.startswith("ganlm: error: cannot use xxx") and err.endswith("check the path and its permissions\n")
 
 
 def test_debug_shows_where(ganlm: Ganlm, tall: Path) -> None:

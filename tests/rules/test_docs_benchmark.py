@@ -6,6 +6,7 @@ from collections import Counter
 from itertools import product
 from pathlib import Path
 
+import click
 import pytest
 
 from ganlm_core.config.recipes import measured
@@ -41,6 +42,13 @@ def test_a_recipe_and_a_corpus_that_the_plan_lacks_can_be_named() -> None:
     plan = script.part(HOST, ["passgan"], ["passwords"], ["3"])
     assert [(run.name, run.config.corpus.name) for run in plan.runs] == [("passgan-seed3-passwords", "passwords")]
     assert script.command("passgan", "passwords") == "ganlm run --recipe passgan --data passwords"
+
+
+def test_a_part_without_runs_is_refused() -> None:
+    with pytest.raises(click.UsageError, match="give it with --captions FILE"):
+        script.part(HOST, ["mle"], ["captions"], ["0"])
+    with pytest.raises(click.UsageError, match="the plan has no such run"):
+        script.part(HOST, ["mle"], ["grammar"], ["00"])
 
 
 def test_every_result_has_the_command_of_its_runs() -> None:

@@ -52,6 +52,24 @@ def test_excluded_runs_are_left_out() -> None:
     assert len(plan(varied | {"exclude": [{"seed": 1}]}, given={"seed": ["0"]}).runs) == 4
 
 
+@pytest.mark.parametrize("given", [{}, {"prior": ["true", "false"]}, {"gen-optimizer.lr": ["1e-3", "1e-5"]}])
+def test_an_exclusion_means_a_value_however_it_is_written(given: dict[str, list[str]]) -> None:
+    varied = {"prior": [True, False], "gen-optimizer.lr": [0.001, 0.00001]}
+    excluded = {"training.prior": False, "gen-optimizer.lr": 0.00001}
+    assert len(plan(varied | {"exclude": [excluded]}, given=given).runs) == 3
+
+
+def test_no_name_of_a_run_leaves_the_folder_or_comes_twice(tmp_path: Path) -> None:
+    names = ["../../precious", "/etc/abs", "..", "configs", "sweep.json", "a/b"]
+    found = plan({"variants": {name: {"seed": number} for number, name in enumerate(names)}})
+    assert [run.name for run in found.runs] == ["precious", "etc-abs", "run", "configs-1", "sweep.json-1", "a-b"]
+    for name in ("x/c.txt", "c-1.txt", "y/c.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("a\nb\n")
+    found = plan({"data": [str(tmp_path / name) for name in ("x/c.txt", "c-1.txt", "y/c.txt")]})
+    assert [run.name for run in found.runs] == ["c", "c-1", "c-2"]
+
+
 @pytest.mark.parametrize(
     ("table", "error", "message"),
     [
@@ -69,6 +87,8 @@ def test_excluded_runs_are_left_out() -> None:
         ({"exclude": {"seed": 1}}, OptionError, r"wanted tables: \[\[sweep.exclude\]\]"),
         ({"exclude": [{"sede": 1}]}, UnknownName, "did you mean 'seed'"),
         ({"seed": [0, 1], "exclude": [{"seed": 2}]}, OptionError, "has seed 2, and no run has that"),
+        ({"seed": [0, 1], "exclude": [{"seed": [0, 1]}]}, OptionError, r"seed of sweep.exclude is \[0, 1\]; one value"),
+        ({"seed": [0, 1], "exclude": [{"variant": "a"}]}, OptionError, "has variant a, and no run has that"),
         ({"seed": [0], "exclude": [{"seed": 0}]}, OptionError, "leaves no run"),
         ({"seed": [0], "exclude": [{}]}, OptionError, "leaves no run"),
         ({"zip": 3}, OptionError, r"wanted a table: \[sweep.zip\]"),

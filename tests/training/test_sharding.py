@@ -134,7 +134,7 @@ def test_the_parts_of_others_are_kept_for_one_checkpoint_alone() -> None:
 
 @pytest.mark.usefixtures("alone")
 def test_a_lost_process_is_told_from_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signal, "pthread_sigmask", lambda *signals: None)
+    monkeypatch.setattr(signal, "signal", lambda *handler: None)
     parameter, optimizer = trained(0)
     for message, expected in (("Connection closed by peer", ProcessLost), ("out of memory", RuntimeError)):
 
