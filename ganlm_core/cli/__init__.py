@@ -156,6 +156,10 @@ def _report(message: str, code: int, invocation: Invocation) -> int:
     return code
 
 
+_NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())
+"""The error whose text is the whole help. Before version 8.2, click prints the help instead."""
+
+
 def _unusable(error: OSError) -> str:
     if error.strerror is None:
         return str(error)
@@ -164,8 +168,8 @@ def _unusable(error: OSError) -> str:
 
 def _usage(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
-    if isinstance(error, click.exceptions.NoArgsIsHelpError) and isinstance(error.ctx.command, click.Group):
-        return f"a command is missing; choose one of {', '.join(error.ctx.command.list_commands(error.ctx))}"
+    if context and isinstance(error, _NO_ARGUMENTS) and isinstance(context.command, click.Group):
+        return f"a command is missing; choose one of {', '.join(context.command.list_commands(context))}"
     hint = f"; '{context.command_path} --help' shows what it takes" if context else ""
     return error.format_message().rstrip(".") + hint
 

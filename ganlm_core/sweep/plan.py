@@ -204,7 +204,8 @@ def _without(excluded: Any, combined: Sequence[Settings], variants: Collection[s
     """
     if not (isinstance(excluded, list) and all(isinstance(each, Mapping) for each in excluded)):
         raise OptionError(f"sweep.{_EXCLUDE} is {shown(excluded)}; wanted tables: [[sweep.{_EXCLUDE}]]")
-    left = [(run, _meaning(run)) for run in combined]
+    runs = [(run, _meaning(run)) for run in combined]
+    left = runs
     for own in excluded:
         wanted = dict(_flat(own, (VARIANT,)))
         if VARIANT in own:
@@ -214,13 +215,13 @@ def _without(excluded: Any, combined: Sequence[Settings], variants: Collection[s
                 f"{several[0]} of sweep.{_EXCLUDE} is {shown(wanted[several[0]])}; one value is wanted here"
             )
         meant = _meaning(wanted).items()
-        kept = [(run, meaning) for run, meaning in left if not meant <= meaning.items()]
-        if len(kept) == len(left) and not (narrowed and wanted.get(VARIANT) in {None, *variants}):
+        matches = any(meant <= meaning.items() for _, meaning in runs)
+        if not (matches or (narrowed and wanted.get(VARIANT) in {None, *variants})):
             told = ", ".join(f"{key} {value}" for key, value in wanted.items())
             raise OptionError(
                 f"sweep.{_EXCLUDE} has {told}, and no run has that; write each setting as in the lists, with one value"
             )
-        left = kept
+        left = [(run, meaning) for run, meaning in left if not meant <= meaning.items()]
     if not left:
         raise OptionError(f"sweep.{_EXCLUDE} leaves no run; take one of its tables out")
     return [run for run, _ in left]

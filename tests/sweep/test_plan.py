@@ -42,7 +42,16 @@ def test_variants_give_their_names() -> None:
 
 def test_excluded_runs_are_left_out() -> None:
     varied = {"recipe": ["mle", "seqgan"], "seed": "0..1", "variants": {"small": {"gen.hidden-size": 8}, "plain": {}}}
-    found = plan(varied | {"exclude": [{"recipe": "seqgan", "variant": "plain"}, {"variant": "small", "seed": 1}]})
+    found = plan(
+        varied
+        | {
+            "exclude": [
+                {"recipe": "seqgan", "variant": "plain"},
+                {"variant": "small", "seed": 1},
+                {"seed": 1, "recipe": "mle", "variant": "small"},
+            ]
+        }
+    )
     assert [run.name for run in found.runs] == [
         "mle-seed0-small",
         "mle-seed0-plain",
