@@ -35,6 +35,9 @@ PLAN = Path(__file__).with_suffix(".toml")
 COLUMNS = ("valid", "distinct", "copied", "process_nll", "test_nll", "tv")
 """The measures of the tables. Selection by a recipe sees the validation split alone; these are of the test split."""
 
+FEWEST = 3
+"""Seeds that a row of the page has at least: no number is there without its spread."""
+
 Seeds = Mapping[str, Mapping[str, Any]]
 """The results of a recipe on a corpus by seed."""
 
@@ -124,14 +127,15 @@ def pages(recipes: Mapping[str, Path]) -> dict[str, str]:
         undefined=jinja2.StrictUndefined,
     )
     results = {name: found for name, path in recipes.items() if (found := measured(path))}
-    by_corpus = {
-        corpus: {name: result[corpus]["seeds"] for name, result in results.items() if corpus in result}
-        for corpus in sorted({corpus for result in results.values() for corpus in result})
-    }
+    by_corpus: dict[str, dict[str, Seeds]] = {}
+    for name, result in results.items():
+        for corpus, entry in result.items():
+            if len(entry["seeds"]) >= FEWEST:
+                by_corpus.setdefault(corpus, {})[name] = entry["seeds"]
     runs = [run for found in by_corpus.values() for seeds in found.values() for run in seeds.values()]
     return {
         "benchmark.md": environment.get_template("benchmark.md.j2").render(
-            tables={corpus: (table(found), changes(found)) for corpus, found in by_corpus.items()},
+            tables={corpus: (table(found), changes(found)) for corpus, found in sorted(by_corpus.items())},
             runs=len(runs),
             hours=sum(run["cpu_seconds"] for run in runs) / 3600,
             machines=sorted({run["machine"] for run in runs}),

@@ -59,7 +59,7 @@ def test_every_result_has_the_command_of_its_runs() -> None:
             assert all(run["after"] and run["machine"] for run in result["seeds"].values()), name
 
 
-def test_a_part_of_the_plan_is_trained_and_added(tmp_path: Path) -> None:
+def test_a_part_of_the_plan_is_trained_and_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = Path(shutil.copy(HOST.recipes()["mle"], tmp_path))
     plan = script.part(HOST, ["mle"], ["grammar"], ["0", "1"])
     assert [run.name for run in plan.runs] == ["mle-seed0-grammar", "mle-seed1-grammar"]
@@ -74,6 +74,8 @@ def test_a_part_of_the_plan_is_trained_and_added(tmp_path: Path) -> None:
     assert str(real[3]) == "100 ± 0%"
     (changed,) = script.changes(found).rows
     assert str(changed[6]) == "-0.50 ± 0.14"
+    assert "0 runs took" in script.pages({"mle": recipe})["benchmark.md"]
+    monkeypatch.setattr(script, "FEWEST", 2)
     assert "2 runs took" in script.pages({"mle": recipe})["benchmark.md"]
 
 
