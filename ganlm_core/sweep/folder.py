@@ -76,7 +76,7 @@ class SweepFolder:
         if (self.path / SWEEP).exists() and (threads := self._read()["threads"]) != plan.threads:
             raise UsageError(
                 f"the runs in {self.path} have {threads} threads each, on which their bytes depend, and the plan "
-                f"has {plan.threads}; give --threads {threads}, or another --folder"
+                f"has {plan.threads}; give --threads {threads}, or another folder"
             )
         for run in plan.runs:
             folder = self.path / run.name
@@ -87,7 +87,7 @@ class SweepFolder:
                 if changes := difference(old, new):
                     raise UsageError(
                         f"the run in {folder} has another configuration ({', '.join(changes)}); "
-                        "choose another --folder, or give the options that it was started with"
+                        "choose another folder, or give the options that it was started with"
                     )
 
     def _read(self) -> dict[str, Any]:

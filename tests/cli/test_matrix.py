@@ -41,6 +41,6 @@ def test_the_matrix_takes_no_run_of_other_options_for_the_one_asked_for(
     ):
         assert refused(ganlm, *command, *options) == (
             f"the run in runs/lstm-conv has another configuration ({changes}); "
-            "choose another --out, or give the options that it was started with"
+            "choose another folder, or give the options that it was started with"
         )
     assert started == []

@@ -498,7 +498,8 @@ def test_a_generator_that_raises_is_named_and_the_checkpoint_kept(
 ) -> None:
     plugin = write_plugin(tmp_path / "mine.py", CRASHY.replace("CONDITION", condition))
     run = tmp_path / "run"
-    arguments = [*ARGUMENTS, "--gen", "crashy", "--plugin", plugin, "--out", run, "--debug"]
+    one_call_a_step = ["--batch-size", 1]  # larger batches are read in one call or two
+    arguments = [*ARGUMENTS, *one_call_a_step, "--gen", "crashy", "--plugin", plugin, "--out", run, "--debug"]
     code, out, err = ganlm(*arguments)
     assert (code, out) == (1, "")
     assert "\nValueError: boom\n" in err
