@@ -213,8 +213,7 @@ class Estimator(nn.Module, ABC):
     for x ~ p(x | noise), or of another objective that its docstring states. A cost per position counts as its mean over
     the positions of the mask. The value of the scalar itself has no meaning; the cost is logged. The cost can be
     evaluated on any multiple of B sequences, of which row i belongs to row i % B of the batch; the first that an
-    estimator asks for are its samples. State that an estimator
-    keeps from step to step must be in buffers.
+    estimator asks for are its samples. State that an estimator keeps from step to step must be in buffers.
 
     ``autoregressive_only``: it needs an autoregressive generator. ``per_position_only``: it needs a discriminator with
     logits per position. ``relaxes``: it asks for the cost of relaxed one-hots, so no reward of texts can be in it.

@@ -94,10 +94,17 @@ def advising(advice: str, kind: type[GanlmError] = WeightsError) -> Iterator[Non
 
 def check_name(path: Path) -> None:
     """Raise WriteError for the path of a folder with tensors that is not UTF-8: safetensors could not open it."""
+    if not is_utf8(path.absolute()):
+        raise WriteError(f"cannot write {path}: its name is not UTF-8; choose another place")
+
+
+def is_utf8(path: Path) -> bool:
+    """Return whether UTF-8 can spell a path. Names of files may be any bytes, which Python keeps as surrogates."""
     try:
-        str(path.absolute()).encode()
+        str(path).encode()
     except UnicodeEncodeError:
-        raise WriteError(f"cannot write {path}: its name is not UTF-8; choose another place") from None
+        return False
+    return True
 
 
 def check_free(path: Path, force: bool, marks: Sequence[str] = ()) -> None:

@@ -8,6 +8,7 @@ from ganlm_core.algorithms.options import ClassifierOptions
 from ganlm_core.config.run_config import Choice, RunConfig
 from ganlm_core.data.options import FileOptions, OracleOptions
 from ganlm_core.errors import DataError
+from ganlm_core.system.files import is_utf8
 
 _PATHS: Mapping[type, str] = {FileOptions: "path", OracleOptions: "weights"}
 """The option that is the path of a file, by the options of a corpus."""
@@ -38,12 +39,10 @@ def _with_absolute_bundle(choice: Choice) -> Choice:
 
 
 def _absolute(path: str) -> str:
-    found = str(Path(path).resolve())
-    try:
-        found.encode()
-    except UnicodeEncodeError:
-        raise DataError(f"the path {found} is not UTF-8, which a configuration is; rename the file or folder") from None
-    return found
+    found = Path(path).resolve()
+    if not is_utf8(found):
+        raise DataError(f"the path {found} is not UTF-8, which a configuration is; rename the file or folder")
+    return str(found)
 
 
 def is_read_once(path: str) -> bool:

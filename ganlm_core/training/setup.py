@@ -323,15 +323,13 @@ def _spans(config: RunConfig, algorithm: Algorithm, trained: Iterable[str]) -> d
     for name in trained:
         if name + WARMUP in config.optimizers:
             spans[name] = min(start, steps - 1), steps - 1
-            if (first := _first_to_train(name, algorithm, range(start))) is not None:
-                last = _first_to_train(name, algorithm, reversed(range(start)))
-                spans[name + WARMUP] = first, first if last is None else last
+            if (first := next(_training(name, algorithm, range(start)), None)) is not None:
+                spans[name + WARMUP] = first, next(_training(name, algorithm, reversed(range(start))))
     return spans
 
 
-def _first_to_train(network: str, algorithm: Algorithm, steps: Iterable[int]) -> int | None:
-    """Return the first of these steps that trains the network, if there is one."""
-    return next((step for step in steps if network in {phase.network for phase in algorithm.phases(step)}), None)
+def _training(network: str, algorithm: Algorithm, steps: Iterable[int]) -> Iterator[int]:
+    return (step for step in steps if network in {phase.network for phase in algorithm.phases(step)})
 
 
 def _check_parts(config: RunConfig, algorithm: Algorithm) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from ganlm_core.errors import GanlmError, OptionError, UnknownName, UsageError
 from ganlm_core.plugins.host import default_host
-from ganlm_core.sweep.plan import Plan, make_plan, named_plan, read_plan
+from ganlm_core.sweep import folder, search
+from ganlm_core.sweep.plan import TAKEN, Plan, make_plan, named_plan, read_plan
 
 
 def plan(table: dict[str, Any], **options: Any) -> Plan:
@@ -66,6 +67,10 @@ def test_an_exclusion_means_a_value_however_it_is_written(given: dict[str, list[
     varied = {"prior": [True, False], "gen-optimizer.lr": [0.001, 0.00001]}
     excluded = {"training.prior": False, "gen-optimizer.lr": 0.00001}
     assert len(plan(varied | {"exclude": [excluded]}, given=given).runs) == 3
+
+
+def test_the_names_of_a_search_and_of_a_sweep_are_taken() -> None:
+    assert {folder.SWEEP, search.JOURNAL, search.PAGE} < set(TAKEN)
 
 
 def test_no_name_of_a_run_leaves_the_folder_or_comes_twice(tmp_path: Path) -> None:

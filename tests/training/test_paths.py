@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ganlm_core.config.run_config import make_config
+from ganlm_core.errors import DataError
 from ganlm_core.training.paths import is_read_once, with_absolute_paths, with_data_at
 
 CONFIG = make_config("lstm", "conv", data="grammar")
@@ -22,6 +23,14 @@ def test_absolute_paths_of_data_and_of_bundles_that_rewards_read(
     assert found.rewards["classifier"].options.as_dict()["path"] == str(tmp_path / "bundle")
     assert with_absolute_paths(found) == found
     assert with_absolute_paths(CONFIG) == with_data_at(CONFIG, lambda path: "elsewhere") == CONFIG
+
+
+def test_a_path_of_data_that_is_not_utf8_is_refused() -> None:
+    """A configuration is UTF-8, and could not be saved."""
+    with pytest.raises(
+        DataError, match=r"caf.\.txt is not UTF-8, which a configuration is; rename the file or folder$"
+    ):
+        with_absolute_paths(make_config("lstm", "conv", data="caf\udce9.txt"))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="FIFOs are POSIX's")
