@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganlm_core.cli.context import current_host
-from ganlm_core.cli.options import FILE, corpus_options, device_option, force_option, form_options, seed_option
+from ganlm_core.cli.options import (
+    FILE,
+    TEXT_FILE,
+    corpus_options,
+    device_option,
+    force_option,
+    form_options,
+    seed_option,
+)
 from ganlm_core.cli.output import echo_data, echo_json, note
 from ganlm_core.cli.types import COUNT, SENTENCES, SOURCE, TEMPERATURE, Name, Separated
 from ganlm_core.metrics.options import SCORED
@@ -25,7 +33,7 @@ class Request:
 
     sources: Sequence[str]
     data: str | None
-    test: str
+    test: str | None
     corpus: Mapping[str, Any]
     metrics: Sequence[str]
     temperatures: Sequence[float]
@@ -57,10 +65,8 @@ class Request:
 )
 @click.option(
     "--test",
-    default="",
-    show_default=False,
     metavar="FILE",
-    type=click.Path(),
+    type=TEXT_FILE,
     help="real sentences that replace the test split",
 )
 @corpus_options
@@ -143,7 +149,7 @@ def _evaluate(request: Request) -> None:
     if place is not None:
         check_free(place, request.force)
     opened = open_sources(host, request.sources, request.baselines, request.device, **request.corpus)
-    real = real_text(host, opened, request.data or "", request.test, **request.corpus)
+    real = real_text(host, opened, request.data or "", request.test or "", **request.corpus)
     scores = evaluate(host, opened, real, settings, note, processes.divided, processes.size())
     if processes.rank() > 0:
         return

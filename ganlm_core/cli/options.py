@@ -1,10 +1,11 @@
 """Options and arguments that several commands have, each with one name, one type and one text."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ganlm_core.cli.types import SEED, SOURCE, Name
 from ganlm_core.components import Option
@@ -28,6 +29,8 @@ class _Place(click.Path):
         return super().convert(value, param, ctx)
 
 
+TEXT_FILE = _Place(allow_dash=True)
+"""Sentences to read; - is standard input."""
 FILE = _Place(dir_okay=False, path_type=Path)
 FOLDER = _Place(file_okay=False, path_type=Path)
 PATH = _Place(path_type=Path)
@@ -112,3 +115,36 @@ def _corpus_option(option: Option) -> Callable[[Decorated], Decorated]:
         callback=collect,
         help=option.help,
     )
+
+
+CORPUS_OPTIONS = tuple(f"corpus_{option.name}" for option in FileOptions.fields() if option.name != "path")
+"""The names of the parameters that :func:`corpus_options` adds."""
+
+
+def refuse_idle(**needs: Collection[str]) -> None:
+    """Raise UsageError for an option on the command line that has no effect, because it needs one of others.
+
+    ``needs``: for the name of a parameter, the names of the parameters of which it needs one.
+    """
+    flags = _given_flags()
+    for name, others in needs.items():
+        if name in flags and not flags.keys() & set(others):
+            wanted = " or ".join(_flags()[other] for other in others if not other.startswith("corpus_"))
+            raise UsageError(f"{flags[name]} has no effect without {wanted}; add it, or leave {flags[name]} out")
+
+
+def refuse_beside(name: str, allowed: Collection[str] = ()) -> None:
+    """Raise UsageError for options on the command line that have no effect beside the option ``name``."""
+    flags = _given_flags()
+    if idle := [flag for other, flag in flags.items() if other not in (name, *allowed)]:
+        raise UsageError(f"{', '.join(idle)} has no effect beside {flags[name]}; leave it out")
+
+
+def _flags() -> dict[str, str]:
+    """Return the first flag of each parameter of the running command, by name; for arguments, their name."""
+    return {each.name: each.opts[0] for each in click.get_current_context().command.params if each.name}
+
+
+def _given_flags() -> dict[str, str]:
+    source = click.get_current_context().get_parameter_source
+    return {name: flag for name, flag in _flags().items() if source(name) is ParameterSource.COMMANDLINE}

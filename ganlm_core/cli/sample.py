@@ -14,12 +14,14 @@ from ganlm_core.cli.filters import Wanted, filter_options
 from ganlm_core.cli.lines import Form, check_new, form_of, lines_to, read_texts
 from ganlm_core.cli.options import (
     ADDRESSES,
+    CORPUS_OPTIONS,
     FILE,
     bundle_argument,
     calibration_option,
     corpus_options,
     device_option,
     json_lines_option,
+    refuse_idle,
     seed_option,
 )
 from ganlm_core.cli.output import note
@@ -40,6 +42,15 @@ SELECT = "draw candidates and let the discriminator choose among them; docs/samp
 CANDIDATES = "candidates per sentence; rejection draws as many as it needs"
 UNIQUE = "never repeat a sentence; needs 3.6 bytes of memory per sentence, and loses one new sentence in a million"
 OUT = "write to a file; its ending sets the format: .jsonl, .json, .csv, .tsv, else plain lines; add .gz to compress"
+
+NEEDS = {
+    "candidates": ("method",),
+    "data": ("method", "novel"),
+    **dict.fromkeys(CORPUS_OPTIONS, ("data", "novel")),
+    "settings": ("reward_min",),
+    "tries": ("novel", "pattern", "reward_min"),
+}
+"""The options that do nothing alone, and those of which they need one."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +134,7 @@ class Request:
 @device_option
 @json_lines_option
 def sample(**given: Any) -> None:
+    refuse_idle(**NEEDS)
     _sample(Request(**given))
 
 

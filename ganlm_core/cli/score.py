@@ -9,6 +9,7 @@ from ganlm_core.cli.calibration import calibrate
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.options import (
     ADDRESSES,
+    TEXT_FILE,
     bundle_argument,
     calibration_option,
     corpus_options,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @bundle_argument
-@click.argument("file", type=click.Path(allow_dash=True))
+@click.argument("file", type=TEXT_FILE)
 @calibration_option
 @corpus_options
 @click.option("--explain", is_flag=True, help="show the contribution of each token: + for real, - for generated")

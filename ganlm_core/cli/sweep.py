@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganlm_core.cli.context import current_host, invocation
-from ganlm_core.cli.options import FOLDER, PATH, form_of_file, form_options, table_out_option
+from ganlm_core.cli.options import (
+    FOLDER,
+    PATH,
+    form_of_file,
+    form_options,
+    refuse_beside,
+    refuse_idle,
+    table_out_option,
+)
 from ganlm_core.cli.output import echo, echo_data, echo_json, note, warn
 from ganlm_core.cli.types import POSITIVE_COUNT
 from ganlm_core.config.run_config import read_layer
@@ -23,8 +31,17 @@ from ganlm_core.system.files import write_file
 
 if TYPE_CHECKING:
     from ganlm_core.evaluation.tables import Table
+    from ganlm_core.sweep.search import Objective
 
 OUT = Path("runs/sweep")
+NEEDS = {
+    "objective": ("search",),
+    "trials": ("search",),
+    **dict.fromkeys(("tls_ca", "tls_cert", "tls_key"), ("scheduler",)),
+}
+"""The options that do nothing alone, and those that they need."""
+WITH_RESUME = ("plan", "dry_run", "jobs", "scheduler", "search", *NEEDS, "format", "json", "table_out")
+"""The other options that a sweep reads when it resumes; the plan has its own message."""
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "show_default": True})
@@ -58,11 +75,17 @@ def sweep(plan: tuple[str, ...], form: str, table_out: Path | None, **given: Any
     runs; --resume FOLDER resumes them.
     """
     if given["status"]:
+        refuse_beside("status", allowed=["format", "json"])
+        if form not in ("table", "json"):
+            raise UsageError(f"--status has no --format {form}; leave it out, or add --json")
         show_status(given["status"], as_json=form == "json")
         return
+    if given["resume"]:
+        refuse_beside("resume", allowed=WITH_RESUME)
+    refuse_idle(**NEEDS)
     planned = _plan(plan, given)
     if given["dry_run"]:
-        _show_plan(planned, given, form)
+        _show_plan(planned, given, form, table_out)
         return
     folder = given["resume"] or given["folder"]
     if given["search"]:
@@ -172,19 +195,29 @@ def _engine(plan: Plan, folder: Path, given: dict[str, Any]) -> Engine:
     return engine(given["scheduler"], current_host(), folder, plan, given["jobs"], security, warn)
 
 
-def _show_plan(plan: Plan, given: dict[str, Any], form: str) -> None:
+def _show_plan(plan: Plan, given: dict[str, Any], form: str, out: Path | None) -> None:
+    """List the runs of a plan with their estimated time. A search then trains some of them."""
     from ganlm_core.sweep.estimate import estimates, table
 
+    if given["search"]:
+        _objective(plan, given)
     engine = local(given["jobs"], plan.threads)
-    show_table(table(estimates(plan, current_host(), note), engine.jobs, plan.threads), form, None)
+    show_table(table(estimates(plan, current_host(), note), engine.jobs, plan.threads), form, out)
+
+
+def _objective(plan: Plan, given: dict[str, Any]) -> "Objective":
+    """Return what a search optimises. Raises UsageError for an unknown value, or a plan that cannot be searched."""
+    from ganlm_core.sweep import search
+
+    search.space_of(plan)
+    return search.objective_of(current_host(), given["objective"])
 
 
 def _search(plan: Plan, folder: Path, given: dict[str, Any], form: str, out: Path | None) -> None:
     """Train the runs of a plan that Optuna chooses, and show every trial."""
     from ganlm_core.sweep import search
 
-    objective = search.objective_of(current_host(), given["objective"])
-    search.space_of(plan)
+    objective = _objective(plan, given)
     engine, journal = _engine(plan, folder, given), folder / search.JOURNAL
     parallel = engine.jobs if isinstance(engine, Processes) else given["jobs"] or len(plan.runs)
     inner = Processes(1, engine.gpus) if isinstance(engine, Processes) else engine

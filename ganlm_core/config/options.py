@@ -6,7 +6,7 @@ from ganlm_core.components import AUTO, Options, option
 class TrainingOptions(Options):
     """The ``[training]`` table of a configuration. On the command line these flags have no prefix: ``--steps``."""
 
-    steps: int = option(2000, "training steps, including the warm-up", min=1)
+    steps: int = option(2000, "training steps, including the warm-up", min=1, max=10**9)
     planned_steps: int = option(
         AUTO, "steps that warm-up and schedules are planned for; later steps keep their last values; 0: all", min=0
     )

@@ -370,8 +370,10 @@ def _recipe_of(host: Host, layers: Sequence[Layer]) -> str:
 
 def _named_recipe(layers: Sequence[Layer]) -> str:
     """Return the last recipe that a layer names; empty for none. Raises OptionError for a value that is no name."""
-    name = next((layer["recipe"] for layer in reversed(layers) if "recipe" in layer), "")
-    if not isinstance(name, str):
+    name = next((layer["recipe"] for layer in reversed(layers) if "recipe" in layer), None)
+    if name is None:
+        return ""
+    if not isinstance(name, str) or not name:
         raise OptionError(f"recipe is {shown(name)}; wanted the name of a recipe in quotes")
     return name
 

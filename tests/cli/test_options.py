@@ -3,7 +3,7 @@
 import click
 from click.testing import CliRunner
 
-from ganlm_core.cli.options import corpus_options
+from ganlm_core.cli.options import CORPUS_OPTIONS, corpus_options
 from ganlm_core.data.options import FileOptions
 
 
@@ -23,3 +23,4 @@ def test_every_option_of_a_file_but_its_path_is_there() -> None:
     command = click.command()(corpus_options(lambda corpus: None))
     flags = [flag for parameter in command.params for flag in parameter.opts]
     assert flags == [f"--corpus.{option.flag}" for option in FileOptions.fields() if option.name != "path"]
+    assert tuple(parameter.name for parameter in command.params) == CORPUS_OPTIONS

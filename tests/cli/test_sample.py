@@ -31,6 +31,21 @@ def test_command_sample_refuses(command, saved, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--candidates", "2"], "--candidates has no effect without --select; add it, or leave --candidates out"),
+        (["--data", "grammar"], "--data has no effect without --select or --novel"),
+        (["--corpus.column", "text"], "--corpus.column has no effect without --data or --novel"),
+        (["--set", "a=1"], "--set has no effect without --reward-min"),
+        (["--tries", "2"], "--tries has no effect without --novel or --match or --reward-min"),
+    ],
+)
+def test_an_option_without_effect_is_refused(command, saved, words, message):
+    code, out, err = command("sample", saved, *words)
+    assert (code, out) == (2, "") and message in err
+
+
+@pytest.mark.parametrize(
     ("prompt", "message"),
     [
         ("the yak", "the vocabulary has no 'yak'; take other words for the prompt"),

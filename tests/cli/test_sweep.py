@@ -108,6 +108,25 @@ def test_impossible_requests_are_refused_before_anything_is_written(
     assert not Path("s").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--trials", "3", "--seed", "0"], "--trials has no effect without --search; add it, or leave --trials out"),
+        (["--objective", "valid", "--seed", "0"], "--objective has no effect without --search"),
+        (["--tls-ca", "ca.pem", "--seed", "0"], "--tls-ca has no effect without --scheduler"),
+        (["--status", "s", "--jobs", "2"], "--jobs has no effect beside --status; leave it out"),
+        (["--status", "s", "--seed", "0"], "plan has no effect beside --status; leave it out"),
+        (["--status", "s", "--format", "csv"], "--status has no --format csv; leave it out, or add --json"),
+        (["--resume", "s", "--folder", "t"], "--folder has no effect beside --resume; leave it out"),
+        (["--resume", "s", "--threads", "2"], "--threads has no effect beside --resume; leave it out"),
+        (["--seed", "0,1", "--search", "optuna", "--objective", "x", "--dry-run"], "there is no objective 'x'"),
+    ],
+)
+def test_an_option_without_effect_is_refused(ganlm: Ganlm, tmp_path: Path, words: list[str], message: str) -> None:
+    assert message in refused(ganlm, "sweep", *words)
+    assert not list(Path().glob("*/sweep.json"))
+
+
 def test_finished_runs_are_what_the_table_has(ganlm: Ganlm, pretended: Pretended) -> None:
     ganlm("sweep", *BY_FLAGS, "--folder", "s")
     from ganlm_core.training.run_folder import RunFolder

@@ -360,6 +360,8 @@ def test_a_recipe_that_is_no_name_is_refused(host: Host) -> None:
     for read in (lambda layer: resolve(host, [layer]), lambda layer: override(host, make_config(host=host), [layer])):
         with pytest.raises(OptionError, match=r"^recipe is \['towers'\]; wanted the name of a recipe in quotes$"):
             read({"recipe": ["towers"]})
+        with pytest.raises(OptionError, match=r"^recipe is ''; wanted the name of a recipe in quotes$"):
+            read({"recipe": ""})
 
 
 def test_damaged_configurations_are_read_or_refused_and_nothing_else(host: Host) -> None:
