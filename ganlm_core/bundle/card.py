@@ -5,6 +5,7 @@ Text from plugins and data is escaped, so that every renderer shows it unchanged
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,9 @@ def render(
 
     ``method`` names the training method; ``parameters`` are the numbers of parameters of the networks.
     """
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True, finalize=_escaped
-    )
     columns, rows = evaluation_table(evaluation)
     sources = {manifest.components[kind].distribution for kind in manifest.networks}
-    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+    return _template().render(
         manifest=manifest,
         method=method,
         title=_title(manifest),
@@ -50,6 +48,14 @@ def render(
         parameters=parameters,
         distributions=sorted({"ganlm"} | {source for source in sources if not source.endswith(".py")}),
     )
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True, finalize=_escaped
+    )
+    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
 
 
 def _title(manifest: Manifest) -> str:
