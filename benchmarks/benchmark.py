@@ -28,6 +28,7 @@ from ganlm_core.sweep.plan import Plan, PlannedRun, make_plan
 from ganlm_core.sweep.processes import Processes, run_plan
 from ganlm_core.sweep.settings import values_of
 from ganlm_core.system.devices import machine
+from ganlm_core.system.files import write_file
 
 ROOT = Path(__file__).parent.parent
 PLAN = Path(__file__).with_suffix(".toml")
@@ -108,7 +109,7 @@ def keep(recipe: Path, run: PlannedRun, done: Trained) -> None:
     entry["seeds"][seed] = {**rows, "cpu_seconds": round(done.cpu_seconds), "machine": machine()}
     if seed == min(entry["seeds"], key=int):
         entry["text"] = done.samples[:3]
-    file.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    write_file(file, (json.dumps(found, indent=1, sort_keys=True) + "\n").encode())
 
 
 def command(recipe: str, corpus: str) -> str:
