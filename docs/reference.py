@@ -17,7 +17,11 @@ from ganlm_core.testing import CHECKS, build, parametrize_with_checks, reference
 PAGE = Path(__file__).with_name("plugin-reference.md")
 
 SECTIONS: list[tuple[str, ModuleType, tuple[str, ...]]] = [
-    ("Components", components, ("ComponentSpec", "Options", "RewardOptions", "option", "Measure")),
+    (
+        "Components",
+        components,
+        ("ComponentSpec", "Options", "RewardOptions", "LanguageModelOptions", "option", "Measure"),
+    ),
     (
         "Networks",
         protocol,

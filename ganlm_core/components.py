@@ -246,6 +246,12 @@ class RewardOptions(Options):
     weight: float = option(1.0, "weight among the rewards of the run", min=0)
 
 
+class LanguageModelOptions(Options):
+    """Options of a discriminator that is a language model, beside those of its network."""
+
+    models: int = option(1, "language models, whose mean probability of each word is taken", min=1)
+
+
 @dataclass(frozen=True)
 class Measure:
     """Describe one of the numbers that a metric returns, for tables and comparisons.

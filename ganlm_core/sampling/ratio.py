@@ -6,14 +6,16 @@ that from every word. A network that gives the whole logit has to learn both hal
 differ.
 """
 
-from collections.abc import Callable
-from typing import ClassVar
+import math
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import ClassVar, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlm_core.components import Options
+from ganlm_core.components import LanguageModelOptions, Options
 from ganlm_core.layers import without_dropout
 from ganlm_core.protocol import EOS, AutoregressiveGenerator, Discriminator, Generator, Shape, masked_mean
 from ganlm_core.sampling.drawing import log_probabilities
@@ -30,6 +32,9 @@ class LikelihoodRatio(Discriminator):
     all positions at once, the generator's half is that of V - 2 equally likely words, and the ratio must be learned
     whole. The generator gets no gradient through its likelihood.
 
+    With several ``models``, the probability of a word is the mean of theirs. Each has its own initial weights and
+    dropout, and they are trained together.
+
     A subclass names its ``language_model``, a generator class, which is built without noise. In a run with labels, the
     first token of a sequence is its label; it has the logit 0.
     """
@@ -43,12 +48,22 @@ class LikelihoodRatio(Discriminator):
 
     def __init__(self, shape: Shape, options: Options) -> None:
         super().__init__(shape)
-        self.model = self.language_model(shape=Shape(shape.vocabulary, shape.length, noise=0), options=options)
+        models = options.models if isinstance(options, LanguageModelOptions) else 1
+        built = [
+            self.language_model(shape=Shape(shape.vocabulary, shape.length, noise=0), options=options)
+            for _ in range(models)
+        ]
+        self.model, self.others = built[0], nn.ModuleList(built[1:])
         self._compared: tuple[Generator, ...] = ()  # in a tuple, so that its weights are not among this network's
 
     def compare_with(self, generator: Generator) -> None:
         exact = generator.autoregressive and generator.shape.noise == self.shape.labels
         self._compared = (generator,) if exact else ()
+
+    @property
+    def models(self) -> list[AutoregressiveGenerator]:
+        """The language models."""
+        return cast(list[AutoregressiveGenerator], [self.model, *self.others])
 
     @property
     def exact(self) -> bool:
@@ -57,7 +72,8 @@ class LikelihoodRatio(Discriminator):
 
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
         """Return logits (B, T) for ids (B, T) or relaxed one-hots (B, T, V), zero outside the mask."""
-        found = _log_probs(self.model, self._no_noise(sequence), sequence, mask)
+        noise = self._no_noise(sequence)
+        found = _mean([_log_probs(model, noise, sequence, mask) for model in self.models])
         ratios = (found - self._generators(sequence, mask)) * self._words(mask)
         return ratios.to(self.model.prior.dtype)
 
@@ -69,16 +85,22 @@ class LikelihoodRatio(Discriminator):
         )
 
     def negative_log_likelihood(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Return -log p of ids (B, T) under the model, in nats per token, a scalar to minimise."""
-        words = self._words(mask)
-        return -weighted_log_likelihood(self.model, self._no_noise(tokens), tokens, words, words / words.sum())
+        """Return -log p of ids (B, T), in nats per token, summed over the models: a scalar to minimise."""
+        noise, words = self._no_noise(tokens), self._words(mask)
+        weights = words / words.sum()
+        return -torch.stack(
+            [weighted_log_likelihood(model, noise, tokens, words, weights) for model in self.models]
+        ).sum()
 
     @torch.no_grad()
     def next_words(self, tokens: Tensor) -> Tensor:
-        """Return log p(word | ids before) under the model, without its dropout, for ids (B, T): (B, T, V)."""
+        """Return log p(word | ids before) without dropout, for ids (B, T): (B, T, V)."""
+        return _mean([self._next_words(model, tokens) for model in self.models])
+
+    def _next_words(self, model: AutoregressiveGenerator, tokens: Tensor) -> Tensor:
         labels = self.shape.labels
-        with without_dropout(self.model):
-            logits = self.model(self._no_noise(tokens), tokens)
+        with without_dropout(model):
+            logits = model(self._no_noise(tokens), tokens)
         return log_probabilities(logits[:, min(1, labels) :, : self.shape.vocabulary - labels])
 
     def _no_noise(self, sequence: Tensor) -> Tensor:
@@ -107,9 +129,15 @@ class LikelihoodRatio(Discriminator):
         return F.pad(found, (min(1, labels), 0))
 
 
+def _mean(log_probs: Sequence[Tensor]) -> Tensor:
+    """Return the logarithm of the mean of probabilities, from the logarithm of each."""
+    total = reduce(torch.logaddexp, log_probs)
+    return total - math.log(len(log_probs)) if len(log_probs) > 1 else total
+
+
 def _log_probs(generator: Generator, noise: Tensor, sequence: Tensor, mask: Tensor) -> Tensor:
     """Return log p of ids (B, T), or its mean over the words of relaxed one-hots (B, T, V): (B, T), 0 off the mask."""
     if not sequence.is_floating_point():
         return log_likelihood(generator, noise, sequence, mask)
     found = log_probabilities(generator(noise, sequence))[..., EOS:]
-    return torch.where(mask, (found * sequence[..., EOS:]).sum(dim=-1), 0.0)
+    return torch.where(mask, (found * sequence[..., EOS:].to(found.dtype)).sum(dim=-1), 0.0)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ganlm_core import sampling
-from ganlm_core.components import NoOptions
+from ganlm_core.components import LanguageModelOptions, NoOptions
 from ganlm_core.protocol import EOS, AutoregressiveGenerator, Batch, Shape, conditions_of, with_labels
 from ganlm_core.sampling.conditions import ConditionalDiscriminator
 from tests.tiny import TinyGenerator, TinyRatio, every_sequence, relaxed
@@ -72,6 +72,36 @@ def test_the_negative_log_likelihood_is_per_token() -> None:
     made, (tokens, mask) = pair(), every_sequence()
     wanted = -log_p(made.ratio.model, tokens, mask).sum() / mask.sum()
     assert made.ratio.negative_log_likelihood(tokens, mask).item() == pytest.approx(wanted.item(), rel=1e-5)
+
+
+def test_several_models_give_their_mean_probability_of_each_word() -> None:
+    torch.manual_seed(0)
+    ratio = TinyRatio(SHAPE, LanguageModelOptions(models=3))
+    generator, (tokens, mask) = TinyGenerator(SHAPE), every_sequence()
+    ratio.compare_with(generator)
+    mean = torch.stack([log_p(model, tokens, mask).exp() for model in ratio.models]).mean(dim=0).log()
+    assert torch.allclose(ratio(tokens, mask), (mean - log_p(generator, tokens, mask)) * mask, atol=1e-6)
+    words = ratio.next_words(tokens)
+    assert torch.allclose(sampling.of_tokens(words, tokens, mask), mean * mask, atol=1e-6)
+    assert torch.allclose(words[..., EOS:].exp().sum(dim=-1), torch.ones(tokens.shape), atol=1e-6)
+
+
+def test_several_models_learn_as_each_would_alone() -> None:
+    torch.manual_seed(0)
+    ratio, (tokens, mask) = TinyRatio(SHAPE, LanguageModelOptions(models=2)), every_sequence()
+    ratio.negative_log_likelihood(tokens, mask).backward()
+    assert not torch.equal(ratio.model.table, ratio.models[1].table)
+    for model in ratio.models:
+        found = model.table.grad.clone()
+        model.zero_grad()
+        (-log_p(model, tokens, mask).sum() / mask.sum()).backward()
+        assert torch.allclose(found, model.table.grad, atol=1e-6)
+
+
+def test_one_model_has_the_names_of_weights_that_bundles_have() -> None:
+    assert all(name.startswith("model.") for name in TinyRatio(SHAPE, NoOptions()).state_dict())
+    two = TinyRatio(SHAPE, LanguageModelOptions(models=2)).state_dict()
+    assert {name.rpartition(".")[0] for name in two} == {"model", "others.0"}
 
 
 @pytest.mark.parametrize("dense", [False, True])

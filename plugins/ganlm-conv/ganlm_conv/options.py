@@ -1,4 +1,4 @@
-from ganlm_core.components import AUTO, Options, option
+from ganlm_core.components import AUTO, LanguageModelOptions, Options, option
 from ganlm_core.errors import OptionError
 
 
@@ -37,5 +37,5 @@ class ConvDiscriminatorOptions(Options):
             )
 
 
-class CausalConvLanguageModelOptions(CausalConvOptions):
+class CausalConvLanguageModelOptions(LanguageModelOptions, CausalConvOptions):
     dropout: float = option(0.3, "dropout of the embeddings and of the output of each layer", min=0, max=0.9)

@@ -1,4 +1,4 @@
-from ganlm_core.components import Options, option
+from ganlm_core.components import LanguageModelOptions, Options, option
 from ganlm_core.errors import OptionError
 
 
@@ -30,7 +30,7 @@ class LSTMDiscriminatorOptions(Options):
             )
 
 
-class LSTMLanguageModelOptions(LSTMGeneratorOptions):
+class LSTMLanguageModelOptions(LanguageModelOptions, LSTMGeneratorOptions):
     embedding_size: int = option(128, "size of the token embeddings", min=1)
     hidden_size: int = option(192, "units in each layer (H)", min=1)
     dropout: float = option(0.5, "dropout before the first layer, between layers and after the last", min=0, max=0.9)

@@ -12,7 +12,7 @@ from ganlm_core.errors import OptionError
 from ganlm_core.protocol import Shape, mask_of, shift
 from ganlm_core.testing import Case, parametrize_with_checks
 
-GENERATOR, PER_LABEL, DISCRIMINATOR, *_ = ganlm_components()
+GENERATOR, PER_LABEL, DISCRIMINATOR, RATIO = ganlm_components()
 SHAPE = Shape(vocabulary=9, length=5, noise=3)
 TOKENS = torch.tensor([[4, 5, 2, 0, 0], [6, 7, 8, 4, 5], [2, 0, 0, 0, 0]])
 
@@ -23,6 +23,7 @@ VARIANTS = [
     (DISCRIMINATOR, {"layers": 2}),
     (DISCRIMINATOR, {"direction": "causal"}),
     (DISCRIMINATOR, {"direction": "causal", "per_position": True}),
+    (RATIO, {"models": 2}),
 ]
 """Options that change the computation. tests/testing/test_conformance.py tests the defaults."""
 

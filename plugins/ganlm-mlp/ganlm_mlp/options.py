@@ -1,4 +1,4 @@
-from ganlm_core.components import Options, option
+from ganlm_core.components import LanguageModelOptions, Options, option
 
 
 class MLPGeneratorOptions(Options):
@@ -23,5 +23,5 @@ class MLPDiscriminatorOptions(Options):
     blur: float = option(0.0, "instance noise: largest share of a random word in each token vector", min=0, max=1)
 
 
-class NgramLanguageModelOptions(NgramOptions):
+class NgramLanguageModelOptions(LanguageModelOptions, NgramOptions):
     dropout: float = option(0.3, "dropout of the embeddings and of the last hidden layer", min=0, max=0.9)

@@ -1,4 +1,4 @@
-from ganlm_core.components import Options, option
+from ganlm_core.components import LanguageModelOptions, Options, option
 from ganlm_core.errors import OptionError
 
 
@@ -23,5 +23,5 @@ class TransformerDiscriminatorOptions(TransformerOptions):
     blur: float = option(0.8, "instance noise: largest share of a random word in each token vector", min=0, max=1)
 
 
-class TransformerLanguageModelOptions(TransformerOptions):
+class TransformerLanguageModelOptions(LanguageModelOptions, TransformerOptions):
     dropout: float = option(0.2, "dropout of the embeddings and of the output of each layer", min=0, max=0.9)
