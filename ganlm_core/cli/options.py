@@ -129,7 +129,7 @@ def refuse_idle(**needs: Collection[str]) -> None:
     flags = _given_flags()
     for name, others in needs.items():
         if name in flags and not flags.keys() & set(others):
-            wanted = " or ".join(_flags()[other] for other in others if not other.startswith("corpus_"))
+            wanted = " or ".join(_flags()[other] for other in others)
             raise UsageError(f"{flags[name]} has no effect without {wanted}; add it, or leave {flags[name]} out")
 
 
@@ -141,8 +141,12 @@ def refuse_beside(name: str, allowed: Collection[str] = ()) -> None:
 
 
 def _flags() -> dict[str, str]:
-    """Return the first flag of each parameter of the running command, by name; for arguments, their name."""
-    return {each.name: each.opts[0] for each in click.get_current_context().command.params if each.name}
+    """Return the first flag of each parameter of the running command, by name; for arguments, their name.
+
+    The options of every command, such as ``--quiet``, are eager and left out.
+    """
+    parameters = click.get_current_context().command.params
+    return {each.name: each.opts[0] for each in parameters if each.name and not each.is_eager}
 
 
 def _given_flags() -> dict[str, str]:

@@ -83,7 +83,7 @@ def test_the_status_is_read_from_the_folder(ganlm: Ganlm, pretended: Pretended) 
         "seed1: interrupted, 0 of 6 steps",
         "1 of 2 runs finished, 1 interrupted",
     ]
-    found = json.loads(ganlm("sweep", "--status", "s", "--json")[1])
+    found = json.loads(ganlm("sweep", "--status", "s", "--json", "--quiet")[1])
     assert [(each["name"], each["status"]) for each in found] == [("seed0", "finished"), ("seed1", "interrupted")]
 
 
