@@ -263,7 +263,7 @@ class Run:
         self.mark = None  # of the step before
         self.step, options = step, self.options
         last = step == options.steps
-        evaluated = last or step % options.evaluate_every == 0
+        evaluated = last or step % options.evaluate_every == 0 or (self._starts(step) and options.keep == "best")
         if last or step % options.log_every == 0:
             self._log(step, metrics)
         if evaluated:
@@ -340,9 +340,13 @@ class Run:
         if self.step < self.options.steps:
             self.progress.stopped = reason
 
+    def _starts(self, step: int) -> bool:
+        """Return whether adversarial training starts after a step. Its start may be the best, if it does harm."""
+        return step == self.setup.trainer.algorithm.adversarial_from < self.setup.trainer.steps
+
     def _milestone(self, step: int) -> None:
         """Evaluate at the start of adversarial training, to compare the final evaluation with it."""
-        if step == self.setup.trainer.algorithm.adversarial_from < self.setup.trainer.steps:
+        if self._starts(step):
             self.setup.trainer.losses.look()
             self.progress.evaluations["before"], _ = self._judged(self.setup.generator)
             if step > 0:

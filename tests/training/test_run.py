@@ -147,10 +147,19 @@ def test_a_run_stops_when_evaluations_get_no_better(
     assert (f"stopped after step {last}: {reason}" in witness.said) is (last < 6)
 
 
-def test_a_run_of_one_evaluation_is_its_best(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("end", "best"), [(2.0, 3), (0.5, 6)])
+def test_the_best_may_be_the_start_of_adversarial_training(
+    tmp_path: Path, interims: Interims, end: float, best: int
+) -> None:
+    interims(nlls(0, 0, 1, 0, 0, end))
     run = tmp_path / "run"
-    watched(run, keep="best", patience=1, evaluate_every=100)
-    assert RunFolder(run).info()["weights_step"] == 6
+    witness = watched(run, keep="best", evaluate_every=100)
+    assert list(witness.weights) == [3, 6]
+    assert RunFolder(run).info()["weights_step"] == best
+
+
+def test_the_last_weights_need_no_evaluation_at_the_start_of_adversarial_training(tmp_path: Path) -> None:
+    assert list(watched(tmp_path / "run", evaluate_every=100).weights) == [6]
 
 
 def test_without_likelihood_the_best_has_the_lowest_bigram_divergence(tmp_path: Path, interims: Interims) -> None:
@@ -339,8 +348,8 @@ def test_a_collapse_that_no_test_made_up_is_seen_and_survived(ganlm: Ganlm) -> N
     assert "<li>Back to step 0: the generator collapsed after step 4: samples repeat: " in page
 
 
-SETTINGS = {"on_collapse": "rollback", "keep": "best", "patience": 1, "evaluate_every": 2, "checkpoint_every": 1}
-"""A run of everything: a collapse at 4, from 2 again, no better at 4, the end."""
+SETTINGS = {"on_collapse": "rollback", "keep": "best", "patience": 2, "evaluate_every": 2, "checkpoint_every": 1}
+"""A run of everything: no better at 3, where adversarial training starts, a collapse at 4, no better at 4 again."""
 
 
 def everything(step: int, values: Values) -> Values:
@@ -374,12 +383,12 @@ MOMENTS: dict[str, tuple[Any, str, Callable[..., bool]]] = {
     "the checkpoint of the rollback": (
         checkpoint,
         "save",
-        lambda folder, step, extra, **_: step == 2 and extra["progress"]["rollbacks"] == 1,
+        lambda folder, step, extra, **_: step == 3 and extra["progress"]["rollbacks"] == 1,
     ),
     "a step after the rollback": (
         checkpoint,
         "save",
-        lambda folder, step, extra, **_: step == 3 and extra["progress"]["rollbacks"] == 1,
+        lambda folder, step, extra, **_: step == 4 and extra["progress"]["rollbacks"] == 1,
     ),
     "the last checkpoint": (checkpoint, "save", lambda folder, step, extra, **_: bool(extra["progress"]["stopped"])),
     "the final evaluation": (MetricsLog, "append", lambda self, record: "weights_step" in record),
