@@ -48,6 +48,15 @@ PAIRS = {
 }
 """The arguments of ``ganlm run``, by a name of the form generator-discriminator.method-corpus."""
 
+CHANGED = (
+    "optimizer.generator_warmup.adam.lr",
+    "optimizer.generator_warmup.adam.weight_decay",
+    "optimizer.discriminator_warmup.adam.weight_decay",
+    "optimizer.generator.adam.weight_decay",
+    "training.keep",
+)
+"""Settings of recipes that have changed since the bundles were built; the next build uses those of today."""
+
 SAMPLES = "--evaluation-samples 5000"
 """The argument that all pairs share, as in ``benchmark.toml``, whose runs with seed 0 are the same."""
 

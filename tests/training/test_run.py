@@ -179,12 +179,12 @@ def collapsed_at(*steps: int) -> Callable[[int, Values], Values]:
 
 def collapsed_once(step: int) -> Callable[[int, Values], Values]:
     """At that step, as long as the weights are what they were when it first came."""
-    entropies: list[float] = []
+    first: list[Values] = []
 
     def change(at: int, values: Values) -> Values:
-        if at != step or (entropies and values["entropy"] != entropies[0]):
+        if at != step or (first and values != first[0]):
             return {}
-        entropies[:] = [values["entropy"]]
+        first[:] = [values]
         return COLLAPSED
 
     return change

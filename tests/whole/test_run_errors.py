@@ -78,7 +78,8 @@ Refused = Callable[..., str]
         ),
         (
             "--steps 0",
-            "Invalid value for '--steps': 0 is not in the range x>=1; 'ganlm run --help' shows what it takes",
+            "Invalid value for '--steps': 0 is not in the range 1<=x<=1000000000; 'ganlm run --help' shows what it "
+            "takes",
         ),
         (
             "--steps many",
