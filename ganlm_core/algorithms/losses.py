@@ -10,6 +10,9 @@ from ganlm_core.algorithms.options import NonSaturatingOptions
 from ganlm_core.components import Options
 from ganlm_core.protocol import Loss
 
+LARGEST_LOGIT = 8.0
+"""The largest logit of which the exponential is taken: a text 3,000 times likelier in the data than generated."""
+
 
 class NonSaturating(Loss):
     """Binary cross-entropy, and -E[log D(G(z))] for the generator (Goodfellow et al. 2014, section 3).
@@ -47,6 +50,18 @@ class ReverseKL(NonSaturating):
 
     def generator(self, generated: Tensor, real: Tensor) -> Tensor:
         return -generated
+
+
+class ForwardKL(NonSaturating):
+    """The discriminator's loss of NonSaturating; the generator's cost is -D/(1 - D) (Nowozin et al. 2016, table 6).
+
+    This is -exp(logit). At the optimal discriminator it is -p_data/p_generator of each text, and the score function
+    weighted by it has the gradient of KL(p_data || p_generator), as in Che et al. 2017 (section 3.1). Differs: a logit
+    above LARGEST_LOGIT counts as LARGEST_LOGIT.
+    """
+
+    def generator(self, generated: Tensor, real: Tensor) -> Tensor:
+        return -generated.clamp(max=LARGEST_LOGIT).exp()
 
 
 class Hinge(Loss):

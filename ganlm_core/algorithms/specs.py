@@ -62,6 +62,13 @@ LOSSES = (
         "Sonderby et al. 2017",
         options=NonSaturatingOptions,
     ),
+    _loss(
+        "forward-kl",
+        "ForwardKL",
+        "binary cross-entropy; generator cost -D/(1 - D), with the gradient of KL(p_data || p_generator)",
+        "Nowozin et al. 2016, table 6; Che et al. 2017, section 3.1",
+        options=NonSaturatingOptions,
+    ),
     _loss("hinge", "Hinge", "hinge loss with margin 1", "Lim & Ye 2017; Miyato et al. 2018, eq. 16-17"),
     _loss("least-squares", "LeastSquares", "squared distance to the labels 1 and 0", "Mao et al. 2017, eq. 9"),
     _loss(

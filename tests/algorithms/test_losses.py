@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from ganlm_core.algorithms.losses import (
+    LARGEST_LOGIT,
+    ForwardKL,
     Hinge,
     LeastSquares,
     NonSaturating,
@@ -25,6 +27,7 @@ LOSSES: dict[str, Loss] = {
     "smoothed": NonSaturating(NonSaturatingOptions(smoothing=0.1)),
     "probability": Probability(NonSaturatingOptions()),
     "reverse-kl": ReverseKL(NonSaturatingOptions()),
+    "forward-kl": ForwardKL(NonSaturatingOptions()),
     "hinge": Hinge(NoOptions()),
     "least-squares": LeastSquares(NoOptions()),
     "wasserstein": Wasserstein(NoOptions()),
@@ -63,6 +66,11 @@ WORKED: dict[str, tuple[list[float], list[float], list[float]]] = {
         [cross_entropy(sigmoid(logit)) for logit in REAL],
         [cross_entropy(1 - sigmoid(logit)) for logit in GENERATED],
         [math.log((1 - sigmoid(logit)) / sigmoid(logit)) for logit in GENERATED],
+    ),
+    "forward-kl": (
+        [cross_entropy(sigmoid(logit)) for logit in REAL],
+        [cross_entropy(1 - sigmoid(logit)) for logit in GENERATED],
+        [-sigmoid(logit) / (1 - sigmoid(logit)) for logit in GENERATED],
     ),
     "hinge": ([1.0, 0.0, 2.0], [1.0, 0.0, 1.5], [0.0, 3.0, -0.5]),
     "least-squares": ([0.5, 0.5, 2.0], [0.0, 4.5, 0.125], [0.5, 8.0, 0.125]),
@@ -142,6 +150,7 @@ def test_the_loss_of_equal_logits(name: str, value: float) -> None:
         ("non-saturating", math.log(0.6 / 0.2)),
         ("probability", math.log(0.6 / 0.2)),
         ("reverse-kl", math.log(0.6 / 0.2)),
+        ("forward-kl", math.log(0.6 / 0.2)),
         ("smoothed", math.log(0.9 * 0.6 / (0.2 + 0.1 * 0.6))),
         ("least-squares", 0.6 / (0.6 + 0.2)),
         ("hinge", 1.0),
@@ -160,6 +169,22 @@ def test_the_reverse_kl_cost_is_the_reverse_kl_at_the_optimal_discriminator() ->
     cost = LOSSES["reverse-kl"].generator((real / generated).log(), real)
     divergence = 0.3 * math.log(0.3 / 0.7) + 0.3 * math.log(0.3 / 0.2) + 0.4 * math.log(0.4 / 0.1)
     assert (generated * cost).sum().item() == pytest.approx(divergence)
+
+
+def test_the_forward_kl_cost_has_the_gradient_of_the_forward_kl_at_the_optimal_discriminator() -> None:
+    """The gradient of E_q[cost] with the cost held fixed is that of -E_p[log q] = KL(p || q) + constant."""
+    real = torch.tensor([0.7, 0.2, 0.1])
+    logits = torch.tensor([0.3, -0.2, 0.5], requires_grad=True)
+    own = logits.log_softmax(dim=0)
+    cost = LOSSES["forward-kl"].generator(real.log() - own, real).detach()
+    (found,) = torch.autograd.grad((own.exp() * cost).sum(), logits, retain_graph=True)
+    (wanted,) = torch.autograd.grad(-(real * own).sum(), logits)
+    assert found.tolist() == pytest.approx(wanted.tolist(), abs=1e-6)
+
+
+def test_the_forward_kl_cost_is_bounded() -> None:
+    cost = LOSSES["forward-kl"].generator(torch.tensor([LARGEST_LOGIT - 1, LARGEST_LOGIT, LARGEST_LOGIT + 50]), None)
+    assert cost.tolist() == pytest.approx([-math.exp(7), -math.exp(8), -math.exp(8)])
 
 
 def test_the_probability_loss_is_half_of_the_reward_of_scratchgan() -> None:
