@@ -163,6 +163,10 @@ class Discriminator(nn.Module):
     def compare_with(self, generator: Generator) -> None:
         """Take the generator that this network judges. A network that reads the generator's likelihood keeps it."""
 
+    def take_prior(self, log_frequencies: Tensor) -> None:
+        """Take the log frequencies (V,) of the words of the training split, before training. Only a language model
+        among discriminators keeps them."""
+
     def per_sequence(self, logits: Tensor, mask: Tensor) -> Tensor:
         """Return one logit per sequence, (B,), from the logits of this network: their mean over the mask, or sum."""
         return (logits * mask).sum(dim=1) if self.summed and logits.dim() == 2 else per_sequence(logits, mask)
@@ -218,11 +222,13 @@ class Estimator(nn.Module, ABC):
     ``autoregressive_only``: it needs an autoregressive generator. ``per_position_only``: it needs a discriminator with
     logits per position. ``relaxes``: it asks for the cost of relaxed one-hots, so no reward of texts can be in it.
     ``next_words``: its cost is a :data:`NextWordCost`, so the discriminator must be a language model
-    (:class:`ganlm_core.sampling.ratio.LikelihoodRatio`).
+    (:class:`ganlm_core.sampling.ratio.LikelihoodRatio`). ``steps``: the generator steps of a round, which may share the
+    samples of the first.
     """
 
     autoregressive_only: bool = False
     per_position_only: bool = False
+    steps: int = 1
     relaxes: ClassVar[bool] = False
     next_words: ClassVar[bool] = False
 

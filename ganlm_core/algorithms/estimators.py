@@ -1,11 +1,11 @@
 """Gradient estimators: they pass the generator's gradient through the sampling of discrete tokens.
 
 There are four families. *Relaxations* (``gumbel``, ``straight-through``, ``softmax``) make the sample differentiable
-and pass the gradient of the cost through it: low variance, biased. *Score functions* (``reinforce``, ``rollout``)
-weight the gradient of log p(x) by the cost of x: unbiased for any cost, with high variance, which a baseline reduces.
-*Exact expectations* (``next-word``) sum over the next word after each prefix; they need a discriminator that knows the
-cost of every word. *Importance weights* (``importance``) raise the likelihood of generated samples in proportion to
-their share of the reward of the batch.
+and pass the gradient of the cost through it: low variance, biased. *Score functions* (``reinforce``, ``rollout``,
+``clipped``) weight the gradient of log p(x) by the cost of x: unbiased for any cost, with high variance, which a
+baseline reduces. *Exact expectations* (``next-word``) sum over the next word after each prefix; they need a
+discriminator that knows the cost of every word. *Importance weights* (``importance``) raise the likelihood of generated
+samples in proportion to their share of the reward of the batch.
 
 Score functions and importance weights switch off the generator's dropout; relaxations do not. The discriminator's
 dropout is on for all of them.
@@ -14,12 +14,15 @@ dropout is on for all of them.
 """
 
 from abc import abstractmethod
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganlm_core import sampling
+from ganlm_core.algorithms.baselines import Baseline, make_baseline
 from ganlm_core.algorithms.options import (
+    ClippedOptions,
     GumbelOptions,
     ImportanceOptions,
     ReinforceOptions,
@@ -39,6 +42,7 @@ from ganlm_core.protocol import (
     Generator,
     NextWordCost,
     Sequences,
+    conditions_of,
     mask_of,
     per_sequence,
 )
@@ -160,73 +164,53 @@ def _log_reward(batch: Batch, reward: Tensor) -> None:
 class _ScoreFunction(_Scored):
     """Base of ``reinforce`` and ``rollout``: turns rewards into a surrogate loss."""
 
-    average: Tensor
-    updates: Tensor
-
-    def __init__(self, baseline: str, decay: float, samples: int = 1) -> None:
+    def __init__(self, baseline: Baseline) -> None:
         super().__init__()
         self.baseline = baseline
-        self.decay = decay
-        self.samples = samples
-        self.register_buffer("average", torch.zeros(()))
-        self.register_buffer("updates", torch.zeros(()))
 
-    def surrogate(self, log_probs: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
-        """Return -E[sum_t (return - baseline) log p(x_t)], the mean over B, from tensors (B, T) (Williams 1992)."""
-        advantage = (returns - self._expected(returns, mask)) * mask
-        return -(advantage.detach() * log_probs).sum(dim=1).mean()
+    def surrogate(self, drawn: sampling.Draws, returns: Tensor) -> Tensor:
+        """Return -E[sum_t (return - baseline) log p(x_t)], the mean over the sequences (Williams 1992)."""
+        return -(self.advantage(drawn, returns) * drawn.log_likelihood()).sum(dim=1).mean()
 
     @torch.no_grad()
-    def _expected(self, returns: Tensor, mask: Tensor) -> Tensor:
-        """Return the baseline of each position: zero, a moving average of past batches, or the leave-one-out mean.
-
-        The leave-one-out mean is over the other sequences that reach the position: the sequences with the same noise
-        vector or, with one sample per noise vector, the rest of the batch. ``same-length`` takes those of the same
-        length alone, so that the choice of a length is neither paid nor fined; a sequence that has its length alone
-        gets no gradient.
-        """
-        if self.baseline == "moving-average":
-            expected = self.average / (1 - self.decay**self.updates).clamp(min=1e-8)
-            self.average.lerp_((returns * mask).sum() / mask.sum(), 1 - self.decay)
-            self.updates += 1
-            return expected
-        if self.baseline == "leave-one-out":
-            groups = (self.samples if self.samples > 1 else len(mask), -1, mask.shape[1])
-            counts, paid = mask.int().view(groups), (returns * mask).view(groups)
-            others = counts.sum(dim=0) - counts
-            return ((paid.sum(dim=0) - paid) / others.clamp(min=1)).view(mask.shape)
-        if self.baseline == "same-length":
-            lengths = mask.sum(dim=1)
-            same = (lengths[:, None] == lengths) & ~torch.eye(len(mask), dtype=torch.bool, device=mask.device)
-            means = same.to(returns.dtype) @ returns / same.sum(dim=1, keepdim=True).clamp(min=1)
-            return torch.where(same.any(dim=1, keepdim=True), means, returns)
-        return torch.zeros_like(returns)
+    def advantage(self, drawn: sampling.Draws, returns: Tensor) -> Tensor:
+        """Return the returns (N, T) less the baseline, zero outside the mask."""
+        return (returns - self.baseline(drawn, returns)) * drawn.mask
 
 
 class Reinforce(_ScoreFunction):
-    """The score function (Williams 1992) with a moving-average or leave-one-out baseline (Kool et al. 2019).
+    """The score function (Williams 1992) with a baseline (:mod:`ganlm_core.algorithms.baselines`).
 
     ``reward="sequence"`` gives every token the reward of its sequence, and is unbiased. ``"position"`` gives a token
     its own reward plus the discounted later rewards (de Masson d'Autume et al. 2019, eq. 3): lower variance; exact only
     if the discriminator is causal, all sequences have one length and the discount is 1. ``entropy`` adds
     -weight * log p(x) to the reward; the expectation of -log p(x) is the entropy. With several ``samples`` per noise
     vector, the leave-one-out baseline compares these with each other, as in the paper, and so removes the part of the
-    reward that the noise explains. With one sample, it is the mean of the rest of the batch.
+    reward that the noise explains. With one sample, it is the mean of the rest of the batch. ``stratified`` samples
+    share their first words in proportion to the probabilities (:mod:`ganlm_core.sampling.stratified`), so that chance
+    has less part in the mean over the batch.
     """
 
     def __init__(self, options: ReinforceOptions) -> None:
-        super().__init__(options.baseline, options.decay, options.samples)
+        super().__init__(make_baseline(options.baseline, options.decay, options.samples))
         self.options = options
         self.per_position_only = options.reward == "position"
+        self.autoregressive_only = options.stratified
+
+    def _draws(self, generator: Generator, batch: Batch) -> sampling.Draws:
+        return sampling.draws(generator, batch, self.options.samples, self.options.stratified)
 
     def weigh(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
-        drawn = sampling.draws(generator, batch, self.samples)
-        with torch.no_grad():
-            reward = -cost(drawn.tokens, drawn.mask)
-        log_probs = drawn.log_likelihood()
+        drawn = self._draws(generator, batch)
+        return self.surrogate(drawn, self.returns(batch, drawn, cost))
+
+    @torch.no_grad()
+    def returns(self, batch: Batch, drawn: sampling.Draws, cost: Cost) -> Tensor:
+        """Return the rewards that each token is paid for, (N, T)."""
+        reward = -cost(drawn.tokens, drawn.mask)
         _log_entropy(batch, drawn)
         _log_reward(batch, per_sequence(reward, drawn.mask))
-        return self.surrogate(log_probs, self._returns(reward, log_probs.detach(), drawn.mask), drawn.mask)
+        return self._returns(reward, drawn.log_likelihood(), drawn.mask)
 
     def _returns(self, reward: Tensor, log_probs: Tensor, mask: Tensor) -> Tensor:
         if self.options.reward == "sequence" or reward.dim() == 1:
@@ -241,6 +225,63 @@ class Reinforce(_ScoreFunction):
         return torch.stack(returns[::-1], dim=1)
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """Sequences that were drawn for a batch, log p of each token at that time, and its advantage, (N, T).
+
+    ``uses``: the steps that they still serve.
+    """
+
+    uses: int
+    batch: Batch
+    tokens: Tensor
+    mask: Tensor
+    log_probs: Tensor
+    advantage: Tensor
+
+
+class Clipped(Reinforce):
+    """Several generator steps on the same samples, within a trust region (Schulman et al. 2017, eq. 7).
+
+    A token's weight is its advantage times r, its probability now divided by its probability when it was drawn. It gets
+    no gradient where r is above 1 + ``clip`` and the advantage is positive, or below 1 - ``clip`` and the advantage is
+    negative. In the first step r = 1, and the gradient is the gradient of ``reinforce``; later steps are biased, and
+    cost no drawing and no reward. Differs: each step has all sequences, and the advantage is the one of ``reinforce``.
+    """
+
+    def __init__(self, options: ClippedOptions) -> None:
+        super().__init__(options)
+        self.clip = options.clip
+        self.steps = options.steps
+        self._kept: _Kept | None = None  # for the steps of one round, after which a checkpoint may follow
+        self.register_load_state_dict_post_hook(_forget)
+
+    def weigh(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
+        found: Tensor = generator.untraced(self._weigh, batch, cost)
+        return found
+
+    def _weigh(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
+        kept = self._kept
+        if kept is None or kept.uses == 0 or kept.batch.step != batch.step:
+            drawn = self._draws(generator, batch)
+            advantage, log_probs = self.advantage(drawn, self.returns(batch, drawn, cost)), drawn.log_likelihood()
+            kept = _Kept(self.steps, batch, drawn.tokens, drawn.mask, log_probs.detach(), advantage)
+        else:
+            with conditions_of(kept.batch):
+                log_probs = sampling.log_likelihood(generator, kept.batch.noise, kept.tokens, kept.mask)
+        self._kept = replace(kept, uses=kept.uses - 1)
+        ratio = (log_probs - kept.log_probs).exp()
+        within = ratio.clamp(1 - self.clip, 1 + self.clip)
+        batch.log("clipped", ((ratio != within) & kept.mask).sum() / kept.mask.sum())
+        return -torch.minimum(ratio * kept.advantage, within * kept.advantage).sum(dim=1).mean()
+
+
+def _forget(estimator: nn.Module, _: object) -> None:
+    """Draw anew after a rollback to a checkpoint."""
+    assert isinstance(estimator, Clipped)
+    estimator._kept = None
+
+
 class Rollout(_ScoreFunction):
     """The score function estimator with Monte Carlo rollouts for the value of each token (Yu et al. 2017, eq. 4-6).
 
@@ -252,7 +293,7 @@ class Rollout(_ScoreFunction):
     autoregressive_only = True
 
     def __init__(self, options: RolloutOptions) -> None:
-        super().__init__(options.baseline, options.decay)
+        super().__init__(make_baseline(options.baseline, options.decay))
         self.options = options
 
     def weigh(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
@@ -262,8 +303,7 @@ class Rollout(_ScoreFunction):
                 "choose an autoregressive generator, or --estimator reinforce"
             )
         drawn = sampling.draws(generator, batch)
-        returns = self.returns(generator, batch, drawn, cost)
-        return self.surrogate(drawn.log_likelihood(), returns, drawn.mask)
+        return self.surrogate(drawn, self.returns(generator, batch, drawn, cost))
 
     def returns(self, generator: AutoregressiveGenerator, batch: Batch, drawn: sampling.Sample, cost: Cost) -> Tensor:
         """Return the reward of each token (B, T): the value of the prefix up to it, ranked if ``rank`` is set."""

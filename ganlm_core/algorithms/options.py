@@ -5,6 +5,8 @@ import re
 from ganlm_core.components import Options, RewardOptions, option
 from ganlm_core.errors import OptionError
 
+BASELINES = ("none", "moving-average", "leave-one-out", "same-length", "learned")
+
 
 class NonSaturatingOptions(Options):
     smoothing: float = option(0.0, "one-sided label smoothing: real data get the label 1 - smoothing", min=0, max=0.5)
@@ -50,20 +52,35 @@ class ReinforceOptions(Options):
     discount: float = option(1.0, "discount per position of later rewards", min=0, max=1)
     baseline: str = option(
         "leave-one-out",
-        "baseline subtracted from the reward; same-length: the leave-one-out mean of sequences of the same length",
-        choices=("none", "moving-average", "leave-one-out", "same-length"),
+        "baseline subtracted from the reward; same-length: the leave-one-out mean of sequences of the same length; "
+        "learned: a linear value function",
+        choices=BASELINES,
     )
-    decay: float = option(0.9, "decay of the moving-average baseline", min=0, max=1)
+    decay: float = option(0.9, "decay per step of the moving-average or learned baseline", min=0, max=1)
     entropy: float = option(0.0, "weight of the generator's entropy, which is added to the reward", min=0)
     samples: int = option(1, "sequences to draw per noise vector", min=1)
+    stratified: bool = option(False, "draw sequences that share words in proportion to their probabilities")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.stratified and self.baseline in ("leave-one-out", "same-length"):
+            raise OptionError(
+                f"stratified samples depend on each other, and the baseline {self.baseline} is their own mean, which "
+                "would be biased; choose the baseline learned, moving-average or none"
+            )
+
+
+class ClippedOptions(ReinforceOptions):
+    steps: int = option(4, "generator steps on the same samples", min=1)
+    clip: float = option(
+        0.2, "largest change of a token's probability that is rewarded, as a share of it", min=0.001, max=1
+    )
 
 
 class RolloutOptions(Options):
     samples: int = option(16, "completions to draw per prefix", min=1)
-    baseline: str = option(
-        "leave-one-out", "baseline subtracted from the reward", choices=("none", "moving-average", "leave-one-out")
-    )
-    decay: float = option(0.9, "decay of the moving-average baseline", min=0, max=1)
+    baseline: str = option("leave-one-out", "baseline subtracted from the reward, as of reinforce", choices=BASELINES)
+    decay: float = option(0.9, "decay per step of the moving-average or learned baseline", min=0, max=1)
     rank: float = option(
         0.0, "sharpness of rewards by rank in the batch (Guo et al. 2018); 0: do not rank rewards", min=0
     )

@@ -85,7 +85,7 @@ class ScheduledAlgorithm(Algorithm):
         self.estimator = parts.estimator
         self._judge = judging.network
         likelihood = likelihood or [likelihood_phase(parts.generator)]
-        rounds = [*generator[:-1], self._anchored(generator[-1])]
+        rounds = [*generator[:-1], self._anchored(generator[-1])] * parts.estimator.steps
         self.schedule = Schedule(options, parts.steps, likelihood, judging, rounds, preparation)
         self.schedule.check(parts)
         self.adversarial_from = self.schedule.adversarial_from

@@ -78,14 +78,14 @@ def penalty_of(discriminator: Discriminator, batch: Batch) -> Cost:
     return cost
 
 
-def penalty_loss(estimator: Rollout, probabilities: Tensor, penalties: Tensor, mask: Tensor) -> Tensor:
-    """Return E[sum_t G(x_t | x_<t) V(x_<=t)] (eq. 2-3), the mean over B, from tensors (B, T).
+def penalty_loss(estimator: Rollout, drawn: sampling.Draws, penalties: Tensor) -> Tensor:
+    """Return E[sum_t G(x_t | x_<t) V(x_<=t)] (eq. 2-3), the mean over B, for penalties (B, T) of drawn tokens.
 
     The generator minimises its probability of words with a penalty V. The paper has neither a logarithm nor a minus,
     nor a baseline: ``--estimator.rollout.baseline none``. All penalties are positive, so without a baseline every word
     that is drawn becomes less likely, and the more so the likelier it was. A baseline leaves the differences.
     """
-    return estimator.surrogate(probabilities, -penalties, mask)
+    return -(estimator.advantage(drawn, -penalties) * drawn.log_likelihood().exp()).sum(dim=1).mean()
 
 
 def generator_loss(parts: Parts, rollout: Rollout, batch: Batch) -> Tensor:
@@ -95,9 +95,8 @@ def generator_loss(parts: Parts, rollout: Rollout, batch: Batch) -> Tensor:
     with without_dropout(generator):
         drawn = sampling.draws(generator, batch)
         penalties = -rollout.returns(generator, batch, drawn, penalty_of(parts.discriminator, batch))
-        log_probs = drawn.log_likelihood()
     batch.log("label_penalty", (penalties * drawn.mask).sum() / drawn.mask.sum())
-    return penalty_loss(rollout, log_probs.exp(), penalties, drawn.mask)
+    return penalty_loss(rollout, drawn, penalties)
 
 
 class SentiGAN(ScheduledAlgorithm):

@@ -7,6 +7,7 @@ from ganlm_core.algorithms.options import (
     AdversarialOptions,
     CatGANOptions,
     ClassifierOptions,
+    ClippedOptions,
     CoTOptions,
     DiscriminatorOptions,
     GumbelOptions,
@@ -125,6 +126,13 @@ ESTIMATORS = (
         ReinforceOptions,
         "score function (policy gradient) with a baseline",
         "Williams 1992; Kool et al. 2019 (leave-one-out)",
+    ),
+    _estimator(
+        "clipped",
+        "Clipped",
+        ClippedOptions,
+        "score function with several generator steps on the same samples, and clipped ratios of probabilities",
+        "Schulman et al. 2017, eq. 7",
     ),
     _estimator(
         "rollout",

@@ -17,7 +17,9 @@ class TrainingOptions(Options):
     ema: float = option(
         0.0, "decay of the moving average of the generator's weights, which is saved; 0: no average", min=0, max=1
     )
-    prior: bool = option(True, "add the log token frequencies of the training split to the generator's logits")
+    prior: bool = option(
+        True, "add the log token frequencies of the training split to the logits of generators and language models"
+    )
     reward_weight: float = option(
         0.5, "weight of the rewards: 0 is training without them, 1 ignores the discriminator", min=0, max=1
     )

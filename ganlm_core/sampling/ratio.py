@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from ganlm_core.components import LanguageModelOptions, Options
 from ganlm_core.layers import without_dropout
 from ganlm_core.protocol import EOS, AutoregressiveGenerator, Discriminator, Generator, Shape, masked_mean
+from ganlm_core.sampling.conditions import NEVER
 from ganlm_core.sampling.drawing import log_probabilities
 from ganlm_core.sampling.likelihood import log_likelihood, weighted_log_likelihood
 
@@ -31,6 +32,9 @@ class LikelihoodRatio(Discriminator):
     The generator is one that :meth:`compare_with` took. If it has no exact likelihood, because it reads noise or writes
     all positions at once, the generator's half is that of V - 2 equally likely words, and the ratio must be learned
     whole. The generator gets no gradient through its likelihood.
+
+    A model starts from the frequencies of the words (:meth:`take_prior`), as a generator does. Weight decay then pulls
+    it towards these, not towards even probabilities.
 
     With several ``models``, the probability of a word is the mean of theirs. Each has its own initial weights and
     dropout, and they are trained together.
@@ -59,6 +63,10 @@ class LikelihoodRatio(Discriminator):
     def compare_with(self, generator: Generator) -> None:
         exact = generator.autoregressive and generator.shape.noise == self.shape.labels
         self._compared = (generator,) if exact else ()
+
+    def take_prior(self, log_frequencies: Tensor) -> None:
+        for model in self.models:
+            model.prior.copy_(F.pad(log_frequencies, (0, self.shape.labels), value=NEVER))
 
     @property
     def models(self) -> list[AutoregressiveGenerator]:

@@ -12,6 +12,7 @@ from ganlm_core.layers import reads_out
 from ganlm_core.protocol import BOS, EOS, PAD, AutoregressiveGenerator, Generator, State, mask_of
 from ganlm_core.sampling.drawing import LOGITS, MANY_WORDS, PLAIN, Policy, ReadoutWords, draw, rows_at_once
 from ganlm_core.sampling.fused import fuses
+from ganlm_core.sampling.stratified import Points, decode, even_points
 from ganlm_core.system.devices import asynchronous
 
 
@@ -35,18 +36,27 @@ def sample(
     rng: torch.Generator | None = None,
     prompt: Tensor | None = None,
     samples: int = 1,
+    stratified: bool = False,
 ) -> Sample:
     """Draw ``samples`` sentences for each row of noise (B, Z). Without ``rng`` the global random state is used.
 
     Row i of the result belongs to row i % B of the noise. Sentences begin with the ids of ``prompt``: (P,) for all
     rows, or a row for each of the noise, (B, P), padded where it is shorter. The generator continues them, unless the
-    prompt has ``<eos>``. Raises UsageError for a prompt that leaves nothing to draw, and for a prompt with a generator
-    that is not autoregressive.
+    prompt has ``<eos>``. ``stratified``: every sentence has the same distribution, but they are not independent of each
+    other; their shares of words are nearer to the probabilities (:mod:`ganlm_core.sampling.stratified`). Raises
+    UsageError for a prompt that leaves nothing to draw, and for a prompt or stratified sentences with a generator that
+    is not autoregressive.
     """
     repeated = noise.repeat(samples, 1)
     forced = _forced(generator, repeated, prompt)
     if isinstance(generator, AutoregressiveGenerator):
-        tokens, log_probs = generator.untraced(_one_by_one, repeated, policy, rng, forced)
+        points = even_points(len(noise), samples, noise.device, rng) if stratified else None
+        tokens, log_probs = generator.untraced(_one_by_one, repeated, policy, rng, forced, points)
+    elif stratified:
+        raise UsageError(
+            "stratified samples differ word by word, and this generator writes all positions at once; "
+            "use an autoregressive generator"
+        )
     else:
         tokens, log_probs = _all_at_once(generator, noise, policy, rng, samples)
     mask = mask_of(tokens)
@@ -69,6 +79,7 @@ def _one_by_one(
     policy: Policy,
     rng: torch.Generator | None,
     forced: Tensor,
+    points: Points | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return tokens and the log-probability of each, (B, T), from the logits (B', V) of the rows that have not ended.
 
@@ -78,10 +89,12 @@ def _one_by_one(
     tokens = F.pad(forced, (0, generator.shape.length - forced.shape[1]), value=PAD)
     log_probs = torch.zeros(tokens.shape, device=noise.device)
     state, last = generator.start(noise), torch.full((noise.shape[0],), BOS, device=noise.device)
-    write, shortest = _writer(generator, policy, rng), _shortest(forced)
+    write, shortest = _writer(generator, policy, rng, points), _shortest(forced)
     for column in forced[:, :shortest].unbind(dim=1):
         _, state = generator.step(last, state)
         last = column
+    if points is not None:
+        state = points, state
     rows = torch.arange(len(noise), device=noise.device)
     going_on = _going_on((forced[:, :shortest] == EOS).any(dim=1))
     for position in range(shortest, generator.shape.length):
@@ -104,14 +117,30 @@ Writer = Callable[[Tensor, State, int], tuple[Tensor, Tensor, State]]
 next state."""
 
 
-def _writer(generator: AutoregressiveGenerator, policy: Policy = PLAIN, rng: torch.Generator | None = None) -> Writer:
-    """Return the function that draws the next words, from states instead of logits where this is faster."""
+def _writer(
+    generator: AutoregressiveGenerator,
+    policy: Policy = PLAIN,
+    rng: torch.Generator | None = None,
+    points: Points | None = None,
+) -> Writer:
+    """Return the function that draws the next words, from states instead of logits where this is faster.
+
+    With ``points``, which are then in the state, it decodes them.
+    """
 
     def from_logits(last: Tensor, state: State, given: int) -> tuple[Tensor, Tensor, State]:
         logits, state = generator.step(last, state)
         (words,), (log_probs,) = draw(logits[given:], policy, rng)
         return words, log_probs, state
 
+    def from_points(last: Tensor, state: State, given: int) -> tuple[Tensor, Tensor, State]:
+        numbers, state = state
+        logits, state = generator.step(last, state)
+        words, log_probs, numbers = decode(logits, numbers, policy, rng)
+        return words, log_probs, (numbers, state)
+
+    if points is not None:
+        return from_points
     many = generator.shape.vocabulary >= MANY_WORDS
     if not (many and policy == PLAIN and reads_out(generator) and fuses(generator.prior.device)):
         return from_logits

@@ -37,21 +37,21 @@ class Draws(Sample):
         return of_tokens(self.distributions, self.tokens, self.mask)
 
 
-def draws(generator: Generator, batch: Batch, samples: int = 1) -> Draws:
+def draws(generator: Generator, batch: Batch, samples: int = 1, stratified: bool = False) -> Draws:
     """Draw ``samples`` sentences for each row of the noise of a batch, or return the ones that it shares.
 
-    Row i of the result belongs to row i % B of the noise.
+    Row i of the result belongs to row i % B of the noise. ``stratified``: as in :func:`ganlm_core.sampling.sample`.
     """
     shared = {} if batch.shared is None else batch.shared
-    noise, found = shared.get((generator, samples), (None, None))
+    noise, found = shared.get((generator, samples, stratified), (None, None))
     if found is None or noise is not batch.noise:  # a loss may replace the noise of its batch
-        found = _draw(generator, batch.noise, samples)
-        shared[generator, samples] = batch.noise, found
+        found = _draw(generator, batch.noise, samples, stratified)
+        shared[generator, samples, stratified] = batch.noise, found
     return found
 
 
-def _draw(generator: Generator, noise: Tensor, samples: int) -> Draws:
-    drawn = sample(generator, noise, samples=samples)
+def _draw(generator: Generator, noise: Tensor, samples: int, stratified: bool) -> Draws:
+    drawn = sample(generator, noise, samples=samples, stratified=stratified)
     tokens = drawn.tokens[:, : longest(drawn.mask)]
     repeated = noise.repeat(samples if generator.autoregressive else 1, 1)
     distributions = log_probabilities(generator(repeated, tokens)[:, : tokens.shape[1]])

@@ -101,6 +101,9 @@ def build_parts(host: Host, config: RunConfig, data: Data, priced: Sequence[Pric
             counts = data.counts if generator.prior.dim() == 2 else data.counts.sum(dim=0)
             generator.prior.copy_(log_frequencies(counts))
     discriminator = _network(host, config, "discriminator", data.shape.of("discriminator"))
+    if config.training.prior and "discriminator" not in data.start.origins:
+        with host.blaming("discriminator", config.discriminator.name, "does not take the prior"):
+            discriminator.take_prior(log_frequencies(data.counts.sum(dim=0)))
     for kind, network in (("generator", generator), ("discriminator", discriminator)):
         data.start.load(kind, network, data.shape)
     rule_out(data, generator)

@@ -76,10 +76,10 @@ def test_each_phase_computes_the_loss_of_its_name() -> None:
 
 
 def test_the_state_dict_holds_the_networks_and_the_buffers_of_the_estimator() -> None:
-    parts = make_parts(estimator=Reinforce(ReinforceOptions()))
+    parts = make_parts(estimator=Reinforce(ReinforceOptions(baseline="moving-average")))
     algorithm = Adversarial(parts, AdversarialOptions())
     assert {name.split(".")[0] for name in algorithm.state_dict()} == {"generator", "discriminator", "estimator"}
-    assert "estimator.average" in algorithm.state_dict()
+    assert "estimator.baseline.average" in algorithm.state_dict()
     assert algorithm.networks == {"generator": parts.generator, "discriminator": parts.discriminator}
 
 

@@ -4,12 +4,15 @@ Importance weights have a file of their own, test_importance.py: they are tested
 the two files are too long for one.
 """
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
 from ganlm_core import sampling
 from ganlm_core.algorithms.estimators import (
+    Clipped,
     Gumbel,
     Importance,
     NextWord,
@@ -20,6 +23,7 @@ from ganlm_core.algorithms.estimators import (
     ranked,
 )
 from ganlm_core.algorithms.options import (
+    ClippedOptions,
     GumbelOptions,
     ImportanceOptions,
     ReinforceOptions,
@@ -69,6 +73,10 @@ UNBIASED = {
     "no baseline": Reinforce(ReinforceOptions(baseline="none")),
     "moving average": Reinforce(ReinforceOptions(baseline="moving-average")),
     "leave one out": Reinforce(ReinforceOptions(baseline="leave-one-out")),
+    "learned": Reinforce(ReinforceOptions(baseline="learned")),
+    "stratified": Reinforce(ReinforceOptions(baseline="moving-average", stratified=True)),
+    "stratified per noise": Reinforce(ReinforceOptions(baseline="learned", stratified=True, samples=4)),
+    "clipped": Clipped(ClippedOptions(steps=1)),
     "leave one out of one noise": Reinforce(ReinforceOptions(samples=4)),
     "rollout": Rollout(RolloutOptions(samples=2)),
     "rollout in chunks": Rollout(RolloutOptions(samples=3, chunk=ROWS * SHAPE.length, baseline="none")),
@@ -126,24 +134,14 @@ def test_score_functions_are_unbiased_for_a_one_shot_generator() -> None:
     assert z_scores(found, exact_gradient(generator, discriminator)).abs().max() < 4.5
 
 
-def test_the_leave_one_out_baseline_compares_samples_of_the_same_noise_vector() -> None:
-    """Two noise vectors with three samples each: the baseline is the mean of the other two samples that reach there."""
-    estimator = Reinforce(ReinforceOptions(samples=3))
-    returns = torch.tensor([[1.0], [10.0], [2.0], [20.0], [6.0], [60.0]]).expand(-1, 2)
-    mask = torch.ones(6, 2, dtype=torch.bool)
-    mask[4, 1] = mask[1, 1] = mask[3, 1] = False
-    expected = estimator._expected(returns, mask)
-    assert expected[:, 0].tolist() == [4.0, 40.0, 3.5, 35.0, 1.5, 15.0]
-    assert expected[mask[:, 1], 1].tolist() == [2.0, 1.0, 0.0]
-
-
 def test_baselines_and_rollouts_reduce_the_variance() -> None:
     torch.manual_seed(3)
     generator, discriminator = TinyGenerator(), TinyDiscriminator()
     variance = {
         name: estimates(UNBIASED[name], generator, discriminator).var(dim=0).sum().item()
-        for name in ("no baseline", "leave one out", "rollout")
+        for name in ("no baseline", "moving average", "leave one out", "rollout", "stratified")
     }
+    assert variance["stratified"] < 0.5 * variance["moving average"]
     assert variance["leave one out"] < 0.8 * variance["no baseline"]
     assert variance["rollout"] < variance["leave one out"]
 
@@ -277,12 +275,6 @@ def test_rollouts_rank_their_values_if_rank_is_set() -> None:
     assert not returns[~drawn.mask].any()
 
 
-def test_the_moving_average_is_in_the_state_dict() -> None:
-    estimator = Reinforce(ReinforceOptions(baseline="moving-average", decay=0.9))
-    estimator.surrogate(torch.zeros(2, 3), torch.full((2, 3), 4.0), torch.ones(2, 3, dtype=torch.bool))
-    assert estimator.state_dict()["average"].item() == pytest.approx(0.4)
-
-
 def test_the_softmax_is_deterministic_and_passes_the_gradient() -> None:
     torch.manual_seed(8)
     generator, batch = TinyOneShot(), make_batch()
@@ -317,8 +309,59 @@ def test_next_word_is_the_gradient_of_expected_costs_after_fixed_prefixes() -> N
     assert z_scores(found, exact).abs().max() < 4.5
 
 
-def test_a_baseline_of_the_same_length_neither_pays_nor_fines_a_length() -> None:
-    mask = torch.tensor([[1, 1, 0], [1, 1, 0], [1, 1, 1], [1, 1, 1], [1, 0, 0]]).bool()
-    returns = torch.tensor([5.0, 7.0, 1.0, 2.0, 9.0])[:, None].expand(5, 3)
-    expected = Reinforce(ReinforceOptions(baseline="same-length"))._expected(returns, mask)
-    assert expected[:, 0].tolist() == [7.0, 5.0, 2.0, 1.0, 9.0]
+def paid_by_words(sequence: Tensor, mask: Tensor) -> Tensor:
+    """A cost (N,) that each word of the sequence changes, negative for most."""
+    return 8.0 - (sequence * torch.tensor([4.0, 2.0, 1.0])).sum(dim=1)
+
+
+def test_later_steps_of_clipped_have_the_samples_of_the_first_and_clip_their_ratios() -> None:
+    """By hand: r A, but nothing above r = 1.1 for a reward or below 0.9 for a punishment."""
+    torch.manual_seed(5)
+    generator, batch = TinyGenerator(), make_batch(rows=32)
+    estimator = Clipped(ClippedOptions(steps=2, clip=0.1, baseline="none"))
+    torch.manual_seed(6)
+    first = gradient(estimator(generator, batch, paid_by_words), generator)
+    torch.manual_seed(6)
+    assert first.equal(
+        gradient(Reinforce(ReinforceOptions(baseline="none"))(generator, batch, paid_by_words), generator)
+    )
+    torch.manual_seed(6)
+    drawn = sampling.draws(generator, batch)
+    before = drawn.log_likelihood().detach()
+    with torch.no_grad():
+        generator.table += 0.2 * torch.randn_like(generator.table)
+
+    def unasked(sequence: Tensor, mask: Tensor) -> Tensor:
+        raise AssertionError("the second step asks for rewards")
+
+    other = replace(batch, noise=torch.randn_like(batch.noise), metrics={})
+    found = gradient(estimator(generator, other, unasked), generator)
+    ratio = (sampling.log_likelihood(generator, batch.noise, drawn.tokens, drawn.mask) - before).exp()
+    advantage = -paid_by_words(drawn.tokens, drawn.mask)[:, None].expand(ratio.shape)
+    left = ((ratio > 1.1) & (advantage > 0)) | ((ratio < 0.9) & (advantage < 0))
+    counted = torch.where(left, 0.0, ratio * advantage) * drawn.mask
+    assert found.allclose(gradient(-counted.sum(dim=1).mean(), generator), atol=1e-6)
+    outside = ((ratio - 1).abs() > 0.1) & drawn.mask
+    assert 0.1 < outside.sum() / drawn.mask.sum() < 0.9
+    assert other.metrics["clipped"].item() == pytest.approx((outside.sum() / drawn.mask.sum()).item())
+
+
+@pytest.mark.parametrize("later", ["another step", "after its steps", "after a rollback"])
+def test_clipped_draws_anew(later: str) -> None:
+    torch.manual_seed(5)
+    generator, batch = TinyGenerator(), make_batch(rows=8)
+    estimator = Clipped(ClippedOptions(steps=2))
+    asked: list[Tensor] = []
+
+    def cost(sequence: Tensor, mask: Tensor) -> Tensor:
+        asked.append(sequence)
+        return sequence[:, 0].float()
+
+    estimator(generator, batch, cost)
+    if later == "after its steps":
+        estimator(generator, batch, cost)
+    if later == "after a rollback":
+        estimator.load_state_dict(estimator.state_dict())
+    assert len(asked) == 1
+    estimator(generator, replace(batch, step=1) if later == "another step" else batch, cost)
+    assert len(asked) == 2

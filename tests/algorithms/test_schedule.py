@@ -9,8 +9,14 @@ from torch import Tensor
 from ganlm_core import sampling
 from ganlm_core.algorithms.adversarial import Adversarial
 from ganlm_core.algorithms.catgan import CatGAN
-from ganlm_core.algorithms.estimators import Reinforce
-from ganlm_core.algorithms.options import AdversarialOptions, CatGANOptions, ReinforceOptions, ScheduleOptions
+from ganlm_core.algorithms.estimators import Clipped, Reinforce
+from ganlm_core.algorithms.options import (
+    AdversarialOptions,
+    CatGANOptions,
+    ClippedOptions,
+    ReinforceOptions,
+    ScheduleOptions,
+)
 from ganlm_core.algorithms.schedule import ScheduledAlgorithm
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import EOS, Batch, Cost, Generator, Sequences
@@ -42,6 +48,12 @@ def test_warmups_come_first_and_rounds_follow(
     algorithm = Adversarial(make_parts(), AdversarialOptions(**options))
     assert plan(algorithm) == expected
     assert algorithm.adversarial_from == adversarial_from
+
+
+def test_a_round_has_the_generator_steps_of_its_estimator() -> None:
+    parts = make_parts(estimator=Clipped(ClippedOptions(steps=3)))
+    algorithm = Adversarial(parts, AdversarialOptions(warmup=0.8, discriminator_steps=2, interleave=2))
+    assert plan(algorithm) == ["m"] * 8 + ["ddggg", "ddgggm"]
 
 
 def test_annealing_starts_at_the_first_adversarial_step() -> None:

@@ -39,11 +39,14 @@ def test_the_generator_minimises_its_probability_of_words_times_their_penalty() 
     probabilities = torch.tensor([[0.5, 0.25, 0.9], [0.1, 0.2, 0.3]], requires_grad=True)
     penalties = torch.tensor([[0.2, 0.8, 7.0], [1.0, 0.5, 0.1]])
     mask = torch.tensor([[True, True, False], [True, True, True]])
-    without_baseline = Rollout(RolloutOptions(baseline="none"))
-    loss = penalty_loss(without_baseline, probabilities, penalties, mask)
+    tokens = torch.tensor([[3, 2, 0], [3, 4, 5]])
+    chosen = probabilities.log().unsqueeze(2)
+    distributions = torch.full((2, 3, 6), -9.0).scatter(2, tokens.unsqueeze(2), chosen)
+    drawn = sampling.Draws(tokens, mask, chosen.squeeze(2).detach(), distributions)
+    loss = penalty_loss(Rollout(RolloutOptions(baseline="none")), drawn, penalties)
     assert loss.item() == pytest.approx(((0.5 * 0.2 + 0.25 * 0.8) + (0.1 * 1.0 + 0.2 * 0.5 + 0.3 * 0.1)) / 2)
     (gradient,) = torch.autograd.grad(loss, probabilities)
-    assert gradient.equal(penalties * mask / 2)
+    torch.testing.assert_close(gradient, penalties * mask / 2)
 
 
 def test_a_class_is_the_discriminator_that_reads_its_label_and_the_last_one_is_generated_text() -> None:

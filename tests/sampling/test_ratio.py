@@ -104,6 +104,21 @@ def test_one_model_has_the_names_of_weights_that_bundles_have() -> None:
     assert {name.rpartition(".")[0] for name in two} == {"model", "others.0"}
 
 
+@pytest.mark.parametrize("labels", [0, 2])
+def test_every_model_takes_the_prior_of_the_words_and_none_of_labels(labels: int) -> None:
+    shape = Shape(6, 3, noise=0, labels=labels)
+    ratio = TinyRatio(shape.of("discriminator"), LanguageModelOptions(models=2))
+    frequencies = torch.tensor([0.1, 0.1, 0.2, 0.3, 0.2, 0.1]).log()
+    ratio.take_prior(frequencies)
+    for model in ratio.models:
+        assert model.prior[:6].equal(frequencies)
+        assert not model.prior[6:].exp().any()
+    tokens, _ = every_sequence()
+    asked = torch.nn.functional.pad(tokens, (min(1, labels), 0), value=6)
+    found = ratio.next_words(asked)[..., EOS:].exp().sum(dim=-1)
+    torch.testing.assert_close(found, torch.ones_like(found))
+
+
 @pytest.mark.parametrize("dense", [False, True])
 def test_with_labels_both_sides_are_given_the_label(dense: bool) -> None:
     shape = Shape(6, 3, noise=0, labels=2)

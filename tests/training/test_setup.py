@@ -119,6 +119,13 @@ def test_a_generator_of_fixed_length_never_ends_and_draws_known_words_only(gener
     assert {len(text.split()) for text in unigram.texts} == {6}
 
 
+@pytest.mark.parametrize("prior", [True, False])
+def test_a_language_model_starts_from_the_frequencies_of_the_words(prior: bool) -> None:
+    made = prepare(tiny_config("lstm", "lstm-lm", prior=prior, noise_size=0))
+    found = made.trainer.algorithm.networks["discriminator"].model.prior
+    assert found.equal(made.log_frequencies if prior else torch.zeros_like(found))
+
+
 def test_the_likelihood_of_fixed_length_is_per_token_without_an_end() -> None:
     options = {"size": 200, "vocabulary": 20, "length": 6, "fixed_length": True}
     made = prepare(tiny_config("lstm", "conv", corpus="oracle", corpus_options=options))

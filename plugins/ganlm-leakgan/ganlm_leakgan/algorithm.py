@@ -134,7 +134,7 @@ class LeakGAN(ScheduledAlgorithm):
         reward = self.options.intrinsic * reward
         if self.options.extrinsic > 0:
             reward = reward + self.options.extrinsic * self._returns(batch, drawn)
-        return self.estimator.surrogate(drawn.log_likelihood(), reward, drawn.mask)
+        return self.estimator.surrogate(drawn, reward)
 
     def _returns(self, batch: Batch, drawn: sampling.Sample) -> Tensor:
         return self.estimator.returns(self.generator, batch, drawn, generator_cost(self.parts, batch))
