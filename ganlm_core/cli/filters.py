@@ -116,6 +116,8 @@ def _flags(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _compiled(pattern: str) -> "re.Pattern[str]":
+    if not pattern:
+        raise UsageError("--match '' is in every sentence; give a pattern, or leave it out")
     try:
         return re.compile(pattern)
     except re.error as error:

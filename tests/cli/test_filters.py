@@ -107,6 +107,7 @@ def test_hashes_that_were_changed_do_not_verify(ganlm: Ganlm, trained: Path) -> 
     [
         (["--match", "("], "--match '(' is no regular expression (missing ), unterminated subpattern at position 0); "
          "correct it"),
+        (["--match", ""], "--match '' is in every sentence; give a pattern, or leave it out"),
         (["--reward", "length"], "--reward needs the least reward to keep; add --reward-min X"),
         (["--reward-min", 1], "--reward-min needs to know the reward, and it was trained without one; name it with "
          "--reward"),

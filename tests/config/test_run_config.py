@@ -182,6 +182,11 @@ WRONG: dict[str, tuple[dict[str, Any], type[GanlmError], str]] = {
         UsageError,
         "[generator] chooses 'tall' and 'wide'; keep one of them",
     ),
+    "empty name": (
+        {"generator": {"": {"height": 3}}},
+        UsageError,
+        "[generator.\"\"] has an empty name; 'ganlm list generator' shows the names",
+    ),
     "no table": (
         {"generator": "tall"},
         OptionError,
