@@ -1,7 +1,8 @@
 """Baselines: what a score function subtracts from the returns of tokens, to lower its variance.
 
 A baseline of a token may depend on everything but the token itself and what follows it in its own sentence. Then its
-product with the gradient of log p has the mean zero (Williams 1992; Greensmith et al. 2004).
+product with the gradient of log p has the mean zero (Williams 1992; Greensmith et al. 2004). ``same-length`` depends on
+the length of its own sentence: on purpose, it removes the gradient through the length.
 """
 
 from abc import ABC, abstractmethod
@@ -103,8 +104,9 @@ class Learned(Baseline):
 
     def forward(self, drawn: Draws, returns: Tensor) -> Tensor:
         features, (_, mask) = _features(drawn), drawn.trimmed
-        seen, paid = features[mask].double(), returns[:, : mask.shape[1]][mask].double()
         expected = features @ self._weights().to(features.dtype)
+        seen = (features * mask.unsqueeze(-1)).flatten(0, 1).double()
+        paid = returns[:, : mask.shape[1]].flatten().double()
         self.moments.mul_(self.decay).add_(seen.T @ torch.cat([seen, paid.unsqueeze(1)], dim=1))
         return F.pad(expected, (0, returns.shape[1] - expected.shape[1]))
 
@@ -121,7 +123,7 @@ def _features(drawn: Draws) -> Tensor:
     rows, length = tokens.shape
     log_p = drawn.distributions.repeat(rows // len(drawn.distributions), 1, 1)
     own = F.pad(of_tokens(log_p, tokens, mask), (1, 0))[:, :-1]
-    position = torch.linspace(0, 1, length, device=own.device).expand(rows, -1)
+    position = (torch.arange(length, device=own.device) / drawn.tokens.shape[1]).expand(rows, -1)
     known = [torch.ones_like(own), position, position.square(), own.cumsum(dim=1), own.cummin(dim=1).values]
     next_word = F.pad(log_p.exp(), (0, -log_p.shape[-1] % BUCKETS)).unflatten(-1, (-1, BUCKETS)).sum(dim=-2)
     return torch.cat([next_word, torch.stack(known, dim=-1)], dim=-1)
