@@ -39,7 +39,7 @@ PUBLISHED = {
 PUBLISHED_ENTROPY = 5.75
 """NLL_oracle of the published oracle's own sequences (Guo et al. 2018, table 1)."""
 
-TEMPERATURES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)
+TEMPERATURES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)
 METRICS = ("process-likelihood", "likelihood")
 
 Groups = Mapping[str, Sequence[Scores]]

@@ -382,7 +382,8 @@ def name_in(section: str, table: Mapping[str, Any]) -> str | None:
     """Return the name that a table chooses, or None. Raises UsageError for several names, and for an empty one."""
     names = [name for name in table if name != CHOSEN]
     if "" in names:
-        raise UsageError(f'[{section}.""] has an empty name; \'ganlm list {section.partition(".")[0]}\' shows the names')
+        kind = section.partition(".")[0]
+        raise UsageError(f"[{section}.\"\"] has an empty name; 'ganlm list {kind}' shows the names")
     if len(names) > 1:
         raise UsageError(f"[{section}] chooses {' and '.join(map(repr, names))}; keep one of them")
     return names[0] if names else None

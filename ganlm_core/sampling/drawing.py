@@ -68,13 +68,13 @@ CACHED = 2**20
 
 
 def log_probabilities(logits: Tensor, policy: Policy = PLAIN) -> Tensor:
-    """Return the log-probabilities (..., V) of logits (..., V) under the policy, normalised, in float32."""
+    """Return the log-probabilities (..., V) of logits (..., V) under the policy, normalised, at least in float32."""
     return _under(policy, logits).log_softmax(dim=-1)
 
 
 def _under(policy: Policy, logits: Tensor) -> Tensor:
-    """Return the logits (..., V) under the policy, in float32."""
-    logits = without_specials(logits.float())
+    """Return the logits (..., V) under the policy, in float32, or in float64 as they are."""
+    logits = without_specials(logits if logits.dtype == torch.float64 else logits.float())
     if policy.temperature != 1.0:
         logits = logits / policy.temperature
     if 0 < policy.top_k < logits.shape[-1]:

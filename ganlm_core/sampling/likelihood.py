@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from ganlm_core.layers import reads_out
 from ganlm_core.protocol import EOS, Generator, mask_of
 from ganlm_core.sampling.drawing import LOGITS, PLAIN, Policy, log_probabilities
-from ganlm_core.sampling.fused import fuses, weighted_log_probability
+from ganlm_core.sampling.fused import fuses, log_probability, weighted_log_probability
 from ganlm_core.system.devices import asynchronous
 
 
@@ -18,10 +18,14 @@ def log_likelihood(generator: Generator, noise: Tensor, tokens: Tensor, mask: Te
     """Return log p(token | noise, earlier tokens) of ids (N, T) as (N, T), zero outside the mask. Differentiable.
 
     N may be any multiple of the B rows of noise; row i of the ids belongs to row i % B of the noise. p is the
-    distribution under the policy.
+    distribution under the policy. With a :class:`ganlm_core.layers.ReadoutGenerator` on a CPU, it is differentiable
+    once, and logits are computed for the mask alone and never kept.
     """
     if generator.autoregressive:
         noise = noise.repeat(len(tokens) // len(noise), 1)
+    if policy == PLAIN and reads_out(generator) and fuses(tokens.device):
+        found = log_probability(generator(noise, tokens, readout=False)[mask], *generator.readout(), tokens[mask])
+        return torch.zeros(mask.shape, dtype=found.dtype).masked_scatter(mask, found)
     return of_tokens(log_probabilities(generator(noise, tokens), policy), tokens, mask)
 
 

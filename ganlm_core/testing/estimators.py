@@ -92,10 +92,10 @@ def check_descent(case: Case) -> None:
 
 
 def check_memory(case: Case) -> None:
-    """The state that it keeps between steps is in its state_dict, which a checkpoint saves."""
+    """The state that it keeps between steps is in its state_dict, which a checkpoint saves after whole rounds."""
     estimator, resumed = (build(case) for _ in range(2))
     generator, discriminator = next(_pairs(estimator))
-    for _ in range(2):
+    for _ in range(2 * estimator.steps):
         estimator(generator, batch(ROWS), _cost(estimator, discriminator, ROWS, case))
     resumed.load_state_dict(estimator.state_dict())
     results = []

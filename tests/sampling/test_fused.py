@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from ganlm_core.protocol import BOS, PAD
 from ganlm_core.sampling import drawing, log_probabilities
-from ganlm_core.sampling.fused import fuses, weighted_log_probability
+from ganlm_core.sampling.fused import fuses, log_probability, weighted_log_probability
 
 Layer = tuple[Tensor, Tensor, Tensor]
 
@@ -19,10 +19,14 @@ def make_layer(rows: int = 7, words: int = 9, size: int = 4, dtype: torch.dtype 
     return states, weight, bias
 
 
-def plain(layer: Layer, ids: Tensor, weights: Tensor) -> Tensor:
+def each_plain(layer: Layer, ids: Tensor) -> Tensor:
     logits = F.linear(*layer)
     logits[:, [PAD, BOS]] = -torch.inf
-    return (weights * logits.log_softmax(dim=-1).gather(1, ids[:, None]).squeeze(1)).sum()
+    return logits.log_softmax(dim=-1).gather(1, ids[:, None]).squeeze(1)
+
+
+def plain(layer: Layer, ids: Tensor, weights: Tensor) -> Tensor:
+    return (weights * each_plain(layer, ids)).sum()
 
 
 @pytest.mark.parametrize("cached", [1, 2**20], ids=["a row at a time", "at once"])
@@ -33,6 +37,29 @@ def test_value_and_gradients_are_those_of_the_plain_computation(monkeypatch: pyt
     torch.testing.assert_close(value, expected)
     found, exact = (torch.autograd.grad(-3 * each, layer) for each in (value, expected))
     torch.testing.assert_close(found, exact)
+
+
+@pytest.mark.parametrize("cached", [1, 2**20], ids=["a row at a time", "at once"])
+def test_each_log_probability_has_the_plain_value_and_gradient(monkeypatch: pytest.MonkeyPatch, cached: int) -> None:
+    monkeypatch.setattr(drawing, "CACHED", cached)
+    layer, ids, weights = make_layer(), torch.tensor([2, 3, 8, 8, 5, 4, 2]), torch.randn(7, dtype=torch.float64)
+    each = log_probability(*layer, ids)
+    torch.testing.assert_close(each[3], plain(layer, ids, F.one_hot(torch.tensor(3), 7)))
+    value, expected = (weights * each.exp()).sum(), (weights * each_plain(layer, ids).exp()).sum()
+    torch.testing.assert_close(*(torch.autograd.grad(one, layer) for one in (value, expected)))
+
+
+def test_the_log_probabilities_of_large_logits_do_not_overflow() -> None:
+    states, weight, bias = make_layer(dtype=torch.float32)
+    found = log_probability(states, weight, bias + 1e4, torch.full((7,), 3))
+    torch.testing.assert_close(found, each_plain((states, weight, bias), torch.full((7,), 3)), rtol=1e-2, atol=0.01)
+    assert all(each.isfinite().all() for each in torch.autograd.grad(found.sum(), (states, weight, bias)))
+
+
+def test_the_log_probabilities_of_impossible_words_are_minus_infinity() -> None:
+    states, weight, bias = make_layer()
+    assert log_probability(states, weight, bias, torch.full((7,), PAD)).eq(-torch.inf).all()
+    assert log_probability(states[:0], weight, bias, torch.empty(0, dtype=torch.int64)).shape == (0,)
 
 
 def test_large_logits_do_not_overflow() -> None:
