@@ -48,21 +48,7 @@ PAIRS = {
 }
 """The arguments of ``ganlm run``, by a name of the form generator-discriminator.method-corpus."""
 
-_DECAY = "weight_decay: 0.0 -> 2e-05"
-_WARMUP = f"optimizer.generator_warmup.adam.{_DECAY}"
-_FASTER = "optimizer.generator_warmup.adam.lr: 0.005 -> 0.01"
-
-CHANGED = {
-    "lstm-conv.autoregressive-grammar": [_FASTER, _WARMUP],
-    "transformer-transformer.autoregressive-grammar": [_FASTER, _WARMUP],
-    "lstm-conv.autoregressive-grammar-char": [_FASTER, _WARMUP],
-    "lstm.mle-grammar": [f"optimizer.generator.adam.{_DECAY}"],
-    "lstm-lstm-lm.likelihood-ratio-grammar": [
-        _WARMUP, f"optimizer.discriminator_warmup.adam.{_DECAY}", "training.keep: last -> best"
-    ],
-    "lstm-conv.seqgan-grammar": [_WARMUP],
-    "lstm-conv.cooperative-grammar": [_WARMUP],
-}  # fmt: skip
+CHANGED: dict[str, list[str]] = {}
 """How today's recipe of a pair differs from the recipe of its bundle. The next build empties this table."""
 
 SAMPLES = "--evaluation-samples 5000"

@@ -112,3 +112,10 @@ class ProcessLost(GanlmError):
 
 class Interrupted(GanlmError):
     exit_code = 130
+
+
+def reworded(error: GanlmError, message: str) -> GanlmError:
+    """Return an error of the same class, with its attributes and another message."""
+    other = type(error).__new__(type(error), message)  # a constructor may build the message from other arguments
+    other.__dict__.update(error.__dict__)
+    return other

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from ganlm_core import errors
-from ganlm_core.errors import GanlmError, UnknownName, Unreadable, did_you_mean
+from ganlm_core.errors import GanlmError, UnknownName, Unreadable, did_you_mean, reworded
 
 CLASSES = {name: each for name, each in vars(errors).items() if inspect.isclass(each) and issubclass(each, GanlmError)}
 
@@ -46,3 +46,11 @@ def test_an_unreadable_file_has_a_fact_and_an_advice() -> None:
     error = Unreadable("x is missing")
     assert (error.fact, str(error)) == ("x is missing", "x is missing; fetch or export it again")
     assert str(Unreadable("x is missing", "start the run anew")) == "x is missing; start the run anew"
+
+
+def test_a_reworded_error_keeps_its_class_and_its_attributes() -> None:
+    for error in (UnknownName("loss", "hing", ["hinge"]), Unreadable("the file is empty"), GanlmError("no")):
+        other = reworded(error, f"run one: {error}")
+        assert type(other) is type(error)
+        assert str(other) == f"run one: {error}"
+        assert vars(other) == vars(error)

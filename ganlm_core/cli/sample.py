@@ -26,7 +26,7 @@ from ganlm_core.cli.options import (
 )
 from ganlm_core.cli.output import note
 from ganlm_core.cli.types import COUNT, POSITIVE_COUNT, SHARE, TEMPERATURE
-from ganlm_core.errors import Interrupted, ProcessLost, UsageError, WriteError
+from ganlm_core.errors import Interrupted, ProcessLost, UsageError, WriteError, reworded
 from ganlm_core.system.signals import caught_signals
 
 if TYPE_CHECKING:
@@ -241,7 +241,8 @@ def _write(batches: "Iterable[Drawn]", request: Request, form: Form) -> int:
     except (ProcessLost, WriteError) as error:
         if not written:
             raise
-        raise type(error)(f"{error}; {written:,} sentences are written, go on with --offset {end}") from error
+        message = f"{error}; {written:,} sentences are written, go on with --offset {end}"
+        raise reworded(error, message) from error
     return end
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ganlm_core.config.options import TrainingOptions
 from ganlm_core.config.run_config import RunConfig
-from ganlm_core.errors import GanlmError
+from ganlm_core.errors import GanlmError, reworded
 from ganlm_core.evaluation.tables import Cell, Table
 from ganlm_core.plugins.host import Host
 from ganlm_core.sweep.plan import Plan, PlannedRun
@@ -84,7 +84,7 @@ def _prepared(plan: Plan, host: Host) -> Iterator[tuple[PlannedRun, "Setup"]]:
         try:
             setup = prepare(run.config, host)
         except GanlmError as error:
-            raise type(error)(f"run {run.name}: {error}") from error
+            raise reworded(error, f"run {run.name}: {error}") from error
         yield run, setup
 
 

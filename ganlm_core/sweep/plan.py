@@ -36,7 +36,7 @@ from typing import Any
 
 from ganlm_core.components import number
 from ganlm_core.config.run_config import Layer, RunConfig, read_layer
-from ganlm_core.errors import GanlmError, OptionError, UnknownName, UsageError
+from ganlm_core.errors import GanlmError, OptionError, UnknownName, UsageError, reworded
 from ganlm_core.plugins.host import Host
 from ganlm_core.sweep import settings
 from ganlm_core.system.files import shown
@@ -250,7 +250,7 @@ def _planned(host: Host, base: Sequence[Layer], own: Settings, name: str) -> Pla
     except UnknownName:
         raise
     except GanlmError as error:
-        raise type(error)(f"run {name}: {error}") from error
+        raise reworded(error, f"run {name}: {error}") from error
 
 
 def _names(combined: Sequence[Settings]) -> list[str]:

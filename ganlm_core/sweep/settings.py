@@ -24,6 +24,8 @@ LAYERS = ("recipe", "data", *START)
 """Settings that are neither a section nor an option of one."""
 
 _SECTIONS = {name: section for section, prefix in PREFIXES.items() for name in (section, prefix)} | {"reward": "reward"}
+_OPTIMIZER = re.compile(r"(?P<section>optimizer\.\w+)(?:\.(?P<owner>\w+))?\.(?P<option>[\w-]+)")
+"""The option of an optimiser that has no flag, such as ``optimizer.generator_warmup.weight-decay``."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 
@@ -52,6 +54,8 @@ def place_of(key: str) -> Place:
         if key.startswith(f"{prefix}."):
             owner, _, option = key.removeprefix(f"{prefix}.").rpartition(".")
             return Place(_SECTIONS[prefix], owner or CHOSEN, option)
+    if optimizer := _OPTIMIZER.fullmatch(key):
+        return Place(optimizer["section"], optimizer["owner"] or CHOSEN, optimizer["option"])
     known = [*LAYERS, *PREFIXES.values(), *(option.flag for option in TrainingOptions.fields())]
     hint = "a setting is a flag of 'ganlm run' without its dashes, such as seed or gen.hidden-size"
     raise UnknownName("setting", key, known, hint=hint)
