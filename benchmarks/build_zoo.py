@@ -48,9 +48,6 @@ PAIRS = {
 }
 """The arguments of ``ganlm run``, by a name of the form generator-discriminator.method-corpus."""
 
-CHANGED: dict[str, list[str]] = {}
-"""How today's recipe of a pair differs from the recipe of its bundle. The next build empties this table."""
-
 SAMPLES = "--evaluation-samples 5000"
 """The argument that all pairs share, as in ``benchmark.toml``, whose runs with seed 0 are the same."""
 

@@ -32,7 +32,6 @@ ROWS = {
     "stratified, moving average": "reinforce baseline=moving-average stratified=true",
     "stratified, learned": "reinforce baseline=learned decay=0.98 stratified=true",
     "16 rollouts": "rollout",
-    "16 rollouts, learned": "rollout baseline=learned decay=0.98",
 }
 
 LEARNING = 50
