@@ -17,7 +17,6 @@ from torch import Tensor
 from ganlm_core import load, make_config
 from ganlm_core.algorithms.losses import ReverseKL
 from ganlm_core.algorithms.options import NonSaturatingOptions
-from ganlm_core.bundle.locate import locate
 from ganlm_core.bundle.model import Model
 from ganlm_core.evaluation.tables import Table
 from ganlm_core.plugins.host import Host, default_host
@@ -47,7 +46,7 @@ LEARNING = 50
 def main(bundle: str, add: tuple[str, ...], batch_size: int, repeats: int, seed: int) -> None:
     """Print the variance and the time of each estimator."""
     torch.set_num_threads(1)
-    host, model = default_host(), load(locate(bundle))
+    host, model = default_host(), load(bundle)
     rows = ROWS | dict(each.split("=", 1) for each in add)
     found: dict[str, tuple[float, float]] = {}
     for name, estimator in rows.items():
