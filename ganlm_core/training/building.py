@@ -206,9 +206,11 @@ def refuse(host: Host, kind: str, name: str, problem: str) -> None:
 def _check_fit(config: RunConfig, parts: Parts) -> None:
     """Raise UsageError for parts that cannot work together."""
     if parts.estimator.autoregressive_only and not parts.generator.autoregressive:
+        always = type(parts.estimator).autoregressive_only
         raise UsageError(
-            f"estimator '{config.estimator.name}' needs an autoregressive generator, and '{config.generator.name}' "
-            "writes all positions at once; choose another --gen or another --estimator"
+            f"estimator '{config.estimator.name}'{'' if always else ' with these options'} needs an autoregressive "
+            f"generator, and '{config.generator.name}' writes all positions at once; choose another --gen or another "
+            "--estimator"
         )
     if parts.estimator.per_position_only and not parts.discriminator.per_position:
         raise UsageError(

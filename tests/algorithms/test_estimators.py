@@ -32,7 +32,7 @@ from ganlm_core.algorithms.options import (
     StraightThroughOptions,
 )
 from ganlm_core.components import NoOptions
-from ganlm_core.errors import UsageError
+from ganlm_core.errors import OptionError, UsageError
 from ganlm_core.protocol import EOS, PAD, Batch, Estimator, Generator, State, mask_of, per_sequence
 from tests.tiny import (
     NOISE,
@@ -365,3 +365,13 @@ def test_clipped_draws_anew(later: str) -> None:
     assert len(asked) == 1
     estimator(generator, replace(batch, step=1) if later == "another step" else batch, cost)
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize("baseline", ["leave-one-out", "same-length"])
+def test_stratified_samples_refuse_a_baseline_of_their_own_batch(baseline: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        ReinforceOptions(baseline=baseline, stratified=True)
+    assert str(caught.value) == (
+        f"stratified samples depend on each other, and the baseline {baseline} is their own mean, which would be "
+        "biased; choose the baseline learned, moving-average or none"
+    )

@@ -711,6 +711,11 @@ class Once(ConvDiscriminator):
             "choose another --gen or another --estimator",
         ),
         (
+            "--gen conv --estimator reinforce --estimator.stratified --estimator.baseline none",
+            "estimator 'reinforce' with these options needs an autoregressive generator, and 'conv' writes all "
+            "positions at once; choose another --gen or another --estimator",
+        ),
+        (
             "--disc once --penalty r1",
             "penalty 'r1' needs a discriminator that can be differentiated twice, and 'once' cannot; "
             "choose another --disc or --penalty none",
