@@ -2,7 +2,6 @@
 
 from copy import deepcopy
 
-import torch
 from torch import Tensor, nn
 
 from ganlm_core.algorithms.divergence import divergence
@@ -18,20 +17,16 @@ class Anchor(nn.Module):
     step ``adversarial_from``; until then it is a copy of the untrained one.
     """
 
-    started: Tensor
-
     def __init__(self, generator: Generator, weight: float, adversarial_from: int) -> None:
         super().__init__()
         self.start = deepcopy(generator).requires_grad_(False)
         self.weight = weight
         self.adversarial_from = adversarial_from
-        self.register_buffer("started", torch.zeros((), dtype=torch.bool))
 
-    def forward(self, generator: Generator, batch: Batch) -> Tensor:
-        """Return the scalar to add to the generator's loss."""
-        if batch.step == self.adversarial_from and not self.started:  # a round may have several generator steps
+    def forward(self, generator: Generator, batch: Batch, first: bool = True) -> Tensor:
+        """Return the scalar to add to the generator's loss. ``first``: in the first generator step of a round."""
+        if first and batch.step == self.adversarial_from:
             self.start.load_state_dict(generator.state_dict())
-            self.started.fill_(True)
         with without_dropout(generator), without_dropout(self.start):
             distance = divergence(generator, [self.start], batch)
         batch.log("distance_from_start", distance)

@@ -85,18 +85,20 @@ class ScheduledAlgorithm(Algorithm):
         self.estimator = parts.estimator
         self._judge = judging.network
         likelihood = likelihood or [likelihood_phase(parts.generator)]
-        rounds = [*generator[:-1], self._anchored(generator[-1])] * parts.estimator.steps
+        *before, last = generator
+        rounds = [*before, self._anchored(last)]
+        rounds += [*before, self._anchored(last, first=False)] * (parts.estimator.steps - 1)
         self.schedule = Schedule(options, parts.steps, likelihood, judging, rounds, preparation)
         self.schedule.check(parts)
         self.adversarial_from = self.schedule.adversarial_from
         self.anchor = Anchor(parts.generator, options.anchor, self.adversarial_from) if options.anchor else None
 
-    def _anchored(self, phase: Phase) -> Phase:
+    def _anchored(self, phase: Phase, first: bool = True) -> Phase:
         def loss(batch: Batch) -> Tensor:
             if self.anchor is None:
                 return phase.loss(batch)
             batch = replace(batch, shared={})
-            return phase.loss(batch) + self.anchor(self.generator, batch)
+            return phase.loss(batch) + self.anchor(self.generator, batch, first)
 
         return replace(phase, loss=loss)
 

@@ -50,7 +50,7 @@ REFUSED = {
     ("likelihood-ratio", "mlp generator"): ESTIMATOR.format("next-word"),
     ("likelihood-ratio", "multi-embedding discriminator"): NEXT_WORD.format("MultiEmbeddingDiscriminator"),
     ("likelihood-ratio", "transformer discriminator"): NEXT_WORD.format("TransformerDiscriminator"),
-    ("maligan", "mlp generator"): ESTIMATOR.format("importance"),
+    ("maligan", "mlp generator"): ESTIMATOR.format("importance").replace("' needs", "' with these options needs"),
     ("mle", "mlp generator"): LIKELIHOOD.format("mle"),
     ("rankgan", "mlp generator"): ESTIMATOR.format("rollout"),
     ("sentigan", "mlp generator"): ESTIMATOR.format("rollout"),
