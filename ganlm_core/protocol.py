@@ -164,8 +164,7 @@ class Discriminator(nn.Module):
         """Take the generator that this network judges. A network that reads the generator's likelihood keeps it."""
 
     def take_prior(self, log_frequencies: Tensor) -> None:
-        """Take the log frequencies (V,) of the words of the training split, before training. Only a language model
-        among discriminators keeps them."""
+        """Take the log frequencies (V,) of the words of the training split, before training. Ignored by default."""
 
     def per_sequence(self, logits: Tensor, mask: Tensor) -> Tensor:
         """Return one logit per sequence, (B,), from the logits of this network: their mean over the mask, or sum."""

@@ -65,6 +65,7 @@ class LikelihoodRatio(Discriminator):
         self._compared = (generator,) if exact else ()
 
     def take_prior(self, log_frequencies: Tensor) -> None:
+        """Start every model from these frequencies. The words that stand for labels are ruled out."""
         for model in self.models:
             model.prior.copy_(F.pad(log_frequencies, (0, self.shape.labels), value=NEVER))
 
