@@ -5,10 +5,11 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from ganlm_core.algorithms.estimators import StraightThrough
+from ganlm_core import sampling
 from ganlm_core.algorithms.losses import NonSaturating
 from ganlm_core.algorithms.options import NonSaturatingOptions, StraightThroughOptions
 from ganlm_core.algorithms.penalties import NoPenalty, relaxed
+from ganlm_core.algorithms.relaxations import StraightThrough
 from ganlm_core.components import NoOptions, Options
 from ganlm_core.layers import ReadoutGenerator
 from ganlm_core.protocol import (
@@ -25,6 +26,7 @@ from ganlm_core.protocol import (
     Shape,
     State,
     mask_of,
+    per_sequence,
 )
 from ganlm_core.sampling import PLAIN, LikelihoodRatio, Policy, log_probabilities
 from ganlm_core.testing.references import Recurrent
@@ -32,6 +34,9 @@ from ganlm_core.testing.references import Recurrent
 SHAPE = Shape(vocabulary=6, length=3, noise=2)
 WORDS = (EOS, 3, 4, 5)
 NOISE = torch.tensor([[0.7, -1.2]])
+
+ROWS, REPEATS = 512, 64
+"""Sentences of one estimate of a gradient, and independent estimates."""
 
 DRAWS = 20_000
 UNLIKELY = 0.001
@@ -214,3 +219,35 @@ def plan(algorithm: Algorithm, steps: int = 10) -> list[str]:
         for phase in algorithm.phases(step):
             assert phase.network == ("discriminator" if phase.name == "discriminator" else "generator")
     return ["".join(phase.name[0] for phase in algorithm.phases(step)) for step in range(steps)]
+
+
+class Dropping(TinyGenerator):
+    """A generator that drops a third of its logits, at random in each step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(1 / 3)
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        logits, state = super().step(tokens, state)
+        return 3 * self.dropout(logits), state
+
+
+def exact_gradient(generator: Generator, discriminator: TinyDiscriminator) -> Tensor:
+    """Return the gradient of sum_x p(x | z) f(x), f = softplus(-D), summed over every possible sequence."""
+    tokens, mask = every_sequence()
+    log_probs = sampling.log_likelihood(generator, NOISE.expand(len(tokens), -1), tokens, mask).sum(dim=1)
+    cost = per_sequence(nn.functional.softplus(-discriminator(tokens, mask)), mask)
+    return gradient((log_probs.exp() * cost.detach()).sum(), generator)
+
+
+def estimates(estimator: Estimator, generator: Generator, discriminator: TinyDiscriminator) -> Tensor:
+    """Return independent estimates of the gradient, (REPEATS, parameters)."""
+    noise = NOISE.expand(ROWS, -1)
+    tokens = torch.zeros(ROWS, SHAPE.length, dtype=torch.long)
+
+    def cost(sequence: Tensor, mask: Tensor) -> Tensor:
+        return nn.functional.softplus(-discriminator(sequence, mask))
+
+    batch = Batch(tokens, tokens > 0, noise)
+    return torch.stack([gradient(estimator(generator, batch, cost), generator) for _ in range(REPEATS)])

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from ganlm_core.algorithms.estimators import Importance
+from ganlm_core.algorithms.importance import Importance
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import PAD, Batch, Cost, Parts, Sequences, mask_of
 from ganlm_core.sampling import PLAIN

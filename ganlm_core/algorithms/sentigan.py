@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ganlm_core import sampling
 from ganlm_core.algorithms.adversarial import accuracy
-from ganlm_core.algorithms.estimators import Rollout
 from ganlm_core.algorithms.mle import require_likelihood
 from ganlm_core.algorithms.options import ScheduleOptions
+from ganlm_core.algorithms.policy_gradients import Rollout
 from ganlm_core.algorithms.schedule import ScheduledAlgorithm
 from ganlm_core.errors import UsageError
 from ganlm_core.layers import without_dropout

@@ -38,7 +38,7 @@ def _penalty(name: str, target: str, summary: str, source: str, options: type[Op
 
 
 def _estimator(name: str, target: str, options: type[Options], summary: str, source: str) -> ComponentSpec:
-    return ComponentSpec("estimator", name, f"ganlm_core.algorithms.estimators:{target}", options, summary, source)
+    return ComponentSpec("estimator", name, f"ganlm_core.algorithms.{target}", options, summary, source)
 
 
 LOSSES = (
@@ -108,52 +108,56 @@ PENALTIES = (
 ESTIMATORS = (
     _estimator(
         "gumbel",
-        "Gumbel",
+        "relaxations:Gumbel",
         GumbelOptions,
         "Gumbel-softmax with annealed temperature",
         "Jang et al. 2017, eq. 2; Maddison et al. 2017",
     ),
     _estimator(
         "straight-through",
-        "StraightThrough",
+        "relaxations:StraightThrough",
         StraightThroughOptions,
         "one-hot samples forward, softmax gradient backward",
         "Bengio et al. 2013; Jang et al. 2017, section 2.2",
     ),
     _estimator(
         "reinforce",
-        "Reinforce",
+        "policy_gradients:Reinforce",
         ReinforceOptions,
         "score function (policy gradient) with a baseline",
         "Williams 1992; Kool et al. 2019 (leave-one-out)",
     ),
     _estimator(
         "clipped",
-        "Clipped",
+        "policy_gradients:Clipped",
         ClippedOptions,
         "score function with several generator steps on the same samples, and clipped ratios of probabilities",
         "Schulman et al. 2017, eq. 7",
     ),
     _estimator(
         "rollout",
-        "Rollout",
+        "policy_gradients:Rollout",
         RolloutOptions,
         "score function with Monte Carlo rollouts of each prefix",
         "Yu et al. 2017, eq. 4-6",
     ),
     _estimator(
         "next-word",
-        "NextWord",
+        "next_word:NextWord",
         NoOptions,
         "exact expectation over the next word; needs a language model as the discriminator",
         "Lu et al. 2019, section 3.3",
     ),
     _estimator(
-        "softmax", "Softmax", SoftmaxOptions, "the softmax instead of samples", "Gulrajani et al. 2017, section 5.4"
+        "softmax",
+        "relaxations:Softmax",
+        SoftmaxOptions,
+        "the softmax instead of samples",
+        "Gulrajani et al. 2017, section 5.4",
     ),
     _estimator(
         "importance",
-        "Importance",
+        "importance:Importance",
         ImportanceOptions,
         "maximum likelihood on generated samples, weighted by exp(-cost)",
         "Che et al. 2017, Alg. 1; Lamprier et al. 2022",

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlm_core.algorithms.estimators import StraightThrough
 from ganlm_core.algorithms.losses import NonSaturating
 from ganlm_core.algorithms.options import NonSaturatingOptions, StraightThroughOptions
 from ganlm_core.algorithms.penalties import NoPenalty
+from ganlm_core.algorithms.relaxations import StraightThrough
 from ganlm_core.components import NoOptions
 from ganlm_core.layers import NoiseLinear, StatefulGenerator, TokenEmbedding, hide, output_layer
 from ganlm_core.protocol import EOS, PAD, Batch, Discriminator, Generator, Parts, Shape, mask_of

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from ganlm_core import sampling
 from ganlm_core.algorithms.adversarial import Adversarial, discriminator_loss, generator_loss, shuffled
-from ganlm_core.algorithms.estimators import Gumbel, NextWord, Reinforce, Rollout, StraightThrough
 from ganlm_core.algorithms.losses import Relativistic, ReverseKL, Wasserstein
 from ganlm_core.algorithms.mle import MLE, negative_log_likelihood
+from ganlm_core.algorithms.next_word import NextWord
 from ganlm_core.algorithms.options import (
     AdversarialOptions,
     GumbelOptions,
@@ -20,6 +20,8 @@ from ganlm_core.algorithms.options import (
     RolloutOptions,
     StraightThroughOptions,
 )
+from ganlm_core.algorithms.policy_gradients import Reinforce, Rollout
+from ganlm_core.algorithms.relaxations import Gumbel, StraightThrough
 from ganlm_core.components import NoOptions
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import (

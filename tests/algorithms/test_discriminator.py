@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from ganlm_core.algorithms.discriminator import DiscriminatorAlone
-from ganlm_core.algorithms.estimators import Reinforce
 from ganlm_core.algorithms.losses import NonSaturating
 from ganlm_core.algorithms.options import DiscriminatorOptions, NonSaturatingOptions, ReinforceOptions
 from ganlm_core.algorithms.penalties import NoPenalty
+from ganlm_core.algorithms.policy_gradients import Reinforce
 from ganlm_core.protocol import Batch, Discriminator, Parts, mask_of
 from tests.tiny import SHAPE, TinyGenerator
 

@@ -7,12 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from ganlm_core import sampling
-from ganlm_core.algorithms.estimators import Importance
+from ganlm_core.algorithms.importance import Importance
 from ganlm_core.algorithms.options import ImportanceOptions
 from ganlm_core.protocol import Batch, Estimator, Generator, Shape, mask_of
-from tests.tiny import NOISE, SHAPE, TinyGenerator, every_sequence, gradient, make_batch, z_scores
-
-ROWS, REPEATS = 512, 64
+from tests.tiny import NOISE, REPEATS, ROWS, SHAPE, TinyGenerator, every_sequence, gradient, make_batch, z_scores
 
 
 def target_gradient(generator: Generator, log_target: Tensor) -> Tensor:

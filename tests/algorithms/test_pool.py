@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from ganlm_core.algorithms.adversarial import Adversarial
-from ganlm_core.algorithms.estimators import Gumbel, Importance, NextWord, Reinforce, Rollout
+from ganlm_core.algorithms.importance import Importance
 from ganlm_core.algorithms.losses import ReverseKL
+from ganlm_core.algorithms.next_word import NextWord
 from ganlm_core.algorithms.options import (
     AdversarialOptions,
     GumbelOptions,
@@ -17,7 +18,9 @@ from ganlm_core.algorithms.options import (
     ReinforceOptions,
     RolloutOptions,
 )
+from ganlm_core.algorithms.policy_gradients import Reinforce, Rollout
 from ganlm_core.algorithms.pool import Pool
+from ganlm_core.algorithms.relaxations import Gumbel
 from ganlm_core.components import NoOptions
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import Batch, Estimator, Parts, Sequences, Shape, mask_of

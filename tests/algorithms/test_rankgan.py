@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganlm_core.algorithms.estimators import Reinforce
 from ganlm_core.algorithms.options import RankGANOptions, ReinforceOptions
 from ganlm_core.algorithms.penalties import relaxed
+from ganlm_core.algorithms.policy_gradients import Reinforce
 from ganlm_core.algorithms.rankgan import SMALLEST, RankGAN, generator_loss, log_ranks, ranker_loss
 from ganlm_core.protocol import EOS, Discriminator, Parts
 from tests.tiny import SHAPE, Fixed, TinyGenerator, batch_of, make_batch, make_parts

@@ -8,13 +8,15 @@ import torch
 from torch import Tensor
 
 from ganlm_core.algorithms import rewards
-from ganlm_core.algorithms.estimators import Importance, Reinforce, Rollout, StraightThrough
+from ganlm_core.algorithms.importance import Importance
 from ganlm_core.algorithms.options import (
     ImportanceOptions,
     ReinforceOptions,
     RolloutOptions,
     StraightThroughOptions,
 )
+from ganlm_core.algorithms.policy_gradients import Reinforce, Rollout
+from ganlm_core.algorithms.relaxations import StraightThrough
 from ganlm_core.algorithms.rewards import Priced, Rewards, problem_with_rewards
 from ganlm_core.errors import PluginError, UsageError
 from ganlm_core.protocol import Batch, Reward, mask_of

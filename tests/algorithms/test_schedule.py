@@ -9,7 +9,6 @@ from torch import Tensor
 from ganlm_core import sampling
 from ganlm_core.algorithms.adversarial import Adversarial
 from ganlm_core.algorithms.catgan import CatGAN
-from ganlm_core.algorithms.estimators import Clipped, Reinforce
 from ganlm_core.algorithms.options import (
     AdversarialOptions,
     CatGANOptions,
@@ -17,6 +16,7 @@ from ganlm_core.algorithms.options import (
     ReinforceOptions,
     ScheduleOptions,
 )
+from ganlm_core.algorithms.policy_gradients import Clipped, Reinforce
 from ganlm_core.algorithms.schedule import ScheduledAlgorithm
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import EOS, Batch, Cost, Generator, Sequences

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganlm_core import sampling
-from ganlm_core.algorithms.estimators import Rollout
 from ganlm_core.algorithms.options import RolloutOptions, ScheduleOptions
+from ganlm_core.algorithms.policy_gradients import Rollout
 from ganlm_core.algorithms.sentigan import SentiGAN, class_logits, discriminator_loss, penalty_loss, penalty_of
 from ganlm_core.errors import UsageError
 from ganlm_core.layers import PerLabelGenerator

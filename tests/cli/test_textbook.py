@@ -5,8 +5,8 @@ from ganlm_lstm.networks import LSTMGenerator
 from ganlm_lstm.options import LSTMGeneratorOptions
 
 from ganlm_core import sampling
-from ganlm_core.algorithms.estimators import Rollout
 from ganlm_core.algorithms.options import RolloutOptions
+from ganlm_core.algorithms.policy_gradients import Rollout
 from ganlm_core.cli.bench import textbook
 from ganlm_core.protocol import EOS, Batch, Shape, mask_of
 

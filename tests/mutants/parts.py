@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from ganlm_core import sampling
-from ganlm_core.algorithms.estimators import Reinforce
 from ganlm_core.algorithms.losses import NonSaturating
 from ganlm_core.algorithms.options import PenaltyOptions
 from ganlm_core.algorithms.penalties import R1
+from ganlm_core.algorithms.policy_gradients import Reinforce
 from ganlm_core.protocol import Batch, Cost, Discriminator, Generator, Sequences
 from tests.mutants.breaking import breaks
 

@@ -8,9 +8,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganlm_core import sampling
-from ganlm_core.algorithms.estimators import Gumbel, Reinforce, Rollout, StraightThrough
 from ganlm_core.algorithms.mle import negative_log_likelihood
 from ganlm_core.algorithms.options import GumbelOptions, ReinforceOptions, RolloutOptions, StraightThroughOptions
+from ganlm_core.algorithms.policy_gradients import Reinforce, Rollout
+from ganlm_core.algorithms.relaxations import Gumbel, StraightThrough
 from ganlm_core.protocol import (
     EOS,
     PAD,

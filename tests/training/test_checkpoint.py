@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from ganlm_core.algorithms.estimators import Reinforce
 from ganlm_core.algorithms.options import ReinforceOptions
+from ganlm_core.algorithms.policy_gradients import Reinforce
 from ganlm_core.config.options import OPTIMIZERS
 from ganlm_core.config.run_config import Choice
 from ganlm_core.errors import GanlmError, WeightsError

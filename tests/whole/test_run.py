@@ -577,7 +577,7 @@ def test_a_generator_that_raises_before_anything_is_trained_leaves_no_folder(gan
 PARTS = """
 from ganlm_core.algorithms.adversarial import Adversarial
 from ganlm_core.components import ComponentSpec
-from ganlm_core.algorithms.estimators import Reinforce
+from ganlm_core.algorithms.policy_gradients import Reinforce
 from ganlm_core.algorithms.losses import NonSaturating
 from ganlm_core.algorithms.penalties import R1
 from ganlm_core.algorithms.options import AdversarialOptions, NonSaturatingOptions, PenaltyOptions, ReinforceOptions

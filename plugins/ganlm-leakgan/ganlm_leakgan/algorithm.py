@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from ganlm_core import sampling
 from ganlm_core.algorithms.adversarial import discriminator_loss, generator_cost
-from ganlm_core.algorithms.estimators import Rollout
 from ganlm_core.algorithms.mle import negative_log_likelihood
+from ganlm_core.algorithms.policy_gradients import Rollout
 from ganlm_core.algorithms.schedule import ScheduledAlgorithm
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import BOS, Batch, Parts, Phase

@@ -11,8 +11,8 @@ from ganlm_relational.options import MultiEmbeddingOptions, RelationalMemoryOpti
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlm_core.algorithms.estimators import Gumbel
 from ganlm_core.algorithms.options import GumbelOptions
+from ganlm_core.algorithms.relaxations import Gumbel
 from ganlm_core.config.run_config import RunConfig, make_config
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import Shape, mask_of
