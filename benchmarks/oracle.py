@@ -53,12 +53,13 @@ Groups = Mapping[str, Sequence[Scores]]
 @click.option("--test-size", default=10_000, help="test sequences")
 @click.option("--vocabulary", default=5000, help="words of the oracle")
 @click.option("--at", default=",".join(f"{each:g}" for each in AT), help="values of NLL_oracle, comma-separated")
+@click.option("--temperatures", default=",".join(map(str, TEMPERATURES)), help="of the curve, comma-separated")
 @click.option("--options", default="", help="further options of every run")
 @click.option("--jobs", type=click.IntRange(1), default=1, help="runs at once")
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("runs/oracle"), help="folder of the runs")
 def main(
-    recipes: str, seeds: str, oracle: int, size: int, test_size: int, vocabulary: int, at: str, options: str, jobs: int,
-    folder: Path,
+    recipes: str, seeds: str, oracle: int, size: int, test_size: int, vocabulary: int, at: str, temperatures: str,
+    options: str, jobs: int, folder: Path,
 ) -> None:  # fmt: skip
     """Train the recipes, evaluate them, and print both tables as Markdown."""
     host = default_host()
@@ -71,22 +72,23 @@ def main(
     }
     trained = run_plan(named_plan(host, runs), host, folder, Processes(jobs))
     groups: dict[str, list[Scores]] = {}
+    curve = [float(each) for each in values_of(temperatures)]
     for name, run in zip(runs, trained, strict=True):
         if run.failure:
             click.echo(f"{name} failed: {run.failure}", err=True)
         else:
-            groups.setdefault(name.rpartition("-")[0], []).append(evaluated(host, RunFolder(run.run)))
+            groups.setdefault(name.rpartition("-")[0], []).append(evaluated(host, RunFolder(run.run), curve))
     for table in tables(groups, [float(each) for each in values_of(at)]):
         click.echo(table.text("markdown"))
 
 
-def evaluated(host: Host, run: RunFolder) -> Scores:
-    """Return the evaluation of a run, which is made if the run has none."""
+def evaluated(host: Host, run: RunFolder, temperatures: Sequence[float]) -> Scores:
+    """Return the evaluation of a run, which is made at these temperatures if the run has none."""
     if not run.evaluation.exists():
         sources = open_sources(host, [str(run.path)])
         corpus = real_text(host, sources)
         metrics = choose_metrics(host, METRICS)
-        settings = EvaluationSettings(metrics, TEMPERATURES, sentences=len(corpus.test), scored=0)
+        settings = EvaluationSettings(metrics, temperatures, sentences=len(corpus.test), scored=0)
         evaluate(host, sources, corpus, settings).write(run.evaluation)
     return Scores.read(run.evaluation)
 
