@@ -10,6 +10,7 @@ parts and on several machines. ``--page`` writes ``docs/benchmark.md`` and ``doc
 import json
 import math
 import shlex
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import click
 import jinja2
 
+from ganlm_core.cli import run_command
 from ganlm_core.config.recipes import MEASURED, About, measured
 from ganlm_core.config.run_config import read_layer
 from ganlm_core.evaluation.scores import REFERENCES, column_of
@@ -192,4 +194,4 @@ def _references(found: Mapping[str, Seeds]) -> Iterator[tuple[str, list[Mapping[
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

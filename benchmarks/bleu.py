@@ -5,6 +5,7 @@
 prints processor seconds and the ratio for one sentence. Both must agree to nine digits.
 """
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -14,6 +15,7 @@ import numpy as np
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from numpy.typing import NDArray
 
+from ganlm_core.cli import run_command
 from ganlm_core.data.corpus import spread
 from ganlm_core.data.text import words
 from ganlm_core.data.text_files import read_sentences
@@ -72,4 +74,4 @@ def nltk_score(hypothesis: Words, references: list[Words]) -> Scores:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -8,12 +8,14 @@ the same bytes, whatever the number of jobs: every run has one thread.
 
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import click
 import jinja2
 
 from ganlm_core.bundle import zoo
+from ganlm_core.cli import run_command
 from ganlm_core.evaluation.scores import column_of
 from ganlm_core.evaluation.tables import Table
 from ganlm_core.metrics.formatting import format_metric
@@ -98,4 +100,4 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -10,6 +10,7 @@ any other class is refused.
 """
 
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganlm_core.cli import run_command
 from ganlm_core.data.oracle import Oracle
 
 ALLOWED = {
@@ -70,4 +72,4 @@ def weights(arrays: list[Tensor]) -> dict[str, Tensor]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -25,6 +25,7 @@ from typing import Any
 import click
 
 from ganlm_core.cli import main as ganlm
+from ganlm_core.cli import run_command
 from ganlm_core.metrics.judge import Values
 from ganlm_core.training import monitor
 from ganlm_core.training.run_folder import RunFolder
@@ -225,4 +226,4 @@ def main(count: int, seed: int, ways: tuple[str, ...]) -> None:
 
 if __name__ == "__main__":
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads and forks do not go together
-    main()
+    sys.exit(run_command(main))

@@ -9,6 +9,7 @@ probabilities are known. The settings were chosen with other seeds and other hel
 import json
 import math
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
@@ -19,6 +20,7 @@ import numpy as np
 
 from ganlm_core import load
 from ganlm_core.bundle.model import Model
+from ganlm_core.cli import run_command
 from ganlm_core.data.grammar import RULES, WORDS, Grammar
 from ganlm_core.data.text import identity
 from ganlm_core.plugins.host import default_host
@@ -170,4 +172,4 @@ def spread(values: Sequence[float], digits: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -14,6 +14,7 @@ import random
 import resource
 import shutil
 import struct
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -30,6 +31,7 @@ import torch
 from ganlm_core.bundle.load import load
 from ganlm_core.bundle.save import save
 from ganlm_core.bundle.verify import verify
+from ganlm_core.cli import run_command
 from ganlm_core.config.run_config import make_config
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import NonFinite, PluginError, WeightsError
@@ -406,4 +408,4 @@ def report(results: Iterable[Result], names: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -12,6 +12,7 @@ import gzip
 import io
 import json
 import random
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -23,6 +24,7 @@ import click
 from fuzz_bundles import LONGEST, TOMLS, VALUES, Result, fuzz, report, timed, work_through
 
 from ganlm_core.cli import main as ganlm
+from ganlm_core.cli import run_command
 from ganlm_core.config.run_config import resolve
 from ganlm_core.plugins.host import default_host
 
@@ -175,4 +177,4 @@ def main(count: int, first: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -7,6 +7,7 @@ it after ``benchmarks/speed.py``.
 """
 
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import torch
 
 from ganlm_core.algorithms.adversarial import discriminator_loss, generator_loss
 from ganlm_core.algorithms.mle import negative_log_likelihood
+from ganlm_core.cli import run_command
 from ganlm_core.cli.bench.limits import count_products, matrix_rate, operations, seconds
 from ganlm_core.cli.bench.workloads import make_batch, make_parts
 from ganlm_core.protocol import Parts, Phase, Shape
@@ -139,4 +141,4 @@ def largest(case: Case, end: float, most: int) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -18,6 +18,8 @@ from pathlib import Path
 import click
 from faults import begin, fork, recovered, undisturbed, wait
 
+from ganlm_core.cli import run_command
+
 
 def killed_after(seconds: float, run: Path, log: Path) -> int:
     """Start a run and kill it after some seconds; return how it ended: 0, if it was faster."""
@@ -58,4 +60,4 @@ def main(count: int, seed: int) -> None:
 
 if __name__ == "__main__":
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads and forks do not go together
-    main()
+    sys.exit(run_command(main))

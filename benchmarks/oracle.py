@@ -9,11 +9,13 @@ table compares distances from the entropy at equal distances. Finished runs in t
 """
 
 import shlex
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
 
+from ganlm_core.cli import run_command
 from ganlm_core.errors import UsageError
 from ganlm_core.evaluation.compare import compare
 from ganlm_core.evaluation.evaluate import EvaluationSettings, choose_metrics, evaluate
@@ -131,4 +133,4 @@ def matched(groups: Groups, place: float, less: float) -> dict[str, Number]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

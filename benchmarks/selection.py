@@ -7,6 +7,7 @@ sentences, so each method is compared with the temperature whose samples are equ
 """
 
 import shlex
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -21,6 +22,7 @@ from ganlm_core import load
 from ganlm_core.bundle import stream
 from ganlm_core.bundle.model import Model
 from ganlm_core.bundle.select import SELECTIONS, Tally
+from ganlm_core.cli import run_command
 from ganlm_core.data.grammar import Grammar
 from ganlm_core.data.text import identity
 from ganlm_core.plugins.host import default_host
@@ -138,4 +140,4 @@ def compared(values: Values, tally: Tally, tempered: Values | None) -> list[str]
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

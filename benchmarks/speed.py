@@ -7,12 +7,14 @@ same works. ``--device cuda`` measures them on a GPU and writes ``docs/performan
 """
 
 import platform
+import sys
 from pathlib import Path
 
 import click
 import jinja2
 import torch
 
+from ganlm_core.cli import run_command
 from ganlm_core.cli.bench import HEADER, cells
 from ganlm_core.cli.bench.measuring import Growth, grow, loop_overhead, measure, spending
 from ganlm_core.cli.bench.workloads import GOALS, OVERHEAD, Sizes
@@ -116,4 +118,4 @@ def _cpuinfo() -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

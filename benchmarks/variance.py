@@ -7,6 +7,7 @@ that takes twice the time must have half the variance to be worth it: the last c
 rows are named with the options of their estimator: ``--add "two samples=reinforce samples=2"``.
 """
 
+import sys
 import time
 from collections.abc import Mapping
 
@@ -18,6 +19,7 @@ from ganlm_core import load, make_config
 from ganlm_core.algorithms.losses import ReverseKL
 from ganlm_core.algorithms.options import NonSaturatingOptions
 from ganlm_core.bundle.model import Model
+from ganlm_core.cli import run_command
 from ganlm_core.evaluation.tables import Table
 from ganlm_core.plugins.host import Host, default_host
 from ganlm_core.protocol import PAD, Batch, Estimator
@@ -94,4 +96,4 @@ def measure(model: Model, estimator: Estimator, batch_size: int, repeats: int) -
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -8,6 +8,7 @@ Runs that are finished in the folder are not trained again.
 """
 
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from ganlm_core import load
 from ganlm_core.bundle.calibration import fit
 from ganlm_core.bundle.model import Model
+from ganlm_core.cli import run_command
 from ganlm_core.data.grammar import Grammar
 from ganlm_core.evaluation.tables import Cell, Number, Table
 from ganlm_core.metrics.discrimination import Score, accuracy, auc, total_variation
@@ -198,4 +200,4 @@ def _number(values: Sequence[float], share: bool) -> Number:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -128,12 +128,20 @@ def ganlm(context: click.Context) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code. An error becomes one line on standard error."""
+    """Run ``ganlm`` and return its exit code."""
     wait_briefly()
+    return run_command(ganlm, argv, "ganlm")
+
+
+def run_command(command: click.Command, argv: Sequence[str] | None = None, name: str | None = None) -> int:
+    """Run a command, such as the ``main`` of a script, and return its exit code.
+
+    An error becomes one line on standard error.
+    """
     invocation = Invocation()
     with steady_streams():
         try:
-            result = ganlm.main(args=argv, prog_name="ganlm", standalone_mode=False, obj=invocation)
+            result = command.main(args=argv, prog_name=name, standalone_mode=False, obj=invocation)
         except click.Abort:
             return _report("interrupted", Interrupted.exit_code, invocation)
         except click.ClickException as error:

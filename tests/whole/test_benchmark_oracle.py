@@ -2,6 +2,7 @@
 
 import pytest
 
+from ganlm_core.cli import run_command
 from ganlm_core.components import Measure
 from ganlm_core.evaluation.scores import Row, Scores
 from tests.scripts import benchmark
@@ -42,3 +43,11 @@ def test_values_out_of_reach_are_left_out_and_told(capsys: pytest.CaptureFixture
     assert [str(cell) for cell in absolute.rows[0]] == ["mle", "1", "8.20", "-"]
     assert len(absolute.rows) == 1
     assert "no model reaches process NLL/token 2: they have 7 to 9.5" in capsys.readouterr().err
+
+
+def test_a_wrong_recipe_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(oracle.main, ["--recipes", "mlee"], "oracle.py") == 2
+    assert capsys.readouterr().err == (
+        "ganlm: error: there is no recipe 'mlee'; did you mean 'mle'? 'ganlm recipes list' shows them; "
+        "--config takes a file\n"
+    )
