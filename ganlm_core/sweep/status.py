@@ -3,7 +3,10 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from ganlm_core.errors import GanlmError
@@ -15,6 +18,9 @@ from ganlm_core.training.run_folder import RunFolder
 
 STATES = ("finished", "training", "interrupted", "failed", "waiting")
 """The states of a run in a sweep, in the order in which they are counted."""
+
+SOON = 0.05
+"""After this share of its steps, the time that a run needs is estimated."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ def state_of(job: Job) -> State:
     steps = _steps(job)
     folder, attempt = RunFolder(job.run), Attempt.read(job.attempt)
     failure = attempt.failure if attempt else ""
-    if not job.run.is_dir():
+    if not (job.run / "config.toml").is_file():  # a run that starts makes its folder, locks it, and writes this file
         return State(job.name, "failed" if failure else "waiting", 0, steps, failure=failure)
     if folder.is_finished:
         return State(job.name, "finished", steps, steps)
@@ -106,14 +112,19 @@ def failures(states: Sequence[State]) -> Mapping[str, str]:
 def _steps(job: Job) -> int:
     """Return the steps that are planned for a run; a run that was given more has its own."""
     for file in (job.run / "config.toml", job.config):
-        try:
-            return steps_of(read_text(file), str(file))
-        except (GanlmError, KeyError, ValueError):
-            continue
+        with suppress(GanlmError, OSError, KeyError, ValueError):
+            return _steps_in(file, file.stat().st_mtime_ns)
     return 0
 
 
+@cache
+def _steps_in(file: Path, changed: int) -> int:
+    """Return the steps in a file that has not changed since; to read those of all runs at each look takes long."""
+    return steps_of(read_text(file), str(file))
+
+
 def _seconds_left(attempt: Attempt | None, step: int, steps: int) -> float | None:
-    if attempt is None or step <= attempt.step:
+    """Return the seconds that a run needs at its speed so far; None while most of its time was its start."""
+    if attempt is None or step - attempt.step <= SOON * (steps - attempt.step):
         return None
     return (time.time() - attempt.began) / (step - attempt.step) * (steps - step)

@@ -42,6 +42,34 @@ def test_a_run_waits_trains_and_finishes(job: Job) -> None:
     assert state_of(job) == State("run", "finished", 6, 6)
 
 
+def test_the_time_left_is_not_told_from_the_first_steps(job: Job) -> None:
+    job.config.write_text(job.config.read_text().replace("steps = 6", "steps = 600"))
+    folder = begin(job)
+    write_json(job.attempt, asdict(Attempt("there", os.getpid(), time.time() - 20)))
+    with locked(job.run):
+        folder.metrics.append({"step": 30})
+        assert state_of(job).seconds is None
+        folder.metrics.append({"step": 40})
+        assert state_of(job).seconds == pytest.approx(20 * 560 / 40, rel=0.3)
+
+
+def test_a_run_that_has_only_made_its_folder_waits(job: Job) -> None:
+    job.run.mkdir()
+    assert state_of(job) == State("run", "waiting", 0, 6)
+
+
+def test_a_configuration_is_read_again_only_when_it_changes(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched([job])
+    assert [state.steps for state in watched.look()] == [6]
+    text = job.config.read_text()
+    with monkeypatch.context() as patched:
+        patched.setattr("ganlm_core.sweep.status.steps_of", None)
+        assert [state.steps for state in watched.look()] == [6]
+    job.config.write_text(text.replace("steps = 6", "steps = 8"))
+    os.utime(job.config, ns=(0, 0))
+    assert [state.steps for state in watched.look()] == [8]
+
+
 def test_a_failure_is_told(job: Job) -> None:
     write_json(job.attempt, asdict(Attempt("there", 1, 0.0, failure="no such thing")))
     assert str(state_of(job)) == "run: failed, 0 of 6 steps: no such thing"
