@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ganlm_core.cli import COMMANDS, main
+from ganlm_core.plugins.host import default_host
 from tests.environments import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -82,6 +83,19 @@ def test_the_readme_names_every_command_and_no_other() -> None:
     named = set(re.findall(r"\bganlm ([a-z]+)", README))
     assert named <= COMMANDS.keys()
     assert COMMANDS.keys() - named <= {"show", "recipes"}
+
+
+NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "title"),
+    [("generator", "generators"), ("discriminator", "discriminators"), ("loss", "losses"), ("estimator", "estimators")],
+)
+def test_the_readme_counts_the_components(kind: str, title: str) -> None:
+    known = [name for name in default_host().specs(kind) if default_host().origin(kind, name)[0] == "ganlm"]
+    counts = re.findall(rf"(\w+) (?:gradient )?{title}\b", README.lower())
+    assert counts == [NUMBERS[len(known)]]
 
 
 def test_the_plugin_of_the_readme_passes_the_conformance_checks(tmp_path: Path) -> None:
