@@ -56,12 +56,13 @@ Groups = Mapping[str, Sequence[Scores]]
 @click.option("--vocabulary", default=5000, help="words of the oracle")
 @click.option("--at", default=",".join(f"{each:g}" for each in AT), help="values of NLL_oracle, comma-separated")
 @click.option("--temperatures", default=",".join(map(str, TEMPERATURES)), help="of the curve, comma-separated")
+@click.option("--mean", is_flag=True, help="also evaluate the mean of the models of all seeds, for each recipe")
 @click.option("--options", default="", help="further options of every run")
 @click.option("--jobs", type=click.IntRange(1), default=1, help="runs at once")
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("runs/oracle"), help="folder of the runs")
 def main(
     recipes: str, seeds: str, oracle: int, size: int, test_size: int, vocabulary: int, at: str, temperatures: str,
-    options: str, jobs: int, folder: Path,
+    mean: bool, options: str, jobs: int, folder: Path,
 ) -> None:  # fmt: skip
     """Train the recipes, evaluate them, and print both tables as Markdown."""
     host = default_host()
@@ -74,25 +75,36 @@ def main(
     }
     trained = run_plan(named_plan(host, runs), host, folder, Processes(jobs))
     groups: dict[str, list[Scores]] = {}
+    folders: dict[str, list[Path]] = {}
     curve = [float(each) for each in values_of(temperatures)]
     for name, run in zip(runs, trained, strict=True):
         if run.failure:
             click.echo(f"{name} failed: {run.failure}", err=True)
         else:
-            groups.setdefault(name.rpartition("-")[0], []).append(evaluated(host, RunFolder(run.run), curve))
+            recipe = name.rpartition("-")[0]
+            folders.setdefault(recipe, []).append(run.run)
+            groups.setdefault(recipe, []).append(evaluated(host, [run.run], RunFolder(run.run).evaluation, curve))
+    for recipe, some in folders.items() if mean else ():
+        place = folder / f"mean-of-{'-'.join(each.name for each in some)}.json"
+        groups[f"mean of {len(some)} {recipe}"] = [evaluated(host, some, place, curve)]
     for table in tables(groups, [float(each) for each in values_of(at)]):
         click.echo(table.text("markdown"))
 
 
-def evaluated(host: Host, run: RunFolder, temperatures: Sequence[float]) -> Scores:
-    """Return the evaluation of a run, which is made at these temperatures if the run has none."""
-    if not run.evaluation.exists():
-        sources = open_sources(host, [str(run.path)])
+def evaluated(host: Host, runs: Sequence[Path], place: Path, temperatures: Sequence[float]) -> Scores:
+    """Return the evaluation of a run, or of the mean of several, which is made at these temperatures if there is none.
+
+    The mean has no row of its warm-up.
+    """
+    if not place.exists():
+        sources = open_sources(host, [str(run) for run in runs])
         corpus = real_text(host, sources)
+        if len(runs) > 1:
+            sources = open_sources(host, ["mean:" + ",".join(map(str, runs))])
         metrics = choose_metrics(host, METRICS)
         settings = EvaluationSettings(metrics, temperatures, sentences=len(corpus.test), scored=0)
-        evaluate(host, sources, corpus, settings).write(run.evaluation)
-    return Scores.read(run.evaluation)
+        evaluate(host, sources, corpus, settings).write(place)
+    return Scores.read(place)
 
 
 def tables(groups: Groups, at: Sequence[float]) -> Iterator[Table]:

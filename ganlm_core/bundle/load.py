@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ganlm_core.bundle import mean
 from ganlm_core.bundle.calibration import Calibration
 from ganlm_core.bundle.locate import locate
 from ganlm_core.bundle.manifest import (
@@ -41,10 +42,14 @@ from ganlm_core.system.tensors import check_header, read_into, without_memory
 def load(path: Path | str, host: Host | None = None, device: str = "cpu") -> Model:
     """Load a bundle: its folder, the folder of its run, ``zoo:NAME``, or ``hf:OWNER/NAME@REVISION``.
 
-    A bundle on the Hub is fetched and kept in the cache. Raises the errors of :func:`ganlm_core.bundle.locate.locate`,
+    A bundle on the Hub is fetched and kept in the cache. ``mean:A,B,C`` is the mean of several bundles
+    (:func:`ganlm_core.bundle.mean.mean_of`). Raises the errors of :func:`ganlm_core.bundle.locate.locate`,
     WeightsError when a file is missing, changed or of another format, and PluginError when the plugin of a network is
     not installed.
     """
+    address = os.fspath(path)
+    if address.startswith(mean.PREFIX):
+        return mean.mean_of([load(each, host, device) for each in mean.members_of(address)], address)
     folder = locate(path)
     with within_bounds(folder):
         manifest = read_manifest(folder / CONFIG)
@@ -55,7 +60,7 @@ def load(path: Path | str, host: Host | None = None, device: str = "cpu") -> Mod
         for name in wanted:
             check_sum(folder, name, sums)
         model = read_model(folder, manifest, host or default_host(), pick_device(device))
-        return replace(model, source=os.fspath(path))
+        return replace(model, source=address)
 
 
 @contextmanager

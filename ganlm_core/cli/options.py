@@ -14,8 +14,8 @@ from ganlm_core.errors import UsageError
 from ganlm_core.evaluation.tables import FORMATS
 
 ADDRESSES = (
-    "BUNDLE is a folder, zoo:NAME for a model that 'ganlm list weights' shows, or hf:OWNER/NAME@REVISION on the "
-    "Hugging Face Hub."
+    "BUNDLE is a folder, zoo:NAME for a model that 'ganlm list weights' shows, hf:OWNER/NAME@REVISION on the Hugging "
+    "Face Hub, or mean:A,B,C for the mean of several bundles."
 )
 """A sentence of the help of commands that take a bundle."""
 

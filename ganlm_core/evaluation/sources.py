@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlm_core.bundle import load
+from ganlm_core.bundle.mean import PREFIX, members_of
 from ganlm_core.bundle.model import Model
 from ganlm_core.components import Options
 from ganlm_core.config.run_config import data_layer
@@ -87,6 +88,8 @@ def _titles(names: Sequence[str]) -> list[str]:
 def _short(name: str) -> str:
     if name == STANDARD_INPUT:
         return "standard input"
+    if name.startswith(PREFIX):
+        return "mean of " + ", ".join(map(_short, members_of(name)))
     path = Path(name)
     return name if path.is_fifo() else path.name or path.resolve().name
 

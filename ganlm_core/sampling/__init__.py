@@ -12,6 +12,7 @@ from ganlm_core.sampling.likelihood import (
     of_tokens,
     weighted_log_likelihood,
 )
+from ganlm_core.sampling.mean import MeanGenerator, log_mean
 from ganlm_core.sampling.ratio import LikelihoodRatio
 from ganlm_core.sampling.relaxation import relaxed_sample
 from ganlm_core.sampling.sentences import Sample, map_state, rollouts, sample, select_rows
@@ -21,6 +22,7 @@ __all__ = [
     "PLAIN",
     "Draws",
     "LikelihoodRatio",
+    "MeanGenerator",
     "Policy",
     "Sample",
     "draw",
@@ -28,6 +30,7 @@ __all__ = [
     "log_likelihood",
     "log_marginal",
     "log_marginals",
+    "log_mean",
     "log_probabilities",
     "map_state",
     "of_tokens",

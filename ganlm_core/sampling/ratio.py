@@ -6,9 +6,7 @@ that from every word. A network that gives the whole logit has to learn both hal
 differ.
 """
 
-import math
-from collections.abc import Callable, Sequence
-from functools import reduce
+from collections.abc import Callable
 from typing import ClassVar, cast
 
 import torch
@@ -21,6 +19,7 @@ from ganlm_core.protocol import EOS, AutoregressiveGenerator, Discriminator, Gen
 from ganlm_core.sampling.conditions import NEVER
 from ganlm_core.sampling.drawing import log_probabilities
 from ganlm_core.sampling.likelihood import log_likelihood, weighted_log_likelihood
+from ganlm_core.sampling.mean import log_mean
 
 
 class LikelihoodRatio(Discriminator):
@@ -82,7 +81,7 @@ class LikelihoodRatio(Discriminator):
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
         """Return logits (B, T) for ids (B, T) or relaxed one-hots (B, T, V), zero outside the mask."""
         noise = self._no_noise(sequence)
-        found = _mean([_log_probs(model, noise, sequence, mask) for model in self.models])
+        found = log_mean([_log_probs(model, noise, sequence, mask) for model in self.models])
         ratios = (found - self._generators(sequence, mask)) * self._words(mask)
         return ratios.to(self.model.prior.dtype)
 
@@ -104,7 +103,7 @@ class LikelihoodRatio(Discriminator):
     @torch.no_grad()
     def next_words(self, tokens: Tensor) -> Tensor:
         """Return log p(word | ids before) without dropout, for ids (B, T): (B, T, V)."""
-        return _mean([self._next_words(model, tokens) for model in self.models])
+        return log_mean([self._next_words(model, tokens) for model in self.models])
 
     def _next_words(self, model: AutoregressiveGenerator, tokens: Tensor) -> Tensor:
         labels = self.shape.labels
@@ -136,12 +135,6 @@ class LikelihoodRatio(Discriminator):
             text = sequence[:, 1:]
         found = _log_probs(self._compared[0], noise, text, mask[:, min(1, labels) :])
         return F.pad(found, (min(1, labels), 0))
-
-
-def _mean(log_probs: Sequence[Tensor]) -> Tensor:
-    """Return the logarithm of the mean of probabilities, from the logarithm of each."""
-    total = reduce(torch.logaddexp, log_probs)
-    return total - math.log(len(log_probs)) if len(log_probs) > 1 else total
 
 
 def _log_probs(generator: Generator, noise: Tensor, sequence: Tensor, mask: Tensor) -> Tensor:

@@ -1,0 +1,51 @@
+"""The mean of several bundles, ``mean:A,B,C``, as one model."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ganlm_core.bundle.model import Model
+from ganlm_core.errors import UsageError
+from ganlm_core.protocol import AutoregressiveGenerator
+from ganlm_core.sampling import MeanGenerator
+
+PREFIX = "mean:"
+
+
+def members_of(address: str) -> list[str]:
+    """Return the addresses of the bundles in ``mean:A,B,C``. Raises UsageError if there are fewer than two."""
+    found = [each.strip() for each in address.removeprefix(PREFIX).split(",") if each.strip()]
+    if len(found) < 2:
+        raise UsageError(f"{address} has fewer than two bundles; give them with commas: mean:A,B")
+    return found
+
+
+def mean_of(models: Sequence[Model], address: str) -> Model:
+    """Return a model without a discriminator, whose generator is a :class:`ganlm_core.sampling.MeanGenerator`.
+
+    Its metadata is the metadata of the first model. Raises UsageError for a generator that writes all positions at
+    once, and for models of different sizes, vocabularies or labels.
+    """
+    first, *others = models
+    for model in models:
+        if not isinstance(model.generator, AutoregressiveGenerator):
+            raise UsageError(
+                f"{model.source} writes all positions at once, so it has no probability of the next word to take the "
+                "mean of; give autoregressive models"
+            )
+    for other in others:
+        if difference := _difference(first, other):
+            raise UsageError(
+                f"{first.source} and {other.source} have different {difference}; give models that were trained on "
+                "the same text with the same sizes"
+            )
+    generators = [model.generator for model in models if isinstance(model.generator, AutoregressiveGenerator)]
+    generator = MeanGenerator(generators).eval().requires_grad_(False)
+    return replace(first, generator=generator, discriminator=None, calibration=None, evaluation={}, source=address)
+
+
+def _difference(one: Model, other: Model) -> str:
+    if one.generator.shape != other.generator.shape:
+        return f"sizes, {one.generator.shape} and {other.generator.shape}"
+    if one.tokenizer.to_json() != other.tokenizer.to_json():
+        return "vocabularies"
+    return "labels" if one.config.labels != other.config.labels else ""
