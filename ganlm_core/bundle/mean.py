@@ -26,21 +26,23 @@ def mean_of(models: Sequence[Model], address: str) -> Model:
     once, and for models of different sizes, vocabularies or labels.
     """
     first, *others = models
-    for model in models:
-        if not isinstance(model.generator, AutoregressiveGenerator):
-            raise UsageError(
-                f"{model.source} writes all positions at once, so it has no probability of the next word to take the "
-                "mean of; give autoregressive models"
-            )
     for other in others:
         if difference := _difference(first, other):
             raise UsageError(
                 f"{first.source} and {other.source} have different {difference}; give models that were trained on "
                 "the same text with the same sizes"
             )
-    generators = [model.generator for model in models if isinstance(model.generator, AutoregressiveGenerator)]
-    generator = MeanGenerator(generators).eval().requires_grad_(False)
+    generator = MeanGenerator([_autoregressive(model) for model in models]).eval().requires_grad_(False)
     return replace(first, generator=generator, discriminator=None, calibration=None, evaluation={}, source=address)
+
+
+def _autoregressive(model: Model) -> AutoregressiveGenerator:
+    if isinstance(model.generator, AutoregressiveGenerator):
+        return model.generator
+    raise UsageError(
+        f"{model.source} writes all positions at once, so it has no probability of the next word to take the mean of; "
+        "give autoregressive models"
+    )
 
 
 def _difference(one: Model, other: Model) -> str:
