@@ -24,7 +24,7 @@ from ganlm_core.cli import run_command
 from ganlm_core.data.corpus import Corpus
 from ganlm_core.evaluation.evaluate import EvaluationSettings, choose_metrics, evaluate
 from ganlm_core.evaluation.sources import Source, open_sources, real_text
-from ganlm_core.evaluation.tables import Number, Table
+from ganlm_core.evaluation.tables import Cell, Number, Table
 from ganlm_core.plugins.host import default_host
 from ganlm_core.protocol import Generator, mask_of
 from ganlm_core.sampling import log_likelihood, sample
@@ -95,17 +95,19 @@ LOSSES: dict[str, Loss] = {"on real text": likelihood, "on real text against sam
 @click.option("--dropout", default=0.5, help="dropout of the copies")
 @click.option("-n", "count", default=5000, help="sentences of each measurement")
 def main(bundle: str, seeds: str, steps: int, lr: float, dropout: float, count: int) -> None:
-    """Print the values of the generator and of both copies."""
+    """Print the values of a generator of the grammar and of both copies."""
     torch.set_num_threads(1)
     (source,) = sources = open_sources(default_host(), [bundle])
     corpus = real_text(default_host(), sources)
     assert source.model is not None
-    found: dict[str, list[dict[str, float]]] = {START: [measured(source.model, corpus, count)]}
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in LOSSES}
     for seed in map(int, values_of(seeds)):
         for name, model, seconds in copies(source.model, corpus, Training(steps, lr, dropout), seed):
-            found.setdefault(name, []).append(measured(model, corpus, count) | {"seconds": seconds})
+            found[name].append(measured(model, corpus, count) | {"seconds": seconds})
+    own = measured(source.model, corpus, count)
     columns = COLUMNS | {"seconds": "CPU seconds"}
-    rows = [[name, *(Number.of(r[key] for r in some if key in r) for key in columns)] for name, some in found.items()]
+    rows: list[list[Cell]] = [[START, *(f"{own[key]:.4f}" for key in COLUMNS), "-"]]
+    rows += [[name, *(Number.of(each[key] for each in some) for key in columns)] for name, some in found.items()]
     click.echo(Table(["", *columns.values()], rows, "").text("markdown"))
 
 
@@ -125,7 +127,7 @@ def measured(model: Model, corpus: Corpus, count: int) -> dict[str, float]:
         default_host(), [Source("model", START, model)], corpus, EvaluationSettings(metrics, [1.0], count)
     )
     values = next(row.values for row in scores.rows if row.title == START)
-    return {name: values[name] for name in COLUMNS if name in values}
+    return {name: values[name] for name in COLUMNS}
 
 
 if __name__ == "__main__":
