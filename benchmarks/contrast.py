@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from ganlm_core.bundle.model import Model
 from ganlm_core.cli import run_command
 from ganlm_core.data.corpus import Corpus
+from ganlm_core.errors import UsageError
 from ganlm_core.evaluation.evaluate import EvaluationSettings, choose_metrics, evaluate
 from ganlm_core.evaluation.sources import Source, open_sources, real_text
 from ganlm_core.evaluation.tables import Cell, Number, Table
@@ -81,6 +82,7 @@ def contrast(trained: Generator, generator: Generator, real: Tensor) -> Tensor:
 
 
 def no_noise(tokens: Tensor) -> Tensor:
+    """Return the noise (B, 0) of ids (B, T)."""
     return torch.zeros(len(tokens), 0)
 
 
@@ -97,14 +99,17 @@ LOSSES: dict[str, Loss] = {"on real text": likelihood, "on real text against sam
 def main(bundle: str, seeds: str, steps: int, lr: float, dropout: float, count: int) -> None:
     """Print the values of a generator of the grammar and of both copies."""
     torch.set_num_threads(1)
-    (source,) = sources = open_sources(default_host(), [bundle])
-    corpus = real_text(default_host(), sources)
-    assert source.model is not None
+    source, *_ = sources = open_sources(default_host(), [bundle])
+    corpus, start = real_text(default_host(), sources), source.model
+    if corpus.process is None or start is None or not start.generator.autoregressive or start.generator.shape.noise:
+        raise UsageError(
+            f"{bundle} has no exact likelihoods; give an autoregressive model of the grammar, without noise"
+        )
     found: dict[str, list[dict[str, float]]] = {name: [] for name in LOSSES}
     for seed in map(int, values_of(seeds)):
-        for name, model, seconds in copies(source.model, corpus, Training(steps, lr, dropout), seed):
+        for name, model, seconds in copies(start, corpus, Training(steps, lr, dropout), seed):
             found[name].append(measured(model, corpus, count) | {"seconds": seconds})
-    own = measured(source.model, corpus, count)
+    own = measured(start, corpus, count)
     columns = COLUMNS | {"seconds": "CPU seconds"}
     rows: list[list[Cell]] = [[START, *(f"{own[key]:.4f}" for key in COLUMNS), "-"]]
     rows += [[name, *(Number.of(each[key] for each in some) for key in columns)] for name, some in found.items()]

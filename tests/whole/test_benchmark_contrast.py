@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ganlm_core import load
+from ganlm_core.cli import run_command
 from ganlm_core.evaluation.sources import open_sources, real_text
 from ganlm_core.plugins.host import default_host
 from tests.scripts import benchmark
@@ -33,3 +34,11 @@ def test_both_copies_learn_and_leave_the_generator_as_it_is() -> None:
     assert not weights[0].equal(weights[1])
     assert all(not each.equal(own) and (each - own).abs().max() < 0.01 for each in weights)
     assert all(tensor.equal(before[name]) for name, tensor in source.model.generator.state_dict().items())
+
+
+def test_a_generator_without_an_exact_likelihood_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(contrast.main, ["zoo:mlp-conv.one-shot-grammar"], "contrast.py") == 2
+    assert capsys.readouterr().err == (
+        "ganlm: error: zoo:mlp-conv.one-shot-grammar has no exact likelihoods; give an autoregressive model of the "
+        "grammar, without noise\n"
+    )
