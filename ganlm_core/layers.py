@@ -132,6 +132,19 @@ def without_dropout(network: nn.Module) -> Iterator[None]:
             setattr(part, name, value)
 
 
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Compute what the network gives without a gradient for its parameters, and with one for its inputs."""
+    learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    try:
+        for parameter in learned:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in learned:
+            parameter.requires_grad_(True)
+
+
 class StatefulGenerator(AutoregressiveGenerator):
     """A generator that runs the same code for one position and for all: a subclass has ``start`` and ``advance``."""
 

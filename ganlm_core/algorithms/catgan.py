@@ -16,7 +16,8 @@ from ganlm_core import sampling
 from ganlm_core.algorithms.adversarial import accuracy
 from ganlm_core.algorithms.options import CatGANOptions
 from ganlm_core.algorithms.schedule import ScheduledAlgorithm
-from ganlm_core.protocol import Batch, Cost, Generator, Parts, Phase, per_sequence
+from ganlm_core.layers import without_dropout
+from ganlm_core.protocol import Batch, Cost, Generator, Parts, Phase
 
 Against = Callable[[Tensor, Batch], Sequence[Tensor]]
 """(logits (B,) of real sequences, their batch) -> the real logits with which the generated one of a row is compared."""
@@ -85,7 +86,7 @@ def cost_of(parts: Parts, batch: Batch, against: Against) -> Cost:
 
 
 def _logits(parts: Parts, sequence: Tensor, mask: Tensor) -> Tensor:
-    return per_sequence(parts.discriminator(sequence, mask).float(), mask)
+    return parts.discriminator.per_sequence(parts.discriminator(sequence, mask).float(), mask)
 
 
 @torch.no_grad()
@@ -93,9 +94,10 @@ def fitness(parts: Parts, child: Generator, batch: Batch, real: Tensor, diversit
     """Return the quality of a child's samples plus ``diversity`` times their entropy in nats per token, a scalar.
 
     The quality is the mean of sigmoid(generated - real logit) within the labels, for the logits ``real`` (B,) of the
-    batch. All children of a step draw with one seed.
+    batch. All children of a step draw with one seed, and without dropout.
     """
-    drawn = sampling.sample(child, batch.noise, rng=seeded(batch.noise.device, seed))
+    with without_dropout(child):
+        drawn = sampling.sample(child, batch.noise, rng=seeded(batch.noise.device, seed))
     quality = (_logits(parts, drawn.tokens, drawn.mask) - real).sigmoid().mean()
     return quality - diversity * drawn.log_probs.sum() / drawn.mask.sum()
 

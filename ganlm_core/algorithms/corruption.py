@@ -16,11 +16,15 @@ from ganlm_core.protocol import EOS, Batch, Generator, Sequences, mask_of
 
 @torch.no_grad()
 def with_errors(generator: Generator, batch: Batch, generated: Sequences, share: float) -> Sequences:
-    """Return the generated sequences with a random ``share`` of the rows replaced by damaged real ones."""
+    """Return the generated sequences with a random ``share`` of the rows replaced by damaged real ones.
+
+    A row whose error left the real sentence as it was, such as a word replaced by itself, is not replaced.
+    """
     length = generated.sequence.shape[1]
-    tokens = damaged(generator, batch)[:, :length]
-    tokens = F.pad(tokens, (0, length - tokens.shape[1]))
-    mask, chosen = mask_of(tokens), torch.rand(len(tokens), 1, device=tokens.device) < share
+    tokens = damaged(generator, batch)
+    differs = (tokens != batch.tokens).any(dim=1, keepdim=True)
+    tokens = F.pad(tokens[:, :length], (0, max(0, length - tokens.shape[1])))
+    mask, chosen = mask_of(tokens), differs & (torch.rand(len(tokens), 1, device=tokens.device) < share)
     if generated.sequence.is_floating_point():
         rows = relaxed(tokens, generator.shape.vocabulary).to(generated.sequence.dtype)
         sequence = torch.where(chosen[..., None], rows, generated.sequence)
@@ -72,7 +76,10 @@ def _repeated(generator: Generator, batch: Batch, at: Tensor) -> Tensor:
 
 
 def _spliced(generator: Generator, batch: Batch, at: Tensor) -> Tensor:
-    return torch.where(_places(batch) < at, batch.tokens, batch.tokens.roll(1, dims=0))
+    words = _words(batch)
+    places = torch.minimum(words, words.roll(1, dims=0)) - 1  # between two words of both sentences
+    spliced = torch.where(_places(batch) < at % places.clamp(min=1) + 1, batch.tokens, batch.tokens.roll(1, dims=0))
+    return torch.where(places > 0, spliced, _replaced_by_word(generator, batch, at))
 
 
 def _words(batch: Batch) -> Tensor:

@@ -12,12 +12,14 @@ from ganlm_core import sampling
 from ganlm_core.algorithms.divergence import divergence
 from ganlm_core.algorithms.mle import likelihood_phase, negative_log_likelihood, require_likelihood
 from ganlm_core.algorithms.options import CoTOptions
+from ganlm_core.layers import without_dropout
 from ganlm_core.protocol import Algorithm, Batch, Generator, Parts, Phase
 
 
 def mixture(generator: Generator, batch: Batch) -> Batch:
     """Return the real sequences and as many generated ones, (2B, T). Rows i and B + i share their noise."""
-    drawn = sampling.sample(generator, batch.noise)
+    with without_dropout(generator):
+        drawn = sampling.sample(generator, batch.noise)
     batch.log("entropy", -drawn.log_probs.sum() / drawn.mask.sum())
     return replace(
         batch,

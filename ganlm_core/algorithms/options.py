@@ -56,7 +56,7 @@ class ReinforceOptions(Options):
         "learned: a linear value function",
         choices=BASELINES,
     )
-    decay: float = option(0.9, "decay per step of the moving-average or learned baseline", min=0, max=1)
+    decay: float = option(0.9, "decay per step of the moving-average or learned baseline", min=0, max=0.9999)
     entropy: float = option(0.0, "weight of the generator's entropy, which is added to the reward", min=0)
     samples: int = option(1, "sequences to draw per noise vector", min=1)
     stratified: bool = option(False, "draw sequences that share words in proportion to their probabilities")
@@ -80,7 +80,7 @@ class ClippedOptions(ReinforceOptions):
 class RolloutOptions(Options):
     samples: int = option(16, "completions to draw per prefix", min=1)
     baseline: str = option("leave-one-out", "baseline subtracted from the reward, as of reinforce", choices=BASELINES)
-    decay: float = option(0.9, "decay per step of the moving-average or learned baseline", min=0, max=1)
+    decay: float = option(0.9, "decay per step of the moving-average or learned baseline", min=0, max=0.9999)
     rank: float = option(
         0.0, "sharpness of rewards by rank in the batch (Guo et al. 2018); 0: do not rank rewards", min=0
     )

@@ -5,12 +5,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ganlm_core.protocol import EOS, PAD, mask_of, per_sequence
+from ganlm_core.protocol import EOS, PAD, mask_of
 
 
 @torch.no_grad()
 def leave_one_out(discriminator: Callable[[Tensor, Tensor], Tensor], tokens: Tensor) -> Tensor:
     """Return the attribution (n,) of each of the n tokens before ``<eos>`` of ids (T,).
+
+    ``discriminator`` gives ids (N, T) with a mask (N, T) one logit each, (N,).
 
     It is the logit of the sentence minus its logit without the token: erasure (Li et al. 2016, section 3). Differs: the
     token is removed and the later ones move up; the paper sets its embedding to zero, which no discriminator has seen
@@ -23,10 +25,5 @@ def leave_one_out(discriminator: Callable[[Tensor, Tensor], Tensor], tokens: Ten
     left = torch.arange(n, device=tokens.device)[:, None]
     without = padded[places + (places >= left)]
     rows = torch.cat([tokens[None], without])
-    logits = _logits(discriminator, rows)
+    logits = discriminator(rows, mask_of(rows) & (rows != PAD))
     return logits[0] - logits[1:]
-
-
-def _logits(discriminator: Callable[[Tensor, Tensor], Tensor], tokens: Tensor) -> Tensor:
-    mask = mask_of(tokens) & (tokens != PAD)
-    return per_sequence(discriminator(tokens, mask), mask)

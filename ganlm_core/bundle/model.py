@@ -183,7 +183,8 @@ class Model:
         """
         slope = self.calibrated().slope
         (tokens,) = next(self._encoded([text], 1))
-        labels = self.labels.of([label] if label else [], 1)
+        number = self.labels.of([label] if label else [], 1)
+        labels = None if number is None else number.to(self.device)
         weights = slope * leave_one_out(lambda rows, mask: self._read(rows, mask, labels), tokens)
         return list(zip(self.tokenizer.decode(tokens[: len(weights), None]), weights.tolist(), strict=True))
 

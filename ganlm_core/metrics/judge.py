@@ -238,11 +238,11 @@ class Judge:
         return texts[:n]
 
     def likelihoods(
-        self, generator: Generator, held_out: Sequence[str], policies: Sequence[Policy]
+        self, generator: Generator, held_out: Sequence[str], policies: Sequence[Policy], part: slice = slice(None)
     ) -> list[Likelihood]:
-        """Return the likelihood of held-out sentences, given their conditions, under each policy."""
-        tokens, _ = self.tokenizer.encode(held_out, self.shape.length)
-        asked = self.asking.of_texts(held_out)
+        """Return the likelihood of a part of held-out sentences, given their conditions, under each policy."""
+        tokens, _ = self.tokenizer.encode(held_out[part], self.shape.length)
+        asked = self.asking.of_texts(held_out).at(torch.arange(len(held_out))[part])
         count, draws = int(scored(tokens, asked.given).sum()), NOISE_DRAWS if self.shape.noise else 0
         with evaluating(generator):
             bounds = nll_bounds(generator, tokens, self.seed, policies, asked=asked)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganlm_core.components import LanguageModelOptions, Options
-from ganlm_core.layers import without_dropout
+from ganlm_core.layers import frozen, without_dropout
 from ganlm_core.protocol import EOS, AutoregressiveGenerator, Discriminator, Generator, Shape, masked_mean
 from ganlm_core.sampling.conditions import NEVER
 from ganlm_core.sampling.drawing import log_probabilities
@@ -30,7 +30,8 @@ class LikelihoodRatio(Discriminator):
 
     The generator is one that :meth:`compare_with` took. If it has no exact likelihood, because it reads noise or writes
     all positions at once, the generator's half is that of V - 2 equally likely words, and the ratio must be learned
-    whole. The generator gets no gradient through its likelihood.
+    whole. Its likelihood is without dropout, as its samples are drawn. Relaxed words get the gradient of both halves,
+    the weights of the generator that of neither.
 
     A model starts from the frequencies of the words (:meth:`take_prior`), as a generator does. Weight decay then pulls
     it towards these, not towards even probabilities.
@@ -120,7 +121,6 @@ class LikelihoodRatio(Discriminator):
             return mask
         return torch.cat([torch.zeros_like(mask[:, :1]), mask[:, 1:]], dim=1)
 
-    @torch.no_grad()
     def _generators(self, sequence: Tensor, mask: Tensor) -> Tensor:
         """Return log p(word | words before) under the generator, (B, T)."""
         labels = self.shape.labels
@@ -133,7 +133,8 @@ class LikelihoodRatio(Discriminator):
         else:
             noise = F.one_hot(sequence[:, 0] - (self.shape.vocabulary - labels), labels).to(self.model.prior.dtype)
             text = sequence[:, 1:]
-        found = _log_probs(self._compared[0], noise, text, mask[:, min(1, labels) :])
+        with without_dropout(self._compared[0]), frozen(self._compared[0]):
+            found = _log_probs(self._compared[0], noise, text, mask[:, min(1, labels) :])
         return F.pad(found, (min(1, labels), 0))
 
 

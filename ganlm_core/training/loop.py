@@ -40,10 +40,16 @@ class Average:
 
     @torch.no_grad()
     def update(self, generator: nn.Module) -> None:
-        """Like ``AveragedModel.update_parameters``, without its host-device sync."""
+        """Like ``AveragedModel.update_parameters``, without its host-device sync. Counts in buffers are copied."""
         averaging = self.model.multi_avg_fn
         assert averaging is not None
-        means, values = ([*each.parameters(), *each.buffers()] for each in (self.generator, generator))
+        pairs: list[tuple[Tensor, Tensor]] = []
+        for mine, current in zip(_tensors(self.generator), _tensors(generator), strict=True):
+            if mine.is_floating_point():
+                pairs.append((mine, current))
+            else:
+                mine.copy_(current)
+        means, values = map(list, zip(*pairs, strict=True))
         if self.model.n_averaged == 0:
             torch._foreach_copy_(means, values)
         else:
@@ -53,6 +59,10 @@ class Average:
     @property
     def generator(self) -> Generator:
         return self.model.module  # type: ignore[return-value]
+
+
+def _tensors(network: nn.Module) -> list[Tensor]:
+    return [*network.parameters(), *network.buffers()]
 
 
 @dataclass
@@ -112,12 +122,13 @@ class Trainer:
         return replace(self, optimizers={name: each.slowed(pace) for name, each in self.optimizers.items()})
 
     def held(self, steps: int) -> "Trainer":
-        """Return a trainer of more ``steps`` that keeps the learning rates and the progress of the last step."""
+        """Return a trainer of more ``steps`` with the optimisers, learning rates and progress of the last step."""
 
         def at_the_end(phase: Phase) -> Phase:
             return self.compiled(replace(phase, progress=1.0 if phase.progress is None else phase.progress))
 
-        return replace(self, steps=steps, compiled=at_the_end)
+        last = {name: self.optimizer(name, self.steps - 1) for name in self.optimizers if not name.endswith(WARMUP)}
+        return replace(self, steps=steps, optimizers=last, compiled=at_the_end)
 
     def optimizer(self, network: str, step: int) -> ScheduledOptimizer:
         """Return the optimiser of a network in a step: before adversarial training, that of its warm-up, if any."""

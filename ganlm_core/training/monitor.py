@@ -6,18 +6,20 @@ Decisions that use it (which weights are kept, when training stops) therefore do
 each with its ``step``, oldest first. ``docs/monitoring.md`` states the criteria and defines each value.
 """
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganlm_core import sampling
 from ganlm_core.data.corpus import spread
 from ganlm_core.data.text import identity
 from ganlm_core.metrics.judge import Values, evaluating, nll_bound, round_values
 from ganlm_core.metrics.metric import MARGIN, MORE
-from ganlm_core.protocol import Discriminator, mask_of, shift
+from ganlm_core.protocol import Discriminator, Generator, mask_of, shift
 from ganlm_core.training.setup import Setup
 
 History = Sequence[Mapping[str, float]]
@@ -52,7 +54,8 @@ def interim_evaluation(setup: Setup, step: int) -> tuple[Values, list[str]]:
         noise, prompt = judge.asking.noise(noise, 0), judge.asking.prompt(0, SENTENCES)
         drawn = sampling.sample(generator, noise, rng=rng, prompt=prompt)
         texts = judge.tokenizer.decode(drawn.tokens)
-        values = judge.judge(judge.subject(texts, generator, discriminator=trained_discriminator(setup, step)))
+        discriminator = trained_discriminator(setup, step, setup.shared_networks)
+        values = judge.judge(judge.subject(texts, generator, discriminator=discriminator))
         if generator.autoregressive:
             asked = judge.asking.of_texts(spread(setup.corpus.validation, SENTENCES))
             values["validation_nll"] = nll_bound(generator, held_out, seed, NOISE_DRAWS, asked)
@@ -63,13 +66,18 @@ def interim_evaluation(setup: Setup, step: int) -> tuple[Values, list[str]]:
     return round_values(values), texts
 
 
-def trained_discriminator(setup: Setup, step: int) -> Discriminator | None:
-    """Return the discriminator if one of the first ``step`` steps trained it, else None."""
-    discriminator = setup.shared_networks.get("discriminator")
-    if not isinstance(discriminator, Discriminator):
-        return None
+def trained_discriminator(setup: Setup, step: int, networks: Mapping[str, nn.Module]) -> Discriminator | None:
+    """Return the discriminator of shared networks if one of the first ``step`` steps trained it, else None.
+
+    It judges the generator of these networks, which is not the one that it learned from if that is averaged.
+    """
+    generator, discriminator = networks["generator"], networks.get("discriminator")
     phases = (phase for before in reversed(range(step)) for phase in setup.trainer.algorithm.phases(before))
-    return discriminator if any(phase.network == "discriminator" for phase in phases) else None
+    if not isinstance(discriminator, Discriminator) or all(phase.network != "discriminator" for phase in phases):
+        return None
+    judging = copy.copy(discriminator)  # with the same parameters
+    judging.compare_with(cast(Generator, generator))
+    return judging
 
 
 def reference(setup: Setup) -> Values:

@@ -126,7 +126,7 @@ def _score(judge: Judge, generator: Generator, held_out: tuple[str, ...]) -> Lik
     """Return the likelihood of sentences. All ranks do this."""
 
     def some(index: int) -> Likelihood:
-        return _with_own_seed(judge, index).likelihoods(generator, held_out[index::parts], [PLAIN])[0]
+        return _with_own_seed(judge, index).likelihoods(generator, held_out, [PLAIN], slice(index, None, parts))[0]
 
     parts = math.ceil(len(held_out) / BATCH)
     found = list(processes.divided(some, range(parts)))

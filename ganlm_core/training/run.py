@@ -314,7 +314,9 @@ class Run:
 
     def _memorised(self, history: monitor.History) -> dict[str, str]:
         """Return the signs of memorising at the last interim evaluation of a history."""
-        until = min(self.setup.trainer.algorithm.adversarial_from, self.options.steps)
+        trainer = self.setup.trainer
+        start = trainer.algorithm.adversarial_from
+        until = start if start < trainer.steps else self.options.steps
         return monitor.memorised(history, self.reference, until) if history else {}
 
     def _warn_of_memorising(self, signs: Mapping[str, str]) -> None:
@@ -383,8 +385,7 @@ class Run:
         self.display.finishing(weights_step)
         generator = networks["generator"]
         assert isinstance(generator, Generator)
-        discriminator = monitor.trained_discriminator(setup, weights_step) and networks["discriminator"]
-        assert discriminator is None or isinstance(discriminator, Discriminator)
+        discriminator = monitor.trained_discriminator(setup, weights_step, networks)
         values, samples = self._judged(generator, discriminator)
         self._record({"step": self.step, "weights_step": weights_step, "evaluation": values})
         self.folder.write_samples(None, samples)

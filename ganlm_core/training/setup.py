@@ -349,7 +349,7 @@ def _check_rewards(config: RunConfig, parts: Parts, algorithm: Algorithm) -> Non
     if parts.estimator.relaxes:
         raise UsageError(
             f"estimator '{config.estimator.name}' gives relaxed words, and a reward reads texts; choose --estimator "
-            "reinforce, rollout or importance, or leave out --reward"
+            "reinforce, clipped, rollout or importance, or leave out --reward"
         )
     if not algorithm.pays:
         raise UsageError(

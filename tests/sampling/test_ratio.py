@@ -10,7 +10,7 @@ from ganlm_core import sampling
 from ganlm_core.components import LanguageModelOptions, NoOptions
 from ganlm_core.protocol import EOS, AutoregressiveGenerator, Batch, Shape, conditions_of, with_labels
 from ganlm_core.sampling.conditions import ConditionalDiscriminator
-from tests.tiny import TinyGenerator, TinyRatio, every_sequence, relaxed
+from tests.tiny import Dropping, TinyGenerator, TinyRatio, every_sequence, relaxed
 
 SHAPE = Shape(vocabulary=6, length=3, noise=0)
 
@@ -50,6 +50,29 @@ def test_the_generator_gets_no_gradient_and_is_not_among_the_weights() -> None:
     made.ratio(tokens, mask).sum().backward()
     assert all(parameter.grad is None for parameter in made.generator.parameters())
     assert {name.partition(".")[0] for name in made.ratio.state_dict()} == {"model"}
+
+
+def test_relaxed_words_get_the_gradient_of_both_halves() -> None:
+    """A model that equals the generator has the ratio 1 for all words, so nothing is to be gained by other words."""
+    made, (tokens, mask) = pair(), every_sequence()
+    made.ratio.model.load_state_dict(made.generator.state_dict())
+    dense = relaxed(tokens, SHAPE.vocabulary).float().requires_grad_()
+    made.ratio(dense, mask).sum().backward()
+    assert torch.allclose(dense.grad, torch.zeros_like(dense), atol=1e-5)
+    assert all(parameter.grad is None for parameter in made.generator.parameters())
+    assert all(parameter.requires_grad for parameter in made.generator.parameters())
+
+
+def test_the_likelihood_of_the_generator_is_without_its_dropout() -> None:
+    torch.manual_seed(0)
+    generator, ratio, (tokens, mask) = Dropping(), TinyRatio(SHAPE, NoOptions()), every_sequence()
+    generator.shape = SHAPE
+    generator.noise = torch.nn.Parameter(torch.empty(0, SHAPE.vocabulary))
+    ratio.compare_with(generator)
+    trained = ratio(tokens, mask)
+    assert generator.dropout.training
+    generator.eval()
+    assert torch.allclose(trained, ratio(tokens, mask), atol=1e-6)
 
 
 def test_without_an_exact_likelihood_the_ratio_is_to_equally_likely_words() -> None:

@@ -13,7 +13,8 @@ from ganlm_core import sampling
 from ganlm_core.data.corpus import spread
 from ganlm_core.metrics.judge import nll_bound
 from ganlm_core.metrics.metric import Conditions, Measured, Subject
-from ganlm_core.protocol import mask_of
+from ganlm_core.protocol import Generator, mask_of
+from ganlm_core.sampling import LikelihoodRatio, log_likelihood
 from ganlm_core.training import monitor, run
 from ganlm_core.training.monitor import best, collapse, memorised, score, since_best
 from ganlm_core.training.setup import Setup, prepare
@@ -130,8 +131,34 @@ def test_an_interim_evaluation_has_the_distance_from_an_exact_process(lstm: Setu
 
 def test_a_discriminator_that_no_step_trained_has_no_value() -> None:
     untrained = experiment(algorithm_options={"warmup": 0.99, "discriminator_warmup": 0})
-    assert monitor.trained_discriminator(untrained, 6) is None
-    assert monitor.trained_discriminator(prepare(tiny_config("lstm", "conv", recipe="mle")), 6) is None
+    for each in (untrained, prepare(tiny_config("lstm", "conv", recipe="mle"))):
+        assert monitor.trained_discriminator(each, 6, each.shared_networks) is None
+
+
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_a_language_model_judges_the_averaged_generator_that_is_evaluated(keep: str) -> None:
+    setup = prepare(tiny_config("lstm", "lstm-lm", recipe="likelihood-ratio", noise_size=0, ema=0.9, keep=keep))
+    setup.trainer.train(0, lambda step, metrics: None)
+    setup.keep_as_best()
+    networks = setup.shared_networks if setup.best is None else dict(setup.best)
+    generator, texts = networks["generator"], setup.corpus.test[:8]
+    found = monitor.trained_discriminator(setup, 6, networks)
+    ids, _ = setup.tokenizer.encode(texts, setup.shape.length)
+    mask, noise = mask_of(ids), torch.zeros(8, 0)
+    assert isinstance(found, LikelihoodRatio) and isinstance(generator, Generator)
+    wanted = log_likelihood(found.model.eval(), noise, ids, mask) - log_likelihood(generator.eval(), noise, ids, mask)
+    assert setup.judge.scores(found, texts) == pytest.approx(wanted.sum(dim=1).tolist(), abs=1e-4)
+    trained = setup.trainer.algorithm.networks["discriminator"]
+    assert setup.judge.scores(trained, texts) != pytest.approx(wanted.sum(dim=1).tolist(), abs=1e-4)
+
+
+def test_an_interim_evaluation_leaves_the_random_state_as_it_was() -> None:
+    setup = prepare(tiny_config("lstm", "lstm-lm", recipe="likelihood-ratio", noise_size=0))
+    setup.trainer.train(0, lambda step, metrics: None)
+    before = torch.get_rng_state()
+    first, second = (monitor.interim_evaluation(setup, 6)[0] for _ in range(2))
+    assert torch.get_rng_state().equal(before)
+    assert first == second and "discriminator_auc" in first
 
 
 def test_a_generator_that_writes_all_positions_at_once_has_a_divergence_and_no_likelihood() -> None:

@@ -1,20 +1,23 @@
 """Every recipe: it runs, it accepts other networks or refuses them with a reason, and its losses are golden."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from ganlm_core.algorithms import specs
 from ganlm_core.config.run_config import RunConfig, resolve
 from ganlm_core.errors import UsageError
 from ganlm_core.plugins.host import default_host
+from ganlm_core.protocol import Batch, Phase
 from ganlm_core.training import loop
 from ganlm_core.training.setup import Setup, prepare
 from tests import golden
-from tests.conftest import Ganlm, tiny_config
+from tests.conftest import Ganlm, tiny_config, tiny_recipe
 
 HOST = default_host()
 RECIPES = sorted(path.stem for path in specs.ganlm_recipes())
@@ -128,6 +131,34 @@ def test_a_recipe_trains_with_other_networks_or_refuses_them(recipe: str, others
         moved = [not old.equal(new) for old, new in zip(before[name], network.parameters(), strict=True)]
         assert any(moved) == (name not in frozen), f"the {name} did not change, or a frozen one did"
         assert all(parameter.isfinite().all() for parameter in network.parameters())
+
+
+DROPPING = [name for name in RECIPES if "dropout" in dir(resolve(HOST, [{"recipe": name}]).generator.options)]
+
+
+@pytest.mark.parametrize("recipe", DROPPING)
+def test_only_likelihood_and_relaxed_samples_have_the_dropout_of_the_generator(recipe: str) -> None:
+    """Other phases draw from the generator, or compare with it: it is the one that is evaluated and saved."""
+    setup = prepare(tiny_recipe(recipe, "cpu", generator_options={"dropout": 0.3}), HOST)
+    current, dropping = [""], set()
+
+    def note(layer: nn.Module, inputs: object) -> None:
+        if layer.training:
+            dropping.add(current[0])
+
+    for layer in setup.parts.generator.modules():
+        if isinstance(layer, nn.modules.dropout._DropoutNd):
+            layer.register_forward_pre_hook(note)
+
+    def named(phase: Phase) -> Phase:
+        def loss(batch: Batch) -> Tensor:
+            current[0] = phase.name
+            return phase.loss(batch)
+
+        return replace(phase, loss=loss)
+
+    replace(setup.trainer, compiled=named).train(0, lambda step, metrics: None)
+    assert dropping <= ({"mle", "generator", "discriminator"} if setup.parts.estimator.relaxes else {"mle"})
 
 
 GOLDEN = json.loads(golden.FILE.read_text())
