@@ -9,6 +9,7 @@ from ganlm_core.bundle import load, selftest
 from ganlm_core.bundle.verify import verify
 from ganlm_core.errors import WeightsError
 from tests.bundles import edit, write
+from tests.environments import ROOT
 
 
 def test_other_arithmetic_passes_the_selftest(copy, host):
@@ -77,3 +78,4 @@ def test_a_self_test_is_the_same_each_time(saved, host):
     recorded = json.loads((saved / "selftest.json").read_text())
     assert recorded == selftest.record(load.load(saved, host))
     assert recorded["drawing"] == selftest.DRAWING and len(recorded["logits"]) == selftest.VALUES
+    assert f"how a seed draws ids: {selftest.DRAWING};" in (ROOT / "docs" / "bundle.md").read_text(encoding="utf-8")

@@ -38,3 +38,12 @@ def test_the_files_of_the_walks_exist() -> None:
     named = set(re.findall(r"`([a-z_]+/[\w/]+\.(?:py|toml))`", walks))
     assert len(named) > 15
     assert [name for name in sorted(named) if not (CORE / name).exists() and not (ROOT / name).exists()] == []
+
+
+def test_the_functions_that_the_walks_name_after_a_file_are_in_it() -> None:
+    named = re.findall(r"`([a-z_]+/[\w/-]+\.py)`: `(\w+)`", PAGE.partition("## Walks")[2].partition("## Every file")[0])
+    assert len(named) > 10
+    for file, name in named:
+        path = CORE / file if (CORE / file).exists() else ROOT / file
+        found = {getattr(node, "name", "") for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))}
+        assert name in found, f"{name} is not in {file}"

@@ -12,6 +12,7 @@ import pytest
 
 from ganlm_core.cli import main
 from ganlm_core.components import KINDS
+from ganlm_core.plugins.host import default_host
 from ganlm_core.plugins.scaffold import render
 from tests.environments import ROOT
 
@@ -114,3 +115,13 @@ def test_the_reference_documents_public_names_only() -> None:
     assert documented <= set(public())
     hooks = [name for name in vars(importlib.import_module("ganlm_core.hookspecs")) if name.startswith("ganlm_")]
     assert {("ganlm_core.hookspecs", name) for name in hooks} <= set(public())
+
+
+def test_the_page_of_every_built_in_plugin_names_its_components() -> None:
+    for readme in (ROOT / "plugins").glob("*/README.md"):
+        package, page = readme.parent.name.replace("-", "_"), readme.read_text(encoding="utf-8")
+        specs = [(kind, spec) for kind in KINDS for spec in default_host().specs(kind).values()]
+        names = {(kind, spec.name) for kind, spec in specs if spec.target.startswith(f"{package}.")}
+        rows = re.findall(r"^\| (\w+) \| (.+?) \|", page, re.MULTILINE)
+        listed = {(kind, name) for kind, cell in rows for name in re.findall(r"`([\w-]+)`", cell)}
+        assert names <= listed, f"{readme}: {sorted(names - listed)}"
