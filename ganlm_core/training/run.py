@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
@@ -347,13 +347,17 @@ class Run:
         return step == self.setup.trainer.algorithm.adversarial_from < self.setup.trainer.steps
 
     def _milestone(self, step: int) -> None:
-        """Evaluate at the start of adversarial training, to compare the final evaluation with it."""
+        """At the start of adversarial training, evaluate what the warm-up gives, to compare the end with it.
+
+        That is its best weights with ``--keep best``: the choice among evaluations is not a gain of what follows.
+        """
         if self._starts(step):
             self.setup.trainer.losses.look()
-            self.progress.evaluations["before"], _ = self._judged(self.setup.generator)
+            weights_step, networks = self._kept()
+            generator = cast(Generator, networks["generator"])
+            self.progress.evaluations["before"], _ = self._judged(generator)
             if step > 0:
-                generator = {"generator": self.setup.generator}
-                self._share(self.folder.before, generator, step, self.progress.evaluations)
+                self._share(self.folder.before, {"generator": generator}, weights_step, self.progress.evaluations)
 
     def _kept(self) -> tuple[int, Mapping[str, nn.Module]]:
         """Return the step of the weights that are evaluated and saved, and the networks that have them."""
@@ -383,8 +387,9 @@ class Run:
         setup, judge, n = self.setup, self.setup.judge, self.options.evaluation_samples
         weights_step, networks = self._kept()
         self.display.finishing(weights_step)
-        generator = networks["generator"]
-        assert isinstance(generator, Generator)
+        if "before" in self.progress.evaluations and weights_step <= setup.trainer.algorithm.adversarial_from:
+            self.display.note("they are from the warm-up: no evaluation of adversarial training was better")
+        generator = cast(Generator, networks["generator"])
         discriminator = monitor.trained_discriminator(setup, weights_step, networks)
         values, samples = self._judged(generator, discriminator)
         self._record({"step": self.step, "weights_step": weights_step, "evaluation": values})
@@ -397,6 +402,7 @@ class Run:
             self.display.warn(failure)
         stopped = {"stopped": self.progress.stopped} if self.progress.stopped else {}
         self.folder.write_info(weights_step=weights_step, **stopped)
+        self.folder.drop_evaluation()
         self._share(self.folder.bundle, networks, weights_step, rows)
 
     def _judged(self, generator: Generator, discriminator: Discriminator | None = None) -> tuple[Values, list[str]]:

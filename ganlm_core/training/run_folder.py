@@ -172,6 +172,11 @@ class RunFolder:
     def evaluation(self) -> Path:
         return self.path / "evaluation.json"
 
+    def drop_evaluation(self) -> None:
+        """Remove the evaluation of weights that are about to be replaced. Raises WriteError."""
+        with writing(self.evaluation):
+            self.evaluation.unlink(missing_ok=True)
+
     @property
     def metrics(self) -> MetricsLog:
         return MetricsLog(self.path / "metrics.jsonl")

@@ -121,7 +121,24 @@ def test_the_weights_that_are_kept_are_evaluated_and_saved(
     assert model.evaluation["weights_step"] == RunFolder(run).info()["weights_step"] == step
     last = RunFolder(run).metrics.read()[-1]
     assert (last["step"], last["weights_step"]) == (6, step)
-    assert witness.said[-1] == f"finishing {step}"
+    warm = "they are from the warm-up: no evaluation of adversarial training was better"
+    assert [f"finishing {step}", warm][: 2 if keep == "best" else 1] == witness.said[-2 if keep == "best" else -1 :]
+
+
+def test_what_is_before_adversarial_training_is_the_best_of_the_warm_up_where_the_best_is_kept(
+    tmp_path: Path, interims: Interims
+) -> None:
+    interims(nlls(3, 1, 2, 1, 5, 4))
+    ends = [load.load(watched_at(tmp_path / keep, keep) / "before") for keep in ("best", "last")]
+    assert [each.evaluation["weights_step"] for each in ends] == [2, 3]
+    kept = load.load(tmp_path / "best")
+    assert kept.evaluation["before"].items() <= kept.evaluation["after"].items()
+    assert kept.evaluation["before"] == ends[0].evaluation["before"]
+
+
+def watched_at(run: Path, keep: str) -> Path:
+    watched(run, keep=keep)
+    return run
 
 
 def test_a_checkpoint_keeps_the_best_weights_so_far(tmp_path: Path, interims: Interims) -> None:

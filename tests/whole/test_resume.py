@@ -127,7 +127,10 @@ def test_a_run_of_before_with_a_relative_path_resumes_where_it_was_started(ganlm
 def test_a_finished_run_is_trained_on(ganlm: Ganlm, tmp_path: Path) -> None:
     corpus = ["--corpus.size", "300"]
     assert ganlm(*TINY, *corpus, "--out", "run")[0] == 0
+    assert ganlm("eval", "run", "-n", 20)[0] == 0
+    assert Path("run/evaluation.json").exists()
     code, out, _ = ganlm("run", "--resume", "run", "--steps", 9)
+    assert not Path("run/evaluation.json").exists()  # it was of the weights of step 6
     assert (code, out.splitlines()[0]) == (0, "20 sentences at temperature 1.0, weights of step 9")
     training = RunFolder(tmp_path / "run").load_config(default_host()).training
     assert (training.steps, training.planned_steps) == (9, 6)
