@@ -38,7 +38,9 @@ def divergence(generator: Generator, others: Sequence[Generator], batch: Batch, 
         own = drawn.distributions[..., EOS:]
         tokens, mask = drawn.trimmed
         with torch.no_grad():
-            found = torch.stack([sampling.log_probabilities(other(batch.noise, tokens))[..., EOS:] for other in others])
+            upto = tokens.shape[1]  # a generator that writes all positions at once gives the rest too
+            logits = [other(batch.noise, tokens)[:, :upto] for other in others]
+            found = torch.stack([sampling.log_probabilities(each)[..., EOS:] for each in logits])
             mean = found.logsumexp(dim=0) - math.log(len(others))
     return torch.where(mask, DIVERGENCES[kind](own, mean), 0.0).sum(dim=1).mean()
 

@@ -15,7 +15,7 @@ class TrainingOptions(Options):
     seed: int = option(0, "random seed of the run", min=0, max=2**63 - 1)
     clip: float = option(5.0, "clip the gradient norm of each network to this; 0: no clipping", min=0)
     ema: float = option(
-        0.0, "decay of the moving average of the generator's weights, which is saved; 0: no average", min=0, max=1
+        0.0, "decay of the moving average of the generator's weights, which is saved; 0: no average", min=0, max=0.9999
     )
     prior: bool = option(
         True, "add the log token frequencies of the training split to the logits of generators and language models"

@@ -17,6 +17,12 @@ _LARGE = (5.2, 4.4)
 _LEGEND = 64
 """Characters in a line of a legend; longer names are wrapped, so that the figure holds them."""
 
+_TICKS = 6
+"""Intervals between the ticks of an axis, at most. Ticks take most of the time of a figure."""
+
+_DIGIT = 7
+"""The width of a digit in points."""
+
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "ganlm",
@@ -88,7 +94,8 @@ def svg(figure: Figure) -> str:
 
     with matplotlib.rc_context(_STYLE):  # type: ignore[arg-type]  # its type lists every key
         text = io.StringIO()
-        FigureCanvasSVG(_canvas(figure)).print_svg(text, metadata={"Date": None, "Title": figure.title})
+        canvas = _canvas(figure, measured=figure.large)
+        FigureCanvasSVG(canvas).print_svg(text, metadata={"Date": None, "Title": figure.title})
     whole = text.getvalue()
     return whole[whole.index("<svg") :].replace(_INK, "currentColor")
 
@@ -107,12 +114,22 @@ def printed(figure: Figure, form: str) -> bytes:
     return data.getvalue().replace(_INK.encode(), b"#000000")
 
 
-def _canvas(figure: Figure) -> Any:
+def _canvas(figure: Figure, measured: bool = True) -> Any:
+    """Return the drawn figure. ``measured``: with room for its texts in matplotlib's font, which takes twice as long.
+
+    A page is read in fonts of the reader's machine, so the room is estimated for it.
+    """
     from matplotlib.figure import Figure as Canvas
 
-    canvas = Canvas(figsize=_LARGE if figure.large else None, layout="constrained")
+    canvas = Canvas(figsize=_LARGE if figure.large else None, layout="constrained" if measured else None)
     scale = "log" if figure.logarithmic else "linear"
     axes = canvas.add_subplot(xlabel=figure.x, ylabel=figure.y, xscale=scale, yscale=scale)
+    if figure.logarithmic:
+        for axis in (axes.xaxis, axes.yaxis):  # the formats of logarithmic axes are formulas, which are not parsed
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter("")
+    else:
+        axes.locator_params(nbins=_TICKS)
     names = list(dict.fromkeys(curve.name for curve in figure.curves))
     drawn = [curve for curve in figure.curves if curve.x]
     unnamed = set(names)
@@ -124,6 +141,11 @@ def _canvas(figure: Figure) -> Any:
         axes.axhline(value, color=_INK, linestyle=style, linewidth=1, alpha=0.6, label=name)
     if len(drawn) + len(figure.levels) > 1:
         canvas.legend(loc="outside lower left") if figure.large else axes.legend()
+    if not measured:
+        width, height = canvas.get_size_inches() * 72
+        ticks = axes.yaxis.get_major_formatter().format_ticks(axes.get_yticks())
+        left = 36 + _DIGIT * max(map(len, ticks), default=0)
+        canvas.subplots_adjust(left / width, 42 / height, 1 - 12 / width, 1 - 10 / height)
     return canvas
 
 

@@ -37,7 +37,11 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         prompt={**TEXT, "default": "", "description": "text that every sentence begins with"},
         **POLICY,
         seed={**SEED, "description": "gives the same sentences as ganlm sample --seed; without it, sentences are new"},
-        select={"enum": ["", *SELECTIONS], "default": "", "description": "selection by the discriminator"},
+        select={
+            "enum": ["", *SELECTIONS],
+            "default": "",
+            "description": "selection by the discriminator, at temperature 1",
+        },
         candidates={"type": "integer", "minimum": 1, "maximum": MOST, "default": 16},
         words={"type": "boolean", "default": False, "description": "also the words of the first sentence"},
         stream={"type": "boolean", "default": False, "description": "words one by one, as server-sent events"},
@@ -75,14 +79,26 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 
 
 def check(name: str, body: Any) -> dict[str, Any]:
-    """Return the body of a request with defaults filled in. Raises OptionError with the first fault and its place."""
+    """Return the body of a request with defaults filled in, and 3.0 as 3 where an integer is wanted.
+
+    Raises OptionError with the first fault and its place.
+    """
     schema = SCHEMAS[name]
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(body))
     if error is not None:
         place = ".".join(map(str, error.absolute_path)) or "the body"
         raise OptionError(f"{place}: {error.message[:200]}; GET /v1/schema shows what is wanted")
-    defaults = {key: value["default"] for key, value in schema["properties"].items() if "default" in value}
-    return {**defaults, **body}
+    properties = schema["properties"]
+    defaults = {key: value["default"] for key, value in properties.items() if "default" in value}
+    return {
+        **defaults,
+        **{key: int(value) if _is_whole(properties[key], value) else value for key, value in body.items()},
+    }
+
+
+def _is_whole(schema: dict[str, Any], value: Any) -> bool:
+    """Return whether a value is a float where the schema wants an integer: for JSON, 3.0 is one."""
+    return isinstance(value, float) and "integer" in schema.get("type", ())
 
 
 def request_of(body: dict[str, Any]) -> Request:

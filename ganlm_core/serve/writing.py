@@ -11,6 +11,7 @@ from torch import Tensor
 from ganlm_core.bundle import stream
 from ganlm_core.bundle.model import BATCH, Model, batch_seed
 from ganlm_core.bundle.select import SELECTIONS, Tally
+from ganlm_core.errors import UsageError
 from ganlm_core.protocol import EOS, mask_of, with_labels
 from ganlm_core.sampling import PLAIN, Policy, log_probabilities, sample
 
@@ -67,6 +68,11 @@ def _entropy() -> torch.Generator:
 def _sentences(model: Model, request: Request, seed: int, n: int) -> list[str]:
     if not request.select:
         batches = stream.draw(model, seed, request.policy, request.prompt)
+    elif request.policy != PLAIN:
+        raise UsageError(
+            "the bundle's discriminator is calibrated for temperature 1 and all words; "
+            "leave out temperature, top_k and top_p, or select"
+        )
     else:
         choose = SELECTIONS[request.select]
         batches = stream.select(model, choose, request.candidates, Tally(), seed, request.policy, request.prompt)

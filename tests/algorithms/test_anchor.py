@@ -4,8 +4,8 @@ import torch
 
 from ganlm_core import sampling
 from ganlm_core.algorithms.anchor import Anchor
-from ganlm_core.protocol import Batch
-from tests.tiny import NOISE, TinyGenerator, every_sequence
+from ganlm_core.protocol import EOS, Batch
+from tests.tiny import NOISE, TinyGenerator, TinyOneShot, every_sequence
 
 ROWS = 4096
 
@@ -45,3 +45,14 @@ def test_an_anchor_is_the_weighted_divergence_of_whole_sentences() -> None:
     found = anchor(generator, given)
     assert abs(found.item() - 0.5 * exact.item()) < 0.03 * exact.item()
     assert given.metrics["distance_from_start"].item() * 0.5 == found.item()
+
+
+def test_an_anchor_holds_a_generator_that_writes_all_positions_at_once_also_if_all_sentences_are_short() -> None:
+    torch.manual_seed(2)
+    generator, start = TinyOneShot(), TinyOneShot()
+    with torch.no_grad():
+        for each in (generator, start):
+            each.prior[1:, EOS] += 50.0
+    given = batch(1)
+    assert Anchor(start, 1.0, adversarial_from=0)(generator, given).isfinite()
+    assert sampling.draws(generator, given).trimmed[0].shape[1] == 2

@@ -2,6 +2,8 @@
 
 import xml.etree.ElementTree as ElementTree
 
+import pytest
+
 from ganlm_core.evaluation.figures import COLOURS, Band, Curve, Figure, printed, svg
 
 
@@ -55,3 +57,18 @@ def test_a_curve_without_points_is_not_drawn_and_keeps_the_colours_of_the_others
     drawn = svg(Figure("valid", "step", "valid", [Curve("mle", [], []), Curve("seqgan", [1, 2], [0.1, 0.2])]))
     assert COLOURS[1] in drawn and COLOURS[0] not in drawn
     assert "mle" not in words_of(drawn)
+
+
+@pytest.mark.parametrize("scale", [1e-5, 1.0, 1e6])
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_the_labels_of_both_axes_are_numbers_inside_the_figure(scale: float, logarithmic: bool) -> None:
+    curve = Curve("a", [1, 30, 2000], [1.2345 * scale, 20 * scale, 500 * scale])
+    root = ElementTree.fromstring(svg(Figure("f", "step", "loss", [curve], logarithmic=logarithmic)))
+    texts = list(root.iter("{http://www.w3.org/2000/svg}text"))
+    words = ["".join(element.itertext()) for element in texts]
+    assert {"step", "loss"} < set(words)
+    numbers = [word for word in words if word not in ("step", "loss")]
+    assert len(numbers) >= 4 and all(float(word.replace("\u2212", "-")) >= -100 for word in numbers)
+    for element, word in zip(texts, words, strict=True):  # a digit is 7 points wide, and text ends at x on this axis
+        if "text-anchor: end" in element.attrib["style"]:
+            assert float(element.attrib["x"]) > 7 * len(word)

@@ -122,6 +122,9 @@ def test_a_model_that_is_not_served_is_not_found(message: Callable[..., str]) ->
 def test_a_missing_ability_of_a_model_is_a_one_line_error(message: Callable[..., str]) -> None:
     assert "writes all positions at once" in message("sample", model=AT_ONCE, prompt="the dog")
     assert "words need sentences without a selection" in message("sample", select="rejection", words=True)
+    assert "is calibrated for temperature 1 and all words" in message(
+        "sample", select="rejection", top_k=2, model=AT_ONCE
+    )
 
 
 @pytest.mark.parametrize("body", ["", "{", "[1", '{"n": NaN}', "[" * 10_000], ids=str)
