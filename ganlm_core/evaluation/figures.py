@@ -143,9 +143,9 @@ def _canvas(figure: Figure, measured: bool = True) -> Any:
         canvas.legend(loc="outside lower left") if figure.large else axes.legend()
     if not measured:
         width, height = canvas.get_size_inches() * 72
-        ticks = axes.yaxis.get_major_formatter().format_ticks(axes.get_yticks())
+        ticks = axes.yaxis.get_major_formatter().format_ticks(axes.get_yticks().tolist())
         left = 36 + _DIGIT * max(map(len, ticks), default=0)
-        canvas.subplots_adjust(left / width, 42 / height, 1 - 12 / width, 1 - 10 / height)
+        canvas.subplots_adjust(left / width, 42 / height, 1 - 12 / width, 1 - 18 / height)
     return canvas
 
 
