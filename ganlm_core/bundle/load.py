@@ -17,7 +17,7 @@ from torch import nn
 
 from ganlm_core.bundle import mean
 from ganlm_core.bundle.calibration import Calibration
-from ganlm_core.bundle.locate import locate
+from ganlm_core.bundle.locate import MEAN, locate
 from ganlm_core.bundle.manifest import (
     CALIBRATION,
     CONFIG,
@@ -48,7 +48,7 @@ def load(path: Path | str, host: Host | None = None, device: str = "cpu") -> Mod
     not installed.
     """
     address = os.fspath(path)
-    if address.startswith(mean.PREFIX):
+    if address.startswith(MEAN):
         return mean.mean_of([load(each, host, device) for each in mean.members_of(address)], address)
     folder = locate(path)
     with within_bounds(folder):

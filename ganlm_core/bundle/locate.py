@@ -7,8 +7,11 @@ from pathlib import Path
 
 from ganlm_core.bundle import hub, zoo
 from ganlm_core.bundle.manifest import find_bundle
-from ganlm_core.errors import WeightsError
+from ganlm_core.errors import UsageError, WeightsError
 from ganlm_core.system.files import reading
+
+MEAN = "mean:"
+"""Begins an address of several bundles, :mod:`ganlm_core.bundle.mean`, which have no folder."""
 
 _SNAPSHOT = re.compile(r"models--([\w.-]+?)--([\w.-]+)/snapshots/([0-9a-f]{40})", re.ASCII)
 """The end of the path of a folder in the cache of the Hub's own client."""
@@ -17,10 +20,12 @@ _SNAPSHOT = re.compile(r"models--([\w.-]+?)--([\w.-]+)/snapshots/([0-9a-f]{40})"
 def locate(source: str | os.PathLike[str]) -> Path:
     """Return the folder of the bundle, which holds no links. A bundle on the Hub is fetched and kept in the cache.
 
-    Raises WeightsError with advice, UnknownName for a name that the zoo does not have, UsageError for
-    an address that is not valid or has no revision, and GanlmError when the Hub refuses.
+    Raises WeightsError with advice, UnknownName for a name that the zoo does not have, UsageError for an address
+    that is not valid, has no revision or is of several bundles, and GanlmError when the Hub refuses.
     """
     text = os.fspath(source)
+    if text.startswith(MEAN):
+        raise UsageError(f"{text} is the mean of several bundles, and this needs the files of one; give one of them")
     if text.startswith(zoo.PREFIX):
         return zoo.find(text.removeprefix(zoo.PREFIX))
     folder = find_bundle(hub.fetch(hub.Address.of(text)) if text.startswith(hub.PREFIX) else Path(text))

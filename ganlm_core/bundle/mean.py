@@ -3,27 +3,31 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ganlm_core.bundle.locate import MEAN
 from ganlm_core.bundle.model import Model
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import AutoregressiveGenerator
 from ganlm_core.sampling import MeanGenerator
 
-PREFIX = "mean:"
-
 
 def members_of(address: str) -> list[str]:
     """Return the addresses of the bundles in ``mean:A,B,C``. Raises UsageError if there are fewer than two."""
-    found = [each.strip() for each in address.removeprefix(PREFIX).split(",") if each.strip()]
+    found = [each.strip() for each in address.removeprefix(MEAN).split(",") if each.strip()]
     if len(found) < 2:
         raise UsageError(f"{address} has fewer than two bundles; give them with commas: mean:A,B")
     return found
+
+
+def first_of(address: str) -> str:
+    """Return the first bundle of ``mean:A,B,C``, whose training text is that of all; any other address as it is."""
+    return members_of(address)[0] if address.startswith(MEAN) else address
 
 
 def mean_of(models: Sequence[Model], address: str) -> Model:
     """Return a model without a discriminator, whose generator is a :class:`ganlm_core.sampling.MeanGenerator`.
 
     Its metadata is the metadata of the first model. Raises UsageError for a generator that writes all positions at
-    once, and for models of different sizes, vocabularies or labels.
+    once, and for models of different sizes, vocabularies, labels or training texts.
     """
     first, *others = models
     for other in others:
@@ -50,4 +54,6 @@ def _difference(one: Model, other: Model) -> str:
         return f"sizes, {one.generator.shape} and {other.generator.shape}"
     if one.tokenizer.to_json() != other.tokenizer.to_json():
         return "vocabularies"
-    return "labels" if one.config.labels != other.config.labels else ""
+    if one.config.labels != other.config.labels:
+        return "labels"
+    return "training texts" if one.config.changed_splits(other.config.corpus or {}) else ""

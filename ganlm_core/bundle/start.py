@@ -24,11 +24,11 @@ from ganlm_core.bundle.manifest import (
 )
 from ganlm_core.config import run_config
 from ganlm_core.config.options import StartOptions
-from ganlm_core.config.run_config import PREFIXES, Layer, RunConfig, difference, override
+from ganlm_core.config.run_config import CHOSEN, PREFIXES, Layer, RunConfig, difference, override
 from ganlm_core.data.text import SMILES
 from ganlm_core.errors import OptionError, UsageError, WeightsError
 from ganlm_core.plugins.host import Host
-from ganlm_core.system.files import SUMS, check_sum, read_json, read_sums, sha256, shown
+from ganlm_core.system.files import SUMS, check_sum, read_json, read_sums, read_toml, sha256, shown
 
 FROM = "from"
 """The key of ``[start]`` that names a bundle for both networks."""
@@ -114,15 +114,20 @@ def _check_unchanged(origin: Origin, expected: str) -> None:
 def resolve(host: Host, layers: Sequence[Layer]) -> RunConfig:
     """Resolve layers as :func:`ganlm_core.config.run_config.resolve` does, and read the bundles that they start from.
 
-    Raises the errors of :func:`check`.
+    Layers that name no corpus get the corpus that the bundle was trained on. Raises the errors of :func:`check`.
     """
-    config = run_config.resolve(host, expand(host, layers))
+    config = run_config.resolve(host, expand(host, layers, corpus=not any(map(_names_corpus, layers))))
     check(host, config)
     return config
 
 
-def expand(host: Host, layers: Sequence[Layer]) -> Sequence[Layer]:
-    """Return layers with a resolved ``[start]``, over a layer of what comes from its bundles.
+def _names_corpus(layer: Layer) -> bool:
+    table = layer.get("corpus", {})
+    return not isinstance(table, Mapping) or bool(table.keys() - {CHOSEN})
+
+
+def expand(host: Host, layers: Sequence[Layer], corpus: bool = False) -> Sequence[Layer]:
+    """Return layers with a resolved ``[start]``, over what comes from its bundles, with their ``corpus`` or not.
 
     Raises the errors of :func:`origins`.
     """
@@ -135,6 +140,7 @@ def expand(host: Host, layers: Sequence[Layer]) -> Sequence[Layer]:
     sources = {network: origin.source for network, origin in found.items()}
     sums = {f"{network}_sha256": origin.sha256 for network, origin in found.items()}
     below = [_fixed(host, found, start.grow_vocabulary), _defaults(found)] if found else []
+    below += [_corpus(host, _main(found))] if found and corpus else []
     return [*below, *bare, {"start": start.as_dict() | sources | sums}]
 
 
@@ -204,6 +210,15 @@ def _defaults(found: Mapping[str, Origin]) -> Layer:
     """Return the layer of what a bundle has and a run may change: the length of sequences."""
     length = _main(found).manifest.shape["length"]
     return {"tokenizer": {tokenizer_kind(_main(found).folder): {"max_length": length}}}
+
+
+def _corpus(host: Host, origin: Origin) -> Layer:
+    """Return the layer of the corpus of a bundle; the bundle of a run has it in the run, with the path of its file."""
+    run = origin.folder.parent / "config.toml"
+    if origin.folder.name == "bundle" and run.is_file():
+        return {"corpus": read_toml(run).get("corpus", {})}
+    component = origin.manifest.components["corpus"]
+    return {"corpus": {name_here(host, origin.folder / CONFIG, "corpus", component): dict(component.options)}}
 
 
 def _main(found: Mapping[str, Origin]) -> Origin:

@@ -127,9 +127,11 @@ def _compiled(pattern: str) -> "re.Pattern[str]":
 def _bundle(source: str) -> Path | None:
     """Return the folder of the bundle at ``source``; None for a run without a bundle."""
     from ganlm_core.bundle.locate import locate
+    from ganlm_core.bundle.mean import first_of
     from ganlm_core.training.export import without_bundle
 
-    return locate(source) if without_bundle(source) is None else None
+    first = first_of(source)
+    return locate(first) if without_bundle(first) is None else None
 
 
 def _check_hashes(folder: Path) -> None:

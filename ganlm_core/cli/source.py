@@ -1,6 +1,5 @@
 """Load a model by its name: a bundle, an address, or a run, finished or in training."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganlm_core.cli.calibration import calibrate_on
@@ -38,8 +37,6 @@ def training_text(name: str, model: "Model", host: Host, data: str = "", **readi
 
     Raises DataError if it is not there or was changed. ``reading`` are options of reading a file.
     """
-    from ganlm_core.evaluation.sources import Source, real_text
-    from ganlm_core.training.run_folder import RunFolder
+    from ganlm_core.evaluation.sources import Source, real_text, run_at
 
-    run = RunFolder(Path(name)) if (Path(name) / "config.toml").is_file() else None
-    return real_text(host, [Source("model", name, model, run=run)], data, **reading)
+    return real_text(host, [Source("model", name, model, run=run_at(name))], data, **reading)

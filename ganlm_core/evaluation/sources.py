@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ganlm_core.bundle import load
-from ganlm_core.bundle.mean import PREFIX, members_of
+from ganlm_core.bundle.locate import MEAN
+from ganlm_core.bundle.mean import first_of, members_of
 from ganlm_core.bundle.model import Model
 from ganlm_core.components import Options
 from ganlm_core.config.run_config import data_layer
@@ -88,7 +89,7 @@ def _titles(names: Sequence[str]) -> list[str]:
 def _short(name: str) -> str:
     if name == STANDARD_INPUT:
         return "standard input"
-    if name.startswith(PREFIX):
+    if name.startswith(MEAN):
         return "mean of " + ", ".join(map(_short, members_of(name)))
     path = Path(name)
     return name if path.is_fifo() else path.name or path.resolve().name
@@ -110,8 +111,12 @@ def _model(host: Host, name: str, title: str, kind: str, device: str) -> Source:
     path = Path(name)
     if not path.exists() and ":" not in name:
         raise DataError(f"there is nothing at {name}; give a bundle, a run or a file with one sentence per line")
-    run = RunFolder(path) if (path / "config.toml").is_file() else None
-    return Source(kind, title, load.load(name, host, device), run=run)
+    return Source(kind, title, load.load(name, host, device), run=run_at(name))
+
+
+def run_at(name: str) -> RunFolder | None:
+    """Return the run at a path, if there is one."""
+    return RunFolder(Path(name)) if (Path(name) / "config.toml").is_file() else None
 
 
 def real_text(host: Host, sources: Sequence[Source], data: str = "", test: str = "", **reading: Any) -> Corpus:
@@ -218,10 +223,12 @@ def _same_text(host: Host, one: Source, other: Source) -> bool:
 
 def _text_of(host: Host, source: Source) -> Corpus:
     """Build the corpus of a model, from the path in its run, or from the name in its bundle."""
-    if source.run is not None:
-        choice = source.run.load_config(host).corpus
-        return _build(host, choice.name, choice.options.as_dict())
     assert source.model is not None
+    address = source.model.source
+    run = run_at(first_of(address)) if address.startswith(MEAN) else source.run
+    if run is not None:
+        choice = run.load_config(host).corpus
+        return _build(host, choice.name, choice.options.as_dict())
     corpus = source.model.config.components["corpus"]
     return _build(host, corpus.name, corpus.options)
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from ganlm_core.bundle.load import load
-from ganlm_core.bundle.mean import mean_of, members_of
+from ganlm_core.bundle.locate import locate
+from ganlm_core.bundle.mean import first_of, mean_of, members_of
 from ganlm_core.bundle.model import Model
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import UsageError
@@ -44,6 +45,22 @@ def test_one_bundle_has_no_mean() -> None:
     with pytest.raises(UsageError) as caught:
         members_of("mean:runs/a,")
     assert str(caught.value) == "mean:runs/a, has fewer than two bundles; give them with commas: mean:A,B"
+
+
+def test_models_of_different_training_text_are_refused() -> None:
+    one, other = (
+        replace(named(make(), name), config=replace(make().config, corpus={"train": digest, "test": "e" * 64}))
+        for name, digest in (("a", "1" * 64), ("b", "2" * 64))
+    )
+    with pytest.raises(UsageError, match="a and b have different training texts; give models that were trained on the"):
+        mean_of([one, other], "mean:a,b")
+    assert mean_of([one, one], "mean:a,a").source == "mean:a,a"
+
+
+def test_a_mean_has_no_files() -> None:
+    with pytest.raises(UsageError, match="mean:a,b is the mean of several bundles, and this needs the files of one"):
+        locate("mean:a,b")
+    assert (first_of("mean: a, b"), first_of("zoo:a")) == ("a", "zoo:a")
 
 
 @pytest.mark.parametrize(

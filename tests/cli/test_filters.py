@@ -124,3 +124,12 @@ def test_a_stream_without_end_and_without_result_ends(ganlm: Ganlm) -> None:
         "none of the last 512 sentences passed (--match kept 0 of 512); ask for less, raise --temperature, or raise "
         "--tries"
     )
+
+
+def test_a_mean_is_compared_with_the_training_text_of_its_bundles(ganlm: Ganlm) -> None:
+    mean = "mean:zoo:lstm.mle-grammar,zoo:lstm.cot-grammar"
+    every, _ = printed(ganlm, mean, "-n", 256)
+    kept, told = printed(ganlm, mean, "-n", 20, "--novel")
+    assert kept == [text for text in every if text in set(kept)][:20]
+    assert told.startswith("--novel kept ")
+    assert printed(ganlm, mean, "-n", 2, "--reward", "length", "--reward-min", 0.0)[0] == every[:2]

@@ -63,7 +63,7 @@ def trained_on(title: str, path: str, texts: list[str] | None) -> Source:
     manifest = Manifest({"corpus": corpus}, ("generator",), {}, "1")
     if texts is not None:
         manifest = replace(manifest, corpus={"name": path, **split(path, texts).digests()})
-    model: Any = SimpleNamespace(config=manifest)
+    model: Any = SimpleNamespace(source="", config=manifest)
     return Source("model", title, model)
 
 

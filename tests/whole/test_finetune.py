@@ -174,3 +174,22 @@ def test_from_python(tmp_path: Path) -> None:
     assert [each.name for each in again.config.descent["generator"]] == ["run", SOURCE]
     with pytest.raises(UsageError, match="this model was not loaded from a bundle"):
         ganlm_core.train(config, out=tmp_path / "no", start=replace(friend, source=""))
+
+
+def test_the_text_is_the_text_of_the_bundle_if_no_other_is_named(ganlm: Ganlm, tmp_path: Path) -> None:
+    Path("my.txt").write_text("\n".join(f"line {n % 7} of {n} lines" for n in range(300)))
+    assert ganlm("run", "--recipe", "mle", "--data", "my.txt", *TINY[2:], "--out", "first")[0] == 0
+    path = str(tmp_path / "my.txt")
+    for more, wanted in (
+        ([], ("file", {"path": path, "column": "text"})),
+        (["--corpus.column", "line"], ("file", {"path": path, "column": "line"})),
+        (["--data", "grammar"], ("grammar", {"size": 20000})),
+    ):
+        code, out, err = ganlm("run", "--from", "first", *more, "--print-config")
+        assert code == 0, err
+        ((name, options),) = tomllib.loads(out)["corpus"].items()
+        assert (name, {key: options[key] for key in wanted[1]}) == wanted
+    assert ganlm("weights", "export", "first", "--out", "alone")[0] == 0
+    shutil.move("my.txt", "elsewhere.txt")
+    code, _, err = ganlm("run", "--from", "alone", "--steps", 6)
+    assert (code, "my.txt" in err) == (1, True), err
