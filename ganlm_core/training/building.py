@@ -20,11 +20,11 @@ from ganlm_core.data.encoding import GROW, KEEP, NEVER, encode, impossible, log_
 from ganlm_core.data.tokenizer import CHUNK, Tokenizer
 from ganlm_core.errors import OutOfMemory, PluginError, UsageError
 from ganlm_core.plugins.host import Host
-from ganlm_core.protocol import EOS, Generator, Parts, Shape
+from ganlm_core.protocol import EOS, Generator, Loss, Parts, Shape
 from ganlm_core.system.devices import memory_of, pick_device
 from ganlm_core.system.memory import lacks_memory
 from ganlm_core.system.tensors import TooManyTensors, without_memory
-from ganlm_core.training.checks import BASES, problem_with_kind
+from ganlm_core.training.checks import BASES, problem_with_kind, problem_with_loss
 from ganlm_core.training.conditioning import conditional
 from ganlm_core.training.start import Start
 
@@ -112,7 +112,7 @@ def build_parts(host: Host, config: RunConfig, data: Data, priced: Sequence[Pric
     parts = Parts(
         generator=generator,
         discriminator=discriminator,
-        loss=build(host, config, "loss"),
+        loss=_loss(host, config),
         penalty=build(host, config, "penalty"),
         estimator=build(host, config, "estimator"),
         steps=planned_steps(config),
@@ -122,6 +122,15 @@ def build_parts(host: Host, config: RunConfig, data: Data, priced: Sequence[Pric
     )
     _check_fit(config, parts)
     return parts
+
+
+def _loss(host: Host, config: RunConfig) -> Loss:
+    """Build the loss. Raises PluginError if it fails on logits, or gives costs of another shape or NaN."""
+    loss: Loss = build(host, config, "loss")
+    with host.blaming("loss", config.loss.name, "failed on the logits of four sequences"):
+        problem = problem_with_loss(loss)
+    refuse(host, "loss", config.loss.name, problem)
+    return loss
 
 
 def rule_out(data: Data, generator: Generator) -> None:

@@ -7,7 +7,8 @@ string. The conformance kit makes the same checks and many more.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from ganlm_core.data.corpus import Corpus
 from ganlm_core.protocol import Algorithm, Discriminator, Estimator, Generator, Loss, Penalty, Phase, Reward
@@ -32,6 +33,29 @@ def problem_with_kind(built: object, base: type) -> str:
     if isinstance(built, base):
         return ""
     return f"gave {_told(built)}, and must be a {_path(base)}; derive it from that"
+
+
+def problem_with_loss(loss: Loss) -> str:
+    """Check that each logit of a sequence gets a cost, for the discriminator and for the generator."""
+    real, generated = torch.tensor([-2.0, 0.0, 0.5, 3.0]), torch.tensor([1.0, -3.0, 0.0, 0.25])
+    pair: Any = loss.discriminator(real, generated)
+    if not (isinstance(pair, tuple) and len(pair) == 2):
+        return f"gave {_told(pair)} from discriminator(); return two costs, of real and of generated logits"
+    costs = [("discriminator", cost) for cost in pair] + [("generator", loss.generator(generated, real))]
+    return next(filter(None, (_problem_with_cost(name, cost, real) for name, cost in costs)), "")
+
+
+def _problem_with_cost(function: str, cost: Any, logits: Tensor) -> str:
+    if not isinstance(cost, Tensor):
+        return f"gave {_told(cost)} as a cost from {function}(); return a tensor"
+    if cost.shape != logits.shape:
+        return (
+            f"gave costs {tuple(cost.shape)} for logits {tuple(logits.shape)} from {function}(); "
+            "return a cost for each logit, not their mean"
+        )
+    if not cost.isfinite().all():
+        return f"gave the costs {cost.tolist()} from {function}() for logits from -3 to 3; return finite costs"
+    return ""
 
 
 def problem_with_algorithm(algorithm: Algorithm, steps: int) -> str:

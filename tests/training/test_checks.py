@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from torch import nn
+from torch import Tensor, nn
 
 from ganlm_core.algorithms.adversarial import Adversarial
 from ganlm_core.algorithms.losses import Hinge
@@ -13,7 +13,7 @@ from ganlm_core.algorithms.options import AdversarialOptions
 from ganlm_core.components import NoOptions
 from ganlm_core.protocol import Loss
 from ganlm_core.testing import references
-from ganlm_core.training.checks import problem_with_algorithm, problem_with_kind
+from ganlm_core.training.checks import problem_with_algorithm, problem_with_kind, problem_with_loss
 
 STEPS = 8
 PARTS = references.parts(*next(iter(references.pairs())), STEPS)
@@ -131,3 +131,51 @@ def test_kinds() -> None:
     assert problem_with_kind("hinge", Loss) == (
         "gave a value of type str, and must be a ganlm_core.protocol.Loss; derive it from that"
     )
+
+
+def same(found: Any) -> Any:
+    return found
+
+
+class Odd(Hinge):
+    """A loss whose costs are what a test makes of right ones."""
+
+    def __init__(self, discriminator: Callable[[Any], Any], generator: Callable[[Any], Any]) -> None:
+        self.change, self.changed = discriminator, generator
+
+    def discriminator(self, real: Tensor, generated: Tensor) -> Any:
+        return self.change(super().discriminator(real, generated))
+
+    def generator(self, generated: Tensor, real: Tensor) -> Any:
+        return self.changed(super().generator(generated, real))
+
+
+GAVE = "gave a value of type"
+MEAN = "gave costs {} for logits (4,) from {}(); return a cost for each logit, not their mean"
+
+
+@pytest.mark.parametrize(
+    ("discriminator", "generator", "problem"),
+    [
+        (same, same, ""),
+        (
+            sum,
+            same,
+            "gave a value of type Tensor from discriminator(); return two costs, of real and of generated logits",
+        ),
+        (
+            lambda pair: (pair[0], 1.0),
+            same,
+            "gave a value of type float as a cost from discriminator(); return a tensor",
+        ),
+        (lambda pair: (pair[0].mean(), pair[1]), same, MEAN.format("()", "discriminator")),
+        (same, lambda cost: cost[:3], MEAN.format("(3,)", "generator")),
+        (
+            same,
+            lambda cost: 0 * cost / 0,
+            "gave the costs [nan, nan, nan, nan] from generator() for logits from -3 to 3; return finite costs",
+        ),
+    ],
+)
+def test_costs_of_a_loss(discriminator: Callable[[Any], Any], generator: Callable[[Any], Any], problem: str) -> None:
+    assert problem_with_loss(Odd(discriminator, generator)) == problem
