@@ -20,10 +20,11 @@ class Filter:
     read: int = 0
     kept: int = 0
 
-    def __call__(self, texts: list[str]) -> list[str]:
-        left = list(compress(texts, self.keeps(texts))) if texts else []
-        self.read += len(texts)
-        self.kept += len(left)
+    def __call__(self, batch: Drawn) -> Drawn:
+        kept = self.keeps(batch.texts) if batch.texts else []
+        left = replace(batch, texts=[*compress(batch.texts, kept)], after=[*compress(batch.after, kept)])
+        self.read += len(batch.texts)
+        self.kept += len(left.texts)
         return left
 
     def __str__(self) -> str:
@@ -37,13 +38,12 @@ def filtered(batches: Iterable[Drawn], filters: Sequence[Filter], tries: int) ->
     """
     barren = 0
     for batch in batches:
-        texts = batch.texts
         for each in filters:
-            texts = each(texts)
-        barren = 0 if texts else barren + batch.end - batch.start
+            batch = each(batch)
+        barren = 0 if batch.texts else barren + batch.end - batch.start
         if barren >= tries:
             raise GanlmError(
                 f"none of the last {barren:,} sentences passed ({'; '.join(map(str, filters))}); "
                 "ask for less, raise --temperature, or raise --tries"
             )
-        yield replace(batch, texts=texts)
+        yield batch

@@ -7,7 +7,7 @@ processes draws some of the batches, and every process receives all of them.
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -30,11 +30,15 @@ BARREN = 64
 
 @dataclass(frozen=True)
 class Drawn:
-    """The remaining sentences of a batch, and how many sentences the seed draws before its start and its end."""
+    """The remaining sentences of a batch, and how many sentences the seed draws before its start and its end.
+
+    ``after``: how many it has drawn after each sentence, where that is known.
+    """
 
     texts: list[str]
     start: int
     end: int
+    after: Sequence[int] = ()
 
 
 def draw(
@@ -50,8 +54,10 @@ def draw(
     first, skip = divmod(offset, BATCH)
 
     def drawn(index: int) -> Drawn:
-        tokens = model.batch(index, seed, policy, BATCH, prompt, label)[skip if index == first else 0 :]
-        return Drawn(model.tokenizer.decode(tokens), index * BATCH, (index + 1) * BATCH)
+        start, end = index * BATCH, (index + 1) * BATCH
+        skipped = skip if index == first else 0
+        tokens = model.batch(index, seed, policy, BATCH, prompt, label)[skipped:]
+        return Drawn(model.tokenizer.decode(tokens), start, end, range(start + skipped + 1, end + 1))
 
     yield from divide(drawn, count(first))
 
@@ -133,14 +139,19 @@ def unique(batches: Iterable[Drawn], seen: Seen) -> Iterator[Drawn]:
                 f"the last {BARREN} batches had no new sentence: the generator seems to have no more; "
                 "ask for fewer with -n, or raise --temperature"
             )
-        yield replace(batch, texts=texts)
+        yield replace(batch, texts=texts, after=())
 
 
 def take(batches: Iterable[Drawn], n: int) -> Iterator[Drawn]:
-    """Yield the first ``n`` sentences. A cut batch gets its start as its end, so that it is drawn again later."""
+    """Yield the first ``n`` sentences. A cut batch ends after the last of them, so that the rest is drawn later.
+
+    Where that place is not known, it ends at its start, so that it is drawn again later.
+    """
     for batch in batches if n > 0 else ():
-        cut = len(batch.texts) > n
-        yield Drawn(batch.texts[:n], batch.start, batch.start if cut else batch.end)
+        end = batch.end
+        if len(batch.texts) > n:
+            end = batch.after[n - 1] if batch.after else batch.start
+        yield Drawn(batch.texts[:n], batch.start, end, batch.after[:n])
         n -= len(batch.texts)
         if n <= 0:
             return

@@ -176,7 +176,8 @@ def _sample(request: Request) -> None:
         note("; ".join(map(str, filters)))
     if request.method is not None:
         _report(tally)
-    if request.once and request.out is not None:
+    exact = request.once or (filters and request.method is None)  # what is drawn twice is not new, or nothing is
+    if exact and request.out is not None:
         note(f"go on with --offset {end}")
 
 

@@ -130,6 +130,8 @@ def test_only_the_batches_that_are_needed_are_drawn() -> None:
     assert list(take(batches, 3)) == [Drawn(["a", "b"], 0, 9), Drawn(["c"], 9, 9)]
     assert next(batches).texts == ["e"]
     assert list(take(batches, 0)) == []
+    known = [Drawn(["a", "b", "c"], 0, 9, [2, 5, 9])]
+    assert list(take(known, 2)) == [Drawn(["a", "b"], 0, 5, [2, 5])]
 
 
 def test_copies_with_other_white_space_or_normal_form_are_not_new():

@@ -133,3 +133,13 @@ def test_a_mean_is_compared_with_the_training_text_of_its_bundles(ganlm: Ganlm) 
     assert kept == [text for text in every if text in set(kept)][:20]
     assert told.startswith("--novel kept ")
     assert printed(ganlm, mean, "-n", 2, "--reward", "length", "--reward-min", 0.0)[0] == every[:2]
+
+
+def test_the_offset_goes_on_after_the_last_sentence_that_was_kept(ganlm: Ganlm) -> None:
+    whole, _ = printed(ganlm, ZOO, "-n", 90, "--match", "^a")
+    offset = 0
+    for n in (10, 50, 30):
+        more = ("--match", "^a", "--out", "kept.txt", *(("--offset", offset) if offset else ()))
+        _, told = printed(ganlm, ZOO, "-n", n, *more)
+        offset = int(told.splitlines()[-1].removeprefix("go on with --offset "))
+    assert lines(Path("kept.txt").read_text()) == whole
