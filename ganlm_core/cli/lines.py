@@ -41,15 +41,20 @@ def _fields(delimiter: str) -> Form:
 
 PLAIN = Form(one_line, str)
 JSON = Form(lambda text: to_json({"text": text}), lambda line: str(json.loads(line)["text"]))
-FORMS = {"": PLAIN, ".csv": _fields(","), ".tsv": _fields("\t"), ".json": JSON, ".jsonl": JSON, ".ndjson": JSON}
+FORMS = {"": PLAIN, ".csv": _fields(","), ".tsv": _fields("\t"), ".jsonl": JSON, ".ndjson": JSON}
 """The form of a file by its ending; every command reads the same form from that ending."""
 
 
 def form_of(path: Path | None, as_json: bool) -> Form:
-    """Return the form of an output. Raises UsageError for JSON in a file whose ending says otherwise."""
+    """Return the form of an output. Raises UsageError for JSON in a file whose ending says otherwise, and for .json."""
     if path is None:
         return JSON if as_json else Form(in_one_line, str)
-    form = FORMS[format_of(path.name)]
+    ending = format_of(path.name)
+    if ending == ".json":
+        raise UsageError(
+            f"{path} would hold one array, and sentences are written one by one; name it {path.with_suffix('.jsonl')}"
+        )
+    form = FORMS[ending]
     if as_json and form is not JSON:
         raise UsageError(f"--json and --out {path} do not fit together; name the file {path.with_suffix('.jsonl')}")
     return form

@@ -41,7 +41,7 @@ LABEL = "label of every sentence, one of those of the training text; without it,
 SELECT = "draw candidates and let the discriminator choose among them; docs/sampling.md explains the methods"
 CANDIDATES = "candidates per sentence; rejection draws as many as it needs"
 UNIQUE = "never repeat a sentence; needs 3.6 bytes of memory per sentence, and loses one new sentence in a million"
-OUT = "write to a file; its ending sets the format: .jsonl, .json, .csv, .tsv, else plain lines; add .gz to compress"
+OUT = "write to a file; its ending sets the format: .jsonl, .csv, .tsv, else plain lines; add .gz to compress"
 
 NEEDS = {
     "candidates": ("method",),

@@ -76,6 +76,11 @@ class Server:
     async def score(self, body: dict[str, Any]) -> Any:
         """Return the probability that each text is real; with ``words``, also the contribution of each word."""
         served = self.models.model(body["model"])
+        if served.model.labels.names:
+            raise UsageError(
+                f"{served.name} judges a text as a text of its label, which the API does not take; "
+                "use ganlm score with --corpus.label COLUMN"
+            )
         if body["words"]:
             found = [asdict(await self.judge(served, text)) for text in body["texts"]]
         else:

@@ -73,10 +73,12 @@ def _stopped(choice: Choice, stops: Sequence[str]) -> Choice:
 def answer(served: Served, found: Sequence[Choice], body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the whole answer."""
     words = sum(len(choice.pieces) for choice in found)
+    prompts = [body["prompt"]] if isinstance(body["prompt"], str) else body["prompt"]
+    given = sum(served.model.tokenizer.prompt(prompt).shape[-1] for prompt in prompts)
     return {
         **_head(served.name),
         "choices": [_as_json(number, choice.text, choice.finish_reason) for number, choice in enumerate(found)],
-        "usage": {"prompt_tokens": 0, "completion_tokens": words, "total_tokens": words},
+        "usage": {"prompt_tokens": given, "completion_tokens": words, "total_tokens": given + words},
     }
 
 

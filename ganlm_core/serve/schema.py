@@ -35,6 +35,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         model=MODEL,
         n={"type": "integer", "minimum": 1, "maximum": MOST, "default": 1, "description": "sentences"},
         prompt={**TEXT, "default": "", "description": "text that every sentence begins with"},
+        label={**TEXT, "default": "", "description": "label of the sentences; without it, drawn by frequency"},
         **POLICY,
         seed={**SEED, "description": "gives the same sentences as ganlm sample --seed; without it, sentences are new"},
         select={
@@ -104,4 +105,5 @@ def _is_whole(schema: dict[str, Any], value: Any) -> bool:
 def request_of(body: dict[str, Any]) -> Request:
     """Return a checked ``sample`` body as a request."""
     policy = Policy(body["temperature"], body["top_k"], body["top_p"])
-    return Request(body["n"], body["prompt"], policy, body.get("seed"), body["select"], body["candidates"])
+    asked = (body[name] for name in ("select", "candidates", "label"))
+    return Request(body["n"], body["prompt"], policy, body.get("seed"), *asked)

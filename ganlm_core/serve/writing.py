@@ -31,11 +31,12 @@ class Request:
     seed: int | None = None
     select: str = ""
     candidates: int = 16
+    label: str = ""
 
     @property
     def shares(self) -> tuple[Any, ...]:
         """Return the values that requests of one batch must have in common."""
-        return self.prompt, self.policy, self.seed, self.select, self.candidates
+        return self.prompt, self.policy, self.seed, self.select, self.candidates, self.label
 
 
 def write(model: Model, requests: Sequence[Request]) -> list[list[str]]:
@@ -66,16 +67,17 @@ def _entropy() -> torch.Generator:
 
 
 def _sentences(model: Model, request: Request, seed: int, n: int) -> list[str]:
+    policy, prompt, label = request.policy, request.prompt, request.label
     if not request.select:
-        batches = stream.draw(model, seed, request.policy, request.prompt)
-    elif request.policy != PLAIN:
+        batches = stream.draw(model, seed, policy, prompt, label=label)
+    elif policy != PLAIN:
         raise UsageError(
             "the bundle's discriminator is calibrated for temperature 1 and all words; "
             "leave out temperature, top_k and top_p, or select"
         )
     else:
         choose = SELECTIONS[request.select]
-        batches = stream.select(model, choose, request.candidates, Tally(), seed, request.policy, request.prompt)
+        batches = stream.select(model, choose, request.candidates, Tally(), seed, policy, prompt, label=label)
     return [text for batch in stream.take(batches, n) for text in batch.texts]
 
 
@@ -97,7 +99,7 @@ def words(model: Model, request: Request, seed: int) -> list[Word]:
     forced = model.tokenizer.prompt(request.prompt)
     rng = torch.Generator(model.device).manual_seed(batch_seed(seed, 0))
     noise = torch.randn(BATCH, model.shape.noise, generator=rng, device=model.device)
-    noise = with_labels(noise, model.batch_labels(0, seed), model.shape.labels)
+    noise = with_labels(noise, model.batch_labels(0, seed, label=request.label), model.shape.labels)
     tokens = sample(model.generator, noise, request.policy, rng, forced).tokens[:1]
     logits = model.generator(noise[:1], tokens) if model.generator.autoregressive else model.generator(noise[:1])
     probabilities = log_probabilities(logits[0], request.policy).exp()

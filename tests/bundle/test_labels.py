@@ -11,6 +11,7 @@ import ganlm_core
 from ganlm_core.bundle.labels import Labels
 from ganlm_core.bundle.model import BATCH, Model
 from ganlm_core.errors import UnknownName, Unreadable, UsageError
+from ganlm_core.serve.writing import Request, words, write
 from ganlm_core.training.train import execute
 from tests.bundles import edit, refused
 from tests.conftest import Ganlm, tiny_config
@@ -72,6 +73,13 @@ def test_a_model_writes_what_it_is_asked_for(model: Model) -> None:
     mixed = model.sample(200)
     assert 50 < sum(text.startswith("yes") for text in mixed) < 150
     assert model.sample(200, label="a", prompt="no")[0].startswith("no")
+
+
+def test_a_request_of_the_server_has_a_label_too(model: Model) -> None:
+    (found,) = write(model, [Request(20, seed=1, label="b")])
+    assert found == model.sample(20, seed=1, label="b") != model.sample(20, seed=1, label="a")
+    texts = [word.text for word in words(model, Request(label="a"), seed=1)]
+    assert texts[0] == "yes" == model.sample(1, seed=1, label="a")[0].split()[0]
 
 
 def test_the_labels_of_a_batch_are_those_that_its_sentences_were_drawn_for(model: Model) -> None:

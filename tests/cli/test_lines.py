@@ -14,7 +14,7 @@ TEXTS = ["a cat, a dog", 'he said "no"', "a\u2028b", "tab\tulated", "  spaces  a
 READ = ["a cat, a dog", 'he said "no"', "a b", "tab\tulated", "spaces  around"]
 
 
-@pytest.mark.parametrize("ending", ["txt", "csv", "tsv", "json", "jsonl", "ndjson", "jsonl.gz", "CSV.GZ", "out"])
+@pytest.mark.parametrize("ending", ["txt", "csv", "tsv", "jsonl", "ndjson", "jsonl.gz", "CSV.GZ", "out"])
 def test_a_file_written_under_a_name_is_read_under_it(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"s.{ending}"
     form = form_of(path, as_json=False)
@@ -31,6 +31,8 @@ def test_json_in_a_file_of_another_ending_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--json and --out .*s\.csv do not fit together; name the file .*s\.jsonl"):
         form_of(tmp_path / "s.csv", as_json=True)
     assert form_of(None, as_json=True) is JSON
+    with pytest.raises(UsageError, match=r"s\.JSON would hold one array, .* name it .*s\.jsonl"):
+        form_of(tmp_path / "s.JSON", as_json=False)
 
 
 class Disk(io.FileIO):

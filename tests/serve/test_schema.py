@@ -22,8 +22,9 @@ def test_given_options_stay() -> None:
         "seed": 7,
         "select": "mh",
         "candidates": 4,
+        "label": "good",
     }
-    assert request_of(check("sample", body)) == Request(3, "a", Policy(0.5, 2, 0.9), 7, "mh", 4)
+    assert request_of(check("sample", body)) == Request(3, "a", Policy(0.5, 2, 0.9), 7, "mh", 4, "good")
 
 
 def test_an_integer_may_be_written_as_a_float() -> None:
