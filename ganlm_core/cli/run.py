@@ -302,14 +302,15 @@ def _refuse_another_place(context: click.Context, run: Path) -> None:
 
 
 def _with_more_steps(run: Path, saved: RunConfig, config: RunConfig) -> RunConfig:
-    """Return the configuration of a run, with more steps if ``config`` has more. Raises UsageError for other changes.
+    """Return the configuration of a run, with the steps of ``config`` if it has more, and the place of its data.
 
-    Paths are compared as absolute paths, as in the run's configuration.
+    Paths are compared as absolute paths, as in the run's configuration. Raises UsageError for other changes.
     """
-    from ganlm_core.training.paths import with_absolute_paths
+    from ganlm_core.training.paths import with_absolute_paths, with_data_of
     from ganlm_core.training.run_folder import extended
 
     steps = config.training.steps
+    saved = with_data_of(saved, with_absolute_paths(config))
     same_steps = replace(saved, training=replace(saved.training, steps=steps))
     old, new = (with_absolute_paths(each) for each in (same_steps, config))
     if changes := difference(old, new):

@@ -25,6 +25,13 @@ def with_data_at(config: RunConfig, change: Callable[[str], str]) -> RunConfig:
     return replace(config, corpus=replace(config.corpus, options=changed))
 
 
+def with_data_of(config: RunConfig, other: RunConfig) -> RunConfig:
+    """Return the configuration with its data at the place where ``other`` has them."""
+    options = other.corpus.options
+    path = getattr(options, _PATHS.get(type(options), ""), "")
+    return with_data_at(config, lambda old: path or old)
+
+
 def with_absolute_paths(config: RunConfig) -> RunConfig:
     """Return the configuration as it holds in any working directory. Bundles by name, zoo: and hf:, stay."""
     config = with_data_at(config, _absolute)

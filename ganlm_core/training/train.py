@@ -16,7 +16,7 @@ from ganlm_core.system import processes
 from ganlm_core.system.devices import keep_memory
 from ganlm_core.system.lock import locked
 from ganlm_core.training.display import Display, Unfailing
-from ganlm_core.training.paths import is_read_once
+from ganlm_core.training.paths import is_read_once, with_absolute_paths, with_data_of
 from ganlm_core.training.run import Run
 from ganlm_core.training.run_folder import RunFolder, extended, run_name
 from ganlm_core.training.setup import Setup, prepare
@@ -116,7 +116,10 @@ def _cleared_on_failure(folder: RunFolder, existed: bool) -> Iterator[None]:
 
 
 def _resume(folder: RunFolder, config: RunConfig, host: Host, display: Display) -> RunFolder:
-    """Resume a run, to more steps if ``config`` has more. A run without a checkpoint begins anew."""
+    """Resume a run, to more steps if ``config`` has more, with its data where ``config`` has them.
+
+    A run without a checkpoint begins anew.
+    """
     more = config.training.steps > folder.load_config(host).training.steps
     if folder.is_finished and not more:
         display.note(f"{folder.path} is finished; its bundle is {folder.bundle}")
@@ -124,13 +127,16 @@ def _resume(folder: RunFolder, config: RunConfig, host: Host, display: Display) 
     with locked(folder.path):
         folder.tidy()
         saved = folder.load_config(host)
-        config = extended(saved, config.training.steps) if more else saved
-        setup = prepare(config, host)
+        longer = extended(saved, config.training.steps) if more else saved
+        moved = with_data_of(longer, with_absolute_paths(config))
+        setup = prepare(moved, host)
         if more:
             folder.write_info(status="started")
-            folder.write_config(config)
+            folder.write_config(longer)
         run = Run(setup, folder, display)
         run.begin() if folder.is_starting else run.restore()
+        if moved != longer:  # the data there are those of the run, or restoring it would have failed
+            folder.write_config(moved)
         run.train()
         run.tidy()
     return folder

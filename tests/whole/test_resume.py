@@ -61,9 +61,21 @@ def test_data_given_again_in_another_spelling_are_the_same(ganlm: Ganlm, tmp_pat
     assert ganlm(*TINY, "--data", "my.txt", "--out", "run")[0] == 0
     (tmp_path / "sub").mkdir()
     assert ganlm("run", "--resume", "run", "--data", "sub/../my.txt")[0] == 0
-    code, _, err = ganlm("run", "--resume", "run", "--data", "other.txt")
-    assert code == 2
-    assert f"(corpus.file.path: {tmp_path}/my.txt -> {tmp_path}/other.txt)" in err
+
+
+def test_a_run_goes_on_with_data_that_were_moved(ganlm: Ganlm, tmp_path: Path) -> None:
+    Path("my.txt").write_text(TEXT)
+    assert ganlm(*TINY, "--data", "my.txt", "--out", "run")[0] == 0
+    Path("my.txt").rename("moved.txt")
+    assert ganlm("run", "--resume", "run", "--steps", 8)[0] == 1
+    Path("other.txt").write_text(TEXT.replace("word", "term"))
+    code, _, err = ganlm("run", "--resume", "run", "--data", "other.txt", "--steps", 8)
+    assert code == 1 and "the training data of run have changed since it was started" in err
+    assert "other.txt" not in Path("run/config.toml").read_text()
+    code, _, err = ganlm("run", "--resume", "run", "--data", "moved.txt", "--steps", 8)
+    assert code == 0, err
+    assert f'path = "{tmp_path}/moved.txt"' in Path("run/config.toml").read_text()
+    assert ganlm("run", "--resume", "run", "--steps", 9)[0] == 0
 
 
 def standard_input(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
