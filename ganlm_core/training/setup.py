@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ganlm_core.algorithms.rewards import Priced
 from ganlm_core.bundle.manifest import NETWORKS, components_of
+from ganlm_core.config.options import TrainingOptions
 from ganlm_core.config.run_config import PREFIXES, RunConfig
 from ganlm_core.config.small_text import PASSES, passes
 from ganlm_core.data.batches import Batches
@@ -375,6 +376,10 @@ def _notes(config: RunConfig, data: Data, algorithm: Algorithm, parts: Parts) ->
             f"small text: the run passes over it {times:,.0f} times, so the weights that are best on the validation "
             f"split are kept, of an evaluation every {config.training.evaluate_every} steps; --keep last keeps the last"
         )
+    options = config.training
+    if options.evaluate_every >= options.steps and (options.keep == "best" or options.patience):
+        chosen = "--keep best keeps the last weights" if options.keep == "best" else "--patience has no effect"
+        yield f"the only evaluation is after the last step, so {chosen}; lower --evaluate-every"
     if algorithm.unused:
         yield f"algorithm '{config.algorithm.name}' makes no use of a chosen {' or '.join(algorithm.unused)}"
     if not config.training.prior and "generator" in data.start.origins:
@@ -395,6 +400,8 @@ def _notes(config: RunConfig, data: Data, algorithm: Algorithm, parts: Parts) ->
     if config.rewards:
         names, share = " and ".join(config.rewards), config.training.reward_weight
         yield f"{share:.0%} of the generator's reward is from {names}" if share else f"{names}: --reward-weight is 0"
+    elif options.reward_weight != TrainingOptions().reward_weight:
+        yield f"--reward-weight {options.reward_weight:g} has no effect without a --reward"
     if config.training.shard_optimizers and processes.size() == 1:
         yield "--shard-optimizers has no effect on one process; torchrun starts several"
     if "discriminator" in algorithm.networks and algorithm.adversarial_from >= planned_steps(config):

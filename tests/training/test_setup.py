@@ -153,3 +153,22 @@ def test_a_reward_that_is_equal_for_all_first_texts_is_told_of() -> None:
         "teaches nothing: see 'ganlm show validity' for its options"
     ]
     assert told({"regex": {"pattern": "w1"}}) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "note"),
+    [
+        (
+            {"keep": "best", "evaluate_every": 6},
+            "the only evaluation is after the last step, so --keep best keeps the last weights; lower --evaluate-every",
+        ),
+        (
+            {"patience": 2, "evaluate_every": 50},
+            "the only evaluation is after the last step, so --patience has no effect; lower --evaluate-every",
+        ),
+        ({"reward_weight": 0.3}, "--reward-weight 0.3 has no effect without a --reward"),
+    ],
+)
+def test_options_without_an_effect_are_told(settings: dict[str, Any], note: str) -> None:
+    assert note in prepare(tiny_config("lstm", "conv", **settings)).notes
+    assert note not in prepare(tiny_config("lstm", "conv", evaluate_every=3, keep="best", patience=2)).notes
