@@ -113,13 +113,13 @@ def max_over_time(states: Tensor, mask: Tensor) -> Tensor:
 
 
 @contextmanager
-def without_dropout(network: nn.Module) -> Iterator[None]:
-    """Disable the dropout of torch's own layers in a network, in training mode too.
+def without_dropout(*networks: nn.Module) -> Iterator[None]:
+    """Disable the dropout of torch's own layers in some networks, in training mode too.
 
     The mode stays as it is: in evaluation mode, cuDNN's recurrent layers have no backward pass, and batch normalisation
     would use other statistics.
     """
-    parts = list(network.modules())
+    parts = [part for network in networks for part in network.modules()]
     layers = [(part, "training", False) for part in parts if isinstance(part, nn.modules.dropout._DropoutNd)]
     shares = [(part, "dropout", 0.0) for part in parts if isinstance(part, nn.RNNBase | nn.MultiheadAttention)]
     before = [(part, name, getattr(part, name)) for part, name, _ in (*layers, *shares)]

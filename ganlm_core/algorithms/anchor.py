@@ -5,6 +5,7 @@ from copy import deepcopy
 from torch import Tensor, nn
 
 from ganlm_core.algorithms.divergence import divergence
+from ganlm_core.layers import without_dropout
 from ganlm_core.protocol import Batch, Generator
 
 
@@ -26,6 +27,7 @@ class Anchor(nn.Module):
         """Return the scalar to add to the generator's loss. ``first``: in the first generator step of a round."""
         if first and batch.step == self.adversarial_from:
             self.start.load_state_dict(generator.state_dict())
-        distance = divergence(generator, [self.start], batch)
+        with without_dropout(generator, self.start):
+            distance = divergence(generator, [self.start], batch)
         batch.log("distance_from_start", distance)
         return self.weight * distance

@@ -66,7 +66,8 @@ class CoT(Algorithm):
         return negative_log_likelihood(mediator, mixture(self.generator, batch))
 
     def _generator_loss(self, batch: Batch) -> Tensor:
-        return divergence(self.generator, self._mediators, batch, self.options.divergence)
+        with without_dropout(self.generator, *self._mediators):
+            return divergence(self.generator, self._mediators, batch, self.options.divergence)
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:

@@ -2,14 +2,12 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ganlm_core import sampling
-from ganlm_core.layers import without_dropout
 from ganlm_core.protocol import EOS, Batch, Generator
 
 DIVERGENCES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -29,19 +27,16 @@ def divergence(generator: Generator, others: Sequence[Generator], batch: Batch, 
 
     The prefixes are held fixed: the gradient passes through the next-word distributions only. The gradient through the
     probability of each prefix, which has high variance, is left out (Lu et al. 2019, section 3.3). ``kind``: one of
-    DIVERGENCES. All distributions are without dropout.
+    DIVERGENCES. The caller disables dropout (:func:`ganlm_core.layers.without_dropout`).
     """
-    with ExitStack() as stack:
-        for network in (generator, *others):
-            stack.enter_context(without_dropout(network))
-        drawn = sampling.draws(generator, batch)
-        own = drawn.distributions[..., EOS:]
-        tokens, mask = drawn.trimmed
-        with torch.no_grad():
-            upto = tokens.shape[1]  # a generator that writes all positions at once gives the rest too
-            logits = [other(batch.noise, tokens)[:, :upto] for other in others]
-            found = torch.stack([sampling.log_probabilities(each)[..., EOS:] for each in logits])
-            mean = found.logsumexp(dim=0) - math.log(len(others))
+    drawn = sampling.draws(generator, batch)
+    own = drawn.distributions[..., EOS:]
+    tokens, mask = drawn.trimmed
+    with torch.no_grad():
+        upto = tokens.shape[1]  # a generator that writes all positions at once gives the rest too
+        logits = [other(batch.noise, tokens)[:, :upto] for other in others]
+        found = torch.stack([sampling.log_probabilities(each)[..., EOS:] for each in logits])
+        mean = found.logsumexp(dim=0) - math.log(len(others))
     return torch.where(mask, DIVERGENCES[kind](own, mean), 0.0).sum(dim=1).mean()
 
 
