@@ -192,9 +192,9 @@ def _last_sign(run: Path) -> float:
 
 
 def last_step(folder: RunFolder) -> int:
-    """Return the last step in the metrics of a run; 0 for a run that has none."""
+    """Return the step of the last line in the metrics of a run; 0 for a run that has none."""
     try:
-        return max((int(record["step"]) for record in folder.metrics.read()), default=0)
+        return int((folder.metrics.last() or {"step": 0})["step"])
     except WeightsError:
         return 0
 

@@ -1,6 +1,7 @@
 """metrics.jsonl of a run: one JSON object a line, each with its step. Nothing imports torch."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Any
 
 from ganlm_core.errors import WeightsError
 from ganlm_core.system.files import reading, shown, sync_file, to_json, write_file, writing
+
+END = 2**16
+"""Bytes at the end of a file in which its last record is looked for."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,21 @@ class MetricsLog:
             lines = self.path.read_bytes().split(b"\n") if self.path.exists() else []
         damage = f"{self.path} is damaged in line"
         return [_record(line, f"{damage} {number}") for number, line in enumerate(lines[:-1], 1)]
+
+    def last(self) -> dict[str, Any] | None:
+        """Return the last record, from the end of a file that grows with the run; None before the first record.
+
+        Raises WeightsError if it is damaged.
+        """
+        with reading(self.path):
+            if not self.path.exists():
+                return None
+            with self.path.open("rb") as file:
+                start = file.seek(max(0, file.seek(0, os.SEEK_END) - END))
+                lines = file.read().split(b"\n")
+        if start > 0 and len(lines) < 3:  # a line longer than the end that was read
+            return next(reversed(self.read()), None)
+        return _record(lines[-2], f"{self.path} is damaged in its last line") if len(lines) > 1 else None
 
     def steps(self) -> list[dict[str, Any]]:
         """Return the records of logged steps, without evaluations and rollbacks."""

@@ -32,6 +32,24 @@ def test_truncation_gives_the_bytes_of_a_run_that_stopped_there(log: MetricsLog)
     assert log.truncate(5) == 2, "there are no more"
 
 
+@pytest.mark.parametrize("width", [1, 1000, 100_000])
+def test_the_last_record_is_the_last_whole_line(log: MetricsLog, width: int) -> None:
+    assert log.last() is None
+    log.path.write_text('{"ste')
+    assert log.last() is None
+    log.path.unlink()
+    for step in (1, 2, 3):
+        log.append({"step": step, "words": "x" * width})
+        assert log.last() == log.read()[-1]
+    with log.path.open("a") as file:
+        file.write('{"step": 4, "st')
+    assert log.last() == {"step": 3, "words": "x" * width}
+    with log.path.open("a") as file:
+        file.write("\n")
+    with pytest.raises(WeightsError, match=r"metrics\.jsonl is damaged in"):
+        log.last()
+
+
 def test_a_damaged_line_before_the_last_is_an_error(log: MetricsLog) -> None:
     log.path.write_text('{"step": 1}\n{"step": 2\n{"step": 3}\n')
     with pytest.raises(WeightsError, match=r"metrics\.jsonl is damaged in line 2 \("):
