@@ -129,11 +129,7 @@ def test_a_run_of_before_with_a_relative_path_resumes_where_it_was_started(ganlm
     config = Path("run/config.toml")
     config.write_text(config.read_text().replace(f"{tmp_path}/my.txt", "my.txt"))
     assert ganlm("run", "--resume", "run")[0] == 0
-    assert {name for name, data in files_of(tmp_path / "run").items() if data != wanted[name]} == {
-        "checkpoints/step-00000006/SHA256SUMS",
-        "checkpoints/step-00000006/state.json",
-        "config.toml",
-    }
+    assert files_of(tmp_path / "run") == wanted  # with the absolute path, which holds everywhere
 
 
 def test_a_finished_run_is_trained_on(ganlm: Ganlm, tmp_path: Path) -> None:

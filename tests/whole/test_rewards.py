@@ -82,9 +82,9 @@ def test_python_chooses_rewards_too() -> None:
         ([*REGEX, "--reward.regex.pattern", "("], "pattern is '(', no regular expression (missing ), unterminated "
          "subpattern at position 0); correct it"),
         ([*REGEX, "--estimator", "gumbel"], "estimator 'gumbel' gives relaxed words, and a reward reads texts; choose "
-         "--estimator reinforce, rollout or importance, or leave out --reward"),
+         "--estimator reinforce, clipped, rollout or importance, or leave out --reward"),
         ([*REGEX, "--estimator", "straight-through"], "estimator 'straight-through' gives relaxed words, and a reward "
-         "reads texts; choose --estimator reinforce, rollout or importance, or leave out --reward"),
+         "reads texts; choose --estimator reinforce, clipped, rollout or importance, or leave out --reward"),
         ([*REGEX, "--recipe", "mle"], "algorithm 'mle' has no generator's cost that rewards could be mixed with; "
          "choose another algorithm or recipe, such as --algorithm adversarial, or leave out --reward"),
         (["--reward", "classifier"], "reward 'classifier' has no path; name a bundle with --reward.classifier.path"),

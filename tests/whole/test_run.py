@@ -525,7 +525,9 @@ class Silent(Exception):
 
 class Leaving(NonSaturating):
     def discriminator(self, real, generated):
-        ACTION
+        if real.requires_grad:  # in training, not where it is tried before
+            ACTION
+        return super().discriminator(real, generated)
 """
 
 
@@ -596,11 +598,11 @@ def crash():
 
 class CrashyLoss(NonSaturating):
     def discriminator(self, real, generated):
-        crash()
+        return crash() if real.requires_grad else super().discriminator(real, generated)
 
 class SilentLoss(NonSaturating):
     def discriminator(self, real, generated):
-        super().discriminator(real, generated)
+        return None if real.requires_grad else super().discriminator(real, generated)
 
 class CrashyPenalty(R1):
     def __call__(self, discriminator, real, generated):
