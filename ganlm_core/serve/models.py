@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlm_core.bundle.load import load
+from ganlm_core.bundle.locate import MEAN
 from ganlm_core.bundle.model import Model
 from ganlm_core.data.corpus import Corpus
 from ganlm_core.errors import DataError, GanlmError, UnknownName, WeightsError
@@ -80,8 +81,11 @@ class Library:
 
 
 def names_of(addresses: Sequence[str]) -> Iterator[str]:
-    """Return short names: the part after the last slash or colon; if two share it, the whole address."""
-    short = [address.rstrip("/").replace(":", "/").rpartition("/")[2] or address for address in addresses]
+    """Return short names: the part after the last slash or colon; the whole address of a mean, or if two share it."""
+    short = [
+        address if address.startswith(MEAN) else address.rstrip("/").replace(":", "/").rpartition("/")[2] or address
+        for address in addresses
+    ]
     yield from (name if short.count(name) == 1 else address for name, address in zip(short, addresses, strict=True))
 
 

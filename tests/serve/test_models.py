@@ -17,6 +17,7 @@ from tests.serve.conftest import copy_of
         (["zoo:a", "runs/b", "/tmp/c/"], ["a", "b", "c"]),
         (["x/run", "y/run", "z"], ["x/run", "y/run", "z"]),
         (["hf:owner/name@1.0"], ["name@1.0"]),
+        (["mean:runs/a,runs/b", "runs/b"], ["mean:runs/a,runs/b", "b"]),
     ],
 )
 def test_names_are_short_where_they_can_be(addresses: list[str], names: list[str]) -> None:
