@@ -70,8 +70,8 @@ def main(rounds: int, device: str) -> None:
         spent=spent[:12],
         growths=growths,
     )
-    _, heading, rest = PAGE.read_text().partition(KEPT)
-    PAGE.write_text(page + heading + rest)
+    old = PAGE.read_text()
+    PAGE.write_text(page + old[old.index(KEPT) :])
 
 
 def _on_cuda(rounds: int) -> None:

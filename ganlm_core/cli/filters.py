@@ -144,11 +144,11 @@ def _check_hashes(folder: Path) -> None:
 def _trained_rewards(source: str, host: Host) -> Mapping[str, Mapping[str, Any]]:
     """Return the rewards of the run or bundle, by name, each with its options."""
     from ganlm_core.bundle.manifest import RECIPE
+    from ganlm_core.evaluation.sources import run_at
     from ganlm_core.system.files import read_toml
-    from ganlm_core.training.run_folder import RunFolder
 
-    if (Path(source) / "config.toml").is_file():
-        rewards = RunFolder(Path(source)).load_config(host).rewards
+    if (run := run_at(source)) is not None:
+        rewards = run.load_config(host).rewards
         return {name: choice.options.as_dict() for name, choice in rewards.items()}
     folder = _bundle(source)
     found = read_toml(folder / RECIPE).get("reward", {}) if folder is not None else {}
