@@ -30,4 +30,6 @@ def test_each_work_is_done_where_tensors_are_made_by_default(
     monkeypatch.setattr(ganlm_lstm.networks, "recur", lambda lstm, states, start, twice=False: run(lstm, states, start))
     with torch.device("meta"):
         work = goal.work(TINY)
-        work.ours(), work.textbook(), work.hand and work.hand()
+        work.ours(), work.textbook()
+        if work.hand is not None and goal.work is not workloads.transformer_sampling:  # the library reads its samples
+            work.hand()

@@ -36,7 +36,8 @@ HEADER = [
 def bench(full: bool, rounds: int, as_json: bool) -> None:
     """Measure how fast this machine trains and samples on all its cores, beside textbook implementations.
 
-    'by hand' is the loop that a good programmer writes in an hour, where it differs from the textbook's.
+    'by hand' is the loop that a good programmer writes in an hour, where it differs from the textbook's; for the
+    transformer, the library transformers, if it is installed.
     Other programs that run at the same time spoil the numbers. 'over products' is the time divided by the time of its
     matrix products alone; 'share of floor' is the lower bound on the time, computed from the operations and bytes of
     its products, as a share of the time; 'memory' is the peak. docs/performance.md says more.

@@ -1,16 +1,19 @@
 """Text GANs as a good PyTorch programmer writes them in an hour, to compare :mod:`ganlm_core.cli.bench.workloads` with.
 
 The networks are the textbook's. Words are drawn by a search in cumulative probabilities, states are kept instead of
-running prefixes again, losses come from logits in one kernel, and Adam is fused. Letters as in
-:mod:`ganlm_core.protocol`. All sentences have the same length.
+running prefixes again, losses come from logits in one kernel, and Adam is fused. For the transformer, that programmer
+takes the library ``transformers``. Letters as in :mod:`ganlm_core.protocol`. All sentences have the same length.
 """
+
+from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ganlm_core.cli.bench.textbook import LSTM, State, TextCNN
-from ganlm_core.protocol import BOS, Generator
+from ganlm_core.protocol import BOS, PAD, Generator
 
 
 def adam(network: torch.nn.Module) -> torch.optim.Optimizer:
@@ -98,3 +101,33 @@ def policy_gradient_step(
 def sample_at_once(generator: Generator, noise: Tensor) -> Tensor:
     """Draw ids (B, T) from logits for all positions at once."""
     return draw(generator(noise))
+
+
+def has_library() -> bool:
+    return find_spec("transformers") is not None
+
+
+def library_transformer(vocabulary: int, length: int, size: int, heads: int, layers: int) -> Any:
+    """Build GPT-2 of the library ``transformers`` (Radford et al. 2019; Wolf et al. 2020)."""
+    from transformers import GPT2Config, GPT2LMHeadModel, logging
+
+    logging.set_verbosity_error()
+    config = GPT2Config(
+        vocab_size=vocabulary,
+        n_positions=length,
+        n_embd=size,
+        n_head=heads,
+        n_layer=layers,
+        bos_token_id=BOS,
+        eos_token_id=None,
+        pad_token_id=PAD,
+    )
+    return GPT2LMHeadModel(config).eval()
+
+
+@torch.no_grad()
+def sample_with_library(model: Any, rows: int, length: int) -> Tensor:
+    """Draw ids (B, T) with the library's ``generate``, which keeps keys and values."""
+    start = torch.full((rows, 1), BOS)
+    words = model.generate(start, attention_mask=torch.ones_like(start), do_sample=True, top_k=0, max_new_tokens=length)
+    return words[:, 1:]

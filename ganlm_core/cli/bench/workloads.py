@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -169,10 +170,15 @@ def transformer_sampling(sizes: Sizes) -> Work:
     """Return the sampling of long sequences from the transformer."""
     shape = Shape(sizes.vocabulary, sizes.long, noise=0)
     parts, _ = make_parts("autoregressive", shape, generator="transformer")
-    plain, noise = textbook.Transformer(sizes.vocabulary, sizes.long, 128, 4, 2), torch.randn(sizes.batch, 0)
+    scale = {"size": 128, "heads": 4, "layers": 2}
+    plain, noise = textbook.Transformer(sizes.vocabulary, sizes.long, **scale), torch.randn(sizes.batch, 0)
+    library = cache(lambda: handwritten.library_transformer(sizes.vocabulary, sizes.long, **scale))  # a slow import
     return Work(
         lambda: sampling.sample(parts.generator, noise),
         lambda: textbook.sample_without_cache(plain, sizes.batch, sizes.long),
+        (lambda: handwritten.sample_with_library(library(), sizes.batch, sizes.long))
+        if handwritten.has_library()
+        else None,
     )
 
 
@@ -233,7 +239,7 @@ GOALS = (
     Goal("SeqGAN policy-gradient step", policy_gradient, ratio=17),
     Goal("sampling, LSTM", lstm_sampling, ratio=18, hand=3, products=2),
     Goal("RelGAN iteration", relativistic, ratio=3),
-    Goal("sampling, transformer", transformer_sampling, ratio=10),
+    Goal("sampling, transformer", transformer_sampling, ratio=10, hand=5),
     Goal("sampling, one-shot mlp", mlp_sampling, products=1.5),
     Goal("sampling, one-shot conv", conv_sampling, products=1.5),
     Goal("maximum-likelihood step", likelihood, hand=2),
