@@ -26,11 +26,11 @@ LONGEST_NAME = 200
 """Characters of an unknown name that a message shows."""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the end of a message that suggests the nearest of ``known``; empty if none is near."""
+def did_you_mean(name: str, known: Iterable[str], similarity: float = 0.5) -> str:
+    """Return the end of a message that suggests the nearest of ``known``; empty if none is similar enough (0 to 1)."""
     import difflib
 
-    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=similarity)
     return f"; did you mean '{nearest[0]}'?" if nearest else ""
 
 

@@ -5,6 +5,7 @@ configuration. The second pass knows the options of all chosen components, with 
 defaults; options from flags and from the environment override it.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from click.core import ParameterSource
 from ganlm_core.bundle.start import FROM, expand, resolve
 from ganlm_core.cli.context import Invocation, current_host
 from ganlm_core.cli.options import FOLDER, PATH, json_option
-from ganlm_core.cli.output import echo_data, echo_json
+from ganlm_core.cli.output import echo_data, echo_json, note
 from ganlm_core.cli.types import SOURCE, Name
 from ganlm_core.components import Option, Options
 from ganlm_core.config.run_config import (
@@ -34,8 +35,9 @@ from ganlm_core.config.run_config import (
     prefix_of,
     read_layer,
 )
-from ganlm_core.errors import GanlmError, UsageError
+from ganlm_core.errors import GanlmError, UsageError, did_you_mean
 from ganlm_core.plugins.host import Host
+from ganlm_core.sweep.job import KEPT
 
 
 def _identifier(flag: str) -> str:
@@ -216,7 +218,9 @@ def run(
     """
     host = current_host()
     config = configure(host, _chosen(context), _given(context))
-    if resume is not None:
+    if resume is None:
+        _note_misspelt_variables(context)
+    else:
         _refuse_another_place(context, resume)
         config = _with_more_steps(resume, _saved(host, resume), config)
     if print_config:
@@ -299,6 +303,14 @@ def _refuse_another_place(context: click.Context, run: Path) -> None:
             f"--resume {run}: the run continues in its own folder, not in --out {context.params['out']}; "
             "resume it without --out, or start a new run"
         )
+
+
+def _note_misspelt_variables(context: click.Context) -> None:
+    """Note each environment variable that no option reads and whose name is much like one that an option reads."""
+    read = [option.envvar for option in context.command.get_params(context) if isinstance(option.envvar, str)]
+    for name in sorted(os.environ):
+        if name.startswith("GANLM_") and name not in (*read, *KEPT) and (near := did_you_mean(name, read, 0.85)):
+            note(f"{name} has no effect: no option of this run reads it{near}")
 
 
 def _with_more_steps(run: Path, saved: RunConfig, config: RunConfig) -> RunConfig:

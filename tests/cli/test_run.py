@@ -61,6 +61,19 @@ def test_a_flag_wins_over_the_environment_that_over_the_file_and_that_over_the_r
     assert list(resolved(ganlm, "--gen", "lstm")["generator"]) == ["lstm"]
 
 
+def test_a_misspelt_variable_is_told(ganlm: Ganlm, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GANLM_STEPSS", "GANLM_GEN_HIDDEN", "GANLM_SEED", "GANLM_TENSORBOARD", "GANLM_PLUGINS"):
+        monkeypatch.setenv(name, "7")
+    code, _, err = ganlm("run", "--gen", "lstm", "--print-config")
+    assert (code, err.splitlines()) == (
+        0,
+        [
+            "GANLM_GEN_HIDDEN has no effect: no option of this run reads it; did you mean 'GANLM_GEN_HIDDEN_SIZE'?",
+            "GANLM_STEPSS has no effect: no option of this run reads it; did you mean 'GANLM_STEPS'?",
+        ],
+    )
+
+
 def test_a_recipe_is_chosen_by_name(ganlm: Ganlm) -> None:
     assert resolved(ganlm, "--gen", "lstm", "--recipe", "one-shot")["recipe"] == "one-shot"
 
