@@ -49,14 +49,13 @@ def form_of(path: Path | None, as_json: bool) -> Form:
     """Return the form of an output. Raises UsageError for JSON in a file whose ending says otherwise, and for .json."""
     if path is None:
         return JSON if as_json else Form(in_one_line, str)
-    ending = format_of(path.name)
+    ending, packed = format_of(path.name), path.suffix if path.suffix.lower() == ".gz" else ""
+    better = path.with_name(path.name.removesuffix(packed)).with_suffix(".jsonl" + packed)
     if ending == ".json":
-        raise UsageError(
-            f"{path} would hold one array, and sentences are written one by one; name it {path.with_suffix('.jsonl')}"
-        )
+        raise UsageError(f"{path} would hold one array, and sentences are written one by one; name it {better}")
     form = FORMS[ending]
     if as_json and form is not JSON:
-        raise UsageError(f"--json and --out {path} do not fit together; name the file {path.with_suffix('.jsonl')}")
+        raise UsageError(f"--json and --out {path} do not fit together; name the file {better}")
     return form
 
 

@@ -33,6 +33,8 @@ def test_json_in_a_file_of_another_ending_is_refused(tmp_path: Path) -> None:
     assert form_of(None, as_json=True) is JSON
     with pytest.raises(UsageError, match=r"s\.JSON would hold one array, .* name it .*s\.jsonl"):
         form_of(tmp_path / "s.JSON", as_json=False)
+    with pytest.raises(UsageError, match=r"s\.json\.gz would hold one array, .* name it .*/s\.jsonl\.gz$"):
+        form_of(tmp_path / "s.json.gz", as_json=False)
 
 
 class Disk(io.FileIO):
