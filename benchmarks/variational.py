@@ -15,9 +15,10 @@ from ganlm_core.protocol import Shape
 
 
 class VariationalDropout(nn.Dropout):
-    """Dropout of the inputs and outputs of a recurrent network, states (B, T, H), as in Gal & Ghahramani 2016, section 4.
+    """Dropout of states (B, T, H) with one mask for all positions of a sentence (Gal & Ghahramani 2016, section 4).
 
-    Differs: the paper also drops units of the recurrent connections and whole words of the embedding.
+    Differs: only the inputs and the outputs of the LSTM are dropped. The paper also drops units of the recurrent
+    connections and whole words of the embedding.
     """
 
     def forward(self, states: Tensor) -> Tensor:

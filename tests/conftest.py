@@ -20,6 +20,7 @@ from ganlm_core.cli import main
 from ganlm_core.cli.context import Invocation
 from ganlm_core.components import Options
 from ganlm_core.config.run_config import RunConfig, make_config, resolve
+from ganlm_core.evaluation import figures
 from ganlm_core.plugins.host import Host, default_host
 from ganlm_core.training import checkpoint
 from ganlm_core.training.run_folder import RunFolder
@@ -27,6 +28,8 @@ from tests.bundles import bundle_parts, install_distribution
 from tests.environments import ROOT, build
 
 Ganlm = Callable[..., tuple[int, str, str]]
+
+DRAW = figures.svg
 
 CORE = {room: f"ganlm_core.{room}.specs" for room in ("algorithms", "data", "metrics", "rewards")}
 """The entry points of the components that come with the core."""
@@ -77,7 +80,11 @@ def _ctrl_c_is_not_ignored() -> Iterator[None]:
 
 @pytest.fixture
 def ganlm(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ganlm:
-    """Call the command line in an empty folder; give code, stdout and stderr."""
+    """Call the command line in an empty folder; give code, stdout and stderr.
+
+    The figures of reports are blank, because they take most of the time of a tiny run; ``drawn_figures`` draws them.
+    """
+    monkeypatch.setattr(figures, "svg", lambda figure: "<svg/>")
     monkeypatch.chdir(tmp_path)
     default_host.cache_clear()
 
@@ -86,6 +93,11 @@ def ganlm(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, t
         return code, *capsys.readouterr()
 
     return call
+
+
+@pytest.fixture
+def drawn_figures(ganlm: Ganlm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "svg", DRAW)
 
 
 def tiny_config(generator: str, discriminator: str, **settings: Any) -> RunConfig:

@@ -79,6 +79,7 @@ def test_a_path_without_a_run_is_refused(ganlm: Ganlm) -> None:
     )
 
 
+@pytest.mark.usefixtures("drawn_figures")
 def test_a_report_shows_the_evaluation_or_draws_fewer_sentences(ganlm: Ganlm, run: Path) -> None:
     assert ganlm("report", "run")[0] == 0
     page, corpus = (
