@@ -44,16 +44,12 @@ def judge(model: Model, text: str) -> Judgement:
         raise UsageError("the text has no word; give a sentence")
     (probability,) = model.probability([text])
     explained = model.explain(text)
-    tokens, _ = model.tokenizer.encode([text], model.shape.length)
+    tokens, cut = model.tokenizer.encode([text], model.shape.length)
     writes = model.generator.autoregressive
     ranks = generator_ranks(model, tokens.to(model.device)) if writes else [None] * len(explained)
     known = (tokens[0] != UNK).tolist()
     found = [Word(token, known[place], weight, ranks[place]) for place, (token, weight) in enumerate(explained)]
-    return Judgement(probability, found, _is_cut(model, text))
-
-
-def _is_cut(model: Model, text: str) -> bool:
-    return model.tokenizer.sequence_length([text]) > model.shape.length
+    return Judgement(probability, found, cut > 0)
 
 
 @torch.no_grad()

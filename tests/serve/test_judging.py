@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from ganlm_core.bundle.load import load
 from ganlm_core.bundle.model import Model
 from ganlm_core.errors import UsageError
 from ganlm_core.sampling import log_probabilities
@@ -25,6 +26,14 @@ def test_ranks_come_from_the_mixture_over_the_noise(model: Model) -> None:
 
 def test_a_sentence_that_is_too_long_is_said_to_be_cut(model: Model) -> None:
     assert judge(model, "the dog " * 30).cut and not judge(model, "the dog sleeps .").cut
+
+
+def test_a_sentence_of_more_than_64_tokens_is_judged_and_cut_only_at_the_length_of_the_model() -> None:
+    model = load("zoo:lstm-conv.autoregressive-grammar-char")
+    assert model.shape.length == 75
+    whole, longer = (judge(model, "the dog " * count) for count in (9, 10))
+    assert (len(whole.words), whole.cut) == (72, False)
+    assert (len(longer.words), longer.cut) == (75, True)
 
 
 @pytest.mark.parametrize("text", ["", "  \n\t "])
