@@ -206,8 +206,8 @@ def make_app(library: Library, host: Host, host_token: str = "") -> Starlette:
             Route("/v1/models", models),
             Route("/v1/schema", schema),
             Route("/v1/runs", runs),
-            Route("/v1/runs/{name}", run),
-            Route("/v1/runs/{name}/events", events),
+            Route("/v1/runs/{name:path}/events", events),  # a name has slashes if two folders share their last part
+            Route("/v1/runs/{name:path}", run),
             *(Route(path, _endpoint(name, handler), methods=["POST"]) for path, (name, handler) in handlers.items()),
         ]
     )

@@ -82,11 +82,14 @@ class Library:
 
 def names_of(addresses: Sequence[str]) -> Iterator[str]:
     """Return short names: the part after the last slash or colon; the whole address of a mean, or if two share it."""
-    short = [
-        address if address.startswith(MEAN) else address.rstrip("/").replace(":", "/").rpartition("/")[2] or address
-        for address in addresses
-    ]
+    short = [address if address.startswith(MEAN) else _last_part(address) for address in addresses]
     yield from (name if short.count(name) == 1 else address for name, address in zip(short, addresses, strict=True))
+
+
+def _last_part(address: str) -> str:
+    """Return the part after the last slash or colon; for ``.`` and ``..``, which URLs resolve, the folder's name."""
+    part = address.rstrip("/").replace(":", "/").rpartition("/")[2]
+    return part if part.strip(".") else Path(address).resolve().name or address
 
 
 def _test_split(host: Host, name: str, model: Model, data: str) -> Sequence[str]:

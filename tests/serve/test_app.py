@@ -2,9 +2,10 @@
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jsonschema
 import pytest
@@ -13,9 +14,10 @@ from starlette.testclient import TestClient
 from ganlm_core.bundle import zoo
 from ganlm_core.bundle.model import Model
 from ganlm_core.plugins.host import Host, default_host
-from ganlm_core.serve.app import make_app
+from ganlm_core.serve.app import Server, make_app
 from ganlm_core.serve.models import Library
 from ganlm_core.serve.schema import SCHEMAS
+from ganlm_core.training.run_folder import RunFolder
 from tests.serve.conftest import AT_ONCE, WORDS, Ask
 
 
@@ -140,6 +142,24 @@ def test_a_run_is_shown_with_its_figures_and_samples(client: TestClient) -> None
     assert [each["step"] for each in state["samples"]] == [3, 6]
     assert all(figure["svg"].startswith("<svg") and figure["caption"] for figure in state["figures"])
     assert client.get("/v1/runs/other").status_code == 404
+
+
+@pytest.mark.parametrize("name", ["first/seed0", "/tmp/second/seed0"])
+def test_runs_whose_folders_have_one_name_are_shown_and_watched(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The page sends a slash of a name as %2F."""
+
+    async def once(self: Server, name: str, request: object) -> AsyncIterator[str]:
+        yield name
+
+    monkeypatch.setattr(Server, "events", once)
+    app = make_app(Library({}, {name: run}), default_host())
+    with TestClient(app, base_url="http://testserver") as client:
+        for address in (f"/v1/runs/{name}", f"/v1/runs/{quote(name, safe='')}"):
+            assert client.get(address).json()["step"] == 6
+            assert client.get(f"{address}/events").text == name
+            assert client.get(f"{address}/more").status_code == client.get(f"{address}/more/events").status_code == 404
 
 
 def test_the_page_and_its_files_are_served_and_nothing_else(client: TestClient) -> None:

@@ -24,6 +24,12 @@ def test_names_are_short_where_they_can_be(addresses: list[str], names: list[str
     assert list(names_of(addresses)) == names
 
 
+def test_the_folder_here_has_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run" / "bundle").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "run" / "bundle")
+    assert list(names_of([".", "../", "/"])) == ["bundle", "run", "/"]
+
+
 def test_a_run_that_has_no_bundle_yet_is_only_watched(run: RunFolder, tmp_path: Path) -> None:
     copy = copy_of(run, tmp_path / "run")
     for folder in ("bundle", "before", "checkpoints"):
