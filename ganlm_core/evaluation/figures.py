@@ -2,8 +2,10 @@
 
 import io
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, NamedTuple
 
 _INK = "#010203"
@@ -45,6 +47,8 @@ _STYLE: dict[str, Any] = {
 
 _PRINT: dict[str, Any] = {"svg.fonttype": "path", "pdf.fonttype": 42, "figure.facecolor": "white"}
 """Changes for files of print quality: letters that need no font of the reader's machine."""
+
+_DRAWING = Lock()
 
 
 class Band(NamedTuple):
@@ -89,10 +93,9 @@ class Figure:
 
 def svg(figure: Figure) -> str:
     """Return the figure as an ``<svg>`` element. The same figure gives the same text."""
-    import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-    with matplotlib.rc_context(_STYLE):  # type: ignore[arg-type]  # its type lists every key
+    with _settings(_STYLE):
         text = io.StringIO()
         canvas = _canvas(figure, measured=figure.large)
         FigureCanvasSVG(canvas).print_svg(text, metadata={"Date": None, "Title": figure.title})
@@ -105,13 +108,20 @@ def printed(figure: Figure, form: str) -> bytes:
 
     The same figure gives the same bytes.
     """
-    import matplotlib
-
     data = io.BytesIO()
-    with matplotlib.rc_context(_STYLE | _PRINT):  # type: ignore[arg-type]
+    with _settings(_STYLE | _PRINT):
         dates = {"Date": None} if form == "svg" else {"CreationDate": None, "ModDate": None}
         _canvas(figure).savefig(data, format=form, metadata=dates | {"Title": figure.title})
     return data.getvalue().replace(_INK.encode(), b"#000000")
+
+
+@contextmanager
+def _settings(chosen: dict[str, Any]) -> Iterator[None]:
+    """Draw with the chosen settings of matplotlib. They are global, so only one thread draws at a time."""
+    import matplotlib
+
+    with _DRAWING, matplotlib.rc_context(chosen):  # type: ignore[arg-type]  # its type lists every key
+        yield
 
 
 def _canvas(figure: Figure, measured: bool = True) -> Any:

@@ -1,9 +1,15 @@
 """Figures as SVG: the colour of the page, the same text each time, and names as they are."""
 
+import threading
 import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
 
+import matplotlib
 import pytest
 
+from ganlm_core.evaluation import figures
 from ganlm_core.evaluation.figures import COLOURS, Band, Curve, Figure, printed, svg
 
 
@@ -51,6 +57,24 @@ def test_files_for_print_have_their_fonts_in_them() -> None:
     assert b"<text" not in vector and b"<path" in vector
     assert pdf.startswith(b"%PDF") and b"/FontFile2" in pdf and b"CreationDate" not in pdf
     assert printed(figure, "pdf") == pdf and printed(figure, "svg") == vector
+
+
+def test_threads_draw_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings of matplotlib are global: threads that draw together change each other's, and leave them changed."""
+    figure = Figure("f", "steps", "loss", [Curve("a", [1, 2], [1.0, 2.0])])
+    alone, settings = (svg(figure), printed(figure, "svg")), dict(matplotlib.rcParams)
+    canvas, meeting, met = figures._canvas, threading.Barrier(2), []
+
+    def meet(*given: Any, **named: Any) -> Any:
+        with suppress(threading.BrokenBarrierError):
+            met.append(meeting.wait(timeout=0.5))
+        return canvas(*given, **named)
+
+    monkeypatch.setattr(figures, "_canvas", meet)
+    with ThreadPoolExecutor(2) as pool:
+        page, paper = pool.submit(svg, figure), pool.submit(printed, figure, "svg")
+    assert (page.result(), paper.result()) == alone and not met
+    assert dict(matplotlib.rcParams) == settings
 
 
 def test_a_curve_without_points_is_not_drawn_and_keeps_the_colours_of_the_others() -> None:
