@@ -3,6 +3,7 @@
 The other ranks do what rank 0 asks: train from its state, sample or score with its generator, end.
 """
 
+import copy
 import math
 from collections.abc import Callable
 from contextlib import suppress
@@ -108,9 +109,10 @@ def _train_along(setup: Setup, packed: Any) -> None:
 
 
 def _help(setup: Setup, work: Callable[..., Any], weights: dict[str, Tensor], argument: Any) -> None:
-    """Do ``work`` with the weights of rank 0's generator. In the loop ours are equal; outside they do not matter."""
-    setup.generator.load_state_dict(weights)
-    work(setup.judge, setup.generator, argument)
+    """Do ``work`` with the weights of a generator of rank 0, which may be others than those in training."""
+    generator = copy.deepcopy(setup.generator)
+    generator.load_state_dict(weights)
+    work(setup.judge, generator, argument)
 
 
 def _draw(judge: Judge, generator: Generator, n: int) -> list[str]:

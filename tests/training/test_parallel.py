@@ -81,3 +81,14 @@ def test_a_run_does_not_go_back_from_a_later_phase_or_without_all_of_its_state(
             next(setup.trainer.algorithm.parameters()).add_(1)
     assert not mark.go_back(setup)
     assert setup.trainer.batches.drawn > 0
+
+
+def test_a_rank_that_helps_keeps_the_weights_that_it_trains() -> None:
+    """Rank 0 may ask about other weights than those in training: with --keep best, about the best so far."""
+    setup, other = built(), built(seed=7)
+    before, seen = parameters(setup), []
+    weights = other.generator.state_dict()
+    parallel._help(setup, lambda judge, generator, n: seen.append((generator.state_dict(), n)), weights, 3)
+    [(found, n)] = seen
+    assert n == 3 and all(found[name].equal(tensor) for name, tensor in weights.items())
+    assert same(parameters(setup), before)
