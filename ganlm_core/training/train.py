@@ -129,12 +129,13 @@ def _resume(folder: RunFolder, config: RunConfig, host: Host, display: Display) 
         saved = folder.load_config(host)
         longer = extended(saved, config.training.steps) if more else saved
         moved = with_data_of(longer, with_absolute_paths(config))
-        setup = prepare(moved, host)
+        setup, starting = prepare(moved, host), folder.is_starting
         if more:
-            folder.write_info(status="started")
+            if not starting:
+                folder.write_info(status="started")
             folder.write_config(longer)
         run = Run(setup, folder, display)
-        run.begin() if folder.is_starting else run.restore()
+        run.begin() if starting else run.restore()
         if moved != longer:  # the data there are those of the run, or restoring it would have failed
             folder.write_config(moved)
         run.train()

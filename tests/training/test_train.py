@@ -115,6 +115,13 @@ def test_a_run_without_a_checkpoint_begins_anew_either_way(
         assert files_of(run.path) == files_of(finished)
 
 
+def test_a_run_without_a_checkpoint_may_be_given_more_steps(tmp_path: Path) -> None:
+    run = RunFolder.make(tmp_path / "run", "name")
+    run.start(config())
+    resume(run.path, steps=8)
+    assert run.is_finished and run.metrics.steps()[-1]["step"] == 8
+
+
 def test_a_start_that_fails_leaves_an_empty_folder_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(self: Run) -> None:
         raise DataError("no")
