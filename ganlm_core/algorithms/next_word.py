@@ -32,5 +32,6 @@ class NextWord(Scored):
             costs = cost(tokens, log_p)
         log_entropy(batch, drawn)
         log_reward(batch, -sampling.of_tokens(costs, tokens, mask).sum(dim=1))
-        expected = (log_p[..., EOS:].exp() * costs[..., EOS:]).sum(dim=-1)
+        p = log_p[..., EOS:].exp()
+        expected = (p * costs[..., EOS:].masked_fill(p == 0, 0.0)).sum(dim=-1)  # the cost of such a word may be inf
         return torch.where(mask, expected, 0.0).sum(dim=1).mean()

@@ -26,9 +26,9 @@ FORMAT = 2
 
 SMOOTHING = 0.1
 
-NEVER = -1e38
-"""The log frequency of a word without any count. It is finite, because 0 times the log of 0 would be NaN in an entropy,
-and low enough that the word is not drawn at any temperature."""
+NEVER = -1e30
+"""The logit of a word that cannot occur: one without any count, or one that a prompt rules out. It is finite, because 0
+times the log of 0 would be NaN in an entropy, and low enough that the word is not drawn at any temperature."""
 
 KEEP = "raise --tokenizer.vocabulary to keep more"
 GROW = "the bundle does not know them: --grow-vocabulary adds them, or start from a bundle with --tokenizer char"

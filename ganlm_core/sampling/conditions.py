@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganlm_core.data.encoding import NEVER
 from ganlm_core.protocol import (
     PAD,
     AutoregressiveGenerator,
@@ -20,9 +21,6 @@ from ganlm_core.protocol import (
     current_batch,
     first_tokens,
 )
-
-NEVER = -1e30
-"""The logit of a word that a prompt rules out. It is finite, so that 0 times it is 0 in a divergence."""
 
 
 def labelled(sequence: Tensor, mask: Tensor, labels: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
@@ -52,7 +50,7 @@ def read_labelled(
 
 def _times(rows: int, batch: int) -> int:
     if rows % batch:
-        raise ValueError(f"a batch of {batch} has conditions, and there are {rows} sequences; give whole batches")
+        raise ValueError(f"got {rows} sequences for a batch of {batch} conditions; give a multiple of {batch}")
     return rows // batch
 
 
@@ -70,6 +68,9 @@ class ConditionalDiscriminator(Discriminator):
         self.summed = network.summed
         self.twice_differentiable = network.twice_differentiable  # type: ignore[misc]
         self.rowwise = network.rowwise  # type: ignore[misc]
+
+    def per_sequence(self, logits: Tensor, mask: Tensor) -> Tensor:
+        return self.network.per_sequence(logits, mask)
 
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
         batch = current_batch("the discriminator")

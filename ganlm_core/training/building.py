@@ -20,7 +20,7 @@ from ganlm_core.data.encoding import GROW, KEEP, NEVER, encode, impossible, log_
 from ganlm_core.data.tokenizer import CHUNK, Tokenizer
 from ganlm_core.errors import OutOfMemory, PluginError, UsageError
 from ganlm_core.plugins.host import Host
-from ganlm_core.protocol import EOS, Generator, Loss, Parts, Shape
+from ganlm_core.protocol import EOS, UNK, Generator, Loss, Parts, Shape
 from ganlm_core.system.devices import memory_of, pick_device
 from ganlm_core.system.memory import lacks_memory
 from ganlm_core.system.tensors import TooManyTensors, without_memory
@@ -136,13 +136,19 @@ def _loss(host: Host, config: RunConfig) -> Loss:
 def rule_out(data: Data, generator: Generator) -> None:
     """Keep the generator from drawing ids that the corpus cannot have, such as ``<eos>`` in a corpus of fixed length.
 
-    Raises UsageError for a generator from another run that never ends a sentence, where sentences end.
+    Raises UsageError for a generator from another run that never draws an id of the training text.
     """
     generator.prior[..., impossible(data.corpus, data.tokenizer)] = NEVER
-    if not data.corpus.fixed_length and (generator.prior[..., EOS] == NEVER).any():
+    never = (generator.prior <= NEVER).reshape(-1, generator.prior.shape[-1]).any(dim=0)
+    if never[EOS] and not data.corpus.fixed_length:
         raise UsageError(
             "the generator was trained with --corpus.fixed-length, so it never ends a sentence; "
             "add that option, or start from another bundle"
+        )
+    if never[UNK] and (data.tokens == UNK).any():
+        raise UsageError(
+            "the generator was trained on text without unknown words, so it never writes one, and the training text "
+            "has some; add --grow-vocabulary, or start from another bundle"
         )
 
 
@@ -225,6 +231,16 @@ def _check_fit(config: RunConfig, parts: Parts) -> None:
         raise UsageError(
             f"estimator '{config.estimator.name}' needs a logit for every position, and '{config.discriminator.name}' "
             "gives one per sequence; choose a discriminator that gives one per position, or another reward"
+        )
+    if parts.estimator.per_position_only and (parts.discriminator.summed or parts.loss.paired):
+        which = (
+            f"'{config.discriminator.name}' sums its logits to one per sequence"
+            if parts.discriminator.summed
+            else f"loss '{config.loss.name}' compares one logit per sequence"
+        )
+        raise UsageError(
+            f"estimator '{config.estimator.name}' with these options pays each position its own logit, and {which}; "
+            "choose --estimator.reward sequence"
         )
     if parts.penalty.interval > 0 and not parts.discriminator.twice_differentiable:
         raise UsageError(

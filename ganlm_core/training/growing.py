@@ -2,14 +2,16 @@
 
 The rule fits every architecture in which each dimension that depends on the vocabulary has its size V and is indexed by
 the ids of words. Along these dimensions, the values of the old words stay, and each new word gets the mean of the old
-words (Hewitt 2021, "Initializing new word embeddings for pretrained language models"). So the logits of old words stay
-as they are, and a new word is no likelier than an average one.
+words (Hewitt 2021, "Initializing new word embeddings for pretrained language models"), without those that cannot occur.
+So the logits of old words stay as they are, and a new word is no likelier than an average one.
 """
 
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+
+from ganlm_core.data.encoding import NEVER
 
 
 class CannotGrow(ValueError):
@@ -41,6 +43,7 @@ def _grown(name: str, tensor: Tensor, before: Tensor, after: Tensor, old: int, n
         if size - old != behind or larger - size != new - old or not tensor.is_floating_point():
             raise CannotGrow(shapes)
         words, rest = tensor.split([old, size - old], dim=dimension)
-        added = words.mean(dim=dimension, keepdim=True).repeat_interleave(new - old, dim=dimension)
+        mean = words.masked_fill(words <= NEVER, torch.nan).nanmean(dim=dimension, keepdim=True)
+        added = mean.repeat_interleave(new - old, dim=dimension)
         tensor = torch.cat([words, added, rest], dim=dimension)
     return tensor

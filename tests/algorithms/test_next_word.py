@@ -6,7 +6,8 @@ from torch import Tensor
 from ganlm_core import sampling
 from ganlm_core.algorithms.next_word import NextWord
 from ganlm_core.components import NoOptions
-from ganlm_core.protocol import EOS, Batch
+from ganlm_core.data.encoding import NEVER
+from ganlm_core.protocol import EOS, Batch, mask_of
 from tests.tiny import NOISE, REPEATS, ROWS, SHAPE, TinyGenerator, every_sequence, gradient, z_scores
 
 
@@ -30,3 +31,17 @@ def test_next_word_is_the_gradient_of_expected_costs_after_fixed_prefixes() -> N
     estimator = NextWord(NoOptions())
     found = torch.stack([gradient(estimator(generator, batch, cost), generator) for _ in range(REPEATS)])
     assert z_scores(found, exact).abs().max() < 4.5
+
+
+def test_a_word_that_cannot_be_drawn_has_no_cost() -> None:
+    generator = TinyGenerator()
+    generator.prior[-1] = NEVER
+    tokens = torch.full((2, SHAPE.length), EOS)
+    batch = Batch(tokens, mask_of(tokens), NOISE.expand(2, -1))
+
+    def cost(ids: Tensor, own: Tensor) -> Tensor:
+        return own.square()  # infinite for that word
+
+    loss = NextWord(NoOptions())(generator, batch, cost)
+    assert torch.isfinite(loss)
+    assert all(each.isfinite().all() for each in gradient(loss, generator))

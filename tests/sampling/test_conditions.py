@@ -115,6 +115,16 @@ def test_a_prompt_gets_no_verdict_and_no_gradient() -> None:
         assert not logits[row, :given].any() and logits[row, given : int(batch.mask[row].sum())].all()
 
 
+def test_logits_per_sequence_are_those_of_the_network_inside() -> None:
+    class Largest(TinyDiscriminator):
+        def per_sequence(self, logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            return logits.amax(dim=1)
+
+    discriminator = ConditionalDiscriminator(Largest(SHAPE.of("discriminator"), per_position=True), SHAPE)
+    logits, mask = torch.tensor([[1.0, 3.0, 2.0]]), torch.ones(1, 3, dtype=torch.bool)
+    assert discriminator.per_sequence(logits, mask).tolist() == [3.0]
+
+
 def test_networks_with_conditions_refuse_to_work_without_a_batch() -> None:
     generator, discriminator = networks()
     batch = make_batch(3)
@@ -124,7 +134,7 @@ def test_networks_with_conditions_refuse_to_work_without_a_batch() -> None:
         sampling.sample(generator, batch.noise)
     with (
         conditions_of(batch),
-        pytest.raises(ValueError, match="a batch of 3 has conditions, and there are 4 sequences"),
+        pytest.raises(ValueError, match="got 4 sequences for a batch of 3 conditions; give a multiple of 3"),
     ):
         discriminator(torch.full((4, 3), EOS), torch.ones(4, 3, dtype=torch.bool))
 

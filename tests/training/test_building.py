@@ -4,10 +4,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from ganlm_core.data.encoding import NEVER
 from ganlm_core.errors import OutOfMemory, UsageError
-from ganlm_core.protocol import EOS
+from ganlm_core.protocol import EOS, UNK
 from ganlm_core.training import building
 from ganlm_core.training.setup import prepare
 from tests.conftest import tiny_config
@@ -76,5 +77,20 @@ def test_a_generator_that_never_ends_is_refused_for_text_that_does() -> None:
     data = SimpleNamespace(corpus=made.corpus, tokenizer=made.tokenizer)
     with pytest.raises(
         UsageError, match="fixed-length, so it never ends a sentence; add that option, or start from an"
+    ):
+        building.rule_out(data, made.generator)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("positions", [False, True])
+def test_a_generator_that_never_writes_unknown_words_is_refused_for_text_that_has_them(positions: bool) -> None:
+    made = prepare(tiny_config("lstm", "conv"))
+    prior = made.generator.prior
+    made.generator.prior = prior.expand(made.shape.length, -1).clone() if positions else prior
+    made.generator.prior[..., UNK] = -1e38  # of a bundle from an earlier version
+    data = SimpleNamespace(corpus=made.corpus, tokenizer=made.tokenizer, tokens=torch.tensor([[5, 6, EOS]]))
+    building.rule_out(data, made.generator)  # type: ignore[arg-type]
+    data.tokens[0, 1] = UNK
+    with pytest.raises(
+        UsageError, match="never writes one, and the training text has some; add --grow-vocabulary, or start from an"
     ):
         building.rule_out(data, made.generator)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ganlm_core.data.encoding import NEVER
 from ganlm_core.plugins.host import default_host
 from ganlm_core.protocol import Shape, mask_of
 from ganlm_core.sampling.ratio import LikelihoodRatio
@@ -36,6 +37,15 @@ def grown(kind: str, name: str) -> tuple[Any, Any]:
         small = build(kind, name, OLD)
     large.load_state_dict(grown_state(network.state_dict(), small, large, OLD.vocabulary, NEW.vocabulary))
     return network, large
+
+
+def test_a_new_word_is_an_average_one_of_those_that_can_occur() -> None:
+    small, large = build("generator", "lstm", OLD), build("generator", "lstm", NEW)
+    state = {name: tensor.clone() for name, tensor in small.state_dict().items()}
+    state["prior"] = torch.tensor([-1e38, -1e30, NEVER, NEVER, -1.0, -2.0, -3.0, -2.0, -2.0])
+    found = grown_state(state, small, large, OLD.vocabulary, NEW.vocabulary)["prior"]
+    assert found[:9].equal(state["prior"])
+    assert found[9:].tolist() == [-2.0] * 4
 
 
 @pytest.mark.parametrize("name", [name for kind, name in NETWORKS if kind == "generator"])

@@ -109,6 +109,16 @@ Refused = Callable[..., str]
             "choose a discriminator that gives one per position, or another reward",
         ),
         (
+            "--estimator.reward position --disc lstm --disc.direction causal --disc.per-position --loss relativistic",
+            "estimator 'reinforce' with these options pays each position its own logit, and loss 'relativistic' "
+            "compares one logit per sequence; choose --estimator.reward sequence",
+        ),
+        (
+            "--estimator.reward position --disc lstm-lm --noise-size 0",
+            "estimator 'reinforce' with these options pays each position its own logit, and 'lstm-lm' sums its logits "
+            "to one per sequence; choose --estimator.reward sequence",
+        ),
+        (
             "--gen conv --algorithm mle",
             "mle needs an autoregressive generator, and ConvGenerator writes all positions at once; choose another "
             "with --gen, or train it with --recipe one-shot",
