@@ -34,14 +34,14 @@ def with_errors(generator: Generator, batch: Batch, generated: Sequences, share:
 
 
 def damaged(generator: Generator, batch: Batch) -> Tensor:
-    """Return the real ids (B, T) of a batch, each with one error at a random word, if it has words."""
-    tokens = batch.tokens
-    at = (torch.rand(len(tokens), 1, device=tokens.device) * _words(batch)).long()
+    """Return the real ids (B, T) of a batch, each with one error at a random word behind its prompt, if it has one."""
+    tokens, given, words = batch.tokens, _given(batch), _words(batch)
+    at = (given + torch.rand(len(tokens), 1, device=tokens.device) * (words - given)).long()
     kinds = (_replaced_by_word, _replaced_by_draw, _swapped, _without, _repeated, _spliced)
     found = torch.stack([kind(generator, batch, at) for kind in kinds])
     kind = torch.randint(len(kinds), (1, len(tokens), 1), device=tokens.device)
     chosen = found.gather(0, kind.expand(-1, -1, tokens.shape[1])).squeeze(0)
-    return torch.where(_words(batch) > 0, chosen, tokens)
+    return torch.where(words > given, chosen, tokens)
 
 
 def _replaced_by_word(generator: Generator, batch: Batch, at: Tensor) -> Tensor:
@@ -64,11 +64,13 @@ def _swapped(generator: Generator, batch: Batch, at: Tensor) -> Tensor:
     # The last word changes places with the one before, because <eos> stays the end; a single word stays.
     first = torch.minimum(at, _words(batch) - 2)
     swapped = torch.where(places == first, first + 1, torch.where(places == first + 1, first, places))
-    return _moved(batch, torch.where(first >= 0, swapped, places))
+    return _moved(batch, torch.where(first >= _given(batch), swapped, places))
 
 
 def _without(generator: Generator, batch: Batch, at: Tensor) -> Tensor:
-    return _moved(batch, _places(batch) + (_places(batch) >= at))
+    """Leave a word out; a sequence without ``<eos>``, which has its full length, stays."""
+    shorter = _moved(batch, _places(batch) + (_places(batch) >= at))
+    return torch.where((batch.tokens == EOS).any(dim=1, keepdim=True), shorter, batch.tokens)
 
 
 def _repeated(generator: Generator, batch: Batch, at: Tensor) -> Tensor:
@@ -78,13 +80,19 @@ def _repeated(generator: Generator, batch: Batch, at: Tensor) -> Tensor:
 def _spliced(generator: Generator, batch: Batch, at: Tensor) -> Tensor:
     words = _words(batch)
     places = torch.minimum(words, words.roll(1, dims=0)) - 1  # between two words of both sentences
-    spliced = torch.where(_places(batch) < at % places.clamp(min=1) + 1, batch.tokens, batch.tokens.roll(1, dims=0))
+    cut = torch.maximum(at % places.clamp(min=1) + 1, _given(batch))
+    spliced = torch.where(_places(batch) < cut, batch.tokens, batch.tokens.roll(1, dims=0))
     return torch.where(places > 0, spliced, _replaced_by_word(generator, batch, at))
 
 
 def _words(batch: Batch) -> Tensor:
     """Return the number of words (B, 1) of each real sentence."""
     return (batch.mask & (batch.tokens != EOS)).sum(dim=1, keepdim=True)
+
+
+def _given(batch: Batch) -> Tensor:
+    """Return the number of tokens (B, 1) of each prompt."""
+    return (batch.mask & ~batch.scored).sum(dim=1, keepdim=True)
 
 
 def _places(batch: Batch) -> Tensor:
