@@ -16,6 +16,7 @@ from ganlm_core import sampling
 from ganlm_core.algorithms.adversarial import accuracy
 from ganlm_core.algorithms.options import CatGANOptions
 from ganlm_core.algorithms.schedule import ScheduledAlgorithm
+from ganlm_core.errors import UsageError
 from ganlm_core.layers import without_dropout
 from ganlm_core.protocol import Batch, Cost, Generator, Parts, Phase
 
@@ -133,6 +134,11 @@ class CatGAN(ScheduledAlgorithm):
     pays = True
 
     def __init__(self, parts: Parts, options: CatGANOptions) -> None:
+        if parts.estimator.steps > 1:
+            raise UsageError(
+                "algorithm 'catgan' makes one step of the generator on each batch, and this estimator makes "
+                f"{parts.estimator.steps} on the same samples; choose another --estimator"
+            )
         super().__init__(
             parts,
             options,

@@ -3,7 +3,7 @@
 import copy
 import hashlib
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -293,8 +293,8 @@ def _optimizers(config: RunConfig, algorithm: Algorithm) -> dict[str, ScheduledO
                 f"the network '{name}' of algorithm '{config.algorithm.name}' has no parameters, so nothing can be "
                 "trained; give it some as attributes, or choose an algorithm that does not train it"
             )
-    _check_parts(config, algorithm)
     spans = _spans(config, algorithm, trained)
+    _check_parts(config, algorithm, spans)
     if is_sharded(config) and any(config.optimizers[name].name == "lbfgs" for name in spans):
         raise UsageError(
             "--shard-optimizers divides the parameters among the processes, and lbfgs moves all of them as one vector; "
@@ -333,13 +333,15 @@ def _training(network: str, algorithm: Algorithm, steps: Iterable[int]) -> Itera
     return (step for step in steps if network in {phase.network for phase in algorithm.phases(step)})
 
 
-def _check_parts(config: RunConfig, algorithm: Algorithm) -> None:
+def _check_parts(config: RunConfig, algorithm: Algorithm, spans: Mapping[str, tuple[int, int]]) -> None:
     """Raise UsageError if L-BFGS would train a part of a network: it keeps all parameters in one vector."""
-    for phase in algorithm.phases(planned_steps(config) - 1):
-        if phase.part is not None and config.optimizers[phase.network].name == "lbfgs":
+    for name, (first, last) in spans.items():
+        network, lbfgs = name.removesuffix(WARMUP), config.optimizers[name].name == "lbfgs"
+        phases = (*algorithm.phases(first), *algorithm.phases(last)) if lbfgs else ()
+        if any(phase.network == network and phase.part is not None for phase in phases):
             raise UsageError(
-                f"algorithm '{config.algorithm.name}' moves a part of the {phase.network} at a time, and lbfgs moves "
-                f"all of it; choose another optimiser in [optimizer.{phase.network}]"
+                f"algorithm '{config.algorithm.name}' moves a part of the {network} at a time, and lbfgs moves "
+                f"all of it; choose another optimiser in [optimizer.{name}]"
             )
 
 

@@ -1,6 +1,7 @@
 """CatGAN: what is compared with what, both losses by hand, and the choice of the fittest child."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,9 @@ from torch.nn import functional as F
 
 from ganlm_core.algorithms import catgan
 from ganlm_core.algorithms.catgan import CatGAN, averages, born, cost_of, discriminator_loss, fitness, mutations, pairs
-from ganlm_core.algorithms.options import CatGANOptions
+from ganlm_core.algorithms.options import CatGANOptions, ClippedOptions
+from ganlm_core.algorithms.policy_gradients import Clipped
+from ganlm_core.errors import UsageError
 from ganlm_core.protocol import Batch, Generator, Parts, Shape, conditions_of, mask_of, with_labels
 from ganlm_core.sampling.conditions import ConditionalDiscriminator
 from ganlm_core.testing import references
@@ -106,3 +109,10 @@ def test_the_loss_is_that_of_the_fittest_child(fittest: int, monkeypatch: pytest
         for new, old in zip(moved.parameters(), parts.generator.parameters(), strict=True)
     ]
     assert F.cosine_similarity(torch.cat(steps), found, dim=0) == pytest.approx(1, abs=1e-4)
+
+
+def test_an_estimator_with_several_steps_on_one_batch_is_refused() -> None:
+    """Each mutation would get the advantage of the first one."""
+    parts = replace(make_parts(), estimator=Clipped(ClippedOptions()))
+    with pytest.raises(UsageError, match="one step of the generator on each batch, and this estimator makes 4 on the"):
+        CatGAN(parts, CatGANOptions())

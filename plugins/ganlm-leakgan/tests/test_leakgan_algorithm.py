@@ -276,6 +276,13 @@ def test_leakgan_refuses_components_that_it_cannot_train(settings: dict[str, Any
     assert str(error.value) == message
 
 
+def test_leakgan_refuses_lbfgs_in_its_warm_up_too() -> None:
+    other = config(generator_optimizer="lbfgs").optimizers["generator"]
+    chosen = config()
+    with pytest.raises(UsageError, match=r"lbfgs moves all of it; choose another .* in \[optimizer.generator_warmup\]"):
+        prepare(replace(chosen, optimizers={**chosen.optimizers, "generator_warmup": other}))
+
+
 @pytest.mark.parametrize("recipe", ["autoregressive", "relgan"])
 def test_other_methods_train_the_generator_too(recipe: str, tmp_path: Path) -> None:
     """Both relaxed words and policy gradients train it. Nothing leaks: the copy keeps its initial weights."""
