@@ -20,24 +20,27 @@ class TokenEmbedding(nn.Embedding):
 
 
 class NoisyEmbedding(TokenEmbedding):
-    """An embedding with instance noise (Sonderby et al. 2017, section 3.3) for the tokens that a discriminator sees.
+    """An embedding with instance noise (Sønderby et al. 2017, section 3.3) for the tokens that a discriminator sees.
 
     In training, each vector moves towards the vector of a random word by a random share of the distance, at most
     ``blur``. Differs: the paper adds Gaussian noise to images. Points between two words also teach the discriminator
     about the region to which the gradient of a relaxation points. Where no gradient is computed, as for a reward, the
-    vectors are exact.
+    vectors are exact. The last ``labels`` ids are no words, and their vectors are always exact.
     """
 
-    def __init__(self, vocabulary: int, size: int, blur: float) -> None:
+    def __init__(self, vocabulary: int, size: int, blur: float, labels: int = 0) -> None:
         super().__init__(vocabulary, size)
-        self.blur = blur
+        self.blur, self.words = blur, vocabulary - labels
 
     def forward(self, tokens: Tensor) -> Tensor:
         embedded = super().forward(tokens)
         if self.blur == 0 or not self.training or not torch.is_grad_enabled():
             return embedded
         share = self.blur * torch.rand(*embedded.shape[:-1], 1, device=embedded.device)
-        words = torch.randint(UNK, self.num_embeddings, embedded.shape[:-1], device=embedded.device)
+        words = torch.randint(UNK, self.words, embedded.shape[:-1], device=embedded.device)
+        if self.words < self.num_embeddings:
+            exact = tokens[..., self.words :].any(dim=-1) if tokens.is_floating_point() else tokens >= self.words
+            share = share.masked_fill(exact.unsqueeze(-1), 0.0)
         return embedded + share * (super().forward(words) - embedded)
 
 

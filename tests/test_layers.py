@@ -48,6 +48,17 @@ def test_blurred_vectors_lie_between_two_words_in_training_only() -> None:
     assert torch.equal(embedding.eval()(ids), exact)
 
 
+def test_a_label_is_not_blurred_and_no_word_moves_towards_one() -> None:
+    torch.manual_seed(0)
+    embedding = NoisyEmbedding(8, 8, blur=0.5, labels=2)
+    torch.nn.init.eye_(embedding.weight)
+    ids = torch.tensor([[6, 4, 5]]).expand(400, -1)
+    for tokens in (ids, torch.nn.functional.one_hot(ids, 8).float()):
+        blurred = embedding(tokens)
+        assert blurred[:, 0].equal(torch.eye(8)[6].expand(400, -1))
+        assert blurred[:, 1, 4].mean() < 0.9 and not blurred[:, 1:, 6:].any()
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_dropout_drops_its_share_and_keeps_the_mean(share: float) -> None:
     torch.manual_seed(0)

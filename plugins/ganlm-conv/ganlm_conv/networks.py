@@ -143,7 +143,7 @@ class ConvDiscriminator(Discriminator):
     def __init__(self, shape: Shape, options: ConvDiscriminatorOptions) -> None:
         super().__init__(shape)
         self.widths = [int(width) for width in options.widths.split(",")]
-        self.embedding = NoisyEmbedding(shape.vocabulary, options.embedding_size, options.blur)
+        self.embedding = NoisyEmbedding(shape.vocabulary, options.embedding_size, options.blur, shape.labels)
         self.padding = options.padding
         self.convolutions = nn.ModuleList(
             nn.Conv1d(options.embedding_size, options.filters, width, padding=width - 1 if self.padding else 0)

@@ -113,7 +113,7 @@ class LSTMDiscriminator(Discriminator):
         size, inputs, layers = options.hidden_size, options.embedding_size, options.layers
         both = options.direction == "bidirectional"
         self.per_position = options.per_position
-        self.embedding = NoisyEmbedding(shape.vocabulary, inputs, options.blur)
+        self.embedding = NoisyEmbedding(shape.vocabulary, inputs, options.blur, shape.labels)
         self.onward = nn.LSTM(inputs, size, layers, batch_first=True)
         self.homeward = nn.LSTM(inputs, size, layers, batch_first=True) if both else None
         self.dropout = Dropout(options.dropout)

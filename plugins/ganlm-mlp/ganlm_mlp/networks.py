@@ -77,7 +77,7 @@ class MLPDiscriminator(Discriminator):
     def __init__(self, shape: Shape, options: MLPDiscriminatorOptions) -> None:
         super().__init__(shape)
         width = options.hidden_size
-        self.embedding = NoisyEmbedding(shape.vocabulary, options.embedding_size, options.blur)
+        self.embedding = NoisyEmbedding(shape.vocabulary, options.embedding_size, options.blur, shape.labels)
         self.hidden = nn.Sequential(nn.Linear(shape.length * options.embedding_size, width), nn.LeakyReLU(0.2))
         for _ in range(options.layers - 1):
             self.hidden.extend([nn.Linear(width, width), nn.LeakyReLU(0.2)])

@@ -86,7 +86,9 @@ class MultiEmbeddingDiscriminator(ConvDiscriminator):
     def __init__(self, shape: Shape, options: MultiEmbeddingOptions) -> None:
         super().__init__(shape, options)
         self.embeddings = options.embeddings
-        self.embedding = NoisyEmbedding(shape.vocabulary, options.embeddings * options.embedding_size, options.blur)
+        self.embedding = NoisyEmbedding(
+            shape.vocabulary, options.embeddings * options.embedding_size, options.blur, shape.labels
+        )
 
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
         each = self.embedding(sequence).unflatten(-1, (self.embeddings, -1)).movedim(2, 0)

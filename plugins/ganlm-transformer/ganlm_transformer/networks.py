@@ -114,7 +114,7 @@ class TransformerDiscriminator(Discriminator):
     def __init__(self, shape: Shape, options: TransformerDiscriminatorOptions) -> None:
         super().__init__(shape)
         size = options.hidden_size
-        self.embedding = NoisyEmbedding(shape.vocabulary, size, options.blur)
+        self.embedding = NoisyEmbedding(shape.vocabulary, size, options.blur, shape.labels)
         self.positions = nn.Parameter(torch.randn(shape.length, size))
         self.dropout = Dropout(options.dropout)
         self.blocks = nn.ModuleList(Block(options) for _ in range(options.layers))
