@@ -52,7 +52,7 @@ class Molecules(_OfMolecules):
 
         values = {"smiles_valid": len(valid) / len(subject.texts)}
         different = list(dict.fromkeys(valid))
-        unseen = dict.fromkeys(map(chemistry.canonical, subject.held_out)) if subject.held_out else different
+        unseen = dict.fromkeys(filter(None, map(chemistry.canonical, subject.held_out))) or different
         if valid:
             values["smiles_unique"] = len(different) / len(valid)
             values["smiles_novel"] = sum(text not in conditions.known for text in unseen) / len(unseen)

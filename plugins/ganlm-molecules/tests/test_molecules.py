@@ -86,6 +86,8 @@ def test_the_metrics_of_a_few_molecules() -> None:
 def test_the_novelty_of_real_text_is_that_of_held_out_text() -> None:
     subject = Subject(["CO"], held_out=["CCO", "CO"])
     assert Molecules(NoOptions())(subject, conditions("CO")).values["smiles_novel"] == 1 / 2
+    subject = Subject(["CO"], held_out=["CCO", "CO", "no molecule", "none either"])
+    assert Molecules(NoOptions())(subject, conditions("CO")).values["smiles_novel"] == 1 / 2
 
 
 def test_alike_molecules_have_no_diversity() -> None:
