@@ -55,12 +55,10 @@ class Server:
             return {"model": served.name, "texts": texts, "words": [asdict(word) for word in found]}
         return {"model": served.name, "texts": await self.write(served, request)}
 
-    async def write(self, served: Served, request: writing.Request) -> list[str]:
-        key = ("write", served.name, request.shares)
-        texts: list[str] = await self.queue.submit(
-            key, request, lambda requests: writing.write(served.model, requests), request.n
-        )
-        return texts
+    async def write(self, served: Served, request: writing.Request, work: Callable[..., Any] = writing.write) -> Any:
+        """Return the sentences of a request in the form that ``work`` returns."""
+        key = (work, served.name, request.shares)
+        return await self.queue.submit(key, request, lambda requests: work(served.model, requests), request.n)
 
     async def words(self, served: Served, request: writing.Request) -> list[writing.Word]:
         seed = writing.fresh_seed() if request.seed is None else request.seed
@@ -128,8 +126,8 @@ class Server:
         """Answer a request for OpenAI's completions, whole or as a stream."""
         served = self.models.model(body["model"])
         requests = completions.requests_of(body)
-        texts = [text for request in requests for text in await self.write(served, request)]
-        choices = completions.choices(served.model, body, texts)
+        drawn = [ids for request in requests for ids in await self.write(served, request, writing.draw)]
+        choices = completions.choices(served.model.tokenizer, body, drawn)
         if body["stream"]:
             return _raw_events(completions.chunks(served.name, choices))
         return completions.answer(served, choices, body)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from ganlm_core.bundle.model import Model
-from ganlm_core.data.text import identity
+from torch import Tensor
+
+from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.protocol import EOS, mask_of
 from ganlm_core.sampling import Policy
 from ganlm_core.serve.models import Served
@@ -14,6 +15,9 @@ from ganlm_core.serve.writing import Request
 
 GREEDY = Policy(top_k=1)
 """The policy for a temperature of 0, as in OpenAI's API."""
+
+UNFINISHED = "\ufffd"
+"""Shown for the first bytes of a character whose other bytes are in the next tokens."""
 
 
 @dataclass(frozen=True)
@@ -30,32 +34,45 @@ class Choice:
 
 def requests_of(body: Mapping[str, Any]) -> list[Request]:
     """Return a request for each prompt of a checked body."""
-    prompts = [body["prompt"]] if isinstance(body["prompt"], str) else body["prompt"]
     temperature = 1.0 if body["temperature"] is None else body["temperature"]
     policy = Policy(temperature, top_p=body["top_p"] or 1.0) if temperature > 0 else GREEDY
-    return [Request(body["n"], prompt, policy, body.get("seed")) for prompt in prompts]
+    return [Request(body["n"], prompt, policy, body.get("seed")) for prompt in _texts(body["prompt"])]
 
 
-def choices(model: Model, body: Mapping[str, Any], texts: Sequence[str]) -> list[Choice]:
-    """Return the choices of all prompts in order: ``n`` texts each, cut as the request says."""
-    prompts = [body["prompt"]] if isinstance(body["prompt"], str) else body["prompt"]
-    owners = [prompt for prompt in prompts for _ in range(body["n"])]
-    stops = [body["stop"]] if isinstance(body.get("stop"), str) else body.get("stop") or []
-    return [_choice(model, body, prompt, text, stops) for prompt, text in zip(owners, texts, strict=True)]
+def choices(tokenizer: Tokenizer, body: Mapping[str, Any], drawn: Sequence[Tensor]) -> list[Choice]:
+    """Return the choices of all prompts in order: ``n`` sentences each, as ids (1, T), cut as the request says."""
+    owners = [prompt for prompt in _texts(body["prompt"]) for _ in range(body["n"])]
+    return [_choice(tokenizer, body, prompt, ids) for prompt, ids in zip(owners, drawn, strict=True)]
 
 
-def _choice(model: Model, body: Mapping[str, Any], prompt: str, text: str, stops: Sequence[str]) -> Choice:
-    tokens, _ = model.tokenizer.encode([text], model.shape.length)
-    length, given = int(mask_of(tokens).sum()), model.tokenizer.prompt(prompt).shape[-1]
-    ended = int(tokens[0, length - 1]) == EOS
+def _texts(given: str | Sequence[str] | None) -> Sequence[str]:
+    """Return the texts of a part of a request that may be one text, several or none."""
+    return [given] if isinstance(given, str) else given or []
+
+
+def _choice(tokenizer: Tokenizer, body: Mapping[str, Any], prompt: str, ids: Tensor) -> Choice:
+    length, given = int(mask_of(ids).sum()), len(tokenizer.prompt(prompt))
+    ended = int(ids[0, length - 1]) == EOS
     words = length - ended
     limit = min(words, given + (body.get("max_tokens") or words))
-    prefixes = [identity(prompt), *(model.tokenizer.decode(tokens[:, :end])[0] for end in range(given + 1, limit + 1))]
-    pieces = [prefix[len(before) :] for before, prefix in pairwise(prefixes)]
+    pieces = _pieces(tokenizer, prompt, ids[:, :limit], given)
     if body.get("echo"):
-        pieces = [prefixes[0], *pieces]
+        pieces = [prompt, *pieces]
     reason = "stop" if ended and limit == words else "length"
-    return _stopped(Choice(pieces, reason), stops)
+    return _stopped(Choice(pieces, reason), _texts(body.get("stop")))
+
+
+def _pieces(tokenizer: Tokenizer, prompt: str, ids: Tensor, given: int) -> list[str]:
+    """Return the text that each of the ids after the first ``given`` adds, so that it can follow the prompt.
+
+    A character of several tokens is part of the last of them.
+    """
+    prefixes = [tokenizer.decode(ids[:, :end])[0] for end in range(given, ids.shape[1] + 1)]
+    whole = [*(prefix.rstrip(UNFINISHED) for prefix in prefixes[:-1]), prefixes[-1]]
+    pieces = [prefix[len(before) :] for before, prefix in pairwise(whole)]
+    if prompt[-1:].isspace() and not whole[0][-1:].isspace():  # the separator of words is no token, and it is there
+        pieces[:1] = [piece.removeprefix(" ") for piece in pieces[:1]]
+    return pieces
 
 
 def _stopped(choice: Choice, stops: Sequence[str]) -> Choice:
@@ -73,8 +90,7 @@ def _stopped(choice: Choice, stops: Sequence[str]) -> Choice:
 def answer(served: Served, found: Sequence[Choice], body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the whole answer."""
     words = sum(len(choice.pieces) for choice in found)
-    prompts = [body["prompt"]] if isinstance(body["prompt"], str) else body["prompt"]
-    given = sum(served.model.tokenizer.prompt(prompt).shape[-1] for prompt in prompts)
+    given = sum(len(served.model.tokenizer.prompt(prompt)) for prompt in _texts(body["prompt"]))
     return {
         **_head(served.name),
         "choices": [_as_json(number, choice.text, choice.finish_reason) for number, choice in enumerate(found)],

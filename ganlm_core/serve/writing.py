@@ -1,9 +1,10 @@
 """Write: sentences of a model, with the likeliest alternatives of each word."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,6 +20,8 @@ ALTERNATIVES = 5
 """Alternatives that are shown for each word."""
 
 LARGEST_SEED = 2**63 - 1
+
+Sentence = TypeVar("Sentence", str, Tensor)
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,21 @@ def write(model: Model, requests: Sequence[Request]) -> list[list[str]]:
     the requests get different sentences of the same batch. Raises UsageError for a prompt or a selection that the
     model does not take.
     """
-    first = requests[0]
-    if first.seed is not None:
-        texts = _sentences(model, first, first.seed, max(request.n for request in requests))
-        return [texts[: request.n] for request in requests]
-    texts = _sentences(model, first, fresh_seed(), sum(request.n for request in requests))
-    rest = iter(texts)
+    return _shared(requests, lambda seed, n: _sentences(model, requests[0], seed, n))
+
+
+def draw(model: Model, requests: Sequence[Request]) -> list[list[Tensor]]:
+    """Return the sentences of :func:`write` as ids (1, T). The requests must be without a selection."""
+    return _shared(requests, lambda seed, n: _ids(model, requests[0], seed, n))
+
+
+def _shared(requests: Sequence[Request], drawn: Callable[[int, int], list[Sentence]]) -> list[list[Sentence]]:
+    """Divide the sentences that are drawn for a seed and a number among the requests."""
+    seed = requests[0].seed
+    if seed is not None:
+        found = drawn(seed, max(request.n for request in requests))
+        return [found[: request.n] for request in requests]
+    rest = iter(drawn(fresh_seed(), sum(request.n for request in requests)))
     return [list(islice(rest, request.n)) for request in requests]
 
 
@@ -79,6 +91,12 @@ def _sentences(model: Model, request: Request, seed: int, n: int) -> list[str]:
         choose = SELECTIONS[request.select]
         batches = stream.select(model, choose, request.candidates, Tally(), seed, policy, prompt, label=label)
     return [text for batch in stream.take(batches, n) for text in batch.texts]
+
+
+def _ids(model: Model, request: Request, seed: int, n: int) -> list[Tensor]:
+    numbers = range(math.ceil(n / BATCH))
+    batches = (model.batch(each, seed, request.policy, BATCH, request.prompt, request.label) for each in numbers)
+    return [row for batch in batches for row in batch.split(1)][:n]
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,12 @@
 from typing import Any
 
 import pytest
+import torch
 from starlette.testclient import TestClient
 
 from ganlm_core.bundle.model import Model
+from ganlm_core.data.tokenizer import Tokenizer
+from ganlm_core.serve.completions import Choice, choices
 from tests.serve.conftest import AT_ONCE, Ask
 
 
@@ -13,9 +16,10 @@ def texts(answer: Any) -> list[str]:
     return [choice["text"] for choice in answer["choices"]]
 
 
-def test_a_completion_is_what_follows_the_prompt(ask: Ask, model: Model) -> None:
-    answer = ask("completions", prompt="the dog", seed=1, n=2)
-    assert ["the dog" + text for text in texts(answer)] == model.sample(2, seed=1, prompt="the dog")
+@pytest.mark.parametrize("prompt", ["the dog", "the dog "])
+def test_a_completion_is_what_follows_the_prompt(ask: Ask, model: Model, prompt: str) -> None:
+    answer = ask("completions", prompt=prompt, seed=1, n=2)
+    assert [prompt + text for text in texts(answer)] == model.sample(2, seed=1, prompt="the dog")
     assert {choice["finish_reason"] for choice in answer["choices"]} == {"stop"}
     assert answer["object"] == "text_completion"
 
@@ -42,6 +46,46 @@ def test_a_temperature_of_zero_is_greedy(ask: Ask) -> None:
     assert len(set(texts(ask("completions", prompt="the", temperature=0, n=8, top_p=1)))) <= 8
     first, second = (texts(ask("completions", prompt="the dog", temperature=0, seed=3)) for _ in range(2))
     assert first == second
+
+
+def completed(tokenizer: Tokenizer, prompt: str, rest: str, **body: Any) -> Choice:
+    """Return the completion of a prompt by a generator that goes on with the tokens of ``rest``."""
+    drawn, _ = tokenizer.encode([rest], 20)
+    tokens = torch.cat([tokenizer.prompt(prompt)[None], drawn], dim=1)
+    (found,) = choices(tokenizer, {"prompt": prompt, "n": 1, **body}, [tokens])
+    return found
+
+
+ENDS = [
+    ("", "the dog runs ."),
+    (" ", "the dog runs ."),
+    ("the ", "dog runs ."),
+    ("the  dog", " runs ."),
+    ("the dog \t", "runs ."),
+    ("the dog runs .", ""),
+    ("the dog runs . ", ""),
+]
+
+
+@pytest.mark.parametrize("kind", ["word", "char", "bpe", "smiles"])
+@pytest.mark.parametrize(("prompt", "rest"), ENDS)
+def test_a_completion_goes_on_where_the_prompt_ends(kind: str, prompt: str, rest: str) -> None:
+    """So the space between them is there once, in the prompt or in the completion."""
+    tokenizer = Tokenizer.train(kind, ["the dog runs .\t"] * 4, 60)
+    assert completed(tokenizer, prompt, rest).text == rest
+    assert completed(tokenizer, prompt, rest, echo=True).text == prompt + rest
+
+
+def test_a_prompt_may_end_inside_a_token_of_the_whole_text() -> None:
+    tokenizer = Tokenizer.train("bpe", ["the dog runs ."] * 4, 60)
+    assert tokenizer.lengths(["the do", "the dog"]) == [3, 3]
+    assert completed(tokenizer, "the do", "g").text == "g"
+    assert completed(tokenizer, "the do", "g runs .", max_tokens=2).pieces == ["g", " runs"]
+
+
+def test_a_character_of_several_tokens_is_a_piece_of_the_last_of_them() -> None:
+    tokenizer = Tokenizer.train("bpe", ["café"], 9)
+    assert completed(tokenizer, "caf", "éc").pieces == ["", "é", "c"]
 
 
 def test_several_prompts_are_answered_in_order(ask: Ask, model: Model) -> None:
