@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 from starlette.applications import Starlette
 from starlette.requests import Request as HTTPRequest
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from ganlm_core.errors import GanlmError, OptionError, UnknownName, UsageError
@@ -20,7 +20,7 @@ from ganlm_core.serve.duel import Question, questions
 from ganlm_core.serve.models import Library, Served
 from ganlm_core.serve.queue import Busy, Queue
 from ganlm_core.serve.schema import SCHEMAS, check, request_of
-from ganlm_core.serve.security import SECONDS, Refusal, refused
+from ganlm_core.serve.security import SECONDS, Answer, Refusal, refused
 from ganlm_core.serve.watching import Watched
 
 HERE = Path(__file__).parent
@@ -165,20 +165,20 @@ def make_app(library: Library, host: Host, host_token: str = "") -> Starlette:
 
     async def models(request: HTTPRequest) -> Response:
         entries = [completions.model_entry(served) for served in library.models.values()]
-        return JSONResponse({"object": "list", "data": entries})
+        return Answer({"object": "list", "data": entries})
 
     async def schema(request: HTTPRequest) -> Response:
-        return JSONResponse(SCHEMAS)
+        return Answer(SCHEMAS)
 
     async def runs(request: HTTPRequest) -> Response:
-        return JSONResponse({"runs": list(library.runs)})
+        return Answer({"runs": list(library.runs)})
 
     async def run(request: HTTPRequest) -> Response:
         try:
             library.run(request.path_params["name"])
         except UnknownName as error:
             return refused(404, str(error))
-        return JSONResponse(await asyncio.to_thread(watched[request.path_params["name"]].state))
+        return Answer(await asyncio.to_thread(watched[request.path_params["name"]].state))
 
     async def events(request: HTTPRequest) -> Response:
         try:
@@ -216,10 +216,7 @@ def _endpoint(name: str, handler: Handler) -> Callable[[HTTPRequest], Awaitable[
 
     async def endpoint(request: HTTPRequest) -> Response:
         try:
-            body = check(name, json.loads(await asyncio.wait_for(request.body(), SECONDS)))
-            result = await asyncio.wait_for(handler(body), SECONDS)
-        except (ValueError, RecursionError):
-            return refused(400, "the body is not valid JSON")
+            result = await asyncio.wait_for(handler(await _body(name, request)), SECONDS)
         except Refusal as refusal:
             return refused(refusal.status, str(refusal))
         except TimeoutError:
@@ -232,9 +229,20 @@ def _endpoint(name: str, handler: Handler) -> Callable[[HTTPRequest], Awaitable[
             return refused(404, str(error))
         except GanlmError as error:
             return refused(400, str(error))
-        return result if isinstance(result, Response) else JSONResponse(result)
+        return result if isinstance(result, Response) else Answer(result)
 
     return endpoint
+
+
+async def _body(name: str, request: HTTPRequest) -> dict[str, Any]:
+    """Return the checked body of a request. Raises Refusal, TimeoutError and OptionError."""
+    text = await asyncio.wait_for(request.body(), SECONDS)
+    try:
+        return check(name, json.loads(text))
+    except ValueError:
+        raise Refusal(400, "the body is not valid JSON") from None
+    except RecursionError:
+        raise Refusal(400, "the body is nested too deeply") from None
 
 
 def _probabilities(served: Served, batch: Any) -> list[list[float]]:

@@ -6,6 +6,7 @@ requests whose Host is not this server's (DNS rebinding) or that come from anoth
 
 import asyncio
 import hmac
+import json
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
@@ -106,10 +107,18 @@ class Guard:
         return any(hmac.compare_digest(each.encode(), self.token.encode()) for each in given)
 
 
-def refused(status: int, reason: str) -> JSONResponse:
+class Answer(JSONResponse):
+    """JSON that may also hold half a surrogate pair, as a request or the name of a folder can: it is escaped."""
+
+    def render(self, content: Any) -> bytes:
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode(errors="backslashreplace")
+
+
+def refused(status: int, reason: str) -> Answer:
     """Return an error in the form that OpenAI's clients read."""
     kind = "server_error" if status >= 500 else "invalid_request_error"
-    return JSONResponse({"error": {"message": reason, "type": kind, "param": None, "code": None}}, status)
+    return Answer({"error": {"message": reason, "type": kind, "param": None, "code": None}}, status)
 
 
 def _cookie(text: str) -> str:

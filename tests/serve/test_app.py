@@ -19,6 +19,7 @@ from ganlm_core.serve.models import Library
 from ganlm_core.serve.schema import SCHEMAS
 from ganlm_core.training.run_folder import RunFolder
 from tests.serve.conftest import AT_ONCE, WORDS, Ask
+from tests.serve.test_security import JSON
 
 
 def test_the_same_seed_gives_what_the_command_line_gives(ask: Ask, model: Model) -> None:
@@ -129,10 +130,55 @@ def test_a_missing_ability_of_a_model_is_a_one_line_error(message: Callable[...,
     )
 
 
-@pytest.mark.parametrize("body", ["", "{", "[1", '{"n": NaN}', "[" * 10_000], ids=str)
-def test_text_that_is_not_json_is_refused(client: TestClient, body: str) -> None:
-    answer = client.post("/v1/sample", content=body, headers={"Content-Type": "application/json"})
-    assert answer.status_code == 400
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("", "the body is not valid JSON"),
+        ("{", "the body is not valid JSON"),
+        ("[1", "the body is not valid JSON"),
+        (b'"\xff"', "the body is not valid JSON"),
+        ("9" * 5000, "the body is not valid JSON"),
+        ("[" * 10_000, "the body is nested too deeply"),
+        ('{"n": NaN}', "n: nan is not of type 'integer'; GET /v1/schema shows what is wanted"),
+    ],
+)
+def test_text_that_is_not_json_is_refused(client: TestClient, body: str | bytes, told: str) -> None:
+    answer = client.post("/v1/sample", content=body, headers=JSON)
+    assert (answer.status_code, answer.json()["error"]["message"]) == (400, told)
+
+
+def test_a_fault_of_an_endpoint_is_not_one_of_the_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def faulty(self: Server, body: dict[str, Any]) -> Any:
+        raise ValueError("a fault")
+
+    monkeypatch.setattr(Server, "duel", faulty)
+    app = make_app(Library({}, {}), default_host())
+    with TestClient(app, base_url="http://testserver", raise_server_exceptions=False) as client:
+        assert client.post("/v1/duel", json={"seed": 1}).status_code == 500
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "told"),
+    [
+        ("sample", '{"model": "\\ud800"}', 404, "there is no model '\ud800'; GET /v1/models lists them"),
+        ("sample", '{"label": "\\ud800"}', 400, "there is no label '\ud800': this bundle was trained without labels"),
+        ("sample", '{"\\ud800": 1}', 400, "Additional properties are not allowed ('\\ud800' was unexpected)"),
+        ("sample", '{"prompt": "\\ud800"}', 400, "a text is not valid Unicode; give text in UTF-8"),
+        ("score", '{"texts": ["\\ud800"], "words": true}', 400, "a text is not valid Unicode; give text in UTF-8"),
+    ],
+)
+def test_half_a_surrogate_pair_is_refused_in_words(
+    client: TestClient, path: str, body: str, status: int, told: str
+) -> None:
+    answer = client.post(f"/v1/{path}", content=body, headers=JSON)
+    assert answer.status_code == status and told in answer.json()["error"]["message"]
+
+
+def test_a_folder_whose_name_is_not_valid_unicode_is_listed(run: RunFolder) -> None:
+    app = make_app(Library({}, {"run\udcff": run}), default_host())
+    with TestClient(app, base_url="http://testserver") as client:
+        assert client.get("/").status_code == 200
+        assert client.get("/v1/runs").json() == {"runs": ["run\udcff"]}
 
 
 def test_a_run_is_shown_with_its_figures_and_samples(client: TestClient) -> None:
