@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
+from urllib.parse import unquote
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -131,7 +132,7 @@ def _cookie(text: str) -> str:
 
 def _query_token(scope: Any) -> str:
     query = scope["query_string"].decode("latin-1")
-    return query.removeprefix("token=") if scope["path"] == "/" and query.startswith("token=") else ""
+    return unquote(query.removeprefix("token=")) if scope["path"] == "/" and query.startswith("token=") else ""
 
 
 def _with_headers(send: Send) -> Send:

@@ -1,6 +1,7 @@
 """Start the server: addresses, token and limits of uvicorn."""
 
 import ipaddress
+import re
 import secrets
 import socket
 from collections.abc import Callable
@@ -18,6 +19,9 @@ from ganlm_core.serve.protocol import Impatient
 from ganlm_core.serve.security import Guard
 
 LOOPBACK = "127.0.0.1"
+
+TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]*")
+"""The characters of a Bearer token (RFC 6750, section 2.1). They are the same in an address and in a header."""
 
 CONNECTIONS = 512
 """Requests and streams at once; more are answered with 503."""
@@ -50,7 +54,7 @@ class Address:
 def address_of(host: str, port: int, token: str) -> Address:
     """Return the address. Unless it is loopback, it gets a token; without a given token, a random one is made.
 
-    Raises UsageError for a host that is no address, and for a token that is too easy to guess.
+    Raises UsageError for a host that is no address, and for a token that is too easy to guess or no Bearer token.
     """
     host = {"localhost": LOOPBACK}.get(host, host)
     try:
@@ -59,6 +63,10 @@ def address_of(host: str, port: int, token: str) -> Address:
         raise UsageError(f"--host {host} is no IP address; give one of this machine, such as 0.0.0.0 for all") from None
     if token and len(token) < 16:
         raise UsageError("--token has fewer than 16 characters; give a longer one, or leave it out to have one made")
+    if not TOKEN.fullmatch(token):
+        raise UsageError(
+            "--token may have only A-Z, a-z, 0-9 and -._~+/=; give another, or leave it out to have one made"
+        )
     if not token and not is_loopback(host):
         token = secrets.token_urlsafe(24)
     return Address(host, port, token)

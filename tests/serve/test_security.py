@@ -1,6 +1,7 @@
 """The guard: each kind of request that must not get in, and the headers of those that do."""
 
 from collections.abc import Iterator
+from urllib.parse import quote, urlsplit
 
 import pytest
 from starlette.testclient import TestClient
@@ -9,6 +10,7 @@ from ganlm_core.plugins.host import default_host
 from ganlm_core.serve.app import make_app
 from ganlm_core.serve.models import Library
 from ganlm_core.serve.security import COOKIE, LARGEST_BODY, Guard
+from ganlm_core.serve.server import address_of
 
 TOKEN = "a-token-that-nobody-guesses"
 JSON = {"Content-Type": "application/json"}
@@ -98,6 +100,19 @@ def test_the_token_opens_the_api_and_through_a_cookie_the_page(guarded: TestClie
     cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie and "samesite=strict" in cookie.lower()
     assert guarded.get("/", headers={"Cookie": f"{COOKIE}={TOKEN}"}).status_code == 200
+
+
+def test_every_token_that_may_be_given_opens_the_page_by_the_printed_address(library: Library) -> None:
+    """Also where a program encodes the token: quote leaves fewer characters as they are than a browser."""
+    token = "AZaz09-._~+/=="
+    address = address_of("127.0.0.1", 7860, token + token)
+    app = Guard(make_app(library, default_host()), [], address.token)
+    for query in (urlsplit(address.url).query, f"token={quote(address.token, safe='')}"):
+        with TestClient(app, base_url="http://testserver") as client:
+            assert client.get(f"/?{query}").status_code == 200  # with the cookie
+            assert client.get("/v1/models").status_code == 200
+    with TestClient(app, base_url="http://testserver") as client:
+        assert client.get("/v1/models", headers={"Authorization": f"Bearer {address.token}"}).status_code == 200
 
 
 def test_text_of_a_model_or_a_name_cannot_leave_its_attribute(library: Library) -> None:

@@ -31,6 +31,14 @@ def test_any_other_address_gets_a_token_that_is_in_its_url() -> None:
             "short",
             "--token has fewer than 16 characters; give a longer one, or leave it out to have one made",
         ),
+        *(
+            (
+                "0.0.0.0",
+                token,
+                "--token may have only A-Z, a-z, 0-9 and -._~+/=; give another, or leave it out to have one made",
+            )
+            for token in ("my secret token 1+2", "a-token-with-a&in-it", "a-token-with-an-é", "a-token-and-a-line\n")
+        ),
     ],
 )
 def test_impossible_requests_are_refused(host: str, token: str, told: str) -> None:
