@@ -152,9 +152,9 @@ def _flat(table: Mapping[str, Any], left_out: Sequence[str] = (), place: str = "
 
 
 def _values(key: str, value: Any) -> list[Any]:
-    """Return the values of a setting: of a list, of a text as a flag has it, or the one value."""
+    """Return the values of a setting: of a list, of a text with ranges, or the one value."""
     settings.place_of(key)
-    if isinstance(value, str) and ".." in value and key != "data":
+    if isinstance(value, str) and settings.has_ranges(value):
         value = settings.values_of(value)
     values = list(value) if isinstance(value, list | tuple) else [value]
     if not values:

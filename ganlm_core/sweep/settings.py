@@ -28,6 +28,7 @@ _OPTIMIZER = re.compile(r"(?P<section>optimizer\.\w+)(?:\.(?P<owner>\w+))?\.(?P<
 """The option of an optimiser that has no flag, such as ``optimizer.generator_warmup.weight-decay``."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?(e-?\d+)?")
 
 LONGEST_RANGE = 10_000
 
@@ -123,7 +124,16 @@ def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:
 
 def values_of(text: str) -> list[str]:
     """Return the values in the text of a flag: comma-separated, and ``0..4`` for 0, 1, 2, 3, 4."""
-    return list(chain.from_iterable(_spread(word.strip()) for word in text.split(",") if word.strip()))
+    return list(chain.from_iterable(map(_spread, _words(text))))
+
+
+def has_ranges(text: str) -> bool:
+    """Return whether a text is of ranges, or of ranges and numbers: ``0..4``, ``0..2,7``."""
+    return ".." in text and all(_RANGE.fullmatch(word) or _NUMBER.fullmatch(word) for word in _words(text))
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _spread(word: str) -> list[str]:

@@ -25,6 +25,12 @@ def test_lists_are_combined() -> None:
     assert found.runs[0].settings == {"recipe": "mle", "seed": "0"}
 
 
+def test_a_text_of_a_file_with_dots_and_commas_is_one_value() -> None:
+    found = plan({"reward.regex.pattern": "^a{1,3}..$", "seed": "0..1,5"})
+    assert [run.name for run in found.runs] == ["seed0", "seed1", "seed5"]
+    assert {run.config.rewards["regex"].options.as_dict()["pattern"] for run in found.runs} == {"^a{1,3}..$"}
+
+
 def test_zipped_lists_go_along_together() -> None:
     found = plan({"zip": {"steps": [5, 6], "batch-size": [8, 16]}, "seed": [0, 1]})
     assert [(run.config.training.steps, run.config.training.batch_size) for run in found.runs] == [

@@ -6,7 +6,7 @@ import pytest
 
 from ganlm_core.errors import GanlmError, OptionError, UnknownName, UsageError
 from ganlm_core.plugins.host import default_host
-from ganlm_core.sweep.settings import Place, configured, label, parse, place_of, values_of
+from ganlm_core.sweep.settings import Place, configured, has_ranges, label, parse, place_of, values_of
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,15 @@ def test_a_flag_has_several_values() -> None:
     assert values_of("mle, seqgan") == ["mle", "seqgan"]
     with pytest.raises(UsageError, match=r"4\.\.1 is no range"):
         values_of("4..1")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0..4", True), ("0..2, 7,0.5,-1", True), ("4..1", True), ("0,1", False), ("0.5", False), ("../a,b", False),
+     ("^a{1,3}..$", False), ("0..4,x", False), ("..", False)],
+)  # fmt: skip
+def test_a_text_has_ranges_if_all_of_it_is_numbers(text: str, expected: bool) -> None:
+    assert has_ranges(text) == expected
 
 
 @pytest.mark.parametrize(
