@@ -1,5 +1,6 @@
 """``ganlm matrix``: train every generator against every discriminator, and print one table."""
 
+import itertools
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,8 @@ from ganlm_core.evaluation.scores import REFERENCES, TITLES, metric_cells
 from ganlm_core.evaluation.tables import Table
 from ganlm_core.metrics.formatting import without_empty_columns
 from ganlm_core.sweep.job import Trained
-from ganlm_core.sweep.plan import named_plan
+from ganlm_core.sweep.plan import named_plan, run_names
+from ganlm_core.sweep.settings import file_name
 from ganlm_core.system.files import to_json, write_file
 
 SAMPLES = 3
@@ -69,14 +71,11 @@ def matrix(
         if flag in CHOICES:
             raise UsageError(f"{flag} differs from pair to pair; list the names to use with {CHOICES[flag]}")
     host = current_host()
-    pairs = [
-        (host.spec("generator", gen).name, host.spec("discriminator", disc).name)
-        for gen in gens or host.specs("generator")
-        for disc in discs or host.specs("discriminator")
-    ]
+    pairs = list(itertools.product(gens or host.specs("generator"), discs or host.specs("discriminator")))
     form = form_of_file(table_out, form) if table_out is not None else form
-    runs = {f"{gen}-{disc}": ["--gen", gen, "--disc", disc, *options] for gen, disc in pairs}
-    plan = named_plan(host, runs, threads)
+    names = run_names(file_name(f"{gen}-{disc}") for gen, disc in pairs)
+    words = [["--gen", gen, "--disc", disc, *options] for gen, disc in pairs]
+    plan = named_plan(host, dict(zip(names, words, strict=True)), threads)
     cells = dict(zip(pairs, train_plan(plan, folder, local(jobs, threads)), strict=True))
     _show(cells, _command(gens, discs, options), form, table_out)
     _finish(cells, folder)

@@ -112,9 +112,9 @@ def choose_metrics(host: Host, names: Sequence[str] = ()) -> dict[str, Component
     Raises UnknownName.
     """
     known = host.specs("metric")
-    wanted = {host.spec("metric", name).name for name in names} or {
-        name for name, spec in known.items() if spec.when != "asked"
-    }
+    for name in names:
+        host.spec("metric", name)  # raises for an unknown name
+    wanted = set(names) or {name for name, spec in known.items() if spec.when != "asked"}
     if "validity" in wanted:
         # The likelihood of samples under the process means nothing without the likelihood of real text under the model.
         wanted.add("likelihood")

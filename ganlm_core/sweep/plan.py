@@ -29,7 +29,7 @@ Settings have the names of flags or their places in a configuration (:mod:`ganlm
 """
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -254,16 +254,23 @@ def _planned(host: Host, base: Sequence[Layer], own: Settings, name: str) -> Pla
 
 
 def _names(combined: Sequence[Settings]) -> list[str]:
-    """Return a name for each run from the settings that differ, in the order of the plan. No name comes twice."""
+    """Return a name for each run from the settings that differ, in the order of the plan."""
     keys = _differing(combined)
-    names = dict.fromkeys(TAKEN)
-    for own in combined:
-        parts = [
+    return run_names(
+        "-".join(
             settings.file_name(str(own[key])) if key == VARIANT else settings.label(key, own[key])
             for key in keys
             if key in own
-        ]
-        name = printable("-".join(parts))[:100] or "run"
+        )
+        for own in combined
+    )
+
+
+def run_names(wanted: Iterable[str]) -> list[str]:
+    """Return the names of runs, each with a number if another run or a file of the sweep has its name."""
+    names = dict.fromkeys(TAKEN)
+    for text in wanted:
+        name = printable(text)[:100] or "run"
         numbered = (f"{name}-{number}" for number in itertools.count(1))
         names[next(each for each in itertools.chain([name], numbered) if each not in names)] = None
     return list(names)[len(TAKEN) :]

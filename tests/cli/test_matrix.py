@@ -1,11 +1,25 @@
 """``ganlm matrix``: which pairs it trains, and which runs it takes for them."""
 
+import json
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests.command_line import refused
 from tests.conftest import Ganlm
+from tests.guests import HEAD
+from tests.sweep.runs import Pretended, pretended
+
+__all__ = ["pretended"]
+
+NETWORKS = """
+@hookimpl
+def ganlm_components():
+    yield ComponentSpec("generator", "lstm", "m:a")
+    yield ComponentSpec("generator", "lstm-text", "m:a")
+    yield ComponentSpec("discriminator", "text-conv", "m:a")
+"""
 
 
 @pytest.mark.parametrize(
@@ -44,3 +58,37 @@ def test_the_matrix_takes_no_run_of_other_options_for_the_one_asked_for(
             "choose another folder, or give the options that it was started with"
         )
     assert started == []
+
+
+def test_a_generator_of_a_plugin_with_a_taken_name_has_its_own_rows(ganlm: Ganlm, pretended: Pretended) -> None:
+    Path("plug.py").write_text(HEAD + NETWORKS)
+    code, out, err = ganlm("matrix", "--discs", "conv", "--folder", "m", "--json", "--plugin", "plug.py")
+    assert code == 0, err
+    names = [record["generator"] for record in json.loads(out)]
+    assert len(names) == len(pretended.words) and {"lstm", "lstm-text", "plug.py/lstm"} < set(names)
+
+    command = ["matrix", "--gens", "plug.py/lstm", "--discs", "conv", "--folder", "one", "--plugin", "plug.py"]
+    code, out, err = ganlm(*command, "--json")
+    assert code == 0, err
+    assert [record["generator"] for record in json.loads(out)] == ["plug.py/lstm"]
+    config = tomllib.loads(Path("one/plug.py-lstm-conv/config.toml").read_text())
+    assert list(config["generator"]) == ["plug.py/lstm"]
+
+
+def test_pairs_whose_names_are_one_text_have_their_own_folders(ganlm: Ganlm, pretended: Pretended) -> None:
+    Path("plug.py").write_text(HEAD + NETWORKS)
+    command = ["matrix", "--gens", "lstm,lstm-text", "--discs", "conv,text-conv", "--folder", "m", "--json"]
+    code, out, err = ganlm(*command, "--plugin", "plug.py")
+    assert code == 0, err
+    assert [(record["generator"], record["discriminator"]) for record in json.loads(out)] == [
+        ("lstm", "conv"), ("lstm", "text-conv"), ("lstm-text", "conv"), ("lstm-text", "text-conv")
+    ]  # fmt: skip
+    assert [path.name for path in sorted(Path("m").glob("lstm*"))] == [
+        "lstm-conv", "lstm-text-conv", "lstm-text-conv-1", "lstm-text-text-conv"
+    ]  # fmt: skip
+
+
+def test_an_unknown_name_is_refused(ganlm: Ganlm) -> None:
+    assert refused(ganlm, "matrix", "--gens", "lstn") == (
+        "there is no generator 'lstn'; did you mean 'lstm'? 'ganlm list generator' shows them"
+    )

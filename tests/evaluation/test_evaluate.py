@@ -1,6 +1,7 @@
 """The rows of an evaluation in-process: the choice of metrics, shares of the work, conditions and notes."""
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from ganlm_core.errors import UnknownName
 from ganlm_core.evaluation.evaluate import EvaluationSettings, choose_metrics, evaluate
 from ganlm_core.evaluation.scores import Scores
 from ganlm_core.evaluation.sources import Source
-from ganlm_core.plugins.host import default_host
+from ganlm_core.plugins.host import Host, default_host
+from tests.guests import HEAD
 
 TEXTS = Grammar().sample(120, seed=0)
 CORPUS = Corpus("mine", TEXTS[:60], TEXTS[60:80], TEXTS[80:])
@@ -32,6 +34,18 @@ def test_metrics_are_all_that_are_measured_by_default_or_those_that_are_named() 
     assert list(choose_metrics(default_host(), ["lm-score", "validity"])) == ["validity", "likelihood", "lm-score"]
     with pytest.raises(UnknownName):
         choose_metrics(default_host(), ["blue"])
+
+
+def test_a_metric_of_a_plugin_with_a_taken_name_is_chosen_by_its_long_name(tmp_path: Path) -> None:
+    file = tmp_path / "plug.py"
+    file.write_text(
+        f'{HEAD}\n@hookimpl\ndef ganlm_components():\n    yield ComponentSpec("metric", "distinct", "m:a")\n'
+    )
+    host = Host.discover([file])
+    assert [(name, spec.target) for name, spec in choose_metrics(host, ["plug.py/distinct"]).items()] == [
+        ("plug.py/distinct", "m:a")
+    ]
+    assert list(choose_metrics(host, ["plug.py/distinct", "distinct"])) == ["distinct", "plug.py/distinct"]
 
 
 def test_rows_are_the_sources_and_the_references() -> None:
