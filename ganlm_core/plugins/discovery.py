@@ -55,11 +55,15 @@ class Origin:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A plugin that was found and is not loaded yet."""
+    """A plugin that was found and is not loaded yet. ``file``: the path of a local file."""
 
     name: str
     origin: Origin
     load: Callable[[], object]
+    file: str = ""
+
+    def __str__(self) -> str:
+        return f"--plugin {self.file}" if self.file else f"plugin '{self.name}' of {self.origin.distribution}"
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def installed() -> tuple[list[Candidate], list[Candidate]]:
 
 def local(path: Path) -> Candidate:
     """Return one Python file as a plugin."""
-    return Candidate(path.stem, Origin(path.name, ""), functools.partial(_load_file, path))
+    return Candidate(path.stem, Origin(path.name, ""), functools.partial(_load_file, path), str(path))
 
 
 def why_disabled(candidate: Candidate, no_plugins: bool) -> str:

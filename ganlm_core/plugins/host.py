@@ -40,9 +40,9 @@ from ganlm_core.system.memory import lacks_memory
 OBSERVER_HOOKS = ("ganlm_run_started", "ganlm_step_ended", "ganlm_evaluated", "ganlm_run_ended")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Health:
-    """The health of one plugin after loading.
+    """The health of one plugin after loading. Two plugins are never equal; their files may have one name.
 
     ``components`` are ``"kind name"``; for a broken plugin, the components that it registered before it failed.
     ``reason`` says what its author should change, also when the status is ``ok``.
@@ -75,13 +75,17 @@ class Command:
 
 
 class Host:
-    """All plugins of one process and what they registered. ``files`` are the local plugins. See :meth:`discover`."""
+    """All plugins of one process and what they registered. See :meth:`discover`.
+
+    ``files`` are the local plugins; a file that is given twice counts once.
+    """
 
     def __init__(self, files: Iterable[str | Path] = ()) -> None:
-        self.files = tuple(map(str, files))
+        self.files = tuple({os.path.realpath(file): str(file) for file in files}.values())
         self.health: list[Health] = []
-        self._specs: dict[tuple[str, str], tuple[ComponentSpec, Origin]] = {}
-        self._given: dict[tuple[str, str], tuple[tuple[ComponentSpec, ...], tuple[str, ...]]] = {}
+        self._owners: dict[tuple[str, str], Candidate] = {}
+        self._given: dict[Health, Content] = {}
+        self._specs: dict[tuple[str, str], ComponentSpec] = {}
         self._recipes: dict[str, Path] = {}
         self._commands: dict[str, Command] = {}
         self._managers: list[tuple[str, pluggy.PluginManager]] = []
@@ -113,15 +117,15 @@ class Host:
 
     def specs(self, kind: str) -> dict[str, ComponentSpec]:
         """Return the components of a kind by name, sorted."""
-        return {name: spec for (of, name), (spec, _) in sorted(self._specs.items()) if of == kind}
+        return {name: spec for (of, name), spec in sorted(self._specs.items()) if of == kind}
 
     def specs_of(self, health: Health) -> tuple[ComponentSpec, ...]:
         """Return the components that one plugin registered, in its order; none if it is not usable."""
-        return self._given.get((health.distribution, health.name), ((), ()))[0]
+        return tuple(self._given[health].components.values()) if health in self._given else ()
 
     def recipes_of(self, health: Health) -> tuple[str, ...]:
         """Return the names of the recipes that one plugin registered, in its order; none if it is not usable."""
-        return self._given.get((health.distribution, health.name), ((), ()))[1]
+        return tuple(self._given[health].recipes) if health in self._given else ()
 
     def spec(self, kind: str, name: str) -> ComponentSpec:
         """Return the component. Raises UnknownName, or PluginError when the plugin that has this name did not load."""
@@ -214,11 +218,11 @@ class Host:
         ]
 
     def _find(self, kind: str, name: str) -> tuple[ComponentSpec, Origin]:
-        found = self._specs.get((kind, name))
-        if found is None:
+        spec = self._specs.get((kind, name))
+        if spec is None:
             self._explain_loss(kind, name)
             raise UnknownName(kind, name, self.specs(kind), hint=f"'ganlm list {kind}' shows them")
-        return found
+        return spec, self._owners[kind, name].origin
 
     def _explain_loss(self, kind: str, name: str) -> None:
         """Raise PluginError if ``name`` belongs, as far as is known, to a plugin that did not load."""
@@ -253,30 +257,38 @@ class Host:
             status, reason = "broken", with_place(one_line(error), error)
         components = tuple(" ".join(key) for key in content.components)
         reason = "; ".join(filter(None, (reason, *watch.remarks, *content.deprecations)))
-        self.health.append(
-            Health(candidate.name, origin.distribution, origin.version, status, reason, watch.seconds, components)
-        )
-        return self.health[-1]
+        health = Health(candidate.name, origin.distribution, origin.version, status, reason, watch.seconds, components)
+        self.health.append(health)
+        if health.usable:
+            self._given[health] = content
+        return health
 
     def _register(self, candidate: Candidate, content: Content) -> list[str]:
-        """Register the content, under ``distribution/name`` where a name is taken. Return the taken names."""
-        origin, taken = candidate.origin, []
+        """Register the content, under ``distribution/name`` where a name is taken. Return the taken names.
 
-        def free(what: str, name: str, is_taken: bool) -> str:
-            if not is_taken:
-                return name
-            taken.append(f"{what} {name} (this one is {origin.distribution}/{name})")
-            return f"{origin.distribution}/{name}"
-
-        for (kind, name), spec in content.components.items():
-            self._specs[kind, free(kind, name, (kind, name) in self._specs)] = spec, origin
-        recipes = {free("recipe", name, name in self._recipes): path for name, path in content.recipes.items()}
-        self._recipes |= recipes
+        Raises PluginError, before anything is registered, if a longer name is taken too.
+        """
+        names = {key: self._free_name(*key, candidate) for key in content.names()}
+        self._owners |= {(what, name): candidate for (what, _), name in names.items()}
+        self._specs |= {(kind, names[kind, name]): spec for (kind, name), spec in content.components.items()}
+        content.recipes = {names["recipe", name]: path for name, path in content.recipes.items()}
+        self._recipes |= content.recipes
         for name, (target, help) in content.commands.items():
-            self._commands[free("command", name, name in self._commands)] = Command(target, help, origin)
-        self._given[origin.distribution, candidate.name] = tuple(content.components.values()), tuple(recipes)
+            self._commands[names["command", name]] = Command(target, help, candidate.origin)
         self._managers.append((candidate.name, content.manager))
-        return taken
+        return [f"{what} {name} (this one is {own})" for (what, name), own in names.items() if own != name]
+
+    def _free_name(self, what: str, name: str, candidate: Candidate) -> str:
+        """Return ``name``, or ``distribution/name`` if that is taken. Raises PluginError if both are."""
+        longer = f"{candidate.origin.distribution}/{name}"
+        if (what, name) not in self._owners:
+            return name
+        if (what, longer) in self._owners:
+            raise PluginError(
+                f"{what} {name} is taken by {self._owners[what, name]}, and {what} {longer} by "
+                f"{self._owners[what, longer]}; give this one another name"
+            )
+        return longer
 
     def _miss(self, wanted: Iterable[str]) -> None:
         """Report the plugins that ``GANLM_PLUGINS`` names but no distribution has."""

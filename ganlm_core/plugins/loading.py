@@ -56,6 +56,11 @@ class Content:
             for name, (target, help) in commands.items():
                 self.commands[name] = (str(target), str(help))
 
+    def names(self) -> list[tuple[str, str]]:
+        """Return all that is registered: each component's kind and name, recipes and commands."""
+        recipes = [("recipe", name) for name in self.recipes]
+        return [*self.components, *recipes, *(("command", name) for name in self.commands)]
+
     def _unknown_hooks(self) -> list[str]:
         callers = vars(self.manager.hook).items()
         return [name for name, caller in callers if isinstance(caller, pluggy.HookCaller) and not caller.has_spec()]

@@ -1,5 +1,6 @@
 """The host: good plugins, colliding ones, disabled ones, and observers."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -63,6 +64,55 @@ def test_a_taken_name_stays_with_the_first_plugin_and_the_second_gets_a_longer_o
     assert host.origin("loss", "hinge")[0] == "ganlm"
     assert host.spec("loss", "some-zoo/hinge").summary == "the newcomer"
     assert host.origin("loss", "mine") == ("some-zoo", "2.5")
+
+
+def test_a_third_file_of_one_name_is_refused_with_both_that_have_its_names(tmp_path: Path) -> None:
+    files = [tmp_path / folder / "plug.py" for folder in ("a", "b", "c")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text(HEAD + GOOD)
+    one, other, third = files
+    host = Host.discover([one, other])
+    targets = [spec.target for health in host.health if health.name == "plug" for spec in host.specs_of(health)]
+    assert targets == [host.spec("loss", name).target for name in ("good", "plug.py/good")] and len(set(targets)) == 2
+    with pytest.raises(PluginError) as caught:
+        Host.discover(files)
+    assert str(caught.value) == (
+        f"--plugin {third}: loss good is taken by --plugin {one}, and loss plug.py/good by --plugin {other}; "
+        "give this one another name"
+    )
+
+
+def test_a_second_newcomer_of_one_distribution_is_broken_and_registers_nothing(
+    install: Install, tmp_path: Path
+) -> None:
+    source = """
+        @hookimpl
+        def ganlm_components():
+            yield ComponentSpec("loss", "{}", "m:a", summary="of {}")
+            yield ComponentSpec("loss", "hinge", "m:a", summary="of {}")
+        """
+    install(source.replace("{}", "first"), name="first", distribution="some-zoo")
+    points = tmp_path / "some_zoo-2.5.dist-info" / "entry_points.txt"
+    second = install(source.replace("{}", "second"), name="second", distribution="other")
+    shutil.rmtree(tmp_path / "other-2.5.dist-info")
+    points.write_text(f"{points.read_text()}second = {second}\n")
+    host = Host.discover()
+    assert health_of(host, "first") == ("duplicate", "already taken: loss hinge (this one is some-zoo/hinge)")
+    assert health_of(host, "second") == (
+        "broken",
+        "loss hinge is taken by plugin 'algorithms' of ganlm, and loss some-zoo/hinge by plugin 'first' of some-zoo; "
+        "give this one another name",
+    )
+    assert host.spec("loss", "some-zoo/hinge").summary == "of first"
+    (health,) = [health for health in host.health if health.name == "second"]
+    assert "second" not in host.specs("loss") and host.specs_of(health) == ()
+
+
+def test_a_file_that_is_given_twice_is_one_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text(HEAD + GOOD)
+    monkeypatch.chdir(tmp_path)
+    assert health_of(Host.discover(["mine.py", "./mine.py", tmp_path / "mine.py"]), "mine") == ("ok", "")
 
 
 def test_an_unknown_name_gets_the_nearest_as_a_suggestion() -> None:
