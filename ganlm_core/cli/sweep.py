@@ -168,13 +168,13 @@ def show_table(table: "Table", form: str, out: Path | None) -> None:
 
 def _plan(words: Sequence[str], given: dict[str, Any]) -> Plan:
     """Return the plan of a sweep, from a folder to resume, a file, flags, or a file with flags over it."""
-    host = current_host()
     if given["resume"]:
         if words:
             raise UsageError(f"--resume goes on with the plan of {given['resume']}; leave {' '.join(words)} out")
         sweep = SweepFolder.open(given["resume"])
-        invocation().files.extend(sweep.plugins())
+        invocation().files.extend(sweep.plugins())  # before the host reads them
         return sweep.plan(current_host())
+    host = current_host()
     is_file = bool(words) and not words[0].startswith("--")
     flags = settings.parse(words[is_file:])
     varied = {key: [value] if key == "config" else settings.values_of(value) for key, value in flags.items()}

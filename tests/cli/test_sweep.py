@@ -8,6 +8,7 @@ import pytest
 from ganlm_core.sweep.folder import SweepFolder
 from tests.command_line import refused
 from tests.conftest import Ganlm
+from tests.guests import GOOD, HEAD
 from tests.sweep.runs import FLAGS, Pretended, finish, pretended
 
 __all__ = ["pretended"]
@@ -71,6 +72,19 @@ def test_a_sweep_is_resumed_without_its_plan(ganlm: Ganlm, pretended: Pretended)
         "--resume goes on with the plan of s; leave --seed 1 out"
     )
     assert refused(ganlm, "sweep", "--resume", "nowhere").startswith("there is no sweep at nowhere")
+
+
+def test_a_sweep_is_resumed_with_its_plugin_files(
+    ganlm: Ganlm, pretended: Pretended, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("plug.py").write_text(HEAD + GOOD)
+    assert ganlm("sweep", *BY_FLAGS, "--loss", "good", "--folder", "s", "--plugin", "plug.py")[0] == 0
+    code, _, err = ganlm("sweep", "--resume", "s")
+    assert code == 0, err
+    monkeypatch.setenv("GANLM_STRICT_PLUGINS", "1")  # which refuses a plugin that is loaded twice
+    code, _, err = ganlm("sweep", "--resume", "s", "--plugin", "plug.py")
+    assert code == 0, err
+    assert json.loads(Path("s/sweep.json").read_text())["plugins"] == [str(tmp_path / "plug.py")]
 
 
 def test_the_status_is_read_from_the_folder(ganlm: Ganlm, pretended: Pretended) -> None:
