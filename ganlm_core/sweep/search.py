@@ -106,6 +106,8 @@ class Search:
         if job.prune.exists():
             study.tell(trial, state=TrialState.PRUNED)
             return Trained(job.run)
+        if done.interrupted:  # the trial stays unfinished, as after a kill, and gets another turn
+            return done
         if done.failure or not values:
             study.tell(trial, state=TrialState.FAIL)
             return done
@@ -174,7 +176,7 @@ def table(study: Any, objective: Objective, runs: Sequence[PlannedRun]) -> Table
             trial.user_attrs["run"],
             str(trial.number),
             *(str(trial.params.get(key, "")) for key in keys),
-            trial.state.name.lower(),
+            trial.state.name.lower() if trial.state.is_finished() else "interrupted",
             str(max(trial.intermediate_values, default="")),
             Number(trial.value, share=objective.name in SHARES),
         ]

@@ -37,6 +37,17 @@ class Pretending:
         return [Trained(job.run)]
 
 
+class Interrupting(Pretending):
+    """An engine whose runs are stopped by Ctrl-C after their first interim evaluation."""
+
+    def train(self, jobs: Sequence[Job], stop: Stop, watch: Callable[[], None]) -> list[Trained]:
+        (job,) = jobs
+        job.run.mkdir(exist_ok=True)
+        RunFolder(job.run).metrics.append({"step": 1, "evaluation": {"validation_nll": 1.0}})
+        watch()
+        return [Trained(job.run, "interrupted", interrupted=True)]
+
+
 def searched(folder: Path, engine: Pretending, trials: int) -> Search:
     plan = tiny_plan(**{"gen.layers": [1, 2, 3]})
     found = sweep(folder, **{"gen.layers": [1, 2, 3]})
@@ -82,6 +93,21 @@ def test_a_search_goes_on_where_it_stopped(tmp_path: Path) -> None:
     searched(tmp_path / "s", engine, 5)
     assert len(engine.trained) == 5
     assert [trial.state.name for trial in study.get_trials()].count("FAIL") == 1
+
+
+def test_a_trial_that_was_interrupted_gets_another_turn(tmp_path: Path) -> None:
+    folder, varied = tmp_path / "s", {"gen.layers": [1, 2, 3]}
+    jobs, plan = sweep(folder, **varied).jobs(), tiny_plan(**varied)
+    search = Search(Interrupting(), plan, BY, folder / "search.log", 3)
+    for layers in (3, 1, 2):
+        study_of(search.journal, BY).enqueue_trial({"gen.layers": layers})
+    assert all(done.interrupted for done in search.train(jobs, Asked(), lambda: None))
+    made = table(study_of(search.journal, BY), BY, plan.runs)
+    assert [(row[0], row[3]) for row in made.rows] == [(f"layers{n}", "interrupted") for n in (3, 1, 2)]
+
+    engine = Pretending()
+    Search(engine, plan, BY, search.journal, 3).train(jobs, Asked(), lambda: None)
+    assert engine.trained == ["layers3", "layers1", "layers2"]
 
 
 def test_the_objective_is_of_the_validation_split() -> None:
