@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from subprocess import DEVNULL, Popen
@@ -187,8 +188,12 @@ def _wait_until_free(run: Path, stop: Stop) -> None:
 
 
 def _last_sign(run: Path) -> float:
-    """Return the time of the last change of a file of a run."""
-    return max(path.stat().st_mtime for path in (run, *run.glob("*"), *run.glob("checkpoints/*")))
+    """Return the time of the last change of a file of a run, 0 if there is none."""
+    times = [0.0]
+    for path in (run, *run.glob("*"), *run.glob("checkpoints/*")):
+        with suppress(FileNotFoundError):  # another process renames and removes files
+            times.append(path.stat().st_mtime)
+    return max(times)
 
 
 def last_step(folder: RunFolder) -> int:

@@ -1,5 +1,6 @@
 """One run of a sweep: how it is started, resumed, skipped, stopped, and how its failure is kept."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -99,6 +100,16 @@ def test_a_holder_without_a_sign_of_life_is_taken_for_gone(
     monkeypatch.setattr(job, "_last_sign", lambda run: 0.0)
     assert train(only, Asked()).failure == ""
     assert len(pretended.words) == 1
+
+
+def test_a_file_that_is_gone_when_its_time_is_read_is_no_sign(tmp_path: Path) -> None:
+    """As the hidden name of a file that another process renames; a link to nothing has no time either."""
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / ".config.toml.partial").symlink_to("gone")
+    os.utime(run, (5, 5))
+    assert job._last_sign(run) == 5
+    assert job._last_sign(tmp_path / "nowhere") == 0
 
 
 def test_the_last_step_is_in_the_metrics(tmp_path: Path) -> None:
