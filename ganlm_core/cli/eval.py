@@ -18,7 +18,7 @@ from ganlm_core.cli.options import (
     seed_option,
 )
 from ganlm_core.cli.output import echo_data, echo_json, note
-from ganlm_core.cli.types import COUNT, SENTENCES, SOURCE, TEMPERATURE, Name, Separated
+from ganlm_core.cli.types import COUNT, SENTENCES, SOURCE, TEMPERATURE, Name, Separated, settings_of
 from ganlm_core.metrics.options import SCORED
 from ganlm_core.training.run_folder import RunFolder
 
@@ -168,7 +168,7 @@ def _evaluate(request: Request) -> None:
 
 
 def _encoder(host: "Host", name: str, *options: str) -> "Encoder":
-    """Build the encoder of ``--encoder``. Raises UnknownName and OptionError."""
-    pairs = dict(option.partition("=")[::2] for option in options)
-    built: Encoder = host.build("encoder", name, host.spec("encoder", name).options.of(pairs, f"encoder '{name}'"))
+    """Build the encoder of ``--encoder``. Raises UnknownName, UsageError and OptionError."""
+    chosen = host.spec("encoder", name).options.of(settings_of(options, "--encoder"), f"encoder '{name}'")
+    built: Encoder = host.build("encoder", name, chosen)
     return built

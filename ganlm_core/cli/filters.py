@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganlm_core.cli.options import Decorated
-from ganlm_core.cli.types import POSITIVE_COUNT, Name
+from ganlm_core.cli.types import POSITIVE_COUNT, Name, settings_of
 from ganlm_core.components import number
 from ganlm_core.errors import DataError, UsageError
 from ganlm_core.plugins.host import Host
@@ -106,13 +106,8 @@ class Wanted:
             told = f"the run has {', '.join(trained)}" if trained else "it was trained without one"
             raise UsageError(f"--reward-min needs to know the reward, and {told}; name it with --reward")
         spec, title = host.spec("reward", name), f"reward '{name}'"
-        given = dict(setting.partition("=")[::2] for setting in self.settings)
-        options = spec.options.of({**trained.get(name, {}), **_flags(given)}, title)
+        options = spec.options.of({**trained.get(name, {}), **settings_of(self.settings, "--set")}, title)
         return Priced(name, host.full_name("reward", name), host.build("reward", name, options))
-
-
-def _flags(given: Mapping[str, str]) -> dict[str, str]:
-    return {key.replace("-", "_"): value for key, value in given.items()}
 
 
 def _compiled(pattern: str) -> "re.Pattern[str]":

@@ -12,9 +12,9 @@ from ganlm_core.cli.context import invocation
 from ganlm_core.cli.health import health_in_full, why_not
 from ganlm_core.cli.options import PATH, json_option
 from ganlm_core.cli.output import echo, echo_json, echo_table, note
-from ganlm_core.cli.types import Name, Word
+from ganlm_core.cli.types import Name, Word, settings_of
 from ganlm_core.components import KINDS, ComponentSpec
-from ganlm_core.errors import PluginError, UnknownName, UsageError
+from ganlm_core.errors import PluginError, UnknownName
 from ganlm_core.plugins.host import Health, Host
 
 
@@ -160,10 +160,7 @@ def _case(host: Host, spec: ComponentSpec, settings: tuple[str, ...]) -> Any:
     from ganlm_core.testing import Case
 
     owner, changes = f"{spec.kind} '{spec.name}'", {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise UsageError(f"--set {setting} has no value; write --set OPTION=VALUE")
+    for name, value in settings_of(settings, "--set").items():
         field = spec.options.field(name, owner)
         changes[field.name] = field.convert(value, owner)
     return Case(spec, changes, host)

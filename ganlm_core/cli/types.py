@@ -8,6 +8,7 @@ from click.shell_completion import CompletionItem
 
 from ganlm_core.cli.context import Invocation
 from ganlm_core.components import number
+from ganlm_core.errors import UsageError
 from ganlm_core.plugins.host import Host
 
 SEED = number(int, min=0, max=2**63 - 1)
@@ -58,6 +59,17 @@ class Places(click.ParamType):
 
 
 PLACES = Places()
+
+
+def settings_of(words: Iterable[str], flag: str) -> dict[str, str]:
+    """Return the values of options by name from words ``OPTION=VALUE``. Raises UsageError, which names their flag."""
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name and equals):
+            raise UsageError(f"{flag} has {word!r}; write each option as OPTION=VALUE")
+        found[name.replace("-", "_")] = value
+    return found
 
 
 class Word(click.ParamType):

@@ -71,6 +71,7 @@ def test_notes_are_quiet_and_the_result_is_not(ganlm: Ganlm, tmp_path: Path) -> 
         (["-n", "10000001"], "Invalid value for '-n': 10000001 is not in the range 0<=x<=10000000"),
         (["--metrics", "blue"], "there is no metric 'blue'; did you mean 'bleu'?"),
         (["--encoder", "hashed-ngrams,size=x"], "encoder 'hashed-ngrams' "),
+        (["--encoder", "hashed-ngrams,size"], "--encoder has 'size'; write each option as OPTION=VALUE\n"),
     ],
 )
 @pytest.mark.usefixtures("base")

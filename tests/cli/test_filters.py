@@ -111,6 +111,8 @@ def test_hashes_that_were_changed_do_not_verify(ganlm: Ganlm, trained: Path) -> 
         (["--reward", "length"], "--reward needs the least reward to keep; add --reward-min X"),
         (["--reward-min", 1], "--reward-min needs to know the reward, and it was trained without one; name it with "
          "--reward"),
+        (["--reward-min", 1, "--reward", "regex", "--set", "pattern"], "--set has 'pattern'; write each option as "
+         "OPTION=VALUE"),
         (["--reward-min", 1, "--reward", "length", "--set", "a=3"], "there is no reward 'length' option 'a'; it takes "
          "weight, shortest, longest, unit"),
     ],

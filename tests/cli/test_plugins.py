@@ -91,7 +91,7 @@ def test_a_plugin_of_which_one_component_fails(ganlm: Ganlm, plugin: Path) -> No
             2,
             "there is no plugin or component 'lstn'; did you mean 'lstm'? 'ganlm plugins' and 'ganlm list' show them",
         ),
-        (["fine", "--set", "margin"], 2, "--set margin has no value; write --set OPTION=VALUE"),
+        (["fine", "--set", "margin"], 2, "--set has 'margin'; write each option as OPTION=VALUE"),
         (
             ["fine", "--set", "margn=1"],
             2,

@@ -5,7 +5,8 @@ from typing import Any
 import click
 import pytest
 
-from ganlm_core.cli.types import COUNT, SEED, SHARE, TEMPERATURE, Name, Places, Separated
+from ganlm_core.cli.types import COUNT, SEED, SHARE, TEMPERATURE, Name, Places, Separated, settings_of
+from ganlm_core.errors import UsageError
 from tests.conftest import Ganlm
 
 
@@ -38,6 +39,14 @@ def test_values_that_fit(kind: click.ParamType, word: str, value: Any) -> None:
 def test_values_that_do_not_fit(kind: click.ParamType, word: str) -> None:
     with pytest.raises(click.BadParameter):
         kind.convert(word, None, None)
+
+
+def test_settings_are_options_with_values() -> None:
+    assert settings_of(["a-b=1", "c=", "d=x=y"], "--set") == {"a_b": "1", "c": "", "d": "x=y"}
+    for word in ("pattern", "=1", ""):
+        with pytest.raises(UsageError) as caught:
+            settings_of(["a=1", word], "--set")
+        assert str(caught.value) == f"--set has '{word}'; write each option as OPTION=VALUE"
 
 
 @pytest.mark.parametrize(
