@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlm_core.bundle import hub, zoo
-from ganlm_core.bundle.locate import locate
+from ganlm_core.bundle.locate import MEAN, locate
 from ganlm_core.bundle.manifest import (
     CONFIG,
     NETWORKS,
@@ -75,8 +75,11 @@ def find(source: str) -> Origin:
 
 
 def _pinned(source: str) -> str:
-    """Return an address that gives the same bundle tomorrow and from any working directory."""
-    if source.startswith(zoo.PREFIX):
+    """Return an address that gives the same bundle tomorrow and from any working directory.
+
+    An address of several bundles stays as it is, and ``locate`` refuses it.
+    """
+    if source.startswith((zoo.PREFIX, MEAN)):
         return source
     if source.startswith(hub.PREFIX):
         address = hub.Address.of(source)

@@ -167,6 +167,9 @@ def test_values_that_are_no_names_are_refused() -> None:
     assert refused([{"start": {"from": 3}}], OptionError) == "start: from is 3; wanted the name of a bundle in quotes"
     assert "did you mean 'generator'?" in refused([{"start": {"generatr": MLE}}], UnknownName)
     assert "there is no bundle at" in refused([from_("nowhere")], WeightsError)
+    assert refused([from_(f"mean:{MLE},{ADVERSARIAL}")]) == (
+        f"mean:{MLE},{ADVERSARIAL} is the mean of several bundles, and this needs the files of one; give one of them"
+    )
 
 
 def test_an_empty_name_stands_for_new_networks() -> None:
