@@ -15,24 +15,24 @@ from torch.export import Dim, ExportedProgram
 
 from ganlm_core.errors import GanlmError, UsageError
 from ganlm_core.protocol import EOS, Generator
-from ganlm_core.system.files import write_file
+from ganlm_core.system.files import check_free, write_file
 from ganlm_core.system.lock import locked
 
 ROWS = 2
 """Sequences in the example that is traced. With one, tracing would take the batch size for a constant."""
 
 
-def export(generator: Generator, path: Path) -> None:
+def export(generator: Generator, path: Path, force: bool = False) -> None:
     """Write a generator to a file: with the ending ``.pt2`` for torch.export, with ``.onnx`` for ONNX.
 
-    Raises UsageError for another ending, when ``path`` exists or when the packages for ONNX are missing, FolderInUse
-    while another process writes there, and GanlmError for a network that cannot be traced.
+    Raises UsageError for another ending, when ``path`` exists and may not be replaced (``force``) or when the packages
+    for ONNX are missing, FolderInUse while another process writes there, and GanlmError for a network that cannot be
+    traced.
     """
     if path.suffix not in WRITERS:
         raise UsageError(f"{path} does not end in {' or '.join(WRITERS)}; choose one of them")
     with locked(path):
-        if path.exists():
-            raise UsageError(f"{path} already exists; choose another file")
+        check_free(path, force)
         write_file(path, WRITERS[path.suffix](trace(generator)))
 
 

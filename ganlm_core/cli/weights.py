@@ -12,7 +12,7 @@ from ganlm_core.cli.context import current_host
 from ganlm_core.cli.options import PATH, force_option, json_option
 from ganlm_core.cli.output import echo, echo_json, echo_table
 from ganlm_core.cli.types import SOURCE
-from ganlm_core.errors import GanlmError
+from ganlm_core.errors import GanlmError, UsageError
 from ganlm_core.system.header import read_header
 
 SHARE_HASHES = (
@@ -175,12 +175,15 @@ def export(run: str, out: Path, share_hashes: bool, force: bool, as_json: bool) 
     from ganlm_core.training.export import export
 
     host = current_host()
-    if share_hashes:
-        known = training_text(run, load_source(run, host, "cpu"), host).train
     if out.suffix in onnx.WRITERS:
-        onnx.export(load_source(run, host, "cpu").generator, out)
+        if share_hashes:
+            raise UsageError(
+                f"--share-hashes has no effect on {out}, a generator alone; leave it out, or export a bundle"
+            )
+        onnx.export(load_source(run, host, "cpu").generator, out, force)
     else:
-        export(run, out, host, force, known if share_hashes else None)
+        known = training_text(run, load_source(run, host, "cpu"), host).train if share_hashes else None
+        export(run, out, host, force, known)
     echo_json({"path": str(out)}) if as_json else echo(str(out))
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ganlm_core.bundle import load, onnx
+from ganlm_core.cli import source
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import GanlmError, UsageError
 from ganlm_core.plugins.host import Host, default_host
@@ -45,7 +46,27 @@ def test_a_bundle_becomes_a_program_of_torch(command: Ganlm, saved: Path, host: 
     given = inputs(generator, 3)
     assert torch.allclose(torch.export.load(path).module()(**given), generator(**given), atol=1e-5)
     code, _, err = command("weights", "export", saved, "--out", path)
-    assert (code, err) == (2, f"ganlm: error: {path} already exists; choose another file\n")
+    assert (code, err) == (
+        2,
+        f"ganlm: error: {path} already exists; add --force to replace it, or choose another --out\n",
+    )
+    path.write_text("old")
+    assert command("weights", "export", saved, "--out", path, "--force")[0] == 0
+    assert torch.allclose(torch.export.load(path).module()(**given), generator(**given), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["generator.pt2", "generator.onnx"])
+def test_hashes_have_no_place_beside_a_generator_alone(
+    command: Ganlm, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(source, "training_text", lambda *_: pytest.fail("the training text is read"))
+    path = tmp_path / name
+    assert command("weights", "export", saved, "--out", path, "--share-hashes") == (
+        2,
+        "",
+        f"ganlm: error: --share-hashes has no effect on {path}, a generator alone; leave it out, or export a bundle\n",
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_onnxruntime_gives_the_same_logits(command: Ganlm, saved: Path, host: Host, tmp_path: Path) -> None:
