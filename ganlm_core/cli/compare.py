@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ganlm_core.cli.context import current_host
-from ganlm_core.cli.options import FOLDER, PATH, force_option, form_options
+from ganlm_core.cli.options import FOLDER, PATH, force_option, form_options, refuse_beside
 from ganlm_core.cli.output import echo, echo_data, echo_json, note
 from ganlm_core.cli.types import PLACES, Separated
 from ganlm_core.errors import UsageError
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from ganlm_core.evaluation.figures import Figure
     from ganlm_core.evaluation.repeated import Groups
     from ganlm_core.plugins.host import Host
+
+
+WITH_AT = ("runs", "quality", "measures", "curves", "out", "force", "format", "json")
+"""The other options that a comparison reads with ``--at``."""
 
 
 @click.command(context_settings={"show_default": True})
@@ -66,6 +70,8 @@ def compare(
     """
     from ganlm_core.evaluation import compare, pages, repeated
 
+    if at is not None:
+        refuse_beside("at", allowed=WITH_AT)
     host, groups = current_host(), group(runs)
     check_free(out, force)
     evaluations = {title: [_scores(host, run) for run in members] for title, members in groups.items()}

@@ -8,6 +8,7 @@ from ganlm_core.cli.compare import group
 from ganlm_core.config.run_config import make_config
 from ganlm_core.errors import UsageError, WeightsError
 from ganlm_core.training.run_folder import RunFolder
+from tests.command_line import refused
 from tests.conftest import Ganlm
 from tests.sweep.runs import finish, sweep
 
@@ -62,6 +63,13 @@ def test_a_page_that_exists_is_kept(ganlm: Ganlm, runs: dict[str, Path]) -> None
     message = "compare.html already exists; add --force to replace it, or choose another --out"
     assert ganlm("compare", runs["small"]) == (2, "", f"ganlm: error: {message}\n")
     assert Path("compare.html").read_text() == "mine"
+
+
+def test_a_diversity_beside_another_place_is_refused(ganlm: Ganlm, runs: dict[str, Path]) -> None:
+    message = "--diversity has no effect beside --at; leave it out"
+    words = ("--at", "test_nll=2", "--quality", "bleu4", "--measures", "bleu4", "--out", "c.html", "--json")
+    assert refused(ganlm, "compare", runs["small"], *words, "--diversity", "self_bleu4") == message
+    assert not Path("c.html").exists()
 
 
 def test_the_runs_of_a_sweep_are_named_by_what_its_plan_varies(tmp_path: Path, ganlm: Ganlm) -> None:
