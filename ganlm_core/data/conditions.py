@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ganlm_core.data.corpus import Columns, Corpus
+from ganlm_core.data.corpus import Corpus
 from ganlm_core.data.tokenizer import CHUNK, Tokenizer
 from ganlm_core.errors import DataError
 from ganlm_core.protocol import EOS, PAD, first_tokens
@@ -45,22 +45,23 @@ def asked(corpus: Corpus, split: str, tokenizer: Tokenizer, tokens: Tensor) -> A
     columns = corpus.beside(split)
     return Asked(
         labels=torch.tensor(list(map(corpus.labels.index, columns.labels))) if columns.labels else None,
-        given=torch.cat([*_given(corpus, columns, tokenizer, tokens)]) if columns.prompts else None,
+        given=torch.cat([*_given(corpus, split, tokenizer, tokens)]) if columns.prompts else None,
         columns=columns.others,
     )
 
 
-def _given(corpus: Corpus, columns: Columns, tokenizer: Tokenizer, tokens: Tensor) -> Iterator[Tensor]:
+def _given(corpus: Corpus, split: str, tokenizer: Tokenizer, tokens: Tensor) -> Iterator[Tensor]:
     """Yield the number of tokens that a prompt and its sentence share at their beginning, for some rows at a time."""
-    length, long = tokens.shape[1], 0
+    columns, length, long = corpus.beside(split), tokens.shape[1], 0
     for prompts, whole in zip(tokenizer.chunks(columns.prompts, length), tokens.split(CHUNK), strict=True):
         long += int((prompts != EOS).all(dim=1).sum())
         same = (prompts == whole) & (prompts != EOS) & (prompts != PAD)
         yield same.long().cumprod(dim=1).sum(dim=1)
     if long:
         raise DataError(
-            f"{corpus.name}: {long:,} of {len(columns.prompts):,} prompts have {length} tokens or more, and a sequence "
-            f"has {length}, so nothing is left to write; shorten them, or raise --tokenizer.max-length"
+            f"{corpus.name}: {long:,} of {len(columns.prompts):,} prompts of the {split} split have {length} tokens or "
+            f"more, and a sequence has {length}, so nothing is left to write; shorten them, or raise "
+            "--tokenizer.max-length"
         )
 
 

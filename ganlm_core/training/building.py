@@ -79,6 +79,8 @@ def read_data(host: Host, config: RunConfig) -> Data:
     shape = Shape(tokenizer.vocabulary_size, tokens.shape[1], config.training.noise_size, len(corpus.labels))
     counts = token_counts(tokens.split(CHUNK), shape, impossible(corpus, tokenizer))
     asked = conditions.asked(corpus, "train", tokenizer, tokens)
+    for split in ("validation", "test") if asked.given is not None else ():  # or the first evaluation would fail
+        conditions.asked(corpus, split, tokenizer, tokenizer.encode(getattr(corpus, split), shape.length)[0])
     notes = (*corpus.notes, *encoded.notes, *conditions.notes(corpus, asked))
     return Data(corpus, tokenizer, tokens, shape, counts, asked, notes, start)
 

@@ -63,8 +63,8 @@ def test_a_prompt_as_long_as_the_sequence_is_refused() -> None:
     with pytest.raises(DataError) as caught:
         found(corpus(prompts=["a dog runs", "the cat sits down", ""]), length=4)
     assert str(caught.value) == (
-        "animals: 1 of 3 prompts have 4 tokens or more, and a sequence has 4, so nothing is left to write; "
-        "shorten them, or raise --tokenizer.max-length"
+        "animals: 1 of 3 prompts of the train split have 4 tokens or more, and a sequence has 4, so nothing is left to "
+        "write; shorten them, or raise --tokenizer.max-length"
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 import ganlm_core
 from ganlm_core.bundle.verify import verify
 from ganlm_core.config.run_config import resolve
+from ganlm_core.data.corpus import SPLITS, digest, split_of
 from ganlm_core.errors import UsageError
 from ganlm_core.plugins.host import default_host
 from ganlm_core.training.train import execute
@@ -114,7 +115,7 @@ TINY = ["--steps", 2, "--batch-size", 4, "--evaluation-samples", 20, "--device",
         (
             "prompt,completion\n" + "\n".join(f"{'long ' * (n % 9)},end {n}" for n in range(200)),
             ["--tokenizer.max-length", 5],
-            "prompts have 5 tokens or more, and a sequence has 5, so nothing is left to write",
+            "prompts of the train split have 5 tokens or more, and a sequence has 5, so nothing is left to write",
         ),
         ("prompt,completion\n" + "\n".join(f"a{n},b{n}" for n in range(200)), [], "begin completions with a space"),
     ],
@@ -126,6 +127,19 @@ def test_data_that_no_model_can_learn_from_are_refused_before_training(
     code, _, err = ganlm("run", "--data", "a.csv", "--out", "run", *options, *TINY)
     assert code == 2 or code == 1
     assert message in err and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("split", [1, 2])
+def test_a_long_prompt_in_any_split_is_refused_before_training(split: int, ganlm: Ganlm, tmp_path: Path) -> None:
+    long = next(text for n in range(99) if split_of(digest(text := f"far too long for this {n}")) == split)
+    prompt, _, last = long.rpartition(" ")
+    rows = ["prompt,completion", *(f"a,b {n}" for n in range(200)), f"{prompt}, {last}"]
+    (tmp_path / "a.csv").write_text("\n".join(rows).replace(",b", ", b"))
+    code, _, err = ganlm("run", "--data", "a.csv", "--tokenizer.max-length", 5, "--out", "run")
+    assert code == 1 and not (tmp_path / "run").exists()
+    assert (
+        f" prompts of the {SPLITS[split]} split have 5 tokens or more, and a sequence has 5, so nothing is left" in err
+    )
 
 
 def test_plain_text_has_no_labels(ganlm: Ganlm, tmp_path: Path) -> None:

@@ -37,12 +37,15 @@ KEPT = 4
 """The step of the checkpoint before the last."""
 
 
-def pair_config(generator: str, discriminator: str) -> RunConfig:
-    """Return a run with a maximum likelihood warm-up, if the generator has a likelihood, and an adversarial round."""
+def warmup(generator: str) -> dict[str, float]:
+    """Return options with a maximum likelihood warm-up if the generator has a likelihood, and an adversarial round."""
     options = HOST.spec("generator", generator).options()
     built = HOST.build("generator", generator, options, shape=Shape(vocabulary=8, length=4, noise=2))
-    warm = WARM if built.autoregressive else {"warmup": 0, "discriminator_warmup": 0}
-    return tiny_config(generator, discriminator, algorithm_options=warm)
+    return WARM if built.autoregressive else {"warmup": 0, "discriminator_warmup": 0}
+
+
+def pair_config(generator: str, discriminator: str) -> RunConfig:
+    return tiny_config(generator, discriminator, algorithm_options=warmup(generator))
 
 
 @pytest.mark.parametrize(("generator", "discriminator"), PAIRS)
