@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from ganlm_core.algorithms.options import LengthOptions, RegexOptions
 from ganlm_core.algorithms.rewards import Priced
 from ganlm_core.algorithms.text_rewards import Length, Regex
-from ganlm_core.data.corpus import Columns, Corpus
+from ganlm_core.data.corpus import Columns, Corpus, spread
 from ganlm_core.metrics.metric import Conditions, Subject
 from ganlm_core.metrics.rewards import RewardMeans
 from ganlm_core.protocol import Reward
@@ -36,3 +36,10 @@ def test_texts_have_the_columns_of_the_test_split_row_by_row() -> None:
     assert measure(generated, Conditions(corpus)).values == {"reward.quotes": 4 / 5}
     real = Subject(["a"], held_out=["x", "y"])
     assert measure(real, Conditions(corpus)).values == {"reward.quotes": 1}
+
+
+def test_a_part_of_the_held_out_text_has_its_own_columns() -> None:
+    words = list("abcdefghij")
+    corpus = Corpus("c", ["a"], ["a"], words, columns={"test": Columns(others={"word": words})})
+    real = Subject(["a"], held_out=spread(words, 4))
+    assert RewardMeans([Priced("quotes", "quotes", Quotes())])(real, Conditions(corpus)).values == {"reward.quotes": 1}
