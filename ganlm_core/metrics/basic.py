@@ -98,12 +98,14 @@ class Perplexity(Metric):
         found = _held_out(subject, conditions)
         if found is None:
             return Measured()
-        perplexity = math.exp(min(found.nll_per_token, LARGEST))
-        return Measured({"perplexity": perplexity, "test_nll_sentence": found.nll_per_sentence}, str(found))
+        perplexity = {"perplexity": math.exp(found.nll_per_token)} if found.nll_per_token < LARGEST else {}
+        return Measured({**perplexity, "test_nll_sentence": found.nll_per_sentence}, str(found))
 
 
 def _held_out(subject: Subject, conditions: Conditions) -> Likelihood | None:
+    """Return the likelihood of the test split; None if there is none, or the subject cannot give some of it."""
     if subject.likelihood is None:
         return None
     test = conditions.corpus.test
-    return subject.likelihood(tuple(spread(test, conditions.scored or len(test))))
+    found = subject.likelihood(tuple(spread(test, conditions.scored or len(test))))
+    return found if math.isfinite(found.nll_per_token) else None

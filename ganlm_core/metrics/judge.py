@@ -243,7 +243,7 @@ class Judge:
         """Return the likelihood of a part of held-out sentences, given their conditions, under each policy."""
         tokens, _ = self.tokenizer.encode(held_out[part], self.shape.length)
         asked = self.asking.of_texts(held_out).at(torch.arange(len(held_out))[part])
-        count, draws = int(scored(tokens, asked.given).sum()), NOISE_DRAWS if self.shape.noise else 0
+        count, draws = int(scored(tokens, asked.given).sum()), NOISE_DRAWS if random_size(generator) else 0
         with evaluating(generator):
             bounds = nll_bounds(generator, tokens, self.seed, policies, asked=asked)
         return [Likelihood(bound, count, len(tokens), draws) for bound in bounds]

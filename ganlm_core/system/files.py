@@ -167,17 +167,18 @@ def to_json(value: Any, indent: int | None = None) -> str:
 
     Lone surrogates, as in a file name that is not UTF-8, are escaped, so that the text can be written.
     """
-    text = json.dumps(_finite(value), sort_keys=True, indent=indent, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(finite(value), sort_keys=True, indent=indent, ensure_ascii=False, allow_nan=False)
     return text.encode(errors="backslashreplace").decode()
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Return a value with None for each number in it that JSON does not have."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value
 
 

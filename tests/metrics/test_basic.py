@@ -88,7 +88,13 @@ def test_perplexity_is_per_token_and_the_likelihood_also_per_sentence() -> None:
     assert found.values == pytest.approx({"perplexity": 8, "test_nll_sentence": 2 * math.log(8)})
     assert found.protocol == "2 sentences of the test split, 4 tokens; exact"
     assert measured(Perplexity, Subject(["a"])) == Measured()
-    assert math.isfinite(measured(Perplexity, Subject(["a"], asked(Likelihood(1e4, 1, 1)))).values["perplexity"])
+    unlikely = measured(Perplexity, Subject(["a"], asked(Likelihood(1e4, 1, 1)))).values
+    assert unlikely == {"test_nll_sentence": 1e4}, "its perplexity is more than a number can hold"
+
+
+@pytest.mark.parametrize("metric", [HeldOutLikelihood, Perplexity])
+def test_text_that_the_subject_cannot_give_has_no_likelihood(metric: type[Metric]) -> None:
+    assert measured(metric, Subject(["a"], asked(Likelihood(math.inf, tokens=4, sentences=2)))) == Measured()
 
 
 class Coin:
