@@ -16,7 +16,7 @@ from ganlm_core.cli.tables import titled_rows
 from ganlm_core.config.run_config import RunConfig
 from ganlm_core.errors import GanlmError
 from ganlm_core.evaluation import report
-from ganlm_core.evaluation.scores import results, seen
+from ganlm_core.evaluation.scores import results, seen_in
 from ganlm_core.metrics.formatting import format_metric
 from ganlm_core.plugins.host import Host
 from ganlm_core.system.files import read_json
@@ -136,7 +136,7 @@ def show_result(folder: RunFolder, host: Host, as_json: bool) -> None:
     )
     for table in results(evaluation):
         console.results().print(titled_rows(table))
-    if told := seen(evaluation.get("after", {}), evaluation["samples"]):
+    if told := seen_in(evaluation):
         echo(told)
     for text in samples:
         echo(f"  {text}")

@@ -9,7 +9,7 @@ Holm's correction for the number of pairs that are compared (:mod:`ganlm_core.ev
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations, pairwise
 from typing import Any, NamedTuple
 
@@ -61,7 +61,8 @@ class Standing:
 class Comparison:
     """The standings, best first, at diversity ``at``; empty if the curves have no diversity in common.
 
-    ``is_asked``: the user named ``at``, so contenders whose curves do not reach it have no standing.
+    ``lacking``: how many evaluations of a method lack a measure, and how many it has. ``is_asked``: the user named
+    ``at``, so contenders whose curves do not reach it have no standing.
     """
 
     quality: Measure
@@ -70,6 +71,7 @@ class Comparison:
     real: Point
     standings: Sequence[Standing]
     contenders: Sequence[Contender] = ()
+    lacking: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     is_asked: bool = False
 
     def seeks_modes(self, standing: Standing) -> bool:
@@ -134,7 +136,10 @@ class Comparison:
         ]
 
     def _left_out(self) -> Iterator[str]:
-        """Yield a sentence for each contender that does not reach the diversity that the user named."""
+        """Yield a sentence for each method without all of its seeds, or that does not reach the diversity asked for."""
+        for title, (without, evaluations) in self.lacking.items():
+            measures = f"{self.quality.title} or no {self.diversity.title}"
+            yield f"{title}: {without} of {evaluations} evaluations have no {measures} and are left out of its mean"
         standing = {one.title for one in self.standings}
         for each in self.contenders if self.is_asked else ():
             if each.title not in standing:
@@ -212,14 +217,16 @@ def compare(
         raise UsageError(f"real text has no {measures[0].title} or no {measures[1].title}; choose other measures")
     real = Point(first.real.values[diversity], first.real.values[quality])
     contenders = _contenders(groups, quality, diversity)
+    if not contenders:
+        raise UsageError(f"no model has {measures[0].title} and {measures[1].title}; choose other measures")
     place = matched(real.diversity, contenders) if at is None else at
     there = [] if place is None else [each for each in contenders if each.reach[0] <= place <= each.reach[1]]
     if at is not None and not there:
         raise _out_of_reach(measures[1], at, contenders)
     standings = [_standing(each, place, measures[0]) for each in there if place is not None]
     standings.sort(key=lambda each: each.quality, reverse=measures[0].better == "higher")
-    shown = real.diversity if place is None else place
-    return Comparison(measures[0], measures[1], shown, real, standings, contenders, is_asked=at is not None)
+    shown, lacking = real.diversity if place is None else place, _lacking(groups, quality, diversity)
+    return Comparison(measures[0], measures[1], shown, real, standings, contenders, lacking, at is not None)
 
 
 def _out_of_reach(measure: Measure, at: float, contenders: Sequence[Contender]) -> UsageError:
@@ -260,6 +267,17 @@ def _contenders(groups: Mapping[str, Sequence[Scores]], quality: str, diversity:
             for name, curve in _curves(scores, title, quality, diversity).items():
                 found.setdefault(name, []).append(tuple(curve))
     return [Contender(name, list(dict.fromkeys(curves))) for name, curves in found.items()]
+
+
+def _lacking(groups: Mapping[str, Sequence[Scores]], quality: str, diversity: str) -> dict[str, tuple[int, int]]:
+    """Return, for each method with such, how many of its evaluations lack one of both measures, and how many it has."""
+    complete: dict[str, list[bool]] = {}
+    for title, evaluations in groups.items():
+        for scores in evaluations:
+            curves = _curves(scores, title, quality, diversity)
+            for name in dict.fromkeys(name for name, _ in named_rows(scores, title)):
+                complete.setdefault(name, []).append(name in curves)
+    return {name: (found.count(False), len(found)) for name, found in complete.items() if not all(found)}
 
 
 def _curves(scores: Scores, title: str, quality: str, diversity: str) -> dict[str, list[Point]]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ganlm_core.components import ComponentSpec, Measure
 from ganlm_core.data.corpus import SAMPLE, Corpus, spread
 from ganlm_core.data.encoding import impossible, log_frequencies, token_counts
-from ganlm_core.data.tokenizer import Tokenizer
+from ganlm_core.data.tokenizer import LONGEST, Tokenizer
 from ganlm_core.evaluation.by_label import OfLabel, check_labels, label_rows, real_rows
 from ganlm_core.evaluation.scores import Row, Scores
 from ganlm_core.evaluation.sources import Source, warnings
@@ -129,7 +129,7 @@ def _judge(sources: Sequence[Source], corpus: Corpus, seed: int) -> Judge:
             return Judge(corpus, source.model.tokenizer, source.model.shape, {}, seed)
     texts = spread(corpus.train, SAMPLE)
     tokenizer = Tokenizer.train("word", texts, VOCABULARY)
-    length = tokenizer.sequence_length(texts) - (1 if corpus.fixed_length else 0)
+    length = min(max(tokenizer.lengths(texts)), LONGEST) - (1 if corpus.fixed_length else 0)
     shape = Shape(tokenizer.vocabulary_size, length, noise=0)
     return Judge(corpus, tokenizer, shape, {}, seed)
 
@@ -241,7 +241,7 @@ def _measures(settings: EvaluationSettings, filled: Sequence[Filled]) -> dict[st
         names = {name for each in said for name in each.values}
         if names or any(each.protocol for each in said):
             declared = [
-                replace(each, title=each.title.format(encoder=settings.encoder.title)) for each in spec.measures
+                replace(each, title=each.title.replace("{encoder}", settings.encoder.title)) for each in spec.measures
             ]
             undeclared = sorted(names - {measure.name for measure in declared})
             measures[metric] = [*declared, *(Measure(name, name) for name in undeclared)]

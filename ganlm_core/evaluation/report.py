@@ -19,7 +19,7 @@ from ganlm_core.evaluation.captions import caption_of, in_order
 from ganlm_core.evaluation.compare import compare
 from ganlm_core.evaluation.evaluate import EvaluationSettings, choose_metrics, evaluate
 from ganlm_core.evaluation.figures import Curve, Figure
-from ganlm_core.evaluation.scores import Scores, results, seen
+from ganlm_core.evaluation.scores import Scores, results, seen_in
 from ganlm_core.evaluation.sources import Source, open_sources
 from ganlm_core.metrics.metric import Conditions
 from ganlm_core.plugins.host import Host
@@ -80,7 +80,7 @@ def render(run: RunFolder, host: Host) -> str:
         command=pages.repeating(run),
         evaluation=evaluation,
         results=results(evaluation),
-        seen=seen(evaluation.get("after", {}), evaluation.get("samples", 1)),
+        seen=seen_in(evaluation),
         troubles=[*troubles(run), *_without_text(config, corpus)],
         training=[(each, figures.svg(each)) for each in training_figures(run.metrics.steps())],
         quality=[(each, figures.svg(each)) for each in evaluation_figures(run.metrics.interims(), evaluation)],

@@ -205,21 +205,29 @@ def column_of(name: str) -> str:
     return MEASURES[name].title if name in MEASURES else name
 
 
-def seen(values: Mapping[str, float], sentences: int) -> str:
+def seen(values: Mapping[str, float], generated: int, real: int) -> str:
     """Say which part of the possible accuracy above chance a discriminator has; empty if the values lack one of both.
 
-    The accuracy is of as many real and generated ``sentences``; within two standard errors of 1/2, chance explains it.
-    Nothing is said if the best accuracy is within FAINT of 1/2, because then there is nothing to see.
+    The accuracy is of so many ``generated`` sentences and as many of the ``real`` ones, if there are; within two
+    standard errors of 1/2, chance explains it. Nothing is said if the best accuracy is within FAINT of 1/2, because
+    then there is nothing to see.
     """
     accuracy, best = (values.get(name) for name in ("discriminator_accuracy", "best_accuracy"))
     if accuracy is None or best is None or best <= 0.5 + FAINT:
         return ""
     share = max(0.0, accuracy - 0.5) / (best - 0.5)
-    by_chance = ", which chance explains" if accuracy - 0.5 <= 1 / math.sqrt(2 * sentences) else ""
+    two_errors = math.sqrt((1 / generated + 1 / min(generated, real)) / 4)
+    by_chance = ", which chance explains" if accuracy - 0.5 <= two_errors else ""
     return (
         f"the discriminator sees {share:.0%} of what there is to see{by_chance}: "
         f"its accuracy is {accuracy:.1%}, and the best possible is {best:.1%}"
     )
+
+
+def seen_in(evaluation: Mapping[str, Any]) -> str:
+    """Return what :func:`seen` says of the generator in a bundle's evaluation.json."""
+    samples = evaluation.get("samples", 1)
+    return seen(evaluation.get("after", {}), samples, evaluation.get("test_sentences", samples))
 
 
 def metric_cells(values: Mapping[str, float]) -> list[str]:

@@ -124,13 +124,19 @@ def real_text(host: Host, sources: Sequence[Source], data: str = "", test: str =
 
     The sentences of the file ``test`` replace its test split. With ``test``, all of a ``data`` file is training text;
     without it, the file is split as ``ganlm run`` splits it. ``reading`` is as in :func:`open_sources`. A note says
-    which models were trained on another text. Raises UsageError if no text is named, and DataError if it cannot be read
-    or, unless it is named by ``data``, is not the training text.
+    which models were trained on another text. Raises UsageError if no text is named, and DataError if it cannot be
+    read, if ``test`` has a label that the training text lacks or, unless it is named by ``data``, if it is not the
+    training text.
     """
     corpus = _named(host, sources, data, reading, whole=bool(test)) if data else _trained_on(host, sources)
     if not test:
         return corpus
     read = read_sentences(test, **reading)
+    if corpus.labels and (strange := set(read.columns.labels) - set(corpus.labels)):
+        raise DataError(
+            f"{test}: the label '{min(strange)}' is not in the training text, whose labels are "
+            f"{', '.join(corpus.labels)}; correct it, or remove its rows"
+        )
     return replace(corpus.testing(read.texts, read.columns), notes=(*corpus.notes, *read.notes))
 
 

@@ -416,6 +416,7 @@ class Run:
         """Write a bundle of networks with the weights of a step, and the values of their evaluation."""
         setup, n = self.setup, self.options.evaluation_samples
         protocol = {"samples": n, "temperature": 1.0, "seed": self.options.seed, "weights_step": weights_step}
+        protocol |= {"test_sentences": len(setup.corpus.test)}
         cost = {"tokens_read": setup.trainer.batches.tokens_drawn}
         save(
             folder,

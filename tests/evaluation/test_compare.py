@@ -1,6 +1,7 @@
 """Comparisons: interpolation by hand, Welch's interval, and the sentences about leads and spreads."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -149,6 +150,24 @@ def test_different_conditions_and_unknown_measures_are_refused() -> None:
         compared({"a": [scores(STEEP)]}, "self_bleu4")
     message = "there is no measure of quality 'self_bleu4' in the evaluation; it has bleu4, process_nll"
     assert str(caught.value) == message
+
+
+def without(measure: str, found: Scores) -> Scores:
+    """Return an evaluation whose generators have no value of a measure; real text has one."""
+    rows = [
+        row if row.is_reference else replace(row, values={key: row.values[key] for key in row.values if key != measure})
+        for row in found.rows
+    ]
+    return replace(found, rows=rows)
+
+
+def test_seeds_without_a_measure_are_told_and_methods_without_any_are_refused() -> None:
+    groups = {"a": [scores(STEEP), without("bleu4", scores(STEEP))], "b": [scores(above(STEEP, 0.3))]}
+    verdicts = compared(groups).verdicts()
+    lost = "a: 1 of 2 evaluations have no BLEU-4 or no Self-BLEU-4 and are left out of its mean"
+    assert verdicts[1] == lost
+    with pytest.raises(UsageError, match="no model has BLEU-4 and Self-BLEU-4; choose other measures"):
+        compared({"a": [without("bleu4", scores(STEEP))]})
 
 
 def test_means_are_over_seeds_at_each_temperature() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from ganlm_core.components import Measure
 from ganlm_core.errors import FolderInUse, UsageError, WeightsError
-from ganlm_core.evaluation.scores import Row, Scores, column_of, metric_cells, ordered, results, seen
+from ganlm_core.evaluation.scores import Row, Scores, column_of, metric_cells, ordered, results, seen, seen_in
 from ganlm_core.system.lock import locked
 
 MEASURES = {
@@ -126,21 +126,27 @@ def test_what_discriminators_see_is_a_second_table_of_the_rows_that_have_it() ->
 
 def test_what_a_discriminator_sees_is_a_part_of_what_there_is_to_see() -> None:
     """A fifth of a tenth above chance; nothing is said where a value is missing or where there is nothing to see."""
-    assert seen({"discriminator_accuracy": 0.52, "best_accuracy": 0.6}, 10_000) == (
+    assert seen({"discriminator_accuracy": 0.52, "best_accuracy": 0.6}, 10_000, 10_000) == (
         "the discriminator sees 20% of what there is to see: its accuracy is 52.0%, and the best possible is 60.0%"
     )
     assert "sees 0% of what there is to see, which chance explains:" in seen(
-        {"discriminator_accuracy": 0.49, "best_accuracy": 0.6}, 10_000
+        {"discriminator_accuracy": 0.49, "best_accuracy": 0.6}, 10_000, 10_000
     )
-    assert seen({"discriminator_accuracy": 0.52}, 100) == seen({"best_accuracy": 0.6}, 100) == ""
-    assert seen({"discriminator_accuracy": 0.52, "best_accuracy": 0.502}, 100) == ""
+    assert seen({"discriminator_accuracy": 0.52}, 100, 100) == seen({"best_accuracy": 0.6}, 100, 100) == ""
+    assert seen({"discriminator_accuracy": 0.52, "best_accuracy": 0.502}, 100, 100) == ""
 
 
-@pytest.mark.parametrize(("accuracy", "explained"), [(0.522, True), (0.523, False)])
-def test_chance_explains_two_standard_errors(accuracy: float, explained: bool) -> None:
-    """With 1,000 sentences of each kind, the share of right answers has a standard error of 0.0112."""
-    told = seen({"discriminator_accuracy": accuracy, "best_accuracy": 0.6}, 1_000)
-    assert ("which chance explains" in told) == explained
+@pytest.mark.parametrize(
+    ("accuracy", "real", "explained"),
+    [(0.522, 1_000, True), (0.523, 1_000, False), (0.522, 5_000, True), (0.572, 50, True), (0.573, 50, False)],
+)
+def test_chance_explains_two_standard_errors(accuracy: float, real: int, explained: bool) -> None:
+    """The accuracy is the mean of two shares: its standard error is 0.0112 for 1,000 sentences of each kind."""
+    values = {"discriminator_accuracy": accuracy, "best_accuracy": 0.6}
+    assert ("which chance explains" in seen(values, 1_000, real)) == explained
+    told = seen_in({"after": values, "samples": 1_000, "test_sentences": real})
+    assert told == seen(values, 1_000, real)
+    assert seen_in({"after": values, "samples": 1_000}) == seen(values, 1_000, 1_000), "a bundle of an earlier version"
 
 
 def test_built_in_measures_have_titles_and_come_before_measures_of_plugins() -> None:

@@ -103,6 +103,17 @@ def test_a_named_text_beside_a_test_file_is_the_training_text_if_its_splits_are(
     assert corpus.notes[0].startswith("run was trained on another text than few.txt (different train, validation, test")
 
 
+def test_a_test_file_with_a_label_that_the_training_text_lacks_is_refused() -> None:
+    rows = [f"{label}\t{text}" for text, label in zip(TEXTS, "abab" * len(TEXTS), strict=False)]
+    write("mine.tsv", ["kind\ttext", *rows])
+    write("test.tsv", ["kind\ttext", "a\tone", "c\ttwo"])
+    with pytest.raises(DataError) as error:
+        real_text(default_host(), [], "mine.tsv", "test.tsv", label="kind")
+    assert str(error.value) == (
+        "test.tsv: the label 'c' is not in the training text, whose labels are a, b; correct it, or remove its rows"
+    )
+
+
 def test_models_have_the_same_text_if_their_digests_are_equal_whatever_its_name() -> None:
     models = [trained_on("a", write("mine.txt", TEXTS), TEXTS), trained_on("b", "elsewhere.txt", TEXTS)]
     assert real_text(default_host(), models).name == "mine.txt"
