@@ -199,7 +199,7 @@ def oracle_corpus(options: OracleOptions) -> Corpus:
     if options.weights:
         oracle = Oracle.load(Path(options.weights), options.length)
     else:
-        rng = torch.Generator().manual_seed(options.seed)
+        rng = torch.Generator().manual_seed(_short(options.seed))
         oracle = Oracle.draw(rng, options.vocabulary, options.length)
     # Not the seed of the weights: the same random numbers would come again.
     train = oracle.sample(options.size, options.seed + 1)

@@ -209,6 +209,8 @@ def _opened(options: FileOptions) -> Iterator[_Text]:
 def _stream(path: str, largest: int) -> Iterator[BinaryIO]:
     """Open a file as unpacked bytes, at the start. A pipe, which can be read only once, is held in memory."""
     if path == STANDARD_INPUT:
+        if sys.stdin is None:
+            raise DataError("standard input is closed; pipe text into it, or name a file")
         yield _held(sys.stdin.buffer, largest)
         return
     with Path(path).open("rb") as file:
