@@ -34,7 +34,8 @@ class Queue:
     """Runs jobs in the order in which they came, one batch at a time, in a thread beside the event loop.
 
     Waiting jobs with the ``key`` of the first are run with it in one call of its ``work``, as long as the sum of their
-    weights is at most TOGETHER. A job is dropped if its client has disconnected.
+    weights is at most TOGETHER. A job that is cancelled, as by the time limit of its request, waits no more; a
+    job that runs already ends by itself.
     """
 
     def __init__(self, waiting: int = WAITING) -> None:
@@ -44,6 +45,7 @@ class Queue:
 
     async def submit(self, key: Hashable, request: Any, work: Work, weight: int = 1) -> Any:
         """Return the result of ``request``. Raises Busy, and the errors of ``work``."""
+        self._drop_cancelled()
         if len(self._jobs) >= self._waiting:
             raise Busy(f"{self._waiting} requests are waiting already; try again in a moment")
         job = _Job(key, request, weight, work, asyncio.get_running_loop().create_future())
@@ -63,7 +65,7 @@ class Queue:
 
     def _next(self) -> list[_Job]:
         """Take the first job and all jobs that can run with it."""
-        self._jobs = [job for job in self._jobs if not job.result.cancelled()]
+        self._drop_cancelled()
         batch: list[_Job] = []
         weight = 0
         for job in self._jobs:
@@ -72,6 +74,9 @@ class Queue:
                 weight += job.weight
         self._jobs = [job for job in self._jobs if job not in batch]
         return batch
+
+    def _drop_cancelled(self) -> None:
+        self._jobs = [job for job in self._jobs if not job.result.cancelled()]
 
     @staticmethod
     def _finish(batch: Sequence[_Job], results: Sequence[Any], settle: Callable[..., None]) -> None:

@@ -1,9 +1,10 @@
 """Write: sentences of a model, with the likeliest alternatives of each word."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from time import monotonic
 from typing import Any, TypeVar
 
 import torch
@@ -15,6 +16,7 @@ from ganlm_core.bundle.select import SELECTIONS, Tally
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import EOS, mask_of, with_labels
 from ganlm_core.sampling import PLAIN, Policy, log_probabilities, sample
+from ganlm_core.serve.security import SECONDS
 
 ALTERNATIVES = 5
 """Alternatives that are shown for each word."""
@@ -47,7 +49,7 @@ def write(model: Model, requests: Sequence[Request]) -> list[list[str]]:
 
     With a seed, each request gets the first sentences of that seed, as ``ganlm sample`` prints them; without a seed,
     the requests get different sentences of the same batch. Raises UsageError for a prompt or a selection that the
-    model does not take.
+    model does not take, and TimeoutError for a selection that takes more than SECONDS.
     """
     return _shared(requests, lambda seed, n: _sentences(model, requests[0], seed, n))
 
@@ -89,8 +91,21 @@ def _sentences(model: Model, request: Request, seed: int, n: int) -> list[str]:
         )
     else:
         choose = SELECTIONS[request.select]
-        batches = stream.select(model, choose, request.candidates, Tally(), seed, policy, prompt, label=label)
+        selected = stream.select(model, choose, request.candidates, Tally(), seed, policy, prompt, label=label)
+        batches = _in_time(selected)
     return [text for batch in stream.take(batches, n) for text in batch.texts]
+
+
+def _in_time(batches: Iterable[stream.Drawn]) -> Iterator[stream.Drawn]:
+    """Yield the batches of a selection, which may accept almost nothing, for SECONDS: no client waits longer.
+
+    Raises TimeoutError.
+    """
+    end = monotonic() + SECONDS
+    for batch in batches:
+        if monotonic() >= end:
+            raise TimeoutError
+        yield batch
 
 
 def _ids(model: Model, request: Request, seed: int, n: int) -> list[Tensor]:

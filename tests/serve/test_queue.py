@@ -1,4 +1,4 @@
-"""The queue of the server: order, batches, limits, and clients that go away."""
+"""The queue of the server: order, batches, limits, and requests that are cancelled."""
 
 import asyncio
 import threading
@@ -69,19 +69,20 @@ def test_one_request_too_many_is_refused() -> None:
     assert asyncio.run(run()) == "1 requests are waiting already; try again in a moment"
 
 
-def test_a_request_whose_client_is_gone_is_not_worked_on() -> None:
+def test_a_request_that_is_cancelled_does_not_wait_and_is_not_worked_on() -> None:
     work = Recorder()
 
     async def run() -> None:
-        queue = Queue()
+        queue = Queue(waiting=1)
         first = asyncio.create_task(queue.submit("a", 0, work))
         await _until(lambda: work.batches)
         gone = asyncio.create_task(queue.submit("a", 1, work))
         await asyncio.sleep(0)
         gone.cancel()
+        last = asyncio.create_task(queue.submit("a", 2, work))
+        await asyncio.sleep(0)
         work.go.set()
-        await first
-        assert await queue.submit("a", 2, work) == 4
+        assert await asyncio.gather(first, last) == [0, 4]
 
     asyncio.run(run())
     assert work.batches == [[0], [2]]

@@ -1,11 +1,17 @@
 """Requests that share a draw, and the words of a sentence."""
 
+from itertools import count
+
 import pytest
 import torch
+from torch import Tensor
 
 from ganlm_core.bundle.model import Model
+from ganlm_core.bundle.select import SELECTIONS, Selected
 from ganlm_core.sampling import Policy
+from ganlm_core.serve import writing
 from ganlm_core.serve.writing import LARGEST_SEED, Request, fresh_seed, words, write
+from tests.serve.conftest import AT_ONCE, Ask
 
 
 def test_requests_of_one_seed_each_get_its_first_sentences(model: Model) -> None:
@@ -16,6 +22,23 @@ def test_requests_of_one_seed_each_get_its_first_sentences(model: Model) -> None
 def test_requests_without_a_seed_share_a_batch_and_no_sentence_of_it(model: Model) -> None:
     found = write(model, [Request(2), Request(3)])
     assert [len(texts) for texts in found] == [2, 3]
+
+
+def test_a_selection_that_accepts_nothing_ends_with_the_time_of_its_request(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it does not keep the only thread from the other requests."""
+    batches = count()
+
+    def nothing(log_ratios: Tensor, bound: float, rng: torch.Generator) -> Selected:
+        assert next(batches) < 3
+        return Selected(log_ratios > torch.inf, log_ratios > torch.inf)
+
+    monkeypatch.setitem(SELECTIONS, "rejection", nothing)
+    monkeypatch.setattr(writing, "SECONDS", 0.0)
+    answer = ask("sample", 503, select="rejection", model=AT_ONCE)
+    assert answer["error"]["message"] == "the request took more than 30 seconds; ask for less"
+    assert ask("sample", seed=1)["texts"]
 
 
 def test_a_fresh_seed_is_another_each_time_and_leaves_the_global_random_numbers() -> None:
