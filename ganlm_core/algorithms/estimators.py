@@ -43,7 +43,8 @@ class Scored(DrawsIds):
 
     With dropout the two would differ, because each forward pass draws its own dropout mask. So the generator's dropout
     is off here, also for the samples of the discriminator, as is usual if a language model is a policy (Huang et al.
-    2024, section 4). The trained distribution is then the one that is evaluated and saved.
+    2024, "The N+ Implementation Details of RLHF with PPO", section 4). The trained distribution is then the one that is
+    evaluated and saved.
     """
 
     def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:

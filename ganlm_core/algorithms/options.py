@@ -73,7 +73,7 @@ class ReinforceOptions(Options):
 class ClippedOptions(ReinforceOptions):
     steps: int = option(4, "generator steps on the same samples", min=1)
     clip: float = option(
-        0.2, "largest change of a token's probability that is rewarded, as a share of it", min=0.001, max=1
+        0.2, "a token gets no gradient once its probability ratio leaves 1 - clip to 1 + clip", min=0.001, max=1
     )
 
 
@@ -108,7 +108,7 @@ class ScheduleOptions(Options):
         0.0, "fraction of the steps, after the warm-up, that train only the discriminator", min=0, max=1
     )
     discriminator_steps: int = option(
-        1, "discriminator steps per generator step; 0: it stays as its warm-up left it", min=0
+        1, "discriminator steps per generator step; 0: train it only in its warm-up", min=0
     )
     interleave: int = option(0, "add one step of maximum likelihood after every N adversarial rounds; 0: none", min=0)
     anchor: float = option(
@@ -163,7 +163,7 @@ class RankGANOptions(ScheduleOptions):
 
 class CatGANOptions(ScheduleOptions):
     shift: float = option(
-        0.1, "mutation of the temperature: how much earlier in the annealing; 0: only the objective", min=0, max=1
+        0.1, "how far back in the annealing a mutation goes, as a share of it; 0: nowhere", min=0, max=1
     )
     diversity: float = option(0.05, "weight of the samples' entropy, in nats per token, in the fitness", min=0)
     child_step: float = option(0.05, "length of the step from the generator to a child", min=0.000001)
@@ -194,8 +194,8 @@ class RegexOptions(RewardOptions):
 
 
 class LengthOptions(RewardOptions):
-    shortest: int = option(1, "least length of a text that gets the whole reward", min=0)
-    longest: int = option(10, "greatest length of a text that gets the whole reward", min=0)
+    shortest: int = option(1, "shortest text with reward 1", min=0)
+    longest: int = option(10, "longest text with reward 1", min=0)
     unit: str = option("word", "unit of the lengths", choices=("word", "character"))
 
     def __post_init__(self) -> None:

@@ -235,7 +235,7 @@ REWARDS = (
         "length",
         "ganlm_core.algorithms.text_rewards:Length",
         LengthOptions,
-        "1 for a length within bounds, then less",
+        "1 for a length within the bounds, less outside them",
     ),
     ComponentSpec(
         "reward",

@@ -1,4 +1,4 @@
-"""The rewards that need no trained model: of a pattern, of a length, of a process that gives texts."""
+"""Rewards that need no trained model: a pattern, a length, or validity under the process of a corpus."""
 
 import math
 import re

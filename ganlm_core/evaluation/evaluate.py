@@ -228,8 +228,8 @@ def _copied(rows: Sequence[Row], conditions: Conditions) -> Iterator[str]:
             told.add(row.title)
             share, chance = (format_value(each, share=True) for each in (copied, conditions.copies_by_chance))
             yield (
-                f"{_name(row)}: {share} of the sentences are copies of training sentences, and chance makes {chance}; "
-                "the training text was memorised"
+                f"{_name(row)}: {share} of the sentences are copies of training sentences; {chance} is expected by "
+                "chance; the training text was memorised"
             )
 
 

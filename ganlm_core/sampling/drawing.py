@@ -148,9 +148,9 @@ class ReadoutWords:
 
 def _search(cumulative: Tensor, weight: Tensor) -> Tensor:
     """Return the words whose intervals of the cumulative weights (..., V) hold the weights (..., samples)."""
-    # A number rounded up to the total would fall behind the last word with any weight.
+    # A number that rounds up to the total would select an index after the last word with weight.
     weight = torch.minimum(weight, cumulative[..., -1:] * BELOW_ONE)
-    # NaN, which is not checked yet, falls behind all words; on CUDA that would end the process.
+    # NaN logits are reported later; here they would give an index out of range, which aborts the process on CUDA.
     return torch.searchsorted(cumulative, weight.contiguous(), right=True).clamp_(max=cumulative.shape[-1] - 1)
 
 

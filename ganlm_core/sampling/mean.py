@@ -1,4 +1,4 @@
-"""The mean of several language models: the honest rival of any method that trains several networks."""
+"""The mean of several language models: the fair baseline for any method that trains several networks."""
 
 import math
 from collections.abc import Sequence

@@ -39,7 +39,7 @@ def relaxed_sample(
     gumbel: bool = True,
     feed_drawn: bool = False,
 ) -> Sequences:
-    """Return Gumbel-softmax samples (B, T, V), differentiable in the generator (Jang et al. 2017, eq. 2).
+    """Return Gumbel-softmax samples (B, T, V), differentiable in the generator, and a mask (Jang et al. 2017, eq. 2).
 
     ``hard``: one-hots in the forward pass, with the gradient of the softmax (section 2.2). Without ``gumbel`` noise the
     sample is the softmax itself. The mask is the mask of the sample's likeliest words; outside of it the sequence is

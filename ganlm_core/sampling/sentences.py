@@ -43,7 +43,7 @@ def sample(
     Row i of the result belongs to row i % B of the noise. Sentences begin with the ids of ``prompt``: (P,) for all
     rows, or a row for each of the noise, (B, P), padded where it is shorter. The generator continues them, unless the
     prompt has ``<eos>``. ``stratified``: every sentence has the same distribution, but they are not independent of each
-    other; their shares of words are nearer to the probabilities (:mod:`ganlm_core.sampling.stratified`). Raises
+    other; their word frequencies are closer to the probabilities (:mod:`ganlm_core.sampling.stratified`). Raises
     UsageError for a prompt that leaves nothing to draw, and for a prompt or stratified sentences with a generator that
     is not autoregressive.
     """

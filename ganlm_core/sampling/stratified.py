@@ -1,9 +1,9 @@
 """Stratified samples: sentences by arithmetic decoding of evenly spaced numbers (Vilnis et al. 2023, section 3).
 
-A number between 0 and 1 is a sentence: it lies in the interval of its first word, a part of 0 to 1 as long as the
-probability of the word; its place within the interval is the number of the rest of the sentence. One number that is
-uniform gives a sample of the generator. Many that are evenly spaced, and shifted by one uniform number, give sentences
-that share a beginning as often as its probability says, and are told apart at the first word in which they differ.
+Each word owns an interval of the numbers from 0 to 1, as long as its probability. A number selects the word in whose
+interval it lies, and its place within that interval is the number that selects the next word. A uniform number gives an
+ordinary sample. Evenly spaced numbers, all shifted by one uniform number, give sentences that share each beginning in
+proportion to its probability.
 """
 
 import torch

@@ -181,9 +181,10 @@ def memorised(history: History, known: Mapping[str, float], likelihood_until: in
         )
     if nll > unigram and since_best(history) > 0:
         signs["unigram"] = (
-            f"held-out text is likelier to the unigram model ({unigram:.2f}, here {nll:.2f} nats a token)"
+            f"the unigram model gives held-out text a higher likelihood ({unigram:.2f} nats a token, "
+            f"the generator {nll:.2f})"
         )
     if now["copied"] > MORE * known["copied"] + MARGIN:
-        chance = f"chance makes {known['copied']:.1%}"
+        chance = f"{known['copied']:.1%} is expected by chance"
         signs["copied"] = f"{now['copied']:.1%} of the samples are copies of training sentences ({chance})"
     return signs

@@ -327,7 +327,7 @@ class Run:
             kept = f"--keep best keeps the weights of step {step:.0f}"
             advice = f"the weights of step {step:.0f} are kept" if self.options.keep == "best" else kept
             told = "; ".join(words for name, words in signs.items() if name in new)
-            by_heart = "learns its training text by heart" if new & {"turned", "copied"} else "is worse than it began"
+            by_heart = "memorises its training text" if new & {"turned", "copied"} else "is worse than it began"
             self.display.warn(f"the generator {by_heart}: {told}; {advice}")
 
     def _collapsed(self, message: str) -> None:

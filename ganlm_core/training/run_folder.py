@@ -79,7 +79,7 @@ class RunFolder:
     def make(cls, path: Path | None, name: str) -> "RunFolder":
         """Make the folder of a new run; without ``path``, ``runs/{name}-{n}`` with the next free n.
 
-        A folder that exists is taken if :meth:`is_free`. Raises RunExists for any other.
+        A folder that exists is taken if :meth:`check_free` finds it free. Raises RunExists for any other.
         """
         if path is None:
             return cls(_make_numbered(name))

@@ -114,7 +114,7 @@ class Setup:
 
     @cached_property
     def interim_judge(self) -> Judge:
-        """The judge of interim evaluations, which finds the validation split in place of the test split."""
+        """The judge of interim evaluations, which reads the validation split instead of the test split."""
         return replace(self.judge, corpus=self.judge.corpus.validating())
 
     @property
@@ -394,10 +394,14 @@ def _notes(config: RunConfig, data: Data, algorithm: Algorithm, parts: Parts) ->
             )
     judge = unconditional(parts.discriminator)
     if isinstance(judge, LikelihoodRatio) and not judge.exact and "discriminator" not in algorithm.unused:
+        why, remedy = (
+            ("it reads noise", "set --noise-size 0")
+            if parts.generator.autoregressive
+            else ("it writes all positions at once", "choose an autoregressive --gen")
+        )
         yield (
-            f"the likelihood of generator '{config.generator.name}' is not known, because it reads noise, so "
-            f"'{config.discriminator.name}' compares with equally likely words; --noise-size 0 lets it compare with "
-            "an autoregressive generator"
+            f"generator '{config.generator.name}' has no exact likelihood, because {why}, so "
+            f"'{config.discriminator.name}' compares it with equally likely words; {remedy}"
         )
     if config.rewards:
         names, share = " and ".join(config.rewards), config.training.reward_weight

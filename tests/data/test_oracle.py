@@ -70,6 +70,10 @@ def test_a_seed_beyond_32_bits_is_another_seed() -> None:
     large, small = (oracle.sample(20, seed) for seed in (2**32 + 1, 1))
     assert large == oracle.sample(20, 2**32 + 1)
     assert not set(large) & set(small)
+    corpora = [oracle_corpus(OracleOptions(size=200, seed=seed, vocabulary=20, length=5)) for seed in (2**32 + 1, 1)]
+    one, other = (corpus.process for corpus in corpora)
+    assert isinstance(one, Oracle) and isinstance(other, Oracle)
+    assert one.log_prob(["w1 w2 w3 w4 w5"]) != other.log_prob(["w1 w2 w3 w4 w5"]), "its weights differ too"
 
 
 def test_the_seed_fixes_the_oracle_and_its_sequences() -> None:

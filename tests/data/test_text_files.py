@@ -71,6 +71,9 @@ def test_the_column_is_chosen_by_name(tmp_path: Path, name: str, data: str) -> N
 def test_standard_input_is_read_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(SENTENCES).encode())))
     assert contents(file_corpus(FileOptions(path="-"))) == sorted(SENTENCES)
+    monkeypatch.setattr(sys, "stdin", None)  # as Python sets it for a process without one
+    with pytest.raises(DataError, match="standard input is closed; pipe text into it, or name a file"):
+        file_corpus(FileOptions(path="-"))
 
 
 @pytest.mark.usefixtures("cached")

@@ -89,4 +89,4 @@ def test_empty_sentences_are_measured_and_noted() -> None:
 def test_copies_that_exceed_chance_are_noted() -> None:
     noted = [note for note in evaluated(samples("a.txt", TEXTS[:40])).notes if "memorised" in note]
     assert len(noted) == 1
-    assert noted[0].startswith("a.txt: 100.0% of the sentences are copies of training sentences, and chance makes ")
+    assert noted[0].startswith("a.txt: 100.0% of the sentences are copies of training sentences; ")

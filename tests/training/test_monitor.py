@@ -313,11 +313,11 @@ def test_a_validation_likelihood_that_has_turned_is_told() -> None:
 
 def test_a_likelihood_worse_than_the_unigram_models_is_told() -> None:
     assert memorised(learning(4.0, 5.1), KNOWN, likelihood_until=0) == {
-        "unigram": "held-out text is likelier to the unigram model (5.00, here 5.10 nats a token)"
+        "unigram": "the unigram model gives held-out text a higher likelihood (5.00 nats a token, the generator 5.10)"
     }
 
 
 def test_copies_above_chance_are_told() -> None:
     assert memorised(learning(4.0, copied=0.041), KNOWN, likelihood_until=0) == {
-        "copied": "4.1% of the samples are copies of training sentences (chance makes 1.0%)"
+        "copied": "4.1% of the samples are copies of training sentences (1.0% is expected by chance)"
     }

@@ -172,3 +172,22 @@ def test_a_reward_that_is_equal_for_all_first_texts_is_told_of() -> None:
 def test_options_without_an_effect_are_told(settings: dict[str, Any], note: str) -> None:
     assert note in prepare(tiny_config("lstm", "conv", **settings)).notes
     assert note not in prepare(tiny_config("lstm", "conv", evaluate_every=3, keep="best", patience=2)).notes
+
+
+@pytest.mark.parametrize(
+    ("generator", "settings", "why"),
+    [
+        ("lstm", {}, "because it reads noise, so 'lstm-lm' compares it with equally likely words; set --noise-size 0"),
+        (
+            "mlp",
+            {"recipe": "one-shot", "noise_size": 0},
+            "because it writes all positions at once, so 'lstm-lm' compares it with equally likely words; choose an "
+            "autoregressive --gen",
+        ),
+    ],
+)
+def test_a_language_model_beside_a_generator_without_a_likelihood_is_told(
+    generator: str, settings: dict[str, Any], why: str
+) -> None:
+    notes = prepare(tiny_config(generator, "lstm-lm", **settings)).notes
+    assert f"generator '{generator}' has no exact likelihood, {why}" in notes

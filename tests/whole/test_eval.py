@@ -334,7 +334,7 @@ def test_empty_samples_are_counted_and_noted(ganlm: Ganlm, files: list[str]) -> 
 
 def test_more_copies_than_chance_makes_are_noted(ganlm: Ganlm, files: list[str]) -> None:
     note = (
-        "copies.txt: 75.0% of the sentences are copies of training sentences, and chance makes 0.0%; "
+        "copies.txt: 75.0% of the sentences are copies of training sentences; 0.0% is expected by chance; "
         "the training text was memorised"
     )
     spaced = [REAL[0].replace(" ", "  "), REAL[1].replace(" ", "\t"), REAL[2], TEST[0]]
