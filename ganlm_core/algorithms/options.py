@@ -163,7 +163,7 @@ class RankGANOptions(ScheduleOptions):
 
 class CatGANOptions(ScheduleOptions):
     shift: float = option(
-        0.1, "how far back in the annealing a mutation goes, as a share of it; 0: nowhere", min=0, max=1
+        0.1, "step back in the annealing that a mutation takes, as a share of all; 0: none", min=0, max=1
     )
     diversity: float = option(0.05, "weight of the samples' entropy, in nats per token, in the fitness", min=0)
     child_step: float = option(0.05, "length of the step from the generator to a child", min=0.000001)
