@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ class Server:
         """Return sentences and, on request, the words of the first sentence."""
         served, request = self.models.model(body["model"]), request_of(body)
         if body["words"] or body["stream"]:
+            if request.seed is None:  # one for both, so that the words are those of the first text
+                request = replace(request, seed=writing.fresh_seed())
             found = await self.words(served, request)
             if body["stream"]:
                 return _events(("word", asdict(word)) for word in found)
@@ -61,13 +63,12 @@ class Server:
         return await self.queue.submit(key, request, lambda requests: work(served.model, requests), request.n)
 
     async def words(self, served: Served, request: writing.Request) -> list[writing.Word]:
-        seed = writing.fresh_seed() if request.seed is None else request.seed
         if request.select:
             raise UsageError("words need sentences without a selection; leave select empty")
         found: list[writing.Word] = await self.queue.submit(
             ("words", served.name),
             None,
-            lambda requests: [writing.words(served.model, request, seed) for _ in requests],
+            lambda requests: [writing.words(served.model, request) for _ in requests],
         )
         return found
 

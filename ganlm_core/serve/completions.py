@@ -1,7 +1,7 @@
 """OpenAI's ``/v1/completions`` for generators that write word by word: requests in, choices out."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -55,11 +55,10 @@ def _choice(tokenizer: Tokenizer, body: Mapping[str, Any], prompt: str, ids: Ten
     ended = int(ids[0, length - 1]) == EOS
     words = length - ended
     limit = min(words, given + (body.get("max_tokens") or words))
-    pieces = _pieces(tokenizer, prompt, ids[:, :limit], given)
-    if body.get("echo"):
-        pieces = [prompt, *pieces]
     reason = "stop" if ended and limit == words else "length"
-    return _stopped(Choice(pieces, reason), _texts(body.get("stop")))
+    choice = Choice(_pieces(tokenizer, prompt, ids[:, :limit], given), reason)
+    choice = _stopped(choice, _texts(body.get("stop")))
+    return replace(choice, pieces=[prompt, *choice.pieces]) if body.get("echo") else choice
 
 
 def _pieces(tokenizer: Tokenizer, prompt: str, ids: Tensor, given: int) -> list[str]:
@@ -89,7 +88,7 @@ def _stopped(choice: Choice, stops: Sequence[str]) -> Choice:
 
 def answer(served: Served, found: Sequence[Choice], body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the whole answer."""
-    words = sum(len(choice.pieces) for choice in found)
+    words = sum(len(choice.pieces) for choice in found) - (len(found) if body.get("echo") else 0)
     given = sum(len(served.model.tokenizer.prompt(prompt)) for prompt in _texts(body["prompt"]))
     return {
         **_head(served.name),

@@ -124,12 +124,13 @@ class Word:
 
 
 @torch.no_grad()
-def words(model: Model, request: Request, seed: int) -> list[Word]:
-    """Return the words of the first sentence of a seed, without the prompt, with their alternatives.
+def words(model: Model, request: Request) -> list[Word]:
+    """Return the words of the first sentence of the request's seed, without the prompt, with their alternatives.
 
     A generator that writes all positions at once has alternatives too: given the noise, its words are independent.
     """
-    forced = model.tokenizer.prompt(request.prompt)
+    assert request.seed is not None
+    forced, seed = model.tokenizer.prompt(request.prompt), request.seed
     rng = torch.Generator(model.device).manual_seed(batch_seed(seed, 0))
     noise = torch.randn(BATCH, model.shape.noise, generator=rng, device=model.device)
     noise = with_labels(noise, model.batch_labels(0, seed, label=request.label), model.shape.labels)

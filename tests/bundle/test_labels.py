@@ -78,7 +78,7 @@ def test_a_model_writes_what_it_is_asked_for(model: Model) -> None:
 def test_a_request_of_the_server_has_a_label_too(model: Model) -> None:
     (found,) = write(model, [Request(20, seed=1, label="b")])
     assert found == model.sample(20, seed=1, label="b") != model.sample(20, seed=1, label="a")
-    texts = [word.text for word in words(model, Request(label="a"), seed=1)]
+    texts = [word.text for word in words(model, Request(label="a", seed=1))]
     assert texts[0] == "yes" == model.sample(1, seed=1, label="a")[0].split()[0]
 
 

@@ -37,8 +37,9 @@ def test_selection_equals_the_command_line(ask: Ask, ganlm: Callable[..., tuple[
     assert code == 0 and out.splitlines() == found
 
 
-def test_words_come_with_the_likeliest_in_their_place(ask: Ask) -> None:
-    found = ask("sample", n=1, seed=3, words=True)
+@pytest.mark.parametrize("seed", [{"seed": 3}, {}], ids=["a seed", "no seed"])
+def test_words_come_with_the_likeliest_in_their_place(ask: Ask, seed: dict[str, int]) -> None:
+    found = ask("sample", n=1, words=True, **seed)
     assert " ".join(word["text"] for word in found["words"]).strip() == found["texts"][0]
     for word in found["words"]:
         probabilities = [probability for _, probability in word["alternatives"]]

@@ -39,7 +39,11 @@ def test_a_stop_text_and_all_after_it_are_left_out(ask: Ask) -> None:
 
 
 def test_echo_puts_the_prompt_in_front(ask: Ask, model: Model) -> None:
-    assert texts(ask("completions", prompt="the dog", seed=1, echo=True)) == model.sample(1, seed=1, prompt="the dog")
+    body = {"prompt": "the dog", "seed": 1}
+    found = ask("completions", **body, echo=True)
+    assert texts(found) == model.sample(1, seed=1, prompt="the dog")
+    assert found["usage"] == ask("completions", **body)["usage"]
+    assert texts(ask("completions", **body, echo=True, stop="dog")) == texts(found), "the prompt is not searched"
 
 
 def test_a_temperature_of_zero_is_greedy(ask: Ask) -> None:

@@ -50,18 +50,18 @@ def test_a_fresh_seed_is_another_each_time_and_leaves_the_global_random_numbers(
 
 def test_words_have_the_probability_that_drew_them(model: Model) -> None:
     """Under a policy of one word, every word is certain."""
-    found = words(model, Request(policy=Policy(top_k=1)), seed=3)
+    found = words(model, Request(policy=Policy(top_k=1), seed=3))
     assert " ".join(word.text for word in found).strip() == model.sample(1, seed=3, top_k=1)[0]
     assert [word.probability for word in found] == pytest.approx([1] * len(found))
     assert all(word.alternatives == [(word.text, pytest.approx(1))] for word in found)
 
 
 def test_the_words_of_a_prompt_are_left_out(model: Model) -> None:
-    found = words(model, Request(prompt="the dog"), seed=3)
+    found = words(model, Request(prompt="the dog", seed=3))
     assert " ".join(["the dog", *(word.text for word in found)]).strip() == model.sample(1, seed=3, prompt="the dog")[0]
 
 
 def test_a_generator_that_writes_at_once_has_alternatives_too(at_once: Model) -> None:
-    found = words(at_once, Request(), seed=3)
+    found = words(at_once, Request(seed=3))
     assert " ".join(word.text for word in found).strip() == at_once.sample(1, seed=3)[0]
     assert all(0 < word.probability <= 1 for word in found)
