@@ -81,7 +81,7 @@ table_out_option = click.option(
 
 
 def form_of_file(path: Path, form: str) -> str:
-    """Return the form of a table in a file: that of ``--format``, or by the end of its name. Raises UsageError."""
+    """Return the form of a table in a file, from ``--format`` or the ending of its name. Raises UsageError."""
     if form != "table":
         return form
     if path.suffix not in SUFFIXES:

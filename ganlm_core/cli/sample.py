@@ -50,7 +50,7 @@ NEEDS = {
     "settings": ("reward_min",),
     "tries": ("novel", "pattern", "reward_min"),
 }
-"""The options that do nothing alone, and those of which they need one."""
+"""Options without effect alone, each with the options of which it needs one."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Request:
 
     @property
     def appends(self) -> bool:
-        """Whether the sentences may be added to a file. From the first sample on, only new ones are worth adding."""
+        """Whether the sentences may be added to a file; from offset 0 only with --unique, or they would repeat its own."""
         return self.start > 0 or (self.once and self.offset is not None)
 
     @property
@@ -176,7 +176,7 @@ def _sample(request: Request) -> None:
         note("; ".join(map(str, filters)))
     if request.method is not None:
         _report(tally)
-    exact = request.once or (filters and request.method is None)  # what is drawn twice is not new, or nothing is
+    exact = request.once or (filters and request.method is None)  # --unique drops repeats
     if exact and request.out is not None:
         note(f"go on with --offset {end}")
 

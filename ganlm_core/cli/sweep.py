@@ -39,7 +39,7 @@ NEEDS = {
     "trials": ("search",),
     **dict.fromkeys(("tls_ca", "tls_cert", "tls_key"), ("scheduler",)),
 }
-"""The options that do nothing alone, and those that they need."""
+"""Options without effect alone, each with the options of which it needs one."""
 WITH_RESUME = ("plan", "dry_run", "jobs", "scheduler", "search", *NEEDS, "format", "json", "table_out")
 """The other options that a sweep reads when it resumes; the plan has its own message."""
 

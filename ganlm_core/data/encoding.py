@@ -176,8 +176,8 @@ def _mapped(path: Path, tokenizer: Tokenizer, corpus: Corpus) -> Tensor:
 def impossible(corpus: Corpus, tokenizer: Tokenizer) -> list[int]:
     """Return the special ids that no sentence of the corpus has.
 
-    They are ``<eos>`` in a corpus of fixed length, and ``<unk>`` if the tokenizer knows all words of a corpus that says
-    them.
+    They are ``<eos>`` in a corpus of fixed length, and ``<unk>`` if the tokenizer knows all words of a corpus that
+    lists its words.
     """
     words = " ".join(corpus.vocabulary)
     ids, _ = tokenizer.encode([words], tokenizer.lengths([words])[0])

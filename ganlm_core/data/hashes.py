@@ -21,9 +21,10 @@ def pack(texts: Iterable[str]) -> bytes:
 
 
 class Hashes(Container[str]):
-    """The hashes of a file, mapped into memory. ``in`` is wrong for one new text of 10^12 if ten million are known.
+    """The hashes of a file, mapped into memory.
 
-    Raises Unreadable for a file that :func:`pack` did not make.
+    With ten million of them, ``in`` takes a new text for a known one with a probability of about 10^-12. Raises
+    Unreadable for a file that :func:`pack` did not make.
     """
 
     def __init__(self, path: Path) -> None:

@@ -41,9 +41,10 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """The settings of an evaluation. ``metrics`` are from :func:`choose_metrics`; 0 ``sentences``: MOST at most.
+    """The settings of an evaluation.
 
-    ``scored`` is the number of test sentences whose likelihood is computed; 0: all.
+    ``metrics`` are from :func:`choose_metrics`. ``sentences`` is the number of each row; 0: as many as every row can
+    have, at most MOST. ``scored`` is the number of test sentences whose likelihood is computed; 0: all.
     """
 
     metrics: Mapping[str, ComponentSpec]

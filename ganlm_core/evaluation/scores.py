@@ -34,7 +34,7 @@ TITLES = {name: MEASURES[name].title for name in ("valid", "distinct", "copied",
 OF_DISCRIMINATORS = {
     each.name for metric in METRICS if metric.name in ("distance", "discrimination") for each in metric.measures
 }
-"""The measures of what there is to see for a discriminator, and of what it sees; they have a table of their own."""
+"""Measures of the best possible and of the actual discriminator, which have a table of their own."""
 
 SUBJECTS = {"before": "before GAN training", "after": "after training", **REFERENCES}
 """The rows of one run, in the order of its table."""

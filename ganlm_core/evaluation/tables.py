@@ -2,7 +2,7 @@
 
 The spread sets the digits: a mean has three significant digits, or more if the first digit of its standard deviation
 comes later, and none beyond the second digit of that. CSV and JSON have all digits.
-Modules of the standard library that commands without a table do without are imported where they are used.
+Modules of the standard library that only tables need are imported where they are used.
 """
 
 import io
@@ -22,7 +22,7 @@ SIGNIFICANT, OF_SPREAD, MORE = 3, 2, 3
 """Significant digits of a mean and of a standard deviation, and how many more a mean may have for a small spread."""
 
 EQUAL = 1e-12
-"""A standard deviation below this share of the mean is that of equal values: arithmetic in float64 made it."""
+"""A standard deviation below this share of the mean is rounding error: the values are equal."""
 
 TITLE = 12
 """Characters in a line of a title in LaTeX."""
@@ -210,7 +210,7 @@ def _rounded(value: float, places: int) -> str:
 
 
 def _spelt(cell: Cell, is_number: bool) -> list[str]:
-    """Return the fields of a cell in CSV. Text that a spreadsheet would run as a formula is quoted."""
+    """Return the fields of a cell in CSV. Text that begins as a formula of a spreadsheet does is quoted, except for a minus."""
     if isinstance(cell, Number):
         values = ["" if value is None else repr(float(value)) for value in (cell.mean, cell.spread)]
         return [*values, str(cell.count)]

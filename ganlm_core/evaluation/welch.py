@@ -1,6 +1,7 @@
 """Welch's test of two means over seeds, and Holm's correction for the number of comparisons. No torch, no SciPy.
 
-Welch 1947; Holm 1979. Student's t is integrated: with x = sqrt(n) tan(a), its density is a power of cos(a).
+Welch 1947; Holm 1979. Student's t is integrated: with x = sqrt(n) / tan(a), its density is a power of sin(a), and with
+a = b^2 that is smooth at 0 for few degrees of freedom n too.
 """
 
 import math
@@ -10,8 +11,8 @@ from typing import NamedTuple, TypeVar
 LEVEL = 0.05
 """The level of all tests and intervals."""
 
-PIECES = 200
-"""Pieces of Simpson's rule; probabilities have six correct digits for one degree of freedom and more."""
+PIECES = 400
+"""Pieces of Simpson's rule; probabilities have five correct digits up to 50 degrees of freedom, two at LARGEST."""
 
 LARGEST = 1000.0
 """Degrees of freedom above which Student's t is normal to three digits."""
@@ -57,12 +58,12 @@ def welch(one: Sample, other: Sample) -> Difference:
 
 def beyond(t: float, freedom: float) -> float:
     """Return the probability that Student's t is beyond ``t`` in either direction."""
-    low = math.atan(t / math.sqrt(freedom))
     whole = math.sqrt(math.pi) * math.exp(math.lgamma(freedom / 2) - math.lgamma((freedom + 1) / 2)) / 2
-    width = (math.pi / 2 - low) / PIECES
-    heights = [max(math.cos(low + place * width), 0.0) ** (freedom - 1) for place in range(PIECES + 1)]
+    last = math.atan(math.sqrt(freedom) / t) if t else math.pi / 2
+    places = [place / PIECES for place in range(PIECES + 1)]
+    heights = [2 * place * last * math.sin(last * place**2) ** (freedom - 1) for place in places]
     weights = [1, *(4 if place % 2 else 2 for place in range(1, PIECES)), 1]
-    area = sum(weight * height for weight, height in zip(weights, heights, strict=True)) * width / 3
+    area = sum(weight * height for weight, height in zip(weights, heights, strict=True)) / (3 * PIECES)
     return min(area / whole, 1.0)
 
 

@@ -137,7 +137,7 @@ class DistanceFromProcess(Metric):
 
 
 class Discrimination(Metric):
-    """``discriminator_accuracy`` and ``discriminator_auc``: the discriminator's, on real against generated sentences.
+    """``discriminator_accuracy`` and ``discriminator_auc`` on real against generated sentences.
 
     See :func:`accuracy` and :func:`auc`. The real sentences are the references. For real text, two halves of the
     held-out sentences are compared with each other: the floor. ``discriminator_valid_auc``: the AUC of the sentences

@@ -184,7 +184,7 @@ def table(study: Any, objective: Objective, runs: Sequence[PlannedRun]) -> Table
     ]
     note = (
         f"{objective.name} of the validation split after the last step ({objective.better} is better); the best of "
-        "many trials is better than its run deserves: train it again with other seeds before you report it."
+        "many trials looks better than it is: train it again with other seeds before you report it."
     )
     header = ["run", "trial", *keys, "state", "last step", objective.name]
     return Table(header, rows, "Trials of the search.", [note])

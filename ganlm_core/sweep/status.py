@@ -119,7 +119,7 @@ def _steps(job: Job) -> int:
 
 @cache
 def _steps_in(file: Path, changed: int) -> int:
-    """Return the steps in a file that has not changed since; to read those of all runs at each look takes long."""
+    """Return the steps in a file. It is cached, because reading the files of all runs each time is slow."""
     return steps_of(read_text(file), str(file))
 
 

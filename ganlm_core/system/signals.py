@@ -14,9 +14,9 @@ Handlers = dict[int, Any]
 
 @contextmanager
 def caught_signals(first: Callable[[], None]) -> Iterator[list[int]]:
-    """Yield a list that receives the number of the first signal. A second SIGINT or SIGTERM acts as usual.
+    """Yield a list that receives the number of the first signal of each kind; the second of a kind acts as usual.
 
-    ``first`` is called in the handler of the first signal, between any two instructions of the main thread.
+    ``first`` is called in the handler of each of these, between any two instructions of the main thread.
     """
     caught: list[int] = []
 

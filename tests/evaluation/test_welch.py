@@ -21,6 +21,12 @@ def test_quantiles_equal_the_tables(freedom: float, t: float) -> None:
     assert beyond(t, freedom) == pytest.approx(LEVEL, rel=1e-4)
 
 
+@pytest.mark.parametrize(("freedom", "p"), [(1.05, 0.46280635), (1.2, 0.44465933), (1.5, 0.41689962), (2, 0.38603987)])
+def test_few_degrees_of_freedom_are_exact_too(freedom: float, p: float) -> None:
+    """Two seeds against two have between one and two. The reference is the incomplete beta function."""
+    assert beyond(1.1, freedom) == pytest.approx(p, rel=1e-6)
+
+
 def test_the_interval_equals_welchs() -> None:
     """Four values of variance 20/3 and three of variance 1: an error of 5/3 + 1/3, at 4.075 degrees of freedom."""
     found = welch(sample([1, 3, 5, 7]), sample([0, 1, 2]))
