@@ -92,7 +92,7 @@ class Request:
 
     @property
     def appends(self) -> bool:
-        """Whether the sentences may be added to a file; from offset 0 only with --unique, or they would repeat its own."""
+        """Whether the sentences may be added to a file: from offset 0 only with --unique, else they repeat."""
         return self.start > 0 or (self.once and self.offset is not None)
 
     @property
