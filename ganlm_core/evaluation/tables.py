@@ -210,7 +210,7 @@ def _rounded(value: float, places: int) -> str:
 
 
 def _spelt(cell: Cell, is_number: bool) -> list[str]:
-    """Return the fields of a cell in CSV. Text that a spreadsheet reads as a formula is quoted, save for one with a minus."""
+    """Return the fields of a cell in CSV. Text that a spreadsheet would run as a formula is quoted."""
     if isinstance(cell, Number):
         values = ["" if value is None else repr(float(value)) for value in (cell.mean, cell.spread)]
         return [*values, str(cell.count)]
