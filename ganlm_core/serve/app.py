@@ -67,8 +67,8 @@ class Server:
             raise UsageError("words need sentences without a selection; leave select empty")
         found: list[writing.Word] = await self.queue.submit(
             ("words", served.name),
-            None,
-            lambda requests: [writing.words(served.model, request) for _ in requests],
+            request,
+            lambda requests: [writing.words(served.model, each) for each in requests],
         )
         return found
 

@@ -1,5 +1,6 @@
 """The endpoints, through the application and its guard."""
 
+import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Callable
@@ -16,7 +17,9 @@ from ganlm_core.bundle.model import Model
 from ganlm_core.plugins.host import Host, default_host
 from ganlm_core.serve.app import Server, make_app
 from ganlm_core.serve.models import Library
+from ganlm_core.serve.queue import Queue
 from ganlm_core.serve.schema import SCHEMAS
+from ganlm_core.serve.writing import Request, Word, words
 from ganlm_core.training.run_folder import RunFolder
 from tests.serve.conftest import AT_ONCE, WORDS, Ask
 from tests.serve.test_security import JSON
@@ -45,6 +48,16 @@ def test_words_come_with_the_likeliest_in_their_place(ask: Ask, seed: dict[str, 
         probabilities = [probability for _, probability in word["alternatives"]]
         assert probabilities == sorted(probabilities, reverse=True) and sum(probabilities) <= 1.0001
         assert 0 < word["probability"] <= probabilities[0] + 1e-6
+
+
+def test_requests_for_words_at_the_same_time_get_their_own(library: Library, model: Model) -> None:
+    requests = [Request(seed=seed, prompt=prompt) for seed, prompt in ((3, ""), (4, "the dog"), (5, ""))]
+
+    async def ask_together() -> list[list[Word]]:
+        server = Server(library, {}, Queue())
+        return list(await asyncio.gather(*(server.words(library.models[WORDS], each) for each in requests)))
+
+    assert asyncio.run(ask_together()) == [words(model, each) for each in requests]
 
 
 def test_words_are_streamed_as_events(client: TestClient, ask: Ask) -> None:
