@@ -26,7 +26,7 @@ REMEMBERED = 2**16
 """Rows whose reward is remembered; the oldest are forgotten first."""
 
 
-class Priced:
+class CheckedReward:
     """A reward whose numbers are checked, and computed once for each distinct row of text and columns.
 
     ``title`` names the reward and its plugin in errors; ``weight`` is its weight among the rewards of a run.
@@ -93,13 +93,13 @@ class Rewards:
 
     def __init__(
         self,
-        priced: Sequence[Priced],
+        rewards: Sequence[CheckedReward],
         share: float,
         decode: Callable[[Tensor], list[str]],
         compiled: bool = False,
     ) -> None:
-        self.priced, self.share, self.decode = priced, share, decode
-        self.total = sum(each.weight for each in priced)
+        self.rewards, self.share, self.decode = rewards, share, decode
+        self.total = sum(each.weight for each in rewards)
         self._paid = torch.compiler.disable(self._pay) if compiled else self._pay
 
     def __call__(self, cost: Cost, batch: Batch) -> Cost:
@@ -129,7 +129,7 @@ class Rewards:
         texts = self.decode(sequence)
         columns = columns_of(batch, len(texts))
         paid = torch.zeros(len(texts))
-        for each in self.priced:
+        for each in self.rewards:
             values = torch.tensor(each(texts, columns))
             if (name := f"reward.{each.name}") not in batch.metrics:
                 batch.log(name, values.mean())

@@ -17,7 +17,7 @@ from ganlm_core.plugins.host import Host
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from ganlm_core.algorithms.rewards import Priced
+    from ganlm_core.algorithms.rewards import CheckedReward
     from ganlm_core.bundle.filters import Filter
     from ganlm_core.bundle.model import Model
 
@@ -76,8 +76,8 @@ class Wanted:
         if self.reward is not None and self.reward_min is None:
             raise UsageError("--reward needs the least reward to keep; add --reward-min X")
         if self.reward_min is not None:
-            least, priced = self.reward_min, self._priced(host)
-            yield Filter(f"--reward-min ({priced.name})", lambda texts: [value >= least for value in priced(texts)])
+            least, reward = self.reward_min, self._reward(host)
+            yield Filter(f"--reward-min ({reward.name})", lambda texts: [value >= least for value in reward(texts)])
 
     def _known(self, model: "Model", host: Host) -> "Container[str]":
         from ganlm_core.bundle.manifest import HASHES
@@ -96,9 +96,9 @@ class Wanted:
                 f"{error}; or ask its author for a bundle with hashes of the text (ganlm weights export --share-hashes)"
             ) from None
 
-    def _priced(self, host: Host) -> "Priced":
+    def _reward(self, host: Host) -> "CheckedReward":
         """Build the reward with the options of the run, and the user's own over them."""
-        from ganlm_core.algorithms.rewards import Priced
+        from ganlm_core.algorithms.rewards import CheckedReward
 
         trained = _trained_rewards(self.source, host)
         name = self.reward or next(iter(trained), "")
@@ -107,7 +107,7 @@ class Wanted:
             raise UsageError(f"--reward-min needs to know the reward, and {told}; name it with --reward")
         spec, title = host.spec("reward", name), f"reward '{name}'"
         options = spec.options.of({**trained.get(name, {}), **settings_of(self.settings, "--set")}, title)
-        return Priced(name, host.full_name("reward", name), host.build("reward", name, options))
+        return CheckedReward(name, host.full_name("reward", name), host.build("reward", name, options))
 
 
 def _compiled(pattern: str) -> "re.Pattern[str]":

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import cycle, islice
 
-from ganlm_core.algorithms.rewards import Priced
+from ganlm_core.algorithms.rewards import CheckedReward
 from ganlm_core.data.corpus import spread
 from ganlm_core.metrics.metric import Conditions, Measured, Metric, Subject
 
@@ -16,13 +16,13 @@ class RewardMeans(Metric):
     failing reward raises PluginError, as it does in training.
     """
 
-    def __init__(self, priced: Sequence[Priced]) -> None:
-        self.priced = priced
+    def __init__(self, rewards: Sequence[CheckedReward]) -> None:
+        self.rewards = rewards
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
         others = conditions.corpus.beside("test").others
         texts = subject.unseen if others else subject.texts
         first = spread if subject.held_out else lambda values, n: list(islice(cycle(values), n))
         columns = {name: first(values, len(texts)) for name, values in others.items()}
-        means = {f"reward.{each.name}": sum(each(texts, columns)) / len(texts) for each in self.priced}
+        means = {f"reward.{each.name}": sum(each(texts, columns)) / len(texts) for each in self.rewards}
         return Measured(means, f"{len(texts):,} sentences")

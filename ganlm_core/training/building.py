@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ganlm_core.algorithms.rewards import Priced, Rewards
+from ganlm_core.algorithms.rewards import CheckedReward, Rewards
 from ganlm_core.components import Options
 from ganlm_core.config.options import TrainingOptions
 from ganlm_core.config.run_config import PREFIXES, Choice, RunConfig
@@ -85,17 +85,19 @@ def read_data(host: Host, config: RunConfig) -> Data:
     return Data(corpus, tokenizer, tokens, shape, counts, asked, notes, start)
 
 
-def build_rewards(host: Host, config: RunConfig) -> list[Priced]:
+def build_rewards(host: Host, config: RunConfig) -> list[CheckedReward]:
     """Build the rewards that have a weight."""
-    chosen = config.rewards.items() if config.training.reward_weight > 0 else ()
+    if config.training.reward_weight == 0:
+        return []
+    weights = {name: choice.options.as_dict()["weight"] for name, choice in config.rewards.items()}
     return [
-        Priced(name, host.full_name("reward", name), _built(host, "reward", choice), choice.options.as_dict()["weight"])
-        for name, choice in chosen
-        if choice.options.as_dict()["weight"] > 0
+        CheckedReward(name, host.full_name("reward", name), _built(host, "reward", config.rewards[name]), weight)
+        for name, weight in weights.items()
+        if weight > 0
     ]
 
 
-def build_parts(host: Host, config: RunConfig, data: Data, priced: Sequence[Priced]) -> Parts:
+def build_parts(host: Host, config: RunConfig, data: Data, rewards: Sequence[CheckedReward]) -> Parts:
     """Build the parts of the algorithm. Raises UsageError for components that cannot work together."""
     generator = _network(host, config, "generator", data.shape.of("generator"))
     if config.training.prior and "generator" not in data.start.origins:  # else the prior is among the weights
@@ -118,8 +120,8 @@ def build_parts(host: Host, config: RunConfig, data: Data, priced: Sequence[Pric
         penalty=build(host, config, "penalty"),
         estimator=build(host, config, "estimator"),
         steps=planned_steps(config),
-        rewarded=Rewards(priced, config.training.reward_weight, data.tokenizer.decode, config.training.compile)
-        if priced
+        rewarded=Rewards(rewards, config.training.reward_weight, data.tokenizer.decode, config.training.compile)
+        if rewards
         else None,
     )
     _check_fit(config, parts)

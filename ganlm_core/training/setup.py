@@ -11,7 +11,7 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 
-from ganlm_core.algorithms.rewards import Priced
+from ganlm_core.algorithms.rewards import CheckedReward
 from ganlm_core.bundle.manifest import NETWORKS, components_of
 from ganlm_core.config.options import TrainingOptions
 from ganlm_core.config.run_config import PREFIXES, RunConfig
@@ -179,9 +179,9 @@ def prepare(config: RunConfig, host: Host | None = None) -> Setup:
     if options.compile:
         require_compiler()
     data = read_data(host, config)
-    priced = build_rewards(host, config)
+    rewards = build_rewards(host, config)
     torch.manual_seed(options.seed)
-    parts = build_parts(host, config, data, priced)
+    parts = build_parts(host, config, data, rewards)
     algorithm = _algorithm(host, config, parts).to(device)
     _check_rewards(config, parts, algorithm)
     average = Average.of(parts.generator, options.ema) if options.ema else None
@@ -216,21 +216,21 @@ def prepare(config: RunConfig, host: Host | None = None) -> Setup:
         parts=parts,
         trainer=trainer,
         best=_best(config, algorithm, average),
-        judge=_judge(host, data, options.seed, priced),
+        judge=_judge(host, data, options.seed, rewards),
         log_frequencies=log_frequencies(data.counts.sum(dim=0)),
         notes=(
             *data.notes,
             *_notes(config, data, algorithm, parts),
-            *_equal(priced, data.corpus),
+            *_equal(rewards, data.corpus),
             *(_left_out(name) for name in left_out),
         ),
         start=data.start,
     )
 
 
-def _judge(host: Host, data: Data, seed: int, priced: Sequence[Priced]) -> Judge:
+def _judge(host: Host, data: Data, seed: int, rewards: Sequence[CheckedReward]) -> Judge:
     judge = Judge.of(host, data.corpus, data.tokenizer, data.shape, seed)
-    return replace(judge, metrics={**judge.metrics, "rewards": RewardMeans(priced)}) if priced else judge
+    return replace(judge, metrics={**judge.metrics, "rewards": RewardMeans(rewards)}) if rewards else judge
 
 
 def _shared(algorithm: Algorithm, average: Average | None) -> dict[str, nn.Module]:
@@ -258,11 +258,11 @@ def _algorithm(host: Host, config: RunConfig, parts: Parts) -> Algorithm:
     return algorithm
 
 
-def _equal(priced: Sequence[Priced], corpus: Corpus) -> Iterator[str]:
+def _equal(rewards: Sequence[CheckedReward], corpus: Corpus) -> Iterator[str]:
     """Tell of rewards that are the same for the first training texts, such as those of another corpus."""
     texts = list(islice(corpus.train, TRIED))
     columns = {name: list(islice(values, TRIED)) for name, values in corpus.beside("train").others.items()}
-    for each in priced:
+    for each in rewards:
         first, *others = set(each(texts, columns))
         if len(texts) > 1 and not others:
             yield (

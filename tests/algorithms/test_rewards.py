@@ -17,7 +17,7 @@ from ganlm_core.algorithms.options import (
 )
 from ganlm_core.algorithms.policy_gradients import Reinforce, Rollout
 from ganlm_core.algorithms.relaxations import StraightThrough
-from ganlm_core.algorithms.rewards import Priced, Rewards, problem_with_rewards
+from ganlm_core.algorithms.rewards import CheckedReward, Rewards, problem_with_rewards
 from ganlm_core.errors import PluginError, UsageError
 from ganlm_core.protocol import Batch, Reward, mask_of
 from tests.tiny import (
@@ -70,8 +70,8 @@ def ending(text: str) -> float:
 
 
 def mixture(share: float, *pairs: tuple[Any, float]) -> Rewards:
-    priced = [Priced(f"r{i}", f"reward 'r{i}' of x", Told(f), weight) for i, (f, weight) in enumerate(pairs)]
-    return Rewards(priced, share, decode)
+    checked = [CheckedReward(f"r{i}", f"reward 'r{i}' of x", Told(f), weight) for i, (f, weight) in enumerate(pairs)]
+    return Rewards(checked, share, decode)
 
 
 def cost(sequence: Tensor, mask: Tensor) -> Tensor:
@@ -157,11 +157,11 @@ def test_importance_weights_pay_too() -> None:
     assert value.isfinite() and 0 < batch.metrics["reward.r0"].item() <= 1
 
 
-def test_a_text_is_priced_once() -> None:
+def test_the_reward_of_a_text_is_computed_once() -> None:
     told = Told(ending)
-    priced = Priced("told", "told", told)
-    assert priced(["a b", "c", "a b"]) == [0.5, 1.0, 0.5]
-    assert priced(["c", "d"]) == [1.0, 1.0]
+    checked = CheckedReward("told", "told", told)
+    assert checked(["a b", "c", "a b"]) == [0.5, 1.0, 0.5]
+    assert checked(["c", "d"]) == [1.0, 1.0]
     assert told.asked == 3
 
 
@@ -170,8 +170,8 @@ def test_columns_belong_to_the_row() -> None:
         def __call__(self, texts: list[str], columns: Mapping[str, Sequence[str]]) -> list[float]:
             return [float(text == wanted) for text, wanted in zip(texts, columns["wanted"], strict=True)]
 
-    priced = Priced("equal", "equal", Equal())
-    assert priced(["a", "a", "b"], {"wanted": ["a", "b", "b"]}) == [1.0, 0.0, 1.0]
+    checked = CheckedReward("equal", "equal", Equal())
+    assert checked(["a", "a", "b"], {"wanted": ["a", "b", "b"]}) == [1.0, 0.0, 1.0]
 
 
 def test_the_columns_of_a_batch_reach_every_row_of_its_sequences() -> None:
@@ -182,12 +182,12 @@ def test_the_columns_of_a_batch_reach_every_row_of_its_sequences() -> None:
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rewards, "REMEMBERED", 2)
     told = Told(len)
-    priced = Priced("told", "told", told)
-    assert priced(["a", "bb", "ccc", "dddd"]) == [1.0, 2.0, 3.0, 4.0]
+    checked = CheckedReward("told", "told", told)
+    assert checked(["a", "bb", "ccc", "dddd"]) == [1.0, 2.0, 3.0, 4.0]
     assert told.asked == 4
-    priced(["dddd", "ccc"])
+    checked(["dddd", "ccc"])
     assert told.asked == 4
-    priced(["a"])
+    checked(["a"])
     assert told.asked == 5
 
 
@@ -207,14 +207,14 @@ def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_wrong_numbers_are_refused_with_the_name_of_the_reward(found: Any, problem: str) -> None:
     with pytest.raises(PluginError) as caught:
-        Priced("x", "reward 'x' of y", Gives(found))(["a", "b"])
+        CheckedReward("x", "reward 'x' of y", Gives(found))(["a", "b"])
     assert str(caught.value) == f"reward 'x' of y {problem}"
 
 
 @pytest.mark.parametrize("error", [ValueError("no\nluck"), SystemExit(3), UsageError("no luck")])
 def test_an_exception_names_the_reward(error: BaseException) -> None:
     with pytest.raises(PluginError) as caught:
-        Priced("x", "reward 'x' of y", Gives(error))(["a"])
+        CheckedReward("x", "reward 'x' of y", Gives(error))(["a"])
     assert str(caught.value).startswith("reward 'x' of y failed with ") and "\n" not in str(caught.value)
 
 
