@@ -16,6 +16,7 @@ from ganlm_core.errors import UsageError
 from ganlm_core.protocol import (
     Batch,
     Cost,
+    Estimator,
     NextWordCost,
     Parts,
     Phase,
@@ -73,24 +74,26 @@ def generator_loss(parts: Parts, batch: Batch, shuffle: bool = False, pool: Pool
     ``shuffle``: as a control, the cost of each sequence is that of another sequence of the batch. ``pool``: keeps the
     sequences.
     """
-    cost = (next_word_cost if parts.estimator.next_words else generator_cost)(parts, batch)
-    if shuffle:
-        cost = shuffled(cost)
+    cost = (next_word_cost if parts.estimator.next_words else generator_cost)(parts, batch, shuffle)
     return parts.estimator(parts.generator, batch, cost if pool is None else pool.keeping(parts, cost, batch))
 
 
 def shuffled(cost: Cost) -> Cost:
-    """Return the cost with its rows in a random order."""
+    """Return the cost with its rows in a random order. A cost per position becomes one per sequence."""
 
     def other_rows(sequence: Tensor, beside: Tensor) -> Tensor:
         found = cost(sequence, beside)
+        if found.dim() == 2:  # (N, T) over the mask of its own row
+            found = per_sequence(found, beside)
         return found[torch.randperm(len(found), device=found.device)]
 
     return other_rows
 
 
-def generator_cost(parts: Parts, batch: Batch) -> Cost:
+def generator_cost(parts: Parts, batch: Batch, shuffle: bool = False) -> Cost:
     """Return the function that computes the generator's cost of sequences from the discriminator's logits.
+
+    ``shuffle``: the discriminator's part of the cost is that of another sequence; rewards stay with their texts.
 
     A paired loss compares each generated sequence with a real one of the batch. The discriminator stays in training
     mode, so its dropout is on, as when it learns. The cost of a sequence is then random, and an unbiased estimator is
@@ -106,10 +109,10 @@ def generator_cost(parts: Parts, batch: Batch) -> Cost:
         logits = _logits(parts, Sequences(sequence, mask))
         return parts.loss.generator(logits, real.repeat(logits.shape[0] // rows) if parts.loss.paired else real)
 
-    return parts.pay(cost, batch)
+    return parts.pay(shuffled(cost) if shuffle else cost, batch)
 
 
-def next_word_cost(parts: Parts, batch: Batch) -> NextWordCost:
+def next_word_cost(parts: Parts, batch: Batch, shuffle: bool = False) -> NextWordCost:
     """Return the function that computes the loss on the likelihood ratio of each word after each prefix."""
     model = unconditional(parts.discriminator)
     assert isinstance(model, LikelihoodRatio)
@@ -120,7 +123,17 @@ def next_word_cost(parts: Parts, batch: Batch) -> NextWordCost:
         ratios = model.next_words(tokens) - own
         return parts.loss.generator(ratios, torch.zeros_like(ratios[..., :1]))
 
-    return cost
+    return shuffled(cost) if shuffle else cost
+
+
+def require_shuffling(estimator: Estimator) -> None:
+    """Raise UsageError if a shuffled cost would train as the cost itself does, or has no meaning."""
+    if estimator.relaxes or estimator.per_position_only:
+        why = "pays each position its own logit" if estimator.per_position_only else "takes the mean of all costs"
+        raise UsageError(
+            f"--algorithm.shuffle gives each sentence the verdict on another one, and this estimator {why}; choose "
+            "--estimator reinforce, or leave it out"
+        )
 
 
 def require_language_model(parts: Parts) -> None:
@@ -192,6 +205,8 @@ class Adversarial(ScheduledAlgorithm):
     def __init__(self, parts: Parts, options: AdversarialOptions) -> None:
         require_labels(parts, options.mismatched)
         require_language_model(parts)
+        if options.shuffle:
+            require_shuffling(parts.estimator)
         judging = Phase("discriminator", "discriminator", self._discriminator_loss)
         modelling = Phase("discriminator_mle", "discriminator", lambda batch: likelihood_of_discriminator(parts, batch))
         language_model = isinstance(unconditional(parts.discriminator), LikelihoodRatio)

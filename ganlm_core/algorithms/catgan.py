@@ -127,7 +127,8 @@ class CatGAN(ScheduledAlgorithm):
 
     Differs: a child is the generator after a step of ``child_step`` against the gradient of its mutation, and decides
     which mutation is fittest; the optimiser then makes the step of this mutation. The paper makes a step of the
-    optimiser for each child and keeps the weights of the fittest, so each child has an optimiser.
+    optimiser for each child and keeps the weights of the fittest, so each child has an optimiser. The rewards of a run
+    are part of the losses, and not of the fitness, which is the paper's.
     """
 
     unused = ("loss", "penalty")

@@ -82,7 +82,7 @@ def _spliced(generator: Generator, batch: Batch, at: Tensor) -> Tensor:
     places = torch.minimum(words, words.roll(1, dims=0)) - 1  # between two words of both sentences
     cut = torch.maximum(at % places.clamp(min=1) + 1, _given(batch))
     spliced = torch.where(_places(batch) < cut, batch.tokens, batch.tokens.roll(1, dims=0))
-    return torch.where(places > 0, spliced, _replaced_by_word(generator, batch, at))
+    return torch.where((places > 0) & (cut <= places), spliced, _replaced_by_word(generator, batch, at))
 
 
 def _words(batch: Batch) -> Tensor:

@@ -44,13 +44,16 @@ def check_labels(sources: Sequence[Source], corpus: Corpus) -> None:
 
 
 def label_rows(source: Source, judge: Judge, n: int) -> Iterator[OfLabel]:
-    """Yield a row for each label of a model, at temperature 1; none for a model without labels, or with many."""
+    """Yield a row for each label of a model, at temperature 1; none for a model without labels, or with many.
+
+    A row has no log p: that is the mean over the labels, and the sentences are of one.
+    """
     model = source.model
     if model is None or not 0 < len(model.labels.names) <= MOST_LABELS:
         return
     for name, own, size in _judges(judge, n):
         row = Row(LABEL, f"{source.title}, {name}", 1.0)
-        yield OfLabel(row, own, own.written(model.generator, size))
+        yield OfLabel(row, own, replace(own.written(model.generator, size), log_prob=None))
 
 
 def real_rows(judge: Judge, n: int) -> Iterator[OfLabel]:

@@ -264,9 +264,12 @@ def _contenders(groups: Mapping[str, Sequence[Scores]], quality: str, diversity:
     found: dict[str, list[tuple[Point, ...]]] = {}
     for title, evaluations in groups.items():
         for scores in evaluations:
-            for name, curve in _curves(scores, title, quality, diversity).items():
-                found.setdefault(name, []).append(tuple(curve))
-    return [Contender(name, list(dict.fromkeys(curves))) for name, curves in found.items()]
+            shared = {name for name, row in named_rows(scores, title) if is_shared(name, row)}
+            for name, points in _curves(scores, title, quality, diversity).items():
+                curve, curves = tuple(points), found.setdefault(name, [])
+                if name not in shared or curve not in curves:
+                    curves.append(curve)
+    return [Contender(name, curves) for name, curves in found.items()]
 
 
 def _lacking(groups: Mapping[str, Sequence[Scores]], quality: str, diversity: str) -> dict[str, tuple[int, int]]:
@@ -294,6 +297,11 @@ def named_rows(scores: Scores, title: str) -> Iterator[tuple[str, Row]]:
     model = next((row.title for row in scores.rows if row.kind == "model"), "")
     names = {model: title, warm_up(model): f"{title}, before"}
     yield from ((names.get(row.title, row.title), row) for row in scores.rows if row.kind in ("model", "baseline"))
+
+
+def is_shared(name: str, row: Row) -> bool:
+    """Return whether a named row is of a baseline that several evaluations may share, and not a run's own warm-up."""
+    return row.kind == "baseline" and name == row.title
 
 
 def means(groups: Mapping[str, Sequence[Scores]]) -> Scores:

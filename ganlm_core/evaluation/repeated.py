@@ -10,7 +10,7 @@ from typing import Any
 
 from ganlm_core.components import Measure
 from ganlm_core.evaluation.captions import caption_of, in_order
-from ganlm_core.evaluation.compare import Comparison, Standing, named_rows
+from ganlm_core.evaluation.compare import Comparison, Standing, is_shared, named_rows
 from ganlm_core.evaluation.figures import Band, Curve, Figure
 from ganlm_core.evaluation.scores import MARK, REFERENCES, Row, Scores
 from ganlm_core.evaluation.tables import Cell, Number, Table
@@ -165,7 +165,7 @@ def _by_name(evaluations: Mapping[str, Sequence[Scores]]) -> dict[str, list[Row]
         for each in scores:
             for name, row in named_rows(each, title):
                 rows = found.setdefault(name, [])
-                if row not in rows:
+                if not is_shared(name, row) or row not in rows:
                     rows.append(row)
     return found
 
@@ -176,7 +176,9 @@ def _measures(evaluations: Mapping[str, Sequence[Scores]]) -> list[Measure]:
 
 
 def _number(rows: Sequence[Row], measure: Measure) -> Number:
-    return Number.of([row.values[measure.name] for row in rows if measure.name in row.values], measure.share)
+    """Return the mean over rows; without a value if one of them lacks it, because a mean over the others flatters."""
+    values = [row.values[measure.name] for row in rows if measure.name in row.values]
+    return Number.of(values if len(values) == len(rows) else [], measure.share)
 
 
 def curves(groups: Groups) -> list[Figure]:

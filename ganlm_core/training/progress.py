@@ -15,7 +15,7 @@ class Progress:
 
     ``evaluations``: columns of the final table. ``history``: the values of every interim evaluation. ``records``: lines
     of metrics.jsonl. ``good``: the step to go back to after a collapse. ``stopped``: why training ended before its last
-    step, if it did.
+    step, if it did. ``extended``: the length of the history when the run was given more steps; patience starts there.
     """
 
     evaluations: dict[str, Values] = field(default_factory=dict)
@@ -24,6 +24,7 @@ class Progress:
     good: int = 0
     rollbacks: int = 0
     stopped: str = ""
+    extended: int = 0
 
 
 @dataclass
@@ -48,7 +49,7 @@ class Saved:
         saved = cls(**tree)
         drawn, tokens = saved.batches
         saved.batches, saved.progress = (drawn, tokens), Progress(**tree["progress"])
-        _require(_are_like(tree["progress"], asdict(Progress())), "progress")
+        _require(_are_like(asdict(saved.progress), asdict(Progress())), "progress")
         _require(type(drawn) is int and type(tokens) is int, "batches")
         _require(type(saved.data) is str and type(saved.config) is str, "data and config")
         _require(all(_is_interim(each) for each in saved.progress.history), "history")

@@ -121,7 +121,7 @@ class Run:
         more = has_more_steps(saved, self.setup.host, self.folder)
         lost = self._load(found, saved)
         if more:  # the user wants them, whatever ended the run before
-            self.progress.stopped = ""
+            self.progress.stopped, self.progress.extended = "", len(self.progress.history)
         checkpoint.prune(self.folder.checkpoints, self._protected)
         for note in (found.note, lost, *mended(self.setup, self.folder)):
             if note:
@@ -309,7 +309,7 @@ class Run:
             self.progress.good = step
         elif not monitor.collapse(history[:-1], self.reference):
             self._collapsed(f"the generator collapsed after step {step}: {collapse}")
-        if 0 < self.options.patience <= monitor.since_best(history):
+        if 0 < self.options.patience <= min(monitor.since_best(history), len(history) - self.progress.extended):
             self._stop(f"no evaluation was better than that of step {monitor.best(history)['step']}")
 
     def _memorised(self, history: monitor.History) -> dict[str, str]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlm_core import sampling
-from ganlm_core.algorithms.adversarial import Adversarial, discriminator_loss, generator_loss, shuffled
+from ganlm_core.algorithms.adversarial import Adversarial, discriminator_loss, generator_cost, generator_loss, shuffled
 from ganlm_core.algorithms.losses import Relativistic, ReverseKL, Wasserstein
 from ganlm_core.algorithms.mle import MLE, negative_log_likelihood
 from ganlm_core.algorithms.next_word import NextWord
@@ -35,6 +35,7 @@ from ganlm_core.protocol import (
     Shape,
     mask_of,
 )
+from ganlm_core.testing import references
 from tests.tiny import (
     SHAPE,
     Fixed,
@@ -42,6 +43,7 @@ from tests.tiny import (
     TinyGenerator,
     TinyRatio,
     batch_of,
+    every_sequence,
     make_batch,
     make_parts,
 )
@@ -302,6 +304,34 @@ def test_shuffled_costs_are_those_of_other_rows() -> None:
     found = shuffled(lambda sequence, mask: sequence.float())(torch.arange(100), torch.ones(100))
     assert found.sort().values.equal(torch.arange(100.0))
     assert (found == torch.arange(100.0)).sum() < 20
+
+
+def test_a_shuffled_cost_per_position_is_the_mean_over_the_sentence_that_it_is_of() -> None:
+    mask = torch.arange(4) < torch.tensor([[1], [2], [4], [4]])
+    cost = shuffled(lambda sequence, mask: torch.where(mask, 1.0, -9.0))
+    assert cost(torch.zeros(4, 4), mask).tolist() == [1.0] * 4
+
+
+def test_rewards_stay_with_their_texts_when_verdicts_are_shuffled() -> None:
+    """The discriminator pays nothing here, so only the reward is left."""
+    tokens, mask = every_sequence()
+    parts = references.parts(TinyGenerator(), TinyDiscriminator(), 10)
+    parts = replace(parts, rewarded=lambda cost, batch: lambda ids, beside: 0 * cost(ids, beside) + ids[:, 0])
+    batch = Batch(tokens, mask, torch.zeros(len(tokens), SHAPE.noise))
+    assert generator_cost(parts, batch, shuffle=True)(tokens, mask).equal(tokens[:, 0].float())
+
+
+@pytest.mark.parametrize(
+    ("estimator", "why"),
+    [
+        (Gumbel(GumbelOptions()), "takes the mean of all costs"),
+        (Reinforce(ReinforceOptions(reward="position")), "pays each position its own logit"),
+    ],
+)
+def test_shuffling_is_refused_where_it_would_control_nothing(estimator: Estimator, why: str) -> None:
+    parts = references.parts(TinyGenerator(), TinyDiscriminator(per_position=True), 10)
+    with pytest.raises(UsageError, match=f"verdict on another one, and this estimator {why}; choose"):
+        Adversarial(replace(parts, estimator=estimator), AdversarialOptions(shuffle=True))
 
 
 @pytest.mark.parametrize(

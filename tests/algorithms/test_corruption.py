@@ -68,6 +68,13 @@ def test_a_prompt_is_not_damaged() -> None:
     assert changed.any(dim=1).tolist() == [True, False, True, False]
 
 
+def test_a_prompt_longer_than_the_other_sentence_has_no_half_of_it() -> None:
+    tokens = torch.tensor([[5, 6, 7, 8, 5, 2], [5, 6, 2, 0, 0, 0]])
+    batch = Batch(tokens, mask_of(tokens), torch.zeros(2, 2), given=torch.tensor([4, 1]))
+    found = [corruption._spliced(TinyGenerator(SHAPE), batch, torch.tensor([[4], [at]])) for at in range(1, 2)]
+    assert all(torch.equal(each == PAD, ~mask_of(each)) for each in found)
+
+
 def test_a_share_of_the_rows_is_damaged_and_the_rest_stays() -> None:
     torch.manual_seed(0)
     generated = torch.full((4, 6), 8)

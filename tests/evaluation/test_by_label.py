@@ -20,7 +20,7 @@ from ganlm_core.training.train import execute
 from tests.conftest import tiny_config
 
 CORPUS = grammar_corpus(GrammarOptions(size=300, label="number"))
-METRICS = ("label-accuracy", "distinct", "likelihood")
+METRICS = ("label-accuracy", "distinct", "likelihood", "distance")
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,7 @@ def test_each_label_has_a_row_beside_real_text_of_this_label(model: Model) -> No
     for name in CORPUS.labels:
         assert rows[f"mine, {name}"].sentences == rows[f"real text, {name}"].sentences == labels.count(name)
         assert rows[f"real text, {name}"].values["label_accuracy"] == 1
+        assert "tv" not in rows[f"mine, {name}"].values, "its sentences are of one label, and log p is of all"
     whole = next(row for row in found.rows if row.kind == "model")
     assert whole.values["label_accuracy"] == 0  # six steps have taught it no sentence
     parts = [rows[f"mine, {name}"].values["test_nll"] for name in CORPUS.labels]

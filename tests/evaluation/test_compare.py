@@ -130,6 +130,12 @@ def test_a_baseline_of_several_runs_counts_once() -> None:
     assert [(one.title, one.seeds) for one in found.standings] == [("a", 2), ("mle", 1)]
 
 
+def test_seeds_with_equal_values_count_each() -> None:
+    found = compared({"a": [scores(STEEP, STEEP), scores(STEEP, STEEP), scores(above(STEEP, 0.03), STEEP)]})
+    assert [(one.title, one.seeds) for one in found.standings] == [("a", 3), ("a, before", 3)]
+    assert found.standings[0].quality == pytest.approx(0.31)
+
+
 def test_curves_without_a_common_diversity_are_not_compared() -> None:
     found = compared({"a": [scores(STEEP)], "b": [scores(points((0.3, 0.9), (0.2, 0.8)))]})
     assert found.standings == []

@@ -1,5 +1,6 @@
 """Groups of runs: titles, notes on what differs, tables with spreads, curves with bands."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,13 @@ def test_every_value_has_a_row_for_each_temperature() -> None:
         ["a", "3", "2", "0.210 ± 0.014"],
         ["real text", "", "", "0.400"],
     ]
+
+
+def test_a_value_that_a_seed_lacks_has_no_mean() -> None:
+    lacking = scores(above(STEEP, 0.02))
+    lacking = replace(lacking, rows=[replace(row, values={"self_bleu4": 0.5, "bleu4": 0.5}) for row in lacking.rows])
+    made = every_value({"a": [scores(STEEP), lacking]})
+    assert [str(cell) for cell in made.rows[0]] == ["a", "1", "2", "0.550 ± 0.071", "-", "0.65 ± 0.21"]
 
 
 def test_curves_have_a_band_over_seeds() -> None:

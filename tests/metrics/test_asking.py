@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ganlm_core.data.corpus import Columns, Corpus
+from ganlm_core.data.corpus import Columns, Corpus, spread
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.metrics.asking import Asking, random_size, scored
 from ganlm_core.protocol import EOS, PAD, Shape
@@ -38,6 +38,14 @@ def test_sentences_of_the_test_split_have_their_conditions_in_turn() -> None:
     assert found.labels.tolist() == [0, 1, 0, 1] and found.given.tolist() == [0, 1, 1, 1]
     with pytest.raises(KeyError):
         ASKING.of_texts(["a pig"])
+
+
+def test_a_spaced_part_of_the_test_split_has_the_conditions_of_its_own_rows() -> None:
+    """Row 2 is the second "a", with another label than the first."""
+    columns = {split: Columns(labels=["x", "x", "y", "y"]) for split in ("train", "test")}
+    corpus = Corpus("c", ["b", "a", "a", "c"], ["b"], ["b", "a", "a", "c"], columns=columns)
+    asking = Asking.of(corpus, TOKENIZER, Shape(TOKENIZER.vocabulary_size, 3, 2, 2))
+    assert asking.of_texts(spread(corpus.test, 2)).labels.tolist() == [0, 1]  # type: ignore[union-attr]
 
 
 def test_a_corpus_without_conditions_asks_for_nothing() -> None:

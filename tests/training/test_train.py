@@ -13,11 +13,12 @@ from ganlm_core.config.run_config import RunConfig
 from ganlm_core.errors import DataError, FolderInUse, Interrupted, RunExists, UsageError, WeightsError
 from ganlm_core.plugins.host import default_host
 from ganlm_core.system.lock import locked
-from ganlm_core.training import checkpoint
+from ganlm_core.training import checkpoint, monitor
 from ganlm_core.training.display import Display
 from ganlm_core.training.metrics_log import MetricsLog
 from ganlm_core.training.run import Run
 from ganlm_core.training.run_folder import RunFolder, extended
+from ganlm_core.training.setup import Setup
 from ganlm_core.training.train import execute
 from tests.conftest import WARM, files_of, tiny_config
 
@@ -180,6 +181,21 @@ def test_a_run_that_stopped_itself_is_trained_on(tmp_path: Path) -> None:
     assert [record["step"] for record in run.metrics.steps()][-1] >= (6 if stopped is None else 1)
     more = replace(extended(config(), 9))
     assert run.load_config(default_host()).training.steps == more.training.steps == 9
+
+
+def test_patience_starts_anew_with_more_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two evaluations without a better one end the run; after that, two more do, and not the first."""
+    scores, evaluated = iter([1.0, *[2.0] * 20]), monitor.interim_evaluation
+
+    def never_better(setup: Setup, step: int) -> Any:
+        values, samples = evaluated(setup, step)
+        return values | {"validation_nll": next(scores)}, samples
+
+    monkeypatch.setattr(monitor, "interim_evaluation", never_better)
+    run = execute(config(steps=9, keep="last", patience=2, evaluate_every=1), out=tmp_path / "run")
+    assert run.metrics.steps()[-1]["step"] == 3
+    resume(run.path, steps=12)
+    assert run.metrics.steps()[-1]["step"] == 5
 
 
 def test_a_configuration_that_was_edited_is_refused(half: Path) -> None:
