@@ -39,13 +39,13 @@ class Labels:
             raise UnknownName("label", name, self.names, hint=f"the bundle has {', '.join(self.names[:20])}")
         return self.names.index(name)
 
-    def asked(self, n: int, name: str, seed: int) -> Tensor | None:
+    def asked(self, n: int, name: str | int | None, seed: int) -> Tensor | None:
         """Return the numbers (n,) of the label ``name``, or without a name of labels drawn by their frequency.
 
-        None without labels. Raises the errors of :meth:`number`.
+        A whole number is the name of a label as text is. None without labels. Raises the errors of :meth:`number`.
         """
-        if name:
-            return torch.full((n,), self.number(name))
+        if name is not None and name != "":
+            return torch.full((n,), self.number(str(name)))
         if not self.names:
             return None
         return torch.multinomial(self.shares, n, replacement=True, generator=torch.Generator().manual_seed(seed))
@@ -57,6 +57,8 @@ class Labels:
         """
         if not self.names:
             return None
+        if names and len(names) != texts:
+            raise UsageError(f"there are {len(names):,} labels for {texts:,} texts; give one for each")
         if len(names) != texts:
             raise UsageError(
                 "this bundle judges a text as a text of its label, and the texts have none; name a column of labels "

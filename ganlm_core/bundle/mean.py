@@ -1,7 +1,7 @@
 """The mean of several bundles, ``mean:A,B,C``, as one model."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from ganlm_core.bundle.locate import MEAN
 from ganlm_core.bundle.model import Model
@@ -50,8 +50,10 @@ def _autoregressive(model: Model) -> AutoregressiveGenerator:
 
 
 def _difference(one: Model, other: Model) -> str:
-    if one.generator.shape != other.generator.shape:
-        return f"sizes, {one.generator.shape} and {other.generator.shape}"
+    sizes = zip(*(asdict(each.generator.shape).items() for each in (one, other)), strict=True)
+    for (name, size), (_, another) in sizes:
+        if size != another:
+            return f"sizes, {name} {size} and {another}"
     if one.tokenizer.to_json() != other.tokenizer.to_json():
         return "vocabularies"
     if one.config.labels != other.config.labels:

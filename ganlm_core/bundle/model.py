@@ -123,6 +123,7 @@ class Model:
         UsageError for a generator that is not autoregressive: given the noise, its words are independent, and the
         bound would say nothing.
         """
+        _check_texts(texts, labels)
         if not self.generator.autoregressive:
             raise UsageError(
                 "this generator is not autoregressive: it writes all positions at once, so it gives sentences no "
@@ -153,6 +154,7 @@ class Model:
         A model with labels judges a sentence as one of its label. Raises UsageError when the bundle has no
         discriminator, or has labels and the sentences have none.
         """
+        _check_texts(texts, labels)
         self._require_discriminator()
         numbers = self.labels.of(labels, len(texts))
         parts = [None] * len(texts) if numbers is None else numbers.to(self.device).split(batch_size)
@@ -231,6 +233,13 @@ class Model:
 def batch_seed(*parts: object) -> int:
     """Return the seed of a batch, from a seed and its number. Batches of neighbouring seeds have different seeds."""
     return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:8], "big") >> 1
+
+
+def _check_texts(texts: Sequence[str], labels: Sequence[str]) -> None:
+    """Raise OptionError for a string where a list is wanted: its characters would be taken for sentences."""
+    for name, given in (("texts", texts), ("labels", labels)):
+        if isinstance(given, str):
+            raise OptionError(f"{name} is one string; give a list of strings")
 
 
 def _check(n: int, policy: Policy, batch_size: int) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganlm_core.cli.options import Decorated
+from ganlm_core.cli.output import note
 from ganlm_core.cli.types import POSITIVE_COUNT, Name, settings_of
 from ganlm_core.components import number
 from ganlm_core.errors import DataError, UsageError
@@ -77,6 +78,8 @@ class Wanted:
             raise UsageError("--reward needs the least reward to keep; add --reward-min X")
         if self.reward_min is not None:
             least, reward = self.reward_min, self._reward(host)
+            if least > 1 and not reward.reward.unbounded:
+                raise UsageError(f"--reward-min is {least:g}, and reward '{reward.name}' is at most 1; lower it")
             yield Filter(f"--reward-min ({reward.name})", lambda texts: [value >= least for value in reward(texts)])
 
     def _known(self, model: "Model", host: Host) -> "Container[str]":
@@ -90,7 +93,10 @@ class Wanted:
             _check_hashes(folder)
             return Hashes(folder / HASHES)
         try:
-            return lookup(training_text(self.source, model, host, self.data or "", **self.reading).train)
+            text = training_text(self.source, model, host, self.data or "", **self.reading)
+            for line in text.notes if self.data else ():  # such as that it is not the text of the training
+                note(line)
+            return lookup(text.train)
         except DataError as error:
             raise DataError(
                 f"{error}; or ask its author for a bundle with hashes of the text (ganlm weights export --share-hashes)"

@@ -140,8 +140,6 @@ def _rows(columns: Columns, rows: Sequence[int]) -> Columns:
 def check_labels(corpus: Corpus) -> Corpus:
     """Return the corpus. Raises DataError for labels that cannot be learned: one, too many, or none in training."""
     labels = corpus.labels
-    if len(labels) == 1:
-        raise DataError(f"{corpus.name}: every row has the label '{labels[0]}'; labels tell two or more kinds apart")
     if wrong := [label for label in labels if len(label) > LONGEST_LABEL or not label.isprintable()]:
         raise DataError(
             f"{corpus.name} has the label {wrong[0][:LONGEST_LABEL]!r}; "
@@ -158,6 +156,8 @@ def check_labels(corpus: Corpus) -> Corpus:
                 f"{corpus.name}: the label '{min(strange)}' is in the {split} split and not in the training split, "
                 "because few rows have it; add some, or remove them"
             )
+    if len(labels) == 1:
+        raise DataError(f"{corpus.name}: every row has the label '{labels[0]}'; labels tell two or more kinds apart")
     return corpus
 
 
@@ -174,7 +174,7 @@ def split_of(digest: bytes) -> int:
 def too_few(name: str, different: int) -> DataError:
     return DataError(
         f"{name} has too few different sentences ({different}) to set some aside for validation and testing;"
-        " give at least 100"
+        " give at least 100 different ones"
     )
 
 

@@ -26,13 +26,17 @@ FORMAT = 2
 
 SMOOTHING = 0.1
 
-NEVER = -1e30
+NEVER = -1e38
 """The logit of a word that cannot occur: one without any count, or one that a prompt rules out. It is finite, because 0
 times the log of 0 would be NaN in an entropy, and low enough that the word is not drawn at any temperature."""
 
 KEEP = "raise --tokenizer.vocabulary to keep more"
+OUTSIDE = (
+    "the vocabulary has room for them, and they have the names of special tokens, such as <unk>, or are not among the "
+    f"{SAMPLE:,} sentences that it is made of"
+)
 GROW = "the bundle does not know them: --grow-vocabulary adds them, or start from a bundle with --tokenizer char"
-"""The remedies for words that a new tokenizer does not keep, and for words that a given one does not know."""
+"""Reasons and remedies for words that a new tokenizer does not keep, and for words that a given one does not know."""
 
 UNITS = {"word": "words", "char": "characters", "bpe": "tokens", "smiles": "tokens"}
 
@@ -63,6 +67,8 @@ def encode(
     In a corpus of fixed length, T is the number of tokens of every sentence. Raises DataError if they differ.
     """
     found = _encode(corpus, kind, vocabulary, most, given)
+    if given is None and found.tokenizer.vocabulary_size < vocabulary:
+        remedy = OUTSIDE
     return replace(found, notes=(*found.notes, *_unknown(corpus, kind, found.tokens, remedy)))
 
 

@@ -345,6 +345,11 @@ def _check_conditions(evaluations: Sequence[Scores]) -> None:
         keys = dict.fromkeys([*first, *other.conditions])
         # The digests of the splits, not the name of a file, say whether the text is the same.
         differs = [key for key in keys if key != "corpus" and first.get(key) != other.conditions.get(key)]
+        if {"train", "test"} & set(differs):
+            raise UsageError(
+                f"the evaluations are on different texts, {first.get('corpus')} and {other.conditions.get('corpus')} "
+                f"({', '.join(differs)}); compare models of one text"
+            )
         if differs:
             raise UsageError(
                 f"the evaluations were made under different conditions ({', '.join(differs)}); "

@@ -10,7 +10,7 @@ import torch
 import ganlm_core
 from ganlm_core.bundle.labels import Labels
 from ganlm_core.bundle.model import BATCH, Model
-from ganlm_core.errors import UnknownName, Unreadable, UsageError
+from ganlm_core.errors import OptionError, UnknownName, Unreadable, UsageError
 from ganlm_core.serve.writing import Request, words, write
 from ganlm_core.training.train import execute
 from tests.bundles import edit, refused
@@ -29,6 +29,13 @@ def test_a_label_has_a_number_and_an_unknown_one_the_nearest_name() -> None:
     assert str(plain.value) == (
         "there is no label 'good': this bundle was trained without labels; train one on data with --corpus.label COLUMN"
     )
+
+
+def test_a_number_is_the_name_of_a_label_too() -> None:
+    numbered = Labels(("0", "1"), (1, 1))
+    assert [numbered.asked(1, name, 0).item() for name in (0, 1, "1")] == [0, 1, 1]  # type: ignore[union-attr]
+    with pytest.raises(UnknownName, match="there is no label 'False'"):
+        numbered.asked(1, False, 0)
 
 
 def test_labels_that_nobody_asked_for_are_drawn_by_their_frequency() -> None:
@@ -88,6 +95,16 @@ def test_the_labels_of_a_batch_are_those_that_its_sentences_were_drawn_for(model
     texts = model.tokenizer.decode(tokens)
     agree = [text.startswith("yes") == (label == 0) for text, label in zip(texts, labels.tolist(), strict=True)]
     assert sum(agree) > 0.95 * BATCH
+
+
+def test_one_string_is_no_list_of_texts_and_labels_are_one_for_each(model: Model) -> None:
+    for judge in (model.score, model.log_prob):
+        with pytest.raises(OptionError, match="texts is one string; give a list of strings"):
+            judge("yes it is", labels=["a"])
+        with pytest.raises(OptionError, match="labels is one string; give a list of strings"):
+            judge(["yes it is"], labels="a")
+        with pytest.raises(UsageError, match="there are 2 labels for 1 texts; give one for each"):
+            judge(["yes it is"], labels=["a", "b"])
 
 
 def test_likelihoods_are_given_the_label_or_over_all_labels(model: Model) -> None:

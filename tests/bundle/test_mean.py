@@ -73,9 +73,8 @@ def test_a_mean_has_no_files() -> None:
         ),
         (
             make(wider),
-            "a and b have different sizes, Shape(vocabulary=6, length=3, noise=2, labels=0) and "
-            "Shape(vocabulary=6, length=3, noise=4, labels=0); give models that were trained on the same text with the "
-            "same sizes",
+            "a and b have different sizes, noise 2 and 4; give models that were trained on the same text with the same "
+            "sizes",
         ),
         (
             replace(make(), tokenizer=Tokenizer.train("word", ["c d c"], 10)),

@@ -36,7 +36,8 @@ def test_too_few_different_sentences_are_refused() -> None:
     with pytest.raises(DataError) as caught:
         split("short", ["a b", "a  b", "b"] * 100)
     assert str(caught.value) == (
-        "short has too few different sentences (2) to set some aside for validation and testing; give at least 100"
+        "short has too few different sentences (2) to set some aside for validation and testing; "
+        "give at least 100 different ones"
     )
 
 
@@ -78,8 +79,9 @@ def test_labels_that_are_no_categories_are_refused(labels: list[str], message: s
     assert str(caught.value).startswith(message)
 
 
-def test_a_label_that_training_never_sees_is_refused() -> None:
-    labels = ["rare" if split_of(digest(text)) == 2 else "xy"[n % 2] for n, text in enumerate(SENTENCES)]
+@pytest.mark.parametrize("others", ["xy", "xx"])
+def test_a_label_that_training_never_sees_is_refused(others: str) -> None:
+    labels = ["rare" if split_of(digest(text)) == 2 else others[n % 2] for n, text in enumerate(SENTENCES)]
     with pytest.raises(DataError) as caught:
         split("numbers", SENTENCES, columns=Columns(labels))
     assert str(caught.value) == (

@@ -114,7 +114,8 @@ REFUSALS = [
     (
         "a.txt",
         b"one line\n",
-        "{} has too few different sentences (1) to set some aside for validation and testing; give at least 100",
+        "{} has too few different sentences (1) to set some aside for validation and testing; "
+        "give at least 100 different ones",
     ),
     (
         "a.csv",

@@ -153,6 +153,9 @@ def test_different_conditions_and_unknown_measures_are_refused() -> None:
         "ganlm eval RUN --force"
     )
     with pytest.raises(UsageError) as caught:
+        compared({"a": [scores(STEEP)], "b": [scores(STEEP, corpus="d", test={"sentences": 9})]})
+    assert str(caught.value) == "the evaluations are on different texts, c and d (test); compare models of one text"
+    with pytest.raises(UsageError) as caught:
         compared({"a": [scores(STEEP)]}, "self_bleu4")
     message = "there is no measure of quality 'self_bleu4' in the evaluation; it has bleu4, process_nll"
     assert str(caught.value) == message

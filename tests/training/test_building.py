@@ -86,7 +86,7 @@ def test_a_generator_that_never_writes_unknown_words_is_refused_for_text_that_ha
     made = prepare(tiny_config("lstm", "conv"))
     prior = made.generator.prior
     made.generator.prior = prior.expand(made.shape.length, -1).clone() if positions else prior
-    made.generator.prior[..., UNK] = -1e38  # of a bundle from an earlier version
+    made.generator.prior[..., UNK] = NEVER
     data = SimpleNamespace(corpus=made.corpus, tokenizer=made.tokenizer, tokens=torch.tensor([[5, 6, EOS]]))
     building.rule_out(data, made.generator)  # type: ignore[arg-type]
     data.tokens[0, 1] = UNK

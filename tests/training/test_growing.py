@@ -42,7 +42,7 @@ def grown(kind: str, name: str) -> tuple[Any, Any]:
 def test_a_new_word_is_an_average_one_of_those_that_can_occur() -> None:
     small, large = build("generator", "lstm", OLD), build("generator", "lstm", NEW)
     state = {name: tensor.clone() for name, tensor in small.state_dict().items()}
-    state["prior"] = torch.tensor([-1e38, -1e30, NEVER, NEVER, -1.0, -2.0, -3.0, -2.0, -2.0])
+    state["prior"] = torch.tensor([NEVER, NEVER, NEVER, NEVER, -1.0, -2.0, -3.0, -2.0, -2.0])
     found = grown_state(state, small, large, OLD.vocabulary, NEW.vocabulary)["prior"]
     assert found[:9].equal(state["prior"])
     assert found[9:].tolist() == [-2.0] * 4

@@ -156,7 +156,8 @@ LONG = "\n".join(f"word{number} a b c d e f" for number in range(200)).encode()
         (b"fine\ncaf\xe9\n", "{}, line 2 is not UTF-8; convert the file to UTF-8"),
         (
             b"only one line\n",
-            "{} has too few different sentences (1) to set some aside for validation and testing; give at least 100",
+            "{} has too few different sentences (1) to set some aside for validation and testing; "
+            "give at least 100 different ones",
         ),
         (
             LONG,
