@@ -14,7 +14,6 @@ import click
 
 from ganlm_core.cli.context import is_quiet
 from ganlm_core.data.text import one_line
-from ganlm_core.system.files import finite
 from ganlm_core.system.printable import printable
 
 LONGEST_LINE = 5_000
@@ -55,6 +54,8 @@ def echo_styled(text: str) -> None:
 def echo_json(value: Any) -> None:
     """Write a value as indented JSON to standard output; numbers that JSON does not have become null."""
     import json
+
+    from ganlm_core.system.files import finite
 
     echo_data(json.dumps(finite(value), indent=2, ensure_ascii=False) + "\n")
 

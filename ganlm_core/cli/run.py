@@ -37,7 +37,6 @@ from ganlm_core.config.run_config import (
 )
 from ganlm_core.errors import GanlmError, UsageError, did_you_mean
 from ganlm_core.plugins.host import Host
-from ganlm_core.sweep.job import KEPT
 
 
 def _identifier(flag: str) -> str:
@@ -307,6 +306,8 @@ def _refuse_another_place(context: click.Context, run: Path) -> None:
 
 def _note_misspelt_variables(context: click.Context) -> None:
     """Note each environment variable that no option reads and whose name is much like one that an option reads."""
+    from ganlm_core.sweep.job import KEPT
+
     read = [option.envvar for option in context.command.get_params(context) if isinstance(option.envvar, str)]
     for name in sorted(os.environ):
         if name.startswith("GANLM_") and name not in (*read, *KEPT) and (near := did_you_mean(name, read, 0.85)):

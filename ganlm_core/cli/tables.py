@@ -23,7 +23,8 @@ def show_scores(scores: Scores) -> None:
                 out.print(f"  {line}", style="dim", markup=False)
         out.print()
     for row in scores.rows:
-        if row.temperature == 1 and (told := seen(row.values, row.sentences, scores.conditions["test"]["sentences"])):
+        real = scores.conditions.get("test", {}).get("sentences", row.sentences)
+        if row.temperature == 1 and (told := seen(row.values, row.sentences, real)):
             out.print(f"{row.shown}: {told}", markup=False, soft_wrap=True)
     if scores.marked:
         out.print(f"{MARK} better than real text: these samples cover only a mode of it", markup=False)

@@ -48,8 +48,9 @@ class Saved:
         """Rebuild the output of :meth:`to_tree`. Raises TypeError or ValueError for values of other types."""
         saved = cls(**tree)
         drawn, tokens = saved.batches
-        saved.batches, saved.progress = (drawn, tokens), Progress(**tree["progress"])
-        _require(_are_like(asdict(saved.progress), asdict(Progress())), "progress")
+        progress = {"extended": 0} | tree["progress"]  # checkpoints of earlier versions lack it
+        saved.batches, saved.progress = (drawn, tokens), Progress(**progress)
+        _require(_are_like(progress, asdict(Progress())), "progress")
         _require(type(drawn) is int and type(tokens) is int, "batches")
         _require(type(saved.data) is str and type(saved.config) is str, "data and config")
         _require(all(_is_interim(each) for each in saved.progress.history), "history")

@@ -23,6 +23,7 @@ def test_the_page_has_curves_of_the_warm_up_and_every_seed_beside_real_text() ->
         ("a", [1.0, 0.5], [0.5, 0.25], ["1", "2"]),
         ("a", [1.0, 0.5], [0.6, 0.3], []),
         ("a, before", [1.0, 0.5], [0.25, 0.125], ["1", "2"]),
+        ("a, before", [1.0, 0.5], [0.25, 0.125], []),
         ("real text", [0.6], [0.4], []),
         ("perfect generator", [0.6], [0.4], []),
     ]

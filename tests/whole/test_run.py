@@ -323,6 +323,7 @@ def test_the_evaluation_is_before_after_and_beside_real_text_and_the_unigram_mod
     assert evaluation["tokens_read"] == RunFolder(finished).metrics.steps()[-1]["tokens"] > 100
     assert evaluation.keys() - {"weights_step", "tokens_read"} == {
         "samples",
+        "test_sentences",
         "temperature",
         "seed",
         "before",
