@@ -121,7 +121,7 @@ class Model:
         share the draws: see :func:`ganlm_core.sampling.log_marginal`. With ``labels``, one for each text, p is given
         the label; without them, a model with labels gives the mean over its labels by their frequency. Raises
         UsageError for a generator that is not autoregressive: given the noise, its words are independent, and the
-        bound would say nothing.
+        bound would say nothing. Raises OptionError for one string in place of a list.
         """
         _check_texts(texts, labels)
         if not self.generator.autoregressive:
@@ -152,7 +152,7 @@ class Model:
 
         A discriminator with one logit per position gives their mean, or their sum. A sentence that is too long is cut.
         A model with labels judges a sentence as one of its label. Raises UsageError when the bundle has no
-        discriminator, or has labels and the sentences have none.
+        discriminator, or has labels and the sentences have none, and OptionError for one string in place of a list.
         """
         _check_texts(texts, labels)
         self._require_discriminator()

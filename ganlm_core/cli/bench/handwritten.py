@@ -103,11 +103,11 @@ def sample_at_once(generator: Generator, noise: Tensor) -> Tensor:
     return draw(generator(noise))
 
 
-def has_library() -> bool:
+def has_transformers() -> bool:
     return find_spec("transformers") is not None
 
 
-def library_transformer(vocabulary: int, length: int, size: int, heads: int, layers: int) -> Any:
+def gpt2(vocabulary: int, length: int, size: int, heads: int, layers: int) -> Any:
     """Build GPT-2 of the library ``transformers`` (Radford et al. 2019; Wolf et al. 2020)."""
     from transformers import GPT2Config, GPT2LMHeadModel, logging
 
@@ -126,7 +126,7 @@ def library_transformer(vocabulary: int, length: int, size: int, heads: int, lay
 
 
 @torch.no_grad()
-def sample_with_library(model: Any, rows: int, length: int) -> Tensor:
+def sample_from_gpt2(model: Any, rows: int, length: int) -> Tensor:
     """Draw ids (B, T) with the library's ``generate``, which keeps keys and values."""
     start = torch.full((rows, 1), BOS)
     words = model.generate(start, attention_mask=torch.ones_like(start), do_sample=True, top_k=0, max_new_tokens=length)

@@ -172,12 +172,12 @@ def transformer_sampling(sizes: Sizes) -> Work:
     parts, _ = make_parts("autoregressive", shape, generator="transformer")
     scale = {"size": 128, "heads": 4, "layers": 2}
     plain, noise = textbook.Transformer(sizes.vocabulary, sizes.long, **scale), torch.randn(sizes.batch, 0)
-    library = cache(lambda: handwritten.library_transformer(sizes.vocabulary, sizes.long, **scale))  # a slow import
+    gpt2 = cache(lambda: handwritten.gpt2(sizes.vocabulary, sizes.long, **scale))  # a slow import
     return Work(
         lambda: sampling.sample(parts.generator, noise),
         lambda: textbook.sample_without_cache(plain, sizes.batch, sizes.long),
-        (lambda: handwritten.sample_with_library(library(), sizes.batch, sizes.long))
-        if handwritten.has_library()
+        (lambda: handwritten.sample_from_gpt2(gpt2(), sizes.batch, sizes.long))
+        if handwritten.has_transformers()
         else None,
     )
 
