@@ -43,13 +43,14 @@ class UsageError(GanlmError):
 
 
 class UnknownName(UsageError):
-    """``name`` is not in ``known``; ``hint`` says where the known names are listed."""
+    """``name`` is not in ``known``, the names in ``where``; ``hint`` says where the known names are listed."""
 
-    def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "") -> None:
+    def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "", where: str = "") -> None:
         self.name = name
         suggestion = did_you_mean(name, known) or (";" if hint else "")
         shown = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
-        super().__init__(f"there is no {what} '{shown}'{suggestion}{' ' * bool(hint)}{hint}")
+        place = f" in {where}" if where else ""
+        super().__init__(f"there is no {what} '{shown}'{place}{suggestion}{' ' * bool(hint)}{hint}")
 
 
 class OptionError(UsageError):

@@ -170,6 +170,10 @@ class Discriminator(nn.Module):
         """Return one logit per sequence, (B,), from the logits of this network: their mean over the mask, or sum."""
         return (logits * mask).sum(dim=1) if self.summed and logits.dim() == 2 else per_sequence(logits, mask)
 
+    def verdict(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        """Return one logit per sequence, (B,), in float32: :meth:`forward`, then :meth:`per_sequence`."""
+        return self.per_sequence(self(sequence, mask).float(), mask)
+
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
         """Return logits for ids (B, T) or equal relaxed one-hots (B, T, V). Masked positions have no effect."""
         raise NotImplementedError
@@ -278,10 +282,7 @@ class Batch:
 
         An algorithm may replace the tokens by a multiple of B rows, of which row i belongs to row i % B.
         """
-        if self.given is None:
-            return self.mask
-        rows, length = self.mask.shape
-        return self.mask & ~first_tokens(self.given, length).repeat(rows // len(self.given), 1)
+        return without_prompt(self.mask, self.given)
 
     def log(self, name: str, value: Tensor) -> None:
         self.metrics[name] = value.detach()
@@ -411,6 +412,14 @@ def shift(tokens: Tensor) -> Tensor:
 def first_tokens(given: Tensor, length: int) -> Tensor:
     """Return a mask (B, T) of the first ``given`` (B,) positions of each row."""
     return torch.arange(length, device=given.device) < given.unsqueeze(1)
+
+
+def without_prompt(mask: Tensor, given: Tensor | None) -> Tensor:
+    """Return a mask (N, T) without the first ``given`` (B,) tokens, of which row i has those of row i % B."""
+    if given is None:
+        return mask
+    rows, length = mask.shape
+    return mask & ~first_tokens(given.to(mask.device), length).repeat(rows // len(given), 1)
 
 
 def with_labels(noise: Tensor, labels: Tensor | None, count: int) -> Tensor:

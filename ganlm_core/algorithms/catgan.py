@@ -68,7 +68,8 @@ def discriminator_loss(parts: Parts, batch: Batch) -> Tensor:
     Differs: labels weigh by their frequency, and the discriminator reads the label, which the paper's does not.
     """
     drawn = parts.estimator.draw(parts.generator, batch)
-    real, generated = (_logits(parts, *each) for each in ((batch.tokens, batch.mask), (drawn.sequence, drawn.mask)))
+    real = parts.discriminator.verdict(batch.tokens, batch.mask)
+    generated = parts.discriminator.verdict(drawn.sequence, drawn.mask)
     batch.log("accuracy", accuracy(real, generated))
     return sum((F.softplus(generated - other).mean() for other in pairs(real, batch)), torch.zeros_like(real[0]))
 
@@ -76,18 +77,14 @@ def discriminator_loss(parts: Parts, batch: Batch) -> Tensor:
 def cost_of(parts: Parts, batch: Batch, against: Against) -> Cost:
     """Return the generator's cost: -log sigmoid of generated minus real logits, within the labels and over all."""
     with torch.no_grad():
-        others = against(_logits(parts, batch.tokens, batch.mask), batch)
+        others = against(parts.discriminator.verdict(batch.tokens, batch.mask), batch)
 
     def cost(sequence: Tensor, mask: Tensor) -> Tensor:
-        logits = _logits(parts, sequence, mask)
+        logits = parts.discriminator.verdict(sequence, mask)
         times = len(logits) // len(batch.tokens)
         return torch.stack([F.softplus(other.repeat(times) - logits) for other in others]).sum(dim=0)
 
     return parts.pay(cost, batch)
-
-
-def _logits(parts: Parts, sequence: Tensor, mask: Tensor) -> Tensor:
-    return parts.discriminator.per_sequence(parts.discriminator(sequence, mask).float(), mask)
 
 
 @torch.no_grad()
@@ -99,7 +96,7 @@ def fitness(parts: Parts, child: Generator, batch: Batch, real: Tensor, diversit
     """
     with without_dropout(child):
         drawn = sampling.sample(child, batch.noise, rng=seeded(batch.noise.device, seed))
-    quality = (_logits(parts, drawn.tokens, drawn.mask) - real).sigmoid().mean()
+    quality = (parts.discriminator.verdict(drawn.tokens, drawn.mask) - real).sigmoid().mean()
     return quality - diversity * drawn.log_probs.sum() / drawn.mask.sum()
 
 
@@ -155,7 +152,7 @@ class CatGAN(ScheduledAlgorithm):
         losses = [self._loss(mutation, batch) for mutation in self.mutations]
         children = [born(self.generator, loss, self.options.child_step) for loss in losses]
         with torch.no_grad():
-            real = _logits(self.parts, batch.tokens, batch.mask)
+            real = self.parts.discriminator.verdict(batch.tokens, batch.mask)
         diversity = self.options.diversity
         found = torch.stack([fitness(self.parts, each, batch, real, diversity, seed) for each in children])
         best, fittest = found.max(dim=0)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ganlm_core import sampling
 from ganlm_core.layers import without_dropout
-from ganlm_core.protocol import Batch, Cost, Estimator, Generator, Sequences
+from ganlm_core.protocol import Batch, Cost, Estimator, Generator, Sequences, without_prompt
 
 
 class DrawsIds(Estimator):
@@ -61,8 +61,9 @@ class Scored(DrawsIds):
 
 
 def log_entropy(batch: Batch, drawn: sampling.Sample, given: int = 0) -> None:
-    """Log the mean -log p of the tokens of a sample, without the first ``given`` positions."""
-    batch.log("entropy", -drawn.log_probs.sum() / drawn.mask[:, given:].sum().clamp(min=1))
+    """Log the mean -log p of the tokens of a sample, without its prompts and its first ``given`` positions."""
+    written = without_prompt(drawn.mask, batch.given)[:, given:]
+    batch.log("entropy", -drawn.log_probs.sum() / written.sum().clamp(min=1))
 
 
 def log_reward(batch: Batch, reward: Tensor) -> None:

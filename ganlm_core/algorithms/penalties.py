@@ -67,7 +67,7 @@ class WGANGP(GradientPenalty):
 def _squared_gradient(discriminator: Discriminator, where: Sequences) -> Tensor:
     """Return |d D / d one-hots|^2 of each sequence, (B,), and keep the graph. Logits per position are averaged."""
     points = relaxed(where.sequence, discriminator.shape.vocabulary).detach().requires_grad_()
-    logits = discriminator.per_sequence(discriminator(points, where.mask), where.mask)
+    logits = discriminator.verdict(points, where.mask)
     (gradient,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
     return gradient.square().sum(dim=(1, 2))
 

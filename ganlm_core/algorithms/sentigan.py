@@ -39,7 +39,7 @@ def class_logits(discriminator: Discriminator, batch: Batch, sequence: Tensor, m
     logits = []
     for each in batches:
         with conditions_of(each):
-            logits.append(discriminator.per_sequence(discriminator(sequence, mask).float(), mask))
+            logits.append(discriminator.verdict(sequence, mask))
     return torch.stack([*logits, torch.zeros_like(logits[0])], dim=1)
 
 

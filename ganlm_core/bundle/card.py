@@ -59,7 +59,7 @@ def _template() -> jinja2.Template:
 
 
 def _title(manifest: Manifest) -> str:
-    corpus = manifest.corpus["name"] if manifest.corpus else manifest.components["corpus"].name
+    corpus = manifest.corpus["name"] if manifest.corpus else manifest.source.name
     return printable(one_line(f"{manifest.components['generator'].name} on {corpus}"))
 
 

@@ -104,6 +104,13 @@ class Manifest:
         """The arguments of :class:`ganlm_core.protocol.Shape`."""
         return {**self.shape, "labels": len(self.labels)}
 
+    @property
+    def source(self) -> Component:
+        """The corpus that the text is from. Raises WeightsError if there is none: only the networks must be named."""
+        if "corpus" not in self.components:
+            raise WeightsError("the config.json of the bundle names no corpus; name its text with --data FILE")
+        return self.components["corpus"]
+
     def to_dict(self) -> dict[str, Any]:
         """Return config.json as a dict, without the keys of what is unknown or empty."""
         fields = {key: value for key, value in asdict(self).items() if value not in (None, {}, ())}

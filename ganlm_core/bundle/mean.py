@@ -36,7 +36,8 @@ def mean_of(models: Sequence[Model], address: str) -> Model:
                 f"{first.source} and {other.source} have different {difference}; give models that were trained on "
                 "the same text with the same sizes"
             )
-    generator = MeanGenerator([_autoregressive(model) for model in models]).eval().requires_grad_(False)
+    generator = MeanGenerator([_autoregressive(model) for model in models]).to(first.device)
+    generator = generator.eval().requires_grad_(False)
     return replace(first, generator=generator, discriminator=None, calibration=None, evaluation={}, source=address)
 
 

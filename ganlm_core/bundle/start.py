@@ -220,7 +220,7 @@ def _corpus(host: Host, origin: Origin) -> Layer:
     run = origin.folder.parent / "config.toml"
     if origin.folder.name == "bundle" and run.is_file():
         return {"corpus": read_toml(run).get("corpus", {})}
-    component = origin.manifest.components["corpus"]
+    component = origin.manifest.source
     return {"corpus": {name_here(host, origin.folder / CONFIG, "corpus", component): dict(component.options)}}
 
 

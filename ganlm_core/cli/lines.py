@@ -67,15 +67,18 @@ def check_new(path: Path, hint: str) -> None:
 
 def read_texts(path: Path, form: Form) -> Iterator[str]:
     """Yield the sentences of a file that :func:`lines_to` wrote. Raises DataError if its last line is incomplete."""
-    line = "\n"
+    line, number = "\n", 0
     try:
         with _unpacked(path) as file:
-            for number, data in enumerate(file):
+            for number, data in enumerate(file, start=1):
                 line = data.decode()
-                if number > 0 or not form.head:
+                if number > 1 or not form.head:
                     yield form.text(line.removesuffix("\n"))
     except (EOFError, gzip.BadGzipFile, UnicodeDecodeError):
         line = ""
+    except (ValueError, LookupError, TypeError):
+        if line.endswith("\n"):
+            raise DataError(f"{path}, line {number} is not from 'ganlm sample'; choose another file") from None
     if not line.endswith("\n"):
         raise DataError(f"{path} was cut short; unpack it, remove its last line and continue with the rest")
 

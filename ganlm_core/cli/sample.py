@@ -111,7 +111,7 @@ class Request:
 @bundle_argument
 @click.option("-n", "count", type=COUNT, default=10, help="number of sentences")
 @click.option("--prompt", metavar="TEXT", default="", show_default=False, help=PROMPT)
-@click.option("--label", metavar="NAME", default="", show_default=False, help=LABEL)
+@click.option("--label", metavar="NAME", help=LABEL)
 @click.option(
     "--temperature",
     type=TEMPERATURE,
@@ -135,7 +135,9 @@ class Request:
 @json_lines_option
 def sample(**given: Any) -> None:
     refuse_idle(**NEEDS)
-    _sample(Request(**given))
+    if given["label"] == "":
+        raise UsageError("--label '' is no label; name one, or leave it out")
+    _sample(Request(**{**given, "label": given["label"] or ""}))
 
 
 sample.help = f"""Generate sentences with the generator of a bundle or a run, one per line.

@@ -220,8 +220,7 @@ def _search(plan: Plan, folder: Path, given: dict[str, Any], form: str, out: Pat
     objective = _objective(plan, given)
     engine, journal = _engine(plan, folder, given), folder / search.JOURNAL
     parallel = engine.jobs if isinstance(engine, Processes) else given["jobs"] or len(plan.runs)
-    inner = Processes(1, engine.gpus) if isinstance(engine, Processes) else engine
-    searching = search.Search(inner, plan, objective, journal, given["trials"], parallel)
+    searching = search.Search(engine, plan, objective, journal, given["trials"], parallel)
     done = train_plan(plan, folder, searching, check=given["resume"] is None)
     trials = search.table(search.study_of(journal, objective), objective, plan.runs)
     command = ["ganlm", "sweep", "--resume", str(folder), "--search", given["search"], "--objective", objective.name]

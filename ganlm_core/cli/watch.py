@@ -27,7 +27,9 @@ class WatchedDisplay(ProgressDisplay):
         )
 
     def ended(self, folder: RunFolder, status: str) -> None:
-        super().ended(folder, status)
-        if self.server is not None:
-            self.server.terminate()
-            self.server.wait()
+        try:
+            super().ended(folder, status)
+        finally:
+            if self.server is not None:
+                self.server.terminate()
+                self.server.wait()

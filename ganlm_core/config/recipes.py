@@ -63,7 +63,7 @@ class About:
             raise OptionError(f"about is {shown(table)}; wanted a table with any of {', '.join(known)}")
         for key, value in table.items():
             if key not in known:
-                raise UnknownName("key of [about]", key, known, hint=f"the keys are {', '.join(known)}")
+                raise UnknownName("key", key, known, hint=f"the keys are {', '.join(known)}", where="[about]")
             if key != "paper_values":
                 _check_text(f"about.{key}", value)
         papers = table.get("paper_values", {})

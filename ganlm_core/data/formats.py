@@ -52,10 +52,15 @@ def read_plain(name: str, text: TextIO, options: FileOptions) -> Iterator[Record
 
 
 def read_lines(name: str, text: TextIO, options: FileOptions) -> Iterator[str]:
-    """Yield each line with its end. Raises DataError for a line of more than ``max_line`` characters."""
+    """Yield each line with its end.
+
+    Raises DataError for a line of more than ``max_line`` characters, and for a file without a single line feed.
+    """
     number = 0
     while line := text.readline(options.max_line + 2):
         number += 1
+        if number == 1 and not line.endswith("\n") and "\r" in line.rstrip("\r"):
+            raise DataError(f"{name} ends its lines with carriage returns alone; end them with line feeds")
         if len(line.rstrip("\r\n")) > options.max_line:
             raise DataError(
                 f"{name}, line {number} has more than {options.max_line:,} characters; break it, or {RAISE}"
@@ -143,7 +148,7 @@ def _as_text(value: Any) -> str:
 
 def _column(name: str, header: Sequence[str], column: str, flag: str) -> int:
     if column not in header:
-        raise UnknownName(f"column of {name}", column, header, _choice(header, flag))
+        raise UnknownName("column", column, header, _choice(header, flag), where=name)
     if header.count(column) > 1:
         raise DataError(f"{name} has {header.count(column)} columns '{column}'; rename all but one")
     return header.index(column)
@@ -226,7 +231,7 @@ def _object(where: str, record: Any, options: FileOptions) -> Record:
 
 def _check_text(where: str, record: Mapping[str, Any], key: str, flag: str) -> None:
     if key not in record:
-        raise UnknownName(f"key of {where}", key, record, _choice(list(record), flag))
+        raise UnknownName("key", key, record, _choice(list(record), flag), where=where)
     if not isinstance(record[key], str) or not _is_unicode(record[key]):
         raise DataError(f"{where} has a value under '{key}' that is not text; give a string of valid Unicode")
 

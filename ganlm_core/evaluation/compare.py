@@ -216,7 +216,10 @@ def compare(
     if first.real is None or any(measure.name not in first.real.values for measure in measures):
         raise UsageError(f"real text has no {measures[0].title} or no {measures[1].title}; choose other measures")
     real = Point(first.real.values[diversity], first.real.values[quality])
-    contenders = _contenders(groups, quality, diversity)
+    found = [
+        (title, scores, _curves(scores, title, quality, diversity)) for title, made in groups.items() for scores in made
+    ]
+    contenders = _contenders(found)
     if not contenders:
         raise UsageError(f"no model has {measures[0].title} and {measures[1].title}; choose other measures")
     place = matched(real.diversity, contenders) if at is None else at
@@ -225,8 +228,8 @@ def compare(
         raise _out_of_reach(measures[1], at, contenders)
     standings = [_standing(each, place, measures[0]) for each in there if place is not None]
     standings.sort(key=lambda each: each.quality, reverse=measures[0].better == "higher")
-    shown, lacking = real.diversity if place is None else place, _lacking(groups, quality, diversity)
-    return Comparison(measures[0], measures[1], shown, real, standings, contenders, lacking, at is not None)
+    shown = real.diversity if place is None else place
+    return Comparison(measures[0], measures[1], shown, real, standings, contenders, _lacking(found), at is not None)
 
 
 def _out_of_reach(measure: Measure, at: float, contenders: Sequence[Contender]) -> UsageError:
@@ -259,28 +262,29 @@ def _standing(contender: Contender, at: float, quality: Measure) -> Standing:
     return Standing(contender.title, len(values), statistics.fmean(values), spread)
 
 
-def _contenders(groups: Mapping[str, Sequence[Scores]], quality: str, diversity: str) -> list[Contender]:
+Found = Sequence[tuple[str, Scores, Mapping[str, Sequence[Point]]]]
+"""For each evaluation: the title of its method, its scores, and its curves by name."""
+
+
+def _contenders(found: Found) -> list[Contender]:
     """Return the methods, each followed by its baselines. A baseline in the evaluations of several runs counts once."""
-    found: dict[str, list[tuple[Point, ...]]] = {}
-    for title, evaluations in groups.items():
-        for scores in evaluations:
-            shared = {name for name, row in named_rows(scores, title) if is_shared(name, row)}
-            for name, points in _curves(scores, title, quality, diversity).items():
-                curve, curves = tuple(points), found.setdefault(name, [])
-                if name not in shared or curve not in curves:
-                    curves.append(curve)
-    return [Contender(name, curves) for name, curves in found.items()]
+    contenders: dict[str, list[tuple[Point, ...]]] = {}
+    for title, scores, own in found:
+        shared = {name for name, row in named_rows(scores, title) if is_shared(name, row)}
+        for name, points in own.items():
+            curve, curves = tuple(points), contenders.setdefault(name, [])
+            if name not in shared or curve not in curves:
+                curves.append(curve)
+    return [Contender(name, curves) for name, curves in contenders.items()]
 
 
-def _lacking(groups: Mapping[str, Sequence[Scores]], quality: str, diversity: str) -> dict[str, tuple[int, int]]:
+def _lacking(found: Found) -> dict[str, tuple[int, int]]:
     """Return, for each method with such, how many of its evaluations lack one of both measures, and how many it has."""
     complete: dict[str, list[bool]] = {}
-    for title, evaluations in groups.items():
-        for scores in evaluations:
-            curves = _curves(scores, title, quality, diversity)
-            for name in dict.fromkeys(name for name, _ in named_rows(scores, title)):
-                complete.setdefault(name, []).append(name in curves)
-    return {name: (found.count(False), len(found)) for name, found in complete.items() if not all(found)}
+    for title, scores, own in found:
+        for name in dict.fromkeys(name for name, _ in named_rows(scores, title)):
+            complete.setdefault(name, []).append(name in own)
+    return {name: (has.count(False), len(has)) for name, has in complete.items() if not all(has)}
 
 
 def _curves(scores: Scores, title: str, quality: str, diversity: str) -> dict[str, list[Point]]:

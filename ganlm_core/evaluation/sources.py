@@ -48,9 +48,8 @@ class Source:
     @property
     def is_baseline(self) -> bool:
         """Whether it was named as a baseline, is a warm-up, or was trained by maximum likelihood alone."""
-        return self.kind == "baseline" or (
-            self.model is not None and self.model.config.components["algorithm"].name == "mle"
-        )
+        algorithm = None if self.model is None else self.model.config.components.get("algorithm")
+        return self.kind == "baseline" or (algorithm is not None and algorithm.name == "mle")
 
 
 def open_sources(
@@ -220,7 +219,7 @@ def _same_text(host: Host, one: Source, other: Source) -> bool:
     first, second = one.model.config, other.model.config
     if first.corpus and second.corpus:
         return not first.changed_splits(second.corpus)
-    corpora = [each.components["corpus"] for each in (first, second)]
+    corpora = [each.source for each in (first, second)]
     if corpora[0].name != corpora[1].name:
         return False
     chosen = [_options(host, each.name, each.options) for each in corpora]
@@ -235,7 +234,7 @@ def _text_of(host: Host, source: Source) -> Corpus:
     if run is not None:
         choice = run.load_config(host).corpus
         return _build(host, choice.name, choice.options.as_dict())
-    corpus = source.model.config.components["corpus"]
+    corpus = source.model.config.source
     return _build(host, corpus.name, corpus.options)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from ganlm_core.data.conditions import Asked, asked
 from ganlm_core.data.corpus import Corpus, spread
 from ganlm_core.data.tokenizer import Tokenizer
-from ganlm_core.protocol import Generator, Shape, first_tokens, mask_of, with_labels
+from ganlm_core.protocol import Generator, Shape, mask_of, with_labels, without_prompt
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,7 @@ class Asking:
 
 def scored(tokens: Tensor, given: Tensor | None) -> Tensor:
     """Return the mask (B, T) of the ids (B, T) that a generator has to write, without the ``given`` (B,) prompt."""
-    mask = mask_of(tokens)
-    return mask if given is None else mask & ~first_tokens(given.to(mask.device), tokens.shape[1])
+    return without_prompt(mask_of(tokens), given)
 
 
 def random_size(generator: Generator) -> int:

@@ -217,17 +217,21 @@ class Judge:
 
     @torch.no_grad()
     def scores(self, discriminator: Discriminator, texts: Sequence[str]) -> list[float]:
-        """Return the discriminator's logit of each text; one with a logit per position gives their mean."""
+        """Return the discriminator's logit of each text; one with a logit per position gives their mean, or sum."""
         tokens, _ = self.tokenizer.encode(texts, self.shape.length)
         device = next(discriminator.parameters()).device
         with evaluating(discriminator):
-            found = [_logits(discriminator, part.to(device)).tolist() for part in tokens.split(BATCH)]
+            parts = (part.to(device) for part in tokens.split(BATCH))
+            found = [discriminator.verdict(part, mask_of(part)).tolist() for part in parts]
         return list(chain.from_iterable(found))
 
-    def draw(self, generator: Generator, n: int, policy: Policy, first: int = 0) -> list[str]:
-        """Draw ``n`` sentences from one random stream, asked for the conditions of test sentences from ``first`` on."""
+    def draw(self, generator: Generator, n: int, policy: Policy, first: int = 0, seed: int | None = None) -> list[str]:
+        """Draw ``n`` sentences from one random stream, asked for the conditions of test sentences from ``first`` on.
+
+        ``seed``: of the stream, by default the judge's.
+        """
         device = generator.prior.device
-        rng = torch.Generator(device).manual_seed(self.seed)
+        rng = torch.Generator(device).manual_seed(self.seed if seed is None else seed)
         texts: list[str] = []
         with evaluating(generator):
             while len(texts) < n:
@@ -238,14 +242,22 @@ class Judge:
         return texts[:n]
 
     def likelihoods(
-        self, generator: Generator, held_out: Sequence[str], policies: Sequence[Policy], part: slice = slice(None)
+        self,
+        generator: Generator,
+        held_out: Sequence[str],
+        policies: Sequence[Policy],
+        part: slice = slice(None),
+        seed: int | None = None,
     ) -> list[Likelihood]:
-        """Return the likelihood of a part of held-out sentences, given their conditions, under each policy."""
+        """Return the likelihood of a part of held-out sentences, given their conditions, under each policy.
+
+        ``seed``: of the noise, by default the judge's.
+        """
         tokens, _ = self.tokenizer.encode(held_out[part], self.shape.length)
         asked = self.asking.of_texts(held_out).at(torch.arange(len(held_out))[part])
         count, draws = int(scored(tokens, asked.given).sum()), NOISE_DRAWS if random_size(generator) else 0
         with evaluating(generator):
-            bounds = nll_bounds(generator, tokens, self.seed, policies, asked=asked)
+            bounds = nll_bounds(generator, tokens, self.seed if seed is None else seed, policies, asked=asked)
         return [Likelihood(bound, count, len(tokens), draws) for bound in bounds]
 
     def references(
@@ -368,11 +380,6 @@ def _log_marginals(
         if generator.shape.labels:
             noise = with_labels(noise, own.labels, generator.shape.labels)
         yield rows, sampling.log_marginals(generator, noise, part, scored(part, own.given), policies)
-
-
-def _logits(discriminator: Discriminator, tokens: Tensor) -> Tensor:
-    mask = mask_of(tokens)
-    return discriminator.per_sequence(discriminator(tokens, mask), mask)
 
 
 def _scored(make: Callable[[int], Subject], n: int, scores: LogitsOf | None) -> Subject:

@@ -136,6 +136,7 @@ class Server:
     async def events(self, name: str, request: HTTPRequest) -> AsyncIterator[str]:
         """Yield the state of a run, now and after each change, until the client disconnects."""
         watched, last = self.watched[name], None
+        self.watchers += 1  # here, because a client that leaves before the first line never starts this generator
         try:
             while not await request.is_disconnected():
                 state = await asyncio.to_thread(watched.state)
@@ -188,7 +189,6 @@ def make_app(library: Library, host: Host, host_token: str = "") -> Starlette:
             return refused(404, str(error))
         if server.watchers >= WATCHERS:
             return refused(503, f"{WATCHERS} clients watch already; close a page and try again")
-        server.watchers += 1
         return StreamingResponse(server.events(request.path_params["name"], request), media_type="text/event-stream")
 
     handlers: dict[str, tuple[str, Handler]] = {

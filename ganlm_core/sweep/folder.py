@@ -95,14 +95,19 @@ class SweepFolder:
         found = read_json(path)
         if found.get("format") != FORMAT or found.get("format_version") != FORMAT_VERSION:
             raise WeightsError(f"{path} is not a sweep of this version of ganlm; use the version that wrote it")
+        if not isinstance(found.get("threads"), int) or not isinstance(found.get("plugins"), list):
+            raise self._damaged("its threads or plugins are missing")
         return found
+
+    def _damaged(self, reason: str) -> WeightsError:
+        return WeightsError(f"{self.path / SWEEP} is damaged ({reason}); start the sweep again")
 
     def entries(self) -> list[Entry]:
         """Return the runs of the sweep in the order of its plan. Raises WeightsError for a damaged sweep.json."""
         try:
             return [Entry(str(each["name"]), dict(each["settings"])) for each in self._read()["runs"]]
         except (KeyError, TypeError, ValueError) as error:
-            raise WeightsError(f"{self.path / SWEEP} is damaged ({error!r}); start the sweep again") from None
+            raise self._damaged(repr(error)) from None
 
     def plan(self, host: Host) -> Plan:
         """Return the plan that :meth:`write` kept. Raises UsageError and WeightsError."""
@@ -111,11 +116,11 @@ class SweepFolder:
             PlannedRun(entry.name, entry.settings, RunConfig.from_toml(host, self.config(entry.name)))
             for entry in self.entries()
         ]
-        return Plan(runs, int(found["threads"]), found.get("cluster", {}))
+        return Plan(runs, found["threads"], found.get("cluster", {}))
 
     def plugins(self) -> list[str]:
         """Return the plugin files that the sweep was started with."""
-        return list(self._read().get("plugins", []))
+        return list(self._read()["plugins"])
 
     def jobs(self, names: Sequence[str] | None = None) -> list[Job]:
         """Return the jobs of all runs, or of the runs of these names in their order."""
@@ -126,8 +131,8 @@ class SweepFolder:
                 place / entry.name,
                 place / "configs" / f"{entry.name}.toml",
                 place / "logs" / f"{entry.name}.txt",
-                int(found["threads"]),
-                tuple(found.get("plugins", [])),
+                found["threads"],
+                tuple(found["plugins"]),
             )
             for entry in self.entries()
         }

@@ -57,7 +57,6 @@ class Attempt:
     """The last time that a run was started: where, when, from which step, and the error that ended it, if one did."""
 
     host: str
-    pid: int
     began: float
     step: int = 0
     failure: str = ""
@@ -131,6 +130,7 @@ def train(job: Job, stop: Stop, surroundings: Mapping[str, str] | None = None) -
     environment = environment_of(job.threads) | dict(surroundings or {})
     with writing(job.log):
         job.log.parent.mkdir(parents=True, exist_ok=True)
+        write_json(job.attempt, asdict(Attempt(platform.node(), time.time(), last_step(folder))))
         with job.log.open("wb") as log:
             process = Popen(
                 [*_command(job), "run", "--json", *rest],
@@ -140,7 +140,6 @@ def train(job: Job, stop: Stop, surroundings: Mapping[str, str] | None = None) -
                 stderr=log,
                 start_new_session=True,  # Ctrl-C reaches it through this process alone
             )
-    write_json(job.attempt, asdict(Attempt(platform.node(), process.pid, time.time(), last_step(folder))))
     stopped = _wait(process, stop, job.prune)
     if process.returncode == 0:
         return Trained(job.run)
@@ -173,7 +172,7 @@ def _wait(process: Popen[bytes], stop: Stop, prune: Path) -> bool:
 
 def _ended(job: Job, failure: str) -> Trained:
     """Keep the error of a run in a file for other machines."""
-    before = Attempt.read(job.attempt) or Attempt(platform.node(), os.getpid(), time.time())
+    before = Attempt.read(job.attempt) or Attempt(platform.node(), time.time())
     write_json(job.attempt, asdict(before) | {"failure": failure})
     return Trained(job.run, failure)
 

@@ -30,18 +30,20 @@ class Asked:
 
 @dataclass(frozen=True)
 class Processes:
-    """Trains ``jobs`` runs at once; each gets one of ``gpus``, by turns, if there are any."""
+    """Trains ``jobs`` runs at once, in all calls together; each gets one of ``gpus``, by turns, if there are any."""
 
     jobs: int = 1
     gpus: Sequence[str] = field(default_factory=tuple)
+    _free: "Queue[str]" = field(default_factory=Queue, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for place in range(self.jobs):
+            self._free.put(self.gpus[place % len(self.gpus)] if self.gpus else "")
 
     def train(self, jobs: Sequence[Job], stop: Stop, watch: Callable[[], None]) -> list[Trained]:
         """Train all jobs and return their outcomes in the same order."""
-        free: Queue[str] = Queue()
-        for place in range(self.jobs):
-            free.put(self.gpus[place % len(self.gpus)] if self.gpus else "")
         with ThreadPoolExecutor(self.jobs) as pool:
-            futures = [pool.submit(_on_a_gpu, job, stop, free) for job in jobs]
+            futures = [pool.submit(_on_a_gpu, job, stop, self._free) for job in jobs]
             follow(futures, watch)
             return [future.result() for future in futures]
 

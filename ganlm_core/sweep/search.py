@@ -4,11 +4,13 @@ The trials are in a journal file in the folder of the sweep, so that a search go
 interim evaluations are worse than those of most others at the same step is pruned: its run saves and stops.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal
 
 from ganlm_core.errors import GanlmError, UnknownName, UsageError, WeightsError
@@ -78,6 +80,7 @@ class Search:
     journal: Path
     trials: int = 20
     parallel: int = 1
+    _locks: defaultdict[str, Lock] = field(default_factory=lambda: defaultdict(Lock), init=False, repr=False)
 
     def train(self, jobs: Sequence[Job], stop: Stop, watch: Callable[[], None]) -> list[Trained]:
         """Make the trials that are left of all, and return the outcomes of their runs."""
@@ -89,16 +92,20 @@ class Search:
             return [future.result() for future in futures]
 
     def _try(self, study: Any, jobs: Mapping[str, Job], stop: Stop) -> Trained:
-        """Ask for settings, train their run, and tell its value."""
-        from optuna.trial import TrialState
-
+        """Ask for settings, train their run, and tell its value. Trials of equal settings share a run, by turns."""
         if stop.level:
             return Trained(self.journal.parent, "stopped before it began", interrupted=True)
         trial = study.ask()
         chosen = {key: trial.suggest_categorical(key, values) for key, values in space_of(self.plan).items()}
         run = next(run for run in self.plan.runs if dict(run.settings) == chosen)
-        job = jobs[run.name]
         trial.set_user_attr("run", run.name)
+        with self._locks[run.name]:
+            return self._train(study, trial, jobs[run.name], stop)
+
+    def _train(self, study: Any, trial: Any, job: Job, stop: Stop) -> Trained:
+        """Train the run of a trial, and tell its value."""
+        from optuna.trial import TrialState
+
         job.prune.unlink(missing_ok=True)
         told: set[int] = set()
         (done,) = self.engine.train([job], stop, lambda: self._report(trial, job, told))

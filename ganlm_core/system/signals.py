@@ -19,13 +19,14 @@ def caught_signals(first: Callable[[], None]) -> Iterator[list[int]]:
     ``first`` is called in the handler of each of these, between any two instructions of the main thread.
     """
     caught: list[int] = []
+    previous: Handlers = {}
 
     def catch(number: int, frame: FrameType | None) -> None:
         caught.append(number)
         _leave(number, previous[number])
         first()
 
-    with _handled(catch) as previous:
+    with _handled(catch, previous):
         yield caught
 
 
@@ -38,7 +39,7 @@ def interrupting_signals() -> Iterator[None]:
             _leave(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    with _handled(interrupt):
+    with _handled(interrupt, {}):
         yield
 
 
@@ -51,23 +52,26 @@ def _leave(number: int, previous: Any) -> None:
 
 
 @contextmanager
-def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[Handlers]:
-    """Set ``handler`` for the signals in the block; yield their earlier handlers, and restore them afterwards.
+def _handled(handler: Callable[[int, FrameType | None], None], previous: Handlers) -> Iterator[None]:
+    """Set ``handler`` for the signals in the block, and restore the earlier handlers afterwards.
 
-    A SIGHUP that is ignored, as under nohup, stays ignored.
+    The earlier ones are in ``previous`` first, because ``handler`` may be called before the block begins. A SIGHUP that
+    is ignored, as under nohup, stays ignored.
     """
     numbers = [signal.SIGINT, signal.SIGTERM]
     if _HANGUP is not None and signal.getsignal(_HANGUP) != signal.SIG_IGN:
         numbers.append(_HANGUP)
+    previous |= {number: signal.getsignal(number) for number in numbers}
     try:
-        previous: Handlers = {number: signal.signal(number, handler) for number in numbers}
+        for number in numbers:
+            signal.signal(number, handler)
     except ValueError:
         # Only the main thread may set handlers; a run in another thread is stopped by the program that started it.
-        yield {}
+        yield
         return
     try:
-        yield previous
+        yield
     finally:
-        for number, before in previous.items():
+        for number in numbers:
             if signal.getsignal(number) is handler:
-                signal.signal(number, before)
+                signal.signal(number, previous[number])

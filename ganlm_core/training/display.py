@@ -38,7 +38,7 @@ class Unfailing(Display):
     """
 
     def __init__(self, display: Display) -> None:
-        self.display = display
+        self.display = self._given = display
 
     def started(self, setup: Setup, folder: RunFolder, step: int) -> None:
         self._show(self.display.started, setup, folder, step)
@@ -62,7 +62,7 @@ class Unfailing(Display):
         self._show(self.display.stopping)
 
     def ended(self, folder: RunFolder, status: str) -> None:
-        self._show(self.display.ended, folder, status)
+        self._show(self._given.ended, folder, status)  # also after a failure: it may have a process to end
 
     def _show(self, show: Callable[..., None], *arguments: Any) -> None:
         try:

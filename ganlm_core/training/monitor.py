@@ -19,7 +19,7 @@ from ganlm_core.data.corpus import spread
 from ganlm_core.data.text import identity
 from ganlm_core.metrics.judge import Values, evaluating, nll_bound, round_values
 from ganlm_core.metrics.metric import MARGIN, MORE
-from ganlm_core.protocol import Discriminator, Generator, mask_of, shift
+from ganlm_core.protocol import PAD, Discriminator, Generator, mask_of, shift, without_prompt
 from ganlm_core.training.setup import Setup
 
 History = Sequence[Mapping[str, float]]
@@ -59,7 +59,8 @@ def interim_evaluation(setup: Setup, step: int) -> tuple[Values, list[str]]:
         if generator.autoregressive:
             asked = judge.asking.of_texts(spread(setup.corpus.validation, SENTENCES))
             values["validation_nll"] = nll_bound(generator, held_out, seed, NOISE_DRAWS, asked)
-    values["entropy"] = (-drawn.log_probs.sum() / drawn.mask.sum()).item()
+    written = without_prompt(drawn.mask, None if prompt is None else (prompt != PAD).sum(dim=1))
+    values["entropy"] = (-drawn.log_probs.sum() / written.sum()).item()
     generated, real = (bigrams(tokens, setup.shape.vocabulary) for tokens in (drawn.tokens, held_out))
     values["distinct_bigrams"] = float(len(generated.unique()))
     values["bigram_divergence"] = divergence(generated, real)

@@ -119,7 +119,7 @@ def _draw(judge: Judge, generator: Generator, n: int) -> list[str]:
     """Draw ``n`` sentences. All ranks do this."""
 
     def some(index: int) -> list[str]:
-        return _with_own_seed(judge, index).draw(generator, BATCH, PLAIN, index * BATCH)
+        return judge.draw(generator, BATCH, PLAIN, index * BATCH, seed=batch_seed(judge.seed, index))
 
     return list(chain.from_iterable(processes.divided(some, range(math.ceil(n / BATCH)))))[:n]
 
@@ -128,17 +128,14 @@ def _score(judge: Judge, generator: Generator, held_out: tuple[str, ...]) -> Lik
     """Return the likelihood of sentences. All ranks do this."""
 
     def some(index: int) -> Likelihood:
-        return _with_own_seed(judge, index).likelihoods(generator, held_out, [PLAIN], slice(index, None, parts))[0]
+        seed = batch_seed(judge.seed, index)
+        return judge.likelihoods(generator, held_out, [PLAIN], slice(index, None, parts), seed)[0]
 
     parts = math.ceil(len(held_out) / BATCH)
     found = list(processes.divided(some, range(parts)))
     tokens = sum(each.tokens for each in found)
     mean = sum(each.nll_per_token * each.tokens for each in found) / tokens
     return Likelihood(mean, tokens, len(held_out), found[0].draws)
-
-
-def _with_own_seed(judge: Judge, index: int) -> Judge:
-    return replace(judge, seed=batch_seed(judge.seed, index))
 
 
 def _packed(setup: Setup, step: int, pace: float) -> Any:

@@ -16,11 +16,19 @@ from typing import Any, cast
 
 from torch import nn
 
-from ganlm_core import errors
 from ganlm_core.bundle.save import save
 from ganlm_core.config.options import TrainingOptions
 from ganlm_core.config.recipes import method_of
-from ganlm_core.errors import GanlmError, Interrupted, NonFinite, ProcessLost, TrainingError, UsageError, WriteError
+from ganlm_core.errors import (
+    GanlmError,
+    Interrupted,
+    NonFinite,
+    ProcessLost,
+    TrainingError,
+    UsageError,
+    WriteError,
+    reworded,
+)
 from ganlm_core.metrics.judge import Values, round_values
 from ganlm_core.protocol import Discriminator, Generator
 from ganlm_core.system import processes
@@ -244,9 +252,9 @@ class Run:
         if self._is_interrupt(error):
             return Interrupted(f"interrupted {self._when()}; {self._checkpoint_kept()}, {self._resume_command()}")
         if isinstance(error, TrainingError):
-            return _kind(error)(f"{error}; {self._checkpoint_kept()} in {self.folder.path}")
+            return reworded(error, f"{error}; {self._checkpoint_kept()} in {self.folder.path}")
         if isinstance(error, GanlmError):
-            return _kind(error)(f"{error}; {self._checkpoint_kept()}, {self._resume_command()}")
+            return reworded(error, f"{error}; {self._checkpoint_kept()}, {self._resume_command()}")
         return TrainingError(f"{self._blame(error)}; {self._checkpoint_kept()} in {self.folder.path}")
 
     def _blame(self, error: BaseException) -> str:
@@ -438,9 +446,3 @@ class Run:
     def _notify(self, hook: str, **arguments: Any) -> None:
         for warning in self.setup.host.notify(hook, **arguments):
             self.display.note(warning)
-
-
-def _kind(error: GanlmError) -> type[GanlmError]:
-    """Return an error class that takes one text: the error's class or, for a plugin's class, its base in ganlm."""
-    own = [base for base in type(error).__mro__ if base.__module__ == errors.__name__]
-    return own[0]

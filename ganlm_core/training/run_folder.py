@@ -61,7 +61,7 @@ _AT_THE_START = ("run.json", "config.toml", "data.txt", "tokenizer.json", "metri
 
 _INFO: Mapping[str, type] = {
     "status": str, "versions": dict, "shape": dict, "corpus": dict, "method": str, "unused": list, "plugin_files": list,
-    "descent": dict,
+    "descent": dict, "labels": list,
 }  # fmt: skip
 """The types of the fields of run.json that are read again."""
 
@@ -280,8 +280,14 @@ class RunFolder:
             return descent_of(self.path / "run.json", self.info().get("descent", {}))
 
     def labels(self) -> dict[str, int]:
-        """Return the labels of the training data in their order, each with its number of sentences. May be empty."""
-        return dict(self.info().get("labels", ()))
+        """Return the labels of the training data in their order, each with its number of sentences. May be empty.
+
+        Raises WeightsError for a damaged run.json.
+        """
+        try:
+            return {str(name): int(count) for name, count in self.info().get("labels", ())}
+        except (TypeError, ValueError):
+            raise WeightsError(f"{self.path / 'run.json'} has labels without their numbers; {MEND}") from None
 
     def unused(self) -> Sequence[str]:
         """Return the kinds of parts that are configured and that the training method ignores."""

@@ -1,10 +1,13 @@
 """The promises of all estimators that draw ids: no dropout, and what they log."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
 from ganlm_core import sampling
+from ganlm_core.algorithms.estimators import log_entropy
 from ganlm_core.algorithms.importance import Importance
 from ganlm_core.algorithms.options import (
     ImportanceOptions,
@@ -27,6 +30,16 @@ def test_draw_samples_without_dropout_too(estimator: Estimator) -> None:
         generator.noise.zero_()
     generator.prior[EOS] = -1e9
     assert estimator.draw(generator, batch).sequence.eq(4).float().mean() > 0.97
+
+
+def test_the_entropy_is_of_the_words_that_were_written() -> None:
+    """Neither of a prompt nor of the real words that an estimator continues."""
+    mask = torch.tensor([[True, True, True], [True, True, False]])
+    drawn = sampling.Sample(torch.full((2, 3), 4), mask, torch.tensor([[0.0, -1.0, -2.0], [0.0, -3.0, 0.0]]))
+    for given, start, words in ((None, 0, 5), ([1, 1], 0, 3), ([2, 0], 0, 3), ([1, 0], 2, 1)):
+        batch = replace(make_batch(rows=2), given=None if given is None else torch.tensor(given))
+        log_entropy(batch, drawn, start)
+        assert batch.metrics["entropy"].item() == pytest.approx(6 / words)
 
 
 @pytest.mark.parametrize(

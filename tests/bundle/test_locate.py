@@ -30,7 +30,7 @@ def test_a_folder_without_a_bundle(tmp_path, host):
 
 def test_a_bundle_of_the_zoo():
     assert locate("zoo:lstm.mle-grammar") == zoo.FOLDER / "lstm.mle-grammar"
-    with pytest.raises(UnknownName, match=r"there is no bundle in the zoo 'lstm\.mle'"):
+    with pytest.raises(UnknownName, match=r"there is no bundle 'lstm\.mle' in the zoo"):
         locate("zoo:lstm.mle")
 
 

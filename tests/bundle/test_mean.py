@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from ganlm_core.bundle.load import load
 from ganlm_core.bundle.locate import locate
@@ -39,6 +40,12 @@ def test_the_mean_of_two_bundles_is_a_model() -> None:
 def test_the_mean_of_a_bundle_and_itself_is_the_bundle() -> None:
     texts = ["the dog sleeps .", "dog the ."]
     assert load(f"mean:{MLE},{MLE}").log_prob(texts) == pytest.approx(load(MLE).log_prob(texts), abs=1e-4)
+
+
+def test_the_mean_is_on_the_device_of_its_members() -> None:
+    meta = torch.device("meta")
+    elsewhere = replace(make(), generator=TinyGenerator().to(meta), device=meta)
+    assert mean_of([elsewhere, elsewhere], "mean:a,b").generator.prior.device == meta
 
 
 def test_one_bundle_has_no_mean() -> None:

@@ -56,7 +56,7 @@ def test_a_bundle_of_the_zoo_is_found_by_its_name(command: Ganlm, pair: str, sav
     with pytest.raises(UnknownName) as caught:
         ganlm_core.load("zoo:lstm-conv.tset-grammar")
     assert str(caught.value) == (
-        f"there is no bundle in the zoo 'lstm-conv.tset-grammar'; did you mean '{pair}'? "
+        f"there is no bundle 'lstm-conv.tset-grammar' in the zoo; did you mean '{pair}'? "
         "'ganlm list weights' shows them"
     )
 

@@ -71,6 +71,17 @@ def test_a_cut_file_is_not_read(tmp_path: Path) -> None:
         list(read_texts(path, form_of(path, as_json=False)))
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [("s.csv", "text\none\n\ntwo\n", 3), ("s.jsonl", '{"text": "one"}\n{"t": 1}\n', 2), ("s.jsonl", "[1]\n", 1)],
+)
+def test_a_file_of_another_program_is_refused_with_its_line(tmp_path: Path, name: str, content: str, line: int) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(DataError, match=f"{name}, line {line} is not from 'ganlm sample'; choose another file"):
+        list(read_texts(path, form_of(path, as_json=False)))
+
+
 def test_an_existing_file_is_not_new(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="already exists; choose another file, or run away"):
         check_new(tmp_path, "run away")

@@ -121,7 +121,7 @@ BAD_RECIPES = {
     "misspelt": ("[training]\nstepps = 3", "there is no training option 'stepps'; did you mean 'steps'?"),
     "lonely": ("[generator.lsmt]", "there is no generator 'lsmt'; did you mean 'lstm'? 'ganlm list generator' shows "
                "them"),
-    "boastful": ("[about]\nsumary = 'x'", "there is no key of [about] 'sumary'; did you mean 'summary'? the keys are "
+    "boastful": ("[about]\nsumary = 'x'", "there is no key 'sumary' in [about]; did you mean 'summary'? the keys are "
                  "summary, paper, needs, paper_values"),
 }  # fmt: skip
 

@@ -37,6 +37,7 @@ def test_command_sample_refuses(command, saved, tmp_path):
         (["--data", "grammar"], "--data has no effect without --select or --novel"),
         (["--corpus.column", "text"], "--corpus.column has no effect without --data or --novel"),
         (["--set", "a=1"], "--set has no effect without --reward-min"),
+        (["--label", ""], "--label '' is no label; name one, or leave it out"),
         (["--tries", "2"], "--tries has no effect without --novel or --match or --reward-min"),
     ],
 )

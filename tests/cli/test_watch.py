@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ganlm_core.cli import watch
+from ganlm_core.training.run_folder import RunFolder
 from ganlm_core.training.train import execute
 from tests.conftest import tiny_config
 
@@ -39,3 +40,15 @@ def test_the_server_of_the_run_is_started_beside_it_and_ended_with_it(
     (server,) = servers
     assert server.command[:5] == [sys.executable, "-m", "ganlm_core", "serve", str(tmp_path / "run")]
     assert int(server.command[-1]) > 0 and server.ended
+
+
+def test_the_server_is_ended_where_nothing_can_be_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fail(*arguments: Any) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(watch.ProgressDisplay, "ended", fail)
+    display, server = watch.WatchedDisplay(), FakeServer([])
+    display.server = server  # type: ignore[assignment]
+    with pytest.raises(BrokenPipeError):
+        display.ended(RunFolder(tmp_path), "finished")
+    assert server.ended

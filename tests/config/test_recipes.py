@@ -85,7 +85,7 @@ def about(toml: str) -> dict[str, Any]:
         (
             'need = "x"',
             UnknownName,
-            "there is no key of [about] 'need'; did you mean 'needs'? the keys are summary, paper, needs, paper_values",
+            "there is no key 'need' in [about]; did you mean 'needs'? the keys are summary, paper, needs, paper_values",
         ),
         ("paper = 2017", OptionError, "about.paper is 2017; wanted text in quotes"),
         (

@@ -75,14 +75,22 @@ def test_a_row_without_the_column_is_refused_and_one_without_later_fields_is_rea
 
 def test_a_carriage_return_alone_does_not_end_a_row() -> None:
     message = "file, line 1 is not CSV: new-line character seen in unquoted field; correct the line"
-    assert refusal(".csv", "id,text\r1,one\r") == message
+    assert refusal(".csv", "id,text\r1,one\r\n") == message
+
+
+@pytest.mark.parametrize("ending", ["", ".csv", ".jsonl"])
+def test_carriage_returns_alone_do_not_end_lines(ending: str) -> None:
+    message = "file ends its lines with carriage returns alone; end them with line feeds"
+    assert refusal(ending, "text\ra\rb\r") == message
+    assert refusal(ending, "text\ra") == message
+    assert read("", "one\r") == ["one\r"]
 
 
 def test_a_message_lists_a_few_columns() -> None:
     message = refusal(".csv", ",".join([f"a{number}" for number in range(50)] + ["b" * 10_000]), column="c" * 10_000)
     listed = ", ".join(f"a{number}" for number in range(20))
     assert (
-        message == f"there is no column of file '{'c' * 200}...'; it has {listed}, ...; name one with --corpus.column"
+        message == f"there is no column '{'c' * 200}...' in file; it has {listed}, ...; name one with --corpus.column"
     )
 
 
@@ -132,7 +140,7 @@ def test_an_array_may_be_longer_than_the_part_in_memory() -> None:
     ("data", "message"),
     [
         ('[{"text": "a"}, 3]', "file, item 2 is a JSON int; wanted an object with the key 'text'"),
-        ('[{"title": "a"}]', "there is no key of file, item 1 'text'; it has title; name one with --corpus.column"),
+        ('[{"title": "a"}]', "there is no key 'text' in file, item 1; it has title; name one with --corpus.column"),
         ('[{"text": "a"} {"text": "b"}]', "it is too long, or no ',' or ']' is behind it"),
         ('[{"text": "a"}, ]', "Expecting value"),
         ('[{"text": "a"}', "it is too long, or no ',' or ']' is behind it"),
@@ -242,7 +250,7 @@ def test_labels_are_names_or_whole_numbers() -> None:
 def test_an_unknown_column_names_the_flag() -> None:
     message = refusal(".csv", CSV, label="labels")
     assert message == (
-        "there is no column of file 'labels'; did you mean 'label'? "
+        "there is no column 'labels' in file; did you mean 'label'? "
         "it has id, text, label; name one with --corpus.label"
     )
     assert refusal(".csv", CSV, prompt="x").endswith("name one with --corpus.prompt")

@@ -120,7 +120,7 @@ REFUSALS = [
     (
         "a.csv",
         b"id,txt\n1,hello\n",
-        "there is no column of {} 'text'; did you mean 'txt'? it has id, txt; name one with --corpus.column",
+        "there is no column 'text' in {}; did you mean 'txt'? it has id, txt; name one with --corpus.column",
     ),
     (
         "a.csv",
@@ -136,7 +136,7 @@ REFUSALS = [
     (
         "a.jsonl",
         b'{"title": "x"}\n',
-        "there is no key of {}, line 1 'text'; it has title; name one with --corpus.column",
+        "there is no key 'text' in {}, line 1; it has title; name one with --corpus.column",
     ),
     (
         "a.jsonl",

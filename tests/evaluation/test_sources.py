@@ -10,7 +10,7 @@ import pytest
 
 from ganlm_core.bundle.manifest import Component, Manifest
 from ganlm_core.data.corpus import Corpus, split
-from ganlm_core.errors import DataError, UsageError
+from ganlm_core.errors import DataError, UsageError, WeightsError
 from ganlm_core.evaluation.sources import Source, open_sources, real_text, warnings
 from ganlm_core.plugins.host import default_host
 
@@ -38,6 +38,15 @@ def test_files_are_samples_and_files_named_as_baselines_are_baselines() -> None:
         ("baseline", "y.txt", 1),
     ]
     assert [each.is_baseline for each in found] == [False, False, False, True]
+
+
+def test_a_bundle_need_not_name_its_method_and_its_text() -> None:
+    """Loading needs the components of the networks alone."""
+    bare = Manifest({"generator": Component("lstm", {}, "ganlm-lstm", "1", 1)}, ("generator",), {}, "1")
+    source = Source("model", "bare", SimpleNamespace(config=bare, source="bare"))  # type: ignore[arg-type]
+    assert not source.is_baseline
+    with pytest.raises(WeightsError, match=r"config\.json of the bundle names no corpus; name its text with --data"):
+        real_text(default_host(), [source])
 
 
 def test_a_fifo_is_read_once_and_called_by_its_path() -> None:

@@ -222,6 +222,16 @@ def test_runs_whose_folders_have_one_name_are_shown_and_watched(
             assert client.get(f"{address}/more").status_code == client.get(f"{address}/more/events").status_code == 404
 
 
+def test_a_client_that_leaves_before_the_first_line_is_not_counted(run: RunFolder) -> None:
+    server = Server(Library({}, {"run": run}), {"run": None}, Queue())  # type: ignore[dict-item]
+
+    async def leave() -> None:
+        await server.events("run", None).aclose()  # type: ignore[arg-type, attr-defined]
+
+    asyncio.run(leave())
+    assert server.watchers == 0
+
+
 def test_the_page_and_its_files_are_served_and_nothing_else(client: TestClient) -> None:
     assert "ganlm" in client.get("/").text
     assert client.get("/static/page.js").headers["content-type"].startswith("text/javascript")

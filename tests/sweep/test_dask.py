@@ -20,7 +20,7 @@ from ganlm_core.sweep import dask
 from ganlm_core.sweep.dask import MARK, Cluster, Identity, StopFile, Ticket, engine, is_open, problem, queue, tls
 from ganlm_core.sweep.job import Attempt, Job
 from ganlm_core.sweep.plan import Plan
-from ganlm_core.system.files import read_json
+from ganlm_core.system.lock import holder_of
 from ganlm_core.system.version import __version__
 from ganlm_core.training.run_folder import RunFolder
 from tests.sweep.runs import Asked, sweep
@@ -112,7 +112,7 @@ def test_a_killed_worker_gives_its_run_to_another_which_resumes_it(client: Any, 
 def _kill_the_worker_of(job: Job) -> None:
     checkpoints = job.run / "checkpoints"  # the older ones are deleted
     until(lambda: job.attempt.is_file() and any(each.name >= "step-00000010" for each in checkpoints.glob("step-*")))
-    run = int(read_json(job.attempt)["pid"])
+    run = int(holder_of(job.run).split()[1])  # "process 123 on host ..."
     worker = int(Path(f"/proc/{run}/stat").read_text().rpartition(")")[2].split()[1])
     for process in (worker, run):
         os.kill(process, signal.SIGKILL)

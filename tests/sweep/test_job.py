@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ganlm_core.errors import WriteError
 from ganlm_core.sweep import job
 from ganlm_core.sweep.job import Attempt, Job, environment_of, last_step, train
 from ganlm_core.system.lock import locked
@@ -56,6 +57,16 @@ def test_the_error_of_a_run_is_kept_for_other_machines(tmp_path: Path, pretended
     assert train(failing, Asked()).failure == "no such thing"
     attempt = Attempt.read(failing.attempt)
     assert attempt is not None and attempt.failure == "no such thing"
+
+
+def test_nothing_starts_on_a_full_disk(only: Job, pretended: Pretended, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path, value: object) -> None:
+        raise WriteError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr(job, "write_json", fail)
+    with pytest.raises(WriteError):
+        train(only, Asked())
+    assert pretended.words == []
 
 
 def test_nothing_starts_after_a_stop(only: Job, pretended: Pretended) -> None:

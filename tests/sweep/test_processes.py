@@ -14,9 +14,10 @@ from ganlm_core.cli import main
 from ganlm_core.plugins.host import default_host
 from ganlm_core.sweep import processes
 from ganlm_core.sweep.folder import SweepFolder
+from ganlm_core.sweep.job import Job, Stop, Trained
 from ganlm_core.sweep.processes import Processes, gpus, run_plan, train_all
 from tests.conftest import files_of
-from tests.sweep.runs import FLAGS, Pretended, sweep, tiny_plan
+from tests.sweep.runs import FLAGS, Asked, Pretended, sweep, tiny_plan
 
 
 def test_a_failed_run_does_not_stop_the_others(tmp_path: Path, pretended: Pretended) -> None:
@@ -30,6 +31,25 @@ def test_a_failed_run_does_not_stop_the_others(tmp_path: Path, pretended: Preten
 def test_gpus_are_shared_out(tmp_path: Path, pretended: Pretended) -> None:
     run_plan(tiny_plan(seed=[1, 2, 3]), default_host(), tmp_path / "s", Processes(1, ["4"]))
     assert {each["CUDA_VISIBLE_DEVICES"] for each in pretended.environments} == {"4"}
+
+
+def test_calls_at_the_same_time_share_the_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search trains each trial by a call of its own."""
+    engine, jobs = Processes(2, ["4", "5"]), sweep(tmp_path / "s", seed=[1, 2]).jobs()
+    together, places = threading.Barrier(2, timeout=30), []
+
+    def train(job: Job, stop: Stop, surroundings: dict[str, str]) -> Trained:
+        places.append(surroundings["CUDA_VISIBLE_DEVICES"])
+        together.wait()
+        return Trained(job.run)
+
+    monkeypatch.setattr(processes, "train", train)
+    threads = [threading.Thread(target=engine.train, args=([job], Asked(), lambda: None)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(places) == ["4", "5"]
 
 
 def test_visible_gpus_come_from_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:

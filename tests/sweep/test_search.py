@@ -1,5 +1,6 @@
 """Searches: the objective is of the validation split, trials are kept, pruned, resumed and shown."""
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -48,6 +49,24 @@ class Interrupting(Pretending):
         return [Trained(job.run, "interrupted", interrupted=True)]
 
 
+class Alone(Pretending):
+    """An engine that fails if a run is trained twice at once, as a run folder does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.busy: set[str] = set()
+
+    def train(self, jobs: Sequence[Job], stop: Stop, watch: Callable[[], None]) -> list[Trained]:
+        (job,) = jobs
+        if job.name in self.busy:
+            return [Trained(job.run, "is in use")]
+        self.busy.add(job.name)
+        time.sleep(0.2)
+        done = super().train(jobs, stop, watch)
+        self.busy.remove(job.name)
+        return done
+
+
 def searched(folder: Path, engine: Pretending, trials: int) -> Search:
     plan = tiny_plan(**{"gen.layers": [1, 2, 3]})
     found = sweep(folder, **{"gen.layers": [1, 2, 3]})
@@ -82,6 +101,15 @@ def test_a_bad_trial_is_pruned_at_its_first_interim_evaluation(tmp_path: Path) -
     search.train(found.jobs(), Asked(), lambda: None)
     assert [trial.state.name for trial in study.get_trials()] == ["COMPLETE"] * 5 + ["PRUNED"]
     assert study.get_trials()[-1].intermediate_values == {1: 2.9}
+
+
+def test_trials_of_equal_settings_train_their_run_by_turns(tmp_path: Path) -> None:
+    folder, varied = tmp_path / "s", {"gen.layers": [1, 2]}
+    jobs, plan = sweep(folder, **varied).jobs(), tiny_plan(**varied)
+    search = Search(Alone(), plan, BY, folder / "search.log", trials=3, parallel=3)
+    for _ in range(3):
+        study_of(search.journal, BY).enqueue_trial({"gen.layers": 2})
+    assert [done.failure for done in search.train(jobs, Asked(), lambda: None)] == [""] * 3
 
 
 def test_a_search_goes_on_where_it_stopped(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_a_run_waits_trains_and_finishes(job: Job) -> None:
     assert state_of(job) == State("run", "waiting", 0, 6)
     folder = begin(job)
     folder.metrics.append({"step": 4})
-    write_json(job.attempt, asdict(Attempt("there", os.getpid(), time.time() - 20, step=2)))
+    write_json(job.attempt, asdict(Attempt("there", time.time() - 20, step=2)))
     with locked(job.run):
         state = state_of(job)
     assert (state.status, state.step, state.host) == ("training", 4, "there")
@@ -45,7 +45,7 @@ def test_a_run_waits_trains_and_finishes(job: Job) -> None:
 def test_the_time_left_is_not_told_from_the_first_steps(job: Job) -> None:
     job.config.write_text(job.config.read_text().replace("steps = 6", "steps = 600"))
     folder = begin(job)
-    write_json(job.attempt, asdict(Attempt("there", os.getpid(), time.time() - 20)))
+    write_json(job.attempt, asdict(Attempt("there", time.time() - 20)))
     with locked(job.run):
         folder.metrics.append({"step": 30})
         assert state_of(job).seconds is None
@@ -71,7 +71,7 @@ def test_a_configuration_is_read_again_only_when_it_changes(job: Job, monkeypatc
 
 
 def test_a_failure_is_told(job: Job) -> None:
-    write_json(job.attempt, asdict(Attempt("there", 1, 0.0, failure="no such thing")))
+    write_json(job.attempt, asdict(Attempt("there", 0.0, failure="no such thing")))
     assert str(state_of(job)) == "run: failed, 0 of 6 steps: no such thing"
     assert failures([state_of(job)]) == {"run": "no such thing"}
 

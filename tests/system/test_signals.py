@@ -54,6 +54,22 @@ def test_afterwards_the_handlers_are_those_from_before(number: int) -> None:
         signal.raise_signal(number)
 
 
+def test_a_signal_between_the_handlers_and_the_block_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    install = signal.signal
+
+    def early(number: int, handler: object) -> object:
+        before = install(number, handler)  # type: ignore[arg-type]
+        if number == signal.SIGTERM and not early_ones:
+            early_ones.append(number)
+            signal.raise_signal(number)
+        return before
+
+    early_ones: list[int] = []
+    monkeypatch.setattr(signal, "signal", early)
+    with caught_signals(lambda: None) as caught:
+        assert caught == early_ones == [signal.SIGTERM]
+
+
 def test_hangups_after_the_first_are_ignored_to_the_end_of_the_process() -> None:
     with caught_signals(lambda: None) as caught:
         signal.raise_signal(signal.SIGHUP)

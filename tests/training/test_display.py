@@ -58,8 +58,17 @@ def test_a_display_that_fails_is_silent_from_then_on(error: Exception) -> None:
     display = Unfailing(failing)
     for _ in range(5):
         display.note("a line")
-    display.ended(None, "finished")  # type: ignore[arg-type]
     assert failing.seen == 2
+
+
+def test_a_display_that_failed_still_ends_with_the_run() -> None:
+    """It may have a process to end."""
+    keeping = Keeping()
+    display = Unfailing(keeping)
+    display.display = Display()
+    display.note("a line")
+    display.ended(None, "finished")  # type: ignore[arg-type]
+    assert keeping.events == [("ended", None, "finished")]
 
 
 def test_an_interruption_is_not_swallowed() -> None:

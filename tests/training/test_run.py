@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ganlm_core.bundle import load
 from ganlm_core.config.run_config import RunConfig, override
-from ganlm_core.errors import NonFinite, TrainingError
+from ganlm_core.errors import NonFinite, TrainingError, Unreadable
 from ganlm_core.metrics.judge import Values
 from ganlm_core.plugins.host import default_host
 from ganlm_core.training import checkpoint, loop, monitor
@@ -290,6 +290,20 @@ def test_a_loss_that_is_not_finite_is_gone_back_from_too(tmp_path: Path) -> None
     (first, *_) = [line for line in witness.said if line.startswith("warning: ")]
     assert first.startswith("warning: step 2: the loss of phase mle is nan and its gradient's norm nan; lower the ")
     assert RunFolder(run).info()["weights_step"] == 0
+
+
+def test_an_error_of_a_rollback_keeps_its_own_advice(
+    tmp_path: Path, interims: Interims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: Any, **others: Any) -> None:
+        raise Unreadable("the checkpoint is damaged", "start the run again")
+
+    monkeypatch.setattr(checkpoint, "at", fail)
+    interims(collapsed_once(4))
+    with pytest.raises(Unreadable) as caught:
+        watched(tmp_path / "run", on_collapse="rollback", evaluate_every=2)
+    assert str(caught.value).startswith("the checkpoint is damaged; start the run again; the checkpoint of step ")
+    assert "fetch or export it again" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

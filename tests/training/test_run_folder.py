@@ -279,6 +279,13 @@ def test_a_damaged_file_of_a_run_is_not_to_be_fetched_again(run):
         assert str(caught.value).endswith("; put the file back as it was, or start a new run")
 
 
+@pytest.mark.parametrize("labels", [5, [["a"]], [["a", "x"]], [3]])
+def test_damaged_labels_are_named(run, labels):
+    run.write_info(labels=labels)
+    with pytest.raises(WeightsError, match=r"labels"):
+        run.labels()
+
+
 def test_a_run_is_finished_when_it_has_a_bundle_and_was_not_resumed(run):
     assert not run.is_finished
     run.bundle.mkdir()

@@ -97,7 +97,7 @@ TINY = ["--steps", 2, "--batch-size", 4, "--evaluation-samples", 20, "--device",
 @pytest.mark.parametrize(
     ("data", "options", "message"),
     [
-        (LABELLED, ["--corpus.label", "lable"], "there is no column of a.csv 'lable'; did you mean 'label'?"),
+        (LABELLED, ["--corpus.label", "lable"], "there is no column 'lable' in a.csv; did you mean 'label'?"),
         (
             LABELLED + "b,\n",
             ["--corpus.label", "label"],

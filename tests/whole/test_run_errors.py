@@ -188,7 +188,7 @@ def test_a_column_that_is_not_there(refused: Refused, tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("id,sentence\n1,hello\n")
     assert refused(2, *TINY, "--data", path, "--corpus.column", "sentences") == (
-        f"there is no column of {path} 'sentences'; did you mean 'sentence'? it has id, sentence; "
+        f"there is no column 'sentences' in {path}; did you mean 'sentence'? it has id, sentence; "
         "name one with --corpus.column"
     )
 

@@ -84,7 +84,7 @@ def test_recipes_list_shows_the_needs_and_why_a_recipe_is_broken(ganlm: Ganlm, p
     assert (code, header.split()) == (0, ["name", "summary", "paper", "needs"])
     assert rows[0].endswith("  an autoregressive generator")
     (broken,) = (row for row in rows if row.startswith("rolling "))
-    assert "  there is no key of [about] 'need'; did you mean 'needs'?" in broken
+    assert "  there is no key 'need' in [about]; did you mean 'needs'?" in broken
     code, out, _ = ganlm("recipes", "validate", "--plugin", plugin)
     assert code == 2
-    assert "\nrolling: there is no key of [about] 'need'; did you mean 'needs'? the keys are " in out
+    assert "\nrolling: there is no key 'need' in [about]; did you mean 'needs'? the keys are " in out

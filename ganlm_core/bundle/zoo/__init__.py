@@ -26,7 +26,7 @@ def find(name: str) -> Path:
     """Return the folder of the bundle with this name. Raises UnknownName."""
     names = _names()
     if name not in names:
-        raise UnknownName("bundle in the zoo", name, names, hint="'ganlm list weights' shows them")
+        raise UnknownName("bundle", name, names, hint="'ganlm list weights' shows them", where="the zoo")
     return FOLDER / name
 
 
