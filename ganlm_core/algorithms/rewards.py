@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ganlm_core.errors import GanlmError, PluginError, UsageError
-from ganlm_core.plugins.discovery import one_line
+from ganlm_core.plugins.wording import described
 from ganlm_core.protocol import Batch, Cost, Reward
 from ganlm_core.system.files import shown
 from ganlm_core.system.memory import lacks_memory
@@ -56,7 +56,7 @@ class CheckedReward:
         except BaseException as error:
             if lacks_memory(error):
                 raise
-            reason = error if isinstance(error, GanlmError) else f"{one_line(error)}; --debug shows where"
+            reason = error if isinstance(error, GanlmError) else f"{described(error)}; --debug shows where"
             raise PluginError(f"{self.title} failed with {reason}") from error
         if problem:
             raise PluginError(f"{self.title} {problem}")

@@ -11,8 +11,9 @@ from ganlm_core.cli import output
 from ganlm_core.cli.context import Invocation, shared_options
 from ganlm_core.cli.streams import steady_streams
 from ganlm_core.errors import GanlmError, Interrupted, OutOfMemory, UnknownName
-from ganlm_core.plugins.discovery import BUILT_IN, Origin, load_target
+from ganlm_core.plugins.discovery import BUILT_IN, Origin
 from ganlm_core.plugins.host import Command
+from ganlm_core.plugins.targets import load_target
 from ganlm_core.system.memory import lacks_memory
 from ganlm_core.system.threads import wait_briefly
 from ganlm_core.system.version import __version__

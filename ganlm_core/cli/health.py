@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ganlm_core.errors import GanlmError
-from ganlm_core.plugins.discovery import BUILT_IN, missing_target
+from ganlm_core.plugins.discovery import BUILT_IN
 from ganlm_core.plugins.host import Health, Host
+from ganlm_core.plugins.targets import missing_target
 
 
 def health_in_full(host: Host) -> list[Health]:

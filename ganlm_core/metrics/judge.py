@@ -18,8 +18,9 @@ from ganlm_core.metrics.asking import Asking, random_size, scored
 from ganlm_core.metrics.encoders import Encoder, plain_encoder
 from ganlm_core.metrics.metric import Conditions, Likelihood, Measured, Metric, Subject, problem_with
 from ganlm_core.metrics.options import SCORED
-from ganlm_core.plugins.discovery import BUILT_IN, one_line
+from ganlm_core.plugins.discovery import BUILT_IN
 from ganlm_core.plugins.host import Host
+from ganlm_core.plugins.wording import described
 from ganlm_core.protocol import (
     UNK,
     AutoregressiveGenerator,
@@ -72,7 +73,7 @@ class Guarded(Metric):
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
-                problem = f"failed with {one_line(error)}"
+                problem = f"failed with {described(error)}"
             if not problem:
                 return found
             self.failure = f"{self.host.full_name('metric', self.name)} is left out, because it {problem}"

@@ -15,11 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ganlm_core.errors import PluginError, did_you_mean
+from ganlm_core.errors import PluginError
 from ganlm_core.hookspecs import ENTRY_POINT_GROUP
-from ganlm_core.plugins.isolation import HEAVY
 from ganlm_core.system.printable import printable
 
 BUILT_IN = "ganlm"
@@ -31,15 +29,10 @@ MOST_PLUGINS = 100
 LONGEST_NAME = 255
 """Characters in the name of a distribution or of a plugin file."""
 
-LONGEST_TEXT = 500
-"""Characters of the text of a plugin's exception that are shown."""
-
 _LARGEST_METADATA = 2**16
 """Bytes of ``entry_points.txt`` and of ``METADATA`` that are read, so that a large file does not slow every command."""
 
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
-_NOT_A_PLUGIN = {*sys.stdlib_module_names, *HEAVY, "pluggy", "click", "ganlm_core"}
-"""The packages that load and run a plugin."""
 
 
 @dataclass(frozen=True)
@@ -118,78 +111,6 @@ def why_disabled(candidate: Candidate, no_plugins: bool) -> str:
 def names_in(variable: str) -> list[str]:
     """Return the names in an environment variable that separates them by commas."""
     return [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
-
-
-def one_line(error: BaseException) -> str:
-    """Return an exception in one line: its type and text, or the text alone for a PluginError."""
-    text = printable(" ".join(text_of(error).split()), LONGEST_TEXT)
-    return text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}".rstrip(": ")
-
-
-def text_of(error: BaseException) -> str:
-    """Return ``str(error)``, or a note where a plugin's exception has a text that raises."""
-    try:
-        return str(error)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as failure:
-        return f"(its text raises {type(failure).__name__})"
-
-
-def place_of(error: BaseException) -> str:
-    """Return the file and line of a plugin where an exception was raised: the innermost outside of libraries."""
-    found, trace = "", error.__traceback__
-    while trace is not None:
-        file, module = trace.tb_frame.f_code.co_filename, str(trace.tb_frame.f_globals.get("__name__"))
-        if not file.startswith("<") and module.partition(".")[0] not in _NOT_A_PLUGIN:
-            found = f"{file}, line {trace.tb_lineno}"
-        trace = trace.tb_next
-    return found
-
-
-def load_target(target: str, what: str, origin: Origin) -> Any:
-    """Import the object that ``package.module:attribute`` names. Raises PluginError with ``what`` and its origin."""
-    module, _, attribute = target.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise PluginError(f"{what} of {origin} cannot be imported from {target}: {one_line(error)}") from error
-
-
-def missing_target(target: str) -> str:
-    """Return why a target cannot exist, from its source, without running it; empty if it may exist."""
-    import ast
-
-    module, _, attribute = target.partition(":")
-    try:
-        spec = importlib.util.find_spec(module)
-        if spec is None:
-            return f"there is no module {module}"
-        if not spec.origin or not spec.origin.endswith(".py"):
-            return ""
-        tree = ast.parse(Path(spec.origin).read_bytes(), spec.origin)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # finding a module imports the packages that it is in
-        return one_line(error)
-    if {name for node in ast.walk(tree) for name in _names_bound(node)} & {attribute, "*", "__getattr__"}:
-        return ""
-    written = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
-    return f"{spec.origin} has no {attribute}{did_you_mean(attribute, written)}"
-
-
-def _names_bound(node: Any) -> list[str]:
-    """Return the names that a node of a syntax tree binds."""
-    match type(node).__name__:
-        case "Import" | "ImportFrom":
-            return [alias.asname or alias.name for alias in node.names]
-        case "FunctionDef" | "ClassDef":
-            return [node.name]
-        case "Name" if type(node.ctx).__name__ == "Store":
-            return [node.id]
-    return []
 
 
 def _read(info: Path) -> _Distribution | None:

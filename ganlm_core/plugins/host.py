@@ -27,14 +27,14 @@ from ganlm_core.plugins.discovery import (
     Candidate,
     Origin,
     installed,
-    load_target,
     local,
     names_in,
-    one_line,
     why_disabled,
 )
 from ganlm_core.plugins.isolation import TookTooLong, Watched, time_limit, watched
 from ganlm_core.plugins.loading import Content, Refused, Status, with_place
+from ganlm_core.plugins.targets import load_target
+from ganlm_core.plugins.wording import described
 from ganlm_core.system.memory import lacks_memory
 
 OBSERVER_HOOKS = ("ganlm_run_started", "ganlm_step_ended", "ganlm_evaluated", "ganlm_run_ended")
@@ -160,7 +160,9 @@ class Host:
         except BaseException as error:
             if lacks_memory(error):
                 raise
-            raise PluginError(f"{self.full_name(kind, name)} {what}: {one_line(error)}; --debug shows where") from error
+            raise PluginError(
+                f"{self.full_name(kind, name)} {what}: {described(error)}; --debug shows where"
+            ) from error
 
     def full_name(self, kind: str, name: str) -> str:
         """Return a component's kind, name and origin for messages. Raises the errors of :meth:`spec`."""
@@ -193,7 +195,7 @@ class Host:
             except BaseException as error:
                 self._silenced.add(manager)
                 warnings.append(
-                    f"observer '{name}' failed in {hook} and is switched off for this run: {one_line(error)}"
+                    f"observer '{name}' failed in {hook} and is switched off for this run: {described(error)}"
                 )
         return warnings
 
@@ -207,7 +209,7 @@ class Host:
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
-                found[f"plugin '{name}' cannot draw: {one_line(error)}"] = ""
+                found[f"plugin '{name}' cannot draw: {described(error)}"] = ""
         return found
 
     def _observers(self) -> list[tuple[str, pluggy.PluginManager]]:
@@ -254,7 +256,7 @@ class Host:
         except TookTooLong as stop:
             status, reason = "broken", f"{with_place(str(stop), stop)}; GANLM_PLUGIN_TIMEOUT allows more"
         except BaseException as error:
-            status, reason = "broken", with_place(one_line(error), error)
+            status, reason = "broken", with_place(described(error), error)
         components = tuple(" ".join(key) for key in content.components)
         reason = "; ".join(filter(None, (reason, *watch.remarks, *content.deprecations)))
         health = Health(candidate.name, origin.distribution, origin.version, status, reason, watch.seconds, components)

@@ -12,7 +12,8 @@ from ganlm_core import hookspecs
 from ganlm_core.components import ComponentSpec, check_spec
 from ganlm_core.errors import PluginError, did_you_mean
 from ganlm_core.hookspecs import GANLM_PLUGIN_API
-from ganlm_core.plugins.discovery import Candidate, place_of
+from ganlm_core.plugins.discovery import Candidate
+from ganlm_core.plugins.wording import place_of
 
 HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("ganlm_"))
 

@@ -11,7 +11,7 @@ from ganlm_core.config.options import SGDOptimizer
 from ganlm_core.config.run_config import Choice
 from ganlm_core.data.batches import Batches
 from ganlm_core.errors import GanlmError, UsageError
-from ganlm_core.plugins.discovery import one_line
+from ganlm_core.plugins.wording import described
 from ganlm_core.protocol import Algorithm, Parts, Phase
 from ganlm_core.testing import references
 from ganlm_core.testing.case import Case
@@ -131,7 +131,7 @@ def check_refusals(case: Case) -> None:
         try:
             algorithm: Algorithm = case.build(parts=references.parts(generator, discriminator, STEPS))
         except GanlmError as error:
-            case.expect(isinstance(error, UsageError), f"refuses networks with {one_line(error)}; raise UsageError")
+            case.expect(isinstance(error, UsageError), f"refuses networks with {described(error)}; raise UsageError")
             case.expect("\n" not in str(error), f"refuses networks in several lines: {error}; write one line")
             continue
         for step, phase in _phases(algorithm):
@@ -142,7 +142,7 @@ def check_refusals(case: Case) -> None:
             except BaseException as error:
                 pair = f"{type(generator).__name__} and {type(discriminator).__name__}"
                 raise case.failed(
-                    f"accepts {pair} and fails in phase '{phase.name}' ({one_line(error)}); "
+                    f"accepts {pair} and fails in phase '{phase.name}' ({described(error)}); "
                     "raise UsageError in the constructor"
                 ) from error
 

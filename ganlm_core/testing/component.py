@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from ganlm_core.components import Option, check_spec
 from ganlm_core.errors import GanlmError, did_you_mean
-from ganlm_core.plugins.discovery import missing_target
 from ganlm_core.plugins.isolation import HEAVY
+from ganlm_core.plugins.targets import missing_target
 from ganlm_core.testing.case import Case, Failed, Skipped
 from ganlm_core.testing.kinds import build
 

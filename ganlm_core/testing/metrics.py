@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ganlm_core.data.corpus import Columns, Corpus
 from ganlm_core.data.grammar import NumberedGrammar
 from ganlm_core.metrics.metric import Conditions, Likelihood, Measured, Metric, Subject, problem_with
-from ganlm_core.plugins.discovery import one_line
+from ganlm_core.plugins.wording import described
 from ganlm_core.testing.case import Case, Failed
 from ganlm_core.testing.kinds import build
 
@@ -65,7 +65,7 @@ def check_missing(case: Case) -> None:
                 raise
             except BaseException as error:
                 raise case.failed(
-                    f"fails on sentences {which}, {corpus} an exact process ({one_line(error)}); "
+                    f"fails on sentences {which}, {corpus} an exact process ({described(error)}); "
                     "leave out a value that does not exist"
                 ) from error
 

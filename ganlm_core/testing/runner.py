@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from ganlm_core.components import ComponentSpec
-from ganlm_core.plugins.discovery import one_line, place_of, text_of
+from ganlm_core.plugins.wording import described, place_of, text_of
 from ganlm_core.testing import (
     algorithms,
     component,
@@ -97,7 +97,7 @@ def _told(error: BaseException) -> str:
         base, _, method = frame.f_code.co_qualname.rpartition(".")
         return f"does not implement {method} of {base}, which is needed"
     place = place_of(error)
-    return f"raised {one_line(error)}" + f" ({place})" * bool(place)
+    return f"raised {described(error)}" + f" ({place})" * bool(place)
 
 
 COMMON = component.CHECKS

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import importlib.util
-import json
 import os
 import time
 from collections.abc import Callable
@@ -12,9 +11,9 @@ import pytest
 
 from ganlm_core.components import NoOptions
 from ganlm_core.errors import PluginError
-from ganlm_core.plugins.discovery import installed, missing_target, one_line, place_of
+from ganlm_core.plugins.discovery import installed
 from ganlm_core.plugins.host import Host
-from tests.guests import GOOD, HEAD, Install, health_of, place, write_guest
+from tests.guests import GOOD, HEAD, Install, health_of, write_guest
 
 
 def test_installed_plugins_are_those_that_importlib_metadata_finds(install: Install) -> None:
@@ -57,20 +56,6 @@ def test_a_plugin_can_be_disabled_by_the_environment(
     assert health_of(host, "guest") == ("disabled", reason)
     assert health_of(host, "algorithms") == ("ok", "")
     assert ("good" in host.specs("loss")) is (value != "all")
-
-
-@pytest.mark.parametrize(
-    ("target", "error"),
-    [
-        ("nowhere.at_all:Thing", "ModuleNotFoundError: No module named 'nowhere'"),
-        ("ganlm_core.errors:Thing", "AttributeError: module 'ganlm_core.errors' has no attribute 'Thing'"),
-    ],
-)
-def test_a_target_that_cannot_be_imported_names_its_plugin(install: Install, target: str, error: str) -> None:
-    install(f"@hookimpl\ndef ganlm_components():\n    yield ComponentSpec('loss', 'x', '{target}')")
-    with pytest.raises(PluginError) as caught:
-        Host.discover().build("loss", "x", NoOptions())
-    assert str(caught.value) == f"loss 'x' of some-zoo 2.5 cannot be imported from {target}: {error}"
 
 
 def versions_of(distribution: str) -> list[tuple[str, str]]:
@@ -161,61 +146,3 @@ def test_a_local_file_whose_name_cannot_be_printed_is_refused_at_the_start(tmp_p
     (tmp_path / name).write_text(HEAD + GOOD)
     with pytest.raises(PluginError, match="has characters that cannot be printed; rename it"):
         Host.discover([tmp_path / name], no_plugins=True)
-
-
-class Unspeakable(Exception):
-    def __str__(self) -> str:
-        raise ValueError("no text")
-
-
-class Wordless(Exception):
-    def __str__(self) -> str:
-        return 3  # type: ignore[return-value]
-
-
-@pytest.mark.parametrize(
-    ("error", "text"),
-    [
-        (ValueError("one\ntwo"), "ValueError: one two"),
-        (PluginError("as it is"), "as it is"),
-        (SystemExit(3), "SystemExit: 3"),
-        (GeneratorExit(), "GeneratorExit"),
-        (Unspeakable(), "Unspeakable: (its text raises ValueError)"),
-        (Wordless(), "Wordless: (its text raises TypeError)"),
-        (KeyError("\x1b[2J"), r"KeyError: '\x1b[2J'"),
-        (ValueError("\x1b[2J"), r"ValueError: \x1b[2J"),
-        (ValueError("x" * 10**6), "ValueError: " + "x" * 497 + "..."),
-    ],
-)
-def test_an_exception_is_told_in_one_line(error: BaseException, text: str) -> None:
-    assert one_line(error) == text
-
-
-def test_the_place_of_an_error_is_the_innermost_line_of_a_plugin(install: Install) -> None:
-    module = install("import json\n\ndef fail():\n    json.loads('{')\n")
-    with pytest.raises(json.JSONDecodeError) as caught:
-        importlib.import_module(module).fail()
-    assert place_of(caught.value) == place(module, 8)
-    assert place_of(ValueError()) == ""
-
-
-@pytest.mark.parametrize(
-    ("target", "reason"),
-    [
-        ("json:loads", ""),
-        ("json:nothing", "json/__init__.py has no nothing"),
-        ("nowhere:x", "there is no module nowhere"),
-        ("leaving.inner:x", "SystemExit: 3"),
-        ("unparsed:x", "SyntaxError: invalid syntax (unparsed.py, line 1)"),
-        ("math:anything", ""),
-    ],
-)
-def test_a_target_that_cannot_exist_is_told_without_running_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, reason: str
-) -> None:
-    (tmp_path / "leaving").mkdir()
-    (tmp_path / "leaving" / "__init__.py").write_text("raise SystemExit(3)")
-    (tmp_path / "unparsed.py").write_text("def f(:")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    found = missing_target(target)
-    assert found.endswith(reason) and bool(found) == bool(reason)
