@@ -81,7 +81,7 @@ def penalty_loss(estimator: Rollout, drawn: sampling.Draws, penalties: Tensor) -
     """Return E[sum_t G(x_t | x_<t) V(x_<=t)] (eq. 2-3), the mean over B, for penalties (B, T) of drawn tokens.
 
     The generator minimises its probability of words with a penalty V. The paper has neither a logarithm nor a minus,
-    nor a baseline: ``--estimator.rollout.baseline none``. All penalties are positive, so without a baseline every word
+    nor a baseline: ``--estimator.baseline none``. All penalties are positive, so without a baseline every word
     that is drawn becomes less likely, and the more so the likelier it was. A baseline leaves the differences.
     """
     return -(estimator.advantage(drawn, -penalties) * drawn.log_likelihood().exp()).sum(dim=1).mean()

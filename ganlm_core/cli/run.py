@@ -23,6 +23,7 @@ from ganlm_core.cli.types import SOURCE, Name
 from ganlm_core.components import Option, Options
 from ganlm_core.config.run_config import (
     CHOSEN,
+    OPTIMIZER,
     PREFIXES,
     REWARD,
     Layer,
@@ -35,7 +36,7 @@ from ganlm_core.config.run_config import (
     prefix_of,
     read_layer,
 )
-from ganlm_core.errors import GanlmError, UsageError, did_you_mean
+from ganlm_core.errors import GanlmError, UnknownName, UsageError, did_you_mean
 from ganlm_core.plugins.host import Host
 
 
@@ -383,3 +384,5 @@ def _explain(host: Host, config: RunConfig, flag: str) -> None:
     if prefix.startswith(REWARD) and (name := prefix.removeprefix(REWARD)) not in config.rewards:
         host.spec("reward", name)  # raises for an unknown name
         raise UsageError(f"{flag} is an option of a reward that is not chosen; add --reward {name}")
+    if prefix.startswith(OPTIMIZER) and (network := prefix.removeprefix(OPTIMIZER)) not in config.optimizers:
+        raise UnknownName("optimiser", network, config.optimizers, f"it has {', '.join(config.optimizers)}", "this run")

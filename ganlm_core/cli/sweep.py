@@ -84,6 +84,10 @@ def sweep(plan: tuple[str, ...], form: str, table_out: Path | None, **given: Any
         refuse_beside("resume", allowed=WITH_RESUME)
     refuse_idle(**NEEDS)
     planned = _plan(plan, given)
+    if given["resume"] and not given["search"]:
+        from ganlm_core.sweep.search import kept
+
+        given |= kept(given["resume"])
     if given["dry_run"]:
         _show_plan(planned, given, form, table_out)
         return
@@ -223,8 +227,7 @@ def _search(plan: Plan, folder: Path, given: dict[str, Any], form: str, out: Pat
     searching = search.Search(engine, plan, objective, journal, given["trials"], parallel)
     done = train_plan(plan, folder, searching, check=given["resume"] is None)
     trials = search.table(search.study_of(journal, objective), objective, plan.runs)
-    command = ["ganlm", "sweep", "--resume", str(folder), "--search", given["search"], "--objective", objective.name]
-    search.write_page(folder / search.PAGE, trials, shlex.join([*command, "--trials", str(given["trials"])]))
+    search.write_page(folder / search.PAGE, trials, shlex.join(["ganlm", "sweep", "--resume", str(folder)]))
     show_table(trials, form, out)
     note(f"page: {folder / search.PAGE}")
     finish(done, folder)

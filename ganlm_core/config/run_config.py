@@ -66,10 +66,16 @@ DEFAULTS = {
     "optimizer.generator": "adam",
     "optimizer.discriminator": "adam",
 }
+WARMUPS = ("optimizer.generator_warmup", "optimizer.discriminator_warmup")
+"""The sections of the optimisers before adversarial training, if a recipe or a file has them."""
+
 DEFAULT_RECIPE = "autoregressive"
 CHOSEN = "*"
 _OTHERS = ("training", "start", "recipe", "about")
 """The keys of a layer that choose nothing."""
+
+OPTIMIZER = "optimizer."
+"""The beginning of the section of a network's optimiser."""
 
 REWARD = "reward."
 """The beginning of the section of a reward, which has the same name on the command line: ``--reward.regex.pattern``."""
@@ -113,7 +119,7 @@ class RunConfig:
         ``generator``, ..., ``optimizer.generator``, ..., ``reward.regex``, ...
         """
         chosen = {section: getattr(self, section) for section in (*KIND_SECTIONS, "tokenizer")}
-        chosen |= {f"optimizer.{network}": choice for network, choice in self.optimizers.items()}
+        chosen |= {OPTIMIZER + network: choice for network, choice in self.optimizers.items()}
         return chosen | {REWARD + name: choice for name, choice in self.rewards.items()}
 
     def to_dict(self) -> dict[str, Any]:
@@ -181,11 +187,11 @@ def make_config(
 
     ``data`` is the name of a corpus, or a file. ``settings`` are training options (``steps``, ``batch_size``, ...),
     names for the other sections (``algorithm``, ``loss``, ``penalty``, ``estimator``, ``tokenizer``,
-    ``generator_optimizer``, ``discriminator_optimizer``), the options of any section as ``<section>_options``, and
-    ``reward``, a dict of options by the name of each reward. Everything else comes from the recipe. Raises the errors
-    of :func:`resolve`.
+    ``generator_optimizer``, ``discriminator_optimizer``, and ``generator_warmup_optimizer`` for the steps before
+    adversarial training), the options of any section as ``<section>_options``, and ``reward``, a dict of options by the
+    name of each reward. Everything else comes from the recipe. Raises the errors of :func:`resolve`.
     """
-    sections = {_keyword(section): section for section in DEFAULTS}
+    sections = {_keyword(section): section for section in (*DEFAULTS, *WARMUPS)}
     known = {*_fields(TrainingOptions), *sections, *(f"{keyword}_options" for keyword in sections), "reward"}
     for key in settings:
         if key not in known:
@@ -303,8 +309,12 @@ def settings_of(config: RunConfig) -> dict[str, Any]:
 
 
 def prefix_of(section: str) -> str:
-    """Return the prefix of a section's flags; empty for ``training`` and for sections without flags."""
-    return section if section.startswith(REWARD) else PREFIXES.get(section, "")
+    """Return the prefix of a section's flags; empty for ``training``.
+
+    A reward and an optimiser without a short prefix have their place in the file:
+    ``--optimizer.generator_warmup.lr``.
+    """
+    return PREFIXES.get(section, section if "." in section else "")
 
 
 def check_option(host: Host, section: str, name: str, key: str, said: str) -> None:
@@ -340,7 +350,7 @@ def _build(host: Host, layers: Sequence[Layer]) -> RunConfig:
     choices = {section: _choice(host, section, *pair) for section, pair in chosen.items()}
     optimizers, rewards = (
         {key.removeprefix(above): choices.pop(key) for key in list(choices) if key.startswith(above)}
-        for above in ("optimizer.", REWARD)
+        for above in (OPTIMIZER, REWARD)
     )
     return RunConfig(
         **choices,

@@ -4,7 +4,7 @@ sweep.json     every run with the settings by which it differs, the threads of e
 configs/       the configuration of each run, which 'ganlm run --config' takes
 logs/          standard error of each run, and beside it who trained it last and how that ended
 NAME/          the run folders
-search.log     the trials of --search optuna
+search.log     the trials of --search optuna, and in search.json what it searches by
 """
 
 from collections.abc import Mapping, Sequence

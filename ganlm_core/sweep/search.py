@@ -20,9 +20,10 @@ from ganlm_core.plugins.host import Host
 from ganlm_core.sweep.job import Engine, Job, Stop, Trained
 from ganlm_core.sweep.plan import Plan, PlannedRun
 from ganlm_core.sweep.processes import follow
+from ganlm_core.system.files import read_json, write_file, write_json
 from ganlm_core.training.run_folder import RunFolder
 
-JOURNAL, PAGE = "search.log", "search.html"
+JOURNAL, PAGE, KEPT = "search.log", "search.html", "search.json"
 
 INTERIM = {"validation_nll": "lower", "bigram_divergence": "lower", "distinct_bigrams": "higher"}
 """Values of the interim evaluations that no metric declares, and which way each is better."""
@@ -84,6 +85,8 @@ class Search:
 
     def train(self, jobs: Sequence[Job], stop: Stop, watch: Callable[[], None]) -> list[Trained]:
         """Make the trials that are left of all, and return the outcomes of their runs."""
+        settings = {"search": "optuna", "objective": self.objective.name, "trials": self.trials}
+        write_json(self.journal.with_name(KEPT), settings)
         study, by_name = study_of(self.journal, self.objective), {job.name: job for job in jobs}
         left = self.trials - _put_back(study)
         with ThreadPoolExecutor(self.parallel) as pool:
@@ -129,6 +132,15 @@ class Search:
                 told.add(step)
         if trial.should_prune() and not RunFolder(job.run).is_finished:
             job.prune.touch()
+
+
+def kept(folder: Path) -> dict[str, Any]:
+    """Return the options of the search in the folder of a sweep, by name; empty if its runs are not searched.
+
+    Raises WeightsError.
+    """
+    path = folder / KEPT
+    return read_json(path) if path.exists() else {}
 
 
 def interims(run: Path, name: str) -> dict[int, float]:
@@ -200,6 +212,5 @@ def table(study: Any, objective: Objective, runs: Sequence[PlannedRun]) -> Table
 def write_page(path: Path, trials: Table, command: str) -> None:
     """Write the page of a search. Raises WriteError."""
     from ganlm_core.evaluation.pages import searched
-    from ganlm_core.system.files import write_file
 
     write_file(path, searched(trials, command).encode())

@@ -25,7 +25,7 @@ LAYERS = ("recipe", "data", *START)
 
 _SECTIONS = {name: section for section, prefix in PREFIXES.items() for name in (section, prefix)} | {"reward": "reward"}
 _OPTIMIZER = re.compile(r"(?P<section>optimizer\.\w+)(?:\.(?P<owner>\w+))?\.(?P<option>[\w-]+)")
-"""The option of an optimiser that has no flag, such as ``optimizer.generator_warmup.weight-decay``."""
+"""The option of an optimiser without a short prefix, such as ``optimizer.generator_warmup.weight-decay``."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e-?\d+)?")

@@ -22,6 +22,18 @@ def test_help_of_run_has_the_options_of_what_is_chosen(ganlm: Ganlm, tall: Path)
     assert "--gen.hidden-size" not in out
 
 
+def test_every_optimiser_has_flags(ganlm: Ganlm) -> None:
+    """That of the warm-up has its place in the file as its prefix."""
+    flag = "--optimizer.generator_warmup.lr"
+    optimizers = resolved(ganlm, "--gen", "lstm", flag, 0.25, "--gen-optimizer.lr", 0.5)["optimizer"]
+    assert (optimizers["generator_warmup"]["adam"]["lr"], optimizers["generator"]["adam"]["lr"]) == (0.25, 0.5)
+    assert f"{flag} FLOAT" in ganlm("run", "--gen", "lstm", "--help")[1]
+    assert refused(ganlm, "run", "--gen", "mlp", flag, 0.25) == (
+        "there is no optimiser 'generator_warmup' in this run; did you mean 'generator'? "
+        "it has generator, discriminator"
+    )
+
+
 def test_flags_reach_every_part_of_the_configuration(ganlm: Ganlm, tall: Path) -> None:
     tables = resolved(
         ganlm, "--plugin", tall, "--gen", "tall", "--gen.height", 3, "--gen.no-shade", "--disc", "mlp",

@@ -281,6 +281,11 @@ def test_make_config_takes_names_options_and_training_settings(host: Host) -> No
     assert (config.training.steps, config.training.prior) == (7, False)
 
 
+def test_make_config_takes_the_optimiser_of_the_warm_up(host: Host) -> None:
+    config = make_config("lstm", generator_warmup_optimizer_options={"lr": 0.25}, host=host)
+    assert config.optimizers["generator_warmup"].options.as_dict()["lr"] == 0.25
+
+
 def test_make_config_takes_everything_else_from_the_recipe(host: Host) -> None:
     assert make_config(recipe="towers", host=host).generator.name == "tall"
 

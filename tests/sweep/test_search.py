@@ -9,7 +9,7 @@ import pytest
 from ganlm_core.errors import UnknownName, UsageError
 from ganlm_core.plugins.host import default_host
 from ganlm_core.sweep.job import Job, Stop, Trained
-from ganlm_core.sweep.search import Objective, Search, objective_of, space_of, study_of, table, write_page
+from ganlm_core.sweep.search import Objective, Search, kept, objective_of, space_of, study_of, table, write_page
 from ganlm_core.training.run_folder import RunFolder
 from tests.sweep.runs import Asked, sweep, tiny_plan
 
@@ -120,6 +120,8 @@ def test_a_search_goes_on_where_it_stopped(tmp_path: Path) -> None:
     study.ask().suggest_categorical("gen.layers", [1, 2, 3])
     searched(tmp_path / "s", engine, 5)
     assert len(engine.trained) == 5
+    assert kept(tmp_path / "s") == {"search": "optuna", "objective": "validation_nll", "trials": 5}
+    assert kept(tmp_path) == {}
     assert [trial.state.name for trial in study.get_trials()].count("FAIL") == 1
 
 
