@@ -1,6 +1,6 @@
 """Compare two bundles. Their plugins need not be installed: no network is built."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from ganlm_core.bundle.manifest import EVALUATION, RECIPE, TOKENIZER, Manifest, 
 from ganlm_core.bundle.verify import open_bundle
 from ganlm_core.system.files import read_json, read_toml, sha256
 from ganlm_core.system.tensors import read_tensors
+from ganlm_core.system.toml import flat
 
 Pairs = dict[str, tuple[Any, Any]]
 """The values in A and in B by dotted key. A value is None if its bundle does not have the key."""
@@ -29,7 +30,7 @@ def diff(a: Path, b: Path) -> dict[str, Any]:
             "configuration": _pairs(_configuration(a, first), _configuration(b, second)),
             "tokenizer": sha256(a / TOKENIZER) != sha256(b / TOKENIZER),
             "tensors": _compare_tensors(_tensors(a, first), _tensors(b, second)),
-            "evaluation": _pairs(_flat(read_json(a / EVALUATION)), _flat(read_json(b / EVALUATION))),
+            "evaluation": _pairs(*(dict(flat(read_json(each / EVALUATION))) for each in (a, b))),
         }
 
 
@@ -42,20 +43,8 @@ def _configuration(folder: Path, manifest: Manifest) -> dict[str, Any]:
     """Return the settings of recipe.toml, and the sizes, origins and corpus of config.json."""
     origins = {f"{kind}.from": str(part.origin) for kind, part in manifest.components.items()}
     corpus = {} if manifest.corpus is None else {"corpus": manifest.corpus}
-    others = _flat({"shape": manifest.shape, "ganlm_version": manifest.ganlm_version, **corpus})
-    return origins | others | _flat(read_toml(folder / RECIPE))
-
-
-def _flat(table: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    return dict(_leaves(table, above))
-
-
-def _leaves(table: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value
+    others = {"shape": manifest.shape, "ganlm_version": manifest.ganlm_version, **corpus}
+    return origins | dict(flat(others)) | dict(flat(read_toml(folder / RECIPE)))
 
 
 def _tensors(folder: Path, manifest: Manifest) -> dict[str, Tensor]:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from ganlm_core.plugins.host import Host
 
 FORMAT, FORMAT_VERSION = "ganlm-bundle", 1
+RUN_CONFIG, BUNDLE = "config.toml", "bundle"
+"""The configuration and the bundle in the folder of a run."""
+
 CONFIG, TOKENIZER, RECIPE, EVALUATION = "config.json", "tokenizer.json", "recipe.toml", "evaluation.json"
 SELFTEST, CARD, CALIBRATION = "selftest.json", "README.md", "calibration.json"
 HASHES = "training.hashes"
@@ -160,16 +163,21 @@ def weights_file(folder: Path, kind: str) -> Path:
     return folder / f"{kind}.safetensors"
 
 
+def is_run(path: Path) -> bool:
+    """Return whether a folder is a run: it has a configuration."""
+    return (path / RUN_CONFIG).is_file()
+
+
 def find_bundle(path: Path) -> Path:
     """Return the bundle at ``path``, or the bundle of the run at ``path``.
 
     Raises WeightsError with advice.
     """
-    for folder in (path, path / "bundle"):
+    for folder in (path, path / BUNDLE):
         restore(folder)
         if (folder / CONFIG).exists():
             return folder
-    if (path / "config.toml").exists():
+    if is_run(path):
         command = f"ganlm weights export {shlex.quote(str(path))} --out FOLDER"
         raise WeightsError(f"{path} is a run without a bundle; make one: {command}")
     raise WeightsError(f"there is no bundle at {path}; give a folder that has a {CONFIG}, or a run")

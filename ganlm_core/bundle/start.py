@@ -14,11 +14,14 @@ from typing import Any
 from ganlm_core.bundle import hub, zoo
 from ganlm_core.bundle.locate import MEAN, locate
 from ganlm_core.bundle.manifest import (
+    BUNDLE,
     CONFIG,
     NETWORKS,
+    RUN_CONFIG,
     TOKENIZER,
     Ancestor,
     Manifest,
+    is_run,
     name_here,
     read_manifest,
 )
@@ -32,9 +35,6 @@ from ganlm_core.system.files import SUMS, check_sum, read_json, read_sums, read_
 
 FROM = "from"
 """The key of ``[start]`` that names a bundle for both networks."""
-
-BUNDLE = "bundle"
-"""The name of every run's bundle, which tells nothing about it."""
 
 
 @dataclass(frozen=True)
@@ -217,9 +217,8 @@ def _defaults(found: Mapping[str, Origin]) -> Layer:
 
 def _corpus(host: Host, origin: Origin) -> Layer:
     """Return the layer of the corpus of a bundle; the bundle of a run has it in the run, with the path of its file."""
-    run = origin.folder.parent / "config.toml"
-    if origin.folder.name == "bundle" and run.is_file():
-        return {"corpus": read_toml(run).get("corpus", {})}
+    if origin.folder.name == BUNDLE and is_run(origin.folder.parent):
+        return {"corpus": read_toml(origin.folder.parent / RUN_CONFIG).get("corpus", {})}
     component = origin.manifest.source
     return {"corpus": {name_here(host, origin.folder / CONFIG, "corpus", component): dict(component.options)}}
 

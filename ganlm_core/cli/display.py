@@ -19,7 +19,6 @@ from ganlm_core.evaluation import report
 from ganlm_core.evaluation.scores import results, seen_in
 from ganlm_core.metrics.formatting import format_metric
 from ganlm_core.plugins.host import Host
-from ganlm_core.system.files import read_json
 from ganlm_core.training.display import Display
 from ganlm_core.training.run_folder import RunFolder, free_path, run_name
 from ganlm_core.training.setup import Setup, prepare
@@ -125,7 +124,7 @@ def show_result(folder: RunFolder, host: Host, as_json: bool) -> None:
 
     Without ``as_json``, also write the report. A report that cannot be written does not fail the run.
     """
-    evaluation = read_json(folder.bundle / "evaluation.json")
+    evaluation = folder.results()
     samples = folder.last_samples()[:SHOWN_AT_END]
     if as_json:
         echo_json({"run": str(folder.path), "bundle": str(folder.bundle), "evaluation": evaluation, "samples": samples})

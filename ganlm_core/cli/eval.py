@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ganlm_core.bundle.manifest import is_run
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.options import (
     FILE,
@@ -51,7 +52,7 @@ class Request:
     def place(self) -> Path | None:
         """The file of the evaluation: --out, or evaluation.json of the run if it is the only source."""
         run = RunFolder(Path(self.sources[0]))
-        own = run.evaluation if len(self.sources) == 1 and (run.path / "config.toml").is_file() else None
+        own = run.evaluation if len(self.sources) == 1 and is_run(run.path) else None
         return self.out or own
 
 

@@ -35,6 +35,7 @@ from ganlm_core.config.run_config import (
     override,
     prefix_of,
     read_layer,
+    title_of,
 )
 from ganlm_core.errors import GanlmError, UnknownName, UsageError, did_you_mean
 from ganlm_core.plugins.host import Host
@@ -339,12 +340,7 @@ def _section_options(config: RunConfig) -> Iterator[SectionOption]:
     yield from _options("training", "Training", config.training)
     for section, choice in config.choices().items():
         if prefix_of(section):
-            title = f"reward {choice.name}" if section.startswith(REWARD) else f"{_words(section)} {choice.name}"
-            yield from _options(section, title, choice.options)
-
-
-def _words(section: str) -> str:
-    return " ".join(reversed(section.split(".")))
+            yield from _options(section, f"{title_of(section)} {choice.name}", choice.options)
 
 
 def _options(section: str, title: str, options: Options) -> Iterator[SectionOption]:

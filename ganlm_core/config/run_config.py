@@ -322,7 +322,7 @@ def check_option(host: Host, section: str, name: str, key: str, said: str) -> No
 
     If another choice of the section has the option, the message says which one and how to choose it.
     """
-    field, title = key.replace("-", "_"), _title(section)
+    field, title = key.replace("-", "_"), title_of(section)
     if field in _fields(options_of(host, section, name)):
         return
     owners = [other for other, options in catalog(host, section).items() if field in _fields(options)]
@@ -365,7 +365,7 @@ def _build(host: Host, layers: Sequence[Layer]) -> RunConfig:
 def _choice(host: Host, section: str, name: str, values: Mapping[str, Any]) -> Choice:
     for key in values:
         check_option(host, section, name, key, said=key)
-    return Choice(name, options_of(host, section, name).of(values, f"{_title(section)} '{name}'"))
+    return Choice(name, options_of(host, section, name).of(values, f"{title_of(section)} '{name}'"))
 
 
 def _recipe_of(host: Host, layers: Sequence[Layer]) -> str:
@@ -428,6 +428,6 @@ def _selector(section: str) -> str:
     return "--data" if section == "corpus" else f"--{PREFIXES[section]}"
 
 
-def _title(section: str) -> str:
+def title_of(section: str) -> str:
     """Return a section in words: ``generator optimizer`` for ``optimizer.generator``."""
     return "reward" if section.startswith(REWARD) else " ".join(reversed(section.split(".")))

@@ -87,11 +87,6 @@ def layout_of(names: Collection[str], options: FileOptions) -> Layout:
     return Layout(text, prompt, options.label)
 
 
-def offers_label(names: Collection[str], options: FileOptions) -> bool:
-    """Return whether a file has a column of labels that the options do not use."""
-    return LABEL in names and LABEL not in layout_of(names, options)
-
-
 def _read_csv(delimiter: str) -> Reader:
     def read(name: str, text: TextIO, options: FileOptions) -> Iterator[Record]:
         limit = csv.field_size_limit(options.max_line)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from ganlm_core.data.corpus import Columns, Corpus, check_labels, split, too_few
-from ganlm_core.data.formats import READERS, Record, format_of, looks_like, offers_label, read_plain
+from ganlm_core.data.formats import LABEL, READERS, Record, format_of, looks_like, read_plain
 from ganlm_core.data.mapped_lines import Lines, read_columns, write_columns, write_splits
 from ganlm_core.data.options import SPLITS, FileOptions
 from ganlm_core.data.text import identity, one_line
@@ -139,7 +139,7 @@ class _Text:
     """UTF-8 text that was checked once and can be read again. ``format`` is the ending, if it is one of READERS.
 
     ``blank`` counts the values without text of the last reading; ``looks_like`` is the result of :func:`looks_like`,
-    ``offers_label`` of :func:`offers_label`, and ``has_columns`` says that a record has more than its text.
+    ``offers_label`` says that a column of labels is not used, and ``has_columns`` that a record has more than its text.
     """
 
     name: str
@@ -163,7 +163,7 @@ class _Text:
             found += 1
             if found == 1 and not self.format:
                 self.looks_like = looks_like(value.text, self.options.column)
-            self.offers_label |= offers_label(value.others, self.options)
+            self.offers_label |= LABEL in value.others
             self.has_columns |= bool(value.label or value.prompt or value.others)
             if found > (most := self.options.max_sentences):
                 raise DataError(f"{self.name} has more than {most:,} sentences; raise --corpus.max-sentences")

@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from ganlm_core.bundle.manifest import RUN_CONFIG
 from ganlm_core.components import Measure
 from ganlm_core.evaluation import repeated
 from ganlm_core.evaluation.compare import Comparison, Contender, means
@@ -102,7 +103,7 @@ def text_name(corpus: str) -> str:
 
 def repeating(run: RunFolder) -> str:
     """Return the command that repeats the training of a run."""
-    return shlex.join(["ganlm", "run", "--config", str(run.path / "config.toml")])
+    return shlex.join(["ganlm", "run", "--config", str(run.path / RUN_CONFIG)])
 
 
 def tradeoff(found: Comparison, scores: Scores) -> Figure:

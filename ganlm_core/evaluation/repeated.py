@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from ganlm_core.evaluation.compare import Comparison, Standing, is_shared, named
 from ganlm_core.evaluation.figures import Band, Curve, Figure
 from ganlm_core.evaluation.scores import MARK, REFERENCES, Row, Scores
 from ganlm_core.evaluation.tables import Cell, Number, Table
+from ganlm_core.system.toml import flat
 from ganlm_core.training.run_folder import RunFolder
 
 Groups = Mapping[str, Sequence[RunFolder]]
@@ -35,7 +36,7 @@ def grouped(runs: Sequence[RunFolder]) -> dict[str, list[RunFolder]]:
         config["training"].pop("seed", None)
         found.setdefault(json.dumps(config, sort_keys=True), []).append(run)
     titles = [members[0].title() for members in found.values()]
-    settings = [dict(_flat(json.loads(key))) for key in found]
+    settings = [dict(flat(json.loads(key))) for key in found]
     named: dict[str, list[RunFolder]] = {}
     for title, own, members in zip(titles, settings, found.values(), strict=True):
         others = [each for other, each in zip(titles, settings, strict=True) if other == title and each is not own]
@@ -44,14 +45,6 @@ def grouped(runs: Sequence[RunFolder]) -> dict[str, list[RunFolder]]:
             full = f"{title} ({', '.join(str(each.path) for each in members)})"
         named[full] = members
     return named
-
-
-def _flat(table: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{place}{key}.")
-        else:
-            yield f"{place}{key}", value
 
 
 def _told(own: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> str:

@@ -1,7 +1,6 @@
 """``report.html``: a run on one page that opens by double click. Figures are SVG in the page; no script, no network."""
 
 import itertools
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from typing import Any
 from ganlm_core.bundle.model import Model
 from ganlm_core.config.run_config import RunConfig
 from ganlm_core.data.corpus import Corpus, spread
-from ganlm_core.data.text import lines
 from ganlm_core.errors import GanlmError
 from ganlm_core.evaluation import figures, pages
 from ganlm_core.evaluation.captions import caption_of, in_order
@@ -23,7 +21,7 @@ from ganlm_core.evaluation.scores import Scores, results, seen_in
 from ganlm_core.evaluation.sources import Source, open_sources
 from ganlm_core.metrics.metric import Conditions
 from ganlm_core.plugins.host import Host
-from ganlm_core.system.files import read_json, read_text, write_file
+from ganlm_core.system.files import write_file
 from ganlm_core.training.run_folder import RunFolder
 
 SHOWN = 8
@@ -47,11 +45,6 @@ REAL = 4
 """Real sentences that the discriminator judges beside the samples."""
 
 
-def _evaluation(run: RunFolder) -> dict[str, Any]:
-    """Return evaluation.json of the bundle; empty for a run without a bundle."""
-    return read_json(run.bundle / "evaluation.json") if run.bundle.is_dir() else {}
-
-
 def write(run: RunFolder, host: Host) -> Path:
     """Write the report of a run, finished or not, into its folder.
 
@@ -64,7 +57,7 @@ def write(run: RunFolder, host: Host) -> Path:
 def render(run: RunFolder, host: Host) -> str:
     """Return the page. The same run gives the same text."""
     config, info = run.load_config(host), run.info()
-    evaluation = _evaluation(run)
+    evaluation = run.results()
     title, last = run.title(), run.last_samples()[:SHOWN]
     sources = open_sources(host, [str(run.path)]) if run.bundle.is_dir() else []
     corpus = _corpus(config, host, sources)
@@ -88,7 +81,7 @@ def render(run: RunFolder, host: Host) -> str:
         tradeoff=figures.svg(pages.tradeoff(comparison, scores)) if comparison and scores else "",
         scores=scores,
         kept=kept is not None,
-        samples=dict(samples_by_step(run)),
+        samples=run.samples_by_step(SHOWN),
         pictures=host.pictures(config.to_dict(), last),
         judged=judged,
         full=max((abs(weight) for each in chain(*judged.values()) for _, weight in each.tokens), default=0) or 1.0,
@@ -238,13 +231,6 @@ def _curve(records: Sequence[Mapping[str, Any]], name: str, title: str) -> Curve
     groups = [points[start : start + size] for start in range(0, len(points), size)]
     x, y = ([sum(point[axis] for point in group) / len(group) for group in groups] for axis in (0, 1))
     return Curve(title, x, y)
-
-
-def samples_by_step(run: RunFolder) -> Iterator[tuple[int, list[str]]]:
-    for file in sorted(run.samples.glob("step-*.txt")):
-        step = re.fullmatch(r"step-(\d+)\.txt", file.name)
-        if step:
-            yield int(step[1]), lines(read_text(file))[:SHOWN]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ganlm_core.bundle import load
 from ganlm_core.bundle.locate import MEAN
+from ganlm_core.bundle.manifest import is_run
 from ganlm_core.bundle.mean import first_of, members_of
 from ganlm_core.bundle.model import Model
 from ganlm_core.components import Options
@@ -115,7 +116,7 @@ def _model(host: Host, name: str, title: str, kind: str, device: str) -> Source:
 
 def run_at(name: str) -> RunFolder | None:
     """Return the run at a path, if there is one."""
-    return RunFolder(Path(name)) if (Path(name) / "config.toml").is_file() else None
+    return RunFolder(Path(name)) if is_run(Path(name)) else None
 
 
 def real_text(host: Host, sources: Sequence[Source], data: str = "", test: str = "", **reading: Any) -> Corpus:

@@ -1,13 +1,13 @@
 """A classifier of texts by their labels, for label accuracy on text without an exact process."""
 
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ganlm_core.data.corpus import Corpus, spread
+from ganlm_core.metrics.hashed_ngrams import bag, summed
 from ganlm_core.metrics.ngrams import Split
 
 MOST = 20_000
@@ -53,14 +53,7 @@ class Classifier:
                 optimizer.step()
 
     def _logits(self, bags: Sequence[list[int]]) -> Tensor:
-        sizes = torch.tensor([len(bag) for bag in bags])
-        buckets = torch.tensor([each for bag in bags for each in bag])
-        return F.embedding_bag(buckets, self._weights, sizes.cumsum(0) - sizes, mode="sum", sparse=True)
+        return summed(bags, self._weights, sparse=True)
 
     def _bag(self, text: str) -> list[int]:
-        return list(self._buckets([START, *self._split(text), END]))
-
-    def _buckets(self, units: Sequence[str]) -> Iterator[int]:
-        for n in range(1, self._orders + 1):
-            for start in range(len(units) - n + 1):
-                yield zlib.crc32("\0".join(units[start : start + n]).encode()) % BUCKETS
+        return bag([START, *self._split(text), END], self._orders, BUCKETS)

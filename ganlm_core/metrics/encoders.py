@@ -1,18 +1,16 @@
 """Sentence encoders: components that turn sentences into the features between which distances are measured."""
 
-import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
-from itertools import chain
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from ganlm_core.components import Options
 from ganlm_core.errors import UsageError
+from ganlm_core.metrics.hashed_ngrams import bag, summed
 from ganlm_core.metrics.ngrams import Split
 from ganlm_core.metrics.options import HashedNgramsOptions, SentenceTransformersOptions
 
@@ -51,17 +49,10 @@ class HashedNgrams(Encoder):
     title = "hashed n-grams"
 
     def __call__(self, texts: Sequence[str], split: Split) -> Features:
-        bags = [list(self._buckets(split(text))) for text in texts]
-        sizes = torch.tensor([len(bag) for bag in bags])
-        buckets = torch.tensor(list(chain.from_iterable(bags)), dtype=torch.int64)
-        vectors = torch.from_numpy(_vectors(self.options.dimensions))
-        sums = F.embedding_bag(buckets, vectors, sizes.cumsum(0) - sizes, mode="sum")
+        bags = [bag(split(text), self.options.orders, BUCKETS) for text in texts]
+        sums = summed(bags, torch.from_numpy(_vectors(self.options.dimensions)))
+        sizes = torch.tensor([len(each) for each in bags])
         return (sums / sizes.clamp(min=1).double().sqrt()[:, None]).numpy()
-
-    def _buckets(self, tokens: Sequence[str]) -> Iterator[int]:
-        for n in range(1, self.options.orders + 1):
-            for start in range(len(tokens) - n + 1):
-                yield zlib.crc32("\0".join(tokens[start : start + n]).encode()) % BUCKETS
 
 
 @lru_cache(maxsize=2)

@@ -150,7 +150,7 @@ class Server:
             self.watchers -= 1
 
 
-def make_app(library: Library, host: Host, host_token: str = "") -> Starlette:
+def make_app(library: Library, host: Host) -> Starlette:
     """Return the application, without the guard in front of it."""
     watched = {name: Watched(run, host) for name, run in library.runs.items()}
     server = Server(library, watched, Queue())
@@ -175,18 +175,14 @@ def make_app(library: Library, host: Host, host_token: str = "") -> Starlette:
     async def runs(request: HTTPRequest) -> Response:
         return Answer({"runs": list(library.runs)})
 
+    @_named
     async def run(request: HTTPRequest) -> Response:
-        try:
-            library.run(request.path_params["name"])
-        except UnknownName as error:
-            return refused(404, str(error))
+        library.run(request.path_params["name"])
         return Answer(await asyncio.to_thread(watched[request.path_params["name"]].state))
 
+    @_named
     async def events(request: HTTPRequest) -> Response:
-        try:
-            library.run(request.path_params["name"])
-        except UnknownName as error:
-            return refused(404, str(error))
+        library.run(request.path_params["name"])
         if server.watchers >= WATCHERS:
             return refused(503, f"{WATCHERS} clients watch already; close a page and try again")
         return StreamingResponse(server.events(request.path_params["name"], request), media_type="text/event-stream")
@@ -210,6 +206,18 @@ def make_app(library: Library, host: Host, host_token: str = "") -> Starlette:
             *(Route(path, _endpoint(name, handler), methods=["POST"]) for path, (name, handler) in handlers.items()),
         ]
     )
+
+
+def _named(endpoint: Callable[[HTTPRequest], Awaitable[Response]]) -> Callable[[HTTPRequest], Awaitable[Response]]:
+    """Return an endpoint that answers an unknown name with 404."""
+
+    async def answered(request: HTTPRequest) -> Response:
+        try:
+            return await endpoint(request)
+        except UnknownName as error:
+            return refused(404, str(error))
+
+    return answered
 
 
 def _endpoint(name: str, handler: Handler) -> Callable[[HTTPRequest], Awaitable[Response]]:

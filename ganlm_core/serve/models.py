@@ -7,6 +7,7 @@ from typing import Any
 
 from ganlm_core.bundle.load import load
 from ganlm_core.bundle.locate import MEAN
+from ganlm_core.bundle.manifest import is_run
 from ganlm_core.bundle.model import Model
 from ganlm_core.data.corpus import Corpus
 from ganlm_core.errors import DataError, GanlmError, UnknownName, WeightsError
@@ -54,7 +55,7 @@ class Library:
         models: dict[str, Served] = {}
         runs: dict[str, RunFolder] = {}
         for address, name in zip(addresses, names_of(addresses), strict=True):
-            if (Path(address) / "config.toml").is_file():
+            if is_run(Path(address)):
                 runs[name] = RunFolder(Path(address))
             try:
                 model = load(address, host, device)
@@ -81,7 +82,7 @@ class Library:
 
 
 def names_of(addresses: Sequence[str]) -> Iterator[str]:
-    """Return short names: the part after the last slash or colon; the whole address of a mean, or if two share it."""
+    """Yield short names: the part after the last slash or colon; the whole address of a mean, or if two share it."""
     short = [address if address.startswith(MEAN) else _last_part(address) for address in addresses]
     yield from (name if short.count(name) == 1 else address for name, address in zip(short, addresses, strict=True))
 

@@ -148,7 +148,7 @@ def _with_headers(send: Send) -> Send:
 
 
 def _bounded(receive: Receive) -> Receive:
-    """Stop a body that is larger than LARGEST_BODY or takes longer than SECONDS to arrive."""
+    """Stop a body that is larger than LARGEST_BODY."""
     taken = 0
 
     async def guarded() -> Any:

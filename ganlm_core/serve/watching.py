@@ -7,7 +7,7 @@ from typing import Any
 from ganlm_core.errors import GanlmError
 from ganlm_core.evaluation import figures
 from ganlm_core.evaluation.figures import Figure
-from ganlm_core.evaluation.report import evaluation_figures, samples_by_step, training_figures, troubles
+from ganlm_core.evaluation.report import SHOWN, evaluation_figures, training_figures, troubles
 from ganlm_core.plugins.host import Host
 from ganlm_core.training.run_folder import RunFolder
 
@@ -59,7 +59,7 @@ def state_of(run: RunFolder, host: Host) -> dict[str, Any]:
         "step": steps[-1]["step"] if steps else 0,
         "steps": config.training.steps,
         "warnings": list(troubles(run)),
-        "samples": [{"step": step, "texts": texts} for step, texts in samples_by_step(run)],
+        "samples": [{"step": step, "texts": texts} for step, texts in run.samples_by_step(SHOWN).items()],
         "figures": _drawn([*training_figures(steps), *evaluation_figures(run.metrics.interims(), {})]),
     }
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ganlm_core.bundle.manifest import is_run
 from ganlm_core.config.run_config import RunConfig, difference
 from ganlm_core.errors import UsageError, WeightsError
 from ganlm_core.plugins.host import Host
@@ -80,7 +81,7 @@ class SweepFolder:
             )
         for run in plan.runs:
             folder = self.path / run.name
-            if (folder / "config.toml").is_file():
+            if is_run(folder):
                 old, new = (
                     with_absolute_paths(each) for each in (RunFolder.open(folder).load_config(host), run.config)
                 )

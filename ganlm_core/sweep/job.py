@@ -12,6 +12,7 @@ from pathlib import Path
 from subprocess import DEVNULL, Popen
 from typing import Any, Protocol
 
+from ganlm_core.bundle.manifest import is_run
 from ganlm_core.config.run_config import parse_toml
 from ganlm_core.errors import WeightsError
 from ganlm_core.system.files import read_json, write_json, writing
@@ -80,7 +81,7 @@ class Trained:
 
     @property
     def evaluation(self) -> dict[str, Any]:
-        return {} if self.failure else read_json(self.run / "bundle" / "evaluation.json")
+        return {} if self.failure else RunFolder(self.run).results()
 
     @property
     def cpu_seconds(self) -> float:
@@ -125,7 +126,7 @@ def train(job: Job, stop: Stop, surroundings: Mapping[str, str] | None = None) -
     folder = RunFolder(job.run)
     if folder.is_finished:
         return Trained(job.run)
-    known = (job.run / "config.toml").is_file()
+    known = is_run(job.run)
     rest = ["--resume", str(job.run)] if known else ["--config", str(job.config), "--out", str(job.run)]
     environment = environment_of(job.threads) | dict(surroundings or {})
     with writing(job.log):

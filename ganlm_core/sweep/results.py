@@ -9,7 +9,6 @@ from ganlm_core.evaluation.scores import REFERENCES, column_of, ordered
 from ganlm_core.evaluation.tables import Cell, Number, Table
 from ganlm_core.metrics.formatting import SHARES
 from ganlm_core.sweep.folder import Entry, SweepFolder
-from ganlm_core.sweep.job import Trained
 from ganlm_core.training.run_folder import RunFolder
 
 SEEDS = ("seed", "training.seed")
@@ -29,7 +28,7 @@ def table(sweep: SweepFolder) -> Table:
     Below them are the reference rows of each text that was trained on, which no run changes.
     """
     groups = grouped(sweep)
-    results = {title: [_evaluation(run) for run in runs] for title, runs in groups.items()}
+    results = {title: [run.results() for run in runs] for title, runs in groups.items()}
     names = ordered(name for found in results.values() for each in found for name in each["after"])
     rows: list[list[Cell]] = []
     for title, found in results.items():
@@ -62,10 +61,6 @@ def _told(key: str, value: Any) -> str:
     return f"{key} {value}"
 
 
-def _evaluation(run: RunFolder) -> dict[str, Any]:
-    return Trained(run.path).evaluation
-
-
 def _numbers(found: Sequence[Mapping[str, float]], names: Sequence[str]) -> list[Cell]:
     return [Number.of([values[name] for values in found if name in values], name in SHARES) for name in names]
 
@@ -78,7 +73,7 @@ def _references(groups: Mapping[str, Group]) -> Iterator[tuple[str, list[Mapping
         texts.setdefault(json.dumps(corpus, sort_keys=True), []).append(run)
     for text, runs in texts.items():
         name = json.loads(text).get("name", "") if len(texts) > 1 else ""
-        evaluations = [_evaluation(run) for run in runs]
+        evaluations = [run.results() for run in runs]
         for key, title in REFERENCES.items():
             if found := [each[key] for each in evaluations if key in each]:
                 yield (f"{title} ({name})" if name else title), found

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ganlm_core.bundle.manifest import RUN_CONFIG, is_run
 from ganlm_core.errors import GanlmError
 from ganlm_core.sweep.folder import SweepFolder
 from ganlm_core.sweep.job import Attempt, Job, last_step, steps_of
@@ -68,7 +69,7 @@ def state_of(job: Job) -> State:
     steps = _steps(job)
     folder, attempt = RunFolder(job.run), Attempt.read(job.attempt)
     failure = attempt.failure if attempt else ""
-    if not (job.run / "config.toml").is_file():  # a run that starts makes its folder, locks it, and writes this file
+    if not is_run(job.run):  # a run that starts makes its folder, locks it, and writes this file
         return State(job.name, "failed" if failure else "waiting", 0, steps, failure=failure)
     if folder.is_finished:
         return State(job.name, "finished", steps, steps)
@@ -111,7 +112,7 @@ def failures(states: Sequence[State]) -> Mapping[str, str]:
 
 def _steps(job: Job) -> int:
     """Return the steps that are planned for a run; a run that was given more has its own."""
-    for file in (job.run / "config.toml", job.config):
+    for file in (job.run / RUN_CONFIG, job.config):
         with suppress(GanlmError, OSError, KeyError, ValueError):
             return _steps_in(file, file.stat().st_mtime_ns)
     return 0

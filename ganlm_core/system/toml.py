@@ -1,6 +1,7 @@
-"""Parse TOML after checking its bounds: deep nesting would exhaust the memory or the stack."""
+"""Parse TOML after checking its bounds, as deep nesting would exhaust the memory or the stack; its dotted keys."""
 
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 DEEPEST = 8
@@ -35,6 +36,15 @@ def parse(text: str) -> dict[str, Any]:
     text = text.removeprefix("\ufeff")
     _check_bounds(text)
     return tomllib.loads(text)
+
+
+def flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each value of nested tables with its dotted key: ``("generator.lstm.layers", 2)``."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
 
 
 def _check_bounds(text: str) -> None:

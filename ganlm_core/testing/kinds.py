@@ -14,6 +14,7 @@ from ganlm_core.protocol import Parts
 from ganlm_core.testing import references
 from ganlm_core.testing.case import Case
 from ganlm_core.testing.references import SHAPE
+from ganlm_core.training.building import plain_parts
 from ganlm_core.training.checks import BASES, problem_with_kind
 
 STEPS = 8
@@ -39,7 +40,7 @@ def fitting_parts(case: Case) -> Parts:
     The recipe comes first because the algorithm may need special networks, and because users run the recipe.
     """
     for config in _recipes_of(case.host, case.spec.name):
-        return _parts(case.host, config)
+        return plain_parts(case.host, config, SHAPE, STEPS)
     refusals = []
     for generator, discriminator in references.pairs():
         parts = references.parts(generator, discriminator, STEPS)
@@ -62,18 +63,3 @@ def _recipes_of(host: Host, algorithm: str) -> Iterator[RunConfig]:
             config = make_config(recipe=recipe, host=host)
             if config.algorithm.name == algorithm:
                 yield config
-
-
-def _parts(host: Host, config: RunConfig) -> Parts:
-    def part(kind: str, **arguments: Any) -> Any:
-        choice = getattr(config, kind)
-        return host.build(kind, choice.name, choice.options, **arguments)
-
-    return Parts(
-        generator=part("generator", shape=SHAPE),
-        discriminator=part("discriminator", shape=SHAPE),
-        loss=part("loss"),
-        penalty=part("penalty"),
-        estimator=part("estimator"),
-        steps=STEPS,
-    )

@@ -128,6 +128,18 @@ def build_parts(host: Host, config: RunConfig, data: Data, rewards: Sequence[Che
     return parts
 
 
+def plain_parts(host: Host, config: RunConfig, shape: Shape, steps: int) -> Parts:
+    """Build the parts that a configuration names, without data, conditions and checks: to check or measure a method."""
+    return Parts(
+        generator=build(host, config, "generator", shape=shape),
+        discriminator=build(host, config, "discriminator", shape=shape),
+        loss=build(host, config, "loss"),
+        penalty=build(host, config, "penalty"),
+        estimator=build(host, config, "estimator"),
+        steps=steps,
+    )
+
+
 def _loss(host: Host, config: RunConfig) -> Loss:
     """Build the loss. Raises PluginError if it fails on logits, or gives costs of another shape or NaN."""
     loss: Loss = build(host, config, "loss")

@@ -7,7 +7,17 @@ from typing import Any
 import torch
 
 from ganlm_core.bundle.locate import locate
-from ganlm_core.bundle.manifest import CONFIG, HASHES, NETWORKS, Manifest, build, find_bundle, manifest_of
+from ganlm_core.bundle.manifest import (
+    CONFIG,
+    HASHES,
+    NETWORKS,
+    RUN_CONFIG,
+    Manifest,
+    build,
+    find_bundle,
+    is_run,
+    manifest_of,
+)
 from ganlm_core.bundle.model import Model
 from ganlm_core.bundle.save import save, without_paths
 from ganlm_core.bundle.verify import verify
@@ -29,7 +39,7 @@ from ganlm_core.training.run_folder import RunFolder
 def without_bundle(source: str | Path) -> RunFolder | None:
     """Return the run at ``source`` if it has no bundle yet. None for every other source, such as a bundle."""
     path = Path(source)
-    if not (path / "config.toml").is_file():
+    if not is_run(path):
         return None
     try:
         find_bundle(path)
@@ -118,7 +128,7 @@ def _networks(run: RunFolder, checkpoint: Checkpoint, manifest: Manifest, host: 
     networks: dict[str, Any] = {}
     for kind in manifest.networks:
         with torch.random.fork_rng(devices=[]):  # the initial weights must not advance the caller's random numbers
-            networks[kind] = build(host, run.path / "config.toml", manifest, kind, Shape(**manifest.sizes).of(kind))
+            networks[kind] = build(host, run.path / RUN_CONFIG, manifest, kind, Shape(**manifest.sizes).of(kind))
         check_state(checkpoint.path, checkpoint.network(kind), networks[kind])
         networks[kind].load_state_dict(checkpoint.network(kind))
     return networks

@@ -19,6 +19,7 @@ therefore resumes from any working directory, and also after it was moved.
 
 import itertools
 import platform
+import re
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ganlm_core.bundle.manifest import Descent, descent_of
+from ganlm_core.bundle.manifest import BUNDLE, EVALUATION, RUN_CONFIG, Descent, descent_of, is_run
 from ganlm_core.config.recipes import method_of
 from ganlm_core.config.run_config import RunConfig, parse_toml
 from ganlm_core.data.options import FileOptions
@@ -56,7 +57,7 @@ STARTING = "starting"
 MEND = "put the file back as it was, or start a new run"
 """The advice for a file of a run that cannot be read: unlike a bundle, a run cannot be fetched again."""
 
-_AT_THE_START = ("run.json", "config.toml", "data.txt", "tokenizer.json", "metrics.jsonl", "samples", "checkpoints")
+_AT_THE_START = ("run.json", RUN_CONFIG, "data.txt", "tokenizer.json", "metrics.jsonl", "samples", "checkpoints")
 """Everything that a run writes before its first checkpoint."""
 
 _INFO: Mapping[str, type] = {
@@ -94,7 +95,7 @@ class RunFolder:
         """Raise RunExists unless a run may start here: the folder is empty, or its run never got a checkpoint."""
         if self._is_free():
             return
-        resume = f", or resume it: --resume {self.path}" if (self.path / "config.toml").is_file() else ""
+        resume = f", or resume it: --resume {self.path}" if is_run(self.path) else ""
         raise RunExists(f"{self.path} already exists and is not empty; choose another --out{resume}")
 
     def _is_free(self) -> bool:
@@ -140,7 +141,7 @@ class RunFolder:
         """Return the run at ``path``. Raises UsageError if there is none."""
         if not path.is_dir():
             raise UsageError(f"there is no run at {path}; give the folder that 'ganlm run' printed")
-        if not (path / "config.toml").is_file():
+        if not is_run(path):
             if (path / "run.json").is_file():
                 raise UsageError(f"the run at {path} was stopped before it began; start it again with --out {path}")
             raise UsageError(
@@ -158,7 +159,7 @@ class RunFolder:
 
     @property
     def bundle(self) -> Path:
-        return self.path / "bundle"
+        return self.path / BUNDLE
 
     @property
     def report(self) -> Path:
@@ -171,6 +172,10 @@ class RunFolder:
     @property
     def evaluation(self) -> Path:
         return self.path / "evaluation.json"
+
+    def results(self) -> dict[str, Any]:
+        """Return evaluation.json of the bundle; empty for a run without a bundle. Raises WeightsError."""
+        return read_json(self.bundle / EVALUATION) if self.bundle.is_dir() else {}
 
     def drop_evaluation(self) -> None:
         """Remove the evaluation of weights that are about to be replaced. Raises WriteError."""
@@ -203,14 +208,14 @@ class RunFolder:
     def config(self) -> str:
         """Return the text of config.toml. Raises WeightsError when it cannot be read."""
         with advising(MEND):
-            return read_text(self.path / "config.toml")
+            return read_text(self.path / RUN_CONFIG)
 
     def tables(self) -> dict[str, Any]:
         """Return the tables of config.toml, without a look at whether they fit the plugins that are installed.
 
         Raises UsageError for text that is not TOML, and WeightsError for a table that was removed.
         """
-        path = self.path / "config.toml"
+        path = self.path / RUN_CONFIG
         tables = parse_toml(self.config(), str(path))
         for name in _TABLES:
             if not (isinstance(tables.get(name), dict) and tables[name]):
@@ -237,7 +242,7 @@ class RunFolder:
         kept = self.data.name if self.data.is_file() else None
         config = with_absolute_paths(config)
         config = with_data_at(config, lambda path: kept) if kept else config
-        write_file(self.path / "config.toml", config.to_toml().encode())
+        write_file(self.path / RUN_CONFIG, config.to_toml().encode())
 
     def tokenizer(self) -> str:
         """Return the text of tokenizer.json. Raises WeightsError when it cannot be read."""
@@ -319,6 +324,11 @@ class RunFolder:
     def write_samples(self, step: int | None, sentences: Sequence[str]) -> None:
         """Write the sentences of the evaluation at ``step``; None stands for the final one."""
         write_file(self._samples_at(step), "".join(one_line(sentence) + "\n" for sentence in sentences).encode())
+
+    def samples_by_step(self, most: int) -> dict[int, list[str]]:
+        """Return the first ``most`` sentences of each interim evaluation by its step. Raises WeightsError."""
+        found = {file: re.fullmatch(r"step-(\d+)\.txt", file.name) for file in sorted(self.samples.glob("step-*.txt"))}
+        return {int(step[1]): lines(read_text(file))[:most] for file, step in found.items() if step}
 
     def _samples_at(self, step: int | None) -> Path:
         return self.samples / ("final.txt" if step is None else f"step-{step:08}.txt")

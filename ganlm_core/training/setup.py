@@ -6,20 +6,17 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
 
 import torch
 from torch import Tensor, nn
 
 from ganlm_core.algorithms.rewards import CheckedReward
 from ganlm_core.bundle.manifest import NETWORKS, components_of
-from ganlm_core.config.options import TrainingOptions
-from ganlm_core.config.run_config import PREFIXES, RunConfig
-from ganlm_core.config.small_text import PASSES, passes
+from ganlm_core.config.run_config import RunConfig
 from ganlm_core.data.batches import Batches
 from ganlm_core.data.corpus import Corpus
 from ganlm_core.data.encoding import log_frequencies
-from ganlm_core.data.tokenizer import CHUNK, Tokenizer, count_cut
+from ganlm_core.data.tokenizer import CHUNK, Tokenizer
 from ganlm_core.errors import UnknownName, UsageError
 from ganlm_core.metrics.judge import Judge
 from ganlm_core.metrics.rewards import RewardMeans
@@ -27,7 +24,6 @@ from ganlm_core.plugins.discovery import BUILT_IN
 from ganlm_core.plugins.host import Host, default_host
 from ganlm_core.plugins.wording import described
 from ganlm_core.protocol import Algorithm, Generator, Parts, Shape
-from ganlm_core.sampling import LikelihoodRatio
 from ganlm_core.sampling.conditions import unconditional
 from ganlm_core.system import processes
 from ganlm_core.system.devices import arithmetic, pick_device, require_compiler
@@ -44,11 +40,9 @@ from ganlm_core.training.building import (
 from ganlm_core.training.checks import problem_with_algorithm
 from ganlm_core.training.compilation import as_graphs, as_it_is, compile_networks
 from ganlm_core.training.loop import WARMUP, Average, Trainer
+from ganlm_core.training.notes import equal_rewards, notes_of, uncompiled
 from ganlm_core.training.optimizers import ScheduledOptimizer, build_optimizer
 from ganlm_core.training.start import Start
-
-TRIED = 100
-"""Training texts that each reward is tried on before a run."""
 
 
 @dataclass(frozen=True)
@@ -221,9 +215,9 @@ def prepare(config: RunConfig, host: Host | None = None) -> Setup:
         log_frequencies=log_frequencies(data.counts.sum(dim=0)),
         notes=(
             *data.notes,
-            *_notes(config, data, algorithm, parts),
-            *_equal(rewards, data.corpus),
-            *(_left_out(name) for name in left_out),
+            *notes_of(config, data, algorithm, parts),
+            *equal_rewards(rewards, data.corpus),
+            *uncompiled(left_out),
         ),
         start=data.start,
     )
@@ -257,23 +251,6 @@ def _algorithm(host: Host, config: RunConfig, parts: Parts) -> Algorithm:
             f"'{config.algorithm.name}' judges whole sequences; choose another --estimator, or --algorithm adversarial"
         )
     return algorithm
-
-
-def _equal(rewards: Sequence[CheckedReward], corpus: Corpus) -> Iterator[str]:
-    """Tell of rewards that are the same for the first training texts, such as those of another corpus."""
-    texts = list(islice(corpus.train, TRIED))
-    columns = {name: list(islice(values, TRIED)) for name, values in corpus.beside("train").others.items()}
-    for each in rewards:
-        first, *others = set(each(texts, columns))
-        if len(texts) > 1 and not others:
-            yield (
-                f"reward '{each.name}' is {first:g} for each of the first {len(texts)} training texts; if it is so for "
-                f"generated texts too, it teaches nothing: see 'ganlm show {each.name}' for its options"
-            )
-
-
-def _left_out(name: str) -> str:
-    return f"the {name} is not compiled: its penalty differentiates it twice, and torch.compile once"
 
 
 def _optimizers(config: RunConfig, algorithm: Algorithm) -> dict[str, ScheduledOptimizer]:
@@ -360,56 +337,3 @@ def _check_rewards(config: RunConfig, parts: Parts, algorithm: Algorithm) -> Non
             f"algorithm '{config.algorithm.name}' has no generator's cost that rewards could be mixed with; choose "
             "another algorithm or recipe, such as --algorithm adversarial, or leave out --reward"
         )
-
-
-def _notes(config: RunConfig, data: Data, algorithm: Algorithm, parts: Parts) -> Iterator[str]:
-    corpus, shape = data.corpus, data.shape
-    cut = sum(map(count_cut, data.tokens.split(CHUNK)))
-    splits = f"{len(corpus.train):,} to train, {len(corpus.validation):,} to validate, {len(corpus.test):,} to test"
-    lengths = f"{shape.length} tokens without <eos>" if corpus.fixed_length else f"{shape.length} tokens at most"
-    yield f"{corpus.name}: {splits}; {shape.vocabulary:,} words, sequences of {lengths}"
-    if cut and not corpus.fixed_length:
-        share = cut / len(corpus.train)
-        yield f"{cut:,} training sentences ({share:.1%}) were longer and were cut; --tokenizer.max-length takes more"
-    if config.tokenizer.name == "word" and shape.length <= 2 and not cut:
-        yield "every sentence is a single word; --tokenizer char makes a sequence of its characters"
-    times = passes(config, len(corpus.train))
-    if times > PASSES and config.training.keep == "best" and "generator" not in algorithm.frozen:
-        yield (
-            f"small text: the run passes over it {times:,.0f} times, so the weights that are best on the validation "
-            f"split are kept, of an evaluation every {config.training.evaluate_every} steps; --keep last keeps the last"
-        )
-    options = config.training
-    if options.evaluate_every >= options.steps and (options.keep == "best" or options.patience):
-        chosen = "--keep best keeps the last weights" if options.keep == "best" else "--patience has no effect"
-        yield f"the only evaluation is after the last step, so {chosen}; lower --evaluate-every"
-    if algorithm.unused:
-        yield f"algorithm '{config.algorithm.name}' makes no use of a chosen {' or '.join(algorithm.unused)}"
-    if not config.training.prior and "generator" in data.start.origins:
-        yield "--no-prior has no effect: the prior of the generator comes with its weights"
-    for kind in algorithm.frozen:
-        if kind not in data.start.origins:
-            yield (
-                f"algorithm '{config.algorithm.name}' does not train the {kind}, which is new and random; "
-                f"--from-{PREFIXES[kind]} BUNDLE takes a trained one"
-            )
-    judge = unconditional(parts.discriminator)
-    if isinstance(judge, LikelihoodRatio) and not judge.exact and "discriminator" not in algorithm.unused:
-        why, remedy = (
-            ("it reads noise", "set --noise-size 0")
-            if parts.generator.autoregressive
-            else ("it writes all positions at once", "choose an autoregressive --gen")
-        )
-        yield (
-            f"generator '{config.generator.name}' has no exact likelihood, because {why}, so "
-            f"'{config.discriminator.name}' compares it with equally likely words; {remedy}"
-        )
-    if config.rewards:
-        names, share = " and ".join(config.rewards), config.training.reward_weight
-        yield f"{share:.0%} of the generator's reward is from {names}" if share else f"{names}: --reward-weight is 0"
-    elif options.reward_weight != TrainingOptions().reward_weight:
-        yield f"--reward-weight {options.reward_weight:g} has no effect without a --reward"
-    if config.training.shard_optimizers and processes.size() == 1:
-        yield "--shard-optimizers has no effect on one process; torchrun starts several"
-    if "discriminator" in algorithm.networks and algorithm.adversarial_from >= planned_steps(config):
-        yield "the warm-up takes every step, so the networks never train against each other; raise --steps"

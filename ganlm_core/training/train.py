@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ganlm_core.bundle.load import load
+from ganlm_core.bundle.manifest import is_run
 from ganlm_core.bundle.model import Model
 from ganlm_core.bundle.start import started
 from ganlm_core.config.run_config import RunConfig
@@ -67,7 +68,7 @@ def execute(
     keep_memory()
     display = Unfailing(display or Display())
     host = host or default_host()
-    if resume is None and (begun := processes.begun()) and (Path(begun) / "config.toml").is_file():
+    if resume is None and (begun := processes.begun()) and is_run(Path(begun)):
         resume = Path(begun)
         config = RunFolder.open(resume).load_config(host)
     if resume is not None:

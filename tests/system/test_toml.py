@@ -2,7 +2,7 @@
 
 import pytest
 
-from ganlm_core.system.toml import DEEPEST, MOST_PARTS, parse
+from ganlm_core.system.toml import DEEPEST, MOST_PARTS, flat, parse
 
 REFUSED = {
     "an array 100,000 deep": ("a=" + "[" * 100_000, "line 1 nests deeper than the 8 levels allowed"),
@@ -56,3 +56,7 @@ f = 07:32:00.999
 
 def test_a_byte_order_mark_and_windows_line_ends_are_accepted() -> None:
     assert parse("\ufeff[a]\r\nb = 1\r\n") == {"a": {"b": 1}}
+
+
+def test_nested_tables_have_dotted_keys() -> None:
+    assert dict(flat({"a": {"b": {"c": 1}, "d": [2]}, "e": "x"})) == {"a.b.c": 1, "a.d": [2], "e": "x"}

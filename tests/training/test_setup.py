@@ -1,8 +1,5 @@
 """Everything that a run needs, built from a configuration, or refused in one line."""
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 import torch
 
@@ -68,18 +65,6 @@ def test_an_estimator_of_next_words_needs_an_algorithm_with_their_costs() -> Non
         prepare(config)
 
 
-def test_text_that_a_run_passes_over_often_has_a_note(tmp_path: Path) -> None:
-    data = tmp_path / "my.txt"
-    data.write_text("".join(f"sentence number {number} .\n" for number in range(200)))
-    notes = prepare(tiny_config("lstm", "conv", data=data, corpus_options={}, steps=600)).notes
-    (told,) = [note for note in notes if note.startswith("small text: ")]
-    assert "so the weights that are best on the validation split are kept, of an evaluation every " in told
-    assert told.endswith("; --keep last keeps the last")
-    for settings in ({"steps": 6}, {"steps": 600, "keep": "last"}):
-        notes = prepare(tiny_config("lstm", "conv", data=data, corpus_options={}, **settings)).notes
-        assert not [note for note in notes if note.startswith("small text")]
-
-
 def test_the_trainer_has_what_the_configuration_says() -> None:
     built = prepare(tiny_config("lstm", "conv", clip=2.5, ema=0.5, batch_size=3))
     assert isinstance(built.trainer, Trainer)
@@ -138,56 +123,3 @@ def test_the_likelihood_of_fixed_length_is_per_token_without_an_end() -> None:
     real = made.judge.real(10).likelihood
     assert real is not None
     assert real(test).nll_per_token == pytest.approx(-sum(process.log_prob(test)) / (6 * len(test)))
-
-
-def test_a_reward_that_is_equal_for_all_first_texts_is_told_of() -> None:
-    """The grammar's validity, the default, is 0 for every sentence of the oracle."""
-    options = {"size": 200, "vocabulary": 20, "length": 6}
-
-    def told(reward: dict[str, Any]) -> list[str]:
-        made = prepare(tiny_config("lstm", "conv", corpus="oracle", corpus_options=options, reward=reward))
-        return [note for note in made.notes if note.startswith("reward ")]
-
-    assert told({"validity": {}, "regex": {"pattern": "w1"}}) == [
-        "reward 'validity' is 0 for each of the first 100 training texts; if it is so for generated texts too, it "
-        "teaches nothing: see 'ganlm show validity' for its options"
-    ]
-    assert told({"regex": {"pattern": "w1"}}) == []
-
-
-@pytest.mark.parametrize(
-    ("settings", "note"),
-    [
-        (
-            {"keep": "best", "evaluate_every": 6},
-            "the only evaluation is after the last step, so --keep best keeps the last weights; lower --evaluate-every",
-        ),
-        (
-            {"patience": 2, "evaluate_every": 50},
-            "the only evaluation is after the last step, so --patience has no effect; lower --evaluate-every",
-        ),
-        ({"reward_weight": 0.3}, "--reward-weight 0.3 has no effect without a --reward"),
-    ],
-)
-def test_options_without_an_effect_are_told(settings: dict[str, Any], note: str) -> None:
-    assert note in prepare(tiny_config("lstm", "conv", **settings)).notes
-    assert note not in prepare(tiny_config("lstm", "conv", evaluate_every=3, keep="best", patience=2)).notes
-
-
-@pytest.mark.parametrize(
-    ("generator", "settings", "why"),
-    [
-        ("lstm", {}, "because it reads noise, so 'lstm-lm' compares it with equally likely words; set --noise-size 0"),
-        (
-            "mlp",
-            {"recipe": "one-shot", "noise_size": 0},
-            "because it writes all positions at once, so 'lstm-lm' compares it with equally likely words; choose an "
-            "autoregressive --gen",
-        ),
-    ],
-)
-def test_a_language_model_beside_a_generator_without_a_likelihood_is_told(
-    generator: str, settings: dict[str, Any], why: str
-) -> None:
-    notes = prepare(tiny_config(generator, "lstm-lm", **settings)).notes
-    assert f"generator '{generator}' has no exact likelihood, {why}" in notes

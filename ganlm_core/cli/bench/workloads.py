@@ -17,6 +17,7 @@ from ganlm_core.config.run_config import make_config
 from ganlm_core.data.batches import Batches
 from ganlm_core.plugins.host import Host
 from ganlm_core.protocol import EOS, Algorithm, Batch, Parts, Shape, mask_of
+from ganlm_core.training.building import plain_parts
 from ganlm_core.training.loop import Trainer
 from ganlm_core.training.optimizers import ScheduledOptimizer, build_optimizer
 
@@ -52,16 +53,12 @@ def make_parts(recipe: str, shape: Shape, **settings: Any) -> tuple[Parts, dict[
     """Build the parts that a recipe names, and an optimiser for each network."""
     config, host = make_config(recipe=recipe, **settings), Host.discover(no_plugins=True)
 
-    def build(kind: str, **arguments: Any) -> Any:
-        choice = getattr(config, kind)
-        return host.build(kind, choice.name, choice.options, **arguments)
-
-    networks = {kind: build(kind, shape=shape) for kind in ("generator", "discriminator")}
-    others = {kind: build(kind) for kind in ("loss", "penalty", "estimator")}
+    parts = plain_parts(host, config, shape, steps=1)
+    networks = {"generator": parts.generator, "discriminator": parts.discriminator}
     optimizers = {
         kind: build_optimizer(config.optimizers[kind], network.parameters()) for kind, network in networks.items()
     }
-    return Parts(**networks, **others, steps=1), optimizers
+    return parts, optimizers
 
 
 def make_batch(shape: Shape, rows: int) -> Batch:
