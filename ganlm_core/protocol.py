@@ -32,6 +32,10 @@ from ganlm_core.system.devices import cuda_graph
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")
 
+NEVER = -1e38
+"""The logit of a word that cannot occur: one without any count, or one that a prompt rules out. It is finite, because 0
+times the log of 0 would be NaN in an entropy, and low enough that the word is not drawn at any temperature."""
+
 State = Any
 """The state of an autoregressive generator between two tokens: a tensor, batch first; a number that is the same for the
 whole batch; or a tuple, list or dict of states."""

@@ -17,7 +17,7 @@ from ganlm_core.components import AUTO
 from ganlm_core.data.corpus import SAMPLE, Corpus, spaced
 from ganlm_core.data.tokenizer import CHUNK, LONGEST, Tokenizer
 from ganlm_core.errors import DataError, WriteError
-from ganlm_core.protocol import EOS, PAD, UNK, Shape, mask_of
+from ganlm_core.protocol import EOS, NEVER, PAD, UNK, Shape, mask_of
 from ganlm_core.system.cache import kept
 from ganlm_core.system.files import read_text, write_file
 
@@ -25,10 +25,6 @@ FORMAT = 2
 """Part of every key in the cache: increase it when the same sentences get other ids."""
 
 SMOOTHING = 0.1
-
-NEVER = -1e38
-"""The logit of a word that cannot occur: one without any count, or one that a prompt rules out. It is finite, because 0
-times the log of 0 would be NaN in an entropy, and low enough that the word is not drawn at any temperature."""
 
 KEEP = "raise --tokenizer.vocabulary to keep more"
 OUTSIDE = (

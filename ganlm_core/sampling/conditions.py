@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlm_core.data.encoding import NEVER
 from ganlm_core.protocol import (
+    NEVER,
     PAD,
     AutoregressiveGenerator,
     Discriminator,

@@ -103,8 +103,9 @@ def log_marginals(
 def of_tokens(distribution: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
     """Return log-probabilities (B, T', V) of ids (N, T), whose row i reads row i % B: (N, T), zero off the mask.
 
-    T' is at least the length of the longest sequence.
+    T' is at least the length of the longest sequence; it may be above T, as from generators of all positions at once.
     """
+    distribution = distribution[:, : tokens.shape[1]]
     upto = distribution.shape[1]
     ids = tokens.masked_fill(~mask, EOS)[:, :upto].unflatten(0, (-1, len(distribution))).movedim(0, -1)
     found = torch.where(mask[:, :upto], distribution.gather(-1, ids).movedim(-1, 0).flatten(0, 1), 0.0)

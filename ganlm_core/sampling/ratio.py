@@ -14,9 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganlm_core.components import LanguageModelOptions, Options
-from ganlm_core.data.encoding import NEVER
 from ganlm_core.layers import frozen, without_dropout
-from ganlm_core.protocol import EOS, AutoregressiveGenerator, Discriminator, Generator, Shape, masked_mean
+from ganlm_core.protocol import EOS, NEVER, AutoregressiveGenerator, Discriminator, Generator, Shape, masked_mean
 from ganlm_core.sampling.drawing import log_probabilities
 from ganlm_core.sampling.likelihood import log_likelihood, weighted_log_likelihood
 from ganlm_core.sampling.mean import log_mean

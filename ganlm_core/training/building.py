@@ -16,11 +16,11 @@ from ganlm_core.config.run_config import PREFIXES, Choice, RunConfig
 from ganlm_core.data import conditions
 from ganlm_core.data.conditions import Asked
 from ganlm_core.data.corpus import SAMPLE, Corpus, spaced
-from ganlm_core.data.encoding import GROW, KEEP, NEVER, encode, impossible, log_frequencies, token_counts
+from ganlm_core.data.encoding import GROW, KEEP, encode, impossible, log_frequencies, token_counts
 from ganlm_core.data.tokenizer import CHUNK, Tokenizer
 from ganlm_core.errors import OutOfMemory, PluginError, UsageError
 from ganlm_core.plugins.host import Host
-from ganlm_core.protocol import EOS, UNK, Generator, Loss, Parts, Shape
+from ganlm_core.protocol import EOS, NEVER, UNK, Generator, Loss, Parts, Shape
 from ganlm_core.system.devices import memory_of, pick_device
 from ganlm_core.system.memory import lacks_memory
 from ganlm_core.system.tensors import TooManyTensors, without_memory

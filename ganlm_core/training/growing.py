@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ganlm_core.data.encoding import NEVER
+from ganlm_core.protocol import NEVER
 
 
 class CannotGrow(ValueError):

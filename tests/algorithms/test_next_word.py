@@ -6,8 +6,7 @@ from torch import Tensor
 from ganlm_core import sampling
 from ganlm_core.algorithms.next_word import NextWord
 from ganlm_core.components import NoOptions
-from ganlm_core.data.encoding import NEVER
-from ganlm_core.protocol import EOS, Batch, mask_of
+from ganlm_core.protocol import EOS, NEVER, Batch, mask_of
 from tests.tiny import NOISE, REPEATS, ROWS, SHAPE, TinyGenerator, every_sequence, gradient, z_scores
 
 

@@ -17,7 +17,7 @@ from ganlm_core.data.options import TOKENIZERS, FileOptions
 from ganlm_core.data.text_files import file_corpus
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import DataError
-from ganlm_core.protocol import EOS, UNK, Shape
+from ganlm_core.protocol import EOS, NEVER, UNK, Shape
 from ganlm_core.sampling import Policy, draw
 from ganlm_core.training import building, setup
 from tests.conftest import Ganlm, files_of
@@ -308,7 +308,7 @@ def test_a_word_that_cannot_occur_is_never_drawn_and_has_a_finite_log_frequency(
     counts = encoding.token_counts([torch.tensor([[4, 5]])], Shape(6, 2, 0), [EOS])
     assert counts[:, EOS].tolist() == [0, 0]
     prior = encoding.log_frequencies(counts.sum(dim=0))
-    assert prior[EOS] == encoding.NEVER and prior.isfinite().all()
+    assert prior[EOS] == NEVER and prior.isfinite().all()
     for temperature in (1e-4, 1.0, 1e30):
         drawn, _ = draw(prior, Policy(temperature), samples=500)
         assert not (drawn == EOS).any()

@@ -63,6 +63,14 @@ def test_a_likelihood_under_noise_is_the_mean_over_its_draws() -> None:
         torch.testing.assert_close(sampling.log_marginal(generator, noise, tokens, mask, policy), expected)
 
 
+@pytest.mark.parametrize("network", [TinyGenerator, TinyOneShot])
+def test_padding_that_is_cut_off_changes_no_likelihood(network: type[Generator]) -> None:
+    tokens, generator = torch.tensor([[3, EOS, PAD], [EOS, PAD, PAD]]), make(network)
+    noise = NOISE[:1].expand(1, 2, -1)
+    short, padded = (sampling.log_marginal(generator, noise, ids, mask_of(ids)) for ids in (tokens[:, :2], tokens))
+    torch.testing.assert_close(short, padded)
+
+
 def test_a_likelihood_in_parts_is_the_likelihood_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
     generator, (tokens, mask) = make(TinyGenerator), every_sequence()
     noise = torch.randn(2, len(tokens), SHAPE.noise)

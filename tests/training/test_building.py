@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from ganlm_core.data.encoding import NEVER
 from ganlm_core.errors import OutOfMemory, UsageError
-from ganlm_core.protocol import EOS, UNK
+from ganlm_core.protocol import EOS, NEVER, UNK
 from ganlm_core.training import building
 from ganlm_core.training.setup import prepare
 from tests.conftest import tiny_config

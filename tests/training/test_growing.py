@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganlm_core.data.encoding import NEVER
 from ganlm_core.plugins.host import default_host
-from ganlm_core.protocol import Shape, mask_of
+from ganlm_core.protocol import NEVER, Shape, mask_of
 from ganlm_core.sampling.ratio import LikelihoodRatio
 from ganlm_core.system.tensors import without_memory
 from ganlm_core.training.growing import CannotGrow, grown_state
