@@ -80,13 +80,17 @@ class Generator(nn.Module):
     position of the training data, so that training starts from the mean of the real data.
     """
 
-    autoregressive: ClassVar[bool] = False
     prior: Tensor
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
         self.register_buffer("prior", torch.zeros(shape.length, shape.vocabulary))
+
+    @property
+    def autoregressive(self) -> bool:
+        """Whether it writes word by word, which is to be an :class:`AutoregressiveGenerator`."""
+        return isinstance(self, AutoregressiveGenerator)
 
     def forward(self, noise: Tensor, tokens: Tensor | None = None) -> Tensor:
         raise NotImplementedError
@@ -107,8 +111,6 @@ class AutoregressiveGenerator(Generator):
     position t depends on ``tokens[:, :t]`` only, so that they score the same sequence. T may be less than the shape's
     length. A subclass needs ``start`` and ``step``; it may override ``forward`` to compute all positions at once.
     """
-
-    autoregressive: ClassVar[bool] = True
 
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)
