@@ -96,8 +96,9 @@ class SweepFolder:
         found = read_json(path)
         if found.get("format") != FORMAT or found.get("format_version") != FORMAT_VERSION:
             raise WeightsError(f"{path} is not a sweep of this version of ganlm; use the version that wrote it")
-        if not isinstance(found.get("threads"), int) or not isinstance(found.get("plugins"), list):
-            raise self._damaged("its threads or plugins are missing")
+        found.setdefault("plugins", [])
+        if not isinstance(found.get("threads"), int) or not isinstance(found["plugins"], list):
+            raise self._damaged("its threads or plugins are wrong")
         return found
 
     def _damaged(self, reason: str) -> WeightsError:

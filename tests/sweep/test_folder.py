@@ -50,7 +50,7 @@ def test_a_folder_that_is_not_a_sweep_is_refused(tmp_path: Path) -> None:
         SweepFolder.open(tmp_path).entries()
     (tmp_path / SWEEP).write_text('{"format": "ganlm-sweep", "format_version": 1, "runs": []}')
     for read in (SweepFolder.jobs, SweepFolder.plugins, lambda found: found.plan(default_host())):
-        with pytest.raises(WeightsError, match=r"is damaged \(its threads or plugins are missing\); start the sweep"):
+        with pytest.raises(WeightsError, match=r"is damaged \(its threads or plugins are wrong\); start the sweep"):
             read(SweepFolder.open(tmp_path))
 
 
