@@ -49,7 +49,7 @@ class CheckedReward:
     def _ask(self, rows: Sequence[tuple[str, ...]], names: Sequence[str]) -> list[float]:
         texts, *others = (list(column) for column in zip(*rows, strict=True))
         try:
-            found = self.reward(texts, dict(zip(names, others, strict=True)))
+            found = self.reward(list(texts), dict(zip(names, others, strict=True)))
             problem = problem_with_rewards(found, texts, self.reward.unbounded)
         except (KeyboardInterrupt, PluginError):
             raise

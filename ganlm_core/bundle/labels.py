@@ -53,10 +53,10 @@ class Labels:
     def of(self, names: Sequence[str], texts: int) -> Tensor | None:
         """Return the numbers (N,) of the labels of so many texts; None for a bundle without labels.
 
-        Raises UsageError if they have no labels, and the errors of :meth:`number`.
+        Raises UsageError if they have no labels, or if the bundle has none, and the errors of :meth:`number`.
         """
         if not self.names:
-            return None
+            return None if len(names) == 0 else torch.tensor([self.number(name) for name in names])
         if names and len(names) != texts:
             raise UsageError(f"there are {len(names):,} labels for {texts:,} texts; give one for each")
         if len(names) != texts:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganlm_core.bundle.arguments import strings, whole
 from ganlm_core.bundle.attribution import leave_one_out
 from ganlm_core.bundle.calibration import Calibration, fit
 from ganlm_core.bundle.labels import Labels
@@ -18,6 +19,7 @@ from ganlm_core.errors import DataError, NonFinite, OptionError, UsageError
 from ganlm_core.protocol import Discriminator, Generator, Shape, mask_of, with_labels
 from ganlm_core.sampling import PLAIN, Policy, log_marginal, sample
 from ganlm_core.sampling.conditions import read_labelled
+from ganlm_core.system.files import shown
 
 BATCH = 256
 """Sentences in a batch. The sentences of a seed depend on it, because each batch has its own random numbers."""
@@ -68,7 +70,9 @@ class Model:
         as long as a sequence, or whose generator is not autoregressive.
         """
         policy = Policy(temperature, top_k, top_p)
-        _check(n, policy, batch_size)
+        n, seed, batch_size = whole("n", n), whole("seed", seed), whole("batch_size", batch_size, least=1)
+        if not isinstance(prompt, str):
+            raise OptionError(f"prompt is {shown(prompt)}; wanted a string")
         batches = (
             self.batch(each, seed, policy, batch_size, prompt, label) for each in range(math.ceil(n / batch_size))
         )
@@ -115,15 +119,18 @@ class Model:
         batch_size: int = BATCH,
         labels: Sequence[str] = (),
     ) -> list[float]:
-        """Return log p(sentence) in nats, ``<eos>`` included. A sentence that is too long is cut.
+        """Return log p(sentence) in nats, ``<eos>`` included. A sentence that is too long is cut; an unknown word has
+        the probability of ``<unk>``.
 
         For a generator with noise it is a lower bound, which more ``draws`` of the noise make tighter; all sentences
         share the draws: see :func:`ganlm_core.sampling.log_marginal`. With ``labels``, one for each text, p is given
         the label; without them, a model with labels gives the mean over its labels by their frequency. Raises
         UsageError for a generator that is not autoregressive: given the noise, its words are independent, and the
-        bound would say nothing. Raises OptionError for one string in place of a list.
+        bound would say nothing. Raises OptionError for a value of a wrong type or out of range.
         """
-        _check_texts(texts, labels)
+        texts, labels = strings("texts", texts), strings("labels", labels)
+        seed, draws = whole("seed", seed), whole("draws", draws, least=1)
+        batch_size = whole("batch_size", batch_size, least=1)
         if not self.generator.autoregressive:
             raise UsageError(
                 "this generator is not autoregressive: it writes all positions at once, so it gives sentences no "
@@ -152,9 +159,10 @@ class Model:
 
         A discriminator with one logit per position gives their mean, or their sum. A sentence that is too long is cut.
         A model with labels judges a sentence as one of its label. Raises UsageError when the bundle has no
-        discriminator, or has labels and the sentences have none, and OptionError for one string in place of a list.
+        discriminator, or has labels and the sentences have none, and OptionError as :meth:`log_prob`.
         """
-        _check_texts(texts, labels)
+        texts, labels = strings("texts", texts), strings("labels", labels)
+        batch_size = whole("batch_size", batch_size, least=1)
         self._require_discriminator()
         numbers = self.labels.of(labels, len(texts))
         parts = [None] * len(texts) if numbers is None else numbers.to(self.device).split(batch_size)
@@ -185,7 +193,7 @@ class Model:
         """
         slope = self.calibrated().slope
         (tokens,) = next(self._encoded([text], 1))
-        number = self.labels.of([label] if label else [], 1)
+        number = self.labels.of([] if label == "" else [str(label)], 1)
         labels = None if number is None else number.to(self.device)
         weights = slope * leave_one_out(lambda rows, mask: self._read(rows, mask, labels), tokens)
         return list(zip(self.tokenizer.decode(tokens[: len(weights), None]), weights.tolist(), strict=True))
@@ -233,20 +241,3 @@ class Model:
 def batch_seed(*parts: object) -> int:
     """Return the seed of a batch, from a seed and its number. Batches of neighbouring seeds have different seeds."""
     return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:8], "big") >> 1
-
-
-def _check_texts(texts: Sequence[str], labels: Sequence[str]) -> None:
-    """Raise OptionError for a string where a list is wanted: its characters would be taken for sentences."""
-    for name, given in (("texts", texts), ("labels", labels)):
-        if isinstance(given, str):
-            raise OptionError(f"{name} is one string; give a list of strings")
-
-
-def _check(n: int, policy: Policy, batch_size: int) -> None:
-    wanted = {
-        f"n is {n}; wanted 0 or more": n >= 0,
-        f"batch_size is {batch_size}; wanted 1 or more": batch_size >= 1,
-    }
-    for message, holds in wanted.items():
-        if not holds:
-            raise OptionError(message)

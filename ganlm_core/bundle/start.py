@@ -27,7 +27,7 @@ from ganlm_core.bundle.manifest import (
 )
 from ganlm_core.config import run_config
 from ganlm_core.config.options import StartOptions
-from ganlm_core.config.run_config import CHOSEN, PREFIXES, Layer, RunConfig, difference, override
+from ganlm_core.config.run_config import CHOSEN, DEFAULTS, PREFIXES, Choice, Layer, RunConfig, difference, override
 from ganlm_core.data.text import SMILES
 from ganlm_core.errors import OptionError, UsageError, WeightsError
 from ganlm_core.plugins.host import Host
@@ -150,9 +150,18 @@ def expand(host: Host, layers: Sequence[Layer], corpus: bool = False) -> Sequenc
 def started(host: Host, config: RunConfig, source: str, grow_vocabulary: bool = False) -> RunConfig:
     """Return a configuration whose networks, tokenizer and sizes are replaced by those of a bundle.
 
-    Raises the errors of :func:`origins`.
+    Raises the errors of :func:`origins`, and UsageError for a configuration that names no text beside a bundle of
+    other text than the default.
     """
-    return override(host, config, expand(host, [{"start": {FROM: source, "grow_vocabulary": grow_vocabulary}}]))
+    layers = expand(host, [{"start": {FROM: source, "grow_vocabulary": grow_vocabulary}}], corpus=True)
+    default = DEFAULTS["corpus"]
+    names_no_text = config.corpus == Choice(default, host.spec("corpus", default).options())
+    if names_no_text and any(default not in layer["corpus"] for layer in layers if "corpus" in layer):
+        raise UsageError(
+            f"the configuration names no text, and {source} was not trained on '{default}', the default; "
+            "name the text: make_config(data=...)"
+        )
+    return override(host, config, [layer for layer in layers if "corpus" not in layer])
 
 
 def check(host: Host, config: RunConfig) -> dict[str, Origin]:

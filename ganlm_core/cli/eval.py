@@ -20,10 +20,12 @@ from ganlm_core.cli.options import (
 )
 from ganlm_core.cli.output import echo_data, echo_json, note
 from ganlm_core.cli.types import COUNT, SENTENCES, SOURCE, TEMPERATURE, Name, Separated, settings_of
+from ganlm_core.errors import WriteError
 from ganlm_core.metrics.options import SCORED
 from ganlm_core.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    from ganlm_core.evaluation.scores import Scores
     from ganlm_core.metrics.encoders import Encoder
     from ganlm_core.plugins.host import Host
 
@@ -154,8 +156,7 @@ def _evaluate(request: Request) -> None:
     scores = evaluate(host, opened, real, settings, note, processes.divided, processes.size())
     if processes.rank() > 0:
         return
-    if place is not None:
-        scores.write(place, request.force)
+    failure = _kept(scores, place, request.force)
     for line in scores.notes:
         note(f"note: {line}")
     if request.form == "json":
@@ -164,8 +165,20 @@ def _evaluate(request: Request) -> None:
         echo_data(of_scores(scores).text(request.form))
     else:
         show_scores(scores)
+    if failure is not None:
+        raise failure
     if place is not None:
         note(f"kept in {place}")
+
+
+def _kept(scores: "Scores", place: Path | None, force: bool) -> WriteError | None:
+    """Write an evaluation to its place, if it has one. Return the error of a disk that refuses: it is shown first."""
+    try:
+        if place is not None:
+            scores.write(place, force)
+    except WriteError as error:
+        return error
+    return None
 
 
 def _encoder(host: "Host", name: str, *options: str) -> "Encoder":

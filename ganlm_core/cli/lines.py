@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from ganlm_core.system.files import to_json, writing
 Write = Callable[[Sequence[str]], None]
 
 PACKED = ".gz"
+CHUNK = 2**20
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,30 @@ def read_texts(path: Path, form: Form) -> Iterator[str]:
                 line = data.decode()
                 if number > 1 or not form.head:
                     yield form.text(line.removesuffix("\n"))
-    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError):
+    except (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError):
         line = ""
     except (ValueError, LookupError, TypeError):
         if line.endswith("\n"):
             raise DataError(f"{path}, line {number} is not from 'ganlm sample'; choose another file") from None
     if not line.endswith("\n"):
-        raise DataError(f"{path} was cut short; unpack it, remove its last line and continue with the rest")
+        raise _cut_short(path)
+
+
+def _cut_short(path: Path) -> DataError:
+    return DataError(f"{path} was cut short; unpack it, remove its last line and continue with the rest")
+
+
+def _check_end(path: Path) -> None:
+    """Raise DataError for a file whose last line, or whose last gzip member, is incomplete."""
+    last = b"\n"
+    try:
+        with _unpacked(path) as file:
+            while chunk := file.read(CHUNK):
+                last = chunk
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise _cut_short(path) from None
+    if not last.endswith(b"\n"):
+        raise _cut_short(path)
 
 
 def _unpacked(path: Path) -> BinaryIO | gzip.GzipFile:
@@ -91,11 +110,13 @@ def _unpacked(path: Path) -> BinaryIO | gzip.GzipFile:
 def lines_to(path: Path | None, form: Form) -> Iterator[Write]:
     """Yield a function that appends sentences to a file, or writes them to standard output for None.
 
-    Each call writes all of its sentences or none. Raises WriteError.
+    Each call writes all of its sentences or none. Raises WriteError, and DataError for a file that was cut short.
     """
     if path is None:
         yield lambda texts: echo_data(_joined(texts, form))
         return
+    if path.exists():
+        _check_end(path)
     with writing(path), path.open("ab", buffering=0) as file:
         if form.head and file.tell() == 0:
             _append(file, path, f"{form.head}\n")

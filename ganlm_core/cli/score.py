@@ -54,6 +54,8 @@ def score(
             _echo(text, probability, model.explain(text, name) if explain else None, as_json, name)
     for line in read.notes:
         note(line)
+    if read.columns.labels and not model.labels.names:
+        note("the bundle was trained without labels, so --corpus.label has no effect")
     _note_losses(model, sentences)
 
 
@@ -93,11 +95,12 @@ def _marked(token: str, weight: float) -> str:
 def _note_losses(model: "Model", sentences: Sequence[str]) -> None:
     """Note the losses of encoding: cut sentences, and words that are not in the vocabulary."""
     from ganlm_core.data.tokenizer import count_cut
-    from ganlm_core.protocol import UNK
+    from ganlm_core.protocol import EOS, NEVER, UNK
 
+    fixed = bool((model.generator.prior[..., EOS] <= NEVER).any())  # its sentences have no <eos>
     cut = unknown = total = 0
     for tokens in model.tokenizer.chunks(sentences, model.shape.length):
-        cut += count_cut(tokens)
+        cut += 0 if fixed else count_cut(tokens)
         unknown += int((tokens == UNK).sum())
         total += int((tokens >= UNK).sum())
     if cut:

@@ -96,7 +96,7 @@ def read_sentences(path: str, column: str = "text", **others: Any) -> Read:
 
 def _columns(records: list[Record]) -> Columns:
     """Return the columns of records; a column is left out if no record has a value in it."""
-    names = dict.fromkeys(name for record in records for name in record.others)
+    names = dict.fromkeys(name for record in records for name, value in record.others.items() if value)
     return Columns(
         [record.label for record in records] if any(record.label for record in records) else (),
         [record.prompt for record in records] if any(record.prompt for record in records) else (),

@@ -28,6 +28,17 @@ TEMPERATURE = 1.0
 ARROWS = {"higher": " ↑", "lower": " ↓"}
 
 
+def repeats(runs: Sequence[RunFolder]) -> list[RunFolder]:
+    """Return the runs whose configuration, seed included, is that of an earlier one: they are no further evidence."""
+    seen: set[str] = set()
+    again = []
+    for run in runs:
+        config = json.dumps(run.tables(), sort_keys=True)
+        again += [run] * (config in seen)
+        seen.add(config)
+    return again
+
+
 def grouped(runs: Sequence[RunFolder]) -> dict[str, list[RunFolder]]:
     """Group runs that differ only in their seed. Equal titles also get the settings that differ, or else the paths."""
     found: dict[str, list[RunFolder]] = {}

@@ -9,11 +9,14 @@ from ganlm_core.config.run_config import PREFIXES, RunConfig
 from ganlm_core.config.small_text import PASSES, passes
 from ganlm_core.data.corpus import Corpus
 from ganlm_core.data.tokenizer import CHUNK, count_cut
-from ganlm_core.protocol import Algorithm, Parts
+from ganlm_core.protocol import PAD, Algorithm, Parts
 from ganlm_core.sampling import LikelihoodRatio
 from ganlm_core.sampling.conditions import unconditional
 from ganlm_core.system import processes
 from ganlm_core.training.building import Data, planned_steps
+
+SINGLE = 0.9
+"""The share of sentences of one word above which a note advises characters."""
 
 TRIED = 100
 """Training texts that each reward is tried on before a run."""
@@ -37,8 +40,14 @@ def _of_text(config: RunConfig, data: Data) -> Iterator[str]:
     if cut and not corpus.fixed_length:
         share = cut / len(corpus.train)
         yield f"{cut:,} training sentences ({share:.1%}) were longer and were cut; --tokenizer.max-length takes more"
-    if config.tokenizer.name == "word" and shape.length <= 2 and not cut:
-        yield "every sentence is a single word; --tokenizer char makes a sequence of its characters"
+    if config.tokenizer.name == "word" and not cut and (single := _single(data)) > SINGLE:
+        which = "every sentence is" if single == 1 else f"{single:.0%} of the sentences are"
+        yield f"{which} a single word; --tokenizer char makes a sequence of its characters"
+
+
+def _single(data: Data) -> float:
+    """Return the share of training sentences with one token and its end."""
+    return 1.0 if data.shape.length <= 2 else (data.tokens[:, 2] == PAD).float().mean().item()
 
 
 def _of_evaluations(config: RunConfig, data: Data, algorithm: Algorithm) -> Iterator[str]:
@@ -81,8 +90,13 @@ def _of_networks(config: RunConfig, data: Data, algorithm: Algorithm, parts: Par
 def _of_rewards(config: RunConfig) -> Iterator[str]:
     options = config.training
     if config.rewards:
-        names, share = " and ".join(config.rewards), options.reward_weight
-        yield f"{share:.0%} of the generator's reward is from {names}" if share else f"{names}: --reward-weight is 0"
+        paid = [name for name, choice in config.rewards.items() if choice.options.as_dict()["weight"] > 0]
+        names, share = " and ".join(paid), options.reward_weight
+        if share and paid:
+            yield f"{share:.0%} of the generator's reward is from {names}"
+        else:
+            zero = "its weight" if share else "--reward-weight"
+            yield f"{' and '.join(config.rewards)}: {zero} is 0, so nothing is paid"
     elif options.reward_weight != TrainingOptions().reward_weight:
         yield f"--reward-weight {options.reward_weight:g} has no effect without a --reward"
 

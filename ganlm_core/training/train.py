@@ -37,6 +37,8 @@ def train(
     the errors of :func:`execute`, and UsageError for a model that was not loaded from a bundle.
     """
     host = host or default_host()
+    if grow_vocabulary and start is None:
+        raise UsageError("grow_vocabulary is for training that starts from a bundle; add start=..., or leave it out")
     if start is not None:
         config = started(host, config, _source(start), grow_vocabulary)
     return load(execute(config, host=host, out=Path(out) if out is not None else None).bundle, host)
@@ -95,10 +97,17 @@ def _start(out: Path | None, setup: Setup, display: Display) -> RunFolder:
 def _read_once(setup: Setup) -> list[str] | None:
     """Return the sentences of data that cannot be read again, which the run keeps.
 
-    The splits follow each other, so each sentence gets the same split again, in the same order.
+    The splits follow each other, so each sentence gets the same split again, in the same order. Raises UsageError for
+    columns that the run reads beside the sentences, which it does not keep.
     """
     corpus, options = setup.corpus, setup.config.corpus.options
     if isinstance(options, FileOptions) and is_read_once(options.path):
+        beside = corpus.beside("train")
+        if beside.labels or beside.prompts or (beside.others and setup.config.rewards):
+            raise UsageError(
+                f"{options.path} can be read only once, and a run keeps its sentences alone, without labels, prompts "
+                "and other columns; write the data to a file"
+            )
         return [*corpus.train, *corpus.validation, *corpus.test]
     return None
 

@@ -54,7 +54,9 @@ def test_texts_come_with_their_labels() -> None:
     assert found is not None and found.tolist() == [1, 0]
     with pytest.raises(UsageError, match="this bundle judges a text as a text of its label, and the texts have none"):
         LABELS.of([], 2)
-    assert Labels((), ()).of(["good"], 1) is None
+    assert Labels((), ()).of([], 1) is None
+    with pytest.raises(UsageError, match="this bundle was trained without labels"):
+        Labels((), ()).of(["good"], 1)
 
 
 @pytest.fixture(scope="module")

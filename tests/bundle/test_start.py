@@ -185,6 +185,16 @@ def test_a_configuration_of_python_gets_the_networks_of_a_bundle() -> None:
     start.check(HOST, config)
 
 
+def test_a_configuration_of_python_that_names_no_text_needs_the_text_of_the_bundle(tmp_path: Path) -> None:
+    copy = shutil.copytree(zoo.find("lstm.mle-grammar"), tmp_path / "own")
+    components = json.loads((copy / CONFIG).read_text())["components"]
+    components["corpus"] |= {"name": "file", "options": {"path": "captions.txt"}}
+    edit(copy, CONFIG, components=components)
+    with pytest.raises(UsageError, match=r"was not trained on 'grammar', the default; name the text: make_config"):
+        started(HOST, make_config(recipe="mle"), str(copy))
+    assert started(HOST, make_config(data="oracle"), str(copy)).corpus.name == "oracle"
+
+
 def test_an_ancestor_is_named_without_the_path_of_this_machine(copy: Path, tmp_path: Path) -> None:
     assert find(MLE).ancestor.name == MLE
     assert (find(str(copy)).ancestor.name, find(str(copy)).ancestor.revision) == ("copy", "")

@@ -37,6 +37,12 @@ def test_runs_that_differ_only_in_their_seed_are_one_method(runs: dict[str, Path
     ]  # fmt: skip
 
 
+def test_a_run_that_is_named_twice_counts_once(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    groups = group([runs["seed-0"], runs["seed-1"], Path("./seed-0/")])
+    assert [[member.path.name for member in members] for members in groups.values()] == [["seed-0", "seed-1"]]
+    assert "seed-0: left out, another run has the same configuration and seed" in capsys.readouterr().err
+
+
 def test_titles_say_what_differs_from_the_recipe_and_are_never_equal(runs: dict[str, Path]) -> None:
     first, focal, small = group(list(runs.values()))
     assert first == "lstm against conv by autoregressive (hidden-size 128)"

@@ -56,7 +56,10 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.Monk
         write(["one", "two"])
     size = path.stat().st_size
     monkeypatch.setattr(Disk, "room", size + 5)
-    monkeypatch.setattr(Path, "open", lambda self, mode, buffering: Disk(self, "ab"))
+    open_file = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda self, mode, *rest, **named: Disk(self, mode) if "a" in mode else open_file(self, mode)
+    )
     with pytest.raises(WriteError, match=r"cannot write .*: No space left on device"), lines_to(path, form) as write:
         write(["three hundred", "four hundred"])
     monkeypatch.undo()
@@ -80,6 +83,19 @@ def test_a_file_of_another_program_is_refused_with_its_line(tmp_path: Path, name
     path.write_text(content)
     with pytest.raises(DataError, match=f"{name}, line {line} is not from 'ganlm sample'; choose another file"):
         list(read_texts(path, form_of(path, as_json=False)))
+
+
+@pytest.mark.parametrize("name", ["s.txt", "s.txt.gz"])
+def test_nothing_is_added_behind_a_damaged_end(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    form = form_of(path, as_json=False)
+    with lines_to(path, form) as write:
+        write(["one", "two"])
+    path.write_bytes(path.read_bytes()[:-2])
+    before = path.read_bytes()
+    with pytest.raises(DataError, match="was cut short; unpack it, remove its last line"), lines_to(path, form):
+        pass
+    assert path.read_bytes() == before
 
 
 def test_an_existing_file_is_not_new(tmp_path: Path) -> None:

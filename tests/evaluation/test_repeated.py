@@ -8,7 +8,16 @@ import pytest
 
 from ganlm_core.config.run_config import make_config
 from ganlm_core.evaluation.compare import compare
-from ganlm_core.evaluation.repeated import curves, curves_csv, differing, every_value, grouped, of_scores, table
+from ganlm_core.evaluation.repeated import (
+    curves,
+    curves_csv,
+    differing,
+    every_value,
+    grouped,
+    of_scores,
+    repeats,
+    table,
+)
 from ganlm_core.training.run_folder import RunFolder
 from tests.evaluations import STEEP, above, scores
 
@@ -40,6 +49,11 @@ def test_equal_titles_get_the_settings_that_differ() -> None:
         f"{title} (steps 6)": ["c"],
         f"{title} with loss hinge": ["d"],
     }
+
+
+def test_a_run_of_the_same_seed_is_a_repetition() -> None:
+    one, other, again = (run(Path(name), seed=seed) for name, seed in (("one", 0), ("two", 1), ("three", 0)))
+    assert repeats([one, other, again, one]) == [again, one]
 
 
 def test_other_tokenizers_and_lengths_are_told() -> None:

@@ -36,6 +36,16 @@ def test_a_reward_that_is_equal_for_all_first_texts_is_told_of() -> None:
     assert told({"regex": {"pattern": "w1"}}) == []
 
 
+def test_text_that_is_mostly_single_words_has_a_note(tmp_path: Path) -> None:
+    """A list of passwords may have a few with spaces."""
+    data, advice = tmp_path / "my.txt", "a single word; --tokenizer char makes a sequence of its characters"
+    for with_spaces, told in ((0, f"every sentence is {advice}"), (2, f"99% of the sentences are {advice}"), (40, "")):
+        lines = [f"a{number} b c" if number < with_spaces else f"word{number}" for number in range(200)]
+        data.write_text("\n".join(lines) + "\n")
+        notes = prepare(tiny_config("lstm", "conv", data=data, corpus_options={})).notes
+        assert [note for note in notes if note.endswith(advice)] == [told] * bool(told)
+
+
 @pytest.mark.parametrize(
     ("settings", "note"),
     [
@@ -48,6 +58,7 @@ def test_a_reward_that_is_equal_for_all_first_texts_is_told_of() -> None:
             "the only evaluation is after the last step, so --patience has no effect; lower --evaluate-every",
         ),
         ({"reward_weight": 0.3}, "--reward-weight 0.3 has no effect without a --reward"),
+        ({"reward": {"length": {"weight": 0}}}, "length: its weight is 0, so nothing is paid"),
     ],
 )
 def test_options_without_an_effect_are_told(settings: dict[str, Any], note: str) -> None:
