@@ -75,11 +75,7 @@ class Server:
     async def score(self, body: dict[str, Any]) -> Any:
         """Return the probability that each text is real; with ``words``, also the contribution of each word."""
         served = self.models.model(body["model"])
-        if served.model.labels.names:
-            raise UsageError(
-                f"{served.name} judges a text as a text of its label, which the API does not take; "
-                "use ganlm score with --corpus.label COLUMN"
-            )
+        served.refuse_labels()
         if body["words"]:
             found = [asdict(await self.judge(served, text)) for text in body["texts"]]
         else:
@@ -97,7 +93,9 @@ class Server:
 
     async def duel(self, body: dict[str, Any]) -> Any:
         """Return the sentences of a duel, without the answers."""
-        found = await self.questions(self.models.model(body["model"]), body["seed"])
+        served = self.models.model(body["model"])
+        served.refuse_labels()
+        found = await self.questions(served, body["seed"])
         return {"texts": [question.text for question in found]}
 
     async def answer(self, body: dict[str, Any]) -> Any:

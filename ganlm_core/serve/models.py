@@ -10,7 +10,7 @@ from ganlm_core.bundle.locate import MEAN
 from ganlm_core.bundle.manifest import is_run
 from ganlm_core.bundle.model import Model
 from ganlm_core.data.corpus import Corpus
-from ganlm_core.errors import DataError, GanlmError, UnknownName, WeightsError
+from ganlm_core.errors import DataError, GanlmError, UnknownName, UsageError, WeightsError
 from ganlm_core.evaluation.sources import Source, real_text
 from ganlm_core.plugins.host import Host
 from ganlm_core.training.run_folder import RunFolder
@@ -38,6 +38,14 @@ class Served:
             "judges": model.discriminator is not None and model.calibration is not None and not model.labels.names,
             "real_sentences": len(self.test),
         }
+
+    def refuse_labels(self) -> None:
+        """Raise UsageError for a model whose verdict on a text needs a label, which the API does not take."""
+        if self.model.labels.names:
+            raise UsageError(
+                f"{self.name} judges a text as a text of its label, which the API does not take; "
+                "use ganlm score with --corpus.label COLUMN"
+            )
 
 
 class Library:

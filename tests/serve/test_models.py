@@ -1,13 +1,18 @@
 """The models and runs of a server, and their names."""
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ganlm_core.errors import UnknownName, WeightsError
+from ganlm_core.errors import UnknownName, UsageError, WeightsError
 from ganlm_core.plugins.host import default_host
-from ganlm_core.serve.models import Library, names_of
+from ganlm_core.serve.app import Server
+from ganlm_core.serve.models import Library, Served, names_of
+from ganlm_core.serve.queue import Queue
 from ganlm_core.training.run_folder import RunFolder
+from tests.bundle.test_model import make
 from tests.serve.conftest import copy_of
 
 
@@ -50,6 +55,21 @@ def test_names_that_are_not_served_are_unknown(library: Library) -> None:
         with pytest.raises(UnknownName):
             find("../secret")
     assert library.model("") is next(iter(library.models.values()))
+
+
+def test_a_model_with_labels_gives_no_verdict_and_no_duel() -> None:
+    model = make()
+    plain = Served("plain", "a", model)
+    plain.refuse_labels()
+    labelled = Served(
+        "named", "b", replace(model, config=replace(model.config, labels=("x", "y"), label_counts=(1, 1)))
+    )
+    with pytest.raises(UsageError, match="named judges a text as a text of its label, which the API does not take"):
+        labelled.refuse_labels()
+    server = Server(Library({"named": labelled}, {}), {}, Queue())
+    for ask, body in ((server.duel, {"seed": 0}), (server.score, {"texts": ["a"], "words": False})):
+        with pytest.raises(UsageError, match="judges a text as a text of its label"):
+            asyncio.run(ask({"model": "named", **body}))
 
 
 def test_the_duel_has_the_test_split_of_a_built_in_corpus(library: Library) -> None:

@@ -16,6 +16,9 @@ from ganlm_core.metrics.metric import Conditions, Measured, Metric, Subject
 LOOKED_AT = 20
 """Sentences of the training text that tell whether it is one of molecules."""
 
+MOSTLY = 0.9
+"""The share of them that must look like molecules."""
+
 MOST = 1_000
 """Molecules whose pairs and properties are computed; more are subsampled evenly."""
 
@@ -43,22 +46,26 @@ class _OfMolecules(Metric):
 class Molecules(_OfMolecules):
     """``smiles_valid``: share of texts that are molecules; of these, ``smiles_unique``: share of different ones.
 
-    ``smiles_novel``: share of the different ones that are not in the training text, which must have canonical SMILES.
+    ``smiles_novel``: share of the different ones that are not in the training text, if that is of canonical SMILES.
     ``internal_diversity``: 1 minus the mean Tanimoto similarity of two of them; 1,000 are compared at most.
     """
 
     def measure(self, subject: Subject, valid: list[str], conditions: Conditions) -> Measured:
         from ganlm_molecules import chemistry
 
-        values = {"smiles_valid": len(valid) / len(subject.texts)}
+        values, protocol = {"smiles_valid": len(valid) / len(subject.texts)}, f"{len(subject.texts):,} texts"
+        known = [text for text in _looked_at(conditions) if chemistry.canonical(text)]
         different = list(dict.fromkeys(valid))
         unseen = dict.fromkeys(filter(None, map(chemistry.canonical, subject.held_out))) or different
         if valid:
             values["smiles_unique"] = len(different) / len(valid)
-            values["smiles_novel"] = sum(text not in conditions.known for text in unseen) / len(unseen)
+            if all(chemistry.canonical(text) == text for text in known):
+                values["smiles_novel"] = sum(text not in conditions.known for text in unseen) / len(unseen)
+            else:
+                protocol += ", no novelty: the training text has SMILES that are not canonical"
         if len(different) > 1:
             values["internal_diversity"] = chemistry.diversity(spread(different, MOST))
-        return Measured(values, f"{len(subject.texts):,} texts, {len(different):,} different molecules")
+        return Measured(values, f"{protocol}, {len(different):,} different molecules")
 
 
 class MoleculeProperties(_OfMolecules):
@@ -80,9 +87,13 @@ class MoleculeProperties(_OfMolecules):
 
 
 def looks_like_smiles(conditions: Conditions) -> bool:
-    """Return whether each of some training sentences has only letters and signs of SMILES."""
-    texts: Sequence[str] = spread(conditions.corpus.train, LOOKED_AT)
-    return all(SMILES.fullmatch(text) for text in texts)
+    """Return whether most of some training sentences have only letters and signs of SMILES; a title may not."""
+    texts = _looked_at(conditions)
+    return sum(SMILES.fullmatch(text) is not None for text in texts) >= MOSTLY * len(texts)
+
+
+def _looked_at(conditions: Conditions) -> Sequence[str]:
+    return spread(conditions.corpus.train, LOOKED_AT)
 
 
 def distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

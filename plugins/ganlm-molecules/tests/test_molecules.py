@@ -90,6 +90,18 @@ def test_the_novelty_of_real_text_is_that_of_held_out_text() -> None:
     assert Molecules(NoOptions())(subject, conditions("CO")).values["smiles_novel"] == 1 / 2
 
 
+def test_text_that_is_not_canonical_has_no_novelty() -> None:
+    found = Molecules(NoOptions())(Subject(["CO", "CC"]), conditions("OC", "CN"))
+    assert "smiles_novel" not in found.values and found.values["smiles_valid"] == 1
+    assert "no novelty: the training text has SMILES that are not canonical" in found.protocol
+
+
+def test_a_title_above_the_molecules_changes_nothing() -> None:
+    found = Molecules(NoOptions())(Subject(["CO"]), conditions("smiles", *["CO", "CN"] * 10))
+    assert found.values["smiles_novel"] == 0
+    assert not Molecules(NoOptions())(Subject(["CO"]), conditions(*["a title", "CO"] * 10)).values
+
+
 def test_alike_molecules_have_no_diversity() -> None:
     assert chemistry.diversity(["CCO", "CCO"]) == 0
     assert chemistry.diversity(["CCO", "CCO", "c1ccccc1"]) == pytest.approx(2 / 3, abs=0.1)
