@@ -115,7 +115,7 @@ def lines_to(path: Path | None, form: Form) -> Iterator[Write]:
     if path is None:
         yield lambda texts: echo_data(_joined(texts, form))
         return
-    if path.exists():
+    if path.is_file():  # nothing can be read from a pipe or a device
         _check_end(path)
     with writing(path), path.open("ab", buffering=0) as file:
         if form.head and file.tell() == 0:
