@@ -1,8 +1,11 @@
 """Default settings for small text, which a generator soon memorises."""
 
+import gzip
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganlm_core.data.formats import format_of
 from ganlm_core.data.options import FileOptions
 
 if TYPE_CHECKING:
@@ -44,7 +47,18 @@ def _sentences(config: "RunConfig") -> int:
     if not isinstance(options, FileOptions):
         size = options.as_dict().get("size")
         return size if isinstance(size, int) else 0  # a plugin's option named size may have any type
-    path = Path(options.path)
-    if not path.is_file() or path.suffix.lower() == ".gz" or path.stat().st_size > LARGEST:
-        return 0
-    return path.read_bytes().count(b"\n")
+    text = _small_file(Path(options.path))
+    return max(text.count(b"\n"), text.count(b"{") if format_of(options.path) == ".json" else 0)
+
+
+def _small_file(path: Path) -> bytes:
+    """Return the content of a file, unpacked; nothing of one that is large or cannot be read: later, it is refused."""
+    if not path.is_file() or path.stat().st_size > LARGEST:
+        return b""
+    packed = path.suffix.lower() == ".gz"
+    try:
+        with gzip.open(path) if packed else path.open("rb") as file:
+            text: bytes = file.read(LARGEST + 1)
+    except (OSError, EOFError, zlib.error):
+        return b""
+    return text if len(text) <= LARGEST else b""

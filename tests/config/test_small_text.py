@@ -1,6 +1,7 @@
 """Defaults for small text: which text counts as small, and what changes for it."""
 
 import gzip
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from ganlm_core.components import Options, option
 from ganlm_core.config.run_config import Choice, RunConfig, make_config
-from ganlm_core.config.small_text import EPOCHS, EVALUATIONS, PASSES, passes, small_text
+from ganlm_core.config.small_text import EPOCHS, EVALUATIONS, LARGEST, PASSES, passes, small_text
 from ganlm_core.plugins.host import default_host
 
 
@@ -49,13 +50,26 @@ def test_a_corpus_that_draws_its_sentences_is_small_by_its_size() -> None:
     assert few.training.keep == "best"
 
 
+@pytest.mark.parametrize("name", ["few.txt", "few.txt.gz", "few.json", "few.json.gz", "few.jsonl"])
+def test_the_packing_of_a_small_text_changes_no_default(tmp_path: Path, name: str) -> None:
+    """An array in one line has its sentences in objects."""
+    records = [{"text": "a dog sleeps ."}] * 40
+    lines = ["a dog sleeps ."] * 40 if ".txt" in name else list(map(json.dumps, records))
+    data = (json.dumps(records) if ".json" in name and ".jsonl" not in name else "\n".join([*lines, ""])).encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    config = config_of(tmp_path / name)
+    assert (config.training.keep, config.training.evaluate_every) == ("best", EPOCHS * 4)
+
+
 class Named(Options):
     size: str = option("tiny", "name of the size")
 
 
 def test_text_of_unknown_size_is_not_small(tmp_path: Path) -> None:
-    packed = tmp_path / "few.txt.gz"
-    packed.write_bytes(gzip.compress(b"a dog\n"))
-    assert small_text(config_of(packed)) == small_text(config_of(tmp_path / "missing.txt")) == {}
+    broken, large = tmp_path / "few.txt.gz", tmp_path / "large.txt.gz"
+    broken.write_bytes(gzip.compress(b"a dog\n" * 40)[:-4])
+    large.write_bytes(gzip.compress(b"a" * LARGEST + b"\n" * 40))
+    for path in (broken, large, tmp_path / "missing.txt"):
+        assert small_text(config_of(path)) == {}
     assert small_text(config_of("-")) == {}
     assert small_text(replace(config_of("grammar"), corpus=Choice("named", Named()))) == {}
