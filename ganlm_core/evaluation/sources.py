@@ -23,6 +23,7 @@ from ganlm_core.evaluation.scores import warm_up
 from ganlm_core.metrics.formatting import format_value
 from ganlm_core.metrics.metric import Conditions
 from ganlm_core.plugins.host import Host
+from ganlm_core.protocol import UNK
 from ganlm_core.training.run_folder import RunFolder
 
 TELLING = 0.1
@@ -261,6 +262,8 @@ def warnings(sources: Sequence[Source], corpus: Corpus, n: int) -> Iterator[str]
     yield from _tokenised_differently("the test split", corpus.test, corpus.train)
     for source in sources:
         yield from source.notes
+        if source.model is not None:
+            yield from _unknown_tokens(source.title, source.model, corpus.test)
         if source.texts:
             yield from _unknown_units(source, conditions)
             yield from _tokenised_differently(source.title, source.texts, corpus.train)
@@ -271,6 +274,19 @@ def warnings(sources: Sequence[Source], corpus: Corpus, n: int) -> Iterator[str]
                 f"{title} has {size:,} sentences and other rows have {n:,}, so their diversity does not compare; "
                 f"-n {size} makes them equal"
             )
+
+
+def _unknown_tokens(title: str, model: Model, test: Sequence[str]) -> Iterator[str]:
+    """Yield a warning of test words that the model does not know: it gives each the probability of ``<unk>``."""
+    unknown = total = 0
+    for tokens in model.tokenizer.chunks(spread(test, TELLING_SENTENCES), model.shape.length):
+        unknown, total = unknown + int((tokens == UNK).sum()), total + int((tokens >= UNK).sum())
+    if unknown:
+        share = format_value(unknown / total, share=True)
+        yield (
+            f"{title}: {share} of the tokens of the test split are <unk> to it, so its likelihood is higher than that "
+            "of a model that knows them"
+        )
 
 
 def _unknown_units(source: Source, conditions: Conditions) -> Iterator[str]:

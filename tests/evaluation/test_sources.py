@@ -13,6 +13,7 @@ from ganlm_core.data.corpus import Corpus, split
 from ganlm_core.errors import DataError, UsageError, WeightsError
 from ganlm_core.evaluation.sources import Source, open_sources, real_text, warnings
 from ganlm_core.plugins.host import default_host
+from tests.bundle.test_model import make
 
 TEXTS = [f"the {animal} sees {number} dogs" for animal in ("cat", "fox", "owl") for number in range(40)]
 
@@ -136,3 +137,15 @@ def test_overlap_is_found_whatever_the_white_space() -> None:
     corpus = Corpus("", ["a b", "c d"], [], ["a  b", "e f"])
     source = Source("baseline", "x", texts=["a b", "c d"])
     assert list(warnings([source], corpus, 2)) == ["1 of 2 test sentences are in the training text too"]
+
+
+def test_a_model_that_does_not_know_test_words_is_told_of() -> None:
+    """Of the four words of the test split, one is unknown."""
+    corpus = Corpus("words", ["a b", "b a"], ["a b"], ["a b", "b c"])
+    told = [line for line in warnings([Source("model", "run", make())], corpus, 2) if "<unk>" in line]
+    assert told == [
+        "run: 25.0% of the tokens of the test split are <unk> to it, so its likelihood is higher than that of a model "
+        "that knows them"
+    ]
+    known = replace(corpus, test=["a b", "b a"])
+    assert not [line for line in warnings([Source("model", "run", make())], known, 2) if "<unk>" in line]
