@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from ganlm_core.algorithms.rewards import CheckedReward
+from ganlm_core.bundle.model import FEWEST
 from ganlm_core.config.options import TrainingOptions
 from ganlm_core.config.run_config import PREFIXES, RunConfig
 from ganlm_core.config.small_text import PASSES, passes
@@ -74,6 +75,11 @@ def _of_networks(config: RunConfig, data: Data, algorithm: Algorithm, parts: Par
                 f"algorithm '{config.algorithm.name}' does not train the {kind}, which is new and random; "
                 f"--from-{PREFIXES[kind]} BUNDLE takes a trained one"
             )
+    if "discriminator" in algorithm.networks and (held_out := len(data.corpus.validation)) < FEWEST:
+        yield (
+            f"{held_out} validation sentences are too few to calibrate the discriminator ({FEWEST} are needed); "
+            "'ganlm score' will need --data with other text"
+        )
     judge = unconditional(parts.discriminator)
     if isinstance(judge, LikelihoodRatio) and not judge.exact and "discriminator" not in algorithm.unused:
         why, remedy = (

@@ -46,6 +46,17 @@ def test_text_that_is_mostly_single_words_has_a_note(tmp_path: Path) -> None:
         assert [note for note in notes if note.endswith(advice)] == [told] * bool(told)
 
 
+def test_few_validation_sentences_are_told_of(tmp_path: Path) -> None:
+    data = tmp_path / "my.txt"
+    for sentences, told in ((105, True), (400, False)):
+        data.write_text("".join(f"sentence number {number} .\n" for number in range(sentences)))
+        made = prepare(tiny_config("lstm", "conv", data=data, corpus_options={}))
+        few = len(made.corpus.validation) < 10
+        assert few is told is any("are too few to calibrate the discriminator" in note for note in made.notes)
+    made = prepare(tiny_config("lstm", "conv", recipe="mle", data=data, corpus_options={}))
+    assert not any("calibrate" in note for note in made.notes)
+
+
 @pytest.mark.parametrize(
     ("settings", "note"),
     [
