@@ -227,6 +227,8 @@ def run(
     if print_config:
         echo_json(config.to_dict()) if as_json else echo_data(config.to_toml())
         return
+    if resume is None:
+        _note_other_optimizers(context, config)
     # Torch is imported here and not before.
     from ganlm_core.cli.display import ProgressDisplay, show_plan, show_result
     from ganlm_core.system import processes
@@ -316,6 +318,15 @@ def _note_misspelt_variables(context: click.Context) -> None:
             note(f"{name} has no effect: no option of this run reads it{near}")
 
 
+def _note_other_optimizers(context: click.Context, config: RunConfig) -> None:
+    """Note the optimiser of a warm-up beside options for the one of the steps after it."""
+    given = {option.section for option in _given_options(context)}
+    for network in config.optimizers:
+        after, before = OPTIMIZER + network, OPTIMIZER + network + "_warmup"
+        if after in given and before in config.choices() and before not in given:
+            note(f"--{prefix_of(after)} is for the steps after the warm-up; --{before} is for the warm-up")
+
+
 def _with_more_steps(run: Path, saved: RunConfig, config: RunConfig) -> RunConfig:
     """Return the configuration of a run, with the steps of ``config`` if it has more, and the place of its data.
 
@@ -357,12 +368,18 @@ def _chosen(context: click.Context) -> dict[str, Any]:
     return {name: value if name in said else None for name, value in context.params.items()}
 
 
+def _given_options(context: click.Context) -> Iterator[SectionOption]:
+    """Yield the options of components that come from flags and from the environment."""
+    for option in context.meta["ganlm.options"]:
+        if context.get_parameter_source(option.name) in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT):
+            yield option
+
+
 def _given(context: click.Context) -> Layer:
     """Return the options from flags and from the environment as a layer."""
     tables: dict[str, dict[str, Any]] = {}
-    for option in context.meta["ganlm.options"]:
-        if context.get_parameter_source(option.name) in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT):
-            tables.setdefault(option.section, {})[option.option.name] = context.params[option.name]
+    for option in _given_options(context):
+        tables.setdefault(option.section, {})[option.option.name] = context.params[option.name]
     training = tables.pop("training", {})
     named = {
         section: {section.removeprefix(REWARD) if section.startswith(REWARD) else CHOSEN: table}

@@ -28,6 +28,9 @@ def test_every_optimiser_has_flags(ganlm: Ganlm) -> None:
     optimizers = resolved(ganlm, "--gen", "lstm", flag, 0.25, "--gen-optimizer.lr", 0.5)["optimizer"]
     assert (optimizers["generator_warmup"]["adam"]["lr"], optimizers["generator"]["adam"]["lr"]) == (0.25, 0.5)
     assert f"{flag} FLOAT" in ganlm("run", "--gen", "lstm", "--help")[1]
+    told = "--gen-optimizer is for the steps after the warm-up; --optimizer.generator_warmup is for the warm-up"
+    for given, seen in ([["--gen-optimizer.lr", 0.5], True], [["--gen-optimizer.lr", 0.5, flag, 0.25], False]):
+        assert (told in ganlm("run", "--gen", "lstm", *given, "--dry-run", "--corpus.size", 300)[2]) is seen
     assert refused(ganlm, "run", "--gen", "mlp", flag, 0.25) == (
         "there is no optimiser 'generator_warmup' in this run; did you mean 'generator'? "
         "it has generator, discriminator"
