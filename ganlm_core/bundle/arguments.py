@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Iterable
+from numbers import Integral
 
 from ganlm_core.errors import OptionError
 from ganlm_core.system.files import shown
@@ -34,7 +35,7 @@ def strings(name: str, values: Iterable[object]) -> list[str]:
         found = list(values)
     except TypeError:
         raise OptionError(f"{name} is {shown(values)}; give a list of strings") from None
-    kinds = (str, int) if name == "labels" else str
+    kinds = (str, Integral) if name == "labels" else str
     for value in found:
         if not isinstance(value, kinds):
             raise OptionError(f"{name} has {shown(value)} among its values; give a list of strings")

@@ -56,7 +56,9 @@ class Labels:
         Raises UsageError if they have no labels, or if the bundle has none, and the errors of :meth:`number`.
         """
         if not self.names:
-            return None if len(names) == 0 else torch.tensor([self.number(name) for name in names])
+            for name in names:
+                self.number(name)  # raises, as for every name that is not one of the labels
+            return None
         if names and len(names) != texts:
             raise UsageError(f"there are {len(names):,} labels for {texts:,} texts; give one for each")
         if len(names) != texts:

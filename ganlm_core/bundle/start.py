@@ -153,10 +153,10 @@ def started(host: Host, config: RunConfig, source: str, grow_vocabulary: bool = 
     Raises the errors of :func:`origins`, and UsageError for a configuration that names no text beside a bundle of
     other text than the default.
     """
-    layers = expand(host, [{"start": {FROM: source, "grow_vocabulary": grow_vocabulary}}], corpus=True)
     default = DEFAULTS["corpus"]
     names_no_text = config.corpus == Choice(default, host.spec("corpus", default).options())
-    if names_no_text and any(default not in layer["corpus"] for layer in layers if "corpus" in layer):
+    layers = expand(host, [{"start": {FROM: source, "grow_vocabulary": grow_vocabulary}}], corpus=names_no_text)
+    if any(default not in layer["corpus"] for layer in layers if "corpus" in layer):
         raise UsageError(
             f"the configuration names no text, and {source} was not trained on '{default}', the default; "
             "name the text: make_config(data=...)"

@@ -36,7 +36,7 @@ def test_other_numbers_are_refused(value: Any, message: str) -> None:
 def test_strings_may_come_in_any_collection() -> None:
     assert strings("texts", (text for text in "ab")) == ["a", "b"]
     assert strings("labels", np.array(["0", "1"])) == ["0", "1"]
-    assert strings("labels", [0, 1]) == ["0", "1"]
+    assert strings("labels", [0, 1]) == strings("labels", np.array([0, 1])) == ["0", "1"]
 
 
 @pytest.mark.parametrize(

@@ -193,6 +193,8 @@ def test_a_configuration_of_python_that_names_no_text_needs_the_text_of_the_bund
     with pytest.raises(UsageError, match=r"was not trained on 'grammar', the default; name the text: make_config"):
         started(HOST, make_config(recipe="mle"), str(copy))
     assert started(HOST, make_config(data="oracle"), str(copy)).corpus.name == "oracle"
+    edit(copy, CONFIG, components={kind: each for kind, each in components.items() if kind != "corpus"})
+    assert started(HOST, make_config(data="oracle"), str(copy)).corpus.name == "oracle"
 
 
 def test_an_ancestor_is_named_without_the_path_of_this_machine(copy: Path, tmp_path: Path) -> None:
