@@ -26,6 +26,7 @@ from ganlm_core.config.run_config import (
     OPTIMIZER,
     PREFIXES,
     REWARD,
+    WARMUP,
     Layer,
     RunConfig,
     check_option,
@@ -322,7 +323,7 @@ def _note_other_optimizers(context: click.Context, config: RunConfig) -> None:
     """Note the optimiser of a warm-up beside options for the one of the steps after it."""
     given = {option.section for option in _given_options(context)}
     for network in config.optimizers:
-        after, before = OPTIMIZER + network, OPTIMIZER + network + "_warmup"
+        after, before = OPTIMIZER + network, OPTIMIZER + network + WARMUP
         if after in given and before in config.choices() and before not in given:
             note(f"--{prefix_of(after)} is for the steps after the warm-up; --{before} is for the warm-up")
 

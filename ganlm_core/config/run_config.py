@@ -66,9 +66,6 @@ DEFAULTS = {
     "optimizer.generator": "adam",
     "optimizer.discriminator": "adam",
 }
-WARMUPS = ("optimizer.generator_warmup", "optimizer.discriminator_warmup")
-"""The sections of the optimisers before adversarial training, if a recipe or a file has them."""
-
 DEFAULT_RECIPE = "autoregressive"
 CHOSEN = "*"
 _OTHERS = ("training", "start", "recipe", "about")
@@ -76,6 +73,12 @@ _OTHERS = ("training", "start", "recipe", "about")
 
 OPTIMIZER = "optimizer."
 """The beginning of the section of a network's optimiser."""
+
+WARMUP = "_warmup"
+"""Follows the name of a network in the name of its optimiser for the steps before adversarial training."""
+
+WARMUPS = tuple(section + WARMUP for section in DEFAULTS if section.startswith(OPTIMIZER))
+"""The sections of these optimisers, if a recipe or a file has them."""
 
 REWARD = "reward."
 """The beginning of the section of a reward, which has the same name on the command line: ``--reward.regex.pattern``."""

@@ -52,7 +52,7 @@ def _sentences(config: "RunConfig") -> int:
 
 
 def _small_file(path: Path) -> bytes:
-    """Return the content of a file, unpacked; nothing of one that is large or cannot be read: later, it is refused."""
+    """Return the content of a file, unpacked; nothing of a large file, and of one that cannot be read."""
     if not path.is_file() or path.stat().st_size > LARGEST:
         return b""
     packed = path.suffix.lower() == ".gz"

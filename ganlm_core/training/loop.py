@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ganlm_core.config.run_config import WARMUP
 from ganlm_core.data.batches import Batches
 from ganlm_core.errors import NonFinite, OutOfMemory
 from ganlm_core.protocol import Algorithm, Batch, Generator, Phase
@@ -22,9 +23,6 @@ from ganlm_core.training.compilation import as_it_is
 from ganlm_core.training.optimizers import ScheduledOptimizer
 
 Metrics = dict[str, Tensor]
-
-WARMUP = "_warmup"
-"""Follows the name of a network in the name of its optimiser for the steps before adversarial training."""
 
 
 @dataclass(frozen=True)

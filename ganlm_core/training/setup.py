@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ganlm_core.algorithms.rewards import CheckedReward
 from ganlm_core.bundle.manifest import NETWORKS, components_of
-from ganlm_core.config.run_config import RunConfig
+from ganlm_core.config.run_config import WARMUP, RunConfig
 from ganlm_core.data.batches import Batches
 from ganlm_core.data.corpus import Corpus
 from ganlm_core.data.encoding import log_frequencies
@@ -39,7 +39,7 @@ from ganlm_core.training.building import (
 )
 from ganlm_core.training.checks import problem_with_algorithm
 from ganlm_core.training.compilation import as_graphs, as_it_is, compile_networks
-from ganlm_core.training.loop import WARMUP, Average, Trainer
+from ganlm_core.training.loop import Average, Trainer
 from ganlm_core.training.notes import equal_rewards, notes_of, uncompiled
 from ganlm_core.training.optimizers import ScheduledOptimizer, build_optimizer
 from ganlm_core.training.start import Start
