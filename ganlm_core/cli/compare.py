@@ -115,7 +115,7 @@ def group(paths: Sequence[Path]) -> dict[str, list[RunFolder]]:
 
     The runs of one sweep are named by the settings that its plan varies.
     """
-    from ganlm_core.evaluation.repeated import grouped, repeats
+    from ganlm_core.evaluation.repeated import grouped, without_repeats
     from ganlm_core.sweep import results
 
     if len(paths) == 1 and (paths[0] / SWEEP).is_file():
@@ -123,11 +123,10 @@ def group(paths: Sequence[Path]) -> dict[str, list[RunFolder]]:
         if not found:
             raise UsageError(f"no run of {paths[0]} is finished; go on with: ganlm sweep --resume {paths[0]}")
         return found
-    runs = list(_runs(paths))
-    again = repeats(runs)
+    runs, again = without_repeats(list(_runs(paths)))
     if again:
         note(f"{', '.join(str(run.path) for run in again)}: left out, another run has the same configuration and seed")
-    return grouped([run for run in runs if not any(run is each for each in again)])
+    return grouped(runs)
 
 
 def _runs(paths: Sequence[Path]) -> Iterator[RunFolder]:

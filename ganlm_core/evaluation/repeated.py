@@ -28,15 +28,17 @@ TEMPERATURE = 1.0
 ARROWS = {"higher": " ↑", "lower": " ↓"}
 
 
-def repeats(runs: Sequence[RunFolder]) -> list[RunFolder]:
-    """Return the runs whose configuration, seed included, is that of an earlier one: they are no further evidence."""
-    seen: set[str] = set()
+def without_repeats(runs: Sequence[RunFolder]) -> tuple[list[RunFolder], list[RunFolder]]:
+    """Return the first run of each configuration, seed included, and the rest, which is no further evidence."""
+    first: dict[str, RunFolder] = {}
     again = []
     for run in runs:
         config = json.dumps(run.tables(), sort_keys=True)
-        again += [run] * (config in seen)
-        seen.add(config)
-    return again
+        if config in first:
+            again.append(run)
+        else:
+            first[config] = run
+    return list(first.values()), again
 
 
 def grouped(runs: Sequence[RunFolder]) -> dict[str, list[RunFolder]]:

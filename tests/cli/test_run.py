@@ -23,7 +23,7 @@ def test_help_of_run_has_the_options_of_what_is_chosen(ganlm: Ganlm, tall: Path)
 
 
 def test_every_optimiser_has_flags(ganlm: Ganlm) -> None:
-    """That of the warm-up has its place in the file as its prefix."""
+    """The optimiser of a warm-up has its place in the file as its prefix."""
     flag = "--optimizer.generator_warmup.lr"
     optimizers = resolved(ganlm, "--gen", "lstm", flag, 0.25, "--gen-optimizer.lr", 0.5)["optimizer"]
     assert (optimizers["generator_warmup"]["adam"]["lr"], optimizers["generator"]["adam"]["lr"]) == (0.25, 0.5)

@@ -15,8 +15,8 @@ from ganlm_core.evaluation.repeated import (
     every_value,
     grouped,
     of_scores,
-    repeats,
     table,
+    without_repeats,
 )
 from ganlm_core.training.run_folder import RunFolder
 from tests.evaluations import STEEP, above, scores
@@ -53,7 +53,7 @@ def test_equal_titles_get_the_settings_that_differ() -> None:
 
 def test_a_run_of_the_same_seed_is_a_repetition() -> None:
     one, other, again = (run(Path(name), seed=seed) for name, seed in (("one", 0), ("two", 1), ("three", 0)))
-    assert repeats([one, other, again, one]) == [again, one]
+    assert without_repeats([one, other, again, one]) == ([one, other], [again, one])
 
 
 def test_other_tokenizers_and_lengths_are_told() -> None:

@@ -140,7 +140,7 @@ def test_overlap_is_found_whatever_the_white_space() -> None:
 
 
 def test_a_model_that_does_not_know_test_words_is_told_of() -> None:
-    """Of the four words of the test split, one is unknown."""
+    """One of the four words of the test split is unknown."""
     corpus = Corpus("words", ["a b", "b a"], ["a b"], ["a b", "b c"])
     told = [line for line in warnings([Source("model", "run", make())], corpus, 2) if "<unk>" in line]
     assert told == [
