@@ -54,7 +54,7 @@ def read_plain(name: str, text: TextIO, options: FileOptions) -> Iterator[Record
 def read_lines(name: str, text: TextIO, options: FileOptions) -> Iterator[str]:
     """Yield each line with its end.
 
-    Raises DataError for a line of more than ``max_line`` characters, and for a file without a single line feed.
+    Raises DataError for a line of more than ``max_line`` characters, and for lines that end with carriage returns.
     """
     number = 0
     while line := text.readline(options.max_line + 2):

@@ -110,7 +110,7 @@ def check_modes(case: Case) -> None:
         answer(built)
         case.expect(
             all(module.training is mode for module in built.modules()),
-            "changes its own mode; call neither train() nor eval() inside",
+            "changes its own mode; leave its mode to the caller",
         )
 
 

@@ -91,7 +91,7 @@ class Counts(Bag):
         return super().features(sequence, mask)
 
 
-@breaks("discriminator", "networks.check_modes", "changes its own mode; call neither train() nor eval() inside")
+@breaks("discriminator", "networks.check_modes", "changes its own mode; leave its mode to the caller")
 class KeepsTraining(Bag):
     def features(self, sequence: Tensor, mask: Tensor) -> Tensor:
         self.train()

@@ -5,6 +5,7 @@ import json
 import random
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -222,14 +223,25 @@ def test_runs_whose_folders_have_one_name_are_shown_and_watched(
             assert client.get(f"{address}/more").status_code == client.get(f"{address}/more/events").status_code == 404
 
 
+async def here() -> bool:
+    return False
+
+
 def test_a_client_that_leaves_before_the_first_line_is_not_counted(run: RunFolder) -> None:
-    server = Server(Library({}, {"run": run}), {"run": None}, Queue())  # type: ignore[dict-item]
+    watched: Any = SimpleNamespace(state=dict)
+    server, client = Server(Library({}, {"run": run}), {"run": watched}, Queue()), SimpleNamespace(is_disconnected=here)
 
-    async def leave() -> None:
-        await server.events("run", None).aclose()  # type: ignore[arg-type, attr-defined]
+    async def watch_and_leave() -> None:
+        never_started: Any = server.events("run", client)  # type: ignore[arg-type]
+        await never_started.aclose()
+        assert server.watchers == 0
+        lines: Any = server.events("run", client)  # type: ignore[arg-type]
+        await anext(lines)
+        assert server.watchers == 1
+        await lines.aclose()
+        assert server.watchers == 0
 
-    asyncio.run(leave())
-    assert server.watchers == 0
+    asyncio.run(watch_and_leave())
 
 
 def test_the_page_and_its_files_are_served_and_nothing_else(client: TestClient) -> None:
