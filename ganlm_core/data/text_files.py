@@ -13,12 +13,13 @@ import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from ganlm_core.data.corpus import Columns, Corpus, check_labels, split, too_few
-from ganlm_core.data.formats import LABEL, READERS, Record, format_of, looks_like, read_plain
+from ganlm_core.data.file_facts import FileFacts
+from ganlm_core.data.formats import READERS, TEXT, Record, format_of, looks_like, read_plain
 from ganlm_core.data.mapped_lines import Lines, read_columns, write_columns, write_splits
 from ganlm_core.data.options import SPLITS, FileOptions
 from ganlm_core.data.text import identity, one_line
@@ -31,7 +32,7 @@ STANDARD_INPUT = "-"
 LARGE = 2**20
 """Files of at least this many bytes go into the cache; smaller ones are read and encoded in less than a second."""
 
-FORMAT = 3
+FORMAT = 4
 """Part of every key in the cache: increase it when the format of the kept files changes."""
 
 CHUNK = 2**20
@@ -55,28 +56,23 @@ def _corpus(options: FileOptions) -> Corpus:
                 notes.append(f"{error}; the data are held in memory instead")
         records = list(text.records())
         sentences = [record.text for record in records]
-        different = len(set(map(identity, sentences)))
-        notes += _notes(text.name, text.blank, text.looks_like, len(sentences), different, text.offers_label)
+        repeated = len(sentences) - len(set(map(identity, sentences)))
+        notes += text.notes(replace(text.facts, total=len(sentences), repeated=repeated))
         return split(text.name, sentences, notes=tuple(notes), columns=_columns(records))
 
 
 class Read(NamedTuple):
-    """The sentences of a file and the number of ``blank`` ones that were left out.
-
-    ``taken`` has a note if the file looks like another format than the one that it was read in. ``columns`` are beside
-    the sentences.
-    """
+    """The sentences of a file, and facts about it. ``columns`` are beside the sentences."""
 
     texts: list[str]
-    blank: int
-    taken: tuple[str, ...]
+    facts: FileFacts
     name: str
     columns: Columns = Columns()
 
     @property
     def notes(self) -> tuple[str, ...]:
         """The notes on a file whose blank sentences stay left out."""
-        return (*self.taken, *_notes(self.name, self.blank))
+        return tuple(self.facts.notes(self.name))
 
 
 def read_sentences(path: str, column: str = "text", **others: Any) -> Read:
@@ -90,8 +86,8 @@ def read_sentences(path: str, column: str = "text", **others: Any) -> Read:
     """
     with _opened(FileOptions(path=path, column=column, **others)) as text:
         records = list(text.records())
-        notes = _notes(text.name, looks_like=text.looks_like)
-        return Read([each.text for each in records], text.blank, notes, text.name, _columns(records))
+        facts = replace(text.facts, unused=[])
+        return Read([each.text for each in records], facts, text.name, _columns(records))
 
 
 def _columns(records: list[Record]) -> Columns:
@@ -107,9 +103,9 @@ def _columns(records: list[Record]) -> Columns:
 def _kept(text: "_Text") -> Corpus:
     """Return a corpus whose sentences are in the cache. Raises WriteError where they cannot be."""
     options = text.options
-    asked = f"/{json.dumps([options.label, options.prompt])}" if options.label or options.prompt else ""
-    form = f"{text.format}/{options.column}{asked}" if text.format else ""
-    key = hashlib.sha256(f"{FORMAT}/{form}/{text.sha256}".encode()).hexdigest()[:32]
+    columns = [options.column, options.label, options.prompt] if text.format else []
+    asked = [FORMAT, text.format, *columns, options.max_line, options.max_sentences, text.sha256]
+    key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]
     folder = cache() / "corpora" / key
     return kept(folder, lambda place: _write(place, text), lambda place: _read(place, text), f"reading {text.name}")
 
@@ -118,7 +114,7 @@ def _read(folder: Path, text: "_Text") -> Corpus:
     train, validation, test = (Lines(folder, split) for split in SPLITS)
     facts = read_json(folder / FACTS)
     columns = read_columns(folder, facts.pop("columns"))
-    notes = _notes(text.name, **facts)
+    notes = tuple(text.notes(FileFacts(**facts)))
     return check_labels(Corpus(text.name, train, validation, test, notes=notes, cache=folder, columns=columns))
 
 
@@ -130,16 +126,15 @@ def _write(folder: Path, text: "_Text") -> None:
         raise too_few(text.name, different)
     if _check(text.name, text.stream, text.options.max_size)[1] != text.sha256:
         raise DataError(f"{text.name} changed while it was read; run again when no other program writes to it")
-    found = {"blank": text.blank, "looks_like": text.looks_like, "offers_label": text.offers_label}
-    write_json(folder / FACTS, {**found, "total": total, "different": different, "columns": columns})
+    facts = replace(text.facts, total=total, repeated=total - different)
+    write_json(folder / FACTS, {**asdict(facts), "columns": columns})
 
 
 @dataclass
 class _Text:
     """UTF-8 text that was checked once and can be read again. ``format`` is the ending, if it is one of READERS.
 
-    ``blank`` counts the values without text of the last reading; ``looks_like`` is the result of :func:`looks_like`,
-    ``offers_label`` says that a column of labels is not used, and ``has_columns`` that a record has more than its text.
+    ``facts`` are about the last reading; ``has_columns`` says that a record has more than its text.
     """
 
     name: str
@@ -148,22 +143,24 @@ class _Text:
     options: FileOptions
     size: int
     sha256: str
-    blank: int = 0
-    looks_like: str = ""
-    offers_label: bool = False
+    facts: FileFacts = field(default_factory=FileFacts)
     has_columns: bool = False
+
+    def notes(self, facts: FileFacts) -> Iterator[str]:
+        """Yield the notes on text to train on."""
+        if not self.format and self.options.column != TEXT:
+            yield f"{self.name} is plain text, which has no columns; --corpus.column has no effect on it"
+        yield from facts.notes(self.name, self.options.column)
 
     def records(self) -> Iterator[Record]:
         """Yield the records that have text, each value on one line; the text begins with the prompt."""
-        found, self.blank = 0, 0
+        found, self.facts = 0, FileFacts()
         for value in self._values():
             if not value.text:
-                self.blank += 1
                 continue
             found += 1
             if found == 1 and not self.format:
-                self.looks_like = looks_like(value.text, self.options.column)
-            self.offers_label |= LABEL in value.others
+                self.facts.looks_like = looks_like(value.text, self.options.column)
             self.has_columns |= bool(value.label or value.prompt or value.others)
             if found > (most := self.options.max_sentences):
                 raise DataError(f"{self.name} has more than {most:,} sentences; raise --corpus.max-sentences")
@@ -176,7 +173,9 @@ class _Text:
         text = io.TextIOWrapper(self.stream, encoding="utf-8-sig", newline="\n")
         try:
             for record in READERS.get(self.format, read_plain)(self.name, text, self.options):
-                yield _on_one_line(record)
+                value = _on_one_line(record)
+                self.facts.add(record, blank=not value.text)
+                yield value
         finally:
             text.detach()
 
@@ -255,21 +254,3 @@ def _wrong_line(decoder: codecs.IncrementalDecoder, chunk: bytes, lines: int) ->
     except UnicodeDecodeError as error:
         return lines + error.object.count(b"\n", 0, error.start) + 1
     return 0
-
-
-def _notes(
-    name: str, blank: int = 0, looks_like: str = "", total: int = 0, different: int = 0, offers_label: bool = False
-) -> tuple[str, ...]:
-    notes = []
-    if offers_label:
-        notes.append(f"{name} has a column 'label'; --corpus.label label lets the model write text of a label")
-    if looks_like:
-        notes.append(
-            f"{name} looks like {looks_like} but is read as plain text, one sentence per line; "
-            "files named .csv, .tsv, .json and .jsonl are read by column or key"
-        )
-    if blank:
-        notes.append(f"{name}: {blank:,} blank lines skipped")
-    if repeats := total - different:
-        notes.append(f"{name}: {repeats:,} of {total:,} sentences ({repeats / total:.1%}) repeat another")
-    return tuple(notes)

@@ -104,8 +104,9 @@ def _is_text(name: str) -> bool:
 def _samples(name: str, title: str, kind: str, reading: Mapping[str, Any]) -> Source:
     read = read_sentences(name, **reading)
     # An empty line is a sample too: the generator wrote nothing. Dropping it would make the file look better.
-    texts = [*read.texts, *[""] * read.blank]
-    return Source("samples" if kind == "model" else kind, title, texts=texts, notes=read.taken)
+    texts = [*read.texts, *[""] * read.facts.blank]
+    notes = tuple(replace(read.facts, blank=0).notes(name))
+    return Source("samples" if kind == "model" else kind, title, texts=texts, notes=notes)
 
 
 def _model(host: Host, name: str, title: str, kind: str, device: str) -> Source:

@@ -269,6 +269,17 @@ def test_sentences_stay_in_memory_if_the_cache_cannot_be_written(
     )
 
 
+def test_bounds_hold_for_text_in_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GANLM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(text_files, "LARGE", 0)
+    path = tmp_path / "a.txt"
+    assert load(path, "\n".join(SENTENCES)).cache is not None
+    with pytest.raises(DataError, match="more than 10 sentences"):
+        file_corpus(FileOptions(path=str(path), max_sentences=10))
+    with pytest.raises(DataError, match="more than 10 characters"):
+        file_corpus(FileOptions(path=str(path), max_line=10))
+
+
 def test_a_file_that_grows_while_it_is_read_is_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GANLM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(text_files, "LARGE", 0)
@@ -291,14 +302,14 @@ def test_files_of_sentences_are_read_whole(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("\n".join(["one", "", "two", "one"]))
     path = str(tmp_path / "a.txt")
     read = read_sentences(path)
-    assert (read.texts, read.blank, read.taken) == (["one", "two", "one"], 1, ())
+    assert (read.texts, read.facts.blank) == (["one", "two", "one"], 1)
     assert read.notes == (f"{path}: 1 blank lines skipped",)
 
 
 def test_a_file_of_sentences_that_looks_like_another_format_is_told(tmp_path: Path) -> None:
     path = tmp_path / "samples.txt"
     path.write_text(as_jsonl())
-    (note,) = read_sentences(str(path)).taken
+    (note,) = read_sentences(str(path)).notes
     assert note.startswith(f"{path} looks like JSON") and "is read as plain text" in note
 
 
@@ -420,4 +431,4 @@ def test_the_sentences_of_a_file_come_with_their_columns(tmp_path: Path) -> None
         ["x", "y"],
         ["it ", ""],
     )
-    assert read.blank == 1
+    assert read.facts.blank == 1
