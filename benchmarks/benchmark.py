@@ -155,8 +155,11 @@ def table(found: Mapping[str, Seeds]) -> Table:
     for recipe, seeds in found.items():
         runs = list(seeds.values())
         cost = Number.of(run["cpu_seconds"] for run in runs)
-        rows.append([f"`{recipe}`", str(len(runs)), *_numbers([run["after"] for run in runs]), cost])
-    rows += [[title, "", *_numbers(values), ""] for title, values in _references(found)]
+        after = [run["after"] for run in runs]
+        values = [Number.of_each(after, name, name in SHARES) for name in COLUMNS]
+        rows.append([f"`{recipe}`", str(len(runs)), *values, cost])
+    for title, shared in _references(found):
+        rows.append([title, "", *(Number.of_shared(shared, name, name in SHARES) for name in COLUMNS), ""])
     return Table(["", "seeds", *map(column_of, COLUMNS), "CPU seconds"], rows)
 
 
@@ -180,16 +183,12 @@ def _change(name: str, runs: Sequence[Mapping[str, Any]]) -> Number:
     return Number.of((after[name] - before[name] for before, after in pairs), name in SHARES)
 
 
-def _numbers(rows: Sequence[Mapping[str, float]]) -> list[Cell]:
-    return [Number.of([values[name] for values in rows if name in values], name in SHARES) for name in COLUMNS]
-
-
-def _references(found: Mapping[str, Seeds]) -> Iterator[tuple[str, list[Mapping[str, float]]]]:
-    """Yield the title and the rows of each reference, from the runs of the plan if there are any."""
+def _references(found: Mapping[str, Seeds]) -> Iterator[tuple[str, list[tuple[str, Mapping[str, float]]]]]:
+    """Yield the title and the rows of each reference with their seeds, from the runs of the plan if there are any."""
     planned = [seeds for recipe, seeds in found.items() if recipe in read_layer(PLAN)["sweep"]["recipe"]]
-    runs = [run for seeds in planned or found.values() for run in seeds.values()]
+    runs = [(seed, run) for seeds in planned or found.values() for seed, run in seeds.items()]
     for key, title in REFERENCES.items():
-        if rows := [run[key] for run in runs if key in run]:
+        if rows := [(seed, run[key]) for seed, run in runs if key in run]:
             yield title, rows
 
 

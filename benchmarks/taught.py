@@ -38,7 +38,7 @@ def main(runs: tuple[str, ...], count: int) -> None:
         for title, row in rows(run, count):
             found[title].append(row)
     table = [
-        [title, *(Number.of(row.values[name] for row in some if name in row.values) for name in COLUMNS)]
+        [title, *(Number.of_each([row.values for row in some], name) for name in COLUMNS)]
         for title, some in found.items()
     ]
     click.echo(Table(["", *COLUMNS.values()], table, "").text("markdown"))

@@ -21,7 +21,7 @@ STEEP = [Point(0.8, 0.6), Point(0.6, 0.4), Point(0.4, 0.2)]
 
 
 def above(points: Sequence[Point], by: float) -> list[Point]:
-    return [Point(x, y + by) for x, y, _ in points]
+    return [Point(x, y + by) for x, y, *_ in points]
 
 
 def points(*pairs: tuple[float, float]) -> list[Point]:
@@ -35,7 +35,7 @@ def scores(
     rows = [
         Row(kind, title, temperature, 100, {"self_bleu4": x, "bleu4": y, "process_nll": -y})
         for kind, title, found in curves
-        for temperature, (x, y, _) in enumerate(found, start=1)
+        for temperature, (x, y, *_) in enumerate(found, start=1)
     ]
     conditions = {"corpus": "c", "sentences": 100, "test": {"sentences": 50}, "ganlm_version": "1", **conditions}
     return Scores(rows, MEASURES, {"seed": 0, **conditions})

@@ -5,6 +5,7 @@ as a calibrated discriminator estimates them (:mod:`ganlm_core.bundle.calibratio
 methods but ``rerank`` draw from p, which is q(x) D(x) / (1 - D(x)) up to a constant. Candidates come in groups (G, K).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -77,24 +78,26 @@ SELECTIONS: dict[str, Selection] = {
 
 
 class Tally:
-    """Counts of candidates. ``weights`` is the sum of the ratios p(x) / q(x), ``squares`` the sum of their squares."""
+    """Counts of candidates. The logs of the sum of the ratios p(x) / q(x), and of the sum of their squares."""
 
     def __init__(self) -> None:
         self.candidates = self.taken = self.accepted = 0
-        self.weights = self.squares = 0.0
+        self.log_weights = self.log_squares = torch.tensor(-math.inf, dtype=torch.float64)
 
     def add(self, log_ratios: Tensor, selected: Selected) -> None:
-        ratios = log_ratios.double().exp()
+        logs = log_ratios.double().flatten()
         self.candidates += log_ratios.numel()
         self.taken += int(selected.taken.sum())
         self.accepted += int(selected.accepted.sum())
-        self.weights += ratios.sum().item()
-        self.squares += ratios.square().sum().item()
+        self.log_weights = torch.logaddexp(self.log_weights, logs.logsumexp(dim=0).cpu())
+        self.log_squares = torch.logaddexp(self.log_squares, (2 * logs).logsumexp(dim=0).cpu())
 
     @property
     def effective(self) -> float:
         """The effective sample size as a share of the candidates (Kish 1965): 1 if all weights are equal."""
-        return self.weights**2 / self.squares / self.candidates if self.squares else 0.0
+        if self.log_squares == -math.inf:
+            return 0.0
+        return (2 * self.log_weights - self.log_squares).exp().item() / self.candidates
 
     @property
     def acceptance(self) -> float:

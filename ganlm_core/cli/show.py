@@ -88,7 +88,7 @@ def _echo_measured(results: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _mean(name: str, runs: Sequence[Mapping[str, float]]) -> str:
-    return str(Number.of((run[name] for run in runs if name in run), name in SHARES))
+    return str(Number.of_each(runs, name, name in SHARES))
 
 
 def _echo_part(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

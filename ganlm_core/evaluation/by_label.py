@@ -3,18 +3,15 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ganlm_core.data.corpus import Corpus
+from ganlm_core.data.corpus import Corpus, spread
 from ganlm_core.errors import UsageError
-from ganlm_core.evaluation.scores import Row
+from ganlm_core.evaluation.scores import LABEL, REAL_LABEL, Row
 from ganlm_core.evaluation.sources import Source
 from ganlm_core.metrics.judge import Judge
 from ganlm_core.metrics.metric import Subject
 
 MOST_LABELS = 10
 """Labels that get rows of their own; of more, only all together are measured."""
-
-LABEL = "label"
-"""The kind of these rows."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ def label_rows(source: Source, judge: Judge, n: int) -> Iterator[OfLabel]:
     if model is None or not 0 < len(model.labels.names) <= MOST_LABELS:
         return
     for name, own, size in _judges(judge, n):
-        row = Row(LABEL, f"{source.title}, {name}", 1.0)
+        row = Row(LABEL, f"{source.title}, {name}", 1.0, label=name)
         yield OfLabel(row, own, replace(own.written(model.generator, size), log_prob=None))
 
 
@@ -62,9 +59,8 @@ def real_rows(judge: Judge, n: int) -> Iterator[OfLabel]:
     labels = list(corpus.beside("train").labels)
     for name, own, size in _judges(judge, n):
         train = [corpus.train[row] for row, label in enumerate(labels) if label == name]
-        test = list(own.corpus.test)[:size]
-        subject = Subject(train[:size], references=own.corpus.test, held_out=test, labels=[name] * len(test))
-        yield OfLabel(Row(LABEL, f"real text, {name}"), own, subject)
+        subject = replace(own.real(size), texts=spread(train, size))
+        yield OfLabel(Row(REAL_LABEL, f"real text, {name}", label=name), own, subject)
 
 
 def _judges(judge: Judge, n: int) -> Iterator[tuple[str, Judge, int]]:

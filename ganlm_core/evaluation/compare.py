@@ -7,6 +7,7 @@ diversity (Caccia et al. 2020, section 3). A lead counts only if other seeds wou
 Holm's correction for the number of pairs that are compared (:mod:`ganlm_core.evaluation.welch`).
 """
 
+import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,17 +16,18 @@ from typing import Any, NamedTuple
 
 from ganlm_core.components import Measure
 from ganlm_core.errors import UsageError
-from ganlm_core.evaluation.scores import MARK, Row, Scores, warm_up
+from ganlm_core.evaluation.scores import MARK, NO_ESTIMATE, Estimate, Row, Scores, exceeds, warm_up
 from ganlm_core.evaluation.welch import LEVEL, Difference, Sample, holm, welch
 from ganlm_core.metrics.formatting import format_value, without_empty_columns
 
 
 class Point(NamedTuple):
-    """The diversity and quality of a generator at one temperature."""
+    """The diversity and quality of a generator at one temperature; ``error`` is the standard error of the quality."""
 
     diversity: float
     quality: float
     temperature: float | None = None
+    error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,16 @@ class Contender:
 
 @dataclass(frozen=True)
 class Standing:
-    """A contender's mean ``quality`` at the matched diversity; ``spread`` is the standard deviation over seeds."""
+    """A contender's mean ``quality`` at the matched diversity; ``spread`` is the standard deviation over seeds.
+
+    ``error`` is the standard error of one seed's quality, from its finite number of sentences.
+    """
 
     title: str
     seeds: int
     quality: float
     spread: float | None
+    error: float = 0.0
 
     @property
     def sample(self) -> Sample | None:
@@ -62,7 +68,7 @@ class Comparison:
     """The standings, best first, at diversity ``at``; empty if the curves have no diversity in common.
 
     ``lacking``: how many evaluations of a method lack a measure, and how many it has. ``is_asked``: the user named
-    ``at``, so contenders whose curves do not reach it have no standing.
+    ``at``, so contenders whose curves do not reach it have no standing. ``ceiling`` is the best possible quality.
     """
 
     quality: Measure
@@ -73,13 +79,12 @@ class Comparison:
     contenders: Sequence[Contender] = ()
     lacking: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     is_asked: bool = False
+    ceiling: Estimate = NO_ESTIMATE
 
     def seeks_modes(self, standing: Standing) -> bool:
-        """Return whether single sentences of a contender are better than real ones."""
-        quality, real = standing.quality, self.real.quality
-        if self.quality.sees != "quality":
-            return False
-        return quality > real if self.quality.better == "higher" else quality < real
+        """Return whether single sentences of a contender are better than real ones, more than chance explains."""
+        error = max(standing.error, standing.spread or 0.0) / math.sqrt(standing.seeds)
+        return exceeds(self.quality, Estimate(standing.quality, error), self.ceiling)
 
     def __str__(self) -> str:
         at, real = self._place(self.at), self._place(self.real.diversity)
@@ -114,9 +119,16 @@ class Comparison:
         return format_value(quality, self.quality.share)
 
     def differences(self) -> dict[tuple[str, str], Difference]:
-        """Return the difference of each pair of methods that have two seeds or more, the better one first."""
+        """Return the difference of each pair of methods that have two seeds or more, the better one first.
+
+        A pair without any spread is left out: equal values of a few seeds say nothing of the values of others.
+        """
         samples = {one.title: one.sample for one in self.standings if one.sample is not None}
-        return {(one, other): welch(samples[one], samples[other]) for one, other in combinations(samples, 2)}
+        return {
+            (one, other): welch(samples[one], samples[other])
+            for one, other in combinations(samples, 2)
+            if samples[one].spread or samples[other].spread
+        }
 
     def verdicts(self) -> list[str]:
         """Return the result in sentences: one for each pair of neighbours, and one for each that is too good."""
@@ -128,9 +140,9 @@ class Comparison:
         differences = self.differences()
         adjusted = holm({pair: each.p for pair, each in differences.items()})
         ahead = [self._verdict(one, other, differences, adjusted) for one, other in pairwise(self.standings)]
-        real = self._value(self.real.quality)
+        best = self._value(self.ceiling.value)
         return [*ahead, *self._left_out()] + [
-            f"{one.title} is better than real text ({self._value(one.quality)} against {real}): mode seeking"
+            f"{one.title} is better than real text ({self._value(one.quality)} against {best}): mode seeking"
             for one in self.standings
             if self.seeks_modes(one)
         ]
@@ -158,6 +170,8 @@ class Comparison:
         gap = abs(one.quality - other.quality)
         lead = f"{one.title} is ahead of {other.title} by {self._value(gap)} {self.quality.title}"
         pair = (one.title, other.title)
+        if pair not in differences and one.sample and other.sample:
+            return f"{lead}; the seeds of each have equal values, so there is no test: evaluate more sentences with -n"
         if pair not in differences:
             alone = [each.title for each in (one, other) if each.spread is None]
             whose, which = ("each", "both") if len(alone) == 2 else (f"of {alone[0]}", "it")
@@ -229,7 +243,10 @@ def compare(
     standings = [_standing(each, place, measures[0]) for each in there if place is not None]
     standings.sort(key=lambda each: each.quality, reverse=measures[0].better == "higher")
     shown = real.diversity if place is None else place
-    return Comparison(measures[0], measures[1], shown, real, standings, contenders, _lacking(found), at is not None)
+    ceiling = best.estimate(quality) if (best := first.ceiling()) else NO_ESTIMATE
+    return Comparison(
+        measures[0], measures[1], shown, real, standings, contenders, _lacking(found), at is not None, ceiling
+    )
 
 
 def _out_of_reach(measure: Measure, at: float, contenders: Sequence[Contender]) -> UsageError:
@@ -249,8 +266,8 @@ def matched(wanted: float, contenders: Sequence[Contender]) -> float | None:
 
 def interpolate(curve: Sequence[Point], at: float, better: str) -> float:
     """Return the quality of a curve at diversity ``at``; the best if the curve passes there more than once."""
-    found = [y for x, y, _ in curve if x == at]
-    for (x, y, _), (next_x, next_y, _) in pairwise(curve):
+    found = [y for x, y, *_ in curve if x == at]
+    for (x, y, *_), (next_x, next_y, *_) in pairwise(curve):
         if min(x, next_x) < at < max(x, next_x):
             found.append(y + (next_y - y) * (at - x) / (next_x - x))
     return max(found) if better == "higher" else min(found)
@@ -259,7 +276,8 @@ def interpolate(curve: Sequence[Point], at: float, better: str) -> float:
 def _standing(contender: Contender, at: float, quality: Measure) -> Standing:
     values = [interpolate(curve, at, quality.better) for curve in contender.curves]
     spread = statistics.stdev(values) if len(values) > 1 else None
-    return Standing(contender.title, len(values), statistics.fmean(values), spread)
+    error = max(point.error for curve in contender.curves for point in curve)
+    return Standing(contender.title, len(values), statistics.fmean(values), spread, error)
 
 
 Found = Sequence[tuple[str, Scores, Mapping[str, Sequence[Point]]]]
@@ -292,7 +310,9 @@ def _curves(scores: Scores, title: str, quality: str, diversity: str) -> dict[st
     found: dict[str, list[Point]] = {}
     for name, row in named_rows(scores, title):
         if {diversity, quality} <= row.values.keys():
-            found.setdefault(name, []).append(Point(row.values[diversity], row.values[quality], row.temperature))
+            value, error = row.estimate(quality)
+            assert value is not None
+            found.setdefault(name, []).append(Point(row.values[diversity], value, row.temperature, error))
     return found
 
 

@@ -100,6 +100,7 @@ def evaluate(
     notes = [
         *corpus.notes,
         *warnings(sources, corpus, n),
+        *_ceiling(judge.conditions),
         *_empty(filled),
         *_copied(rows, judge.conditions),
         *dict.fromkeys(chain.from_iterable(failures)),
@@ -203,7 +204,20 @@ def _name(row: Row) -> str:
 def _filled(row: Row, sentences: int, measured: Mapping[str, Measured]) -> Row:
     values = {name: value for each in measured.values() for name, value in each.values.items()}
     protocol = {name: each.protocol for name, each in measured.items() if each.protocol}
-    return replace(row, sentences=sentences, values=round_values(values), protocol=protocol)
+    errors = {name: error for each in measured.values() for name, error in each.errors.items() if error}
+    return replace(
+        row, sentences=sentences, values=round_values(values), protocol=protocol, errors=round_values(errors)
+    )
+
+
+def _ceiling(conditions: Conditions) -> Iterator[str]:
+    if not conditions.real_is_ceiling:
+        share = format_value(conditions.copies_by_chance, share=True)
+        yield (
+            f"the text repeats itself ({share} of its sentences recur by chance), and its splits share no sentence, so "
+            "a perfect generator is better than the row of real text; draw --test apart from the training text for a "
+            "fair row"
+        )
 
 
 def _empty(filled: Sequence[Filled]) -> Iterator[str]:
@@ -258,6 +272,7 @@ def _conditions(judge: Judge, temperatures: Sequence[float], n: int) -> dict[str
         "corpus": corpus.name,
         "process_entropy": judge.conditions.process_entropy,
         "copies_by_chance": judge.conditions.copies_by_chance if "copies" in judge.metrics else None,
+        "real_is_ceiling": judge.conditions.real_is_ceiling,
         "train": {"sentences": len(corpus.train), "sha256": digests["train"]},
         "test": {"sentences": len(corpus.test), "sha256": digests["test"]},
         "sentences": n,

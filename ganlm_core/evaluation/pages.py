@@ -120,8 +120,9 @@ def tradeoff(found: Comparison, scores: Scores) -> Figure:
         if row.kind in ("real", "process") and {quality.name, diversity.name} <= row.values.keys()
     ]
     beyond = "above" if quality.better == "higher" else "below"
-    meaning = f"quality of real text: {beyond} it is mode seeking" if quality.sees == "quality" else "real text"
-    levels = {meaning: found.real.quality}
+    best = found.ceiling.value if quality.sees == "quality" else None
+    meaning = f"quality of real text: {beyond} it is mode seeking"
+    levels = {"real text": found.real.quality} if best is None else {meaning: best}
     x, y = _axis(diversity, "more diverse" if diversity.sees == "diversity" else "better"), _axis(quality, "better")
     return Figure("quality and diversity", x, y, [*curves, *references], levels, large=True)
 
@@ -130,8 +131,8 @@ def _curves(contender: Contender, ends: bool) -> list[Curve]:
     """Return a curve for each seed. The temperatures are beside the first curve; only at its ``ends`` if crowded."""
     found: list[Curve] = []
     for curve in contender.curves:
-        diversity, quality, temperatures = zip(*curve, strict=True)
-        labels = ["" if each is None else f"{each:g}" for each in temperatures]
+        diversity, quality = [point.diversity for point in curve], [point.quality for point in curve]
+        labels = ["" if point.temperature is None else f"{point.temperature:g}" for point in curve]
         if ends:
             labels[1:-1] = [""] * len(labels[1:-1])
         found.append(Curve(contender.title, diversity, quality, labels=labels if not found else ()))

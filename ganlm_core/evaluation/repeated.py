@@ -182,9 +182,7 @@ def _measures(evaluations: Mapping[str, Sequence[Scores]]) -> list[Measure]:
 
 
 def _number(rows: Sequence[Row], measure: Measure) -> Number:
-    """Return the mean over rows; without a value if one of them lacks it, because a mean over the others flatters."""
-    values = [row.values[measure.name] for row in rows if measure.name in row.values]
-    return Number.of(values if len(values) == len(rows) else [], measure.share)
+    return Number.of_each([row.values for row in rows], measure.name, measure.share)
 
 
 def curves(groups: Groups) -> list[Figure]:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ganlm_core.components import Measure
 from ganlm_core.errors import WeightsError
@@ -27,6 +27,9 @@ REFERENCES = {
     "unigram": "unigram model",
 }
 """The reference rows of every table: real text as an upper bound, a perfect generator, and two lower bounds."""
+
+LABEL, REAL_LABEL = "label", "real label"
+"""The kinds of rows of one label: what a model writes, and real text."""
 
 TITLES = {name: MEASURES[name].title for name in ("valid", "distinct", "copied", "process_nll", "test_nll")}
 """The measures of every run, in the order of the tables; measures of plugins come after them."""
@@ -46,7 +49,9 @@ FAINT = 0.005
 """A best accuracy nearer to 1/2 than this is chance within its error."""
 
 MARK = "*"
-"""Follows a value that is better than the value of real text."""
+"""Follows a value that is better than the value of real text, by more than ERRORS standard errors."""
+
+ERRORS = 2
 
 
 def warm_up(model: str) -> str:
@@ -54,12 +59,30 @@ def warm_up(model: str) -> str:
     return f"{model} before"
 
 
+class Estimate(NamedTuple):
+    """A value, None if there is none, and its standard error."""
+
+    value: float | None
+    error: float = 0.0
+
+
+NO_ESTIMATE = Estimate(None)
+
+
+def exceeds(measure: Measure, found: Estimate, best: Estimate) -> bool:
+    """Return whether a measure of single sentences is better than the best possible, more than chance explains."""
+    if measure.sees != "quality" or found.value is None or best.value is None:
+        return False
+    lead = (found.value - best.value) * (1 if measure.better == "higher" else -1)
+    return lead > ERRORS * math.hypot(found.error, best.error)
+
+
 @dataclass(frozen=True)
 class Row:
-    """One subject: its ``values`` by measure, and the ``protocol`` of each metric.
+    """One subject: its ``values`` by measure with their standard ``errors``, and the ``protocol`` of each metric.
 
-    ``kind`` is ``model``, ``baseline``, ``samples``, ``label`` for a row of one label, or one of REFERENCES;
-    ``temperature``: for generators only.
+    ``kind`` is ``model``, ``baseline``, ``samples``, ``label`` or ``real label`` for a row of one ``label``, or one of
+    REFERENCES; ``temperature``: for generators only.
     """
 
     kind: str
@@ -68,6 +91,8 @@ class Row:
     sentences: int = 0
     values: Mapping[str, float] = field(default_factory=dict)
     protocol: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[str, float] = field(default_factory=dict)
+    label: str = ""
 
     @property
     def is_reference(self) -> bool:
@@ -77,6 +102,10 @@ class Row:
     def shown(self) -> str:
         """The title in tables."""
         return REFERENCES.get(self.kind, self.title)
+
+    def estimate(self, name: str) -> Estimate:
+        """Return the value of a measure with its error."""
+        return Estimate(self.values.get(name), self.errors.get(name, 0.0))
 
     @property
     def at(self) -> str:
@@ -97,14 +126,26 @@ class Scores:
     def real(self) -> Row | None:
         return next((row for row in self.rows if row.kind == "real"), None)
 
+    def ceiling(self, label: str = "") -> Row | None:
+        """Return the row of the best that single sentences can be: a perfect generator, or else real text.
+
+        With a label, real text of this label. None if real text is no ceiling
+        (:attr:`ganlm_core.metrics.metric.Conditions.real_is_ceiling`).
+        """
+        if not self.conditions.get("real_is_ceiling", True):
+            return None
+        if label:
+            return next((row for row in self.rows if row.kind == REAL_LABEL and row.label == label), None)
+        if perfect := next((row for row in self.rows if row.kind == "process"), None):
+            return perfect
+        return self.real
+
     def seeks_modes(self, row: Row, measure: Measure) -> bool:
         """Return whether single sentences are better than real ones: the subject writes only likely sentences."""
-        if self.real is None or row.is_reference or measure.sees != "quality":
+        best = self.ceiling(row.label)
+        if best is None or row.is_reference or row.kind == REAL_LABEL:
             return False
-        found, real = row.values.get(measure.name), self.real.values.get(measure.name)
-        if found is None or real is None:
-            return False
-        return found > real if measure.better == "higher" else found < real
+        return exceeds(measure, row.estimate(measure.name), best.estimate(measure.name))
 
     @property
     def marked(self) -> bool:

@@ -18,6 +18,7 @@ from ganlm_core.data.corpus import Corpus, split, spread
 from ganlm_core.data.mapped_lines import lookup
 from ganlm_core.data.text import words
 from ganlm_core.data.text_files import STANDARD_INPUT, read_sentences
+from ganlm_core.data.tokenizer import count_cut
 from ganlm_core.errors import DataError, UsageError
 from ganlm_core.evaluation.scores import warm_up
 from ganlm_core.metrics.formatting import format_value
@@ -264,10 +265,11 @@ def warnings(sources: Sequence[Source], corpus: Corpus, n: int) -> Iterator[str]
     for source in sources:
         yield from source.notes
         if source.model is not None:
-            yield from _unknown_tokens(source.title, source.model, corpus.test)
+            yield from _misread(source.title, source.model, corpus)
         if source.texts:
             yield from _unknown_units(source, conditions)
             yield from _tokenised_differently(source.title, source.texts, corpus.train)
+    yield from _other_tokenizers(sources)
     sizes = [("the training split", len(corpus.train)), ("the test split", len(corpus.test))]
     for title, size in [*sizes, *((each.title, len(each.texts)) for each in sources if each.texts)]:
         if size < n:
@@ -277,16 +279,35 @@ def warnings(sources: Sequence[Source], corpus: Corpus, n: int) -> Iterator[str]
             )
 
 
-def _unknown_tokens(title: str, model: Model, test: Sequence[str]) -> Iterator[str]:
-    """Yield a warning of test words that the model does not know: it gives each the probability of ``<unk>``."""
-    unknown = total = 0
-    for tokens in model.tokenizer.chunks(spread(test, TELLING_SENTENCES), model.shape.length):
+def _misread(title: str, model: Model, corpus: Corpus) -> Iterator[str]:
+    """Yield a warning of test words that the model does not know, and of test sentences whose ends it does not read."""
+    unknown = total = cut = 0
+    for tokens in model.tokenizer.chunks(spread(corpus.test, TELLING_SENTENCES), model.shape.length):
         unknown, total = unknown + int((tokens == UNK).sum()), total + int((tokens >= UNK).sum())
+        cut += 0 if corpus.fixed_length else count_cut(tokens)
+    if cut:
+        share = format_value(cut / min(len(corpus.test), TELLING_SENTENCES), share=True)
+        yield (
+            f"{title}: {share} of the test sentences are longer than its {model.shape.length} tokens, so its "
+            "likelihood is of their beginnings and does not compare with others"
+        )
     if unknown:
         share = format_value(unknown / total, share=True)
         yield (
             f"{title}: {share} of the tokens of the test split are <unk> to it, so its likelihood is higher than that "
             "of a model that knows them"
+        )
+
+
+def _other_tokenizers(sources: Sequence[Source]) -> Iterator[str]:
+    """Yield a warning if models divide text into other tokens."""
+    tokenizers = {each.title: each.model.tokenizer.to_json() for each in sources if each.model is not None}
+    first = next(iter(tokenizers), "")
+    differ = [title for title, tokenizer in tokenizers.items() if tokenizer != tokenizers[first]]
+    if differ:
+        yield (
+            f"{', '.join(differ)} and {first} divide text into other tokens, so held-out NLL and perplexity do not "
+            f"compare; the NLL per sentence does (--metrics perplexity). Reference rows have the tokens of {first}"
         )
 
 

@@ -9,7 +9,7 @@ import io
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +53,18 @@ class Number:
     count: int = 1
     share: bool = False
     mark: str = ""
+
+    @classmethod
+    def of_each(cls, rows: Collection[Mapping[str, float]], name: str, share: bool = False) -> "Number":
+        """Return the mean of a value over rows; a missing number if a row lacks it: a mean over the others flatters."""
+        values = [row[name] for row in rows if name in row]
+        return cls.of(values if len(values) == len(rows) else [], share)
+
+    @classmethod
+    def of_shared(cls, rows: Iterable[tuple[object, Mapping[str, float]]], name: str, share: bool = False) -> "Number":
+        """Return the mean of a value over (seed, row) pairs; equal values of one seed are one measurement."""
+        found = dict.fromkeys((seed, row[name]) for seed, row in rows if name in row)
+        return cls.of((value for _, value in found), share)
 
     @classmethod
     def of(cls, values: Iterable[float], share: bool = False) -> "Number":

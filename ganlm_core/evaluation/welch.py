@@ -42,14 +42,14 @@ class Difference(NamedTuple):
 
     @property
     def p(self) -> float:
-        """The probability that chance makes a difference as large, if the methods are equal."""
+        """The probability that chance makes a difference as large, if the methods are equal; 1 without an error."""
         if self.error == 0:
-            return 0.0 if self.gap else 1.0
+            return 1.0
         return beyond(abs(self.gap) / self.error, self.freedom)
 
 
 def welch(one: Sample, other: Sample) -> Difference:
-    """Compare two means. Their standard deviations may differ; if both are zero, nothing is left to chance."""
+    """Compare two means. Their standard deviations may differ; if both are zero, there is no test."""
     errors = [(each.spread**2 / each.size, each.size) for each in (one, other)]
     error = sum(part for part, _ in errors)
     inverse = sum((part / error) ** 2 / (count - 1) for part, count in errors) if error else 1.0

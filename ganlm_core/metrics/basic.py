@@ -5,7 +5,7 @@ import math
 from ganlm_core.data.corpus import spread
 from ganlm_core.data.text import identity
 from ganlm_core.metrics.formatting import format_value
-from ganlm_core.metrics.metric import Conditions, Likelihood, Measured, Metric, Subject
+from ganlm_core.metrics.metric import Conditions, Likelihood, Measured, Metric, Subject, standard_error
 
 LARGEST = 700.0
 """The largest number of nats whose exponential is a finite float."""
@@ -24,32 +24,40 @@ class Validity(Metric):
         scores = conditions.process_log_prob(subject.texts)
         possible = [score for score in scores if score > -math.inf]
         found = {"valid": len(possible) / len(subject.texts)}
+        errors = {"valid": standard_error([score > -math.inf for score in scores])}
         if possible:
             found["process_nll"] = -sum(possible) / len(possible)
+            errors["process_nll"] = standard_error(possible)
         protocol = f"{len(subject.texts):,} sentences; the likelihood of the {len(possible):,} valid ones"
         entropy = conditions.process_entropy
-        return Measured(
-            found, protocol if entropy is None else f"{protocol}; the process's entropy is {format_value(entropy)} nats"
-        )
+        if entropy is not None:
+            protocol += f"; the process's entropy is {format_value(entropy)} nats"
+        return Measured(found, protocol, errors)
 
 
 class ProcessLikelihood(Metric):
-    """``process_nll_token``: ``process_nll`` of :class:`Validity` in nats per token, as ``test_nll`` counts tokens.
+    """``process_nll_token``: ``process_nll`` of :class:`Validity` in nats per word, or character of short texts.
 
-    It is the NLL_oracle of the literature. An ``<eos>`` counts as a token, except in a corpus of fixed length.
+    It is the NLL_oracle of the literature. Words count, whatever the tokenizer; an ``<eos>`` counts as one, except
+    in a corpus of fixed length.
     """
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
         if conditions.corpus.process is None:
             return Measured()
-        scores = zip(subject.texts, conditions.process_log_prob(subject.texts), strict=True)
-        possible = {place: score for place, (_, score) in enumerate(scores) if score > -math.inf}
+        every = zip(subject.texts, conditions.process_log_prob(subject.texts), strict=True)
+        possible = [(text, score) for text, score in every if score > -math.inf]
         ends = 0 if conditions.corpus.fixed_length else 1
-        tokens = sum(len(conditions.split(subject.texts[place])) + ends for place in possible)
-        if not tokens:
+        sizes = [len(conditions.split(text)) + ends for text, _ in possible]
+        if not sum(sizes):
             return Measured()
-        protocol = f"{len(possible):,} valid sentences, {tokens:,} tokens"
-        return Measured({"process_nll_token": -sum(possible.values()) / tokens}, protocol)
+        scores = [score for _, score in possible]
+        protocol = f"{len(possible):,} valid sentences, {sum(sizes):,} {conditions.unit}s"
+        return Measured(
+            {"process_nll_token": -sum(scores) / sum(sizes)},
+            protocol,
+            {"process_nll_token": standard_error(scores, sizes)},
+        )
 
 
 class Distinct(Metric):
@@ -92,6 +100,7 @@ class Perplexity(Metric):
     """``perplexity``: e to the power of ``test_nll``. ``test_nll_sentence``: the same likelihood, in nats per sentence.
 
     Models with different tokenizers can be compared only by ``test_nll_sentence``, and only if both know every word.
+    A model that reads a sentence without its end has no ``test_nll_sentence``: it would be too low.
     """
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
@@ -99,7 +108,8 @@ class Perplexity(Metric):
         if found is None:
             return Measured()
         perplexity = {"perplexity": math.exp(found.nll_per_token)} if found.nll_per_token < LARGEST else {}
-        return Measured({**perplexity, "test_nll_sentence": found.nll_per_sentence}, str(found))
+        sentence = {} if found.cut else {"test_nll_sentence": found.nll_per_sentence}
+        return Measured({**perplexity, **sentence}, str(found))
 
 
 def _held_out(subject: Subject, conditions: Conditions) -> Likelihood | None:

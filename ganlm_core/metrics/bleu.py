@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlm_core.metrics.metric import Conditions, Measured, Metric, Subject
+from ganlm_core.metrics.metric import Conditions, Measured, Metric, Subject, standard_error
 from ganlm_core.metrics.ngrams import ORDERS, Counts, Index, Ints, Order, index
 
 EPSILON = 0.1
@@ -100,7 +100,7 @@ class SelfBleu(Metric):
             return Measured({}, "not defined: a single sentence cannot be compared with others")
         scores = self_bleu(index(tuple(subject.texts), conditions.split))
         protocol = f"each of {len(subject.texts):,} sentences against the {len(subject.texts) - 1:,} others"
-        return Measured(_means("self_bleu", scores), conditions.with_unit(protocol))
+        return _means("self_bleu", scores, conditions.with_unit(protocol))
 
 
 def _forward(name: str, hypotheses: Sequence[str], references: Sequence[str], conditions: Conditions) -> Measured:
@@ -108,8 +108,10 @@ def _forward(name: str, hypotheses: Sequence[str], references: Sequence[str], co
         return Measured({}, "not defined: there is no real text to compare with")
     scores = bleu(hypotheses, index(tuple(references), conditions.split))
     protocol = f"{len(hypotheses):,} hypotheses, {len(references):,} references"
-    return Measured(_means(name, scores), conditions.with_unit(protocol))
+    return _means(name, scores, conditions.with_unit(protocol))
 
 
-def _means(name: str, scores: Floats) -> dict[str, float]:
-    return {f"{name}{n}": float(scores[:, n - 1].mean()) for n in range(2, ORDERS + 1)}
+def _means(name: str, scores: Floats, protocol: str) -> Measured:
+    columns = {f"{name}{n}": scores[:, n - 1] for n in range(2, ORDERS + 1)}
+    values = {key: float(column.mean()) for key, column in columns.items()}
+    return Measured(values, protocol, {key: standard_error(column.tolist()) for key, column in columns.items()})

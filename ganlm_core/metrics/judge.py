@@ -254,12 +254,13 @@ class Judge:
 
         ``seed``: of the noise, by default the judge's.
         """
-        tokens, _ = self.tokenizer.encode(held_out[part], self.shape.length)
+        tokens, cut = self.tokenizer.encode(held_out[part], self.shape.length)
         asked = self.asking.of_texts(held_out).at(torch.arange(len(held_out))[part])
         count, draws = int(scored(tokens, asked.given).sum()), NOISE_DRAWS if random_size(generator) else 0
         with evaluating(generator):
             bounds = nll_bounds(generator, tokens, self.seed if seed is None else seed, policies, asked=asked)
-        return [Likelihood(bound, count, len(tokens), draws) for bound in bounds]
+        cut = 0 if self.corpus.fixed_length else cut
+        return [Likelihood(bound, count, len(tokens), draws, cut) for bound in bounds]
 
     def references(
         self, n: int, log_frequencies: Tensor, scores: LogitsOf | None = None

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from ganlm_core.data.corpus import SAMPLE, spread
-from ganlm_core.metrics.metric import Conditions, Measured, Metric, Subject
+from ganlm_core.metrics.metric import Conditions, Measured, Metric, Subject, standard_error
 from ganlm_core.metrics.ngrams import Split
 
 ORDER = 4
@@ -98,18 +98,21 @@ class LanguageModelScores(Metric):
         if not train or not subject.references:
             return Measured({}, "not defined: there is no real text to compare with")
         vocabulary = frozenset(word for text in train for word in split(text))
-        values = {
-            "lm_score": _per_token(judge(train, vocabulary, split), subject.unseen, split),
-            "reverse_lm_score": _per_token(judge(tuple(subject.texts), vocabulary, split), subject.references, split),
+        scored = {
+            "lm_score": _scored(judge(train, vocabulary, split), subject.unseen, split),
+            "reverse_lm_score": _scored(judge(tuple(subject.texts), vocabulary, split), subject.references, split),
         }
         protocol = (
             f"Kneser-Ney models of order {ORDER}: trained on {len(train):,} real sentences "
             f"to score {len(subject.unseen):,}, and on {len(subject.texts):,} sentences "
             f"to score {len(subject.references):,} real ones"
         )
-        return Measured(values, conditions.with_unit(protocol))
+        values = {name: sum(nats) / sum(sizes) for name, (nats, sizes) in scored.items()}
+        errors = {name: standard_error(*parts) for name, parts in scored.items()}
+        return Measured(values, conditions.with_unit(protocol), errors)
 
 
-def _per_token(model: KneserNey, texts: Sequence[str], split: Split) -> float:
+def _scored(model: KneserNey, texts: Sequence[str], split: Split) -> tuple[list[float], list[float]]:
+    """Return the nats of each sentence and its number of tokens."""
     sentences = [split(text) for text in texts]
-    return sum(model.nll(each) for each in sentences) / sum(len(each) + 1 for each in sentences)
+    return [model.nll(each) for each in sentences], [len(each) + 1.0 for each in sentences]

@@ -33,17 +33,23 @@ text has at least half as many copies as the whole text; MARGIN allows for the e
 """
 
 
+REPEATING = 0.02
+"""The share of sentences that recur by chance above which real text is no ceiling."""
+
+
 @dataclass(frozen=True)
 class Likelihood:
     """The negative log-likelihood of some sentences: ``nll_per_token``, in nats; each ``<eos>`` counts as a token.
 
-    It is an upper bound from ``draws`` draws of the noise; with 0 draws it is exact.
+    It is an upper bound from ``draws`` draws of the noise; with 0 draws it is exact. The ends of ``cut`` sentences,
+    which are longer than a sequence, are not in it.
     """
 
     nll_per_token: float
     tokens: int
     sentences: int
     draws: int = 0
+    cut: int = 0
 
     @property
     def nll_per_sentence(self) -> float:
@@ -51,7 +57,8 @@ class Likelihood:
 
     def __str__(self) -> str:
         kind = f"upper bound from {self.draws} draws of the noise" if self.draws else "exact"
-        return f"{self.sentences:,} sentences of the test split, {self.tokens:,} tokens; {kind}"
+        cut = f"; {self.cut:,} of them without their ends" if self.cut else ""
+        return f"{self.sentences:,} sentences of the test split, {self.tokens:,} tokens{cut}; {kind}"
 
 
 @dataclass(frozen=True)
@@ -162,12 +169,33 @@ class Conditions:
         """The share of copies that a generator makes without memorising, because frequent sentences recur.
 
         With a process: the share of fresh sentences that are in the training text. Without one: the share of one half
-        of the training text that is in the other half, which is too low, because half of the text has fewer sentences
-        to copy.
+        of the training text that is in the other half, times the training split's share of all text if no test sentence
+        is in it, as of a file that is split by sentences: the rest of the text cannot be copied. That is too low,
+        because half of the text has fewer sentences to copy.
         """
         known, fresh = self._known_and_fresh()
         copied = [text in known for text in fresh]
-        return sum(copied) / max(1, len(copied))
+        return sum(copied) / max(1, len(copied)) * self._share_to_copy
+
+    @cached_property
+    def is_split(self) -> bool:
+        """Whether the text was split by sentences, so that training and test split have none in common."""
+        return not any(text in self.known for text in self.corpus.test)
+
+    @property
+    def _share_to_copy(self) -> float:
+        corpus = self.corpus
+        if corpus.process is not None or not self.is_split:
+            return 1.0
+        return len(corpus.train) / (len(corpus.train) + len(corpus.validation) + len(corpus.test))
+
+    @property
+    def real_is_ceiling(self) -> bool:
+        """Whether no generator can be better than the rows of real text, which compare training with test split.
+
+        A split of text that repeats itself has each frequent sentence on one side only; a generator writes all of them.
+        """
+        return self.corpus.process is not None or not self.is_split or self.copies_by_chance <= REPEATING
 
     def _known_and_fresh(self) -> tuple[Container[str], Iterable[str]]:
         """Return sentences to copy, and independent sentences; large halves are never in memory."""
@@ -189,11 +217,13 @@ class Conditions:
 class Measured:
     """Values by the name of their measure, and a ``protocol`` in words: how many sentences against how many.
 
-    If there are no values, ``protocol`` may say why.
+    If there are no values, ``protocol`` may say why. ``errors`` are the standard errors of values that are means over
+    sentences, by the name of the measure: other sentences of the same subject would give other values.
     """
 
     values: Mapping[str, float] = field(default_factory=dict)
     protocol: str = ""
+    errors: Mapping[str, float] = field(default_factory=dict)
 
 
 class Metric(ABC):
@@ -207,6 +237,20 @@ class Metric(ABC):
 
     @abstractmethod
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured: ...
+
+
+def standard_error(parts: Sequence[float], sizes: Sequence[float] | None = None) -> float:
+    """Return the standard error of the sum of ``parts`` over the sum of ``sizes``, over independent sentences.
+
+    Without ``sizes``, of the mean of the parts. 0 for fewer than two sentences. Cochran 1977, eq. 2.46.
+    """
+    n = len(parts)
+    if n < 2:
+        return 0.0
+    counts = sizes if sizes is not None else [1.0] * n
+    ratio, mean = sum(parts) / sum(counts), sum(counts) / n
+    residuals = math.fsum((part - ratio * count) ** 2 for part, count in zip(parts, counts, strict=True))
+    return math.sqrt(residuals / (n - 1) / n) / mean
 
 
 def problem_with(found: object) -> str:

@@ -1,7 +1,7 @@
 """The table of a sweep: the results of its runs, with the seeds of a setting as its repetitions."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -33,8 +33,10 @@ def table(sweep: SweepFolder) -> Table:
     rows: list[list[Cell]] = []
     for title, found in results.items():
         seconds = Number.of(float(run.info().get("cpu_seconds", 0)) for run in groups[title])
-        rows.append([title, str(len(found)), *_numbers([each["after"] for each in found], names), seconds])
-    rows += [[title, "", *_numbers(found, names), ""] for title, found in _references(groups)]
+        after = [each["after"] for each in found]
+        rows.append([title, str(len(found)), *(Number.of_each(after, name, name in SHARES) for name in names), seconds])
+    for title, shared in _references(groups):
+        rows.append([title, "", *(Number.of_shared(shared, name, name in SHARES) for name in names), ""])
     header = ["", "runs", *map(column_of, names), "CPU seconds"]
     first = next((each for found in results.values() for each in found), {})
     return Table(header, rows, "Results of the sweep: mean ± standard deviation over runs.", _notes(sweep, first))
@@ -61,21 +63,17 @@ def _told(key: str, value: Any) -> str:
     return f"{key} {value}"
 
 
-def _numbers(found: Sequence[Mapping[str, float]], names: Sequence[str]) -> list[Cell]:
-    return [Number.of([values[name] for values in found if name in values], name in SHARES) for name in names]
-
-
-def _references(groups: Mapping[str, Group]) -> Iterator[tuple[str, list[Mapping[str, float]]]]:
-    """Yield the reference rows of each text with their values in all runs on it."""
+def _references(groups: Mapping[str, Group]) -> Iterator[tuple[str, list[tuple[Any, Mapping[str, float]]]]]:
+    """Yield the reference rows of each text with their values in all runs on it, each with the seed of its run."""
     texts: dict[str, list[RunFolder]] = {}
     for run in chain.from_iterable(groups.values()):
         corpus = run.info().get("corpus", {})
         texts.setdefault(json.dumps(corpus, sort_keys=True), []).append(run)
     for text, runs in texts.items():
         name = json.loads(text).get("name", "") if len(texts) > 1 else ""
-        evaluations = [run.results() for run in runs]
+        evaluations = [(run.tables()["training"].get("seed"), run.results()) for run in runs]
         for key, title in REFERENCES.items():
-            if found := [each[key] for each in evaluations if key in each]:
+            if found := [(seed, each[key]) for seed, each in evaluations if key in each]:
                 yield (f"{title} ({name})" if name else title), found
 
 

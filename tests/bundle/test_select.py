@@ -94,3 +94,9 @@ def test_a_tally_by_hand() -> None:
     assert (tally.candidates, tally.taken, tally.accepted) == (4, 2, 3)
     assert tally.effective == pytest.approx(64 / 22 / 4)
     assert tally.acceptance == 0.75
+
+
+def test_ratios_beyond_all_numbers_are_counted() -> None:
+    tally, one = Tally(), torch.tensor([[True, False]])
+    tally.add(torch.tensor([[800.0, 1.0]]), Selected(one, one))
+    assert tally.effective == 0.5

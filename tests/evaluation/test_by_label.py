@@ -36,7 +36,7 @@ def judge(model: Model) -> Judge:
 def test_each_label_has_a_row_beside_real_text_of_this_label(model: Model) -> None:
     settings = EvaluationSettings(choose_metrics(default_host(), METRICS), temperatures=[1.0])
     found = evaluate(default_host(), [Source("model", "mine", model)], CORPUS, settings)
-    rows = {row.title: row for row in found.rows if row.kind == "label"}
+    rows = {row.title: row for row in found.rows if row.label}
     assert list(rows) == ["mine, plural", "mine, singular", "real text, plural", "real text, singular"]
     labels = CORPUS.beside("test").labels
     for name in CORPUS.labels:

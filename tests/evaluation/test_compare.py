@@ -16,7 +16,7 @@ from ganlm_core.evaluation.compare import (
     matched,
     means,
 )
-from ganlm_core.evaluation.scores import Row, Scores
+from ganlm_core.evaluation.scores import NO_ESTIMATE, Row, Scores
 from tests.evaluations import STEEP, above, points, scores
 
 
@@ -104,6 +104,24 @@ def test_with_one_seed_a_lead_may_be_chance() -> None:
     assert other.verdicts() == [
         "a is ahead of b by 0.110 BLEU-4; with one seed of b this may be chance: train it with other values of --seed"
     ]
+
+
+def test_seeds_with_equal_values_give_no_test() -> None:
+    """A share near 100% is the same number for many seeds; others would differ."""
+    found = compared({"a": [scores(STEEP)] * 2, "b": [scores(above(STEEP, -0.1))] * 2})
+    assert found.differences() == {}
+    assert found.verdicts() == [
+        "a is ahead of b by 0.100 BLEU-4; the seeds of each have equal values, so there is no test: "
+        "evaluate more sentences with -n"
+    ]
+
+
+def test_better_than_real_text_within_the_error_is_no_mode_seeking() -> None:
+    found = compared({"a": [scores(above(STEEP, 0.2))]})
+    (one,) = found.standings
+    assert found.seeks_modes(replace(one, error=0.04)) and not found.seeks_modes(replace(one, error=0.06))
+    assert not found.seeks_modes(replace(one, spread=0.15, seeds=4))
+    assert not replace(found, ceiling=NO_ESTIMATE).seeks_modes(one)
 
 
 def test_better_than_real_text_is_mode_seeking() -> None:

@@ -1,12 +1,13 @@
 """The rows of an evaluation in-process: the choice of metrics, shares of the work, conditions and notes."""
 
+import random
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ganlm_core.data.corpus import Corpus
+from ganlm_core.data.corpus import Columns, Corpus, split
 from ganlm_core.data.grammar import Grammar
 from ganlm_core.errors import UnknownName
 from ganlm_core.evaluation.evaluate import EvaluationSettings, choose_metrics, evaluate
@@ -84,6 +85,31 @@ def test_empty_sentences_are_measured_and_noted() -> None:
     assert found.rows[0].values["distinct"] == (len(set(TEXTS[80:110])) + 1) / 40
     assert "a.txt: 10 of 40 sentences are empty; every metric counts them" in found.notes
     assert not any("empty" in note for note in evaluated(samples("a.txt", TEXTS[80:])).notes)
+
+
+def test_text_that_repeats_itself_is_no_ceiling() -> None:
+    """A file is split by sentences, so its frequent sentences are on one side. Fresh sentences have all of them."""
+    rng = random.Random(0)
+    drawn = [
+        f"the dog {kind} runs" for kind in rng.choices(range(100), [1 / (kind + 1) for kind in range(100)], k=3000)
+    ]
+    corpus = split("mine", drawn[:2500])
+    settings = EvaluationSettings(choose_metrics(default_host(), ("bleu",)))
+    found = evaluate(default_host(), [samples("fresh", drawn[2500:])], corpus, settings)
+    assert found.rows[0].values["bleu4"] > found.rows[1].values["bleu4"]
+    assert not found.conditions["real_is_ceiling"] and not found.marked
+    (note,) = [note for note in found.notes if "repeats itself" in note]
+    assert note.endswith(
+        "of its sentences recur by chance), and its splits share no sentence, so a perfect generator is better than "
+        "the row of real text; draw --test apart from the training text for a fair row"
+    )
+    fair = corpus.testing(drawn[2500:], Columns())
+    assert evaluate(default_host(), [samples("fresh", drawn[2500:])], fair, settings).conditions["real_is_ceiling"]
+
+
+def test_means_over_sentences_have_their_standard_errors() -> None:
+    (row, *_) = evaluated(samples("a.txt", TEXTS[80:]), names=("bleu", "distinct")).rows
+    assert "distinct" not in row.errors and 0 < row.errors["bleu5"] < 0.1
 
 
 def test_copies_that_exceed_chance_are_noted() -> None:

@@ -1,5 +1,6 @@
 """Evaluations as tables and as files: columns, marks, protocols, damage, and two writers at once."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,32 @@ def test_a_mark_is_for_quality_that_is_better_than_real_text() -> None:
     assert not made(MODEL).marked
     assert not made(Row("process", "process", values={"bleu2": 0.9}), REAL).marked
     assert not made(Row("model", "run", values={"bleu2": 0.4}), REAL).marked
+
+
+def test_a_mark_is_for_more_than_two_standard_errors() -> None:
+    real = replace(REAL, errors={"bleu2": 0.03})
+    for value, marked in ((0.59, False), (0.61, True)):  # the error of the difference is 0.05
+        assert made(Row("model", "run", 0.5, 1000, {"bleu2": value}, errors={"bleu2": 0.04}), real).marked == marked
+
+
+def test_a_perfect_generator_is_the_ceiling_if_there_is_one() -> None:
+    perfect = Row("process", "process", values={"bleu2": 0.8})
+    assert made(MODEL, REAL).ceiling() == REAL
+    assert made(MODEL, REAL, perfect).ceiling() == perfect
+    assert not made(MODEL, REAL, perfect).marked
+
+
+def test_without_a_ceiling_nothing_has_a_mark() -> None:
+    scores = replace(made(MODEL, REAL), conditions={"real_is_ceiling": False})
+    assert scores.ceiling() is None and not scores.marked
+
+
+def test_rows_of_a_label_are_held_against_real_text_of_this_label() -> None:
+    likely = Row("real label", "real text, x", values={"bleu2": 0.9}, label="x")
+    rare = Row("real label", "real text, y", values={"bleu2": 0.6}, label="y")
+    scores = made(MODEL, REAL, *(replace(MODEL, kind="label", label=name) for name in "xy"), likely, rare)
+    marked = [row.label for row in scores.rows[2:] if scores.seeks_modes(row, MEASURES["bleu"][0])]
+    assert marked == ["y"], "real text is above all real text for x, and below the model for y"
 
 
 def test_protocols_name_their_rows_where_these_differ() -> None:

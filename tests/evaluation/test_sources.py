@@ -10,6 +10,7 @@ import pytest
 
 from ganlm_core.bundle.manifest import Component, Manifest
 from ganlm_core.data.corpus import Corpus, split
+from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import DataError, UsageError, WeightsError
 from ganlm_core.evaluation.sources import Source, open_sources, real_text, warnings
 from ganlm_core.plugins.host import default_host
@@ -137,6 +138,31 @@ def test_overlap_is_found_whatever_the_white_space() -> None:
     corpus = Corpus("", ["a b", "c d"], [], ["a  b", "e f"])
     source = Source("baseline", "x", texts=["a b", "c d"])
     assert list(warnings([source], corpus, 2)) == ["1 of 2 test sentences are in the training text too"]
+
+
+def test_a_model_that_cuts_test_sentences_is_told_of() -> None:
+    """It reads three tokens, so two words and <eos>."""
+    corpus = Corpus("words", ["a b", "b a"], ["a b"], ["a b", "a b a b"])
+    cut = [line for line in warnings([Source("model", "run", make())], corpus, 2) if "longer" in line]
+    assert cut == [
+        "run: 50.0% of the test sentences are longer than its 3 tokens, so its likelihood is of their beginnings and "
+        "does not compare with others"
+    ]
+    fixed = replace(corpus, fixed_length=True)  # there, no <eos> follows
+    assert not [line for line in warnings([Source("model", "run", make())], fixed, 2) if "longer" in line]
+
+
+def test_models_with_other_tokenizers_are_told_of() -> None:
+    one, other = make(), make()
+    corpus = Corpus("words", ["a b", "b a"], ["a b"], ["a b", "b a"])
+    sources = [Source("model", "words", one), Source("model", "again", other)]
+    assert not [line for line in warnings(sources, corpus, 2) if "divide" in line]
+    other = replace(other, tokenizer=Tokenizer.train("char", ["ab"], 10))
+    sources[1] = Source("model", "again", other)
+    assert [line for line in warnings(sources, corpus, 2) if "divide" in line] == [
+        "again and words divide text into other tokens, so held-out NLL and perplexity do not compare; the NLL per "
+        "sentence does (--metrics perplexity). Reference rows have the tokens of words"
+    ]
 
 
 def test_a_model_that_does_not_know_test_words_is_told_of() -> None:

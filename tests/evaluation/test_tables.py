@@ -51,6 +51,16 @@ def test_numbers_are_made_of_values() -> None:
     assert Number.of([]) == Number(None, None, 0)
 
 
+def test_a_mean_over_rows_needs_a_value_of_each() -> None:
+    assert Number.of_each([{"a": 1.0}, {"a": 3.0}], "a") == Number(2.0, 2**0.5, 2)
+    assert Number.of_each([{"a": 1.0}, {"b": 3.0}], "a") == Number(None, None, 0)
+
+
+def test_values_that_runs_of_one_seed_share_count_once() -> None:
+    rows = [(0, {"a": 1.0}), (0, {"a": 1.0}), (1, {"a": 3.0}), (1, {"b": 3.0}), (1, {"a": 3.0})]
+    assert Number.of_shared(rows, "a") == Number(2.0, 2**0.5, 2)
+
+
 def test_csv_has_all_digits_the_spread_and_the_count() -> None:
     assert TABLE.csv().splitlines() == [
         "name,seeds,BLEU-4 ↑,BLEU-4 ↑ sd,BLEU-4 ↑ n",

@@ -88,6 +88,8 @@ def test_perplexity_is_per_token_and_the_likelihood_also_per_sentence() -> None:
     assert found.values == pytest.approx({"perplexity": 8, "test_nll_sentence": 2 * math.log(8)})
     assert found.protocol == "2 sentences of the test split, 4 tokens; exact"
     assert measured(Perplexity, Subject(["a"])) == Measured()
+    cut = measured(Perplexity, Subject(["a"], asked(Likelihood(math.log(8), tokens=4, sentences=2, cut=1)))).values
+    assert cut == pytest.approx({"perplexity": 8}), "a sentence without its end is no sentence"
     unlikely = measured(Perplexity, Subject(["a"], asked(Likelihood(1e4, 1, 1)))).values
     assert unlikely == {"test_nll_sentence": 1e4}, "its perplexity is more than a number can hold"
 
@@ -136,7 +138,7 @@ def test_the_likelihood_under_the_process_is_per_token_with_its_end() -> None:
     ended = replace(CORPUS, test=["a b"])
     found = measured(ProcessLikelihood, Subject(TEXTS), ended)
     assert found.values == pytest.approx({"process_nll_token": 4 * LOG2 / 8})
-    assert found.protocol == "3 valid sentences, 8 tokens"
+    assert found.protocol == "3 valid sentences, 8 words"
     fixed = replace(ended, fixed_length=True)
     assert measure(ProcessLikelihood, TEXTS, fixed) == pytest.approx({"process_nll_token": 4 * LOG2 / 5})
     assert measure(ProcessLikelihood, TEXTS, NAMELESS) == measure(ProcessLikelihood, ["a a"]) == {}

@@ -2,18 +2,23 @@
 
 import math
 import random
+import statistics
 
 import pytest
 
 from ganlm_core.data.corpus import Corpus
 from ganlm_core.metrics.encoders import HashedNgrams
-from ganlm_core.metrics.metric import Conditions, Likelihood, Measured, Subject, problem_with
+from ganlm_core.metrics.metric import Conditions, Likelihood, Measured, Subject, problem_with, standard_error
 
 
 def test_a_likelihood_is_by_token_and_by_sentence_and_says_whether_it_is_exact() -> None:
     exact = Likelihood(1.5, tokens=8, sentences=3)
     assert exact.nll_per_sentence == 4
     assert str(exact) == "3 sentences of the test split, 8 tokens; exact"
+    assert (
+        str(Likelihood(1.5, 8, 3, cut=1))
+        == "3 sentences of the test split, 8 tokens; 1 of them without their ends; exact"
+    )
     assert str(Likelihood(1.5, 8, 3, draws=4)).endswith("; upper bound from 4 draws of the noise")
 
 
@@ -54,6 +59,30 @@ def test_copies_by_chance_come_from_two_halves_of_the_training_text() -> None:
     assert conditions.copies_by_chance == pytest.approx(2 / 3)
     assert Conditions(Corpus("", ["a x", "b x"], [], [])).copies_by_chance == 0
     assert Conditions(Corpus("", ["a x"], [], [])).copies_by_chance == 0
+
+
+def test_text_that_was_set_aside_cannot_be_copied() -> None:
+    """Two thirds of the training text recur, and a quarter of the text is in other splits."""
+    train = ["a x", "b x", "c x", "c  x", "e x", "c\tx"]
+    conditions = Conditions(Corpus("", train, ["v x"], ["t x"]))
+    assert conditions.is_split and conditions.copies_by_chance == pytest.approx(2 / 3 * 6 / 8)
+    fresh = Conditions(Corpus("", train, ["v x"], ["c x"]))
+    assert not fresh.is_split and fresh.copies_by_chance == pytest.approx(2 / 3)
+    assert (conditions.real_is_ceiling, fresh.real_is_ceiling) == (False, True)
+
+
+def test_standard_errors_of_means_and_ratios() -> None:
+    assert standard_error([1.0]) == standard_error([2.0, 2.0]) == 0
+    assert standard_error([1.0, 2.0, 3.0, 6.0]) == pytest.approx(statistics.stdev([1, 2, 3, 6]) / 2)
+    assert standard_error([2.0, 4.0, 6.0], [1.0, 2.0, 3.0]) == 0, "each part is twice its size"
+    rng = random.Random(0)
+    ratios = []
+    for _ in range(400):
+        sizes = [float(rng.randint(1, 9)) for _ in range(50)]
+        parts = [size * rng.gauss(2, 0.5) for size in sizes]
+        ratios.append((sum(parts) / sum(sizes), standard_error(parts, sizes)))
+    spread, told = statistics.stdev(value for value, _ in ratios), statistics.fmean(error for _, error in ratios)
+    assert told == pytest.approx(spread, rel=0.15)  # four standard errors of a deviation over 400 trials
 
 
 def test_copies_by_chance_come_from_the_perfect_generator_if_there_is_one() -> None:

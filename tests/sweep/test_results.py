@@ -23,7 +23,7 @@ def test_seeds_are_repetitions(tmp_path: Path) -> None:
     one, two, real = made.rows
     assert one[:2] == ["gen.layers 1", "2"] and str(one[2]) == "50 ± 14%"
     assert two[:3] == ["gen.layers 2", "1", Number(0.9, None, 1, share=True)]
-    assert real[:3] == ["real text", "", Number(1.0, 0.0, 3, share=True)]
+    assert real[:3] == ["real text", "", Number(1.0, 0.0, 2, share=True)]
     assert list(made.notes) == [
         "20 sentences of each run at temperature 1.",
         "1 of 4 runs are not finished and are left out.",
