@@ -16,9 +16,11 @@ from ganlm_core.cli.tables import titled_rows
 from ganlm_core.config.run_config import RunConfig
 from ganlm_core.errors import GanlmError
 from ganlm_core.evaluation import report
-from ganlm_core.evaluation.scores import results, seen_in
+from ganlm_core.evaluation.remarks import remarks
+from ganlm_core.evaluation.scores import results
 from ganlm_core.metrics.formatting import format_metric
 from ganlm_core.plugins.host import Host
+from ganlm_core.plugins.wording import described
 from ganlm_core.training.display import Display
 from ganlm_core.training.run_folder import RunFolder, free_path, run_name
 from ganlm_core.training.setup import Setup, prepare
@@ -135,15 +137,16 @@ def show_result(folder: RunFolder, host: Host, as_json: bool) -> None:
     )
     for table in results(evaluation):
         console.results().print(titled_rows(table))
-    if told := seen_in(evaluation):
+    for told in remarks(folder, evaluation):
         echo(told)
     for text in samples:
         echo(f"  {text}")
     echo(f"bundle: {folder.bundle}")
     try:
         echo(f"report: {report.write(folder, host)}")
-    except GanlmError as error:
-        warn(f"there is no report: {error}")
+    except Exception as error:  # whatever went wrong, the run has succeeded
+        hint = "" if isinstance(error, GanlmError) else f"; ganlm --debug report {folder.path} shows where"
+        warn(f"there is no report: {described(error) if hint else error}{hint}")
 
 
 def show_plan(config: RunConfig, *, host: Host, out: Path | None, as_json: bool) -> None:

@@ -10,15 +10,16 @@ from ganlm_core.evaluation.figures import Figure
 CAPTIONS = {
     "losses": (
         "Loss of each phase. A falling maximum likelihood loss is better; adversarial losses balance each other "
-        "and say little alone. If the discriminator's loss falls to zero, it always wins: lower its learning rate."
+        "and say little alone. If the discriminator's loss stays at zero and the samples do not improve, lower its "
+        "learning rate."
     ),
     "gradient norms": (
         "Size of the gradients before clipping. Steady is better; if they grow without end, lower the learning "
         "rate or --clip."
     ),
     "accuracy": (
-        "Share of a training batch that the discriminator classifies correctly. 50% is chance, and at 100% the "
-        "generator learns nothing; between 55% and 80% both learn."
+        "Share of a training batch that the discriminator classifies correctly. 50% is chance. A high accuracy is no "
+        "fault while the samples improve; if it is near 100% and they do not, lower the discriminator's learning rate."
     ),
     "discriminator accuracy": (
         "Share of held-out real sentences and new samples that the discriminator classifies correctly. Compare it "
@@ -26,7 +27,7 @@ CAPTIONS = {
     ),
     "discriminator auc": (
         "Share of pairs of a real sentence and a sample in which the discriminator prefers the real one. At 0.5 "
-        "it is blind, or the generator perfect; the best accuracy tells which."
+        "it is blind, or the generator perfect."
     ),
     "discriminator valid auc": (
         "Share of pairs of a valid and an invalid sample in which the discriminator prefers the valid one. Higher is "
@@ -41,15 +42,15 @@ CAPTIONS = {
     ),
     "entropy": (
         "Entropy of the generator's choice of words, in nats per token. Falling a little is normal; if it falls "
-        "towards zero, the generator repeats itself: raise the entropy weight or use --on-collapse rollback."
+        "towards zero, the generator repeats itself: raise --estimator.entropy or use --on-collapse rollback."
     ),
     "rewards": (
         "Mean of each reward of texts over the samples of a step, and of the discriminator's. If one rises while "
         "distinct falls, the generator repeats what is paid: lower --reward-weight."
     ),
     "distance from start": (
-        "How far the generator has gone from its warm-up: the KL divergence of a sentence, in nats. If it grows "
-        "without end, raise --algorithm.anchor or lower the learning rate."
+        "How far the generator has gone from its first weights, or from its warm-up: the KL divergence of a sentence, "
+        "in nats. If it grows without end, raise --algorithm.anchor or lower the learning rate."
     ),
     "reward": ("Reward from the discriminator. Higher is better only if the discriminator does not get weaker."),
     "reward variance": "Variance of the rewards in a batch. At zero the generator learns nothing from them.",
@@ -69,11 +70,11 @@ CAPTIONS = {
     ),
     "distinct bigrams": "Different pairs of neighbouring words. If it falls, the generator repeats itself.",
     "copied": (
-        "Share of sentences found in the training text. Near the share of a perfect generator is best; far "
+        "Share of sentences found in the training text. Near the share that is expected by chance is best; far "
         "above it, the generator has memorised: use --keep best, more text or a smaller network."
     ),
     "validation nll": (
-        "Negative log-likelihood of held-out text under the generator, in nats per token. Lower is better; if "
+        "Negative log-likelihood of the validation split under the generator, in nats per token. Lower is better; if "
         "it rises, the generator forgets or memorises: use --keep best."
     ),
     "bigram divergence": "Distance between the word pairs of samples and of held-out text. Lower is better.",

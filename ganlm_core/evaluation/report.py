@@ -17,7 +17,8 @@ from ganlm_core.evaluation.captions import caption_of, in_order
 from ganlm_core.evaluation.compare import compare
 from ganlm_core.evaluation.evaluate import EvaluationSettings, choose_metrics, evaluate
 from ganlm_core.evaluation.figures import Curve, Figure
-from ganlm_core.evaluation.scores import Scores, results, seen_in
+from ganlm_core.evaluation.remarks import legend, remarks, troubles
+from ganlm_core.evaluation.scores import Scores, results
 from ganlm_core.evaluation.sources import Source, open_sources
 from ganlm_core.metrics.metric import Conditions
 from ganlm_core.plugins.host import Host
@@ -73,7 +74,8 @@ def render(run: RunFolder, host: Host) -> str:
         command=pages.repeating(run),
         evaluation=evaluation,
         results=results(evaluation),
-        seen=seen_in(evaluation),
+        remarks=list(remarks(run, evaluation)),
+        legend=legend(evaluation),
         troubles=[*troubles(run), *_without_text(config, corpus)],
         training=[(each, figures.svg(each)) for each in training_figures(run.metrics.steps())],
         quality=[(each, figures.svg(each)) for each in evaluation_figures(run.metrics.interims(), evaluation)],
@@ -151,20 +153,6 @@ def _judged(model: Model | None, samples: Sequence[str], corpus: Corpus | None) 
         for title, found in texts.items()
         if found
     }
-
-
-def troubles(run: RunFolder) -> Iterator[str]:
-    """Yield the problems of a run, and the reason if it ended before its last step."""
-    records = run.metrics.read()
-    if memorised := [record for record in records if "memorised" in record]:
-        yield f"The generator shows signs of memorising from step {memorised[0]['step']}: {memorised[0]['memorised']}."
-    for record in records:
-        if "collapse" in record:
-            yield f"The generator had collapsed at step {record['step']}: {record['collapse']}."
-        if "rollback" in record:
-            yield f"Back to step {record['step']}: {record['reason']}."
-    if reason := run.info().get("stopped"):
-        yield f"Stopped: {reason}."
 
 
 def _without_text(config: RunConfig, corpus: Corpus | None) -> Iterator[str]:

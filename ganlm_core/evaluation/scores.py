@@ -258,10 +258,10 @@ def seen(values: Mapping[str, float], generated: int, real: int) -> str:
         return ""
     share = max(0.0, accuracy - 0.5) / (best - 0.5)
     two_errors = math.sqrt((1 / generated + 1 / min(generated, real)) / 4)
-    by_chance = ", which chance explains" if accuracy - 0.5 <= two_errors else ""
+    by_chance = ", or none: chance explains its accuracy" if accuracy - 0.5 <= two_errors else ""
     return (
-        f"the discriminator sees {share:.0%} of what there is to see{by_chance}: "
-        f"its accuracy is {accuracy:.1%}, and the best possible is {best:.1%}"
+        f"the discriminator is right on {accuracy:.1%} of the sentences, the best possible one on {best:.1%}, and "
+        f"guessing on 50%: it sees {share:.0%} of what there is to see{by_chance}"
     )
 
 

@@ -163,7 +163,8 @@ def collapse(history: History, real: Mapping[str, float]) -> str:
     if not shown:
         return ""
     before = max(interim["entropy"] for interim in history)
-    fell = f"entropy fell from {before:.1f} to {now['entropy']:.1f} nats; " if now["entropy"] < before / 2 else ""
+    halved = now["entropy"] < before / 2 and before >= 0.1
+    fell = f"entropy fell from {before:.1f} to {now['entropy']:.1f} nats; " if halved else ""
     return f"{fell}samples repeat: {', '.join(shown)}"
 
 

@@ -56,8 +56,8 @@ def _of_evaluations(config: RunConfig, data: Data, algorithm: Algorithm) -> Iter
     times = passes(config, len(data.corpus.train))
     if times > PASSES and options.keep == "best" and "generator" not in algorithm.frozen:
         yield (
-            f"small text: the run passes over it {times:,.0f} times, so the weights that are best on the validation "
-            f"split are kept, of an evaluation every {options.evaluate_every} steps; --keep last keeps the last"
+            f"small text: {times:,.0f} epochs would memorise it, so the run evaluates every {options.evaluate_every} "
+            "steps and keeps the weights with the lowest validation NLL; --keep last keeps the last weights"
         )
     if options.evaluate_every >= options.steps and (options.keep == "best" or options.patience):
         chosen = "--keep best keeps the last weights" if options.keep == "best" else "--patience has no effect"
@@ -66,7 +66,8 @@ def _of_evaluations(config: RunConfig, data: Data, algorithm: Algorithm) -> Iter
 
 def _of_networks(config: RunConfig, data: Data, algorithm: Algorithm, parts: Parts) -> Iterator[str]:
     if algorithm.unused:
-        yield f"algorithm '{config.algorithm.name}' makes no use of a chosen {' or '.join(algorithm.unused)}"
+        unused = " or ".join(algorithm.unused)
+        yield f"algorithm '{config.algorithm.name}' uses no {unused}; if you chose one, it has no effect"
     if not config.training.prior and "generator" in data.start.origins:
         yield "--no-prior has no effect: the prior of the generator comes with its weights"
     for kind in algorithm.frozen:
@@ -110,7 +111,10 @@ def _of_rewards(config: RunConfig) -> Iterator[str]:
 def _of_steps(config: RunConfig, algorithm: Algorithm) -> Iterator[str]:
     if config.training.shard_optimizers and processes.size() == 1:
         yield "--shard-optimizers has no effect on one process; torchrun starts several"
-    if "discriminator" in algorithm.networks and algorithm.adversarial_from >= planned_steps(config):
+    first, steps = algorithm.adversarial_from, planned_steps(config)
+    if 0 < first < steps:
+        yield f"{steps:,} steps: {first:,} of warm-up, then {steps - first:,} of adversarial training"
+    if "discriminator" in algorithm.networks and first >= steps:
         yield "the warm-up takes every step, so the networks never train against each other; raise --steps"
 
 

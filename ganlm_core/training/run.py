@@ -395,8 +395,6 @@ class Run:
         setup, judge, n = self.setup, self.setup.judge, self.options.evaluation_samples
         weights_step, networks = self._kept()
         self.display.finishing(weights_step)
-        if "before" in self.progress.evaluations and weights_step <= setup.trainer.algorithm.adversarial_from:
-            self.display.note("they are from the warm-up: no evaluation of adversarial training was better")
         generator = cast(Generator, networks["generator"])
         discriminator = monitor.trained_discriminator(setup, weights_step, networks)
         values, samples = self._judged(generator, discriminator)
@@ -411,7 +409,20 @@ class Run:
         stopped = {"stopped": self.progress.stopped} if self.progress.stopped else {}
         self.folder.write_info(weights_step=weights_step, **stopped)
         self.folder.drop_evaluation()
-        self._share(self.folder.bundle, networks, weights_step, rows)
+        self._share(self.folder.bundle, self._trained(networks, weights_step, discriminator), weights_step, rows)
+
+    def _trained(
+        self, networks: Mapping[str, nn.Module], weights_step: int, discriminator: Discriminator | None
+    ) -> dict[str, nn.Module]:
+        """Return the networks to share, without a discriminator whose weights are random: it would seem to judge."""
+        found = dict(networks)
+        if discriminator is None and "discriminator" in found and "discriminator" not in self.folder.descent():
+            del found["discriminator"]
+            self.display.note(
+                f"the discriminator was not trained before step {weights_step}, so the bundle has none; "
+                "--keep last keeps the networks of the last step"
+            )
+        return found
 
     def _judged(self, generator: Generator, discriminator: Discriminator | None = None) -> tuple[Values, list[str]]:
         """Return the numbers of the final table, and the sentences that they describe."""
@@ -425,6 +436,8 @@ class Run:
         setup, n = self.setup, self.options.evaluation_samples
         protocol = {"samples": n, "temperature": 1.0, "seed": self.options.seed, "weights_step": weights_step}
         protocol |= {"test_sentences": len(setup.corpus.test)}
+        if setup.corpus.process is None:
+            protocol |= round_values({"copies_by_chance": setup.judge.conditions.copies_by_chance})
         cost = {"tokens_read": setup.trainer.batches.tokens_drawn}
         save(
             folder,

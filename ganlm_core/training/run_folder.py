@@ -177,6 +177,14 @@ class RunFolder:
         """Return evaluation.json of the bundle; empty for a run without a bundle. Raises WeightsError."""
         return read_json(self.bundle / EVALUATION) if self.bundle.is_dir() else {}
 
+    @property
+    def is_warm_up(self) -> bool:
+        """Whether the finished weights are those of the warm-up, because no later evaluation was better."""
+        if not self.before.is_dir() or not self.bundle.is_dir():
+            return False
+        before, after = (read_json(folder / EVALUATION).get("weights_step") for folder in (self.before, self.bundle))
+        return before is not None and before == after
+
     def drop_evaluation(self) -> None:
         """Remove the evaluation of weights that are about to be replaced. Raises WriteError."""
         with writing(self.evaluation):

@@ -1,10 +1,7 @@
 """The parts of a report: its figures, and the nearest training sentences."""
 
-from pathlib import Path
-
 from ganlm_core.data.corpus import Corpus
 from ganlm_core.evaluation import report
-from ganlm_core.training.run_folder import RunFolder
 
 
 def test_curves_of_one_kind_share_a_figure() -> None:
@@ -44,20 +41,3 @@ def test_the_nearest_of_lines_of_a_word_is_found_by_characters_as_the_metrics_co
     """One of the three lines has a space."""
     [found] = report.nearest(["Parys"], Corpus("cities", ["Rome", "Paris", "New York"], [], []))
     assert (found.training, found.shared) == ("Paris", 2 * (4 + 2) / (9 + 9))
-
-
-def test_the_problems_of_a_run_are_memorising_collapses_rollbacks_and_its_early_end(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path)
-    for record in (
-        {"step": 2, "evaluation": {}, "memorised": "10.0% are copies"},
-        {"step": 4, "evaluation": {}, "collapse": "samples repeat", "memorised": "50.0% are copies"},
-        {"step": 2, "rollback": True, "reason": "it collapsed"},
-    ):
-        run.metrics.append(record)
-    run.write_info(stopped="no evaluation was better")
-    assert list(report.troubles(run)) == [
-        "The generator shows signs of memorising from step 2: 10.0% are copies.",
-        "The generator had collapsed at step 4: samples repeat.",
-        "Back to step 2: it collapsed.",
-        "Stopped: no evaluation was better.",
-    ]

@@ -1,0 +1,58 @@
+"""Words about the results of a run, for the terminal and for its report: problems, remarks and a legend."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ganlm_core.evaluation.scores import REFERENCES, SUBJECTS, seen_in
+from ganlm_core.metrics.formatting import format_value
+from ganlm_core.metrics.specs import METRICS
+from ganlm_core.training.run_folder import RunFolder
+
+MEANINGS = {
+    "real": "sentences of the corpus: as good as a generator can be",
+    "process": "fresh sentences from the exact process: as good as a generator can be, and how far chance goes",
+    "shuffled": "real sentences with their words in random order: what the right words alone give",
+    "unigram": "words drawn by their frequency: what frequencies alone give",
+}
+"""The reference rows, for readers of a page."""
+
+
+def remarks(run: RunFolder, evaluation: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the table of a finished run does not show: whose weights they are, and the part of chance."""
+    if run.is_warm_up:
+        yield (
+            f"these are the weights of the warm-up (step {evaluation['weights_step']}): no evaluation of adversarial "
+            "training was better, so the results before and after it are equal; --keep last keeps the last weights"
+        )
+    if (chance := evaluation.get("copies_by_chance")) is not None and evaluation["after"].get("copied"):
+        yield (
+            f"copied: {format_value(chance, share=True)} of the sentences are expected by chance, because frequent "
+            "sentences recur; held-out sentences have no copies, because equal sentences are in one split"
+        )
+    if told := seen_in(evaluation):
+        yield told
+
+
+def legend(evaluation: Mapping[str, Any]) -> dict[str, str]:
+    """Return the meaning of each column and reference row of a run's results, by its title."""
+    values = {name for key in SUBJECTS for name in evaluation.get(key, {})}
+    columns = {
+        ", ".join(each.title for each in metric.measures if each.name in values): metric.summary
+        for metric in METRICS
+        if not values.isdisjoint(each.name for each in metric.measures)
+    }
+    return columns | {title: MEANINGS[key] for key, title in REFERENCES.items() if key in evaluation}
+
+
+def troubles(run: RunFolder) -> Iterator[str]:
+    """Yield the problems of a run, and the reason if it ended before its last step."""
+    records = run.metrics.read()
+    if memorised := [record for record in records if "memorised" in record]:
+        yield f"The generator shows signs of memorising from step {memorised[0]['step']}: {memorised[0]['memorised']}."
+    for record in records:
+        if "collapse" in record:
+            yield f"The generator had collapsed at step {record['step']}: {record['collapse']}."
+        if "rollback" in record:
+            yield f"Back to step {record['step']}: {record['reason']}."
+    if reason := run.info().get("stopped"):
+        yield f"Stopped: {reason}."
