@@ -126,8 +126,9 @@ def write_file(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path``, all of it or nothing, with the mode that the umask gives. Raises WriteError."""
     beside = partial_of(path)
     with writing(path):
+        beside.unlink(missing_ok=True)  # a link or a pipe of this name would lead elsewhere
         try:
-            with beside.open("wb") as file:
+            with beside.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

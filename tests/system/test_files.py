@@ -45,6 +45,20 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     assert len(done) < 9
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="FIFOs are POSIX's")
+def test_a_hidden_name_that_leads_elsewhere_is_not_written_through(tmp_path: Path) -> None:
+    """Opening the pipe would wait for a reader for ever."""
+    (tmp_path / "precious").write_bytes(b"kept")
+    (tmp_path / ".link.partial").symlink_to("precious")
+    (tmp_path / ".dangling.partial").symlink_to("nowhere")
+    os.mkfifo(tmp_path / ".pipe.partial")
+    for name in ("link", "dangling", "pipe"):
+        write_file(tmp_path / name, b"new")
+        assert (tmp_path / name).read_bytes() == b"new" and not (tmp_path / name).is_symlink()
+    assert (tmp_path / "precious").read_bytes() == b"kept"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["dangling", "link", "pipe", "precious"]
+
+
 @pytest.mark.parametrize(
     ("code", "advice"),
     [
