@@ -18,7 +18,8 @@ from ganlm_core.errors import UsageError, WeightsError
 from ganlm_core.plugins.host import Host
 from ganlm_core.sweep.job import Job
 from ganlm_core.sweep.plan import Plan, PlannedRun
-from ganlm_core.system.files import read_json, read_text, write_file, write_json, writing
+from ganlm_core.sweep.settings import is_file_name
+from ganlm_core.system.files import read_json, read_text, shown, write_file, write_json, writing
 from ganlm_core.training.paths import with_absolute_paths
 from ganlm_core.training.run_folder import RunFolder
 
@@ -105,11 +106,18 @@ class SweepFolder:
         return WeightsError(f"{self.path / SWEEP} is damaged ({reason}); start the sweep again")
 
     def entries(self) -> list[Entry]:
-        """Return the runs of the sweep in the order of its plan. Raises WeightsError for a damaged sweep.json."""
+        """Return the runs of the sweep in the order of its plan.
+
+        Raises WeightsError for a damaged sweep.json, also for a name that leads out of the folder.
+        """
         try:
-            return [Entry(str(each["name"]), dict(each["settings"])) for each in self._read()["runs"]]
+            entries = [Entry(str(each["name"]), dict(each["settings"])) for each in self._read()["runs"]]
         except (KeyError, TypeError, ValueError) as error:
             raise self._damaged(repr(error)) from None
+        for entry in entries:
+            if not is_file_name(entry.name):
+                raise self._damaged(f"{shown(entry.name)} is no name of a run")
+        return entries
 
     def plan(self, host: Host) -> Plan:
         """Return the plan that :meth:`write` kept. Raises UsageError and WeightsError."""

@@ -160,3 +160,8 @@ def label(key: str, value: Any) -> str:
 def file_name(text: str) -> str:
     """Return text as a part of a file name: letters of ASCII, digits, and ``.``, ``_`` and ``-`` inside."""
     return _UNSAFE.sub("-", text).strip("-.") or "run"
+
+
+def is_file_name(text: str) -> bool:
+    """Return whether text has only the characters of :func:`file_name`, and names a file that is not hidden."""
+    return bool(text) and not _UNSAFE.search(text) and not text.startswith(".")

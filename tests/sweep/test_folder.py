@@ -1,5 +1,6 @@
 """The folder of a sweep: what it keeps, and the runs that it refuses."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,20 @@ def test_a_folder_that_is_not_a_sweep_is_refused(tmp_path: Path) -> None:
     for read in (SweepFolder.jobs, SweepFolder.plugins, lambda found: found.plan(default_host())):
         with pytest.raises(WeightsError, match=r"is damaged \(its threads or plugins are wrong\); start the sweep"):
             read(SweepFolder.open(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["../../outside", "/tmp/outside", "..", ".hidden", "a/b", "a\\b", "a\nb", ""])
+def test_a_name_of_a_run_that_leads_out_of_the_folder_is_damage(tmp_path: Path, name: str) -> None:
+    found = sweep(tmp_path / "s", seed=[1, 2])
+    kept = json.loads((found.path / SWEEP).read_text())
+    kept["runs"][1]["name"] = name
+    (found.path / SWEEP).write_text(json.dumps(kept))
+    for read in (SweepFolder.entries, SweepFolder.jobs, lambda found: found.plan(default_host())):
+        with pytest.raises(WeightsError) as caught:
+            read(found)
+        assert str(caught.value) == (
+            f"{found.path / SWEEP} is damaged ({name!r} is no name of a run); start the sweep again"
+        )
 
 
 def test_the_path_of_the_data_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
