@@ -11,7 +11,7 @@ import click
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.options import FOLDER, form_of_file, form_options, table_out_option
 from ganlm_core.cli.output import echo_data, echo_json, echo_table, note
-from ganlm_core.cli.sweep import local, train_plan
+from ganlm_core.cli.sweep import local, resuming, train_plan
 from ganlm_core.cli.types import POSITIVE_COUNT, Name, Separated
 from ganlm_core.config.run_config import parse_toml
 from ganlm_core.errors import GanlmError, Interrupted, UsageError
@@ -115,7 +115,7 @@ def _records(cells: Cells) -> list[dict[str, Any]]:
 
 def _finish(cells: Cells, folder: Path) -> None:
     if any(cell.interrupted for cell in cells.values()):
-        raise Interrupted(f"stopped; all runs are saved, go on with: ganlm sweep --resume {folder}")
+        raise Interrupted(f"stopped; all runs are saved, go on with: {resuming(folder)}")
     failed = {pair: cell.failure for pair, cell in cells.items() if cell.failure}
     if failed:
         (gen, disc), failure = next(iter(failed.items()))

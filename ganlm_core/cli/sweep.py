@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ganlm_core.cli.context import current_host, invocation
+from ganlm_core.cli.context import current_host
 from ganlm_core.cli.options import (
     FOLDER,
     PATH,
@@ -143,13 +143,18 @@ def finish(done: Sequence[Trained], folder: Path) -> None:
     stopped = [each for each in done if each.interrupted]
     if stopped:
         left = f"{len(stopped)} of {len(done)} runs are not finished"
-        raise Interrupted(f"stopped, {left}; go on with: ganlm sweep --resume {folder}")
+        raise Interrupted(f"stopped, {left}; go on with: {resuming(folder)}")
     failed = [each for each in done if each.failure]
     for each in failed:
         warn(f"{each.run.name} failed: {each.failure}")
     if failed:
         names = ", ".join(each.run.name for each in failed)
         raise GanlmError(f"{len(failed)} of {len(done)} runs failed ({names}); their logs are in {folder / 'logs'}")
+
+
+def resuming(folder: Path) -> str:
+    """Return the command that resumes a sweep."""
+    return shlex.join(["ganlm", "sweep", "--resume", str(folder), *current_host().flags()])
 
 
 def show_table(table: "Table", form: str, out: Path | None) -> None:
@@ -175,9 +180,7 @@ def _plan(words: Sequence[str], given: dict[str, Any]) -> Plan:
     if given["resume"]:
         if words:
             raise UsageError(f"--resume goes on with the plan of {given['resume']}; leave {' '.join(words)} out")
-        sweep = SweepFolder.open(given["resume"])
-        invocation().files.extend(sweep.plugins())  # before the host reads them
-        return sweep.plan(current_host())
+        return SweepFolder.open(given["resume"]).plan(current_host())
     host = current_host()
     is_file = bool(words) and not words[0].startswith("--")
     flags = settings.parse(words[is_file:])
@@ -227,7 +230,7 @@ def _search(plan: Plan, folder: Path, given: dict[str, Any], form: str, out: Pat
     searching = search.Search(engine, plan, objective, journal, given["trials"], parallel)
     done = train_plan(plan, folder, searching, check=given["resume"] is None)
     trials = search.table(search.study_of(journal, objective), objective, plan.runs)
-    search.write_page(folder / search.PAGE, trials, shlex.join(["ganlm", "sweep", "--resume", str(folder)]))
+    search.write_page(folder / search.PAGE, trials, resuming(folder))
     show_table(trials, form, out)
     note(f"page: {folder / search.PAGE}")
     finish(done, folder)

@@ -21,7 +21,7 @@ from ganlm_core.sweep.plan import Plan, PlannedRun
 from ganlm_core.sweep.settings import is_file_name
 from ganlm_core.system.files import read_json, read_text, shown, write_file, write_json, writing
 from ganlm_core.training.paths import with_absolute_paths
-from ganlm_core.training.run_folder import RunFolder
+from ganlm_core.training.run_folder import RunFolder, check_plugins
 
 SWEEP = "sweep.json"
 FORMAT, FORMAT_VERSION = "ganlm-sweep", 1
@@ -98,7 +98,7 @@ class SweepFolder:
         if found.get("format") != FORMAT or found.get("format_version") != FORMAT_VERSION:
             raise WeightsError(f"{path} is not a sweep of this version of ganlm; use the version that wrote it")
         found.setdefault("plugins", [])
-        if not isinstance(found.get("threads"), int) or not isinstance(found["plugins"], list):
+        if not isinstance(found.get("threads"), int) or not _are_texts(found["plugins"]):
             raise self._damaged("its threads or plugins are wrong")
         return found
 
@@ -120,17 +120,17 @@ class SweepFolder:
         return entries
 
     def plan(self, host: Host) -> Plan:
-        """Return the plan that :meth:`write` kept. Raises UsageError and WeightsError."""
+        """Return the plan that :meth:`write` kept.
+
+        Raises UsageError, WeightsError, and PluginError if ``host`` lacks plugin files that the sweep was started with.
+        """
         found = self._read()
+        check_plugins(self.path, found["plugins"], host)
         runs = [
             PlannedRun(entry.name, entry.settings, RunConfig.from_toml(host, self.config(entry.name)))
             for entry in self.entries()
         ]
         return Plan(runs, found["threads"], found.get("cluster", {}))
-
-    def plugins(self) -> list[str]:
-        """Return the plugin files that the sweep was started with."""
-        return list(self._read()["plugins"])
 
     def jobs(self, names: Sequence[str] | None = None) -> list[Job]:
         """Return the jobs of all runs, or of the runs of these names in their order."""
@@ -154,3 +154,7 @@ class SweepFolder:
 
     def _config(self, name: str) -> Path:
         return self.path / "configs" / f"{name}.toml"
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)

@@ -18,6 +18,7 @@ therefore resumes from any working directory, and also after it was moved.
 """
 
 import itertools
+import os
 import platform
 import re
 import shlex
@@ -238,11 +239,8 @@ class RunFolder:
         try:
             config = RunConfig.from_toml(host, self.config())
         except (PluginError, UnknownName):
-            missing = [file for file in self.info().get("plugin_files", []) if file not in host.files]
-            if not missing:
-                raise
-            flags = shlex.join(word for file in missing for word in ("--plugin", file))
-            raise PluginError(f"{self.path} was started with a plugin that is not loaded; add {flags}") from None
+            check_plugins(self.path, self.info().get("plugin_files", []), host)
+            raise
         return with_data_at(config, lambda path: str(self.data.resolve())) if self.data.is_file() else config
 
     def write_config(self, config: RunConfig) -> None:
@@ -340,6 +338,17 @@ class RunFolder:
 
     def _samples_at(self, step: int | None) -> Path:
         return self.samples / ("final.txt" if step is None else f"step-{step:08}.txt")
+
+
+def check_plugins(place: Path, files: Sequence[str], host: Host) -> None:
+    """Raise PluginError with the flags to add if ``host`` lacks plugin files that a run or a sweep was started with.
+
+    They are never loaded by themselves: a folder of another user could name any file.
+    """
+    loaded = {os.path.realpath(file) for file in host.files}
+    if missing := [file for file in files if os.path.realpath(file) not in loaded]:
+        flags = shlex.join(word for file in missing for word in ("--plugin", file))
+        raise PluginError(f"{place} was started with a plugin that is not loaded; add {flags}")
 
 
 def extended(config: RunConfig, steps: int) -> RunConfig:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ganlm_core.sweep.folder import SweepFolder
+from ganlm_core.sweep.job import Trained
 from tests.command_line import refused
 from tests.conftest import Ganlm
 from tests.guests import GOOD, HEAD
@@ -74,17 +75,35 @@ def test_a_sweep_is_resumed_without_its_plan(ganlm: Ganlm, pretended: Pretended)
     assert refused(ganlm, "sweep", "--resume", "nowhere").startswith("there is no sweep at nowhere")
 
 
-def test_a_sweep_is_resumed_with_its_plugin_files(
-    ganlm: Ganlm, pretended: Pretended, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sweep_is_resumed_only_with_its_plugin_files(ganlm: Ganlm, pretended: Pretended, tmp_path: Path) -> None:
+    """The folder may be of another user, so the file that it names is not run unasked."""
     Path("plug.py").write_text(HEAD + GOOD)
     assert ganlm("sweep", *BY_FLAGS, "--loss", "good", "--folder", "s", "--plugin", "plug.py")[0] == 0
-    code, _, err = ganlm("sweep", "--resume", "s")
-    assert code == 0, err
-    monkeypatch.setenv("GANLM_STRICT_PLUGINS", "1")  # which refuses a plugin that is loaded twice
+    Path("plug.py").write_text(f"{HEAD}{GOOD}\nfrom pathlib import Path\nPath('ran').touch()\n")
+    for words in ([], ["--dry-run"]):
+        code, _, err = ganlm("sweep", "--resume", "s", *words)
+        assert (code, err) == (
+            3,
+            "ganlm: error: s was started with a plugin that is not loaded; "
+            f"add --plugin {tmp_path.resolve() / 'plug.py'}\n",
+        )
+    assert not Path("ran").exists()
     code, _, err = ganlm("sweep", "--resume", "s", "--plugin", "plug.py")
     assert code == 0, err
     assert json.loads(Path("s/sweep.json").read_text())["plugins"] == [str(tmp_path / "plug.py")]
+
+
+def test_a_stopped_sweep_is_resumed_by_the_command_that_it_prints(
+    ganlm: Ganlm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("plug.py").write_text(HEAD + GOOD)
+    stopped = [Trained(Path("s/seed0"), "stopped", interrupted=True), Trained(Path("s/seed1"))]
+    monkeypatch.setattr("ganlm_core.cli.sweep.train_all", lambda *_: stopped)
+    words = (*BY_FLAGS, "--loss", "good", "--folder", "s", "--plugin", "plug.py")
+    code, _, err = ganlm("sweep", *words)
+    assert code == 130 and err.endswith(
+        "stopped, 1 of 2 runs are not finished; go on with: ganlm sweep --resume s --plugin plug.py\n"
+    )
 
 
 def test_the_status_is_read_from_the_folder(ganlm: Ganlm, pretended: Pretended) -> None:

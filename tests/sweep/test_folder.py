@@ -49,10 +49,12 @@ def test_a_folder_that_is_not_a_sweep_is_refused(tmp_path: Path) -> None:
     (tmp_path / SWEEP).write_text('{"format": "ganlm-sweep", "format_version": 9}')
     with pytest.raises(WeightsError, match="is not a sweep of this version"):
         SweepFolder.open(tmp_path).entries()
-    (tmp_path / SWEEP).write_text('{"format": "ganlm-sweep", "format_version": 1, "runs": []}')
-    for read in (SweepFolder.jobs, SweepFolder.plugins, lambda found: found.plan(default_host())):
-        with pytest.raises(WeightsError, match=r"is damaged \(its threads or plugins are wrong\); start the sweep"):
-            read(SweepFolder.open(tmp_path))
+    head = '{"format": "ganlm-sweep", "format_version": 1, "runs": []'
+    for rest in ("}", ', "threads": 1, "plugins": [5]}'):
+        (tmp_path / SWEEP).write_text(head + rest)
+        for read in (SweepFolder.jobs, lambda found: found.plan(default_host())):
+            with pytest.raises(WeightsError, match=r"is damaged \(its threads or plugins are wrong\); start the sweep"):
+                read(SweepFolder.open(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["../../outside", "/tmp/outside", "..", ".hidden", "a/b", "a\\b", "a\nb", ""])
