@@ -183,8 +183,13 @@ def _wait_until_free(run: Path, stop: Stop) -> None:
 
     A host that is gone leaves its name in the lock; after PATIENCE the lock itself decides, when the run starts.
     """
-    while run.is_dir() and not stop.level and holder_of(run) and time.time() - _last_sign(run) < PATIENCE:
+    while run.is_dir() and not stop.level and holder_of(run) and silence(run) < PATIENCE:
         time.sleep(5 * POLL)
+
+
+def silence(run: Path) -> float:
+    """Return the seconds since a file of a run changed."""
+    return time.time() - _last_sign(run)
 
 
 def _last_sign(run: Path) -> float:

@@ -12,9 +12,9 @@ from typing import Any
 from ganlm_core.bundle.manifest import RUN_CONFIG, is_run
 from ganlm_core.errors import GanlmError
 from ganlm_core.sweep.folder import SweepFolder
-from ganlm_core.sweep.job import Attempt, Job, last_step, steps_of
+from ganlm_core.sweep.job import PATIENCE, Attempt, Job, last_step, silence, steps_of
 from ganlm_core.system.files import read_text
-from ganlm_core.system.lock import holder_of
+from ganlm_core.system.lock import holder_of, is_here
 from ganlm_core.training.run_folder import RunFolder
 
 STATES = ("finished", "training", "interrupted", "failed", "waiting")
@@ -26,7 +26,10 @@ SOON = 0.05
 
 @dataclass(frozen=True)
 class State:
-    """The progress of a run. ``seconds`` is the time that it still needs; None if that is not known."""
+    """The progress of a run. ``seconds`` is the time that it still needs; None if that is not known.
+
+    ``failure`` is the error of a run that failed, or why a run on another host counts as interrupted.
+    """
 
     name: str
     status: str
@@ -74,9 +77,12 @@ def state_of(job: Job) -> State:
     if folder.is_finished:
         return State(job.name, "finished", steps, steps)
     step = last_step(folder)
-    if holder_of(job.run):
-        host = attempt.host if attempt else ""
-        return State(job.name, "training", step, steps, host, _seconds_left(attempt, step, steps))
+    if holder := holder_of(job.run):
+        host, silent = attempt.host if attempt else "", silence(job.run)
+        if is_here(holder) or silent < PATIENCE:
+            return State(job.name, "training", step, steps, host, _seconds_left(attempt, step, steps))
+        failure = f"{holder} gave no sign of life for {duration(silent)}"
+        return State(job.name, "interrupted", step, steps, host, failure=failure)
     return State(job.name, "failed" if failure else "interrupted", step, steps, failure=failure)
 
 

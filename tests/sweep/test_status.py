@@ -42,6 +42,25 @@ def test_a_run_waits_trains_and_finishes(job: Job) -> None:
     assert state_of(job) == State("run", "finished", 6, 6)
 
 
+def test_a_run_on_a_host_without_a_sign_of_life_is_interrupted(job: Job) -> None:
+    """The lock of another host cannot be asked. A run of this host may take long for a step."""
+    folder = begin(job)
+    folder.metrics.append({"step": 4})
+    write_json(job.attempt, asdict(Attempt("there", time.time() - 20)))
+    lock = job.run.with_name(f".{job.run.name}.lock")
+    lock.write_text("process 7 on host there\n")
+    assert state_of(job).status == "training"
+    for path in (job.run, *job.run.iterdir()):
+        os.utime(path, (time.time() - 720,) * 2)
+    assert str(state_of(job)) == (
+        "run: interrupted, 4 of 6 steps: process 7 on host there gave no sign of life for 12 min"
+    )
+    lock.unlink()
+    with locked(job.run):
+        os.utime(job.run, (0, 0))
+        assert state_of(job).status == "training"
+
+
 def test_the_time_left_is_not_told_from_the_first_steps(job: Job) -> None:
     job.config.write_text(job.config.read_text().replace("steps = 6", "steps = 600"))
     folder = begin(job)

@@ -7,6 +7,7 @@ import platform
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from ganlm_core.system.lock import holder_of, locked
 
 HOLD = """
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from ganlm_core.system.lock import locked
 with locked(Path(sys.argv[1])):
@@ -127,3 +129,29 @@ def test_the_holder_is_told_without_taking_the_lock(tmp_path: Path) -> None:
     assert (tmp_path / ".run.lock").exists() and holder_of(run) == ""
     (tmp_path / ".run.lock").write_text("process 1 on host elsewhere\n")
     assert holder_of(run) == "process 1 on host elsewhere"
+
+
+def test_a_lock_of_a_process_whose_number_another_has_is_free(tmp_path: Path) -> None:
+    """After a crash of the machine, the number in the lock may be of any process."""
+    (tmp_path / ".run.lock").write_text(f"process {os.getpid()} on host {platform.node()}\n")
+    assert holder_of(tmp_path / "run") == ""
+    with locked(tmp_path / "run"):
+        assert holder_of(tmp_path / "run") == f"process {os.getpid()} on host {platform.node()}"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="FIFOs are POSIX's")
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda file: file.symlink_to("victim")])
+def test_a_lock_that_is_not_a_plain_file_is_refused(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    """Opening a pipe would wait for ever, and a link would lead elsewhere."""
+    make(tmp_path / ".run.lock")
+    with pytest.raises(WriteError) as caught, locked(tmp_path / "run"):
+        pass
+    assert str(caught.value) == f"{tmp_path / '.run.lock'} is not a plain file, so it cannot lock a folder; remove it"
+    with pytest.raises(WriteError, match="is not a plain file, so it cannot lock a folder; remove it"):
+        holder_of(tmp_path / "run")
+    assert [each.name for each in tmp_path.iterdir()] == [".run.lock"]
+
+
+def test_a_little_of_a_long_lock_is_read(tmp_path: Path) -> None:
+    (tmp_path / ".run.lock").write_text("x" * 5000)
+    assert holder_of(tmp_path / "run") == "x" * 1024
