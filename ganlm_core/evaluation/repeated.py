@@ -202,7 +202,11 @@ def curves(groups: Groups) -> list[Figure]:
 
 
 def _interims(run: RunFolder) -> dict[int, Mapping[str, float]]:
-    return {record["step"]: record["evaluation"] for record in run.metrics.interims()}
+    """Return the values of each interim evaluation by its step, without those that were not finite."""
+    return {
+        record["step"]: {name: value for name, value in record["evaluation"].items() if value is not None}
+        for record in run.metrics.interims()
+    }
 
 
 def _curve(title: str, runs: Sequence[Mapping[int, Mapping[str, float]]], name: str) -> Curve:

@@ -198,8 +198,10 @@ def evaluation_figures(interims: Sequence[Mapping[str, Any]], evaluation: Mappin
 
 def _path(points: Sequence[Mapping[str, Any]]) -> Figure:
     """Return the way of the generator through quality and diversity, a point for each evaluation."""
-    x, y = ([point[name] for point in points] for name in (INTERIM_DIVERSITY, INTERIM_QUALITY))
-    curve = Curve("evaluations", x, y, labels=[str(point["step"]) for point in points])
+    names = (INTERIM_DIVERSITY, INTERIM_QUALITY)
+    whole = [point for point in points if all(point.get(name) is not None for name in names)]
+    x, y = ([point[name] for point in whole] for name in names)
+    curve = Curve("evaluations", x, y, labels=[str(point["step"]) for point in whole])
     title = "quality against diversity"
     return Figure(title, "distinct bigrams", "bigram divergence", [curve], caption=caption_of(title))
 
@@ -214,8 +216,8 @@ def _short(name: str, title: str) -> str:
 
 
 def _curve(records: Sequence[Mapping[str, Any]], name: str, title: str) -> Curve:
-    points = [(record["step"], record[name]) for record in records if name in record]
-    size = -(-len(points) // POINTS)
+    points = [(record["step"], record[name]) for record in records if record.get(name) is not None]
+    size = max(1, -(-len(points) // POINTS))
     groups = [points[start : start + size] for start in range(0, len(points), size)]
     x, y = ([sum(point[axis] for point in group) / len(group) for group in groups] for axis in (0, 1))
     return Curve(title, x, y)

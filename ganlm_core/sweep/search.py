@@ -146,8 +146,8 @@ def kept(folder: Path) -> dict[str, Any]:
 def interims(run: Path, name: str) -> dict[int, float]:
     """Return a value of the interim evaluations of a run by step; empty before the first."""
     with suppress(WeightsError):
-        records = RunFolder(run).metrics.interims()
-        return {record["step"]: record["evaluation"][name] for record in records if name in record["evaluation"]}
+        values = {record["step"]: record["evaluation"].get(name) for record in RunFolder(run).metrics.interims()}
+        return {step: value for step, value in values.items() if value is not None}
     return {}
 
 

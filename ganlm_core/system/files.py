@@ -205,11 +205,16 @@ def _check_size(path: Path, largest: int) -> None:
         raise Unreadable(f"{path} has {size} bytes, more than the {largest} allowed")
 
 
-def read_text(path: Path, largest: int = LARGEST_TEXT) -> str:
-    """Read UTF-8 text of at most ``largest`` bytes from a plain file. Raises WeightsError."""
+def read_bytes(path: Path, largest: int) -> bytes:
+    """Read at most ``largest`` bytes from a plain file. Raises WeightsError."""
     with reading(path):
         _check_size(path, largest)
-        data = path.read_bytes()
+        return path.read_bytes()
+
+
+def read_text(path: Path, largest: int = LARGEST_TEXT) -> str:
+    """Read UTF-8 text of at most ``largest`` bytes from a plain file. Raises WeightsError."""
+    data = read_bytes(path, largest)
     try:
         return data.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,8 @@
-"""metrics.jsonl of a run: one JSON object a line, each with its step. Nothing imports torch."""
+"""metrics.jsonl of a run: one JSON object a line, each with its step. Nothing imports torch.
+
+The file of another user's run may hold anything. It is read with bounds, and each record is checked: numbers or null,
+and text only under the names TEXTS.
+"""
 
 import json
 import os
@@ -8,7 +12,29 @@ from pathlib import Path
 from typing import Any
 
 from ganlm_core.errors import WeightsError
-from ganlm_core.system.files import reading, shown, sync_file, to_json, write_file, writing
+from ganlm_core.system.files import (
+    advising,
+    plain_size,
+    read_bytes,
+    reading,
+    shown,
+    sync_file,
+    to_json,
+    write_file,
+    writing,
+)
+
+MEND = "put the file back as it was, or start a new run"
+"""The advice for a file of a run that cannot be read: unlike a bundle, a run cannot be fetched again."""
+
+LARGEST = 256 * 2**20
+"""Bytes of a file that is read, at most: about a million records."""
+
+HIGHEST = 1e300
+"""Magnitude of a value, at most: sums and the axes of figures do not overflow."""
+
+TEXTS = ("collapse", "memorised", "reason")
+"""The names of the values of a record that are text."""
 
 END = 2**16
 """Bytes at the end of a file in which its last record is looked for."""
@@ -34,8 +60,8 @@ class MetricsLog:
 
         Raises WeightsError for other damage.
         """
-        with reading(self.path):
-            lines = self.path.read_bytes().split(b"\n") if self.path.exists() else []
+        with advising(MEND):
+            lines = read_bytes(self.path, LARGEST).split(b"\n") if self.path.exists() else []
         damage = f"{self.path} is damaged in line"
         return [_record(line, f"{damage} {number}") for number, line in enumerate(lines[:-1], 1)]
 
@@ -44,9 +70,10 @@ class MetricsLog:
 
         Raises WeightsError if it is damaged.
         """
-        with reading(self.path):
+        with advising(MEND), reading(self.path):
             if not self.path.exists():
                 return None
+            plain_size(self.path)  # opening a pipe would wait for ever
             with self.path.open("rb") as file:
                 start = file.seek(max(0, file.seek(0, os.SEEK_END) - END))
                 lines = file.read().split(b"\n")
@@ -86,6 +113,26 @@ def _record(line: bytes, damage: str) -> dict[str, Any]:
         record = json.loads(line)
         if not isinstance(record, dict) or type(record.get("step")) is not int:
             raise ValueError(f"{shown(record)} is no record of a step")
+        _check_values(record)
     except (ValueError, RecursionError) as error:
         raise WeightsError(f"{damage} ({error}); remove that line or start a new run") from None
     return record
+
+
+def _check_values(record: Mapping[str, Any]) -> None:
+    """Raise ValueError for a value of another type than a run writes."""
+    evaluation = record.get("evaluation", {})
+    if not isinstance(evaluation, dict):
+        raise ValueError(f"'evaluation' is {shown(evaluation)}; wanted values by name")
+    if "rollback" in record and "reason" not in record:
+        raise ValueError("a rollback has no 'reason'")
+    own = {name: value for name, value in record.items() if name != "evaluation"}
+    for name, value in (*own.items(), *evaluation.items()):
+        wanted = "text" if name in TEXTS else "a number or null"
+        fine = isinstance(value, str) if name in TEXTS else value is None or _is_number(value)
+        if not fine:
+            raise ValueError(f"{shown(name)} is {shown(value)}; wanted {wanted}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and -HIGHEST <= value <= HIGHEST

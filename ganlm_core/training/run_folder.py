@@ -47,7 +47,7 @@ from ganlm_core.system.files import (
 )
 from ganlm_core.system.folders import tidy
 from ganlm_core.system.version import __version__
-from ganlm_core.training.metrics_log import MetricsLog
+from ganlm_core.training.metrics_log import MEND, MetricsLog
 from ganlm_core.training.paths import is_read_once, with_absolute_paths, with_data_at
 
 RUNS = Path("runs")
@@ -55,15 +55,12 @@ RUNS = Path("runs")
 STARTING = "starting"
 """The status of a run that has no checkpoint yet."""
 
-MEND = "put the file back as it was, or start a new run"
-"""The advice for a file of a run that cannot be read: unlike a bundle, a run cannot be fetched again."""
-
 _AT_THE_START = ("run.json", RUN_CONFIG, "data.txt", "tokenizer.json", "metrics.jsonl", "samples", "checkpoints")
 """Everything that a run writes before its first checkpoint."""
 
 _INFO: Mapping[str, type] = {
     "status": str, "versions": dict, "shape": dict, "corpus": dict, "method": str, "unused": list, "plugin_files": list,
-    "descent": dict, "labels": list,
+    "descent": dict, "labels": list, "seconds": float, "cpu_seconds": float,
 }  # fmt: skip
 """The types of the fields of run.json that are read again."""
 

@@ -111,6 +111,11 @@ def test_curves_have_a_band_over_seeds() -> None:
     assert alone.curves[0].band is None and "band" not in alone.caption
 
 
+def test_a_step_without_a_finite_value_is_left_out_of_a_curve() -> None:
+    ((curve,),) = [figure.curves for figure in curves({"a": [run(Path("a"), interims=(0.2, float("nan"), 0.4))]})]
+    assert (list(curve.x), list(curve.y)) == ([1, 3], [0.2, 0.4])
+
+
 def test_curves_are_written_as_csv() -> None:
     assert curves_csv({"m": [run(Path("a"), interims=(0.5,), seed=3)]}).splitlines() == [
         "method,run,seed,step,measure,value",

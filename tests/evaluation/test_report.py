@@ -28,6 +28,18 @@ def test_a_long_curve_is_drawn_by_the_means_of_neighbours() -> None:
     assert (len(curve.x), curve.x[0], set(curve.y)) == (report.POINTS, 1.5, {0.5})
 
 
+def test_values_that_were_not_finite_are_left_out_of_the_figures() -> None:
+    """They are null in metrics.jsonl."""
+    records = [{"step": 1, "mle_loss": None, "entropy": 1.0}, {"step": 2, "mle_loss": None, "entropy": None}]
+    [losses, entropy] = report.training_figures(records)
+    assert (losses.curves[0].x, entropy.curves[0].x, entropy.curves[0].y) == ([], [1.0], [1.0])
+    quality, diversity = report.INTERIM_QUALITY, report.INTERIM_DIVERSITY
+    interims = [{"step": 1, "evaluation": {quality: 0.5, diversity: None}},
+                {"step": 2, "evaluation": {quality: 0.4, diversity: 9.0}}]  # fmt: skip
+    path = next(each for each in report.evaluation_figures(interims, {}) if each.title == "quality against diversity")
+    assert (path.curves[0].x, path.curves[0].y, path.curves[0].labels) == ([9.0], [0.4], ["2"])
+
+
 def test_the_nearest_training_sentence_shares_most_words_and_pairs() -> None:
     training = ["a dog runs .", "the cat sleeps .", "the dog runs in the city ."]
     one, other, same = report.nearest(["the dog runs .", "zebra", "the cat sleeps ."], Corpus("pets", training, [], []))

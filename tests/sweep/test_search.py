@@ -9,7 +9,17 @@ import pytest
 from ganlm_core.errors import UnknownName, UsageError
 from ganlm_core.plugins.host import default_host
 from ganlm_core.sweep.job import Job, Stop, Trained
-from ganlm_core.sweep.search import Objective, Search, kept, objective_of, space_of, study_of, table, write_page
+from ganlm_core.sweep.search import (
+    Objective,
+    Search,
+    interims,
+    kept,
+    objective_of,
+    space_of,
+    study_of,
+    table,
+    write_page,
+)
 from ganlm_core.training.run_folder import RunFolder
 from tests.sweep.runs import Asked, sweep, tiny_plan
 
@@ -154,3 +164,9 @@ def test_a_search_needs_lists_that_are_combined() -> None:
     assert space_of(tiny_plan(seed=[1, 2], **{"gen.layers": [1, 2]})) == {"seed": [1, 2], "gen.layers": [1, 2]}
     with pytest.raises(UsageError, match="a search needs lists that are all combined"):
         space_of(tiny_plan(zip={"seed": [1, 2], "gen.layers": [1, 2]}))
+
+
+def test_a_value_that_was_not_finite_is_not_reported(tmp_path: Path) -> None:
+    for step, value in ((1, 2.5), (2, float("nan"))):
+        RunFolder(tmp_path).metrics.append({"step": step, "evaluation": {"validation_nll": value}})
+    assert interims(tmp_path, "validation_nll") == {1: 2.5}

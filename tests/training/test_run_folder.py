@@ -204,7 +204,10 @@ def test_a_run_without_shape_says_so(run):
         run.shape()
 
 
-@pytest.mark.parametrize(("name", "value"), [("versions", "0.1"), ("shape", []), ("status", 1), ("unused", "loss")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("versions", "0.1"), ("shape", []), ("status", 1), ("unused", "loss"), ("seconds", "x"), ("cpu_seconds", 10**400)],
+)
 def test_a_value_of_another_type_in_run_json_is_damage(run, name, value):
     (run.path / "run.json").write_text(json.dumps({name: value}))
     with pytest.raises(WeightsError, match=f"run.json has a value under '{name}' that is no .*; put the file back"):
