@@ -9,6 +9,7 @@ from ganlm_core.bundle import hub, zoo
 from ganlm_core.bundle.manifest import find_bundle
 from ganlm_core.errors import UsageError, WeightsError
 from ganlm_core.system.files import reading
+from ganlm_core.system.folders import links_in
 
 MEAN = "mean:"
 """Begins an address of several bundles, :mod:`ganlm_core.bundle.mean`, which have no folder."""
@@ -36,11 +37,10 @@ def locate(source: str | os.PathLike[str]) -> Path:
 def _refuse_links(folder: Path) -> None:
     """Raise WeightsError if the folder holds a symbolic link, which could lead anywhere."""
     with reading(folder):
-        links = [path for path in sorted(folder.iterdir()) if path.is_symlink()]
-    if links:
-        raise WeightsError(
-            f"{links[0]} is a symbolic link; a bundle holds plain files only; {_instead_of_links(folder)}"
-        )
+        if link := next(links_in(folder), None):
+            raise WeightsError(
+                f"{link} is a symbolic link; a bundle holds plain files only; {_instead_of_links(folder)}"
+            )
 
 
 def _instead_of_links(folder: Path) -> str:

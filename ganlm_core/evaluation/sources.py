@@ -118,8 +118,8 @@ def _model(host: Host, name: str, title: str, kind: str, device: str) -> Source:
 
 
 def run_at(name: str) -> RunFolder | None:
-    """Return the run at a path, if there is one."""
-    return RunFolder(Path(name)) if is_run(Path(name)) else None
+    """Return the run at a path, if there is one. Raises WeightsError if it holds links."""
+    return RunFolder.open(Path(name)) if is_run(Path(name)) else None
 
 
 def real_text(host: Host, sources: Sequence[Source], data: str = "", test: str = "", **reading: Any) -> Corpus:

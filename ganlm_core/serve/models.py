@@ -64,7 +64,7 @@ class Library:
         runs: dict[str, RunFolder] = {}
         for address, name in zip(addresses, names_of(addresses), strict=True):
             if is_run(Path(address)):
-                runs[name] = RunFolder(Path(address))
+                runs[name] = RunFolder.open(Path(address))
             try:
                 model = load(address, host, device)
             except WeightsError:

@@ -20,11 +20,15 @@ from ganlm_core.sweep.job import Job
 from ganlm_core.sweep.plan import Plan, PlannedRun
 from ganlm_core.sweep.settings import is_file_name
 from ganlm_core.system.files import read_json, read_text, shown, write_file, write_json, writing
+from ganlm_core.system.folders import refuse_links
 from ganlm_core.training.paths import with_absolute_paths
 from ganlm_core.training.run_folder import RunFolder, check_plugins
 
 SWEEP = "sweep.json"
 FORMAT, FORMAT_VERSION = "ganlm-sweep", 1
+
+LOCKS = ("search.log.lock",)
+"""Start of the names of the links by which Optuna locks the journal of a search."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,10 @@ class SweepFolder:
 
     @classmethod
     def open(cls, path: Path) -> "SweepFolder":
-        """Return the sweep at ``path``. Raises UsageError if there is none."""
+        """Return the sweep at ``path``. Raises UsageError if there is none, and WeightsError if it holds links."""
         if not (path / SWEEP).is_file():
             raise UsageError(f"there is no sweep at {path}; give the folder that 'ganlm sweep' printed")
+        refuse_links(path, LOCKS)
         return cls(path)
 
     def write(self, plan: Plan, host: Host) -> None:
@@ -75,11 +80,13 @@ class SweepFolder:
         )
 
     def _refuse_others(self, plan: Plan, host: Host) -> None:
-        if (self.path / SWEEP).exists() and (threads := self._read()["threads"]) != plan.threads:
-            raise UsageError(
-                f"the runs in {self.path} have {threads} threads each, on which their bytes depend, and the plan "
-                f"has {plan.threads}; give --threads {threads}, or another folder"
-            )
+        if (self.path / SWEEP).exists():
+            refuse_links(self.path, LOCKS)
+            if (threads := self._read()["threads"]) != plan.threads:
+                raise UsageError(
+                    f"the runs in {self.path} have {threads} threads each, on which their bytes depend, and the plan "
+                    f"has {plan.threads}; give --threads {threads}, or another folder"
+                )
         for run in plan.runs:
             folder = self.path / run.name
             if is_run(folder):

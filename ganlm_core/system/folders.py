@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ganlm_core.system.files import PARTIAL, check_name, partial_of, sync_folder, writing
+from ganlm_core.errors import WeightsError
+from ganlm_core.system.files import PARTIAL, check_name, partial_of, reading, sync_folder, writing
 
 _ASIDE = ".set-aside"
 """Suffix of the hidden name of an older folder."""
@@ -129,3 +130,24 @@ def removed_on_failure(path: Path) -> Iterator[None]:
     except BaseException:
         _delete(path)
         raise
+
+
+def links_in(folder: Path, depth: int = 0) -> Iterator[Path]:
+    """Yield the symbolic links in a folder, and in the folders in it down to a depth. Raises OSError."""
+    with suppress(FileNotFoundError):  # another process may rename and remove folders
+        for path in sorted(folder.iterdir()):
+            if path.is_symlink():
+                yield path
+            elif depth and path.is_dir():
+                yield from links_in(path, depth - 1)
+
+
+def refuse_links(folder: Path, but: tuple[str, ...] = ()) -> None:
+    """Raise WeightsError for a symbolic link in a folder of runs, or one level below, which could lead anywhere.
+
+    The folder itself may be a link. Names that begin with ``but`` are not refused.
+    """
+    with reading(folder):
+        for link in links_in(folder, depth=1):
+            if not link.name.startswith(but):
+                raise WeightsError(f"{link} is a symbolic link; put what it points to in its place, or remove it")

@@ -44,7 +44,7 @@ def without_bundle(source: str | Path) -> RunFolder | None:
     try:
         find_bundle(path)
     except WeightsError:
-        return RunFolder(path)
+        return RunFolder.open(path)
     return None
 
 

@@ -45,7 +45,7 @@ from ganlm_core.system.files import (
     write_json,
     writing,
 )
-from ganlm_core.system.folders import tidy
+from ganlm_core.system.folders import refuse_links, tidy
 from ganlm_core.system.version import __version__
 from ganlm_core.training.metrics_log import MEND, MetricsLog
 from ganlm_core.training.paths import is_read_once, with_absolute_paths, with_data_at
@@ -136,7 +136,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
-        """Return the run at ``path``. Raises UsageError if there is none."""
+        """Return the run at ``path``. Raises UsageError if there is none, and WeightsError if it holds links."""
         if not path.is_dir():
             raise UsageError(f"there is no run at {path}; give the folder that 'ganlm run' printed")
         if not is_run(path):
@@ -145,6 +145,7 @@ class RunFolder:
             raise UsageError(
                 f"{path} is not a run folder, it has no config.toml; give the folder that 'ganlm run' printed"
             )
+        refuse_links(path)
         return cls(path)
 
     @property

@@ -71,6 +71,20 @@ def test_a_name_of_a_run_that_leads_out_of_the_folder_is_damage(tmp_path: Path, 
         )
 
 
+def test_a_sweep_that_holds_a_link_is_neither_opened_nor_extended(tmp_path: Path) -> None:
+    """The log of a run would be written over its target."""
+    found = sweep(tmp_path / "s", seed=[1, 2])
+    (found.path / "search.log.lock").symlink_to("search.log")  # as Optuna does while it writes
+    assert SweepFolder.open(found.path) == found
+    link = found.path / "logs" / "seed1.txt"
+    link.symlink_to("../../precious")
+    message = f"{link} is a symbolic link; put what it points to in its place, or remove it"
+    for use in (SweepFolder.open, lambda path: sweep(path, seed=[1, 2, 3])):
+        with pytest.raises(WeightsError) as caught:
+            use(found.path)
+        assert str(caught.value) == message
+
+
 def test_the_path_of_the_data_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker has another working directory."""
     monkeypatch.chdir(tmp_path)

@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from ganlm_core.errors import GanlmError, WriteError
-from ganlm_core.system.folders import new_folder, remove_folder, removed_on_failure, restore, restore_all, tidy
+from ganlm_core.system.folders import (
+    links_in,
+    new_folder,
+    remove_folder,
+    removed_on_failure,
+    restore,
+    restore_all,
+    tidy,
+)
 from tests.disasters import Killed, content, disaster, fill
 
 
@@ -168,3 +176,12 @@ def test_removed_on_failure_keeps_what_succeeds(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), removed_on_failure(tmp_path / "a"):
         raise KeyboardInterrupt
     assert not (tmp_path / "a").exists()
+
+
+def test_links_are_found_down_to_a_depth(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    for place in ("z", "a/y", "a/b/x"):
+        (tmp_path / place).symlink_to("nowhere")
+    found = [[str(link.relative_to(tmp_path)) for link in links_in(tmp_path, depth)] for depth in (0, 1, 2)]
+    assert found == [["z"], ["a/y", "z"], ["a/b/x", "a/y", "z"]]
+    assert list(links_in(tmp_path / "nowhere")) == []

@@ -189,6 +189,32 @@ def test_open_wants_a_run(tmp_path):
         RunFolder.open(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("checkpoints", "../precious"),
+        ("samples/final.txt", "../../precious/secret"),
+        (".report.html.partial", "../precious/secret"),
+        ("run.json", "nowhere"),
+    ],
+)
+def test_a_run_that_holds_a_link_is_not_opened(run, tmp_path, name, target):
+    """The checkpoints of another run would be removed, and a secret be shown on the page."""
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "secret").touch()
+    place = run.path / name
+    place.rmdir() if place.is_dir() else place.unlink(missing_ok=True)
+    place.symlink_to(target)
+    with pytest.raises(WeightsError) as caught:
+        RunFolder.open(run.path)
+    assert str(caught.value) == f"{place} is a symbolic link; put what it points to in its place, or remove it"
+
+
+def test_a_run_may_itself_be_a_link(run, tmp_path):
+    (tmp_path / "latest").symlink_to(run.path.name)
+    assert RunFolder.open(tmp_path / "latest").load_config(default_host()) == CONFIG
+
+
 def test_info_is_merged(run):
     run.write_info(status="started", seed=3, **run_folder.versions())
     run.write_info(status="finished", shape={"vocabulary": 9, "length": 4, "noise": 0})
