@@ -37,7 +37,7 @@ from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import NonFinite, PluginError, WeightsError
 from ganlm_core.plugins.host import Host, default_host
 from ganlm_core.protocol import Shape
-from ganlm_core.system.files import SUMS, write_sums
+from ganlm_core.system.sums import SUMS, write_sums
 
 LIMIT = 60.0
 """Seconds that a case may take."""

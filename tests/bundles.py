@@ -15,7 +15,7 @@ from ganlm_core.config.run_config import RunConfig
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import WeightsError
 from ganlm_core.protocol import Discriminator, Shape
-from ganlm_core.system.files import write_sums
+from ganlm_core.system.sums import write_sums
 
 TEXTS = ["a cat sees the dog", "the dogs see a cat"]
 SMALL = """

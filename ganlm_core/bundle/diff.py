@@ -9,7 +9,8 @@ from torch import Tensor
 from ganlm_core.bundle.load import within_bounds
 from ganlm_core.bundle.manifest import EVALUATION, RECIPE, TOKENIZER, Manifest, weights_file
 from ganlm_core.bundle.verify import open_bundle
-from ganlm_core.system.files import read_json, read_toml, sha256
+from ganlm_core.system.files import read_json, read_toml
+from ganlm_core.system.sums import sha256
 from ganlm_core.system.tensors import read_tensors
 from ganlm_core.system.toml import flat
 

@@ -33,8 +33,9 @@ from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import DataError
 from ganlm_core.plugins.host import Host
 from ganlm_core.protocol import Shape
-from ganlm_core.system.files import SUMS, check_free, write_file, write_json, write_sums
+from ganlm_core.system.files import check_free, write_file, write_json
 from ganlm_core.system.folders import new_folder
+from ganlm_core.system.sums import SUMS, write_sums
 from ganlm_core.system.tensors import write_tensors
 
 CARD_SAMPLES = 8

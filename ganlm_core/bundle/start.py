@@ -31,7 +31,8 @@ from ganlm_core.config.run_config import CHOSEN, DEFAULTS, PREFIXES, Choice, Lay
 from ganlm_core.data.text import SMILES
 from ganlm_core.errors import OptionError, UsageError, WeightsError
 from ganlm_core.plugins.host import Host
-from ganlm_core.system.files import SUMS, check_sum, read_json, read_sums, read_toml, sha256, shown
+from ganlm_core.system.files import read_json, read_toml, shown
+from ganlm_core.system.sums import SUMS, check_sum, read_sums, sha256
 
 FROM = "from"
 """The key of ``[start]`` that names a bundle for both networks."""

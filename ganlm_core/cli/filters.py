@@ -137,7 +137,7 @@ def _bundle(source: str) -> Path | None:
 
 def _check_hashes(folder: Path) -> None:
     from ganlm_core.bundle.manifest import HASHES
-    from ganlm_core.system.files import check_sum, read_sums
+    from ganlm_core.system.sums import check_sum, read_sums
 
     check_sum(folder, HASHES, read_sums(folder))
 

@@ -13,9 +13,10 @@ from typing import TypeVar
 import click
 
 from ganlm_core.errors import GanlmError, WriteError
-from ganlm_core.system.files import read_sums, sha256, write_sums, writing
+from ganlm_core.system.files import writing
 from ganlm_core.system.folders import new_folder, remove_folder, restore
 from ganlm_core.system.printable import printable
+from ganlm_core.system.sums import read_sums, sha256, write_sums
 
 T = TypeVar("T")
 

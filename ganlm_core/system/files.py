@@ -9,7 +9,6 @@ import errno
 import json
 import math
 import os
-import re
 import reprlib
 import stat
 from collections import Counter
@@ -31,7 +30,6 @@ LARGEST_TOML = 2**20
 DEEPEST_JSON = 100
 """Maximum nesting of arrays and objects, far below the recursion limit of Python."""
 
-SUMS = "SHA256SUMS"
 PARTIAL = ".partial"
 """Suffix of the hidden name of an unfinished file or folder."""
 
@@ -46,10 +44,6 @@ _ADVICE = {
     errno.EEXIST: "; choose another place",
     errno.ENOTEMPTY: "; choose another place",
 }
-_SUM_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
-_PLAIN_NAME = re.compile(r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(?:\.|\Z))[A-Za-z0-9][A-Za-z0-9._-]{0,200}(?<!\.)")
-"""Names of plain files on every system: no paths, drives, devices, streams, control characters or hidden files."""
-
 _REPR = reprlib.Repr()
 _REPR.maxstring = 80
 
@@ -199,7 +193,8 @@ def plain_size(path: Path) -> int:
     return status.st_size
 
 
-def _check_size(path: Path, largest: int) -> None:
+def check_size(path: Path, largest: int) -> None:
+    """Raise Unreadable unless a path is a plain file of at most ``largest`` bytes, and OSError if there is none."""
     size = plain_size(path)
     if size > largest:
         raise Unreadable(f"{path} has {size} bytes, more than the {largest} allowed")
@@ -208,7 +203,7 @@ def _check_size(path: Path, largest: int) -> None:
 def read_bytes(path: Path, largest: int) -> bytes:
     """Read at most ``largest`` bytes from a plain file. Raises WeightsError."""
     with reading(path):
-        _check_size(path, largest)
+        check_size(path, largest)
         return path.read_bytes()
 
 
@@ -286,69 +281,3 @@ def _items(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else ()
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a plain file, in hexadecimal. Raises WeightsError."""
-    import hashlib  # here, because listings read JSON and check no sums
-
-    with reading(path):
-        plain_size(path)  # opening a pipe would wait for ever
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_sums(folder: Path) -> None:
-    """Write ``SHA256SUMS`` over all files of the folder, as ``sha256sum -c`` reads it. Raises WriteError."""
-    names = sorted(path.name for path in folder.iterdir())
-    write_file(folder / SUMS, "".join(f"{sha256(folder / name)}  {name}\n" for name in names).encode())
-
-
-def read_sums(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file that ``SHA256SUMS`` lists, by name.
-
-    Raises WeightsError for an empty list, and for names that could be anything but a file of the folder.
-    """
-    path, sums, seen = folder / SUMS, {}, set[str]()
-    for number, line in enumerate(read_text(path, LARGEST_JSON).splitlines(), 1):
-        match = _SUM_LINE.fullmatch(line)
-        if match is None:
-            raise Unreadable(f"{path}, line {number}: wanted a SHA-256 and a file name")
-        digest, name = match.groups()
-        if not _PLAIN_NAME.fullmatch(name):
-            raise WeightsError(f"{path} lists {shown(name)}, which is no plain file name; do not use it")
-        if name.lower() in seen:
-            raise Unreadable(f"{path} lists {shown(name)} twice")
-        seen.add(name.lower())  # names that differ only by case are one file on some systems
-        sums[name] = digest
-    if not sums:
-        raise Unreadable(f"{path} lists no files")
-    return sums
-
-
-def check_sum(folder: Path, name: str, sums: Mapping[str, str]) -> None:
-    """Raise WeightsError unless ``name`` is a file of the folder with its SHA-256 in ``sums``."""
-    path = folder / name
-    if name not in sums:
-        raise Unreadable(f"{folder / SUMS} does not list {name}")
-    if path.suffix != ".safetensors":
-        with reading(path):
-            _check_size(path, LARGEST_TEXT)
-    if sha256(path) == sums[name]:
-        return
-    if _has_other_line_ends(path, sums[name]):
-        raise WeightsError(
-            f"{path} was changed: git (core.autocrlf) or an editor made its line ends CRLF; "
-            "fetch or unpack it again, in git with '* -text' in .gitattributes"
-        )
-    raise Unreadable(f"{path} was changed or damaged: its SHA-256 is not the one in {SUMS}")
-
-
-def _has_other_line_ends(path: Path, digest: str) -> bool:
-    """Return whether a text file would have this SHA-256 if its lines ended in ``\\n`` alone."""
-    import hashlib
-
-    if path.suffix == ".safetensors":
-        return False
-    with reading(path):
-        return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest() == digest

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from ganlm_core.errors import Unreadable, WeightsError, WriteError
 from ganlm_core.system.devices import random_states, restore_random_states
-from ganlm_core.system.files import check_sum, read_json, read_sums, write_json, write_sums
+from ganlm_core.system.files import read_json, write_json
 from ganlm_core.system.folders import new_folder, remove_folder, restore_all
+from ganlm_core.system.sums import check_sum, read_sums, write_sums
 from ganlm_core.system.tensors import check_state, read_tensors, write_tensors
 
 KEPT = 2

@@ -28,9 +28,10 @@ from ganlm_core.errors import WeightsError
 from ganlm_core.plugins.host import Host
 from ganlm_core.protocol import Shape
 from ganlm_core.system.devices import pick_device
-from ganlm_core.system.files import SUMS, check_free, read_sums, write_file, write_sums
+from ganlm_core.system.files import check_free, write_file
 from ganlm_core.system.folders import new_folder
 from ganlm_core.system.lock import locked
+from ganlm_core.system.sums import SUMS, read_sums, write_sums
 from ganlm_core.system.tensors import check_state
 from ganlm_core.training.checkpoint import Checkpoint, latest
 from ganlm_core.training.run_folder import RunFolder

@@ -127,7 +127,7 @@ def test_a_bundle_that_does_not_verify_is_not_sent(command: Ganlm, server: FakeH
 def test_the_hub_checks_the_card_first(server: FakeHub, copy: Path) -> None:
     (copy / "README.md").write_text("no header\n")
     (copy / "SHA256SUMS").unlink()
-    from ganlm_core.system.files import write_sums
+    from ganlm_core.system.sums import write_sums
 
     write_sums(copy)
     with pytest.raises(GanlmError, match=r"the Hub refused hf:somebody/pair: .*Invalid metadata in README\.md"):

@@ -29,6 +29,7 @@ LIGHT = {
     "system.memory",
     "system.printable",
     "system.signals",
+    "system.sums",
     "system.threads",
     "system.toml",
     "system.version",

@@ -13,7 +13,7 @@ import pytest
 
 from ganlm_core.errors import DataError, WriteError
 from ganlm_core.system.cache import cache, kept, whole
-from ganlm_core.system.files import write_sums
+from ganlm_core.system.sums import write_sums
 
 
 class Maker:

@@ -9,14 +9,10 @@ from pathlib import Path
 import pytest
 
 from ganlm_core.errors import GanlmError, Unreadable, UsageError, WeightsError, WriteError
-from ganlm_core.system import files
 from ganlm_core.system.files import (
-    SUMS,
     advising,
-    check_sum,
     parse_object,
     read_json,
-    read_sums,
     read_text,
     read_toml,
     reading,
@@ -25,10 +21,9 @@ from ganlm_core.system.files import (
     to_json,
     write_file,
     write_json,
-    write_sums,
 )
 from ganlm_core.system.folders import tidy
-from tests.disasters import Killed, disaster, fill
+from tests.disasters import Killed, disaster
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,74 +178,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "../x",
-        "..",
-        ".",
-        "a/b",
-        "a\\b",
-        "C:",
-        "a:stream",
-        "a\0b",
-        "a\x1b[2J",
-        ".hub.json",
-        "a.",
-        "a b",
-        "ä",
-        "a" * 300,
-        "CON",
-        "aux.txt",
-        "com1.json",
-    ],
-)
-def test_checksums_list_only_plain_names(tmp_path: Path, name: str) -> None:
-    (tmp_path / SUMS).write_text(f"{'0' * 64}  {name}\n", encoding="utf-8")
-    with pytest.raises(WeightsError) as caught:
-        read_sums(tmp_path)
-    assert str(caught.value) == f"{tmp_path / SUMS} lists {shown(name)}, which is no plain file name; do not use it"
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("", "lists no files"),
-        ("nonsense\n", "line 1: wanted a SHA-256 and a file name"),
-        (f"{'0' * 64}  a\n" * 2, "lists 'a' twice"),
-        (f"{'0' * 64}  config.json\n{'0' * 64}  Config.json\n", "lists 'Config.json' twice"),
-    ],
-)
-def test_refused_checksums(tmp_path: Path, text: str, reason: str) -> None:
-    (tmp_path / SUMS).write_text(text)
-    with pytest.raises(Unreadable) as caught:
-        read_sums(tmp_path)
-    assert reason in str(caught.value) and str(caught.value).endswith("; fetch or export it again")
-
-
-def test_checksums_are_compared_with_the_files(tmp_path: Path) -> None:
-    fill(tmp_path, "text\r\n")
-    write_sums(tmp_path)
-    sums = read_sums(tmp_path)
-    assert set(sums) == {"a", "b"}
-    check_sum(tmp_path, "a", sums)
-    (tmp_path / "a").write_text("other")
-    with pytest.raises(Unreadable, match="a was changed or damaged: its SHA-256 is not the one in SHA256SUMS; fetch"):
-        check_sum(tmp_path, "a", sums)
-    with pytest.raises(Unreadable, match="SHA256SUMS does not list c; fetch"):
-        check_sum(tmp_path, "c", sums)
-
-
-def test_changed_line_ends_are_explained(tmp_path: Path) -> None:
-    write_json(tmp_path / "x.json", {"a": 1})
-    write_sums(tmp_path)
-    (tmp_path / "x.json").write_bytes((tmp_path / "x.json").read_bytes().replace(b"\n", b"\r\n"))
-    with pytest.raises(WeightsError, match=r"git \(core\.autocrlf\) or an editor made its line ends CRLF; fetch"):
-        check_sum(tmp_path, "x.json", read_sums(tmp_path))
-
-
 def test_a_value_in_a_message_is_short_and_on_one_line() -> None:
     assert shown("\x1b[2J\n") == r"'\x1b[2J\n'"
     assert len(shown("x" * 10**6)) == 80
     assert len(shown(json.loads("[" * 50 + "]" * 50))) < 100
-    assert files.SUMS == "SHA256SUMS"

@@ -13,7 +13,7 @@ from ganlm_core.config.options import OPTIMIZERS
 from ganlm_core.config.run_config import Choice
 from ganlm_core.errors import GanlmError, WeightsError
 from ganlm_core.system import files, folders
-from ganlm_core.system.files import write_sums
+from ganlm_core.system.sums import write_sums
 from ganlm_core.training import checkpoint
 from ganlm_core.training.optimizers import build_optimizer
 

@@ -13,7 +13,7 @@ import pytest
 
 from ganlm_core.cli import main
 from ganlm_core.system import files
-from ganlm_core.system.files import write_sums
+from ganlm_core.system.sums import write_sums
 from tests.conftest import Ganlm
 
 TINY = ["run", "--steps", "2", "--batch-size", "8", "--device", "cpu", "--evaluation-samples", "20", "--log-every", "1",
@@ -335,10 +335,13 @@ def run(finished: Path, tmp_path: Path) -> Path:
 
 def test_a_bundle_that_is_truncated(refused: Refused, run: Path) -> None:
     weights = run / "bundle" / "generator.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-8])
+    data = weights.read_bytes()
+    size = len(data) - 8 - int.from_bytes(data[:8], "little")
+    weights.write_bytes(data[:-8])
     for command in (["sample", run], ["weights", "export", run, "--out", run / "copy"]):
         assert refused(4, *command) == (
-            f"{weights} was changed or damaged: its SHA-256 is not the one in SHA256SUMS; fetch or export it again"
+            f"{weights} is no valid safetensors file: it was cut short: its tensors want {size} bytes, "
+            f"it has {size - 8}; fetch or export it again"
         )
 
 
