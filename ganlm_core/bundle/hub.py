@@ -7,13 +7,13 @@ read only to remove it from a server's error messages.
 import io
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganlm_core.bundle.manifest import CONFIG
+from ganlm_core.bundle.manifest import CONFIG, NETWORKS, weights_file
 from ganlm_core.errors import GanlmError, Unreadable, UsageError, WeightsError
 from ganlm_core.system.cache import cache, whole
 from ganlm_core.system.files import LARGEST_JSON, LARGEST_TEXT, read_json, shown, write_file, write_json
@@ -108,30 +108,30 @@ def resolve(address: Address) -> Address:
         return address.at(str(api.model_info(address.repository, revision=address.revision).sha))
 
 
-def pull(address: Address, folder: Path) -> Address:
+def pull(address: Address, folder: Path, tell: Callable[[str], None] = lambda text: None) -> Address:
     """Fetch a bundle to a new folder, check its files, and return the address of its commit.
 
-    Only SHA256SUMS and the files that it lists are fetched. Raises UsageError when ``folder`` exists, GanlmError when
-    the Hub refuses, WeightsError for files that do not match SHA256SUMS, and FolderInUse while another process writes
-    to ``folder``.
+    Only SHA256SUMS and the files that it lists are fetched; ``tell`` gets a note on their size before. Raises
+    UsageError when ``folder`` exists, GanlmError when the Hub refuses, WeightsError for files that do not match
+    SHA256SUMS, and FolderInUse while another process writes to ``folder``.
     """
     with locked(folder):
         if folder.exists():
             raise UsageError(f"{folder} already exists; choose another folder")
         pinned = resolve(address)
         with new_folder(folder) as beside:
-            _fill(beside, pinned)
+            _fill(beside, pinned, tell)
     return pinned
 
 
-def _fill(folder: Path, pinned: Address) -> None:
-    """Fetch all files of a commit to an empty folder."""
+def _fill(folder: Path, pinned: Address, tell: Callable[[str], None] = lambda text: None) -> None:
+    """Fetch all files of a commit to an empty folder; tell their size first."""
     with _talking(pinned) as api:
         _fetch_text(pinned, SUMS, folder, LARGEST_JSON)
         sums = _read_sums(folder, str(pinned))
         sizes = _sizes(api, pinned)
-        for name in sums:
-            _check_size(pinned, name, sizes)
+        total = sum(_checked_size(pinned, name, sizes) for name in sums)
+        tell(f"{pinned} has {len(sums)} files of {total:,} bytes")
         for name in sums:
             if _is_weights(name):
                 api.hf_hub_download(pinned.repository, name, revision=pinned.revision, local_dir=folder)
@@ -206,7 +206,8 @@ def _fetch_text(address: Address, name: str, folder: Path, largest: int) -> None
 
 
 def _is_weights(name: str) -> bool:
-    return name.endswith(".safetensors")
+    """Return whether a bundle has weights under this name; any other file is bounded like text."""
+    return name in {weights_file(Path(), kind).name for kind in NETWORKS}
 
 
 def _sizes(api: "HfApi", address: Address) -> dict[str, int | None]:
@@ -214,13 +215,16 @@ def _sizes(api: "HfApi", address: Address) -> dict[str, int | None]:
     return {file.rfilename: file.size for file in info.siblings or []}
 
 
-def _check_size(address: Address, name: str, sizes: dict[str, int | None]) -> None:
+def _checked_size(address: Address, name: str, sizes: dict[str, int | None]) -> int:
+    """Return the size of a listed file. Raises WeightsError if it is missing, too large, or not known."""
     if name not in sizes:
         raise Unreadable(f"{address} has no {name}, which its {SUMS} lists")
-    if not _is_weights(name) and (sizes[name] or 0) > LARGEST_TEXT:
-        raise WeightsError(
-            f"{address}: {name} has {sizes[name]} bytes, more than the {LARGEST_TEXT} allowed; do not use it"
-        )
+    size = sizes[name]
+    if size is None:
+        raise WeightsError(f"{address}: the Hub does not say how large {name} is; do not use it")
+    if not _is_weights(name) and size > LARGEST_TEXT:
+        raise WeightsError(f"{address}: {name} has {size} bytes, more than the {LARGEST_TEXT} allowed; do not use it")
+    return size
 
 
 @contextmanager

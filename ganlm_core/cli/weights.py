@@ -10,7 +10,7 @@ from ganlm_core.bundle.locate import locate
 from ganlm_core.bundle.manifest import CONFIG, read_manifest, weights_file
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.options import PATH, force_option, json_option
-from ganlm_core.cli.output import echo, echo_json, echo_table
+from ganlm_core.cli.output import echo, echo_json, echo_table, note
 from ganlm_core.cli.types import SOURCE
 from ganlm_core.errors import GanlmError, UsageError
 from ganlm_core.system.header import read_header
@@ -224,5 +224,5 @@ def pull(address: str, out: Path, as_json: bool) -> None:
     """
     from ganlm_core.bundle import hub
 
-    pulled = str(hub.pull(hub.Address.of(address), out))
+    pulled = str(hub.pull(hub.Address.of(address), out, note))
     echo_json({"address": pulled, "folder": str(out)}) if as_json else echo(pulled)

@@ -80,7 +80,10 @@ def test_a_pulled_bundle_equals_the_pushed_bundle(
     record = {"repository": NAME, "revision": commit}
     assert json.loads((copy / ".hub.json").read_text()) == record
 
-    assert command("weights", "pull", f"hf:{NAME}", "--out", tmp_path / "pulled") == (0, out, "")
+    size = sum(len(data) for name, data in files_of(saved).items() if name != "SHA256SUMS")
+    assert command("weights", "pull", f"hf:{NAME}", "--out", tmp_path / "pulled") == (
+        0, out, f"hf:{NAME}@{commit} has 9 files of {size:,} bytes\n"
+    )  # fmt: skip
     pulled = files_of(tmp_path / "pulled")
     assert json.loads(pulled.pop(".hub.json")) == record
     assert pulled == files_of(saved)
@@ -249,6 +252,34 @@ def test_a_text_file_of_many_megabytes_is_not_fetched(
     assert not any(request.endswith("README.md") for request in server.requests)
 
 
+def test_weights_are_not_bounded_only_under_the_names_that_a_bundle_has(
+    server: FakeHub, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (copy / "more.safetensors").write_bytes(bytes(10**6 + 1))
+    seal(copy)
+    commit = server.commit(NAME, files_of(copy))
+    monkeypatch.setattr(hub, "LARGEST_TEXT", 10**6)
+    with pytest.raises(WeightsError) as caught:
+        hub.pull(Address(NAME), tmp_path / "out")
+    assert str(caught.value) == (
+        f"hf:{NAME}@{commit}: more.safetensors has 1000001 bytes, more than the 1000000 allowed; do not use it"
+    )
+    assert not any(request.endswith(".safetensors") for request in server.requests)
+
+
+def test_a_file_of_unknown_size_is_not_fetched(
+    server: FakeHub, pushed: str, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = {name: len(data) for name, data in files_of(saved).items()}
+    monkeypatch.setattr(hub, "_sizes", lambda *_: {**sizes, "generator.safetensors": None})
+    with pytest.raises(WeightsError) as caught:
+        hub.pull(Address(NAME), tmp_path / "out")
+    assert str(caught.value) == (
+        f"hf:{NAME}@{pushed}: the Hub does not say how large generator.safetensors is; do not use it"
+    )
+    assert not any(request.endswith(".safetensors") for request in server.requests)
+
+
 def test_only_listed_files_of_a_repository_are_fetched(server: FakeHub, saved: Path, tmp_path: Path) -> None:
     server.commit(NAME, files_of(saved) | {"evil.py": b"import os", "deep/evil.bin": b"x"})
     hub.pull(Address(NAME), tmp_path / "out")
@@ -270,7 +301,7 @@ def test_a_text_file_that_is_larger_than_its_announced_size(
 ) -> None:
     server.commit(NAME, files_of(saved))
     monkeypatch.setattr(hub, "LARGEST_TEXT", 100)
-    monkeypatch.setattr(hub, "_check_size", lambda *_: None)
+    monkeypatch.setattr(hub, "_checked_size", lambda *_: 0)
     with pytest.raises(WeightsError, match=r"README\.md has more than the 100 bytes allowed; do not use it"):
         hub.pull(Address(NAME), tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -332,7 +363,7 @@ def test_the_endpoint_is_taken_from_the_environment(server: FakeHub, pushed: str
     """In another process, because the client reads it on import; pulling does not import torch."""
     program = "import sys; from ganlm_core.cli import main; sys.exit(main(sys.argv[1:]) or 'torch' in sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", program, "weights", "pull", f"hf:{NAME}", "--out", "out"],
+        [sys.executable, "-c", program, "weights", "pull", f"hf:{NAME}", "--out", "out", "--quiet"],
         cwd=tmp_path, env={"HF_ENDPOINT": server.url, "HOME": str(tmp_path)}, capture_output=True, text=True,
     )  # fmt: skip
     assert (done.stderr, done.stdout, done.returncode) == ("", f"hf:{NAME}@{pushed}\n", 0)
