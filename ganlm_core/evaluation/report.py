@@ -34,6 +34,9 @@ COMPARED = 50_000
 POINTS = 400
 """Points of a curve at most; longer curves are drawn as means of neighbouring points."""
 
+MOST = 40
+"""Maximum of the numbers of the steps, and of the metrics, that a page draws: a figure takes a tenth of a second."""
+
 INTERIM_QUALITY, INTERIM_DIVERSITY = "bigram_divergence", "distinct_bigrams"
 
 QUALITY, DIVERSITY = "bleu4", "self_bleu4"
@@ -76,7 +79,7 @@ def render(run: RunFolder, host: Host) -> str:
         results=results(evaluation),
         remarks=list(remarks(run, evaluation)),
         legend=legend(evaluation),
-        troubles=[*troubles(run), *_without_text(config, corpus)],
+        troubles=[*troubles(run), *left_out(run), *_without_text(config, corpus)],
         training=[(each, figures.svg(each)) for each in training_figures(run.metrics.steps())],
         quality=[(each, figures.svg(each)) for each in evaluation_figures(run.metrics.interims(), evaluation)],
         comparison=comparison,
@@ -162,14 +165,30 @@ def _without_text(config: RunConfig, corpus: Corpus | None) -> Iterator[str]:
 
 def training_figures(steps: Sequence[Mapping[str, Any]]) -> list[Figure]:
     """Return figures of all losses, of all gradient norms, of all rewards, and of each other number of the steps."""
-    names = list(dict.fromkeys(name for record in steps for name in record if name not in ("step", "tokens")))
     groups: dict[str, list[str]] = {}
-    for name in names:
+    for name in _numbers(steps)[:MOST]:
         groups.setdefault(_group(name), []).append(name)
     return in_order(
         _figure(title, [_curve(steps, name, _short(name, title)) for name in members])
         for title, members in groups.items()
     )
+
+
+def _numbers(steps: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of the numbers of the steps that have a curve."""
+    return list(dict.fromkeys(name for record in steps for name in record if name not in ("step", "tokens")))
+
+
+def _metrics(interims: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for interim in interims for name in interim["evaluation"] if name != "step"))
+
+
+def _left_out(run: RunFolder) -> Iterator[str]:
+    """Yield how many numbers and metrics are more than a page draws."""
+    for what, names in (("numbers", _numbers(run.metrics.steps())), ("metrics", _metrics(run.metrics.interims()))):
+        if len(names) > MOST:
+            more = f"{len(names) - MOST} of {len(names)} {what} of the training"
+            yield f"{more} have no figure: a page has at most {MOST}."
 
 
 def _group(name: str) -> str:
@@ -181,8 +200,8 @@ def _group(name: str) -> str:
 
 def evaluation_figures(interims: Sequence[Mapping[str, Any]], evaluation: Mapping[str, Any]) -> list[Figure]:
     """Return a figure for each metric during training, with the levels of real text and of the unigram model."""
-    points = [{"step": interim["step"], **interim["evaluation"]} for interim in interims]
-    names = list(dict.fromkeys(name for point in points for name in point if name != "step"))
+    points = [{**interim["evaluation"], "step": interim["step"]} for interim in interims]
+    names = _metrics(interims)[:MOST]
     found = []
     for name in names:
         levels = {

@@ -28,6 +28,18 @@ def test_a_long_curve_is_drawn_by_the_means_of_neighbours() -> None:
     assert (len(curve.x), curve.x[0], set(curve.y)) == (report.POINTS, 1.5, {0.5})
 
 
+def test_a_page_has_a_bound_of_figures_and_says_what_it_leaves_out(tmp_path: Path) -> None:
+    run, values = RunFolder(tmp_path), {f"n{number}": 1.0 for number in range(report.MOST + 3)}
+    run.metrics.append({"step": 1, **{f"{name}_loss": value for name, value in values.items()}})
+    run.metrics.append({"step": 1, "evaluation": values})
+    [losses] = report.training_figures(run.metrics.steps())
+    assert len(losses.curves) == len(report.evaluation_figures(run.metrics.interims(), {})) == report.MOST == 40
+    assert list(report.left_out(run)) == [
+        "3 of 43 numbers of the training have no figure: a page has at most 40.",
+        "3 of 43 metrics of the training have no figure: a page has at most 40.",
+    ]
+
+
 def test_values_that_were_not_finite_are_left_out_of_the_figures() -> None:
     """They are null in metrics.jsonl."""
     records = [{"step": 1, "mle_loss": None, "entropy": 1.0}, {"step": 2, "mle_loss": None, "entropy": None}]
@@ -35,7 +47,7 @@ def test_values_that_were_not_finite_are_left_out_of_the_figures() -> None:
     assert (losses.curves[0].x, entropy.curves[0].x, entropy.curves[0].y) == ([], [1.0], [1.0])
     quality, diversity = report.INTERIM_QUALITY, report.INTERIM_DIVERSITY
     interims = [{"step": 1, "evaluation": {quality: 0.5, diversity: None}},
-                {"step": 2, "evaluation": {quality: 0.4, diversity: 9.0}}]  # fmt: skip
+                {"step": 2, "evaluation": {quality: 0.4, diversity: 9.0, "step": None}}]  # fmt: skip
     path = next(each for each in report.evaluation_figures(interims, {}) if each.title == "quality against diversity")
     assert (path.curves[0].x, path.curves[0].y, path.curves[0].labels) == ([9.0], [0.4], ["2"])
 
