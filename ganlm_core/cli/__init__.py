@@ -2,7 +2,9 @@
 
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -140,7 +142,7 @@ def run_command(command: click.Command, argv: Sequence[str] | None = None, name:
     An error becomes one line on standard error.
     """
     invocation = Invocation()
-    with steady_streams():
+    with steady_streams(), _telling_warnings():
         try:
             result = command.main(args=argv, prog_name=name, standalone_mode=False, obj=invocation)
         except click.Abort:
@@ -155,6 +157,17 @@ def run_command(command: click.Command, argv: Sequence[str] | None = None, name:
             where = "" if invocation.debug else "; --debug shows where"
             return _report(f"unexpected {type(error).__name__}: {error}{where}", GanlmError.exit_code, invocation)
     return result if type(result) is int else 0
+
+
+@contextmanager
+def _telling_warnings() -> Iterator[None]:
+    """Write warnings of libraries like our own: on one line and printable, as they may quote any file."""
+    kept = warnings.showwarning
+    warnings.showwarning = lambda message, *_, **__: output.warn(" ".join(str(message).split()))
+    try:
+        yield
+    finally:
+        warnings.showwarning = kept
 
 
 def _report(message: str, code: int, invocation: Invocation) -> int:

@@ -4,9 +4,11 @@ import io
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any, NamedTuple
+
+from ganlm_core.system.printable import printable
 
 _INK = "#010203"
 """Placeholder for the colour of the page until the SVG is written."""
@@ -18,6 +20,9 @@ _LARGE = (5.2, 4.4)
 
 _LEGEND = 64
 """Characters in a line of a legend; longer names are wrapped, so that the figure holds them."""
+
+_LONGEST = 200
+"""Characters of a text in a figure; longer texts are cut."""
 
 _TICKS = 6
 """Intervals between the ticks of an axis, at most. Ticks take most of the time of a figure."""
@@ -95,6 +100,7 @@ def svg(figure: Figure) -> str:
     """Return the figure as an ``<svg>`` element. The same figure gives the same text."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
+    figure = _printable(figure)
     with _settings(_STYLE):
         text = io.StringIO()
         canvas = _canvas(figure, measured=figure.large)
@@ -108,11 +114,22 @@ def printed(figure: Figure, form: str) -> bytes:
 
     The same figure gives the same bytes.
     """
-    data = io.BytesIO()
+    data, figure = io.BytesIO(), _printable(figure)
     with _settings(_STYLE | _PRINT):
         dates = {"Date": None} if form == "svg" else {"CreationDate": None, "ModDate": None}
         _canvas(figure).savefig(data, format=form, metadata=dates | {"Title": figure.title})
     return data.getvalue().replace(_INK.encode(), b"#000000")
+
+
+def _printable(figure: Figure) -> Figure:
+    """Return a figure whose texts are printable, on one line and short. Names may be of another user's run."""
+
+    def text(name: str) -> str:
+        return printable(" ".join(name.split()), _LONGEST)
+
+    curves = [replace(each, name=text(each.name), labels=[*map(text, each.labels)]) for each in figure.curves]
+    levels = {text(name): value for name, value in figure.levels.items()}
+    return replace(figure, title=text(figure.title), x=text(figure.x), y=text(figure.y), curves=curves, levels=levels)
 
 
 @contextmanager

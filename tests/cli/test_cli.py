@@ -1,11 +1,13 @@
 """The command line as a whole: help, errors, exit codes and the commands of plugins."""
 
+import warnings
 from pathlib import Path
 
 import click
 import pytest
 
 from ganlm_core import __version__
+from ganlm_core.cli import run_command
 from tests.command_line import refused, resolved
 from tests.conftest import Ganlm
 
@@ -120,3 +122,14 @@ def test_every_command_that_prints_a_result_prints_json() -> None:
         assert command is not None
         for each in getattr(command, "commands", {}).values() or [command]:
             assert "--json" in [flag for option in each.params for flag in option.opts], f"{name} {each.name}"
+
+
+def test_a_warning_of_a_library_is_one_printable_line(capsys: pytest.CaptureFixture[str]) -> None:
+    @click.command()
+    def careless() -> None:
+        warnings.warn("Glyph \x1b[31m\nis missing", stacklevel=1)
+
+    shown = warnings.showwarning
+    assert run_command(careless, []) == 0
+    assert capsys.readouterr().err == "warning: Glyph \\x1b[31m is missing\n"
+    assert warnings.showwarning is shown

@@ -36,6 +36,17 @@ def test_names_are_shown_as_they_are() -> None:
     assert set(names) <= set(words_of(text))
 
 
+def test_texts_are_printable_and_short(recwarn: pytest.WarningsRecorder) -> None:
+    """Names in metrics.jsonl may be anything, and matplotlib warns of a glyph that its font lacks."""
+    name = "a\x1b[31m\tb\n\u202e" + "c" * 500
+    figure = Figure(name, name, name, [Curve(name, [0, 1], [1, 2], labels=[name])], {name: 1.0}, large=True)
+    text = svg(figure)
+    assert sum(word.startswith(r"a\x1b[31m b \u202eccc") for word in words_of(text)) >= 4
+    assert "\x1b" not in text and "c" * 200 not in text
+    assert printed(figure, "pdf").startswith(b"%PDF")
+    assert not [each for each in recwarn if "Glyph" in str(each.message)]
+
+
 def test_a_long_name_is_wrapped_in_the_legend() -> None:
     name = "transformer against conv by autoregressive with algorithm two, loss focal, before"
     text = svg(Figure("quality", "x", "y", [Curve(name, [0, 1], [1, 2])], {"real": 1.0}, large=True))
