@@ -4,6 +4,8 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +59,10 @@ class Server:
             return {"model": served.name, "texts": texts, "words": [asdict(word) for word in found]}
         return {"model": served.name, "texts": await self.write(served, request)}
 
-    async def write(self, served: Served, request: writing.Request, work: Callable[..., Any] = writing.write) -> Any:
-        """Return the sentences of a request in the form that ``work`` returns."""
-        key = (work, served.name, request.shares)
-        return await self.queue.submit(key, request, lambda requests: work(served.model, requests), request.n)
+    async def write(self, served: Served, request: writing.Request) -> Any:
+        """Return the sentences of a request."""
+        key = ("write", served.name, request.shares)
+        return await self.queue.submit(key, request, partial(writing.write, served.model), request.n)
 
     async def words(self, served: Served, request: writing.Request) -> list[writing.Word]:
         if request.select:
@@ -124,9 +126,11 @@ class Server:
     async def complete(self, body: dict[str, Any]) -> Any:
         """Answer a request for OpenAI's completions, whole or as a stream."""
         served = self.models.model(body["model"])
-        requests = completions.requests_of(body)
-        drawn = [ids for request in requests for ids in await self.write(served, request, writing.draw)]
-        choices = completions.choices(served.model.tokenizer, body, drawn)
+        choices: list[completions.Choice] = []
+        for request in completions.requests_of(body):
+            key = ("complete", served.name, request.shares)
+            work = partial(completions.complete, served.model)
+            choices += await self.queue.submit(key, (body, request), work, request.n)
         if body["stream"]:
             return _raw_events(completions.chunks(served.name, choices))
         return completions.answer(served, choices, body)
@@ -264,13 +268,15 @@ def _events(events: Any) -> StreamingResponse:
 
 
 def _raw_events(chunks: Any) -> StreamingResponse:
-    lines = (f"data: {chunk}\n\n" for chunk in [*map(json.dumps, chunks), "[DONE]"])
+    lines = (f"data: {chunk}\n\n" for chunk in chain(map(json.dumps, chunks), ["[DONE]"]))
     return StreamingResponse(_each(lines), media_type="text/event-stream")
 
 
 async def _each(lines: Any) -> AsyncIterator[str]:
+    """Yield lines as they are made, and let other requests go on between two of them."""
     for line in lines:
         yield line
+        await asyncio.sleep(0)
 
 
 def _page(library: Library) -> str:

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 from torch import Tensor
 
+from ganlm_core.bundle.model import Model
 from ganlm_core.data.tokenizer import Tokenizer
+from ganlm_core.errors import OptionError
 from ganlm_core.protocol import EOS, mask_of
 from ganlm_core.sampling import Policy
 from ganlm_core.serve.models import Served
-from ganlm_core.serve.writing import Request
+from ganlm_core.serve.schema import MOST
+from ganlm_core.serve.writing import Request, draw
 
 GREEDY = Policy(top_k=1)
 """The policy for a temperature of 0, as in OpenAI's API."""
@@ -33,16 +35,24 @@ class Choice:
 
 
 def requests_of(body: Mapping[str, Any]) -> list[Request]:
-    """Return a request for each prompt of a checked body."""
+    """Return a request for each prompt of a checked body. Raises OptionError for more than MOST sentences."""
+    prompts, n = _texts(body["prompt"]), body["n"]
+    if len(prompts) * n > MOST:
+        raise OptionError(
+            f"{len(prompts)} prompts with n = {n} are {len(prompts) * n:,} sentences; a request takes {MOST} at most"
+        )
     temperature = 1.0 if body["temperature"] is None else body["temperature"]
     policy = Policy(temperature, top_p=body["top_p"] or 1.0) if temperature > 0 else GREEDY
-    return [Request(body["n"], prompt, policy, body.get("seed")) for prompt in _texts(body["prompt"])]
+    return [Request(n, prompt, policy, body.get("seed")) for prompt in prompts]
 
 
-def choices(tokenizer: Tokenizer, body: Mapping[str, Any], drawn: Sequence[Tensor]) -> list[Choice]:
-    """Return the choices of all prompts in order: ``n`` sentences each, as ids (1, T), cut as the request says."""
-    owners = [prompt for prompt in _texts(body["prompt"]) for _ in range(body["n"])]
-    return [_choice(tokenizer, body, prompt, ids) for prompt, ids in zip(owners, drawn, strict=True)]
+def complete(model: Model, asked: Sequence[tuple[Mapping[str, Any], Request]]) -> list[list[Choice]]:
+    """Return the choices of requests that share one draw, each cut as its body says."""
+    drawn = draw(model, [request for _, request in asked])
+    return [
+        [choice_of(model.tokenizer, body, request.prompt, ids) for ids in rows]
+        for (body, request), rows in zip(asked, drawn, strict=True)
+    ]
 
 
 def _texts(given: str | Sequence[str] | None) -> Sequence[str]:
@@ -50,7 +60,8 @@ def _texts(given: str | Sequence[str] | None) -> Sequence[str]:
     return [given] if isinstance(given, str) else given or []
 
 
-def _choice(tokenizer: Tokenizer, body: Mapping[str, Any], prompt: str, ids: Tensor) -> Choice:
+def choice_of(tokenizer: Tokenizer, body: Mapping[str, Any], prompt: str, ids: Tensor) -> Choice:
+    """Return the choice of a sentence (1, T) that begins with the prompt, cut as the body says."""
     length, given = int(mask_of(ids).sum()), len(tokenizer.prompt(prompt))
     ended = int(ids[0, length - 1]) == EOS
     words = length - ended
@@ -64,13 +75,19 @@ def _choice(tokenizer: Tokenizer, body: Mapping[str, Any], prompt: str, ids: Ten
 def _pieces(tokenizer: Tokenizer, prompt: str, ids: Tensor, given: int) -> list[str]:
     """Return the text that each of the ids after the first ``given`` adds, so that it can follow the prompt.
 
-    A character of several tokens is part of the last of them.
+    A character of several tokens is part of the last of them. A token is decoded with the ones of the piece before it,
+    which tell whether a space is between them, and not with all: that would take time quadratic in the length.
     """
-    prefixes = [tokenizer.decode(ids[:, :end])[0] for end in range(given, ids.shape[1] + 1)]
-    whole = [*(prefix.rstrip(UNFINISHED) for prefix in prefixes[:-1]), prefixes[-1]]
-    pieces = [prefix[len(before) :] for before, prefix in pairwise(whole)]
-    if prompt[-1:].isspace() and not whole[0][-1:].isspace():  # the separator of words is no token, and it is there
-        pieces[:1] = [piece.removeprefix(" ") for piece in pieces[:1]]
+    pieces: list[str] = []
+    start, told, length = max(given - 1, 0), given, ids.shape[1]
+    for end in range(given + 1, length + 1):
+        before, text = (tokenizer.decode(ids[:, start:stop])[0] for stop in (told, end))
+        piece = "" if text.endswith(UNFINISHED) and end < length else text[len(before) :]
+        pieces.append(piece)
+        if piece:
+            start, told = told, end
+    if prompt[-1:].isspace() and not tokenizer.decode(ids[:, :given])[0][-1:].isspace():
+        pieces[:1] = [piece.removeprefix(" ") for piece in pieces[:1]]  # the separator of words is no token
     return pieces
 
 

@@ -1,14 +1,18 @@
 """OpenAI's completions: what the choices are, and where they end."""
 
+import asyncio
+import json
 from typing import Any
 
 import pytest
 import torch
 from starlette.testclient import TestClient
+from torch import Tensor
 
 from ganlm_core.bundle.model import Model
 from ganlm_core.data.tokenizer import Tokenizer
-from ganlm_core.serve.completions import Choice, choices
+from ganlm_core.protocol import EOS, PAD
+from ganlm_core.serve.completions import Choice, choice_of
 from tests.serve.conftest import AT_ONCE, Ask
 
 
@@ -56,8 +60,7 @@ def completed(tokenizer: Tokenizer, prompt: str, rest: str, **body: Any) -> Choi
     """Return the completion of a prompt by a generator that goes on with the tokens of ``rest``."""
     drawn, _ = tokenizer.encode([rest], 20)
     tokens = torch.cat([tokenizer.prompt(prompt)[None], drawn], dim=1)
-    (found,) = choices(tokenizer, {"prompt": prompt, "n": 1, **body}, [tokens])
-    return found
+    return choice_of(tokenizer, body, prompt, tokens)
 
 
 ENDS = [
@@ -92,6 +95,48 @@ def test_a_character_of_several_tokens_is_a_piece_of_the_last_of_them() -> None:
     assert completed(tokenizer, "caf", "éc").pieces == ["", "é", "c"]
 
 
+@pytest.mark.parametrize("kind", ["word", "char", "bpe"])
+def test_the_pieces_of_any_tokens_are_the_text_of_all_of_them(kind: str) -> None:
+    """Also with special tokens inside a sentence, and with bytes that are no characters."""
+    tokenizer = Tokenizer.train(kind, ["the café runs 漢字 ."] * 4, 60)
+    rng = torch.Generator().manual_seed(0)
+    allowed = torch.tensor([token for token in range(tokenizer.vocabulary_size) if token not in (PAD, EOS)])
+    for _ in range(50):
+        ids = allowed[torch.randint(len(allowed), (1, 12), generator=rng)]
+        assert choice_of(tokenizer, {}, "", ids).text == tokenizer.decode(ids)[0]
+
+
+def test_the_time_of_a_choice_is_linear_in_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer, decode, decoded = Tokenizer.train("word", ["a"], 5), Tokenizer.decode, []
+
+    def counted(self: Tokenizer, ids: Tensor) -> list[str]:
+        decoded.append(ids.numel())
+        return decode(self, ids)
+
+    monkeypatch.setattr(Tokenizer, "decode", counted)
+    assert completed(tokenizer, "", "a " * 20).pieces[:2] == ["a", " a"]
+    assert sum(decoded) <= 3 * 20
+
+
+def test_choices_are_made_beside_the_event_loop(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a large request does not stop the others."""
+    decode = Tokenizer.decode
+
+    def beside(self: Tokenizer, ids: Tensor) -> list[str]:
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            asyncio.get_running_loop()
+        return decode(self, ids)
+
+    monkeypatch.setattr(Tokenizer, "decode", beside)
+    assert texts(ask("completions", prompt="the dog", seed=1))
+
+
+def test_prompts_that_ask_for_too_many_sentences_together_are_refused(ask: Ask) -> None:
+    told = "16 prompts with n = 17 are 272 sentences; a request takes 256 at most"
+    assert ask("completions", 400, prompt=["the"] * 16, n=17)["error"]["message"] == told
+    assert len(texts(ask("completions", prompt=["the"] * 16, n=16))) == 256
+
+
 def test_several_prompts_are_answered_in_order(ask: Ask, model: Model) -> None:
     found = texts(ask("completions", prompt=["the dog", "a cat"], seed=1))
     assert found == [model.sample(1, seed=1, prompt=prompt)[0][len(prompt) :] for prompt in ("the dog", "a cat")]
@@ -109,8 +154,6 @@ def test_a_stream_is_the_same_text_word_by_word(client: TestClient, ask: Ask) ->
 
 
 def client_json(line: str) -> Any:
-    import json
-
     return json.loads(line.removeprefix("data: "))
 
 
