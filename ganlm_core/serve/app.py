@@ -154,7 +154,7 @@ class Server:
 
 def make_app(library: Library, host: Host) -> Starlette:
     """Return the application, without the guard in front of it."""
-    watched = {name: Watched(run, host) for name, run in library.runs.items()}
+    watched = {name: Watched(run, host, INTERVAL) for name, run in library.runs.items()}
     server = Server(library, watched, Queue())
     page = _page(library)
 

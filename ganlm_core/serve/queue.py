@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +43,7 @@ class Queue:
         self._waiting = waiting
         self._jobs: list[_Job] = []
         self._runner: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, "work")  # its own, so that viewers of runs do not keep the work waiting
 
     async def submit(self, key: Hashable, request: Any, work: Work, weight: int = 1) -> Any:
         """Return the result of ``request``. Raises Busy, and the errors of ``work``."""
@@ -57,7 +59,8 @@ class Queue:
     async def _run(self) -> None:
         while batch := self._next():
             try:
-                results = await asyncio.to_thread(batch[0].work, [job.request for job in batch])
+                requests = [job.request for job in batch]
+                results = await asyncio.get_running_loop().run_in_executor(self._thread, batch[0].work, requests)
             except Exception as error:
                 self._finish(batch, [error] * len(batch), asyncio.Future.set_exception)
             else:

@@ -1,7 +1,9 @@
 """Watch: the state of a run folder as JSON, also while another process trains in it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
+from time import monotonic
 from typing import Any
 
 from ganlm_core.errors import GanlmError
@@ -29,19 +31,29 @@ def stamp(run: RunFolder) -> Stamp:
 
 @dataclass
 class Watched:
-    """A run with its last state, which is made again only if the folder has changed."""
+    """A run with its last state, which is made again only if the folder has changed.
+
+    All viewers of a run share the state: it is made by one of them at a time, and then shown for ``seconds`` at least,
+    so that their number costs nothing.
+    """
 
     run: RunFolder
     host: Host
+    seconds: float = 0.0
     _stamp: Stamp | None = None
     _state: dict[str, Any] | None = None
+    _made: float = 0.0
+    _lock: Lock = field(default_factory=Lock)
 
     def state(self) -> dict[str, Any]:
         """Return the state of the run; a ``problem`` in words if its folder is gone or damaged."""
-        now = stamp(self.run)
-        if now != self._stamp or self._state is None:
-            self._stamp, self._state = now, self._read()
-        return self._state
+        with self._lock:
+            if self._state is None or monotonic() >= self._made + self.seconds:
+                now = stamp(self.run)
+                if now != self._stamp or self._state is None:
+                    self._stamp, self._state = now, self._read()
+                self._made = monotonic()
+            return self._state
 
     def _read(self) -> dict[str, Any]:
         try:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -101,6 +102,24 @@ def test_an_error_reaches_every_request_of_its_batch_and_no_other() -> None:
 
     zero, one, two = asyncio.run(run())
     assert str(zero) == str(one) == "no zero" and two == 2
+
+
+def test_other_work_of_the_process_does_not_keep_the_queue_waiting() -> None:
+    """As that of many viewers of runs, which fills the threads of asyncio."""
+    go = threading.Event()
+
+    async def run() -> list[int]:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        busy = asyncio.create_task(asyncio.to_thread(go.wait, 10))
+        await asyncio.sleep(0)
+        try:
+            return [await asyncio.wait_for(Queue().submit("a", 1, list), 5)]
+        finally:
+            go.set()
+            await busy
+
+    assert asyncio.run(run()) == [1]
 
 
 async def _until(condition: Any) -> None:
