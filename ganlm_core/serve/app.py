@@ -206,8 +206,24 @@ def make_app(library: Library, host: Host) -> Starlette:
             Route("/v1/runs/{name:path}/events", events),  # a name has slashes if two folders share their last part
             Route("/v1/runs/{name:path}", run),
             *(Route(path, _endpoint(name, handler), methods=["POST"]) for path, (name, handler) in handlers.items()),
-        ]
+        ],
+        exception_handlers={404: _no_path, 405: _another_method, 500: _fault},
     )
+
+
+def _no_path(request: HTTPRequest, error: Exception) -> Response:
+    return refused(404, f"there is nothing at {request.url.path}; docs/serve.md lists the endpoints")
+
+
+def _another_method(request: HTTPRequest, error: Any) -> Response:
+    allowed = error.headers["Allow"]
+    answer = refused(405, f"{request.url.path} does not take {request.method}; use {allowed}")
+    answer.headers["Allow"] = allowed
+    return answer
+
+
+def _fault(request: HTTPRequest, error: Exception) -> Response:
+    return refused(500, "the server has a fault; its log shows where")
 
 
 def _named(endpoint: Callable[[HTTPRequest], Awaitable[Response]]) -> Callable[[HTTPRequest], Awaitable[Response]]:

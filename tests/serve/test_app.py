@@ -162,6 +162,19 @@ def test_text_that_is_not_json_is_refused(client: TestClient, body: str | bytes,
     assert (answer.status_code, answer.json()["error"]["message"]) == (400, told)
 
 
+def told_by(answer: Any) -> str:
+    return str(answer.json()["error"]["message"])
+
+
+def test_an_unknown_path_and_another_method_are_refused_as_json(client: TestClient) -> None:
+    answer = client.get("/v1/sampel")
+    assert answer.status_code == 404
+    assert told_by(answer) == "there is nothing at /v1/sampel; docs/serve.md lists the endpoints"
+    answer = client.get("/v1/sample")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+    assert told_by(answer) == "/v1/sample does not take GET; use POST"
+
+
 def test_a_fault_of_an_endpoint_is_not_one_of_the_body(monkeypatch: pytest.MonkeyPatch) -> None:
     async def faulty(self: Server, body: dict[str, Any]) -> Any:
         raise ValueError("a fault")
@@ -169,7 +182,8 @@ def test_a_fault_of_an_endpoint_is_not_one_of_the_body(monkeypatch: pytest.Monke
     monkeypatch.setattr(Server, "duel", faulty)
     app = make_app(Library({}, {}), default_host())
     with TestClient(app, base_url="http://testserver", raise_server_exceptions=False) as client:
-        assert client.post("/v1/duel", json={"seed": 1}).status_code == 500
+        answer = client.post("/v1/duel", json={"seed": 1})
+        assert (answer.status_code, told_by(answer)) == (500, "the server has a fault; its log shows where")
 
 
 @pytest.mark.parametrize(
