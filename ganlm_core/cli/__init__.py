@@ -17,6 +17,7 @@ from ganlm_core.plugins.discovery import BUILT_IN, Origin
 from ganlm_core.plugins.host import Command
 from ganlm_core.plugins.targets import load_target
 from ganlm_core.system.memory import lacks_memory
+from ganlm_core.system.signals import interrupting_signals
 from ganlm_core.system.threads import wait_briefly
 from ganlm_core.system.version import __version__
 
@@ -139,13 +140,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_command(command: click.Command, argv: Sequence[str] | None = None, name: str | None = None) -> int:
     """Run a command, such as the ``main`` of a script, and return its exit code.
 
-    An error becomes one line on standard error.
+    An error becomes one line on standard error, and so does a signal that the command itself does not handle.
     """
     invocation = Invocation()
-    with steady_streams(), _telling_warnings():
+    with steady_streams(), _telling_warnings(), interrupting_signals():
         try:
             result = command.main(args=argv, prog_name=name, standalone_mode=False, obj=invocation)
-        except click.Abort:
+        except (click.Abort, KeyboardInterrupt):
             return _report("interrupted", Interrupted.exit_code, invocation)
         except click.ClickException as error:
             return _report(_usage(error), error.exit_code, invocation)

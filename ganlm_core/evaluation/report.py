@@ -183,7 +183,7 @@ def _metrics(interims: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(name for interim in interims for name in interim["evaluation"] if name != "step"))
 
 
-def _left_out(run: RunFolder) -> Iterator[str]:
+def left_out(run: RunFolder) -> Iterator[str]:
     """Yield how many numbers and metrics are more than a page draws."""
     for what, names in (("numbers", _numbers(run.metrics.steps())), ("metrics", _metrics(run.metrics.interims()))):
         if len(names) > MOST:

@@ -1,5 +1,6 @@
 """The command line as a whole: help, errors, exit codes and the commands of plugins."""
 
+import signal
 import warnings
 from pathlib import Path
 
@@ -58,6 +59,18 @@ def test_a_lack_of_memory_names_the_option_that_asks_for_much(ganlm: Ganlm, tmp_
         assert code == 1
         assert err.startswith("ganlm: error: there is no memory for this (")
         assert err.endswith("; lower --tokenizer.max-length\n")
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_interrupts_every_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """As one that comes while a run is still being prepared."""
+    number = getattr(signal, name)
+    ignored = signal.signal(number, lambda *_: None)
+    try:
+        assert run_command(click.command()(lambda: signal.raise_signal(number)), []) == 130
+    finally:
+        signal.signal(number, ignored)
+    assert capsys.readouterr().err.lstrip("\n") == "ganlm: error: interrupted\n"
 
 
 @pytest.mark.parametrize(
