@@ -67,7 +67,8 @@ class Context(click.Context):
         except Exception as error:
             if isinstance(error, GanlmError) or not lacks_memory(error):
                 raise
-            raise OutOfMemory(f"there is no memory for this ({error}); {_asking_less(self)}") from error
+            said = f" ({error})" if str(error) else ""
+            raise OutOfMemory(f"there is no memory for this{said}; {_asking_less(self)}") from error
 
 
 def _asking_less(context: click.Context) -> str:

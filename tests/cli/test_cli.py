@@ -8,7 +8,7 @@ import click
 import pytest
 
 from ganlm_core import __version__
-from ganlm_core.cli import run_command
+from ganlm_core.cli import Context, run_command
 from tests.command_line import refused, resolved
 from tests.conftest import Ganlm
 
@@ -59,6 +59,16 @@ def test_a_lack_of_memory_names_the_option_that_asks_for_much(ganlm: Ganlm, tmp_
         assert code == 1
         assert err.startswith("ganlm: error: there is no memory for this (")
         assert err.endswith("; lower --tokenizer.max-length\n")
+
+
+def test_a_lack_of_memory_without_words_has_no_brackets(capsys: pytest.CaptureFixture[str]) -> None:
+    @click.command()
+    def large() -> None:
+        raise MemoryError
+
+    large.context_class = Context
+    assert run_command(large, []) == 1
+    assert capsys.readouterr().err == "ganlm: error: there is no memory for this; use a machine with more\n"
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
