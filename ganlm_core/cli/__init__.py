@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -146,6 +147,7 @@ def run_command(command: click.Command, argv: Sequence[str] | None = None, name:
     invocation = Invocation()
     with steady_streams(), _telling_warnings(), interrupting_signals():
         try:
+            _require_folder()
             result = command.main(args=argv, prog_name=name, standalone_mode=False, obj=invocation)
         except (click.Abort, KeyboardInterrupt):
             return _report("interrupted", Interrupted.exit_code, invocation)
@@ -170,6 +172,14 @@ def _telling_warnings() -> Iterator[None]:
         yield
     finally:
         warnings.showwarning = kept
+
+
+def _require_folder() -> None:
+    """Raise GanlmError if the current folder was removed: Intel's library ends the process without one."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise GanlmError("the current folder was removed; change to another") from None
 
 
 def _report(message: str, code: int, invocation: Invocation) -> int:

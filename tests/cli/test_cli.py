@@ -71,6 +71,16 @@ def test_a_lack_of_memory_without_words_has_no_brackets(capsys: pytest.CaptureFi
     assert capsys.readouterr().err == "ganlm: error: there is no memory for this; use a machine with more\n"
 
 
+def test_a_removed_folder_is_told_before_a_library_fails_in_it(
+    ganlm: Ganlm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    assert ganlm("list") == (1, "", "ganlm: error: the current folder was removed; change to another\n")
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_signal_interrupts_every_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """As one that comes while a run is still being prepared."""
