@@ -141,8 +141,10 @@ def _spread(word: str) -> list[str]:
     if match is None:
         return [word]
     first, last = map(int, match.groups())
-    if not 0 <= last - first < LONGEST_RANGE:
+    if last < first:
         raise UsageError(f"{word} is no range; give the first and the last number, such as 0..4")
+    if last - first >= LONGEST_RANGE:
+        raise UsageError(f"{word} has {last - first + 1:,} values; a range has {LONGEST_RANGE:,} at most")
     return [str(number) for number in range(first, last + 1)]
 
 

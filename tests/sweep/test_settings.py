@@ -79,6 +79,8 @@ def test_a_flag_has_several_values() -> None:
     assert values_of("mle, seqgan") == ["mle", "seqgan"]
     with pytest.raises(UsageError, match=r"4\.\.1 is no range"):
         values_of("4..1")
+    with pytest.raises(UsageError, match=r"^0\.\.10000 has 10,001 values; a range has 10,000 at most$"):
+        values_of("0..10000")
 
 
 @pytest.mark.parametrize(
