@@ -27,11 +27,15 @@ LONGEST_NAME = 200
 
 
 def did_you_mean(name: str, known: Iterable[str], similarity: float = 0.5) -> str:
-    """Return the end of a message that suggests the nearest of ``known``; empty if none is similar enough (0 to 1)."""
+    """Return the end of a message that suggests the nearest of ``known``; empty if none is similar enough (0 to 1).
+
+    Upper and lower case are the same.
+    """
     import difflib
 
-    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=similarity)
-    return f"; did you mean '{nearest[0]}'?" if nearest else ""
+    names = {each.lower(): each for each in known}
+    nearest = difflib.get_close_matches(name.lower(), names, n=1, cutoff=similarity)
+    return f"; did you mean '{names[nearest[0]]}'?" if nearest else ""
 
 
 class GanlmError(Exception):

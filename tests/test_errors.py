@@ -24,10 +24,17 @@ def test_the_docstring_draws_every_error_at_its_place_with_its_exit_code() -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "end"), [("hing", "; did you mean 'hinge'?"), ("hinge", "; did you mean 'hinge'?"), ("quux", "")]
+    ("name", "end"),
+    [
+        ("hing", "; did you mean 'hinge'?"),
+        ("hinge", "; did you mean 'hinge'?"),
+        ("HINGE", "; did you mean 'hinge'?"),
+        ("r1", "; did you mean 'R1'?"),
+        ("quux", ""),
+    ],
 )
 def test_the_nearest_name_is_suggested(name: str, end: str) -> None:
-    assert did_you_mean(name, ["hinge", "wasserstein"]) == end
+    assert did_you_mean(name, ["hinge", "wasserstein", "R1"]) == end
 
 
 def test_an_unknown_name_is_told_with_a_suggestion_and_where_the_names_are() -> None:
