@@ -47,11 +47,16 @@ class UsageError(GanlmError):
 
 
 class UnknownName(UsageError):
-    """``name`` is not in ``known``, the names in ``where``; ``hint`` says where the known names are listed."""
+    """``name`` is not in ``known``, the names in ``where``; ``hint`` says where the known names are listed.
 
-    def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "", where: str = "") -> None:
+    ``meant``: another word for which the nearest known name is suggested.
+    """
+
+    def __init__(
+        self, what: str, name: str, known: Iterable[str], hint: str = "", where: str = "", meant: str = ""
+    ) -> None:
         self.name = name
-        suggestion = did_you_mean(name, known) or (";" if hint else "")
+        suggestion = did_you_mean(meant or name, known) or (";" if hint else "")
         shown = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
         place = f" in {where}" if where else ""
         super().__init__(f"there is no {what} '{shown}'{place}{suggestion}{' ' * bool(hint)}{hint}")

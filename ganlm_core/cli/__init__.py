@@ -42,6 +42,9 @@ COMMANDS = {
     "help": ("ganlm_core.cli.help:help_", "show the help of a command"),
 }
 
+SYNONYMS = {"train": "run", "generate": "sample", "evaluate": "eval", "test": "eval", "plot": "report"}
+"""The command that is meant by the name that another program may give it."""
+
 COMPLETE = "_GANLM_COMPLETE"
 """The environment variable by which a shell asks for completions."""
 
@@ -99,7 +102,7 @@ class LazyGroup(click.Group):
         if name not in COMMANDS and name not in known:
             if ctx.resilient_parsing:  # the shell asks for completions
                 return None
-            raise UnknownName("command", name, known, hint="'ganlm --help' shows them")
+            raise UnknownName("command", name, known, hint="'ganlm --help' shows them", meant=SYNONYMS.get(name, ""))
         command = known[name] if name in known else _built_in(name)
         return _share_options(load_target(command.target, f"command '{name}'", command.origin))
 

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from ganlm_core import __version__
-from ganlm_core.cli import Context, run_command
+from ganlm_core.cli import SYNONYMS, Context, run_command
 from tests.command_line import refused, resolved
 from tests.conftest import Ganlm
 
@@ -28,6 +28,12 @@ def test_wrong_usage_is_one_line_with_exit_code_2(ganlm: Ganlm) -> None:
     assert refused(ganlm, "--foo") == "No such option '--foo'; 'ganlm --help' shows what it takes"
     assert refused(ganlm, "show") == "Missing argument 'NAME'; 'ganlm show --help' shows what it takes"
     assert refused(ganlm, "run", "extra").startswith("Got unexpected extra argument (extra); 'ganlm run --help'")
+
+
+@pytest.mark.parametrize(("name", "meant"), [*SYNONYMS.items(), ("smaple", "sample")])
+def test_a_command_of_another_name_is_suggested(ganlm: Ganlm, name: str, meant: str) -> None:
+    told = f"there is no command '{name}'; did you mean '{meant}'? 'ganlm --help' shows them"
+    assert refused(ganlm, name) == told
 
 
 def test_a_plugin_file_can_be_given_before_and_after_the_command(ganlm: Ganlm, tall: Path) -> None:
