@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ganlm_core.bundle import hub, zoo
 from ganlm_core.bundle.manifest import find_bundle
-from ganlm_core.errors import UsageError, WeightsError
+from ganlm_core.errors import UsageError, WeightsError, did_you_mean
 from ganlm_core.system.files import reading
 from ganlm_core.system.folders import links_in
 
@@ -29,7 +29,14 @@ def locate(source: str | os.PathLike[str]) -> Path:
         raise UsageError(f"{text} is the mean of several bundles, and this needs the files of one; give one of them")
     if text.startswith(zoo.PREFIX):
         return zoo.find(text.removeprefix(zoo.PREFIX))
-    folder = find_bundle(hub.fetch(hub.Address.of(text)) if text.startswith(hub.PREFIX) else Path(text))
+    path = hub.fetch(hub.Address.of(text)) if text.startswith(hub.PREFIX) else Path(text)
+    try:
+        folder = find_bundle(path)
+    except WeightsError:
+        meant = did_you_mean(f"{zoo.PREFIX}{text}", zoo.addresses(), 0.8)
+        if path.exists() or not meant:
+            raise
+        raise WeightsError(f"there is no bundle at {text}{meant}") from None
     _refuse_links(folder)
     return folder
 

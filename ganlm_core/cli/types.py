@@ -115,7 +115,7 @@ def names_of(host: Host, kind: str) -> Iterable[str]:
         case "weights":
             from ganlm_core.bundle import zoo
 
-            return [f"{zoo.PREFIX}{entry.name}" for entry in zoo.entries()]
+            return zoo.addresses()
         case _:
             from ganlm_core.config.run_config import catalog  # which 'ganlm plugins' does without
 

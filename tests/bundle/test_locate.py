@@ -34,6 +34,17 @@ def test_a_bundle_of_the_zoo():
         locate("zoo:lstm.mle")
 
 
+@pytest.mark.parametrize("name", ["lstm.mle-grammar", "LSTM.mle-gramar"])
+def test_a_bundle_of_the_zoo_without_its_prefix_is_suggested(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WeightsError) as caught:
+        locate(name)
+    assert str(caught.value) == f"there is no bundle at {name}; did you mean 'zoo:lstm.mle-grammar'?"
+    Path(name).mkdir()
+    with pytest.raises(WeightsError, match="give a folder that has a config"):
+        locate(name)
+
+
 def links_to(blobs, folder):
     folder.mkdir(parents=True)
     for path in blobs.iterdir():

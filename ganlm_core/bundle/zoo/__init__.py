@@ -31,6 +31,11 @@ def find(name: str) -> Path:
     return FOLDER / name
 
 
+def addresses() -> list[str]:
+    """Return the address of each bundle."""
+    return [f"{PREFIX}{name}" for name in _names()]
+
+
 def entries() -> Iterator[Entry]:
     """Yield all bundles, sorted by name. Raises WeightsError for a damaged one."""
     yield from (_entry(FOLDER / name) for name in _names())
