@@ -1,6 +1,7 @@
 """``ganlm score``: the discriminator's verdict on sentences."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +18,7 @@ from ganlm_core.cli.options import (
     json_lines_option,
 )
 from ganlm_core.cli.output import echo_data, echo_styled, in_one_line, note, styled
+from ganlm_core.errors import UsageError
 from ganlm_core.system.files import to_json
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ def score(
     from ganlm_core.sampling import PLAIN
     from ganlm_core.system.devices import keep_memory
 
+    if Path(bundle).is_file():
+        raise UsageError(f"{bundle} is a file; the bundle comes first: ganlm score BUNDLE {bundle}")
     keep_memory()
     host = current_host()
     model = load_source(bundle, host, device, calibrated=data is None)

@@ -30,6 +30,11 @@ def test_a_line_for_each_sentence_with_its_probability(command: Ganlm, saved: Pa
     assert second == pytest.approx(1 / (1 + 2.718281828 ** -(calibration.slope * logit + calibration.offset)))
 
 
+def test_the_bundle_comes_first(command: Ganlm, saved: Path, lines: Path) -> None:
+    told = f"{lines} is a file; the bundle comes first: ganlm score BUNDLE {lines}"
+    assert command("score", lines, saved) == (2, "", f"ganlm: error: {told}\n")
+
+
 def test_explanations_name_what_the_network_read(command: Ganlm, saved: Path, host: Host, lines: Path) -> None:
     explained = load.load(saved, host).explain("dog the zebra")
     assert [token for token, _ in explained] == ["dog", "the", "<unk>"]
