@@ -96,6 +96,8 @@ class Name(click.ParamType):
         self.kinds, self.files = kinds, files
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value.startswith("--"):
+            self.fail(f"'{value}' is an option; give a value before it", param, ctx)
         return value or self.fail("it is empty; give a name, or leave the option out", param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

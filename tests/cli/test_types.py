@@ -7,6 +7,7 @@ import pytest
 
 from ganlm_core.cli.types import COUNT, SEED, SHARE, TEMPERATURE, Name, Places, Separated, settings_of
 from ganlm_core.errors import UsageError
+from tests.command_line import refused
 from tests.conftest import Ganlm
 
 
@@ -39,6 +40,11 @@ def test_values_that_fit(kind: click.ParamType, word: str, value: Any) -> None:
 def test_values_that_do_not_fit(kind: click.ParamType, word: str) -> None:
     with pytest.raises(click.BadParameter):
         kind.convert(word, None, None)
+
+
+def test_an_option_is_not_taken_for_the_name_before_it(ganlm: Ganlm) -> None:
+    told = "Invalid value for '--gen': '--disc' is an option; give a value before it"
+    assert refused(ganlm, "run", "--gen", "--disc", "conv") == f"{told}; 'ganlm run --help' shows what it takes"
 
 
 def test_settings_are_options_with_values() -> None:
