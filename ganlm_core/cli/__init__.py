@@ -1,10 +1,12 @@
 """The command line. Each command is a module that is imported when it is called; torch is imported only in its body."""
 
 import os
+import re
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import click
 from ganlm_core.cli import output
 from ganlm_core.cli.context import Invocation, shared_options
 from ganlm_core.cli.streams import steady_streams
+from ganlm_core.cli.types import Name
 from ganlm_core.errors import GanlmError, Interrupted, OutOfMemory, UnknownName
 from ganlm_core.plugins.discovery import BUILT_IN, Origin
 from ganlm_core.plugins.host import Command
@@ -207,8 +210,28 @@ def _usage(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     if context and isinstance(error, _NO_ARGUMENTS) and isinstance(context.command, click.Group):
         return f"a command is missing; choose one of {', '.join(context.command.list_commands(context))}"
-    hint = f"; '{context.command_path} --help' shows what it takes" if context else ""
-    return error.format_message().rstrip(".") + hint
+    message = error.format_message().rstrip(".")
+    if context is None:
+        return message
+    extra = _EXTRA.fullmatch(message)
+    meant = _option_for(extra[1], context) if extra else ""
+    return f"{message};{meant} '{context.command_path} --help' shows what it takes"
+
+
+_EXTRA = re.compile(r"Got unexpected extra arguments? \((\S+).*\)")
+"""click's message for arguments that a command does not take."""
+
+
+def _option_for(word: str, context: click.Context) -> str:
+    """Return a question that names the option which may be missing before a word; empty if there is none."""
+    options = [each for each in context.command.get_params(context) if isinstance(each, click.Option)]
+    with suppress(GanlmError):  # the host may not load
+        host = context.ensure_object(Invocation).host
+        for option in options:
+            named = isinstance(option.type, Name) and option.type.fits(word, host)
+            if named or ("-n" in option.opts and word.isdecimal()):
+                return f" did you mean {option.opts[0]} {shlex.quote(word)}?"
+    return ""
 
 
 def _commands(context: click.Context) -> dict[str, Command]:

@@ -1,5 +1,6 @@
 """Types of the command line's values: checked numbers, comma-separated lists, and names that the shell completes."""
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -99,6 +100,11 @@ class Name(click.ParamType):
         if value.startswith("--"):
             self.fail(f"'{value}' is an option; give a value before it", param, ctx)
         return value or self.fail("it is empty; give a name, or leave the option out", param, ctx)
+
+    def fits(self, word: str, host: Host) -> bool:
+        """Return whether a word is a name of these kinds, or a file that can stand for one."""
+        named = any(word in names_of(host, kind) for kind in self.kinds)
+        return named or (self.files and os.path.isfile(word))  # noqa: PTH113 (it takes a path that is too long)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         host = ctx.ensure_object(Invocation).host

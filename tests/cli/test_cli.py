@@ -30,6 +30,27 @@ def test_wrong_usage_is_one_line_with_exit_code_2(ganlm: Ganlm) -> None:
     assert refused(ganlm, "run", "extra").startswith("Got unexpected extra argument (extra); 'ganlm run --help'")
 
 
+@pytest.mark.parametrize(
+    ("words", "flag"),
+    [
+        (["run", "mine.txt"], "--data mine.txt"),
+        (["run", "lstm", "conv"], "--gen lstm"),
+        (["run", "seqgan"], "--recipe seqgan"),
+        (["run", "zoo:lstm.mle-grammar"], "--from zoo:lstm.mle-grammar"),
+        (["sample", "zoo:lstm.mle-grammar", "20"], "-n 20"),
+    ],
+)
+def test_the_flag_of_an_extra_argument_is_suggested(
+    ganlm: Ganlm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], flag: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.txt").write_text("a dog\n")
+    told = refused(ganlm, *words)
+    assert told.endswith(f"; did you mean {flag}? 'ganlm {words[0]} --help' shows what it takes"), told
+    assert "did you mean" not in refused(ganlm, "run", "x" * 300)
+    assert "did you mean" not in refused(ganlm, "score", "a", "b", "c", "--plugin", "nowhere.py")
+
+
 @pytest.mark.parametrize(("name", "meant"), [*SYNONYMS.items(), ("smaple", "sample")])
 def test_a_command_of_another_name_is_suggested(ganlm: Ganlm, name: str, meant: str) -> None:
     told = f"there is no command '{name}'; did you mean '{meant}'? 'ganlm --help' shows them"
