@@ -158,6 +158,7 @@ SELECTORS = {
     type=Name("recipe"),
     envvar="GANLM_RECIPE",
     metavar="NAME",
+    show_default="the generator's: one-shot if it writes all positions at once, else autoregressive",
     help="recipe to start from; all other options override it",
 )
 @click.option(

@@ -10,6 +10,12 @@ from tests.command_line import refused, resolved
 from tests.conftest import Ganlm
 
 
+def test_help_says_which_recipe_is_the_default(ganlm: Ganlm) -> None:
+    told = "[default: (the generator's: one-shot if it writes all positions at once, else autoregressive)]"
+    assert told in " ".join(ganlm("run", "--help")[1].split())
+    assert [resolved(ganlm, "--gen", name)["recipe"] for name in ("mlp", "lstm")] == ["one-shot", "autoregressive"]
+
+
 def test_help_of_run_has_the_options_of_what_is_chosen(ganlm: Ganlm, tall: Path) -> None:
     out = ganlm("run", "--help")[1]
     assert "Options of generator lstm:\n" in out
