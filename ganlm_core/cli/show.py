@@ -9,8 +9,9 @@ from ganlm_core.cli.context import current_host
 from ganlm_core.cli.describe import CHOOSABLE, Entry, describe
 from ganlm_core.cli.options import json_option
 from ganlm_core.cli.output import echo, echo_json, echo_table
+from ganlm_core.cli.run import SELECTORS
 from ganlm_core.cli.types import Name
-from ganlm_core.config.run_config import catalog
+from ganlm_core.config.run_config import PREFIXES, catalog
 from ganlm_core.errors import UnknownName
 from ganlm_core.evaluation.scores import column_of, ordered
 from ganlm_core.evaluation.tables import Number
@@ -54,6 +55,9 @@ def _echo_component(entry: Entry) -> None:
     ]
     if rows:
         echo_table(("option", "default", "help"), rows)
+        if entry["kind"] in SELECTORS:
+            command = f"ganlm run --{PREFIXES[entry['kind']]} {entry['name']} --help"
+            echo(f"Recipes and small text change some defaults; '{command}' shows those of a run.")
         echo()
 
 

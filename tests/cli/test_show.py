@@ -19,6 +19,15 @@ def test_show_has_every_option_of_every_kind_of_the_name(ganlm: Ganlm) -> None:
     assert (size["flags"], size["type"], size["default"], size["min"]) == (["--gen.hidden-size"], "int", 128, 1)
 
 
+def test_show_names_the_command_with_the_defaults_of_a_run(ganlm: Ganlm) -> None:
+    """A dropout of 0.3 for small text, for example, where the component's own default is 0."""
+    lines = ganlm("show", "lstm")[1].splitlines()
+    for flag in ("gen", "disc"):
+        command = f"ganlm run --{flag} lstm --help"
+        assert f"Recipes and small text change some defaults; '{command}' shows those of a run." in lines
+    assert "change some defaults" not in ganlm("show", "validity")[1]
+
+
 def test_show_an_optimiser_and_a_recipe(ganlm: Ganlm) -> None:
     assert "--gen-optimizer.momentum --disc-optimizer.momentum" in ganlm("show", "sgd")[1]
     assert "\ntraining.steps " in ganlm("show", "autoregressive")[1]
