@@ -30,7 +30,12 @@ if TYPE_CHECKING:
 @click.argument("file", type=TEXT_FILE)
 @calibration_option
 @corpus_options
-@click.option("--explain", is_flag=True, help="show the contribution of each token: + for real, - for generated")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="show how much the log-odds of real fall if each token is left out: + for real, - for generated; "
+    "the numbers do not add up to the sentence's",
+)
 @device_option
 @json_lines_option
 def score(

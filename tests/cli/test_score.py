@@ -42,6 +42,8 @@ def test_explanations_name_what_the_network_read(command: Ganlm, saved: Path, ho
     found = json.loads(out.splitlines()[1])
     assert code == 0 and found["text"] == "dog the zebra" and 0 < found["probability"] < 1
     assert [(one["token"], one["attribution"]) for one in found["tokens"]] == explained
+    told = "show how much the log-odds of real fall if each token is left out: + for real, - for generated; "
+    assert f"{told}the numbers do not add up to the sentence's" in " ".join(command("score", "--help")[1].split())
     shown = " ".join(f"{token}({weight:+.2f})" for token, weight in explained)
     assert command("score", saved, lines, "--explain")[1].splitlines()[1] == f"{found['probability']:.3f}  {shown}"
 
