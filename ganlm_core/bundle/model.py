@@ -50,6 +50,12 @@ class Model:
     calibration: Calibration | None = None
     source: str = ""
 
+    def __repr__(self) -> str:
+        parts = self.config.components
+        networks = [parts[kind].name for kind in self.config.networks if kind in parts]
+        sizes = f"vocabulary={self.shape.vocabulary}, length={self.shape.length}"
+        return f"Model({self.source!r}, networks={networks}, {sizes})"
+
     def sample(
         self,
         n: int,

@@ -60,6 +60,12 @@ def test_a_one_shot_generator_gives_no_probability() -> None:
         make(TinyOneShot).log_prob(["a"])
 
 
+def test_a_model_is_shown_in_one_line() -> None:
+    source = "zoo:lstm-conv.autoregressive-grammar"
+    told = f"Model('{source}', networks=['lstm', 'conv'], vocabulary=198, length=15)"
+    assert repr(load.load(source)) == told
+
+
 def test_a_model_explains_in_log_odds() -> None:
     model = make(discriminator=Additive, calibration=Calibration(0.5, 9.0, 0.0, 10, 10))
     assert model.explain("b a") == [("b", -1.5), ("a", 1.0)]
