@@ -15,6 +15,7 @@ from ganlm_core.errors import GanlmError, UsageError
 from ganlm_core.plugins.host import Host, default_host
 from ganlm_core.system import processes
 from ganlm_core.system.devices import keep_memory
+from ganlm_core.system.files import shown
 from ganlm_core.system.lock import locked
 from ganlm_core.training.display import Display, Unfailing
 from ganlm_core.training.paths import is_read_once, with_absolute_paths, with_data_of
@@ -34,8 +35,11 @@ def train(
 
     ``start``: a loaded bundle, or its address; its networks, tokenizer and sizes replace those of ``config``, and its
     weights are trained further. ``grow_vocabulary``: add the words of the text that the bundle does not know. Raises
-    the errors of :func:`execute`, and UsageError for a model that was not loaded from a bundle.
+    the errors of :func:`execute`, and UsageError for a model that was not loaded from a bundle, and for a ``config``
+    that is none.
     """
+    if not isinstance(config, RunConfig):
+        raise UsageError(f'config is {shown(config)}; give one, such as train(make_config("lstm", "conv"))')
     host = host or default_host()
     if grow_vocabulary and start is None:
         raise UsageError("grow_vocabulary is for training that starts from a bundle; add start=..., or leave it out")

@@ -19,8 +19,14 @@ from ganlm_core.training.metrics_log import MetricsLog
 from ganlm_core.training.run import Run
 from ganlm_core.training.run_folder import RunFolder, extended
 from ganlm_core.training.setup import Setup
-from ganlm_core.training.train import execute
+from ganlm_core.training.train import execute, train
 from tests.conftest import WARM, files_of, tiny_config
+
+
+def test_training_wants_a_configuration() -> None:
+    with pytest.raises(UsageError) as caught:
+        train("lstm", "conv")  # type: ignore[arg-type]
+    assert str(caught.value) == """config is 'lstm'; give one, such as train(make_config("lstm", "conv"))"""
 
 
 class Notes(Display):
