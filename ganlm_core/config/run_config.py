@@ -192,7 +192,8 @@ def make_config(
     names for the other sections (``algorithm``, ``loss``, ``penalty``, ``estimator``, ``tokenizer``,
     ``generator_optimizer``, ``discriminator_optimizer``, and ``generator_warmup_optimizer`` for the steps before
     adversarial training), the options of any section as ``<section>_options``, and ``reward``, a dict of options by the
-    name of each reward. Everything else comes from the recipe. Raises the errors of :func:`resolve`.
+    name of each reward. Everything else comes from the recipe. Raises OptionError for a value of another type, and the
+    errors of :func:`resolve`.
     """
     sections = {_keyword(section): section for section in (*DEFAULTS, *WARMUPS)}
     known = {*_fields(TrainingOptions), *sections, *(f"{keyword}_options" for keyword in sections), "reward"}
@@ -200,6 +201,11 @@ def make_config(
         if key not in known:
             raise UnknownName("setting", key, known, hint="help(ganlm_core.make_config) shows them")
     settings = {"generator": generator, "discriminator": discriminator, **settings}
+    for key in sections:
+        if not isinstance(name := settings.get(key), str | None):
+            raise OptionError(f"{key} is {shown(name)}; wanted a name")
+    if not isinstance(data, str | os.PathLike | None):
+        raise OptionError(f"data is {shown(data)}; wanted the name of a corpus, or a file")
     layer: dict[str, Any] = {"recipe": recipe} if recipe else {}
     layer["training"] = {key: settings[key] for key in settings if key in _fields(TrainingOptions)}
     layer["reward"] = settings.get("reward", {})

@@ -214,6 +214,20 @@ def test_a_recipe_that_is_not_toml_is_named(host: Host) -> None:
     assert str(caught.value).startswith(f"{host.recipes()['bad']} is not valid TOML (Expected ']'")
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"data": ["a b"]}, "data is ['a b']; wanted the name of a corpus, or a file"),
+        ({"generator": 5}, "generator is 5; wanted a name"),
+        ({"loss": ["hinge"]}, "loss is ['hinge']; wanted a name"),
+    ],
+)
+def test_a_setting_of_another_type_is_refused(settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        make_config(**settings)
+    assert str(caught.value) == told
+
+
 def test_the_toml_round_trip_is_equal_and_gives_the_same_text(host: Host) -> None:
     config = make_config("tall", "mlp", host=host, generator_options={"shade": 'a "quoted" name'})
     text = config.to_toml()
