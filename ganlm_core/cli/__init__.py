@@ -98,7 +98,7 @@ class LazyGroup(click.Group):
     context_class = Context
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_commands(ctx))
+        return [*_commands(ctx)]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         known = {} if name in COMMANDS else _commands(ctx)
@@ -108,6 +108,15 @@ class LazyGroup(click.Group):
             raise UnknownName("command", name, known, hint="'ganlm --help' shows them", meant=SYNONYMS.get(name, ""))
         command = known[name] if name in known else _built_in(name)
         return _share_options(load_target(command.target, f"command '{name}'", command.origin))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Read the options of every command first, because the command may come from a ``--plugin`` that follows it."""
+        first = click.Command(args[0], params=[*shared_options()], add_help_option=False)  # list is a command here
+        first.context_settings = {"ignore_unknown_options": True, "allow_extra_args": True}
+        first.make_context(args[0], args[1:], parent=ctx, resilient_parsing=ctx.resilient_parsing)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -69,7 +69,8 @@ def test_a_plugin_adds_commands_but_takes_no_name(ganlm: Ganlm, tall: Path) -> N
     out = ganlm("--plugin", tall, "--help")[1]
     assert "  dance         make them dance\n" in out
     assert "  tall.py/list  a taken name\n" in out
-    assert ganlm("--plugin", tall, "dance") == (0, "they dance\n", "")
+    for words in (["--plugin", tall, "dance"], ["dance", "--plugin", tall], ["dance", f"--plugin={tall}"]):
+        assert ganlm(*words) == (0, "they dance\n", "")
     code, _, err = ganlm("--plugin", tall, "lost")
     assert (code, err) == (
         3,
