@@ -159,6 +159,15 @@ def test_debug_shows_where(ganlm: Ganlm, tall: Path) -> None:
     assert err.endswith("ganlm: error: unexpected ValueError: a b\n")
 
 
+def test_the_commands_are_listed_also_after_ganlm_list(ganlm: Ganlm) -> None:
+    """Its module is then the attribute ``list`` of the package."""
+    from ganlm_core.cli import COMMANDS
+    from ganlm_core.cli import ganlm as group
+
+    assert ganlm("list", "loss")[0] == 0
+    assert COMMANDS.keys() <= {*group.list_commands(click.Context(group))}
+
+
 def test_every_command_has_a_line_of_help_for_each_option() -> None:
     from ganlm_core.cli import COMMANDS, ganlm
 
