@@ -1,7 +1,10 @@
 """The parts of a report: its figures, and the nearest training sentences."""
 
+from pathlib import Path
+
 from ganlm_core.data.corpus import Corpus
 from ganlm_core.evaluation import report
+from ganlm_core.training.run_folder import RunFolder
 
 
 def test_curves_of_one_kind_share_a_figure() -> None:
