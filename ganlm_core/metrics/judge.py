@@ -60,10 +60,11 @@ class Guarded(Metric):
     """A metric of a plugin. Every run measures it, so it must neither end a run nor hide the value of another metric.
 
     Once it cannot be built, raises, or returns something invalid, it is left out from then on; ``failure`` says why.
+    ``owners`` is shared by the metrics of a judge: the metric that each measure belongs to.
     """
 
-    def __init__(self, host: Host, name: str) -> None:
-        self.host, self.name, self.failure = host, name, ""
+    def __init__(self, host: Host, name: str, owners: dict[str, str]) -> None:
+        self.host, self.name, self.owners, self.failure = host, name, owners, ""
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:
         if not self.failure:
@@ -84,16 +85,24 @@ class Guarded(Metric):
         return _build(self.host, self.name)
 
     def _taken(self, found: Measured) -> str:
-        for name, spec in self.host.specs("metric").items():
-            for measure in spec.measures if _is_built_in(self.host, name) else ():
-                if measure.name in found.values:
-                    return f"gives {measure.name}, which belongs to metric '{name}'"
+        for measure in found.values:
+            owner = self.owners.setdefault(measure, self.name)
+            if owner != self.name:
+                return f"gives {measure}, which belongs to metric '{owner}'"
         return ""
 
 
 def build_metrics(host: Host, names: Iterable[str]) -> dict[str, Metric]:
     """Build metrics by name; those of plugins are guarded. Raises PluginError."""
-    return {name: _build(host, name) if _is_built_in(host, name) else Guarded(host, name) for name in names}
+    owners = _owners(host)
+    return {name: _build(host, name) if _is_built_in(host, name) else Guarded(host, name, owners) for name in names}
+
+
+def _owners(host: Host) -> dict[str, str]:
+    """Return the metric that each declared measure belongs to: a built-in one, else the first by name."""
+    names = sorted(host.specs("metric"), key=lambda name: not _is_built_in(host, name))
+    pairs = [(measure.name, name) for name in names for measure in host.spec("metric", name).measures]
+    return dict(reversed(pairs))
 
 
 def _build(host: Host, name: str) -> Metric:

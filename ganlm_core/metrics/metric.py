@@ -254,9 +254,13 @@ def standard_error(parts: Sequence[float], sizes: Sequence[float] | None = None)
 
 
 def problem_with(found: object) -> str:
-    """Return the problem with a metric's result, worded to follow its name; "" if all values are finite numbers."""
+    """Return the problem with a metric's result, worded to follow its name; "" if it is finite numbers by name."""
     if not isinstance(found, Measured):
         return f"gives {found!r}; wanted a ganlm_core.metrics.metric.Measured"
+    if not isinstance(found.values, Mapping) or not all(isinstance(name, str) for name in found.values):
+        return f"gives the values {found.values!r}; wanted a dict of floats by the name of their measure"
+    if not isinstance(found.protocol, str):
+        return f"gives the protocol {found.protocol!r}; wanted text"
     for name, value in found.values.items():
         if isinstance(value, bool) or not isinstance(value, float | int):
             return f"gives {value!r} for {name}; wanted a float"

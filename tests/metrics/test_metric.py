@@ -105,6 +105,9 @@ def test_copies_exceed_chance_when_they_are_more_than_twice_as_many() -> None:
         (3.5, "gives 3.5; wanted a ganlm_core.metrics.metric.Measured"),
         (Measured({"a": True}), "gives True for a; wanted a float"),
         (Measured({"a": math.nan}), "gives nan for a; leave out a value that does not exist"),
+        (Measured({3: 0.5}), "gives the values {3: 0.5}; wanted a dict of floats by the name of their measure"),
+        (Measured([0.5]), "gives the values [0.5]; wanted a dict of floats by the name of their measure"),
+        (Measured({"a": 1}, None), "gives the protocol None; wanted text"),
     ],
 )
 def test_a_result_is_finite_numbers_by_name(found: object, problem: str) -> None:
