@@ -7,6 +7,9 @@ An installed distribution names its plugin in an entry point of the group ``ganl
 
 A local file is loaded with ``--plugin FILE``. A plugin for another version of this contract says so with
 ``GANLM_PLUGIN_API = 2`` at its top level, and this version refuses it. Without the line, 1 is assumed.
+
+The hooks that are called during a run get copies, and random numbers that they draw do not change the run. A hook that
+raises, or that changes the working folder, torch's default dtype or its grad mode, is switched off for the run.
 """
 
 from collections.abc import Iterable, Mapping

@@ -7,7 +7,6 @@ import pytest
 
 from ganlm_core import hookspecs
 from ganlm_core.hookspecs import ENTRY_POINT_GROUP, GANLM_PLUGIN_API, hookimpl
-from ganlm_core.plugins.host import OBSERVER_HOOKS
 
 HOOKS = {
     "ganlm_components": [],
@@ -26,7 +25,6 @@ def test_the_hooks_of_api_1_are_these() -> None:
         name: list(inspect.signature(each).parameters) for name, each in vars(hookspecs).items() if name[:6] == "ganlm_"
     }
     assert (found, GANLM_PLUGIN_API, ENTRY_POINT_GROUP) == (HOOKS, 1, "ganlm")
-    assert set(OBSERVER_HOOKS) < HOOKS.keys()
 
 
 def test_a_plugin_needs_only_the_arguments_that_it_reads() -> None:

@@ -10,6 +10,7 @@ built-in plugins), ``GANLM_PLUGINS`` (load only these and the built-in plugins),
 in bad health is an error), ``GANLM_PLUGIN_TIMEOUT`` (seconds that loading one plugin may take).
 """
 
+import copy
 import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,13 +32,11 @@ from ganlm_core.plugins.discovery import (
     names_in,
     why_disabled,
 )
-from ganlm_core.plugins.isolation import TookTooLong, Watched, time_limit, watched
+from ganlm_core.plugins.isolation import TookTooLong, Watched, time_limit, undisturbed, watched
 from ganlm_core.plugins.loading import Content, Refused, Status, with_place
 from ganlm_core.plugins.targets import load_target
 from ganlm_core.plugins.wording import described
 from ganlm_core.system.memory import lacks_memory
-
-OBSERVER_HOOKS = ("ganlm_run_started", "ganlm_step_ended", "ganlm_evaluated", "ganlm_run_ended")
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,15 +180,22 @@ class Host:
         return dict(sorted(self._commands.items()))
 
     def notify(self, hook: str, **arguments: Any) -> list[str]:
-        """Call an observer hook. Return a line for each observer that raised; it is not called again in this run."""
+        """Call an observer hook with copies of the arguments, so that observers cannot change the run.
+
+        Return a line for each observer that raised or changed the process; it is not called again in this run.
+        """
         if hook == "ganlm_run_started":
             self._silenced.clear()
         warnings = []
-        for name, manager in self._observers():
-            if manager in self._silenced:
+        for name, manager in self._managers:
+            call = getattr(manager.hook, hook)
+            if manager in self._silenced or not call.get_hookimpls():
                 continue
             try:
-                getattr(manager.hook, hook)(**arguments)
+                with undisturbed() as changed:
+                    call(**copy.deepcopy(arguments))
+                if changed:
+                    raise PluginError(f"it changes {' and '.join(changed)}; leave the process as it is")
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
@@ -211,13 +217,6 @@ class Host:
             except BaseException as error:
                 found[f"plugin '{name}' cannot draw: {described(error)}"] = ""
         return found
-
-    def _observers(self) -> list[tuple[str, pluggy.PluginManager]]:
-        return [
-            (name, manager)
-            for name, manager in self._managers
-            if any(getattr(manager.hook, hook).get_hookimpls() for hook in OBSERVER_HOOKS)
-        ]
 
     def _find(self, kind: str, name: str) -> tuple[ComponentSpec, Origin]:
         spec = self._specs.get((kind, name))

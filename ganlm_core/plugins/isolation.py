@@ -1,4 +1,4 @@
-"""Run a plugin's code in isolation: notice what it prints and imports, and stop it when it takes too long.
+"""Run a plugin's code in isolation: notice what it prints, imports and changes, and stop it when it takes too long.
 
 The isolation has limits. The time limit works in the main thread of systems with SIGALRM (not on Windows). It
 interrupts Python code, sleeping and waiting, but not C code that does not return. It cannot stop ``os._exit`` or a
@@ -10,8 +10,9 @@ import io
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -58,6 +59,23 @@ def watched(limit: float) -> Iterator[Watched]:
         found.remarks = tuple(_remarks(printed.getvalue(), heavy))
 
 
+@contextlib.contextmanager
+def undisturbed() -> Iterator[list[str]]:
+    """Restore random states and the settings of this process after the block; list the settings that it changed."""
+    changed: list[str] = []
+    states = [(restore, state()) for state, restore in _random_states()]
+    settings = [(what, read, write, read()) for what, read, write in _settings()]
+    try:
+        yield changed
+    finally:
+        for what, read, write, before in settings:
+            if read() != before:
+                write(before)
+                changed.append(what)
+        for restore, state in states:
+            restore(state)
+
+
 def time_limit() -> float:
     """Return the limit that GANLM_PLUGIN_TIMEOUT sets. Raises UsageError if it is no number of seconds."""
     text = os.environ.get("GANLM_PLUGIN_TIMEOUT", "")
@@ -67,6 +85,38 @@ def time_limit() -> float:
         raise UsageError(
             f"GANLM_PLUGIN_TIMEOUT: {error.message.rstrip('.')}; wanted seconds, or 0 for no limit"
         ) from None
+
+
+def _random_states() -> Iterator[tuple[Callable[[], Any], Callable[[Any], object]]]:
+    """Yield the functions that read and restore each random state of the libraries that are loaded."""
+    if random := sys.modules.get("random"):
+        yield random.getstate, random.setstate
+    if numpy := sys.modules.get("numpy"):
+        yield numpy.random.get_state, numpy.random.set_state
+    if "torch" in sys.modules:
+        from ganlm_core.system.devices import random_states, restore_random_states
+
+        yield random_states, restore_random_states
+
+
+def _settings() -> Iterator[tuple[str, Callable[[], Any], Callable[[Any], object]]]:
+    """Yield the settings of this process that a run depends on: what each is, and functions that read and set it."""
+    yield "the working folder", _folder, _enter
+    if torch := sys.modules.get("torch"):
+        yield "torch's default dtype", torch.get_default_dtype, torch.set_default_dtype
+        yield "torch's grad mode", torch.is_grad_enabled, torch.set_grad_enabled
+
+
+def _folder() -> str:
+    """Return the working folder; empty if it was removed."""
+    with contextlib.suppress(OSError):
+        return str(Path.cwd())
+    return ""
+
+
+def _enter(folder: str) -> None:
+    with contextlib.suppress(OSError):  # it may be removed
+        os.chdir(folder)
 
 
 def _remarks(printed: str, heavy: list[str]) -> Iterator[str]:

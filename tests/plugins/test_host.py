@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from ganlm_core.components import NoOptions
 from ganlm_core.errors import DataError, PluginError, UnknownName
@@ -275,6 +276,43 @@ def test_an_observer_that_raises_is_reported_once_and_off_until_the_next_run(ins
     assert host.notify("ganlm_run_started", folder=Path(), config={}) == []
     assert host.notify("ganlm_step_ended", step=3, metrics={}) == [report.format(3)]
     assert [step for step, _ in sys.modules[module].steps] == [1, 2, 3]
+
+
+def test_observers_get_copies_and_cannot_change_what_a_run_has(install: Install) -> None:
+    for name in ("one", "two"):
+        install(
+            """
+            @hookimpl
+            def ganlm_evaluated(evaluation, samples):
+                assert evaluation == {"a": {"b": 1}} and samples == ["x"]
+                evaluation["a"].clear()
+                samples.clear()
+            """,
+            name=name,
+            distribution=name,
+        )
+    evaluation, samples = {"a": {"b": 1}}, ["x"]
+    host = Host.discover()
+    assert host.notify("ganlm_evaluated", step=1, evaluation=evaluation, samples=samples, final=False) == []
+    assert (evaluation, samples) == ({"a": {"b": 1}}, ["x"])
+
+
+def test_an_observer_that_changes_the_process_is_switched_off(install: Install, tmp_path: Path) -> None:
+    install(
+        f"""
+        @hookimpl
+        def ganlm_step_ended():
+            import os, torch
+            os.chdir({str(tmp_path)!r})
+            torch.set_grad_enabled(False)
+        """
+    )
+    host, before = Host.discover(), Path.cwd()
+    assert host.notify("ganlm_step_ended", step=1, metrics={}) == [
+        "observer 'guest' failed in ganlm_step_ended and is switched off for this run: "
+        "it changes the working folder and torch's grad mode; leave the process as it is"
+    ]
+    assert (Path.cwd(), torch.is_grad_enabled()) == (before, True)
 
 
 def test_without_an_installed_ganlm_the_error_says_so() -> None:

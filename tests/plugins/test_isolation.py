@@ -1,15 +1,20 @@
 """Running a plugin in isolation: what it prints, imports and waits for."""
 
+import os
+import random
 import re
 import signal
 import sys
 from pathlib import Path
 from textwrap import indent
 
+import numpy as np
 import pytest
+import torch
 
 from ganlm_core.errors import UsageError
 from ganlm_core.plugins.host import Host
+from ganlm_core.plugins.isolation import undisturbed
 from tests.guests import GOOD, Install, health_of, place
 
 
@@ -102,3 +107,25 @@ def test_a_time_limit_is_a_number(install: Install, monkeypatch: pytest.MonkeyPa
     with pytest.raises(UsageError) as caught:
         Host.discover()
     assert str(caught.value) == f"GANLM_PLUGIN_TIMEOUT: {reason}; wanted seconds, or 0 for no limit"
+
+
+def test_random_states_and_settings_are_restored_after_the_code_of_a_plugin() -> None:
+    def draw() -> list[float]:
+        return [random.random(), np.random.rand(), torch.rand(1).item()]
+
+    with undisturbed() as changed:
+        first = draw()
+        torch.set_default_dtype(torch.float64)
+    with undisturbed() as unchanged:
+        assert draw() == first
+    assert (changed, unchanged, torch.get_default_dtype()) == (["torch's default dtype"], [], torch.float32)
+
+
+def test_a_working_folder_that_was_removed_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    with undisturbed() as changed:
+        os.chdir(tmp_path)
+    assert changed == ["the working folder"]
