@@ -311,11 +311,8 @@ def check_spec(spec: object) -> ComponentSpec:
     where = f"component {spec.kind!r} {spec.name!r}"
     if spec.kind not in KINDS:
         raise ValueError(f"{where}: unknown kind; the kinds are {', '.join(KINDS)}")
-    if not isinstance(spec.name, str) or not is_name(spec.name):
-        raise ValueError(f"{where}: a name has lower-case letters, digits and hyphens, and starts with a letter")
-    module, _, attribute = str(spec.target).partition(":")
-    if not module or not attribute.isidentifier():
-        raise ValueError(f"{where}: the target {spec.target!r} is not 'package.module:attribute'")
+    check_name(where, spec.name)
+    check_target(where, spec.target)
     if not (isinstance(spec.options, type) and issubclass(spec.options, Options)):
         raise TypeError(f"{where}: options is {spec.options!r}; give a dataclass derived from Options")
     if spec.kind == "reward" and not issubclass(spec.options, RewardOptions):
@@ -328,6 +325,19 @@ def check_spec(spec: object) -> ComponentSpec:
         raise ValueError(f"{where}: when is {spec.when!r}; it is one of {', '.join(WHEN)}")
     spec.options.fields()
     return spec
+
+
+def check_name(where: str, name: object) -> None:
+    """Raise ValueError, which begins with ``where``, for a name that no component or command can have."""
+    if not isinstance(name, str) or not is_name(name):
+        raise ValueError(f"{where}: a name has lower-case letters, digits and hyphens, and starts with a letter")
+
+
+def check_target(where: str, target: object) -> None:
+    """Raise ValueError, which begins with ``where``, for text that is no dotted target."""
+    module, _, attribute = target.partition(":") if isinstance(target, str) else ("", "", "")
+    if not module or not attribute.isidentifier():
+        raise ValueError(f"{where}: the target {target!r} is not 'package.module:attribute'")
 
 
 def is_name(text: str) -> bool:

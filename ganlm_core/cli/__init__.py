@@ -16,10 +16,10 @@ from ganlm_core.cli import output
 from ganlm_core.cli.context import Invocation, shared_options
 from ganlm_core.cli.streams import steady_streams
 from ganlm_core.cli.types import Name
-from ganlm_core.errors import GanlmError, Interrupted, OutOfMemory, UnknownName
+from ganlm_core.errors import GanlmError, Interrupted, OutOfMemory, PluginError, UnknownName
 from ganlm_core.plugins.discovery import BUILT_IN, Origin
 from ganlm_core.plugins.host import Command
-from ganlm_core.plugins.targets import load_target
+from ganlm_core.plugins.wording import described
 from ganlm_core.system.memory import lacks_memory
 from ganlm_core.system.signals import interrupting_signals
 from ganlm_core.system.threads import wait_briefly
@@ -107,7 +107,21 @@ class LazyGroup(click.Group):
                 return None
             raise UnknownName("command", name, known, hint="'ganlm --help' shows them", meant=SYNONYMS.get(name, ""))
         command = known[name] if name in known else _built_in(name)
-        return _share_options(load_target(command.target, f"command '{name}'", command.origin))
+        return _share_options(command.load(name))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. An exception in a command of a plugin becomes a PluginError that names both."""
+        try:
+            return super().invoke(ctx)
+        except (GanlmError, click.ClickException, click.Abort, click.exceptions.Exit, OSError):
+            raise
+        except Exception as error:
+            name = ctx.invoked_subcommand or ""
+            if name not in (commands := ctx.ensure_object(Invocation).host.commands()):
+                raise
+            raise PluginError(
+                f"command '{name}' of {commands[name].origin} failed: {described(error)}; --debug shows where"
+            ) from error
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -244,11 +258,7 @@ def _option_for(word: str, context: click.Context) -> str:
 
 
 def _commands(context: click.Context) -> dict[str, Command]:
-    """Return the commands by name. A plugin's is called ``distribution/name`` if a built-in has the name."""
-    commands = {name: _built_in(name) for name in COMMANDS}
-    for name, command in context.ensure_object(Invocation).host.commands().items():
-        commands[f"{command.origin.distribution}/{name}" if name in COMMANDS else name] = command
-    return commands
+    return {name: _built_in(name) for name in COMMANDS} | context.ensure_object(Invocation).host.commands()
 
 
 def _built_in(name: str) -> Command:

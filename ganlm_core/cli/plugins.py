@@ -43,22 +43,23 @@ def list_(as_json: bool) -> None:
 def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
     """Test whether the plugin or component NAME meets its contract. Each requirement is one check.
 
-    Recipes are read, and every name and option in them is checked.
+    Recipes are read, and every name and option in them is checked. Commands are imported.
     """
     from ganlm_core.testing import run_checks
 
     host = _host()
-    specs, recipes = named(host, name)
+    specs, recipes, commands = named(host, name)
     cases = [_case(host, spec, settings) for spec in specs]
     results = [result for case in cases for result in _told(case, run_checks(case), as_json)]
     results += [result for recipe in recipes for result in _told(f"recipe '{recipe}'", _read(host, recipe), as_json)]
+    results += [result for one in commands for result in _told(f"command '{one}'", _imported(host, one), as_json)]
     if as_json:
         echo_json([asdict(result) for result in results])
     failed = sum(result.status == "failed" for result in results)
     if failed:
         raise PluginError(f"{failed} of {len(results)} checks of '{name}' failed; each says what to change")
     count = f"{len(results)} check{'s' * (len(results) > 1)}"
-    nothing = f"'{name}' has neither components nor recipes, so there is nothing to check"
+    nothing = f"'{name}' has no components, recipes or commands, so there is nothing to check"
     note(f"{count} of '{name}', none failed" if results else nothing)
 
 
@@ -104,8 +105,8 @@ def doctor(as_json: bool) -> None:
         raise PluginError(f"plugins that cannot be used: {', '.join(report.failed)}")
 
 
-def named(host: Host, name: str) -> tuple[list[ComponentSpec], list[str]]:
-    """Return the components and recipes of the plugin ``name``, or else the components and recipes of that name.
+def named(host: Host, name: str) -> tuple[list[ComponentSpec], list[str], list[str]]:
+    """Return the components, recipes and commands of the plugin ``name``, or else those that have this name.
 
     Raises UnknownName, or PluginError for a broken plugin.
     """
@@ -114,13 +115,14 @@ def named(host: Host, name: str) -> tuple[list[ComponentSpec], list[str]]:
         if not health.usable:
             raise PluginError(f"{health}; 'ganlm plugins' shows all of them")
     if plugins:
-        return [spec for one in plugins for spec in host.specs_of(one)], [*chain(*map(host.recipes_of, plugins))]
+        recipes, commands = ([*chain(*map(of, plugins))] for of in (host.recipes_of, host.commands_of))
+        return [spec for one in plugins for spec in host.specs_of(one)], recipes, commands
     specs = [specs[name] for specs in map(host.specs, KINDS) if name in specs]
-    recipes = [name] if name in host.recipes() else []
-    if not specs and not recipes:
+    recipes, commands = ([name] if name in known else [] for known in (host.recipes(), host.commands()))
+    if not (specs or recipes or commands):
         known = [*(one.name for one in host.health), *(spec for kind in KINDS for spec in host.specs(kind))]
         raise UnknownName("plugin or component", name, known, hint="'ganlm plugins' and 'ganlm list' show them")
-    return specs, recipes
+    return specs, recipes, commands
 
 
 def _host() -> Host:
@@ -153,6 +155,18 @@ def _read(host: Host, recipe: str) -> Iterator[Any]:
     reason = why_not(host, recipe)
     message = f"recipe '{recipe}' cannot be run: {reason}" if reason else ""
     yield Result(f"recipe '{recipe}'", "check_recipe", "failed" if reason else "passed", message)
+
+
+def _imported(host: Host, name: str) -> Iterator[Any]:
+    """Yield the result of the only check of a command."""
+    from ganlm_core.testing import Result
+
+    message = ""
+    try:
+        host.commands()[name].load(name)
+    except PluginError as error:
+        message = str(error)
+    yield Result(f"command '{name}'", "check_command", "failed" if message else "passed", message)
 
 
 def _case(host: Host, spec: ComponentSpec, settings: tuple[str, ...]) -> Any:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import pluggy
 
 from ganlm_core.components import ComponentSpec, Options
@@ -37,6 +38,11 @@ from ganlm_core.plugins.loading import Content, Refused, Status, with_place
 from ganlm_core.plugins.targets import load_target
 from ganlm_core.plugins.wording import described
 from ganlm_core.system.memory import lacks_memory
+from ganlm_core.system.version import __version__
+
+COMMANDS: tuple[str, ...] = ("run", "sample", "score", "eval", "compare", "sweep", "matrix", "serve", "report", "bench")
+COMMANDS += ("weights", "list", "show", "recipes", "plugins", "completion", "help")
+"""The built-in commands, whose names no plugin can take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +78,16 @@ class Command:
     help: str
     origin: Origin
 
+    def load(self, name: str) -> click.Command:
+        """Import the click command. Raises PluginError if it cannot be imported or is something else."""
+        found = load_target(self.target, f"command '{name}'", self.origin)
+        if not isinstance(found, click.Command):
+            raise PluginError(
+                f"command '{name}' of {self.origin} is a value of type {type(found).__name__}, and must be a "
+                "click.Command; decorate its function with click.command()"
+            )
+        return found
+
 
 class Host:
     """All plugins of one process and what they registered. See :meth:`discover`.
@@ -82,7 +98,8 @@ class Host:
     def __init__(self, files: Iterable[str | Path] = ()) -> None:
         self.files = tuple({os.path.realpath(file): str(file) for file in files}.values())
         self.health: list[Health] = []
-        self._owners: dict[tuple[str, str], Candidate] = {}
+        own = Candidate("cli", Origin(BUILT_IN, __version__), load=tuple)
+        self._owners = {("command", name): own for name in COMMANDS}
         self._given: dict[Health, Content] = {}
         self._specs: dict[tuple[str, str], ComponentSpec] = {}
         self._recipes: dict[str, Path] = {}
@@ -125,6 +142,10 @@ class Host:
     def recipes_of(self, health: Health) -> tuple[str, ...]:
         """Return the names of the recipes that one plugin registered, in its order; none if it is not usable."""
         return tuple(self._given[health].recipes) if health in self._given else ()
+
+    def commands_of(self, health: Health) -> tuple[str, ...]:
+        """Return the names of the commands that one plugin registered, in its order; none if it is not usable."""
+        return tuple(self._given[health].commands) if health in self._given else ()
 
     def spec(self, kind: str, name: str) -> ComponentSpec:
         """Return the component. Raises UnknownName, or PluginError when the plugin that has this name did not load."""
@@ -274,8 +295,8 @@ class Host:
         self._specs |= {(kind, names[kind, name]): spec for (kind, name), spec in content.components.items()}
         content.recipes = {names["recipe", name]: path for name, path in content.recipes.items()}
         self._recipes |= content.recipes
-        for name, (target, help) in content.commands.items():
-            self._commands[names["command", name]] = Command(target, help, candidate.origin)
+        content.commands = {names["command", name]: command for name, command in content.commands.items()}
+        self._commands |= {name: Command(*command, candidate.origin) for name, command in content.commands.items()}
         self._managers.append((candidate.name, content.manager))
         return [f"{what} {name} (this one is {own})" for (what, name), own in names.items() if own != name]
 

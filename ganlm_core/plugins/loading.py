@@ -1,7 +1,7 @@
 """Load one plugin: call its hooks and check what they return."""
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pluggy
 
 from ganlm_core import hookspecs
-from ganlm_core.components import ComponentSpec, check_spec
+from ganlm_core.components import ComponentSpec, check_name, check_spec, check_target
 from ganlm_core.errors import PluginError, did_you_mean
 from ganlm_core.hookspecs import GANLM_PLUGIN_API
 from ganlm_core.plugins.discovery import Candidate
@@ -53,9 +53,8 @@ class Content:
             if path.stem in self.recipes:
                 raise ValueError(f"it gives recipe {path.stem} twice")
             self.recipes[path.stem] = path
-        for commands in self.manager.hook.ganlm_commands():
-            for name, (target, help) in commands.items():
-                self.commands[name] = (str(target), str(help))
+        for commands in self._results("ganlm_commands"):
+            self.commands |= _checked_commands(commands)
 
     def names(self) -> list[tuple[str, str]]:
         """Return all that is registered: each component's kind and name, recipes and commands."""
@@ -67,12 +66,16 @@ class Content:
         return [name for name, caller in callers if isinstance(caller, pluggy.HookCaller) and not caller.has_spec()]
 
     def _items(self, hook: str) -> Iterator[Any]:
-        """Yield the items that the plugin's implementation of a hook gives. Pluggy leaves out a result of None."""
-        caller = getattr(self.manager.hook, hook)
-        for items in caller() or [None] * len(caller.get_hookimpls()):
+        """Yield the items that the plugin's implementation of a hook gives."""
+        for items in self._results(hook):
             if not isinstance(items, Iterable):
                 raise TypeError(f"{hook} gave {items!r}; let it yield what it has, or return a list")
             yield from items
+
+    def _results(self, hook: str) -> list[Any]:
+        """Return what the plugin's implementation of a hook gives. Pluggy leaves out a result of None."""
+        caller = getattr(self.manager.hook, hook)
+        return caller() or [None] * len(caller.get_hookimpls())
 
 
 class Refused(Exception):
@@ -86,6 +89,18 @@ def with_place(reason: str, error: BaseException) -> str:
     """Return ``reason`` with the file and line where a plugin raised the error, if that is known."""
     place = "" if isinstance(error, PluginError | SyntaxError) else place_of(error)
     return f"{reason} ({place})" if place else reason
+
+
+def _checked_commands(commands: Any) -> Mapping[str, tuple[str, str]]:
+    if not isinstance(commands, Mapping):
+        raise TypeError(f"ganlm_commands gave {commands!r}; return a dict: name -> (dotted target, one line of help)")
+    for name, command in commands.items():
+        where = f"command {name!r}"
+        check_name(where, name)
+        if not (isinstance(command, tuple) and [type(part) for part in command] == [str, str]):
+            raise TypeError(f"{where} is {command!r}; give a pair of texts: (dotted target, one line of help)")
+        check_target(where, command[0])
+    return commands
 
 
 def _check_api(plugin: object) -> None:

@@ -8,7 +8,8 @@ import click
 import pytest
 
 from ganlm_core import __version__
-from ganlm_core.cli import SYNONYMS, Context, run_command
+from ganlm_core.cli import COMMANDS, SYNONYMS, Context, run_command
+from ganlm_core.plugins import host
 from tests.command_line import refused, resolved
 from tests.conftest import Ganlm
 
@@ -79,6 +80,10 @@ def test_a_plugin_adds_commands_but_takes_no_name(ganlm: Ganlm, tall: Path) -> N
     )
 
 
+def test_the_host_knows_the_names_of_the_built_in_commands() -> None:
+    assert tuple(COMMANDS) == host.COMMANDS
+
+
 def test_a_lack_of_memory_names_the_option_that_asks_for_much(ganlm: Ganlm, tmp_path: Path) -> None:
     settings = tmp_path / "long.toml"
     settings.write_text("[tokenizer.word]\nmax_length = 1000000000000\n")
@@ -125,7 +130,7 @@ def test_a_signal_interrupts_every_command(name: str, capsys: pytest.CaptureFixt
     ("how", "code", "message"),
     [
         ("interrupt", 130, "interrupted"),
-        ("bug", 1, "unexpected ValueError: a b; --debug shows where"),
+        ("bug", 3, "command 'stumble' of tall.py failed: ValueError: a b; --debug shows where"),
         ("disk", 1, "cannot use x: No space left; check the path and its permissions"),
     ],
 )
@@ -154,9 +159,9 @@ def test_a_path_that_is_too_long_is_named(ganlm: Ganlm) -> None:
 
 def test_debug_shows_where(ganlm: Ganlm, tall: Path) -> None:
     code, _, err = ganlm("--plugin", tall, "stumble", "bug", "--debug")
-    assert code == 1
+    assert code == 3
     assert err.startswith("Traceback (most recent call last):\n")
-    assert err.endswith("ganlm: error: unexpected ValueError: a b\n")
+    assert err.endswith("ganlm: error: command 'stumble' of tall.py failed: ValueError: a b; --debug shows where\n")
 
 
 def test_the_commands_are_listed_also_after_ganlm_list(ganlm: Ganlm) -> None:

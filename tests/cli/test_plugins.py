@@ -170,8 +170,25 @@ def given(plugin: Path) -> list[str]:
 
 
 def test_a_plugin_with_nothing_to_check_is_not_unknown(ganlm: Ganlm) -> None:
-    told = "'tensorboard' has neither components nor recipes, so there is nothing to check\n"
+    told = "'tensorboard' has no components, recipes or commands, so there is nothing to check\n"
     assert ganlm("plugins", "check", "tensorboard") == (0, "", told)
+
+
+def test_the_commands_of_a_plugin_are_imported(ganlm: Ganlm, tmp_path: Path) -> None:
+    path = tmp_path / "steps.py"
+    path.write_text(
+        "import click\nfrom ganlm_core.hookspecs import hookimpl\n"
+        "@click.command()\ndef dance(): ...\ndef plain(): ...\n@hookimpl\ndef ganlm_commands():\n"
+        "    return {name: (f'{__name__}:{name}', 'move') for name in ('dance', 'plain')}\n"
+    )
+    assert ganlm("plugins", "check", "dance", "--plugin", path)[::2] == (0, "1 check of 'dance', none failed\n")
+    wanted = (
+        "command 'plain' of steps.py is a value of type function, and must be a click.Command; "
+        "decorate its function with click.command()"
+    )
+    code, out, _ = ganlm("plugins", "check", "steps", "--plugin", path)
+    assert (code, out.splitlines()[-1]) == (3, f"  failed    check_command                    {wanted}")
+    assert ganlm("--plugin", path, "plain") == (3, "", f"ganlm: error: {wanted}\n")
 
 
 def test_a_disabled_plugin_is_not_checked(ganlm: Ganlm, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +211,7 @@ def test_plugins_shows_every_plugin_in_strict_mode_too(
     assert "nobody  " in out
     assert "broken  " in out
     health = json.loads(ganlm("plugins", "list", "--json", "--plugin", tall)[1])
-    assert [(one["name"], one["status"]) for one in health[-2:]] == [("tall", "ok"), ("nobody", "broken")]
+    assert [(one["name"], one["status"]) for one in health[-2:]] == [("tall", "duplicate"), ("nobody", "broken")]
     code, _, err = ganlm("list")
     assert (code, err) == (
         3,

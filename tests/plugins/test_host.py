@@ -239,10 +239,12 @@ def test_recipes_and_commands_are_named_and_sorted(install: Install, tmp_path: P
 
         @hookimpl
         def ganlm_commands():
-            return {{"dance": ("zoo:dance", "make them dance")}}
+            return {{"dance": ("zoo:dance", "make them dance"), "run": ("zoo:run", "make them run")}}
         """
     )
     host = Host.discover()
+    assert health_of(host, "guest") == ("duplicate", "already taken: command run (this one is some-zoo/run)")
+    assert list(host.commands()) == ["dance", "some-zoo/run"]
     names = list(host.recipes())
     assert names == sorted(names)
     assert host.recipes()["ape"] == tmp_path / "ape.toml"

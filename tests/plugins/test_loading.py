@@ -55,9 +55,29 @@ BROKEN = {
         "@hookimpl\ndef ganlm_recipes():\n    return [Path(__file__).with_name('twin.toml')] * 2",
         "ValueError: it gives recipe twin twice",
     ),
+    "commands that are no dict": (
+        "@hookimpl\ndef ganlm_commands():\n    return ['x']",
+        "TypeError: ganlm_commands gave ['x']; return a dict: name -> (dotted target, one line of help)",
+    ),
+    "commands that are forgotten": (
+        "@hookimpl\ndef ganlm_commands():\n    {'x': ('m:a', 'help')}",
+        "TypeError: ganlm_commands gave None; return a dict: name -> (dotted target, one line of help)",
+    ),
     "commands that are no pairs": (
-        "@hookimpl\ndef ganlm_commands():\n    return {'x': 'm:a'}",
-        "ValueError: too many values to unpack (expected 2)",
+        "@hookimpl\ndef ganlm_commands():\n    return {'x': 'ab'}",
+        "TypeError: command 'x' is 'ab'; give a pair of texts: (dotted target, one line of help)",
+    ),
+    "a command whose name is no text": (
+        "@hookimpl\ndef ganlm_commands():\n    return {3: ('m:a', 'help')}",
+        "ValueError: command 3: a name has lower-case letters, digits and hyphens, and starts with a letter",
+    ),
+    "a command without a dotted target": (
+        "@hookimpl\ndef ganlm_commands():\n    return {'x': ('m.a', 'help')}",
+        "ValueError: command 'x': the target 'm.a' is not 'package.module:attribute'",
+    ),
+    "a command whose help is no text": (
+        "@hookimpl\ndef ganlm_commands():\n    return {'x': ('m:a', None)}",
+        "TypeError: command 'x' is ('m:a', None); give a pair of texts: (dotted target, one line of help)",
     ),
 }
 
