@@ -25,7 +25,6 @@ def ganlm_components():
 def ganlm_commands():
     return {
         "dance": (f"{__name__}:dance", "make them dance"),
-        "list": (f"{__name__}:dance", "a taken name"),
         "stumble": (f"{__name__}:stumble", "fail"),
         "lost": ("nowhere:lost", "cannot be imported"),
     }

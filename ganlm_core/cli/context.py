@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ganlm_core.plugins.host import Host, default_host
+from ganlm_core.system.printable import printable
 
 
 @dataclass
@@ -22,7 +23,12 @@ class Invocation:
     @cached_property
     def host(self) -> Host:
         if self.files or self.no_plugins:
-            return Host.discover(self.files, no_plugins=self.no_plugins)
+            host = Host.discover(self.files, no_plugins=self.no_plugins)
+            context = click.get_current_context(silent=True)
+            if context and not context.resilient_parsing:  # else a line would land where the shell completes
+                for line in host.renamed:
+                    click.echo(printable(f"warning: {line}"), err=True)
+            return host
         return default_host()
 
 

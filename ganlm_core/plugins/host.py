@@ -92,12 +92,14 @@ class Command:
 class Host:
     """All plugins of one process and what they registered. See :meth:`discover`.
 
-    ``files`` are the local plugins; a file that is given twice counts once.
+    ``files`` are the local plugins; a file that is given twice counts once. ``renamed`` has a line for each file
+    that gives names which are taken.
     """
 
     def __init__(self, files: Iterable[str | Path] = ()) -> None:
         self.files = tuple({os.path.realpath(file): str(file) for file in files}.values())
         self.health: list[Health] = []
+        self.renamed: list[str] = []
         own = Candidate("cli", Origin(BUILT_IN, __version__), load=tuple)
         self._owners = {("command", name): own for name in COMMANDS}
         self._given: dict[Health, Content] = {}
@@ -124,6 +126,8 @@ class Host:
             health = host._add(local(Path(file)))
             if not health.usable:
                 raise PluginError(f"--plugin {file}: {health.reason}")
+            if health.status == "duplicate":
+                host.renamed.append(f"--plugin {file}: {health.reason}")
         for candidate in others:
             host._add(candidate, why_disabled(candidate, no_plugins))
         host._miss(names_in("GANLM_PLUGINS"))
@@ -146,6 +150,10 @@ class Host:
     def commands_of(self, health: Health) -> tuple[str, ...]:
         """Return the names of the commands that one plugin registered, in its order; none if it is not usable."""
         return tuple(self._given[health].commands) if health in self._given else ()
+
+    def name_of(self, spec: ComponentSpec) -> str:
+        """Return the name that a component has here, also where its own name was taken."""
+        return next((name for (_, name), known in self._specs.items() if known is spec), spec.name)
 
     def spec(self, kind: str, name: str) -> ComponentSpec:
         """Return the component. Raises UnknownName, or PluginError when the plugin that has this name did not load."""

@@ -29,7 +29,7 @@ class Case:
 
     def __str__(self) -> str:
         changes = ", ".join(f"{name}={value}" for name, value in self.changes.items())
-        return f"{self.spec.kind} '{self.spec.name}'{f' with {changes}' if changes else ''}"
+        return f"{self.spec.kind} '{self.host.name_of(self.spec)}'{f' with {changes}' if changes else ''}"
 
     def __repr__(self) -> str:
         return f"<{self}>"

@@ -9,6 +9,7 @@ from ganlm_core.cli.context import Invocation, is_quiet
 from ganlm_core.plugins.host import default_host
 from ganlm_core.system.cache import _tell
 from tests.conftest import Ganlm
+from tests.guests import GOOD, HEAD
 
 
 def test_the_host_has_the_plugins_of_the_line(tall: Path) -> None:
@@ -21,6 +22,17 @@ def test_a_file_that_is_given_twice_is_loaded_once(ganlm: Ganlm, tall: Path) -> 
     code, out, err = ganlm("--plugin", tall, "plugins", "--plugin", tall)
     assert (code, err) == (0, "")
     assert sum(line.startswith("tall ") for line in out.splitlines()) == 1
+
+
+def test_a_file_whose_component_has_a_taken_name_is_told_once_with_the_name_to_use(
+    ganlm: Ganlm, tmp_path: Path
+) -> None:
+    file = tmp_path / "my.py"
+    file.write_text(HEAD + GOOD.replace("good", "hinge"))
+    code, out, err = ganlm("show", "my.py/hinge", "--plugin", file)
+    assert (code, err) == (0, f"warning: --plugin {file}: already taken: loss hinge (this one is my.py/hinge)\n")
+    _, out, _ = ganlm("plugins", "check", "my.py/hinge", "--plugin", file)
+    assert out.startswith("loss 'my.py/hinge'\n")
 
 
 @pytest.mark.parametrize("arguments", [["--quiet", "recipes", "copy", "mle"], ["recipes", "copy", "mle", "--quiet"]])
