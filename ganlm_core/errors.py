@@ -47,7 +47,7 @@ class UsageError(GanlmError):
 
 
 class UnknownName(UsageError):
-    """``name`` is not in ``known``, the names in ``where``; ``hint`` says where the known names are listed.
+    """``name`` is no ``what``, such as a loss, in ``where``; ``hint`` says where the ``known`` names are listed.
 
     ``meant``: another word for which the nearest known name is suggested.
     """
@@ -55,7 +55,7 @@ class UnknownName(UsageError):
     def __init__(
         self, what: str, name: str, known: Iterable[str], hint: str = "", where: str = "", meant: str = ""
     ) -> None:
-        self.name = name
+        self.what, self.name = what, name
         suggestion = did_you_mean(meant or name, known) or (";" if hint else "")
         shown = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
         place = f" in {where}" if where else ""

@@ -4,6 +4,7 @@ Metrics, interim evaluations, checkpoints, signals, the decisions that depend on
 bundle.
 """
 
+import os
 import shlex
 import sys
 import time
@@ -100,11 +101,7 @@ class Run:
             versions=versions(),
             shape=setup.shape.sizes(),
             **({"labels": list(setup.labels.items())} if setup.labels else {}),
-            plugins={
-                kind: setup.host.origin(kind, getattr(setup.config, kind).name)
-                for kind in ("generator", "discriminator", "algorithm")
-            },
-            plugin_files=setup.host.files,
+            **self._plugins,
             method=method_of(setup.config, setup.host),
             unused=setup.trainer.algorithm.unused,
             corpus={"name": Path(setup.corpus.name).name, **setup.corpus.digests()},
@@ -118,6 +115,13 @@ class Run:
             raise TrainingError(self._blame(error)) from error
         self._save(0)
         self.folder.write_info(status="started")
+
+    @property
+    def _plugins(self) -> dict[str, Any]:
+        """The plugins of the run as fields of run.json. A resumed run may have other versions or files."""
+        host, config, kinds = self.setup.host, self.setup.config, ("generator", "discriminator", "algorithm")
+        origins = {kind: host.origin(kind, getattr(config, kind).name) for kind in kinds}
+        return {"plugins": origins, "plugin_files": [os.path.realpath(file) for file in host.files]}
 
     def restore(self) -> None:
         """Go back to the newest checkpoint. Raises WeightsError, DataError, and UsageError for an edited config.toml.
@@ -134,7 +138,8 @@ class Run:
         for note in (found.note, lost, *mended(self.setup, self.folder)):
             if note:
                 self.display.note(note)
-        self.folder.write_info(status="started", **({"stopped": None} if "stopped" in self.folder.info() else {}))
+        stopped = {"stopped": None} if "stopped" in self.folder.info() else {}
+        self.folder.write_info(status="started", **self._plugins, **stopped)
 
     def _load(self, found: Checkpoint, saved: Saved) -> str:
         """Take over the state of a checkpoint; return a note on lines of metrics.jsonl that were lost or added."""

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlm_core.bundle.manifest import BUNDLE, EVALUATION, RUN_CONFIG, Descent, descent_of, is_run
+from ganlm_core.components import KINDS
 from ganlm_core.config.recipes import method_of
 from ganlm_core.config.run_config import RunConfig, parse_toml
 from ganlm_core.data.options import FileOptions
@@ -232,12 +233,13 @@ class RunFolder:
     def load_config(self, host: Host) -> RunConfig:
         """Return the configuration, its data where they are now.
 
-        Raises PluginError naming the plugin files that the run had and ``host`` lacks.
+        Raises PluginError for an unknown component, naming the plugin files that the run had and ``host`` lacks.
         """
         try:
             config = RunConfig.from_toml(host, self.config())
-        except (PluginError, UnknownName):
-            check_plugins(self.path, self.info().get("plugin_files", []), host)
+        except UnknownName as error:
+            if error.what in KINDS:
+                check_plugins(self.path, self.info().get("plugin_files", []), host)
             raise
         return with_data_at(config, lambda path: str(self.data.resolve())) if self.data.is_file() else config
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ganlm_core.config.run_config import make_config
-from ganlm_core.errors import GanlmError, RunExists, UsageError, WeightsError, WriteError
+from ganlm_core.errors import GanlmError, PluginError, RunExists, UnknownName, UsageError, WeightsError, WriteError
 from ganlm_core.plugins.host import default_host
 from ganlm_core.system import files
 from ganlm_core.training import run_folder
@@ -56,6 +56,19 @@ def test_a_run_is_named_after_its_networks_and_its_text(data, name):
     assert run_name(replace(config, generator=replace(config.generator, name="mine/gru"))) == name.replace(
         "lstm", "mine-gru"
     )
+
+
+def test_a_missing_plugin_is_named_only_where_a_component_is_unknown(run):
+    run.write_info(plugin_files=["mine.py"])
+    text = run.config()
+    (run.path / "config.toml").write_text(text.replace("[generator.lstm]", "[generator.mine]"))
+    with pytest.raises(PluginError) as caught:
+        run.load_config(default_host())
+    assert str(caught.value) == f"{run.path} was started with a plugin that is not loaded; add --plugin mine.py"
+    (run.path / "config.toml").write_text(text.replace("[generator.lstm]", "[generator.lstm]\nhidden_sizes = 3"))
+    with pytest.raises(UnknownName) as other:
+        run.load_config(default_host())
+    assert "there is no generator 'lstm' option 'hidden-sizes'" in str(other.value)
 
 
 def test_start_leaves_what_open_wants(run):

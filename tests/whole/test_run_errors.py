@@ -14,6 +14,7 @@ import pytest
 from ganlm_core.cli import main
 from ganlm_core.system import files
 from ganlm_core.system.sums import write_sums
+from ganlm_core.training.run_folder import RunFolder
 from tests.conftest import Ganlm
 
 TINY = ["run", "--steps", "2", "--batch-size", "8", "--device", "cpu", "--evaluation-samples", "20", "--log-every", "1",
@@ -386,6 +387,21 @@ def test_a_plugin_that_is_missing(ganlm: Ganlm, refused: Refused, tmp_path: Path
     assert refused(3, "run", "--resume", run) == lost
     assert refused(3, "weights", "export", run, "--out", tmp_path / "copy") == lost
     assert ganlm("run", "--resume", run, "--plugin", plugin)[0] == 0
+
+
+def test_a_plugin_file_is_kept_by_its_full_path_and_a_resumed_run_keeps_the_new_one(
+    ganlm: Ganlm, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin, copy, run = tmp_path / "mine.py", tmp_path / "copy.py", tmp_path / "run"
+    plugin.write_text(PLUGIN)
+    monkeypatch.chdir(tmp_path)
+    assert ganlm(*TINY, *GRAMMAR, "--gen", "mine", "--plugin", "mine.py", "--out", run)[0] == 0
+    assert RunFolder(run).info()["plugin_files"] == [str(plugin)]
+    shutil.rmtree(run / "bundle")
+    shutil.move(plugin, copy)
+    assert ganlm("run", "--resume", run, "--plugin", "copy.py")[0] == 0
+    info = RunFolder(run).info()
+    assert (info["plugin_files"], info["plugins"]["generator"]) == ([str(copy)], ["copy.py", ""])
 
 
 BROKEN = """
