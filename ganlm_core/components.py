@@ -319,12 +319,62 @@ def check_spec(spec: object) -> ComponentSpec:
         raise TypeError(f"{where}: options is {spec.options!r}; derive the options of a reward from RewardOptions")
     if not all(isinstance(text, str) for text in (spec.summary, spec.source, spec.recipe)):
         raise TypeError(f"{where}: summary, source and recipe are text")
-    if not all(isinstance(measure, Measure) for measure in spec.measures):
-        raise TypeError(f"{where}: measures are Measure objects")
+    _check_measures(where, spec.measures)
     if spec.when not in WHEN:
         raise ValueError(f"{where}: when is {spec.when!r}; it is one of {', '.join(WHEN)}")
-    spec.options.fields()
+    texts = [*spec.exceptions, *spec.exceptions.values()] if isinstance(spec.exceptions, Mapping) else [None]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"{where}: exceptions is {spec.exceptions!r}; give a dict: name of a check -> reason")
+    _check_options(where, spec.options)
     return spec
+
+
+def _check_measures(where: str, measures: Any) -> None:
+    if not (isinstance(measures, tuple | list) and all(isinstance(measure, Measure) for measure in measures)):
+        raise TypeError(f"{where}: measures is {measures!r}; give a tuple of Measure objects")
+    for measure in measures:
+        if not all(isinstance(text, str) and text for text in (measure.name, measure.title)):
+            raise TypeError(
+                f"{where}: the name of a measure is {measure.name!r} and its title {measure.title!r}; give texts"
+            )
+        if measure.better not in ("higher", "lower", ""):
+            raise ValueError(
+                f"{where}: better is {measure.better!r} in measure {measure.name}; it is higher, lower or ''"
+            )
+    if len({measure.name for measure in measures}) < len(measures):
+        raise ValueError(f"{where}: two measures have one name; give each its own")
+
+
+def _check_options(where: str, options: type[Options]) -> None:
+    """Check the names, defaults and choices of options."""
+    _complete(options)
+    if options.__hash__ is None:
+        raise TypeError(f"{where}: {options.__name__} is not frozen; leave out @dataclass, or write frozen=True")
+    names = options.__dataclass_fields__ if options is not Options else {}  # type: ignore[attr-defined]
+    for name in names:
+        if hasattr(Options, name) or not is_name(name.replace("_", "-")):
+            raise ValueError(
+                f"{where}: the option {name!r} needs another name, of lower-case letters, digits and underscores, "
+                "a letter first; Options has methods named as_dict, field, fields and of"
+            )
+    try:
+        options.fields()
+    except TypeError as error:
+        raise TypeError(f"{where}: {error}") from error
+    for option in options.fields():
+        if not isinstance(option.help, str):
+            raise TypeError(f"{where}: the help of {option.flag} is {option.help!r}; give one line of text")
+        are_texts = isinstance(option.choices, tuple | list) and {type(choice) for choice in option.choices} <= {str}
+        if not are_texts or (option.choices and option.type is not str):
+            raise TypeError(
+                f"{where}: the choices of {option.flag} are {option.choices!r}; give a tuple of texts to a str"
+            )
+        if option.type is bool and f"no_{option.name}" in names:
+            raise ValueError(f"{where}: no-{option.flag} is the flag that turns {option.flag} off; rename the option")
+        try:
+            option.convert(option.default, where)
+        except OptionError as error:
+            raise ValueError(f"{error}; choose a default that fits") from error
 
 
 def check_name(where: str, name: object) -> None:

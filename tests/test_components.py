@@ -1,5 +1,6 @@
 """Options and component specs: conversion, bounds, and messages that say what to change."""
 
+import builtins
 import copy
 from dataclasses import FrozenInstanceError, asdict, dataclass, fields, replace
 from datetime import date
@@ -9,7 +10,7 @@ import click
 import numpy as np
 import pytest
 
-from ganlm_core.components import ComponentSpec, Options, check_spec, number, option
+from ganlm_core.components import ComponentSpec, Measure, Options, check_spec, number, option
 from ganlm_core.data.options import FileOptions
 from ganlm_core.errors import OptionError, UnknownName
 
@@ -147,17 +148,57 @@ class Exotic(Options):
     size: complex = option(1j, "size")
 
 
+@dataclass
+class Thawed(Options):
+    size: int = option(4, "a whole number")
+
+
+def declared(name: str, type: type, *arguments: Any, **settings: Any) -> type[Options]:
+    """Return a class of options with one option."""
+    return builtins.type("Odd", (Options,), {"__annotations__": {name: type}, name: option(*arguments, **settings)})
+
+
+class Switches(Options):
+    bias: bool = option(True, "a switch")
+    no_bias: bool = option(True, "its opposite")
+
+
+ANOTHER_NAME = (
+    "the option {!r} needs another name, of lower-case letters, digits and underscores, a letter first; "
+    "Options has methods named as_dict, field, fields and of"
+)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (Helpless, "Helpless.size has no help; declare it with option(default, help)"),
         (Exotic, "Exotic.size is <class 'complex'>; an option is one of bool, int, float, str"),
+        (Thawed, "Thawed is not frozen; leave out @dataclass, or write frozen=True"),
+        *(
+            (declared(name, int, 3, "x"), ANOTHER_NAME.format(name))
+            for name in ("fields", "of", "_p", "P", "größe", "p_")
+        ),
+        (declared("p", int, 3, None), "the help of p is None; give one line of text"),
+        (declared("p", int, -1, "x", min=0), "p is -1; -1 is not in the range x>=0; choose a default that fits"),
+        (declared("p", int, None, "x"), "p is None; wanted a value of type int; choose a default that fits"),
+        (
+            declared("p", str, "c", "x", choices=("a", "b")),
+            "p is 'c'; 'c' is not one of 'a', 'b'; choose a default that fits",
+        ),
+        (
+            declared("p", bool, True, "x", choices=(True, False)),
+            "the choices of p are (True, False); give a tuple of texts to a str",
+        ),
+        (declared("p", int, 1, "x", choices=("1",)), "the choices of p are ('1',); give a tuple of texts to a str"),
+        (declared("p", str, "a", "x", choices="ab"), "the choices of p are 'ab'; give a tuple of texts to a str"),
+        (Switches, "no-bias is the flag that turns bias off; rename the option"),
     ],
 )
 def test_a_badly_declared_option_is_refused(options: type[Options], message: str) -> None:
-    with pytest.raises(TypeError) as caught:
+    with pytest.raises((TypeError, ValueError)) as caught:
         check_spec(ComponentSpec("loss", "x", "m:a", options))
-    assert str(caught.value) == message
+    assert str(caught.value) == f"component 'loss' 'x': {message}"
 
 
 @pytest.mark.parametrize(
@@ -196,6 +237,32 @@ def test_a_badly_declared_option_is_refused(options: type[Options], message: str
         (
             ComponentSpec("loss", "x", "m:a", summary=None),  # type: ignore[arg-type]
             "component 'loss' 'x': summary, source and recipe are text",
+        ),
+        *(
+            (
+                ComponentSpec("loss", "x", "m:a", exceptions=exceptions),  # type: ignore[arg-type]
+                f"component 'loss' 'x': exceptions is {exceptions!r}; give a dict: name of a check -> reason",
+            )
+            for exceptions in ("check_slope", {"check_slope": None})
+        ),
+        *(
+            (
+                ComponentSpec("metric", "x", "m:a", measures=measures),  # type: ignore[arg-type]
+                f"component 'metric' 'x': measures is {measures!r}; give a tuple of Measure objects",
+            )
+            for measures in (None, "a", ("a",), Measure("a", "a"))
+        ),
+        (
+            ComponentSpec("metric", "x", "m:a", measures=(Measure(3, "a"),)),  # type: ignore[arg-type]
+            "component 'metric' 'x': the name of a measure is 3 and its title 'a'; give texts",
+        ),
+        (
+            ComponentSpec("metric", "x", "m:a", measures=(Measure("a", "a", "up"),)),  # type: ignore[arg-type]
+            "component 'metric' 'x': better is 'up' in measure a; it is higher, lower or ''",
+        ),
+        (
+            ComponentSpec("metric", "x", "m:a", measures=(Measure("a", "a"), Measure("a", "b"))),
+            "component 'metric' 'x': two measures have one name; give each its own",
         ),
     ],
 )

@@ -7,11 +7,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from ganlm_core.components import Option, check_spec
+from ganlm_core.components import check_spec
 from ganlm_core.errors import GanlmError, did_you_mean
 from ganlm_core.plugins.isolation import HEAVY
 from ganlm_core.plugins.targets import missing_target
-from ganlm_core.testing.case import Case, Failed, Skipped
+from ganlm_core.testing.case import Case, Skipped
 from ganlm_core.testing.kinds import build
 
 
@@ -55,7 +55,6 @@ def check_options(case: Case) -> None:
         case.expect(help.strip() and "\n" not in help, f"has an option, {flag}, without one line of help")
         bounded = option.type in (bool, str) or (option.min, option.max) != (None, None)
         case.expect(bounded, f"has an option, {flag}, without bounds; give option() a min or a max")
-        _check_bounds(case, option)
     case.expect(
         case.spec.options.of(json.loads(json.dumps(case.options.as_dict())), str(case)) == case.options,
         "has options that change in a round trip through JSON; let __post_init__ check values, not change them",
@@ -81,15 +80,6 @@ def check_smallest(case: Case) -> None:
     except GanlmError as error:
         sizes = ", ".join(f"{name}={value}" for name, value in smallest.items())
         raise case.failed(f"cannot be built with {sizes}: {error}; raise the min of these options") from error
-
-
-def _check_bounds(case: Case, option: Option) -> None:
-    for value in (option.default, option.min, option.max, *option.choices):
-        if value is not None:
-            try:
-                option.convert(option.type(value), str(case))
-            except GanlmError as error:
-                raise Failed(f"{error}; let the option's default, bounds and choices agree") from error
 
 
 @functools.cache

@@ -169,8 +169,9 @@ MUTANTS += [
     ),
     Mutant(
         mutant("loss", HINGE, DefaultOutside),
-        "component.check_options",
-        ": kind is 'red'; 'red' is not one of 'green', 'blue'; let the option's default, bounds and choices agree",
+        "component.check_declaration",
+        "is not well formed: component 'loss' 'wrong': kind is 'red'; 'red' is not one of 'green', 'blue'; "
+        "choose a default that fits",
     ),
     Mutant(
         mutant("loss", HINGE, Grows),

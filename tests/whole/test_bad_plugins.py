@@ -114,7 +114,7 @@ BAD: dict[str, tuple[str, str, str]] = {
         "@dataclass(frozen=True)\nclass Sizes(Options):\n    sizes: list = option((1,), 'sizes')\n"
         "@hookimpl\ndef ganlm_components():\n    yield ComponentSpec('loss', 'sizes', 'm:a', Sizes)",
         "broken",
-        r"TypeError: Sizes.sizes is <class 'list'>; an option is one of bool, int, float, str.*",
+        r"TypeError: component 'loss' 'sizes': Sizes.sizes is <class 'list'>; an option is one of bool, .*",
     ),
     "promising": (
         OPTIONS + GENERATOR.format(name="promised", target="ganlm_bad_promising:Nothing"),
