@@ -7,6 +7,7 @@ from ganlm_core.protocol import Loss
 from ganlm_core.testing.case import Case
 from ganlm_core.testing.kinds import build
 from ganlm_core.testing.networks import close
+from ganlm_core.training.checks import problem_with_costs
 
 ROWS, LENGTH = 4, 3
 FAR = 1e4
@@ -14,20 +15,11 @@ FAR = 1e4
 
 
 def check_shapes(case: Case) -> None:
-    """Every logit gets a cost: (B,) per sequence, and (B, T) per position unless the loss is paired."""
+    """Every logit gets a cost of its type with a gradient: (B,), and (B, T) per position unless the loss is paired."""
     loss: Loss = build(case)
     for shape in [(ROWS,)] if loss.paired else [(ROWS,), (ROWS, LENGTH)]:
-        real, generated = _logits(shape)
-        pair = loss.discriminator(real, generated)
-        case.expect(
-            isinstance(pair, tuple) and len(pair) == 2,
-            f"returns {type(pair).__name__} from discriminator(); wanted two costs, for real and for generated logits",
-        )
-        for cost in _costs(loss, real, generated):
-            case.expect(
-                cost.shape == shape,
-                f"gives costs {tuple(cost.shape)} for logits {shape}; return a cost per logit, not their mean",
-            )
+        problem = problem_with_costs(loss, *_logits(shape))
+        case.expect(not problem, problem)
 
 
 def check_elementwise(case: Case) -> None:

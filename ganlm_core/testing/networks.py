@@ -145,6 +145,12 @@ def check_scale(case: Case) -> None:
     )
 
 
+def check_float32(case: Case) -> None:
+    """In float32, in which it is trained, its logits are float32."""
+    found = answer(network(case, dtype=torch.float32)).dtype
+    case.expect(found == torch.float32, f"gives logits of type {found} in float32; use the dtype of its parameters")
+
+
 def check_bfloat16(case: Case) -> None:
     """It runs under bfloat16 autocast with about the same output."""
     built = network(case, dtype=torch.float32)
@@ -212,6 +218,7 @@ CHECKS = (
     check_modes,
     check_dropout,
     check_scale,
+    check_float32,
     check_bfloat16,
     check_cuda,
     check_safetensors,

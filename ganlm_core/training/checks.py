@@ -36,8 +36,13 @@ def problem_with_kind(built: object, base: type) -> str:
 
 
 def problem_with_loss(loss: Loss) -> str:
+    """Check the costs of the logits of four sequences."""
+    return problem_with_costs(loss, torch.tensor([-2.0, 0.0, 0.5, 3.0]), torch.tensor([1.0, -3.0, 0.0, 0.25]))
+
+
+def problem_with_costs(loss: Loss, real: Tensor, generated: Tensor) -> str:
     """Check that each logit of a sequence gets a cost, for the discriminator and for the generator."""
-    real, generated = torch.tensor([-2.0, 0.0, 0.5, 3.0]), torch.tensor([1.0, -3.0, 0.0, 0.25])
+    real, generated = (logits.clone().requires_grad_() for logits in (real, generated))
     pair: Any = loss.discriminator(real, generated)
     if not (isinstance(pair, tuple) and len(pair) == 2):
         return f"gave {_told(pair)} from discriminator(); return two costs, of real and of generated logits"
@@ -53,6 +58,10 @@ def _problem_with_cost(function: str, cost: Any, logits: Tensor) -> str:
             f"gave costs {tuple(cost.shape)} for logits {tuple(logits.shape)} from {function}(); "
             "return a cost for each logit, not their mean"
         )
+    if cost.dtype != logits.dtype:
+        return f"gave costs of type {cost.dtype} for logits of type {logits.dtype} from {function}(); keep their type"
+    if not cost.requires_grad:
+        return f"gave costs without a gradient from {function}(); compute them from the logits, and detach nothing"
     if not cost.isfinite().all():
         return f"gave the costs {cost.tolist()} from {function}() for logits from -3 to 3; return finite costs"
     return ""

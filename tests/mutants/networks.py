@@ -120,6 +120,16 @@ class Explodes(Bag):
 
 @breaks(
     "discriminator",
+    "networks.check_float32",
+    "gives logits of type torch.float64 in float32; use the dtype of its parameters",
+)
+class AlwaysDouble(Bag):
+    def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        return super().forward(sequence, mask).double()
+
+
+@breaks(
+    "discriminator",
     "networks.check_bfloat16",
     "does not run under bfloat16 autocast (...); give new tensors the dtype of their neighbours",
 )

@@ -15,7 +15,11 @@ from ganlm_core.protocol import Batch, Cost, Discriminator, Generator, Sequences
 from tests.mutants.breaking import breaks
 
 
-@breaks("loss", "losses.check_shapes", "gives costs () for logits (4,); return a cost per logit, not their mean")
+@breaks(
+    "loss",
+    "losses.check_shapes",
+    "gave costs () for logits (4,) from generator(); return a cost for each logit, not their mean",
+)
 class MeanCost(NonSaturating):
     def generator(self, generated: Tensor, real: Tensor) -> Tensor:
         return super().generator(generated, real).mean()
@@ -24,11 +28,21 @@ class MeanCost(NonSaturating):
 @breaks(
     "loss",
     "losses.check_shapes",
-    "returns Tensor from discriminator(); wanted two costs, for real and for generated logits",
+    "gave a value of type Tensor from discriminator(); return two costs, of real and of generated logits",
 )
 class OneCost(NonSaturating):
     def discriminator(self, real: Tensor, generated: Tensor) -> Tensor:  # type: ignore[override]
         return sum(super().discriminator(real, generated))  # type: ignore[return-value]
+
+
+@breaks(
+    "loss",
+    "losses.check_shapes",
+    "gave costs of type torch.int64 for logits of type torch.float64 from generator(); keep their type",
+)
+class WholeCosts(NonSaturating):
+    def generator(self, generated: Tensor, real: Tensor) -> Tensor:
+        return super().generator(generated, real).round().long()
 
 
 @breaks("loss", "losses.check_elementwise", "mixes the logits of a batch; compute each cost from its own logit")

@@ -172,6 +172,16 @@ MEAN = "gave costs {} for logits (4,) from {}(); return a cost for each logit, n
         (same, lambda cost: cost[:3], MEAN.format("(3,)", "generator")),
         (
             same,
+            lambda cost: cost.round().long(),
+            "gave costs of type torch.int64 for logits of type torch.float32 from generator(); keep their type",
+        ),
+        (
+            same,
+            lambda cost: cost.detach(),
+            "gave costs without a gradient from generator(); compute them from the logits, and detach nothing",
+        ),
+        (
+            same,
             lambda cost: 0 * cost / 0,
             "gave the costs [nan, nan, nan, nan] from generator() for logits from -3 to 3; return finite costs",
         ),
