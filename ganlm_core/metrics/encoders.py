@@ -9,10 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from ganlm_core.components import Options
-from ganlm_core.errors import UsageError
+from ganlm_core.errors import GanlmError, PluginError, UsageError
 from ganlm_core.metrics.hashed_ngrams import bag, summed
 from ganlm_core.metrics.ngrams import Split
 from ganlm_core.metrics.options import HashedNgramsOptions, SentenceTransformersOptions
+from ganlm_core.plugins.wording import described
+from ganlm_core.system.memory import lacks_memory
 
 Features = NDArray[np.float64]
 
@@ -35,6 +37,33 @@ class Encoder(ABC):
 
     @abstractmethod
     def __call__(self, texts: Sequence[str], split: Split) -> Features: ...
+
+
+def problem_with_features(found: object, sentences: int) -> str:
+    """Return the problem with the result of an encoder, worded to follow its name; "" if there is none."""
+    if not isinstance(found, np.ndarray):
+        return f"gives a value of type {type(found).__name__}; return an array of NumPy"
+    if found.ndim != 2 or len(found) != sentences:
+        return f"gives features of shape {found.shape} for {sentences} sentences; wanted (N, F)"
+    if found.dtype.kind not in "fiu" or not np.isfinite(found).all():
+        return "gives features that are not finite; return finite numbers"
+    return ""
+
+
+def features_of(encoder: Encoder, texts: Sequence[str], split: Split) -> Features:
+    """Encode sentences. Raises PluginError that names an encoder which fails or gives no features (N, F)."""
+    try:
+        found = encoder(texts, split)
+        problem = problem_with_features(found, len(texts))
+    except (GanlmError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        if lacks_memory(error):
+            raise
+        raise PluginError(f"encoder '{encoder.title}' failed: {described(error)}; --debug shows where") from error
+    if problem:
+        raise PluginError(f"encoder '{encoder.title}' {problem}")
+    return found
 
 
 class HashedNgrams(Encoder):

@@ -130,7 +130,9 @@ class Conditions:
     @cached_property
     def encode(self) -> "Callable[[tuple[str, ...]], Features]":
         """The function that encodes sentences (N) as features (N, F). It caches its last few results."""
-        return lru_cache(maxsize=4)(lambda texts: self.sentence_encoder(texts, self.split))
+        from ganlm_core.metrics.encoders import features_of
+
+        return lru_cache(maxsize=4)(lambda texts: features_of(self.sentence_encoder, texts, self.split))
 
     @cached_property
     def classifier(self) -> "Classifier":

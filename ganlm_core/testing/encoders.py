@@ -4,7 +4,7 @@ import numpy as np
 
 from ganlm_core.data.grammar import Grammar
 from ganlm_core.errors import UsageError
-from ganlm_core.metrics.encoders import Encoder, Features
+from ganlm_core.metrics.encoders import Encoder, Features, problem_with_features
 from ganlm_core.testing.case import Case, Skipped
 from ganlm_core.testing.kinds import build
 
@@ -14,11 +14,8 @@ TEXTS = (*Grammar().sample(8, seed=0), "", "x")
 def check_features(case: Case) -> None:
     """Each sentence, empty or not, gets a row of finite numbers, and different sentences get different rows."""
     features = _encode(case, TEXTS)
-    case.expect(
-        features.ndim == 2 and len(features) == len(TEXTS),
-        f"gives features of shape {features.shape} for {len(TEXTS)} sentences; wanted (N, F)",
-    )
-    case.expect(bool(np.isfinite(features).all()), "gives features that are not finite; return finite numbers")
+    problem = problem_with_features(features, len(TEXTS))
+    case.expect(not problem, problem)
     case.expect(
         not np.allclose(features[0], features[1]),
         "gives different sentences the same features; compute them from the text",

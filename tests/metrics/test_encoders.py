@@ -2,15 +2,18 @@
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ganlm_core.errors import UsageError
-from ganlm_core.metrics.encoders import HashedNgrams, SentenceTransformers
+from ganlm_core.data.corpus import Corpus
+from ganlm_core.errors import PluginError, UsageError
+from ganlm_core.metrics.encoders import Encoder, HashedNgrams, SentenceTransformers
+from ganlm_core.metrics.metric import Conditions
+from ganlm_core.metrics.ngrams import Split
 from ganlm_core.metrics.options import HashedNgramsOptions, SentenceTransformersOptions
 
 
@@ -51,3 +54,28 @@ def test_a_trained_encoder_comes_from_its_library(monkeypatch: pytest.MonkeyPatc
         "encoder 'sentence-transformers' needs the library of the same name; pip install 'ganlm[encoders]', or leave "
         "out --encoder"
     )
+
+
+class Odd(Encoder):
+    def __init__(self, features: Callable[[int], Any]) -> None:
+        self.features = features
+
+    def __call__(self, texts: Sequence[str], split: Split) -> Any:
+        return self.features(len(texts))
+
+
+@pytest.mark.parametrize(
+    ("features", "problem"),
+    [
+        (lambda n: [[1.0]] * n, "gives a value of type list; return an array of NumPy"),
+        (lambda n: np.ones(n), "gives features of shape (2,) for 2 sentences; wanted (N, F)"),
+        (lambda n: np.ones((1, 3)), "gives features of shape (1, 3) for 2 sentences; wanted (N, F)"),
+        (lambda n: np.full((n, 3), np.nan), "gives features that are not finite; return finite numbers"),
+        (lambda n: n / 0, "failed: ZeroDivisionError: division by zero; --debug shows where"),
+    ],
+)
+def test_an_encoder_that_breaks_its_contract_is_named(features: Callable[[int], Any], problem: str) -> None:
+    conditions = Conditions(Corpus("", ["a b"], [], ["a b"]), encoder=Odd(features))
+    with pytest.raises(PluginError) as caught:
+        conditions.encode(("a b", "b"))
+    assert str(caught.value) == f"encoder 'Odd' {problem}"

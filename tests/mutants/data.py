@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -156,6 +157,12 @@ MUTANTS.append(
         "declares the measures words and gives one; let both agree",
     )
 )
+
+
+@breaks("encoder", "encoders.check_features", "gives a value of type list; return an array of NumPy")
+class ListOfRows(Encoder):
+    def __call__(self, texts: Sequence[str], split: Split) -> Any:
+        return [[float(len(text))] for text in texts]
 
 
 @breaks("encoder", "encoders.check_features", "gives features of shape (10,) for 10 sentences; wanted (N, F)")
