@@ -116,11 +116,13 @@ def split(
 
     Copies (:func:`ganlm_core.data.text.identity`) are in the same split, so the splits are disjoint in any
     order, and do not change when lines are added later. ``columns`` are beside all ``texts``. Raises DataError when a
-    split would be empty, and the errors of :func:`check_labels`.
+    split would be empty or a sentence is not text, and the errors of :func:`check_labels`.
     """
     every = list(texts)
     rows: tuple[list[int], list[int], list[int]] = ([], [], [])
     for row, text in enumerate(every):
+        if not isinstance(text, str):
+            raise DataError(f"sentence {row + 1} of {name} is {text!r}; wanted text")
         rows[split_of(digest(text))].append(row)
     if not all(rows):
         raise too_few(name, len(set(map(identity, every))))

@@ -24,7 +24,7 @@ from ganlm_core.protocol import EOS, NEVER, UNK, Generator, Loss, Parts, Shape
 from ganlm_core.system.devices import memory_of, pick_device
 from ganlm_core.system.memory import lacks_memory
 from ganlm_core.system.tensors import TooManyTensors, without_memory
-from ganlm_core.training.checks import BASES, problem_with_kind, problem_with_loss
+from ganlm_core.training.checks import BASES, problem_with_corpus, problem_with_kind, problem_with_loss
 from ganlm_core.training.conditioning import conditional
 from ganlm_core.training.start import Start
 
@@ -67,6 +67,7 @@ def read_data(host: Host, config: RunConfig) -> Data:
     """Read and encode the corpus, with the tokenizer of the bundle that the run starts from, if there is one."""
     start = Start.of(host, config)
     corpus: Corpus = build(host, config, "corpus")
+    refuse(host, "corpus", config.corpus.name, problem_with_corpus(corpus))
     start.check_labels(corpus.labels)
     size = config.tokenizer.options.as_dict()
     given, remedy = start.tokenizer, KEEP

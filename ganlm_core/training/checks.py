@@ -10,8 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganlm_core.data.corpus import Corpus
+from ganlm_core.data.corpus import Corpus, spaced
+from ganlm_core.data.options import SPLITS
+from ganlm_core.data.text import one_line
 from ganlm_core.protocol import Algorithm, Discriminator, Estimator, Generator, Loss, Penalty, Phase, Reward
+from ganlm_core.system.files import shown
 
 BASES: Mapping[str, type] = {
     "generator": Generator,
@@ -25,6 +28,9 @@ BASES: Mapping[str, type] = {
 }
 """The class that a component must be an instance of, by its kind."""
 
+CHECKED = 300
+"""Sentences of each split that are checked. A run must not read all of a large corpus before it starts."""
+
 _NETWORKS = {"generator": Generator, "discriminator": Discriminator}
 """The class of a network of an algorithm, by its name; any other network is a module."""
 
@@ -33,6 +39,20 @@ def problem_with_kind(built: object, base: type) -> str:
     if isinstance(built, base):
         return ""
     return f"gave {_told(built)}, and must be a {_path(base)}; derive it from that"
+
+
+def problem_with_corpus(corpus: Corpus, rows: int = CHECKED) -> str:
+    """Check the sentences of each split; of a large one, some that are evenly spaced."""
+    for split in SPLITS:
+        texts = getattr(corpus, split)
+        if isinstance(texts, str) or not isinstance(texts, Sequence):
+            return f"gave {_told(texts)} as its {split} split; give a list of sentences"
+        for text in spaced(texts, rows):
+            if not isinstance(text, str):
+                return f"gave {_told(text)} in its {split} split; give sentences as text"
+            if one_line(text) != text:
+                return f"has a sentence in its {split} split that is not one line of text, {shown(text)}; clean it"
+    return ""
 
 
 def problem_with_loss(loss: Loss) -> str:

@@ -19,6 +19,12 @@ def test_nine_tenths_train_and_the_rest_is_shared() -> None:
     assert found.notes == () and found.process is None and found.cache is None
 
 
+def test_a_sentence_that_is_no_text_is_named_by_its_row() -> None:
+    with pytest.raises(DataError) as caught:
+        split("mine", [*SENTENCES, None])  # type: ignore[list-item]
+    assert str(caught.value) == "sentence 2001 of mine is None; wanted text"
+
+
 def test_a_sentence_stays_in_its_split_when_others_are_added() -> None:
     few, many = split("few", SENTENCES[:500]), split("many", reversed(SENTENCES))
     for name in SPLITS:

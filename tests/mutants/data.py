@@ -32,9 +32,18 @@ def untested(options: Options) -> Corpus:
     return Corpus("untested", texts[10:], texts[:10], [])
 
 
-@breaks("corpus", "corpora.check_splits", "has sentences in its train split that are not one line of text; clean them")
+@breaks(
+    "corpus",
+    "corpora.check_splits",
+    "has a sentence in its train split that is not one line of text, 'one\\ntwo'; clean it",
+)
 def broken_lines(options: Options) -> Corpus:
     return Corpus("broken", ["one\ntwo"], ["three"], ["four"])
+
+
+@breaks("corpus", "corpora.check_splits", "has empty sentences in its test split; leave them out")
+def silent(options: Options) -> Corpus:
+    return Corpus("silent", ["one"], ["two"], ["three", " "])
 
 
 class DrawsFewer(Grammar):

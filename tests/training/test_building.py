@@ -1,16 +1,20 @@
 """Data and parts of a run, built or refused in one line."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from ganlm_core.errors import OutOfMemory, UsageError
+from ganlm_core.config.run_config import make_config
+from ganlm_core.errors import OutOfMemory, PluginError, UsageError
+from ganlm_core.plugins.host import Host
 from ganlm_core.protocol import EOS, NEVER, UNK
 from ganlm_core.training import building
 from ganlm_core.training.setup import prepare
 from tests.conftest import tiny_config
+from tests.guests import HEAD
 
 
 @pytest.mark.parametrize(
@@ -63,6 +67,29 @@ def test_a_look_at_the_memory_changes_no_random_number(monkeypatch: pytest.Monke
     blind = prepare(tiny_config("lstm", "conv"))
     for one, other in zip(looked.generator.parameters(), blind.generator.parameters(), strict=True):
         assert one.equal(other)
+
+
+def test_a_corpus_of_a_plugin_is_checked_before_the_run(tmp_path: Path) -> None:
+    file = tmp_path / "odd.py"
+    file.write_text(
+        f"""{HEAD}
+from ganlm_core.data.corpus import Corpus
+
+def odd(options):
+    return Corpus("odd", "abc", ["a"], ["a"])
+
+@hookimpl
+def ganlm_components():
+    yield ComponentSpec("corpus", "odd", f"{{__name__}}:odd")
+"""
+    )
+    host = Host.discover([file])
+    with pytest.raises(PluginError) as caught:
+        building.read_data(host, make_config("lstm", "conv", data="odd", host=host))
+    assert str(caught.value) == (
+        "corpus 'odd' of odd.py gave a value of type str as its train split; give a list of sentences; "
+        f"to check all of it: ganlm plugins check odd --plugin {file}"
+    )
 
 
 def test_a_plan_for_more_steps_than_there_are_is_refused() -> None:

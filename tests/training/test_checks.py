@@ -1,6 +1,6 @@
 """Checks of built components: a problem is told in words before a run begins."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +11,16 @@ from ganlm_core.algorithms.adversarial import Adversarial
 from ganlm_core.algorithms.losses import Hinge
 from ganlm_core.algorithms.options import AdversarialOptions
 from ganlm_core.components import NoOptions
+from ganlm_core.data.corpus import Corpus
 from ganlm_core.protocol import Loss
 from ganlm_core.testing import references
-from ganlm_core.training.checks import problem_with_algorithm, problem_with_kind, problem_with_loss
+from ganlm_core.training.checks import (
+    CHECKED,
+    problem_with_algorithm,
+    problem_with_corpus,
+    problem_with_kind,
+    problem_with_loss,
+)
 
 STEPS = 8
 PARTS = references.parts(*next(iter(references.pairs())), STEPS)
@@ -189,3 +196,31 @@ MEAN = "gave costs {} for logits (4,) from {}(); return a cost for each logit, n
 )
 def test_costs_of_a_loss(discriminator: Callable[[Any], Any], generator: Callable[[Any], Any], problem: str) -> None:
     assert problem_with_loss(Odd(discriminator, generator)) == problem
+
+
+@pytest.mark.parametrize(
+    ("train", "problem"),
+    [
+        (["a b", "c"], ""),
+        ("a b", "gave a value of type str as its train split; give a list of sentences"),
+        (iter(["a b"]), "gave a value of type list_iterator as its train split; give a list of sentences"),
+        (["a", None], "gave None in its train split; give sentences as text"),
+        (["a", "b\nc"], "has a sentence in its train split that is not one line of text, 'b\\nc'; clean it"),
+    ],
+)
+def test_the_splits_of_a_corpus_are_lists_of_lines(train: Any, problem: str) -> None:
+    assert problem_with_corpus(Corpus("", train, ["a"], ["a"])) == problem
+
+
+def test_a_large_corpus_is_not_read_whole() -> None:
+    class Large(Sequence[str]):
+        read = 0
+
+        def __len__(self) -> int:
+            return 10**9
+
+        def __getitem__(self, index: Any) -> Any:
+            Large.read += 1
+            return "a"
+
+    assert problem_with_corpus(Corpus("", Large(), ["a"], ["a"])) == "" and Large.read == CHECKED
