@@ -34,7 +34,7 @@ from ganlm_core.plugins.discovery import (
     why_disabled,
 )
 from ganlm_core.plugins.isolation import TookTooLong, Watched, time_limit, undisturbed, watched
-from ganlm_core.plugins.loading import Content, Refused, Status, with_place
+from ganlm_core.plugins.loading import Content, Refused, Status, checked_pictures, with_place
 from ganlm_core.plugins.targets import load_target
 from ganlm_core.plugins.wording import described
 from ganlm_core.system.memory import lacks_memory
@@ -239,8 +239,8 @@ class Host:
         found: dict[str, str] = {}
         for name, manager in self._managers:
             try:
-                for pictures in manager.hook.ganlm_pictures(config=config, samples=samples):
-                    found |= pictures
+                for pictures in manager.hook.ganlm_pictures(**copy.deepcopy({"config": config, "samples": samples})):
+                    found |= checked_pictures(pictures)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:

@@ -68,7 +68,7 @@ class Content:
     def _items(self, hook: str) -> Iterator[Any]:
         """Yield the items that the plugin's implementation of a hook gives."""
         for items in self._results(hook):
-            if not isinstance(items, Iterable):
+            if isinstance(items, str) or not isinstance(items, Iterable):
                 raise TypeError(f"{hook} gave {items!r}; let it yield what it has, or return a list")
             yield from items
 
@@ -83,6 +83,17 @@ class Refused(Exception):
 
     def __init__(self, status: Status, reason: str) -> None:
         self.status, self.reason = status, reason
+
+
+def checked_pictures(pictures: Any) -> Mapping[str, str]:
+    """Return what ``ganlm_pictures`` gave if a report can show it. An empty picture has only a title."""
+    if not isinstance(pictures, Mapping):
+        raise PluginError(f"it gave a value of type {type(pictures).__name__}; return a dict: title -> <svg> element")
+    for title, picture in pictures.items():
+        drawn = isinstance(picture, str) and (not picture or picture.startswith("<svg"))
+        if not (isinstance(title, str) and drawn):
+            raise PluginError(f"picture {title!r} is not a title with a text that begins with <svg")
+    return pictures
 
 
 def with_place(reason: str, error: BaseException) -> str:
@@ -105,6 +116,8 @@ def _checked_commands(commands: Any) -> Mapping[str, tuple[str, str]]:
 
 def _check_api(plugin: object) -> None:
     wanted = getattr(plugin, "GANLM_PLUGIN_API", GANLM_PLUGIN_API)
+    if type(wanted) is not int:
+        raise PluginError(f"GANLM_PLUGIN_API is {wanted!r}; wanted a whole number, such as {GANLM_PLUGIN_API}")
     if wanted != GANLM_PLUGIN_API:
         raise Refused(
             "incompatible", f"it is for plugin API {wanted}, this is {GANLM_PLUGIN_API}; install a version that fits"

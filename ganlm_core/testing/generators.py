@@ -176,7 +176,7 @@ def check_relaxed_steps(case: Case) -> None:
 
 
 def check_state(case: Case) -> None:
-    """The state consists of tensors, batch first, so that rollouts can repeat its rows."""
+    """The state consists of tensors, batch first, and ints, so that rollouts can repeat its rows."""
     built, noise, tokens = _autoregressive(case), references.noise(4), references.tokens(4)
     state, twice = built.start(noise), list(range(4)) * 2
     for column in shift(tokens).unbind(1):

@@ -329,8 +329,13 @@ def test_without_an_installed_ganlm_the_error_says_so() -> None:
 def test_pictures_come_from_all_plugins_and_a_failure_is_told(install: Install) -> None:
     install(DRAWING.format("{'Good': f'<svg>{len(samples)}</svg>'}"), name="drawing", distribution="drawing")
     install(DRAWING.format("1 / 0"), name="failing", distribution="failing")
+    for name, pictures in {"lists": "['a']", "numbers": "{3: '<svg>'}", "scripts": "{'x': '<script>'}"}.items():
+        install(DRAWING.format(pictures), name=name, distribution=name)
     found = Host.discover().pictures({"tokenizer": {"word": {}}}, ["a", "b"])
     assert found == {
         "Good": "<svg>2</svg>",
         "plugin 'failing' cannot draw: ZeroDivisionError: division by zero": "",
+        "plugin 'lists' cannot draw: it gave a value of type list; return a dict: title -> <svg> element": "",
+        "plugin 'numbers' cannot draw: picture 3 is not a title with a text that begins with <svg": "",
+        "plugin 'scripts' cannot draw: picture 'x' is not a title with a text that begins with <svg": "",
     }

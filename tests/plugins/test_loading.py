@@ -47,6 +47,14 @@ BROKEN = {
         "def ganlm_components():\n    return []",
         "it has no hooks; decorate its functions with ganlm_core.hookspecs.hookimpl",
     ),
+    "a path where a list belongs": (
+        "@hookimpl\ndef ganlm_recipes():\n    return 'mine.toml'",
+        "TypeError: ganlm_recipes gave 'mine.toml'; let it yield what it has, or return a list",
+    ),
+    "an API version that is text": (
+        "GANLM_PLUGIN_API = '1'",
+        "GANLM_PLUGIN_API is '1'; wanted a whole number, such as 1",
+    ),
     "a recipe that is missing": (
         "@hookimpl\ndef ganlm_recipes():\n    return [Path('nowhere.toml')]",
         "ValueError: recipe nowhere.toml is not a TOML file",
