@@ -68,12 +68,9 @@ def test_a_plugin_file_can_be_given_before_and_after_the_command(ganlm: Ganlm, t
 
 def test_a_plugin_adds_commands(ganlm: Ganlm, tall: Path) -> None:
     out = ganlm("--plugin", tall, "--help")[1]
-    assert "  dance         make them dance
-" in out or "  dance       make them dance
-" in out
+    assert "  dance       make them dance\n" in out
     for words in (["--plugin", tall, "dance"], ["dance", "--plugin", tall], ["dance", f"--plugin={tall}"]):
-        assert ganlm(*words) == (0, "they dance
-", "")
+        assert ganlm(*words) == (0, "they dance\n", "")
     code, _, err = ganlm("--plugin", tall, "lost")
     assert (code, err) == (
         3,
