@@ -20,8 +20,9 @@ from ganlm_core.cli.options import (
 )
 from ganlm_core.cli.output import echo_data, echo_json, note
 from ganlm_core.cli.types import COUNT, SENTENCES, SOURCE, TEMPERATURE, Name, Separated, settings_of
-from ganlm_core.errors import WriteError
+from ganlm_core.errors import UsageError, WriteError
 from ganlm_core.metrics.options import SCORED
+from ganlm_core.system.files import check_free
 from ganlm_core.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -139,7 +140,6 @@ def _evaluate(request: Request) -> None:
     from ganlm_core.evaluation.sources import open_sources, real_text
     from ganlm_core.system import processes
     from ganlm_core.system.devices import keep_memory
-    from ganlm_core.system.files import check_free
 
     keep_memory()
     click.get_current_context().with_resource(processes.processes())
@@ -150,7 +150,7 @@ def _evaluate(request: Request) -> None:
         chosen, sorted(request.temperatures), request.sentences, request.seed, encoder, request.test_sentences
     )
     if place is not None:
-        check_free(place, request.force)
+        _check_place(place, request)
     opened = open_sources(host, request.sources, request.baselines, request.device, **request.corpus)
     real = real_text(host, opened, request.data or "", request.test or "", **request.corpus)
     scores = evaluate(host, opened, real, settings, note, processes.divided, processes.size())
@@ -169,6 +169,16 @@ def _evaluate(request: Request) -> None:
         raise failure
     if place is not None:
         note(f"kept in {place}")
+
+
+def _check_place(place: Path, request: Request) -> None:
+    """Raise UsageError if the evaluation may not be written; for one that a run has, with the commands that show it."""
+    if place.exists() and not request.force and request.out is None:
+        raise UsageError(
+            f"{request.sources[0]} was measured before, in {place}; 'ganlm report' and 'ganlm compare' show it, "
+            "--force measures again and replaces it, and --out FILE keeps both"
+        )
+    check_free(place, request.force)
 
 
 def _kept(scores: "Scores", place: Path | None, force: bool) -> WriteError | None:

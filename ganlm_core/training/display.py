@@ -1,5 +1,6 @@
 """Display: a run's reports while it trains."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -29,6 +30,13 @@ class Display:
         """Show that a signal asked the run to stop. Called in the signal's handler: it must not write."""
 
     def ended(self, folder: RunFolder, status: str) -> None: ...
+
+
+class PythonWarnings(Display):
+    """Passes what a run warns of, such as a collapse, to Python's warnings. It shows nothing else."""
+
+    def warn(self, line: str) -> None:
+        warnings.warn(line, stacklevel=2)
 
 
 class Unfailing(Display):

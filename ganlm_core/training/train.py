@@ -17,7 +17,7 @@ from ganlm_core.system import processes
 from ganlm_core.system.devices import keep_memory
 from ganlm_core.system.files import shown
 from ganlm_core.system.lock import locked
-from ganlm_core.training.display import Display, Unfailing
+from ganlm_core.training.display import Display, PythonWarnings, Unfailing
 from ganlm_core.training.paths import is_read_once, with_absolute_paths, with_data_of
 from ganlm_core.training.run import Run
 from ganlm_core.training.run_folder import RunFolder, extended, run_name
@@ -31,7 +31,9 @@ def train(
     start: Model | Path | str | None = None,
     grow_vocabulary: bool = False,
 ) -> Model:
-    """Train as ``ganlm run`` does, without output, and load the bundle: ``train(make_config("lstm", "conv"))``.
+    """Train as ``ganlm run`` does, and load the bundle: ``train(make_config("lstm", "conv"))``.
+
+    Shows nothing, but warns of a collapse and of memorising (:mod:`warnings`).
 
     ``start``: a loaded bundle, or its address; its networks, tokenizer and sizes replace those of ``config``, and its
     weights are trained further. ``grow_vocabulary``: add the words of the text that the bundle does not know. Raises
@@ -45,7 +47,8 @@ def train(
         raise UsageError("grow_vocabulary is for training that starts from a bundle; add start=..., or leave it out")
     if start is not None:
         config = started(host, config, _source(start), grow_vocabulary)
-    return load(execute(config, host=host, out=Path(out) if out is not None else None).bundle, host)
+    folder = Path(out) if out is not None else None
+    return load(execute(config, host=host, out=folder, display=PythonWarnings()).bundle, host)
 
 
 def _source(start: Model | Path | str) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ganlm_core.training.display import Display, Unfailing
+from ganlm_core.training.display import Display, PythonWarnings, Unfailing
 
 EVENTS: dict[str, tuple[Any, ...]] = {
     "started": (None, None, 0),
@@ -69,6 +69,11 @@ def test_a_display_that_failed_still_ends_with_the_run() -> None:
     display.note("a line")
     display.ended(None, "finished")  # type: ignore[arg-type]
     assert keeping.events == [("ended", None, "finished")]
+
+
+def test_warnings_of_a_run_become_warnings_of_python() -> None:
+    with pytest.warns(UserWarning, match="^the generator collapsed$"):
+        Unfailing(PythonWarnings()).warn("the generator collapsed")
 
 
 def test_an_interruption_is_not_swallowed() -> None:

@@ -43,6 +43,12 @@ def config(**settings: Any) -> RunConfig:
     )
 
 
+def test_training_warns_of_a_collapse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monitor, "collapse", lambda history, real: "samples repeat" if history else "")
+    with pytest.warns(UserWarning, match="^the generator collapsed after step 3: samples repeat$"):
+        train(config(), out=tmp_path / "run")
+
+
 def resume(run: Path, steps: int | None = None) -> list[str]:
     """Resume a run; return the notes."""
     notes, saved = Notes(), RunFolder(run).load_config(default_host())

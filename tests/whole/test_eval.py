@@ -122,7 +122,10 @@ def test_the_evaluation_of_a_run_is_written_into_its_folder(ganlm: Ganlm, run: P
     code, out, err = ganlm("eval", run, *options)
     assert (code, err.splitlines()[-1]) == (0, f"kept in {run / 'evaluation.json'}")
     assert "before" in out and "real text" in out
-    again = f"{run / 'evaluation.json'} already exists; add --force to replace it, or choose another --out"
+    again = (
+        f"{run} was measured before, in {run / 'evaluation.json'}; 'ganlm report' and 'ganlm compare' show it, "
+        "--force measures again and replaces it, and --out FILE keeps both"
+    )
     assert ganlm("eval", run, *options) == (2, "", f"ganlm: error: {again}\n")
     assert ganlm("eval", run, *options, "--force")[0] == 0
 
