@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ganlm_core.components import ComponentSpec, Options
 from ganlm_core.plugins.host import Host, default_host
@@ -67,6 +68,15 @@ class Case:
         __tracebackhide__ = True  # pytest then shows the line of the check
         if not condition:
             raise self.failed(advice)
+
+    def scalar(self, value: Any, what: str = "") -> Tensor:
+        """Return a value that must be a tensor of one number, else raise Failed. ``what``: where it is from."""
+        __tracebackhide__ = True
+        self.expect(isinstance(value, Tensor), f"gives a value of type {type(value).__name__}{what}; return a tensor")
+        shape = tuple(value.shape)
+        self.expect(not shape, f"gives a tensor of shape {shape}{what}; take the mean over the batch")
+        found: Tensor = value
+        return found
 
     def failed(self, advice: str) -> Failed:
         """Return the error of a failed check: the component's name, then ``advice``, which says what to change."""

@@ -7,7 +7,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganlm_core import sampling
-from ganlm_core.protocol import Cost, Discriminator, Estimator, Generator, NextWordCost, mask_of, per_sequence
+from ganlm_core.protocol import (
+    Cost,
+    Discriminator,
+    Estimator,
+    Generator,
+    NextWordCost,
+    Sequences,
+    mask_of,
+    per_sequence,
+)
 from ganlm_core.testing import references
 from ganlm_core.testing.case import Case
 from ganlm_core.testing.kinds import build
@@ -22,8 +31,7 @@ def check_surrogate(case: Case) -> None:
     """The value is a finite scalar with a gradient for every generator parameter, for every pair it accepts."""
     estimator: Estimator = build(case)
     for generator, discriminator in _pairs(estimator):
-        value = estimator(generator, batch(ROWS), _cost(estimator, discriminator, ROWS, case))
-        case.expect(value.dim() == 0, f"gives a tensor of shape {tuple(value.shape)}; take the mean over the batch")
+        value = case.scalar(estimator(generator, batch(ROWS), _cost(estimator, discriminator, ROWS, case)))
         case.expect(value.isfinite(), "gives NaN or infinity; avoid the logarithm of zero")
         case.expect(
             value.requires_grad, "gives the generator no gradient; sample under torch.no_grad, compute log p without it"
@@ -42,6 +50,8 @@ def check_draw(case: Case) -> None:
     estimator: Estimator = build(case)
     for generator, _ in _pairs(estimator):
         drawn = estimator.draw(generator, batch(ROWS))
+        found = f"draws a value of type {type(drawn).__name__}"
+        case.expect(isinstance(drawn, Sequences), f"{found}; return ganlm_core.protocol.Sequences")
         wanted = (ROWS, SHAPE.length)
         relaxed = drawn.sequence.is_floating_point()
         shape = tuple(drawn.sequence.shape)

@@ -22,8 +22,7 @@ def check_scalar(case: Case) -> None:
     penalty: Penalty = build(case)
     for kind in DISCRIMINATORS:
         discriminator, real, generated = _arguments(kind)
-        value, again = (_value(penalty, discriminator, real, generated) for _ in range(2))
-        case.expect(value.dim() == 0, f"gives a tensor of shape {tuple(value.shape)}; take the mean over the batch")
+        value, again = (case.scalar(_value(penalty, discriminator, real, generated)) for _ in range(2))
         case.expect(value.isfinite() and value >= 0, f"is {value.item():g}; wanted a finite number of at least 0")
         case.expect(close(value, again), "has another value with the same seed; use torch's random state only")
 

@@ -120,7 +120,11 @@ class Altered(Adversarial):
         raise NotImplementedError
 
 
-@breaks("algorithm", "algorithms.check_losses", "has a loss of shape (2,) in phase 'discriminator'; take the mean")
+@breaks(
+    "algorithm",
+    "algorithms.check_losses",
+    "gives a tensor of shape (2,) as the loss of phase 'discriminator'; take the mean over the batch",
+)
 class TakesNoMean(Altered):
     def alter(self, loss: Tensor) -> Tensor:
         return loss.expand(2)

@@ -93,6 +93,12 @@ class PerSequence(R1):
         return super().__call__(discriminator, real, generated) * torch.ones(4)
 
 
+@breaks("penalty", "penalties.check_scalar", "gives a value of type NoneType; return a tensor")
+class NoPenalty(R1):
+    def __call__(self, discriminator: Discriminator, real: Sequences, generated: Sequences) -> Tensor:
+        return None  # type: ignore[return-value]
+
+
 @breaks("penalty", "penalties.check_scalar", "is -...; wanted a finite number of at least 0")
 class Negative(R1):
     def __call__(self, discriminator: Discriminator, real: Sequences, generated: Sequences) -> Tensor:
@@ -163,6 +169,16 @@ class NotAScalar(Reinforce):
 class NoGradient(Reinforce):
     def forward(self, generator: Generator, batch: Batch, cost: Cost) -> Tensor:
         return super().forward(generator, batch, cost).detach()
+
+
+@breaks(
+    "estimator",
+    "estimators.check_draw",
+    "draws a value of type Tensor; return ganlm_core.protocol.Sequences",
+)
+class DrawsIds(Reinforce):
+    def draw(self, generator: Generator, batch: Batch) -> Sequences:
+        return super().draw(generator, batch).sequence  # type: ignore[return-value]
 
 
 @breaks(
