@@ -126,10 +126,11 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Read the options of every command first, because the command may come from a ``--plugin`` that follows it."""
-        first = click.Command(args[0], params=[*shared_options()], add_help_option=False)  # list is a command here
-        first.context_settings = {"ignore_unknown_options": True, "allow_extra_args": True}
-        first.make_context(args[0], args[1:], parent=ctx, resilient_parsing=ctx.resilient_parsing)
+        """Read the shared options before an unknown command: it may come from a ``--plugin`` that follows it."""
+        if args[0] not in COMMANDS:
+            first = click.Command(args[0], params=[*shared_options()], add_help_option=False)  # list is a command here
+            first.context_settings = {"ignore_unknown_options": True, "allow_extra_args": True}
+            first.make_context(args[0], args[1:], parent=ctx, resilient_parsing=ctx.resilient_parsing)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -192,11 +193,16 @@ def run_command(command: click.Command, argv: Sequence[str] | None = None, name:
     return result if type(result) is int else 0
 
 
+def _tell_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    if not issubclass(category, DeprecationWarning | PendingDeprecationWarning):  # these are for developers
+        output.warn(" ".join(str(message).split()))
+
+
 @contextmanager
 def _telling_warnings() -> Iterator[None]:
     """Write warnings of libraries like our own: on one line and printable, as they may quote any file."""
     kept = warnings.showwarning
-    warnings.showwarning = lambda message, *_, **__: output.warn(" ".join(str(message).split()))
+    warnings.showwarning = _tell_warning
     try:
         yield
     finally:

@@ -1,5 +1,6 @@
 """Options that every command takes, and the plugin host that they choose."""
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,7 +9,6 @@ from typing import Any
 import click
 
 from ganlm_core.plugins.host import Host, default_host
-from ganlm_core.system.printable import printable
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Invocation:
             context = click.get_current_context(silent=True)
             if context and not context.resilient_parsing:  # else a line would land where the shell completes
                 for line in host.renamed:
-                    click.echo(printable(f"warning: {line}"), err=True)
+                    warnings.warn(line, stacklevel=2)
             return host
         return default_host()
 

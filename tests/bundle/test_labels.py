@@ -69,7 +69,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
         "corpus": "file",
         "corpus_options": {"path": str(folder / "text.jsonl"), "label": "label"},
     }
-    sizes = {"steps": 300, "batch_size": 32, "generator_options": {"hidden_size": 32}}
+    sizes = {"steps": 300, "batch_size": 32, "generator_options": {"hidden_size": 32}, "keep": "last"}
     return ganlm_core.load(
         execute(tiny_config("lstm", "conv", recipe="autoregressive", **options | sizes), out=folder / "run").path
     )
@@ -160,7 +160,7 @@ def test_the_command_line_samples_and_scores_with_labels(model: Model, ganlm: Ga
     assert err.startswith("labels are drawn by their frequency in the training text: a ")
     assert err.endswith("; --label NAME asks for one\n")
     code, _, err = ganlm("sample", bundle, "--label", "A")
-    assert code == 2 and "there is no label 'A'; the bundle has a, b" in err
+    assert code == 2 and "there is no label 'A'; did you mean 'a'? the bundle has a, b" in err
     (tmp_path / "texts.csv").write_text("text,kind\nyes 3,a\nno 4,b\n")
     code, out, _ = ganlm("score", bundle, "texts.csv", "--corpus.label", "kind", "--json")
     assert code == 0

@@ -14,8 +14,10 @@ def test_text_that_a_run_passes_over_often_has_a_note(tmp_path: Path) -> None:
     data.write_text("".join(f"sentence number {number} .\n" for number in range(200)))
     notes = prepare(tiny_config("lstm", "conv", data=data, corpus_options={}, steps=600)).notes
     (told,) = [note for note in notes if note.startswith("small text: ")]
-    assert "so the weights that are best on the validation split are kept, of an evaluation every " in told
-    assert told.endswith("; --keep last keeps the last")
+    assert "epochs would memorise it, so the run evaluates every " in told
+    assert told.endswith(
+        " steps and keeps the weights with the lowest validation NLL; --keep last keeps the last weights"
+    )
     for settings in ({"steps": 6}, {"steps": 600, "keep": "last"}):
         notes = prepare(tiny_config("lstm", "conv", data=data, corpus_options={}, **settings)).notes
         assert not [note for note in notes if note.startswith("small text")]

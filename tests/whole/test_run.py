@@ -526,7 +526,7 @@ class Silent(Exception):
 
 class Leaving(NonSaturating):
     def discriminator(self, real, generated):
-        if real.requires_grad:  # in training, not where it is tried before
+        if real.grad_fn is not None:  # in training, not where it is tried before
             ACTION
         return super().discriminator(real, generated)
 """
@@ -599,11 +599,11 @@ def crash():
 
 class CrashyLoss(NonSaturating):
     def discriminator(self, real, generated):
-        return crash() if real.requires_grad else super().discriminator(real, generated)
+        return crash() if real.grad_fn else super().discriminator(real, generated)
 
 class SilentLoss(NonSaturating):
     def discriminator(self, real, generated):
-        return None if real.requires_grad else super().discriminator(real, generated)
+        return None if real.grad_fn else super().discriminator(real, generated)
 
 class CrashyPenalty(R1):
     def __call__(self, discriminator, real, generated):
