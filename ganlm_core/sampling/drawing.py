@@ -20,9 +20,9 @@ float32."""
 class Policy:
     """A way to draw tokens from logits: temperature, then the ``top_k`` likeliest, then the ``top_p`` nucleus.
 
-    ``top_k = 0`` and ``top_p = 1`` leave the distribution whole. Nucleus: Holtzman et al. 2020, section 3.1. A
-    temperature below COLDEST becomes ``top_k = 1``, one above HOTTEST becomes HOTTEST. Raises OptionError for a value
-    that is out of range.
+    ``top_k = 0`` and ``top_p = 1`` leave the distribution whole. Words as likely as the k-th stay too. Nucleus:
+    Holtzman et al. 2020, section 3.1. A temperature below COLDEST becomes ``top_k = 1``, one above HOTTEST becomes
+    HOTTEST. Raises OptionError for a value that is out of range.
     """
 
     temperature: float = 1.0
