@@ -234,7 +234,8 @@ class Model:
     def _require_discriminator(self) -> Discriminator:
         if self.discriminator is None:
             raise UsageError(
-                "this bundle has no discriminator, so it cannot score; train with an algorithm that has one"
+                "this bundle has no discriminator, so it cannot score; train with an algorithm that has one, and with "
+                "--keep last if its best weights are from before the discriminator's first step"
             )
         return self.discriminator
 

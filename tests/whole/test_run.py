@@ -433,7 +433,8 @@ def test_maximum_likelihood_leaves_a_bundle_without_a_discriminator(ganlm: Ganlm
     with pytest.raises(UsageError) as caught:
         model.score(["the dog sleeps ."])
     assert str(caught.value) == (
-        "this bundle has no discriminator, so it cannot score; train with an algorithm that has one"
+        "this bundle has no discriminator, so it cannot score; train with an algorithm that has one, and with "
+        "--keep last if its best weights are from before the discriminator's first step"
     )
 
 
