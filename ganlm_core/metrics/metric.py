@@ -33,6 +33,9 @@ text has at least half as many copies as the whole text; MARGIN allows for the e
 """
 
 
+COMPARED = 1_000
+"""Test sentences that are looked up in the training text, evenly spaced, to see whether the text was split."""
+
 REPEATING = 0.02
 """The share of sentences that recur by chance above which real text is no ceiling."""
 
@@ -182,7 +185,7 @@ class Conditions:
     @cached_property
     def is_split(self) -> bool:
         """Whether the text was split by sentences, so that training and test split have none in common."""
-        return not any(text in self.known for text in self.corpus.test)
+        return not any(text in self.known for text in spaced(self.corpus.test, COMPARED))
 
     @property
     def _share_to_copy(self) -> float:
@@ -263,7 +266,9 @@ def problem_with(found: object) -> str:
         return f"gives the values {found.values!r}; wanted a dict of floats by the name of their measure"
     if not isinstance(found.protocol, str):
         return f"gives the protocol {found.protocol!r}; wanted text"
-    for name, value in found.values.items():
+    if not isinstance(found.errors, Mapping) or not found.errors.keys() <= found.values.keys():
+        return f"gives the errors {found.errors!r}; wanted a dict of floats by the name of their measure"
+    for name, value in (*found.values.items(), *found.errors.items()):
         if isinstance(value, bool) or not isinstance(value, float | int):
             return f"gives {value!r} for {name}; wanted a float"
         if not math.isfinite(value):

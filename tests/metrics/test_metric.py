@@ -104,6 +104,12 @@ def test_copies_exceed_chance_when_they_are_more_than_twice_as_many() -> None:
         (Measured({"a": 1, "b": 0.5}), ""),
         (3.5, "gives 3.5; wanted a ganlm_core.metrics.metric.Measured"),
         (Measured({"a": True}), "gives True for a; wanted a float"),
+        (Measured({"a": 1.0}, errors={"a": 0.5}), ""),
+        (Measured({"a": 1.0}, errors={"a": math.inf}), "gives inf for a; leave out a value that does not exist"),
+        (
+            Measured({"a": 1.0}, errors={"b": 0.5}),
+            "gives the errors {'b': 0.5}; wanted a dict of floats by the name of their measure",
+        ),
         (Measured({"a": math.nan}), "gives nan for a; leave out a value that does not exist"),
         (Measured({3: 0.5}), "gives the values {3: 0.5}; wanted a dict of floats by the name of their measure"),
         (Measured([0.5]), "gives the values [0.5]; wanted a dict of floats by the name of their measure"),
