@@ -145,8 +145,8 @@ def show_result(folder: RunFolder, host: Host, as_json: bool) -> None:
     try:
         echo(f"report: {report.write(folder, host)}")
     except Exception as error:  # whatever went wrong, the run has succeeded
-        hint = "" if isinstance(error, GanlmError) else f"; ganlm --debug report {folder.path} shows where"
-        warn(f"there is no report: {described(error) if hint else error}{hint}")
+        where = f"{described(error)}; ganlm --debug report {folder.path} shows where"
+        warn(f"there is no report: {error if isinstance(error, GanlmError) else where}")
 
 
 def show_plan(config: RunConfig, *, host: Host, out: Path | None, as_json: bool) -> None:

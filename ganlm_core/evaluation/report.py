@@ -61,7 +61,7 @@ def write(run: RunFolder, host: Host) -> Path:
 def render(run: RunFolder, host: Host) -> str:
     """Return the page. The same run gives the same text."""
     config, info = run.load_config(host), run.info()
-    evaluation = run.results()
+    evaluation, steps, interims = run.results(), run.metrics.steps(), run.metrics.interims()
     title, last = run.title(), run.last_samples()[:SHOWN]
     sources = open_sources(host, [str(run.path)]) if run.bundle.is_dir() else []
     corpus = _corpus(config, host, sources)
@@ -79,9 +79,9 @@ def render(run: RunFolder, host: Host) -> str:
         results=results(evaluation),
         remarks=list(remarks(run, evaluation)),
         legend=legend(evaluation),
-        troubles=[*troubles(run), *left_out(run), *_without_text(config, corpus)],
-        training=[(each, figures.svg(each)) for each in training_figures(run.metrics.steps())],
-        quality=[(each, figures.svg(each)) for each in evaluation_figures(run.metrics.interims(), evaluation)],
+        troubles=[*troubles(run), *left_out(steps, interims), *_without_text(config, corpus)],
+        training=[(each, figures.svg(each)) for each in training_figures(steps)],
+        quality=[(each, figures.svg(each)) for each in evaluation_figures(interims, evaluation)],
         comparison=comparison,
         tradeoff=figures.svg(pages.tradeoff(comparison, scores)) if comparison and scores else "",
         scores=scores,
@@ -183,9 +183,9 @@ def _metrics(interims: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(name for interim in interims for name in interim["evaluation"] if name != "step"))
 
 
-def left_out(run: RunFolder) -> Iterator[str]:
-    """Yield how many numbers and metrics are more than a page draws."""
-    for what, names in (("numbers", _numbers(run.metrics.steps())), ("metrics", _metrics(run.metrics.interims()))):
+def left_out(steps: Sequence[Mapping[str, Any]], interims: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield how many numbers of the steps and metrics of the interim evaluations are more than a page draws."""
+    for what, names in (("numbers", _numbers(steps)), ("metrics", _metrics(interims))):
         if len(names) > MOST:
             more = f"{len(names) - MOST} of {len(names)} {what} of the training"
             yield f"{more} have no figure: a page has at most {MOST}."

@@ -37,7 +37,7 @@ def test_a_page_has_a_bound_of_figures_and_says_what_it_leaves_out(tmp_path: Pat
     run.metrics.append({"step": 1, "evaluation": values})
     [losses] = report.training_figures(run.metrics.steps())
     assert len(losses.curves) == len(report.evaluation_figures(run.metrics.interims(), {})) == report.MOST == 40
-    assert list(report.left_out(run)) == [
+    assert list(report.left_out(run.metrics.steps(), run.metrics.interims())) == [
         "3 of 43 numbers of the training have no figure: a page has at most 40.",
         "3 of 43 metrics of the training have no figure: a page has at most 40.",
     ]
