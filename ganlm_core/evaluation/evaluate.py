@@ -15,7 +15,8 @@ from ganlm_core.evaluation.scores import Row, Scores
 from ganlm_core.evaluation.sources import Source, warnings
 from ganlm_core.metrics.encoders import Encoder, plain_encoder
 from ganlm_core.metrics.formatting import format_value
-from ganlm_core.metrics.judge import Judge, LogitsOf, build_metrics, round_values
+from ganlm_core.metrics.guarded import build_metrics
+from ganlm_core.metrics.judge import Judge, LogitsOf, round_values
 from ganlm_core.metrics.metric import Conditions, Measured, Subject
 from ganlm_core.metrics.options import SCORED
 from ganlm_core.metrics.specs import METRICS

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,12 +17,10 @@ from ganlm_core.data.corpus import Corpus
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.metrics import judge
 from ganlm_core.metrics.basic import Copies, Distinct, HeldOutLikelihood, Validity
-from ganlm_core.metrics.judge import Judge, Unigram, Values, build_metrics, nll_bound, round_values
-from ganlm_core.metrics.metric import Metric, Subject
-from ganlm_core.plugins.host import Host
+from ganlm_core.metrics.judge import Judge, Unigram, Values, nll_bound, round_values
+from ganlm_core.metrics.metric import Metric
 from ganlm_core.protocol import EOS, UNK, Generator, Shape, mask_of, per_sequence
 from ganlm_core.sampling import PLAIN, Policy, likelihood
-from tests.guests import HEAD
 from tests.tiny import TinyDiscriminator, TinyGenerator, TinyOneShot, every_sequence, likelihoods
 
 LOG2 = math.log(2)
@@ -313,31 +310,3 @@ def test_the_scores_of_texts_are_logits_in_evaluation_mode() -> None:
     frequencies = log_frequencies(eos=1 / 4, a=1 / 4, b=1 / 2)
     for make in JUDGE_NAMELESS.references(10, frequencies, scores).values():
         assert make().scores is scores
-
-
-def test_a_measure_belongs_to_one_metric_and_a_later_plugin_that_gives_it_is_left_out(tmp_path: Path) -> None:
-    """``b`` declares ``words``; nobody declares ``letters``, so the first that gives it has it."""
-    gives = {"a": {"words": 1.0}, "b": {"words": 2.0, "letters": 2.0}, "c": {"letters": 3.0}}
-    for name, values in gives.items():
-        declared = ", measures=(Measure('words', 'words'),)" if name == "b" else ""
-        (tmp_path / f"{name}.py").write_text(
-            f"""{HEAD}
-from ganlm_core.components import Measure
-from ganlm_core.metrics.metric import Measured, Metric
-
-class Given(Metric):
-    def __call__(self, subject, conditions):
-        return Measured({values}, "a few")
-
-@hookimpl
-def ganlm_components():
-    yield ComponentSpec("metric", "{name}", f"{{__name__}}:Given"{declared})
-"""
-        )
-    host = Host.discover([tmp_path / f"{name}.py" for name in gives], no_plugins=True)
-    several = replace(JUDGE, metrics=build_metrics(host, gives))
-    assert several.judge(Subject(["a b"])) == {"words": 2.0, "letters": 2.0}
-    assert several.failures == [
-        "metric 'a' of a.py is left out, because it gives words, which belongs to metric 'b'",
-        "metric 'c' of c.py is left out, because it gives letters, which belongs to metric 'b'",
-    ]
