@@ -29,7 +29,10 @@ def points(*pairs: tuple[float, float]) -> list[Point]:
 
 
 def scores(
-    model: Sequence[Point], baseline: Sequence[Point] = (), beside: str = "run before", **conditions: object
+    model: Sequence[Point],
+    baseline: Sequence[Point] = (),
+    beside: str = "run before GAN training",
+    **conditions: object,
 ) -> Scores:
     curves = [("model", "run", model), ("baseline", beside, baseline), ("real", "real", [REAL])]
     rows = [

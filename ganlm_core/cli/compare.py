@@ -10,6 +10,7 @@ import click
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.options import FOLDER, PATH, force_option, form_options, refuse_beside
 from ganlm_core.cli.output import echo, echo_data, echo_json, note
+from ganlm_core.cli.sweep import resuming
 from ganlm_core.cli.types import PLACES, Separated
 from ganlm_core.errors import UsageError
 from ganlm_core.evaluation.scores import Scores
@@ -121,7 +122,7 @@ def group(paths: Sequence[Path]) -> dict[str, list[RunFolder]]:
     if len(paths) == 1 and (paths[0] / SWEEP).is_file():
         found = results.grouped(SweepFolder(paths[0]))
         if not found:
-            raise UsageError(f"no run of {paths[0]} is finished; go on with: ganlm sweep --resume {paths[0]}")
+            raise UsageError(f"no run of {paths[0]} is finished; go on with: {resuming(paths[0])}")
         return found
     runs, again = without_repeats(list(_runs(paths)))
     if again:

@@ -319,7 +319,7 @@ def _curves(scores: Scores, title: str, quality: str, diversity: str) -> dict[st
 def named_rows(scores: Scores, title: str) -> Iterator[tuple[str, Row]]:
     """Yield the rows of a run's generator and baselines, each with its name in a comparison."""
     model = next((row.title for row in scores.rows if row.kind == "model"), "")
-    names = {model: title, warm_up(model): f"{title}, before"}
+    names = {model: title, warm_up(model): warm_up(title)}
     yield from ((names.get(row.title, row.title), row) for row in scores.rows if row.kind in ("model", "baseline"))
 
 

@@ -56,7 +56,7 @@ ERRORS = 2
 
 def warm_up(model: str) -> str:
     """Return the title of the rows of a model's own warm-up."""
-    return f"{model} before"
+    return f"{model} before GAN training"
 
 
 class Estimate(NamedTuple):

@@ -54,7 +54,7 @@ _TABLES = ("zip", "variants", "cluster")
 _EXCLUDE = "exclude"
 _THREADS = number(int, min=1)
 
-TAKEN = ("configs", "logs", "sweep.json", "search.log", "search.html")
+TAKEN = ("configs", "logs", "sweep.json", "search.log", "search.html", "search.json")
 """Names in the folder of a sweep that no run can have."""
 
 

@@ -86,7 +86,7 @@ def test_the_runs_of_a_sweep_are_named_by_what_its_plan_varies(tmp_path: Path, g
     assert {title: len(runs) for title, runs in groups.items()} == {"gen.layers 1": 2, "gen.layers 2": 1}
 
 
-def test_a_sweep_without_a_finished_run_is_refused(tmp_path: Path, ganlm: Ganlm) -> None:
+def test_a_sweep_without_a_finished_run_is_refused(ganlm: Ganlm, tall: Path) -> None:
     sweep(Path("s"), seed=[1])
-    with pytest.raises(UsageError, match="no run of s is finished; go on with: ganlm sweep --resume s"):
-        group([Path("s")])
+    message = f"no run of s is finished; go on with: ganlm sweep --resume s --plugin {tall}"
+    assert refused(ganlm, "compare", "s", "--plugin", tall) == message

@@ -138,7 +138,7 @@ def test_the_lowest_is_first_for_a_measure_of_which_lower_is_better() -> None:
 
 def test_a_warm_up_takes_part_as_a_method() -> None:
     found = compared({"a": [scores(STEEP, above(STEEP, 0.05))]})
-    assert [one.title for one in found.standings] == ["a, before", "a"]
+    assert [one.title for one in found.standings] == ["a before GAN training", "a"]
 
 
 def test_a_baseline_of_several_runs_counts_once() -> None:
@@ -150,7 +150,7 @@ def test_a_baseline_of_several_runs_counts_once() -> None:
 
 def test_seeds_with_equal_values_count_each() -> None:
     found = compared({"a": [scores(STEEP, STEEP), scores(STEEP, STEEP), scores(above(STEEP, 0.03), STEEP)]})
-    assert [(one.title, one.seeds) for one in found.standings] == [("a", 3), ("a, before", 3)]
+    assert [(one.title, one.seeds) for one in found.standings] == [("a", 3), ("a before GAN training", 3)]
     assert found.standings[0].quality == pytest.approx(0.31)
 
 
@@ -203,7 +203,7 @@ def test_means_are_over_seeds_at_each_temperature() -> None:
         ("a", 1, pytest.approx(0.61)),
         ("a", 2, pytest.approx(0.41)),
         ("a", 3, pytest.approx(0.21)),
-        *(("a, before", temperature, point.quality) for temperature, point in enumerate(STEEP, start=1)),
+        *(("a before GAN training", temperature, point.quality) for temperature, point in enumerate(STEEP, start=1)),
         *(("b", temperature, pytest.approx(point.quality + 0.3)) for temperature, point in enumerate(STEEP, start=1)),
         ("real text", 1, 0.4),
     ]

@@ -48,7 +48,7 @@ def test_texts_are_printable_and_short(recwarn: pytest.WarningsRecorder) -> None
 
 
 def test_a_long_name_is_wrapped_in_the_legend() -> None:
-    name = "transformer against conv by autoregressive with algorithm two, loss focal, before"
+    name = "transformer against conv by autoregressive with algorithm two, loss focal before GAN training"
     text = svg(Figure("quality", "x", "y", [Curve(name, [0, 1], [1, 2])], {"real": 1.0}, large=True))
     assert not any(len(line) > 64 for line in words_of(text))
     assert "transformer against conv by autoregressive with algorithm two," in words_of(text)

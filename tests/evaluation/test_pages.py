@@ -12,7 +12,7 @@ def test_the_page_has_curves_of_the_warm_up_and_every_seed_beside_real_text() ->
     measures = {"b": [Measure("b", "B", "higher", "quality")], "s": [Measure("s", "S", "lower", "diversity")]}
 
     def evaluated(shift: float) -> Scores:
-        curves = [("model", "run", 0.5 + shift), ("baseline", "run before", 0.25)]
+        curves = [("model", "run", 0.5 + shift), ("baseline", "run before GAN training", 0.25)]
         rows = [Row(kind, name, t, 9, {"b": b / t, "s": 1 / t}) for kind, name, b in curves for t in (1.0, 2.0)]
         others = [Row(kind, kind, None, 9, {"b": 0.4, "s": 0.6}) for kind in ("real", "process", "unigram")]
         return Scores([*rows, *others], measures, {})
@@ -22,14 +22,14 @@ def test_the_page_has_curves_of_the_warm_up_and_every_seed_beside_real_text() ->
     assert [(curve.name, list(curve.x), list(curve.y), list(curve.labels)) for curve in figure.curves] == [
         ("a", [1.0, 0.5], [0.5, 0.25], ["1", "2"]),
         ("a", [1.0, 0.5], [0.6, 0.3], []),
-        ("a, before", [1.0, 0.5], [0.25, 0.125], ["1", "2"]),
-        ("a, before", [1.0, 0.5], [0.25, 0.125], []),
+        ("a before GAN training", [1.0, 0.5], [0.25, 0.125], ["1", "2"]),
+        ("a before GAN training", [1.0, 0.5], [0.25, 0.125], []),
         ("real text", [0.6], [0.4], []),
         ("perfect generator", [0.6], [0.4], []),
     ]
     assert figure.levels == {"quality of real text: above it is mode seeking": 0.4}
     drawn = svg(figure)
-    assert drawn.count(">a</text>") == drawn.count(">a, before</text>") == 1
+    assert drawn.count(">a</text>") == drawn.count(">a before GAN training</text>") == 1
 
 
 def page(**values: object) -> str:

@@ -73,8 +73,8 @@ def test_the_page_has_the_verdicts_the_values_and_the_samples(ganlm: Ganlm) -> N
     page = Path("page.html").read_text()
     title = "lstm against conv by autoregressive"
     verdicts = [
-        f"{title} is ahead of {title}, before by 0.210 BLEU-4; with one seed of {title}, before this may "
-        "be chance: train it with other values of --seed",
+        f"{title} is ahead of {title} before GAN training by 0.210 BLEU-4; with one seed of {title} before "
+        "GAN training this may be chance: train it with other values of --seed",
         f"{title} is better than real text (0.510 against 0.400): mode seeking",
     ]
     assert out.splitlines()[-2:] == verdicts

@@ -86,7 +86,7 @@ def test_metrics_are_chosen_by_name(ganlm: Ganlm, files: list[str]) -> None:
 
 def test_a_run_is_measured_at_every_temperature_beside_its_own_warm_up(ganlm: Ganlm, run: Path) -> None:
     found = rows(ganlm, run, "--temperatures", "0.5,1", "--out", "kept.json")
-    models = ["small 0.5", "small 1.0", "small before 0.5", "small before 1.0"]
+    models = ["small 0.5", "small 1.0", "small before GAN training 0.5", "small before GAN training 1.0"]
     assert list(found) == [*models, "real", "process", "shuffled", "unigram"]
     assert [found[name]["kind"] for name in models] == ["model", "model", "baseline", "baseline"]
     assert found["process"]["values"]["valid"] == found["real"]["values"]["valid"] == 1
@@ -97,7 +97,7 @@ def test_a_run_is_measured_at_every_temperature_beside_its_own_warm_up(ganlm: Ga
     assert found["real"]["protocol"]["likelihood"].endswith("; exact")
     kept = read_json(run / "bundle" / "evaluation.json")
     assert found["small 1.0"]["values"]["test_nll"] == kept["after"]["test_nll"]
-    assert found["small before 1.0"]["values"]["test_nll"] == kept["before"]["test_nll"]
+    assert found["small before GAN training 1.0"]["values"]["test_nll"] == kept["before"]["test_nll"]
 
 
 def test_validity_always_comes_with_held_out_likelihood(ganlm: Ganlm, run: Path) -> None:
@@ -143,7 +143,7 @@ def test_runs_with_equal_folder_names_are_shown_with_their_paths(ganlm: Ganlm, r
     message = f"{run} and other/small were trained on different text; name one for both with --data FILE"
     assert ganlm("eval", run, other) == (2, "", f"ganlm: error: {message}\n")
     found = rows(ganlm, run, other, run, "--data", "grammar", "--metrics", "distinct", "--temperatures", "1")
-    titles = [str(run), "other/small", f"{run} (2)", f"{run} before", f"{run} (2) before"]
+    titles = [str(run), "other/small", f"{run} (2)", f"{run} before GAN training", f"{run} (2) before GAN training"]
     assert list(found)[:5] == [f"{title} 1.0" for title in titles]
 
 

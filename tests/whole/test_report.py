@@ -87,7 +87,8 @@ def test_a_report_shows_the_evaluation_or_draws_fewer_sentences(ganlm: Ganlm, ru
         default_host().build("corpus", "grammar", GrammarOptions(size=300)),
     )
     assert f"{len(corpus.test)} sentences at each temperature,\ndrawn for this page" in page
-    assert page.count("ngram-mlp against mlp by autoregressive, before") >= 2  # a line and a row at each temperature
+    warm_up = "ngram-mlp against mlp by autoregressive before GAN training"
+    assert page.count(warm_up) >= 2  # a line and a row at each temperature
     assert not (run / "evaluation.json").exists()
     assert ganlm("eval", "run", "-n", 12, "--temperatures", "0.5,1", "--metrics", "bleu,self-bleu")[0] == 0
     kept = Scores.read(run / "evaluation.json")
