@@ -212,6 +212,7 @@ def make_config(
     tables = {
         section: ({settings[key]: {}} if settings.get(key) else {}) | {CHOSEN: settings.get(f"{key}_options", {})}
         for key, section in sections.items()
+        if settings.get(key) or f"{key}_options" in settings  # a table without options chooses an optimiser too
     }
     host = host or default_host()
     return resolve(host, [data_layer(host, os.fspath(data)) if data is not None else {}, layer | nest(tables)])

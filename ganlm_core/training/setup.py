@@ -42,6 +42,7 @@ from ganlm_core.training.compilation import as_graphs, as_it_is, compile_network
 from ganlm_core.training.loop import Average, Trainer
 from ganlm_core.training.notes import equal_rewards, notes_of, uncompiled
 from ganlm_core.training.optimizers import ScheduledOptimizer, build_optimizer
+from ganlm_core.training.rehearsal import rehearse
 from ganlm_core.training.start import Start
 
 
@@ -164,17 +165,26 @@ class Setup:
 def prepare(config: RunConfig, host: Host | None = None) -> Setup:
     """Build the corpus, the tokenizer, the networks and the rest. Seeds the global random state.
 
-    Raises GanlmError of every kind for components that cannot be built, before anything is written.
+    A run with a warm-up is built twice: the first networks only :func:`rehearse` the start of adversarial training.
+    Raises GanlmError of every kind for components that cannot be built or trained, before anything is written.
     """
     host = host or default_host()
     components_of(config, host)  # refuse a name that a bundle cannot have before training, not after it
-    options = config.training
-    device = pick_device(options.device)
-    precision = arithmetic(device, options.precision)
-    if options.compile:
+    device = pick_device(config.training.device)
+    arithmetic(device, config.training.precision)  # refuse it before the data are read
+    if config.training.compile:
         require_compiler()
     data = read_data(host, config)
     rewards = build_rewards(host, config)
+    setup = _built(config, host, device, data, rewards)
+    if rehearse(setup.trainer, setup.blame):
+        setup = _built(config, host, device, data, rewards)
+    return setup
+
+
+def _built(config: RunConfig, host: Host, device: torch.device, data: Data, rewards: Sequence[CheckedReward]) -> Setup:
+    """Seed the global random state, and build the networks and everything that reads or trains them."""
+    options = config.training
     torch.manual_seed(options.seed)
     parts = build_parts(host, config, data, rewards)
     algorithm = _algorithm(host, config, parts).to(device)
@@ -199,7 +209,7 @@ def prepare(config: RunConfig, host: Host | None = None) -> Setup:
         clip=options.clip,
         average=average,
         compiled=as_graphs(left_out) if options.compile and device.type == "cuda" else as_it_is,
-        arithmetic=precision,
+        arithmetic=arithmetic(device, options.precision),
     )
     return Setup(
         config=config,

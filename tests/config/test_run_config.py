@@ -12,7 +12,7 @@ import pytest
 from ganlm_core.config import run_config as configuration
 from ganlm_core.config.run_config import Layer, RunConfig, data_layer, difference, make_config, override, resolve
 from ganlm_core.errors import GanlmError, OptionError, UnknownName, UsageError
-from ganlm_core.plugins.host import Host
+from ganlm_core.plugins.host import Host, default_host
 
 PLUGIN = """
 from pathlib import Path
@@ -302,6 +302,8 @@ def test_make_config_takes_the_optimiser_of_the_warm_up(host: Host) -> None:
 
 def test_make_config_takes_everything_else_from_the_recipe(host: Host) -> None:
     assert make_config(recipe="towers", host=host).generator.name == "tall"
+    for recipe in default_host().recipes():
+        assert make_config(recipe=recipe) == resolve(default_host(), [{"recipe": recipe}])
 
 
 def test_make_config_suggests_the_nearest_setting(host: Host) -> None:

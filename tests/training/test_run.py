@@ -261,7 +261,7 @@ def test_a_run_goes_back_to_where_it_was_good_and_on_with_half_the_learning_rate
     interims(collapsed_once(4))
     run = tmp_path / "run"
     witness = watched(run, on_collapse="rollback", evaluate_every=2, checkpoint_every=1)
-    (first, *before), (second, *after) = rates
+    _, (first, *before), (second, *after) = rates  # the first is the rehearsal
     assert (first, second) == (0, 2)
     assert before and after == [lr / 2 for lr in before]
     records = RunFolder(run).metrics.read()
