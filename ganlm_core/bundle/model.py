@@ -1,6 +1,5 @@
 """A loaded bundle: it samples sentences with its generator and scores them with its discriminator."""
 
-import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from ganlm_core.protocol import Discriminator, Generator, Shape, mask_of, with_l
 from ganlm_core.sampling import PLAIN, Policy, log_marginal, sample
 from ganlm_core.sampling.conditions import read_labelled
 from ganlm_core.system.files import shown
+from ganlm_core.system.seeds import derived_seed
 
 BATCH = 256
 """Sentences in a batch. The sentences of a seed depend on it, because each batch has its own random numbers."""
@@ -91,7 +91,7 @@ class Model:
 
     def batch_labels(self, index: int, seed: int, size: int = BATCH, label: str = "") -> Tensor | None:
         """Return the labels (B,) of :meth:`batch`; None for a model without labels."""
-        numbers = self.labels.asked(size, label, batch_seed(seed, index, "labels"))
+        numbers = self.labels.asked(size, label, derived_seed(seed, index, "labels"))
         return None if numbers is None else numbers.to(self.device)
 
     def batch(
@@ -108,7 +108,7 @@ class Model:
         Raises NonFinite when the generator gives logits from which no word can be drawn.
         """
         forced = self.tokenizer.prompt(prompt)
-        rng = torch.Generator(self.device).manual_seed(batch_seed(seed, index))
+        rng = torch.Generator(self.device).manual_seed(derived_seed(seed, index))
         noise = torch.randn(size, self.shape.noise, generator=rng, device=self.device)
         noise = with_labels(noise, self.batch_labels(index, seed, size, label), self.shape.labels)
         drawn = sample(self.generator, noise, policy, rng, forced)
@@ -243,8 +243,3 @@ class Model:
         for start in range(0, len(texts), batch_size):
             tokens, _ = self.tokenizer.encode(texts[start : start + batch_size], self.shape.length)
             yield tokens.to(self.device)
-
-
-def batch_seed(*parts: object) -> int:
-    """Return the seed of a batch, from a seed and its number. Batches of neighbouring seeds have different seeds."""
-    return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:8], "big") >> 1

@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlm_core.bundle.model import BATCH, Model, batch_seed
+from ganlm_core.bundle.model import BATCH, Model
 from ganlm_core.bundle.select import Selected, Selection, Tally
 from ganlm_core.data.text import identity
 from ganlm_core.errors import GanlmError
 from ganlm_core.sampling import PLAIN, Policy
 from ganlm_core.system.processes import Divide
+from ganlm_core.system.seeds import derived_seed
 
 ERROR = 1e-6
 """Default probability that the filter takes a new sentence for a seen sentence."""
@@ -85,7 +86,7 @@ def select(
         tokens = model.batch(index, seed, policy, size, prompt, label)
         logits = model.logits(tokens, model.batch_labels(index, seed, size, label))
         log_ratios = calibration.log_ratio(logits).cpu().view(-1, candidates)
-        rng = torch.Generator().manual_seed(batch_seed(seed, index, "select"))
+        rng = torch.Generator().manual_seed(derived_seed(seed, index, "select"))
         selected = selection(log_ratios, calibration.bound, rng)
         texts = model.tokenizer.decode(tokens[selected.taken.flatten().to(tokens.device)])
         return Drawn(texts, index * size, (index + 1) * size), log_ratios, selected

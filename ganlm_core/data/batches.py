@@ -1,6 +1,5 @@
 """Batches of encoded sequences, in an order fixed by the seed."""
 
-import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +10,7 @@ from ganlm_core.data.conditions import Asked
 from ganlm_core.data.permutation import permute
 from ganlm_core.protocol import PAD, Batch, with_labels
 from ganlm_core.system.devices import send
+from ganlm_core.system.seeds import derived_seed
 
 LARGEST = 2**20
 """The permutation of an epoch is held in memory up to this many sequences; for more, it is computed in parts."""
@@ -81,6 +81,4 @@ class Batches:
         n, key = len(self.tokens), f"{self.seed}/{epoch}"
         if n > LARGEST:
             return torch.from_numpy(permute(np.arange(start, min(start + count, n)), n, key))
-        # Hashed, because torch's generator on the CPU uses only 32 bits of a seed.
-        digest = hashlib.sha256(key.encode()).digest()
-        return torch.randperm(n, generator=torch.Generator().manual_seed(int.from_bytes(digest[:4], "big")))
+        return torch.randperm(n, generator=torch.Generator().manual_seed(derived_seed(key, bits=32)))

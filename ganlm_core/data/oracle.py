@@ -12,7 +12,6 @@ drawn from N(0, 1). Differs: the random generator is different. To compare with 
 convert its weights to the file that :meth:`Oracle.load` reads. Words are written ``w0``, ``w1``, ...
 """
 
-import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -29,6 +28,7 @@ from ganlm_core.data.options import OracleOptions
 from ganlm_core.data.text import words
 from ganlm_core.errors import DataError
 from ganlm_core.system.files import write_file
+from ganlm_core.system.seeds import derived_seed
 
 EMBEDDING, HIDDEN = 32, 32
 START = 0
@@ -186,7 +186,7 @@ def _is_finite(tensor: Tensor) -> bool:
 
 def _short(seed: int) -> int:
     """Return a seed of 32 bits, which is all that torch reads of one on a CPU: to it, 2**32 + 1 is the same as 1."""
-    return seed if seed < 2**32 else int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:4], "big")
+    return seed if seed < 2**32 else derived_seed(seed, bits=32)
 
 
 def oracle_corpus(options: OracleOptions) -> Corpus:

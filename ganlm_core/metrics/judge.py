@@ -1,7 +1,8 @@
 """One protocol for every subject: generators, real held-out text, and the baselines that a model must beat."""
 
+import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
@@ -31,6 +32,8 @@ from ganlm_core.protocol import (
     with_labels,
 )
 from ganlm_core.sampling import PLAIN, Policy
+from ganlm_core.system.processes import Divide
+from ganlm_core.system.seeds import derived_seed
 
 BATCH = 256
 NOISE_DRAWS = 8
@@ -151,7 +154,7 @@ class Judge:
         with evaluating(generator):
             for kind, asked in enumerate(kinds):
                 for rows, (scores,) in _log_marginals(generator, tokens, self.seed, [policy], asked=asked):
-                    found[kind, rows] = scores.cpu()
+                    found[kind, rows] = scores
         found = (found + self.asking.shares.log()[:, None]).logsumexp(dim=0) if len(kinds) > 1 else found[0]
         lengths = torch.tensor(self.tokenizer.lengths(texts)) - 1  # without <eos>
         possible = (lengths <= self.shape.length) & (tokens != UNK).all(dim=1)
@@ -176,39 +179,31 @@ class Judge:
             found = [discriminator.verdict(part, mask_of(part)).tolist() for part in parts]
         return list(chain.from_iterable(found))
 
-    def draw(self, generator: Generator, n: int, policy: Policy, first: int = 0, seed: int | None = None) -> list[str]:
-        """Draw ``n`` sentences from one random stream, asked for the conditions of test sentences from ``first`` on.
+    def draw(self, generator: Generator, n: int, policy: Policy, divide: Divide = map) -> list[str]:
+        """Draw ``n`` sentences, asked for the conditions of the test sentences in turn.
 
-        ``seed``: of the stream, by default the judge's.
+        Each batch has random numbers of its own, those of :meth:`ganlm_core.bundle.model.Model.batch`.
         """
         device = generator.prior.device
-        rng = torch.Generator(device).manual_seed(self.seed if seed is None else seed)
-        texts: list[str] = []
+
+        def batch(index: int) -> list[str]:
+            rng = torch.Generator(device).manual_seed(derived_seed(self.seed, index))
+            noise = torch.randn(BATCH, self.shape.noise, generator=rng, device=device)
+            noise, prompt = self.asking.noise(noise, index * BATCH), self.asking.prompt(index * BATCH, BATCH)
+            return self.tokenizer.decode(sampling.sample(generator, noise, policy, rng, prompt).tokens)
+
         with evaluating(generator):
-            while len(texts) < n:
-                noise = torch.randn(BATCH, self.shape.noise, generator=rng, device=device)
-                place = first + len(texts)
-                asked = self.asking.noise(noise, place), self.asking.prompt(place, BATCH)
-                texts += self.tokenizer.decode(sampling.sample(generator, asked[0], policy, rng, asked[1]).tokens)
-        return texts[:n]
+            return list(chain.from_iterable(divide(batch, range(math.ceil(n / BATCH)))))[:n]
 
     def likelihoods(
-        self,
-        generator: Generator,
-        held_out: Sequence[str],
-        policies: Sequence[Policy],
-        part: slice = slice(None),
-        seed: int | None = None,
+        self, generator: Generator, held_out: Sequence[str], policies: Sequence[Policy], divide: Divide = map
     ) -> list[Likelihood]:
-        """Return the likelihood of a part of held-out sentences, given their conditions, under each policy.
-
-        ``seed``: of the noise, by default the judge's.
-        """
-        tokens, cut = self.tokenizer.encode(held_out[part], self.shape.length)
-        asked = self.asking.of_texts(held_out).at(torch.arange(len(held_out))[part])
+        """Return the likelihood of held-out sentences, given their conditions, under each policy."""
+        tokens, cut = self.tokenizer.encode(held_out, self.shape.length)
+        asked = self.asking.of_texts(held_out)
         count, draws = int(scored(tokens, asked.given).sum()), NOISE_DRAWS if random_size(generator) else 0
         with evaluating(generator):
-            bounds = nll_bounds(generator, tokens, self.seed if seed is None else seed, policies, asked=asked)
+            bounds = nll_bounds(generator, tokens, self.seed, policies, asked=asked, divide=divide)
         cut = 0 if self.corpus.fixed_length else cut
         return [Likelihood(bound, count, len(tokens), draws, cut) for bound in bounds]
 
@@ -300,6 +295,7 @@ def nll_bounds(
     policies: Sequence[Policy],
     draws: int = NOISE_DRAWS,
     asked: Asked = ANYTHING,
+    divide: Divide = map,
 ) -> list[float]:
     """Return upper bounds on -log p(x) of ids (N, T), in nats per token; exact for generators without noise.
 
@@ -307,7 +303,7 @@ def nll_bounds(
     :func:`ganlm_core.sampling.log_marginals`, with ``draws`` draws of the noise. It is given the conditions ``asked``.
     """
     totals, count = [0.0] * len(policies), int(scored(tokens, asked.given).sum())
-    for _, found in _log_marginals(generator, tokens, seed, policies, draws, asked):
+    for _, found in _log_marginals(generator, tokens, seed, policies, draws, asked, divide):
         totals = [total - scores.sum().item() for total, scores in zip(totals, found, strict=True)]
     return [total / count for total in totals]
 
@@ -319,19 +315,28 @@ def _log_marginals(
     policies: Sequence[Policy],
     draws: int = NOISE_DRAWS,
     asked: Asked = ANYTHING,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the rows (B,) of some ids (N, T), and :func:`ganlm_core.sampling.log_marginals` of them (policies, B)."""
-    device = generator.prior.device
-    rng = torch.Generator(device).manual_seed(seed)
-    draws = draws if random_size(generator) else 1
+    divide: Divide = map,
+) -> Iterable[tuple[Tensor, Tensor]]:
+    """Yield the rows (B,) of some ids (N, T), and :func:`ganlm_core.sampling.log_marginals` of them (policies, B).
+
+    Both are on the CPU. Each batch has noise of its own, so it does not matter which process computes it.
+    """
+    device, size = generator.prior.device, random_size(generator)
+    draws = draws if size else 1
     lengths = mask_of(tokens).sum(dim=1)
-    for rows in lengths.argsort(stable=True).split(BATCH):  # similar lengths in a batch: little padding to compute
+
+    def batch(numbered: tuple[int, Tensor]) -> tuple[Tensor, Tensor]:
+        index, rows = numbered
         part = tokens[rows, : lengths[rows].max()].to(device)
-        noise = torch.randn(draws, len(part), random_size(generator), generator=rng, device=device)
+        rng = torch.Generator(device).manual_seed(derived_seed(seed, index))
+        noise = torch.randn(draws, len(part), size, generator=rng, device=device)
         own = asked.at(rows)
         if generator.shape.labels:
             noise = with_labels(noise, own.labels, generator.shape.labels)
-        yield rows, sampling.log_marginals(generator, noise, part, scored(part, own.given), policies)
+        return rows, sampling.log_marginals(generator, noise, part, scored(part, own.given), policies).cpu()
+
+    # Similar lengths in a batch: little padding to compute.
+    return divide(batch, enumerate(lengths.argsort(stable=True).split(BATCH)))
 
 
 def _scored(make: Callable[[int], Subject], n: int, scores: LogitsOf | None) -> Subject:

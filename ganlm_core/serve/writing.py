@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from ganlm_core.bundle import stream
-from ganlm_core.bundle.model import BATCH, Model, batch_seed
+from ganlm_core.bundle.model import BATCH, Model
 from ganlm_core.bundle.select import SELECTIONS, Tally
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import EOS, mask_of, with_labels
 from ganlm_core.sampling import PLAIN, Policy, log_probabilities, sample
 from ganlm_core.serve.security import SECONDS
+from ganlm_core.system.seeds import derived_seed
 
 ALTERNATIVES = 5
 """Alternatives that are shown for each word."""
@@ -131,7 +132,7 @@ def words(model: Model, request: Request) -> list[Word]:
     """
     assert request.seed is not None
     forced, seed = model.tokenizer.prompt(request.prompt), request.seed
-    rng = torch.Generator(model.device).manual_seed(batch_seed(seed, 0))
+    rng = torch.Generator(model.device).manual_seed(derived_seed(seed, 0))
     noise = torch.randn(BATCH, model.shape.noise, generator=rng, device=model.device)
     noise = with_labels(noise, model.batch_labels(0, seed, label=request.label), model.shape.labels)
     tokens = sample(model.generator, noise, request.policy, rng, forced).tokens[:1]

@@ -8,7 +8,6 @@ In sampling and ``ganlm eval``, all ranks run the same program and only rank 0 p
 divided among the ranks, and all ranks receive all results (:func:`divided`).
 """
 
-import hashlib
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 
 from ganlm_core.errors import ProcessLost
 from ganlm_core.system.memory import lacks_memory
+from ganlm_core.system.seeds import derived_seed
 
 _PATIENCE = timedelta(days=1)
 """Timeout of the other ranks while rank 0 evaluates. A process that has ended is noticed at once."""
@@ -257,5 +257,4 @@ def following(answer: Callable[[Any], None]) -> Told:
 def seed_others(seed: int, step: int) -> None:
     """Seed each rank except rank 0 differently from this step on. Rank 0 draws the numbers of a single process."""
     if rank() > 0:
-        digest = hashlib.sha256(f"{seed}/{step}/{rank()}".encode()).digest()
-        torch.manual_seed(int.from_bytes(digest[:4], "big"))
+        torch.manual_seed(derived_seed(seed, step, rank(), bits=32))

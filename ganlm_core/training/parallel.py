@@ -4,7 +4,6 @@ The other ranks do what rank 0 asks: train from its state, sample or score with 
 """
 
 import copy
-import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,10 +13,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ganlm_core.bundle.model import batch_seed
 from ganlm_core.config.run_config import RunConfig
 from ganlm_core.errors import NonFinite
-from ganlm_core.metrics.judge import BATCH, Judge
+from ganlm_core.metrics.judge import Judge
 from ganlm_core.metrics.metric import Likelihood, Subject
 from ganlm_core.plugins.host import Host
 from ganlm_core.protocol import Discriminator, Generator
@@ -42,11 +40,7 @@ def lead(setup: Setup, step: int, pace: float, after_step: processes.Told) -> pr
 
 
 def written(setup: Setup, generator: Generator, n: int, discriminator: Discriminator | None = None) -> Subject:
-    """Draw ``n`` sentences on all ranks, like :meth:`Judge.written`. Rank 0 calls this.
-
-    On several ranks every batch has random numbers of its own, so that the sentences and the likelihood bound do not
-    depend on the number of ranks; they differ from the numbers of one process as if the seed were different.
-    """
+    """Draw ``n`` sentences on all ranks: those of :meth:`Judge.written`. Rank 0 calls this."""
     if processes.size() == 1:
         return setup.judge.written(generator, n, discriminator)
 
@@ -117,25 +111,12 @@ def _help(setup: Setup, work: Callable[..., Any], weights: dict[str, Tensor], ar
 
 def _draw(judge: Judge, generator: Generator, n: int) -> list[str]:
     """Draw ``n`` sentences. All ranks do this."""
-
-    def some(index: int) -> list[str]:
-        return judge.draw(generator, BATCH, PLAIN, index * BATCH, seed=batch_seed(judge.seed, index))
-
-    return list(chain.from_iterable(processes.divided(some, range(math.ceil(n / BATCH)))))[:n]
+    return judge.draw(generator, n, PLAIN, processes.divided)
 
 
 def _score(judge: Judge, generator: Generator, held_out: tuple[str, ...]) -> Likelihood:
     """Return the likelihood of sentences. All ranks do this."""
-
-    def some(index: int) -> Likelihood:
-        seed = batch_seed(judge.seed, index)
-        return judge.likelihoods(generator, held_out, [PLAIN], slice(index, None, parts), seed)[0]
-
-    parts = math.ceil(len(held_out) / BATCH)
-    found = list(processes.divided(some, range(parts)))
-    tokens = sum(each.tokens for each in found)
-    mean = sum(each.nll_per_token * each.tokens for each in found) / tokens
-    return Likelihood(mean, tokens, len(held_out), found[0].draws)
+    return judge.likelihoods(generator, held_out, [PLAIN], processes.divided)[0]
 
 
 def _packed(setup: Setup, step: int, pace: float) -> Any:

@@ -1,7 +1,7 @@
 """The judge: drawn sentences, likelihoods against enumeration and quadrature, and the reference rows."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -310,3 +310,18 @@ def test_the_scores_of_texts_are_logits_in_evaluation_mode() -> None:
     frequencies = log_frequencies(eos=1 / 4, a=1 / 4, b=1 / 2)
     for make in JUDGE_NAMELESS.references(10, frequencies, scores).values():
         assert make().scores is scores
+
+
+def test_the_number_of_batches_at_once_changes_nothing() -> None:
+    """Each batch has random numbers of its own, so several processes find what one finds."""
+
+    def from_behind(work: Any, parts: Iterable[Any]) -> list[Any]:
+        return [work(part) for part in reversed(list(parts))][::-1]
+
+    generator = noisy(2)
+    texts = JUDGE.draw(generator, 600, PLAIN)
+    assert JUDGE.draw(generator, 600, PLAIN, from_behind) == texts != JUDGE.draw(generator, 300, PLAIN) * 2
+    assert JUDGE.draw(generator, 300, PLAIN) == texts[:300]
+    held_out = [*JUDGE.corpus.test] * 300
+    one, other = (JUDGE.likelihoods(generator, held_out, [PLAIN], divide) for divide in (map, from_behind))
+    assert one == other

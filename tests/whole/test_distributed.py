@@ -18,7 +18,7 @@ from ganlm_core.data.batches import Batches
 from ganlm_core.errors import ProcessLost
 from ganlm_core.plugins.host import default_host
 from ganlm_core.system import processes
-from ganlm_core.training import checkpoint, parallel
+from ganlm_core.training import checkpoint
 from ganlm_core.training import run as training
 from ganlm_core.training.run_folder import RunFolder
 from ganlm_core.training.setup import prepare
@@ -158,8 +158,10 @@ def test_processes_go_on_with_their_parts_of_an_optimiser(two: Path, tmp_path: P
 def test_all_draw_and_score_for_the_final_evaluation(two: Path) -> None:
     """Each batch has a seed of its own, so that one process alone finds the same."""
     experiment, model = prepare(RunFolder(two).load_config(default_host())), load.load(two)
-    assert RunFolder(two).last_samples() == parallel._draw(experiment.judge, model.generator, 300)
-    likelihood = parallel._score(experiment.judge, model.generator, tuple(experiment.corpus.test))
+    alone = experiment.judge.written(model.generator, 300)
+    assert RunFolder(two).last_samples() == alone.texts
+    assert alone.likelihood is not None
+    likelihood = alone.likelihood(tuple(experiment.corpus.test))
     assert model.evaluation["after"]["test_nll"] == pytest.approx(likelihood.nll_per_token, rel=1e-5)
 
 
