@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from ganlm_core.errors import ProcessLost
 from ganlm_core.system.memory import lacks_memory
-from ganlm_core.system.seeds import derived_seed
 
 _PATIENCE = timedelta(days=1)
 """Timeout of the other ranks while rank 0 evaluates. A process that has ended is noticed at once."""
@@ -215,46 +214,3 @@ def divided(work: Callable[[Part], Made], parts: Iterable[Part]) -> Iterator[Mad
     while one_each := list(islice(parts, size())):
         mine = work(one_each[rank()]) if rank() < len(one_each) else None
         yield from gather(mine)[: len(one_each)]
-
-
-Told = Callable[[int, dict[str, Tensor]], None]
-"""The function that the training loop calls after each step, with the step and its metrics."""
-
-
-class Ended(Exception):
-    """Raised in the other ranks after the last step of rank 0."""
-
-
-def leading(after_step: Told) -> Told:
-    """On rank 0: after each step, tell the other ranks whether training continues."""
-
-    def lead(step: int, metrics: dict[str, Tensor]) -> None:
-        try:
-            after_step(step, metrics)
-        except BaseException:
-            share(False)
-            raise
-        share(True)
-
-    return after_step if size() == 1 else lead
-
-
-def following(answer: Callable[[Any], None]) -> Told:
-    """On the other ranks: after each step, ``answer`` the requests of rank 0 until it says whether training continues.
-
-    The returned function raises Ended when training has ended.
-    """
-
-    def follow(step: int, metrics: dict[str, Tensor]) -> None:
-        while not isinstance(told := share(None), bool):
-            answer(told)
-        if not told:
-            raise Ended
-
-    return follow
-
-
-def seed_others(seed: int, step: int) -> None:
-    """Seed each rank except rank 0 differently from this step on. Rank 0 draws the numbers of a single process."""
-    if rank() > 0:
-        torch.manual_seed(derived_seed(seed, step, rank(), bits=32))

@@ -11,6 +11,7 @@ from functools import cache, partial
 from itertools import chain
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ganlm_core.config.run_config import RunConfig
@@ -22,21 +23,39 @@ from ganlm_core.protocol import Discriminator, Generator
 from ganlm_core.sampling import PLAIN
 from ganlm_core.system import processes
 from ganlm_core.system.devices import keep_memory, random_states, restore_random_states
+from ganlm_core.system.seeds import derived_seed
 from ganlm_core.system.signals import caught_signals
 from ganlm_core.training.checkpoint import pack, unpack
 from ganlm_core.training.loop import Metrics
 from ganlm_core.training.setup import Setup, is_sharded, prepare
 
+AfterStep = Callable[[int, Metrics], None]
+"""The function that the loop calls after each step, with the step and its metrics."""
 
-def lead(setup: Setup, step: int, pace: float, after_step: processes.Told) -> processes.Told:
+
+class _Ended(Exception):
+    """Raised on the other ranks after the last step of rank 0, to leave the loop."""
+
+
+def lead(setup: Setup, step: int, pace: float, after_step: AfterStep) -> AfterStep:
     """On rank 0: let the other ranks train too from ``step``, with all learning rates multiplied by ``pace``.
 
     Return the function that the loop calls after each step: ``after_step``, which then tells the other ranks whether
     training continues.
     """
-    if processes.size() > 1:
-        processes.share((_train_along, _packed(setup, step, pace)))
-    return processes.leading(after_step)
+
+    def tell(step: int, metrics: Metrics) -> None:
+        try:
+            after_step(step, metrics)
+        except BaseException:
+            processes.share(False)
+            raise
+        processes.share(True)
+
+    if processes.size() == 1:
+        return after_step
+    processes.share((_train_along, _packed(setup, step, pace)))
+    return tell
 
 
 def written(setup: Setup, generator: Generator, n: int, discriminator: Discriminator | None = None) -> Subject:
@@ -89,17 +108,24 @@ def _answer(setup: Setup, asked: Any) -> None:
 
 
 def _train_along(setup: Setup, packed: Any) -> None:
-    """Run the loop from the state that rank 0 has when it enters it."""
-    step, pace = _take_over(setup, packed)
-    seed, answer = setup.config.training.seed, processes.following(partial(_answer, setup))
+    """Run the loop from the state that rank 0 has when it enters it, for as long as rank 0 runs it."""
+    first, pace = _take_over(setup, packed)
 
     def after_step(step: int, metrics: Metrics) -> None:
-        answer(step, metrics)
-        processes.seed_others(seed, step)
+        while not isinstance(asked := processes.share(None), bool):
+            _answer(setup, asked)
+        if not asked:
+            raise _Ended
+        _seed_rank(setup, step)
 
-    processes.seed_others(seed, step)
-    with suppress(processes.Ended, NonFinite):  # rank 0 may then go back and enter the loop again
-        setup.trainer_at(step, pace).train(step, after_step)
+    _seed_rank(setup, first)
+    with suppress(_Ended, NonFinite):  # rank 0 may then go back and enter the loop again
+        setup.trainer_at(first, pace).train(first, after_step)
+
+
+def _seed_rank(setup: Setup, step: int) -> None:
+    """Seed this rank for the numbers of a step. Rank 0 needs no seed: it draws the numbers of a single process."""
+    torch.manual_seed(derived_seed(setup.config.training.seed, step, processes.rank(), bits=32))
 
 
 def _help(setup: Setup, work: Callable[..., Any], weights: dict[str, Tensor], argument: Any) -> None:

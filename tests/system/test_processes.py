@@ -73,66 +73,6 @@ def test_buckets_are_sent_in_one_order_whichever_gradient_is_ready_first(monkeyp
     assert unused.grad is None
 
 
-class Channel:
-    """Stands for the messages between rank 0 and another rank."""
-
-    def __init__(self, messages: list[object]) -> None:
-        self.messages = messages
-
-    def share(self, state: object) -> object:
-        if state is not None:
-            self.messages.append(state)
-            return state
-        return self.messages.pop(0)
-
-
-def test_rank_0_tells_the_others_after_each_step_whether_training_continues(monkeypatch: pytest.MonkeyPatch) -> None:
-    channel, steps = Channel([]), []
-    monkeypatch.setattr(processes, "size", lambda: 2)
-    monkeypatch.setattr(processes, "share", channel.share)
-
-    def after_step(step: int, metrics: dict[str, torch.Tensor]) -> None:
-        steps.append(step)
-        if step == 2:
-            raise KeyboardInterrupt
-
-    lead = processes.leading(after_step)
-    lead(1, {})
-    with pytest.raises(KeyboardInterrupt):
-        lead(2, {})
-    assert (steps, channel.messages) == ([1, 2], [True, False])
-
-
-def test_a_single_process_tells_nothing() -> None:
-    def after_step(step: int, metrics: dict[str, torch.Tensor]) -> None: ...
-
-    assert processes.leading(after_step) is after_step
-
-
-def test_another_rank_answers_until_rank_0_continues(monkeypatch: pytest.MonkeyPatch) -> None:
-    channel, asked = Channel(["draw", "score", True, "draw", False]), []
-    monkeypatch.setattr(processes, "share", channel.share)
-    follow = processes.following(asked.append)
-    follow(1, {})
-    assert asked == ["draw", "score"]
-    with pytest.raises(processes.Ended):
-        follow(2, {})
-    assert asked == ["draw", "score", "draw"]
-
-
-def test_each_rank_but_the_first_draws_its_own_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = []
-    for rank in (0, 1, 2, 1):
-        monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
-        torch.manual_seed(5)
-        processes.seed_others(seed=3, step=7)
-        drawn.append(torch.rand(4))
-    torch.manual_seed(5)
-    assert drawn[0].equal(torch.rand(4))
-    assert drawn[1].equal(drawn[3])
-    assert not any(drawn[a].equal(drawn[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
-
-
 def test_a_lost_process_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     import signal
 

@@ -46,6 +46,58 @@ def test_a_rank_takes_over_the_state_of_rank_0() -> None:
     assert same(parameters(leader), parameters(follower)), "with the state of the optimisers too"
 
 
+class Channel:
+    """Stands for the messages between rank 0 and another rank."""
+
+    def __init__(self, messages: list[object]) -> None:
+        self.messages = messages
+
+    def share(self, state: object) -> object:
+        if state is not None:
+            self.messages.append(state)
+            return state
+        return self.messages.pop(0)
+
+
+def test_rank_0_tells_the_others_after_each_step_whether_training_continues(monkeypatch: pytest.MonkeyPatch) -> None:
+    channel, steps, setup = Channel([]), [], built()
+    monkeypatch.setattr(processes, "size", lambda: 2)
+    monkeypatch.setattr(processes, "share", channel.share)
+
+    def after_step(step: int, metrics: dict[str, torch.Tensor]) -> None:
+        steps.append(step)
+        if step == 2:
+            raise KeyboardInterrupt
+
+    tell = lead(setup, 0, 1.0, after_step)
+    tell(1, {})
+    with pytest.raises(KeyboardInterrupt):
+        tell(2, {})
+    (_, *told) = channel.messages
+    assert (steps, told) == ([1, 2], [True, False])
+
+
+def test_another_rank_answers_until_rank_0_continues(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It makes two steps, in each of which a phase draws a batch for maximum likelihood."""
+    setup, asked = built(), []
+    packed = parallel._packed(setup, 0, 1.0)
+    channel = Channel(["draw", "score", True, "draw", False])
+    monkeypatch.setattr(processes, "share", channel.share)
+    monkeypatch.setattr(parallel, "_answer", lambda setup, request: asked.append(request))
+    parallel._train_along(setup, packed)
+    assert (asked, channel.messages, setup.trainer.batches.drawn) == (["draw", "score", "draw"], [], 2)
+
+
+def test_each_rank_but_the_first_draws_its_own_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    setup, drawn = built(), []
+    for rank, step in ((1, 7), (2, 7), (1, 7), (1, 8)):
+        monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
+        parallel._seed_rank(setup, step)
+        drawn.append(torch.rand(4))
+    assert drawn[0].equal(drawn[2])
+    assert not any(drawn[a].equal(drawn[b]) for a, b in ((0, 1), (0, 3), (1, 3)))
+
+
 def test_one_process_leads_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "share", lambda state: pytest.fail("there is no other process"))
     setup = built()
