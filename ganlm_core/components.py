@@ -223,7 +223,11 @@ class Options:
     def of(cls, values: Mapping[str, Any], owner: str) -> Self:
         """Return an instance from TOML keys or flags. Raises UnknownName or OptionError, which name ``owner``."""
         specs = [(cls.field(name, owner), value) for name, value in values.items()]
-        return cls(**{spec.name: spec.convert(value, owner) for spec, value in specs})
+        converted = {spec.name: spec.convert(value, owner) for spec, value in specs}
+        try:
+            return cls(**converted)
+        except OptionError as error:  # values that do not fit together
+            raise OptionError(f"{owner}: {error}") from None
 
     def as_dict(self) -> dict[str, Any]:
         return {spec.name: getattr(self, spec.name) for spec in self.fields()}

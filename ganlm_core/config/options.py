@@ -89,7 +89,7 @@ class DecayingOptimizer(OptimizerOptions):
 class BetaOptimizer(DecayingOptimizer):
     beta1: float = option(0.9, "decay of the first-moment estimate", min=0, max=0.9999)
     beta2: float = option(0.999, "decay of the second-moment estimate", min=0, max=0.9999)
-    eps: float = option(1e-8, "added to the denominator", min=0)
+    eps: float = option(1e-8, "added to the denominator", min=0, open=True)
 
 
 class AdagradOptimizer(DecayingOptimizer):

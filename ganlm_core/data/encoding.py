@@ -138,7 +138,7 @@ def _fixed_length(tokenizer: Tokenizer, corpus: Corpus, most: int) -> int:
     (length,) = lengths
     if most not in (AUTO, length):
         raise DataError(
-            f"{corpus.name}: every sentence has {length} tokens, and --tokenizer.max-length is {most}; leave it out"
+            f"{corpus.name}: every sentence has {length} tokens, and --tokenizer.max-length is {most}; make it {length}"
         )
     return length
 

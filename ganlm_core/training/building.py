@@ -247,7 +247,7 @@ def _check_fit(config: RunConfig, parts: Parts) -> None:
     if parts.estimator.per_position_only and not parts.discriminator.per_position:
         raise UsageError(
             f"estimator '{config.estimator.name}' needs a logit for every position, and '{config.discriminator.name}' "
-            "gives one per sequence; choose a discriminator that gives one per position, or another reward"
+            "gives one per sequence; choose a discriminator that gives one per position, or --estimator.reward sequence"
         )
     if parts.estimator.per_position_only and (parts.discriminator.summed or parts.loss.paired):
         which = (

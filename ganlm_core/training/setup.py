@@ -255,7 +255,7 @@ def _algorithm(host: Host, config: RunConfig, parts: Parts) -> Algorithm:
     with host.blaming("algorithm", config.algorithm.name, "cannot say its networks and phases"):
         problem = problem_with_algorithm(algorithm, parts.steps)
     refuse(host, "algorithm", config.algorithm.name, problem)
-    if parts.estimator.next_words and not algorithm.next_words:
+    if parts.estimator.next_words and not algorithm.next_words and "estimator" not in algorithm.unused:
         raise UsageError(
             f"estimator '{config.estimator.name}' asks for the cost of every next word, and algorithm "
             f"'{config.algorithm.name}' judges whole sequences; choose another --estimator, or --algorithm adversarial"
@@ -273,8 +273,8 @@ def _optimizers(config: RunConfig, algorithm: Algorithm) -> dict[str, ScheduledO
     for name in trained:
         if name not in config.optimizers:
             raise UsageError(
-                f"the network '{name}' of algorithm '{config.algorithm.name}' has no optimiser; "
-                f"add a table [optimizer.{name}.adam] to the configuration"
+                f"the network '{name}' of algorithm '{config.algorithm.name}' has no optimiser; choose a recipe of "
+                f"this algorithm, or add a table [optimizer.{name}.adam] to the file of --config"
             )
         if next(trained[name].parameters(), None) is None:
             raise UsageError(

@@ -54,9 +54,11 @@ class Start:
         """Raise UsageError, with both, unless the text has the labels of the bundles in their order."""
         for origin in self.origins.values():
             if (known := tuple(origin.manifest.labels)) != tuple(labels):
+                column = "choose a --corpus.label column with the labels of the bundle"
+                advice = column if known else "leave out --corpus.label"
                 raise UsageError(
-                    f"{origin.source} has {_named(known)}, and the text has {_named(labels)}; choose a --corpus.label "
-                    "column with the labels of the bundle, or train new networks without --from"
+                    f"{origin.source} has {_named(known)}, and the text has {_named(labels)}; {advice}, or train new "
+                    "networks without --from"
                 )
 
     def load(self, kind: str, network: nn.Module, shape: Shape) -> None:

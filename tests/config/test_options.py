@@ -31,6 +31,12 @@ def test_training_refuses_a_value_out_of_range(setting: str, value: object) -> N
         TrainingOptions.of({setting: value}, "training")
 
 
+def test_adam_divides_by_more_than_zero() -> None:
+    """A parameter whose gradient is always 0 would become 0 / 0."""
+    with pytest.raises(OptionError, match=r"^adam: eps is 0"):
+        OPTIMIZERS["adam"].of({"eps": 0}, "adam")
+
+
 def test_each_training_option_has_one_line_of_help() -> None:
     for option in TrainingOptions.fields():
         assert option.help and "\n" not in option.help and not option.help.endswith("."), option.name

@@ -286,7 +286,7 @@ def test_a_corpus_in_the_cache_has_fixed_length_too(corpora: tuple[Corpus, Corpu
             AUTO,
             "fixed: sentences have 2 to 3 tokens, and with --corpus.fixed-length all ",
         ),
-        (FIXED, 3, "fixed: every sentence has 2 tokens, and --tokenizer.max-length is 3; leave it out"),
+        (FIXED, 3, "fixed: every sentence has 2 tokens, and --tokenizer.max-length is 3; make it 2"),
     ],
 )
 def test_other_lengths_are_refused(corpus: Corpus, most: int, message: str) -> None:

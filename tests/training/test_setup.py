@@ -63,6 +63,7 @@ def test_an_estimator_of_next_words_needs_an_algorithm_with_their_costs() -> Non
     config = tiny_config("lstm", "lstm-lm", algorithm="rankgan", estimator="next-word", noise_size=0)
     with pytest.raises(UsageError, match="algorithm 'rankgan' judges whole sequences"):
         prepare(config)
+    prepare(tiny_config("lstm", "lstm-lm", algorithm="mle", estimator="next-word", noise_size=0))  # it uses none
 
 
 def test_the_trainer_has_what_the_configuration_says() -> None:

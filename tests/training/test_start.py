@@ -152,6 +152,6 @@ def test_a_text_with_other_labels_than_the_bundle_is_refused() -> None:
     with pytest.raises(UsageError) as caught:
         start.check_labels(("bad", "good"))
     assert str(caught.value) == (
-        f"{ADVERSARIAL} has no labels, and the text has the labels ['bad', 'good']; choose a --corpus.label column "
-        "with the labels of the bundle, or train new networks without --from"
+        f"{ADVERSARIAL} has no labels, and the text has the labels ['bad', 'good']; leave out --corpus.label, "
+        "or train new networks without --from"
     )

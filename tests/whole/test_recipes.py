@@ -43,7 +43,7 @@ NEXT_WORD = (
 )
 PER_POSITION = (
     "estimator 'reinforce' needs a logit for every position, and '{}' gives one per sequence; "
-    "choose a discriminator that gives one per position, or another reward"
+    "choose a discriminator that gives one per position, or --estimator.reward sequence"
 )
 REFUSED = {
     ("autoregressive", "mlp generator"): LIKELIHOOD.format("a maximum likelihood warm-up"),

@@ -93,7 +93,7 @@ Refused = Callable[..., str]
         ),
         (
             "--gen transformer --gen.hidden-size 10 --gen.heads 4",
-            "hidden-size is 10, not a multiple of heads, 4; give 8, for example",
+            "generator 'transformer': hidden-size is 10, not a multiple of heads, 4; give 8, for example",
         ),
         ("--device abacus", "there is no device 'abacus'; wanted auto, cpu, cuda, cuda:N or mps"),
         (
@@ -107,7 +107,7 @@ Refused = Callable[..., str]
         (
             "--estimator.reward position",
             "estimator 'reinforce' needs a logit for every position, and 'conv' gives one per sequence; "
-            "choose a discriminator that gives one per position, or another reward",
+            "choose a discriminator that gives one per position, or --estimator.reward sequence",
         ),
         (
             "--estimator.reward position --disc lstm --disc.direction causal --disc.per-position --loss relativistic",
@@ -126,7 +126,7 @@ Refused = Callable[..., str]
         ),
         (
             "--algorithm.warmup 0.9 --algorithm.discriminator-warmup 0.25",
-            "warmup 0.9 and discriminator-warmup 0.25 leave no step in which the networks "
+            "algorithm 'adversarial': warmup 0.9 and discriminator-warmup 0.25 leave no step in which the networks "
             "train against each other; wanted a sum below 1: lower one of them, or choose --algorithm mle",
         ),
         ("--resume runs/none", "there is no run at runs/none; give the folder that 'ganlm run' printed"),
