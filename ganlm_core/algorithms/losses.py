@@ -33,12 +33,22 @@ class NonSaturating(Loss):
 class Probability(NonSaturating):
     """The discriminator's loss of NonSaturating; the generator's reward is D(x), P(real) (Yu et al. 2017).
 
-    The generator's cost is -D(x). The reward 2 D(x) - 1 of de Masson d'Autume et al. 2019 is this one, scaled by 2 and
-    shifted by a constant.
+    The generator's cost is -D(x).
     """
 
     def generator(self, generated: Tensor, real: Tensor) -> Tensor:
         return -generated.sigmoid()
+
+
+class CentredProbability(NonSaturating):
+    """The discriminator's loss of NonSaturating; the generator's reward is 2 D(x) - 1 (de Masson d'Autume et al. 2019).
+
+    The generator's cost is 1 - 2 D(x), which is 0 at chance. One reward for each sequence has twice the gradient of
+    Probability's. Rewards per position, which are summed, pay for long sentences with Probability and not with this.
+    """
+
+    def generator(self, generated: Tensor, real: Tensor) -> Tensor:
+        return 1 - 2 * generated.sigmoid()
 
 
 class ReverseKL(NonSaturating):

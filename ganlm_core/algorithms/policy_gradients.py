@@ -34,8 +34,10 @@ class Reinforce(_ScoreFunction):
     """The score function (Williams 1992) with a baseline (:mod:`ganlm_core.algorithms.baselines`).
 
     ``reward="sequence"`` gives every token the reward of its sequence, and is unbiased. ``"position"`` gives a token
-    its own reward plus the discounted later rewards (de Masson d'Autume et al. 2019, eq. 3): lower variance; exact only
-    if the discriminator is causal, all sequences have one length and the discount is 1. ``entropy`` adds
+    its own reward plus the discounted later rewards (de Masson d'Autume et al. 2019, eq. 3), which has a lower variance
+    and raises the sum of the rewards, not their mean. It is exact only if the discriminator is causal and the discount
+    is 1. The sum depends on the length: a loss whose reward is not 0 at chance pays for long or for short sentences, so
+    choose one such as ``centred-probability``, ``reverse-kl`` or ``hinge``. ``entropy`` adds
     -weight * log p(x) to the reward; the expectation of -log p(x) is the entropy. With several ``samples`` per noise
     vector, the leave-one-out baseline compares these with each other, as in the paper, and so removes the part of the
     reward that the noise explains. With one sample, it is the mean of the rest of the batch. ``stratified`` samples
@@ -68,10 +70,10 @@ class Reinforce(_ScoreFunction):
         if self.options.reward == "sequence" or reward.dim() == 1:
             paid = per_sequence(reward, mask) - self.options.entropy * log_probs.sum(dim=1)
             return paid[:, None].expand(mask.shape)
-        share = reward * mask / mask.sum(dim=1, keepdim=True) - self.options.entropy * log_probs
-        later = torch.zeros_like(share[:, 0])
+        own = reward * mask - self.options.entropy * log_probs
+        later = torch.zeros_like(own[:, 0])
         returns = []
-        for paid in share.unbind(dim=1)[::-1]:
+        for paid in own.unbind(dim=1)[::-1]:
             later = paid + self.options.discount * later
             returns.append(later)
         return torch.stack(returns[::-1], dim=1)

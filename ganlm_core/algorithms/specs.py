@@ -57,6 +57,13 @@ LOSSES = (
         options=NonSaturatingOptions,
     ),
     _loss(
+        "centred-probability",
+        "CentredProbability",
+        "binary cross-entropy; generator reward 2 D(x) - 1, which is 0 at chance",
+        "de Masson d'Autume et al. 2019",
+        options=NonSaturatingOptions,
+    ),
+    _loss(
         "reverse-kl",
         "ReverseKL",
         "binary cross-entropy; generator cost log((1 - D)/D), which estimates KL(p_generator || p_data)",

@@ -4,17 +4,20 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganlm_core import sampling
+from ganlm_core.algorithms.losses import CentredProbability
 from ganlm_core.algorithms.options import (
     ClippedOptions,
+    NonSaturatingOptions,
     ReinforceOptions,
     RolloutOptions,
 )
 from ganlm_core.algorithms.policy_gradients import Clipped, Reinforce, Rollout, ranked
 from ganlm_core.errors import OptionError, UsageError
 from ganlm_core.protocol import EOS, PAD, Batch
+from ganlm_core.sampling import log_probabilities
 from tests.tiny import (
     NOISE,
     ROWS,
@@ -24,8 +27,10 @@ from tests.tiny import (
     TinyGenerator,
     TinyOneShot,
     estimates,
+    every_sequence,
     exact_gradient,
     gradient,
+    likelihoods,
     make_batch,
     z_scores,
 )
@@ -98,8 +103,34 @@ def test_position_rewards_are_discounted_sums_of_later_rewards() -> None:
     mask = torch.tensor([[True, True, True], [True, True, False]])
     reward = torch.tensor([[3.0, 6.0, 9.0], [2.0, 4.0, 100.0]])
     returns = estimator._returns(reward, torch.zeros(2, 3), mask)
-    # Rewards divided by the length: 1, 2, 3 and 1, 2. Padding gets none.
-    assert returns.tolist() == [[1 + 1 + 0.75, 2 + 1.5, 3.0], [2.0, 2.0, 0.0]]
+    # Rewards are not divided by the length. Padding gets none.
+    assert returns.tolist() == [[3 + 3 + 2.25, 6 + 4.5, 9.0], [2 + 2, 4.0, 0.0]]
+
+
+def test_position_rewards_have_the_gradient_of_their_sum_over_sentences_of_every_length() -> None:
+    """The verdict on a word depends on this word and its position, so it is causal. The gradient is enumerated."""
+    torch.manual_seed(1)
+    generator, discriminator = TinyGenerator(), TinyDiscriminator(per_position=True)
+    tokens, mask = every_sequence()
+    log_probs = sampling.log_likelihood(generator, NOISE.expand(len(tokens), -1), tokens, mask).sum(dim=1)
+    cost = (nn.functional.softplus(-discriminator(tokens, mask)) * mask).sum(dim=1)
+    exact = gradient((log_probs.exp() * cost.detach()).sum(), generator)
+    found = estimates(Reinforce(ReinforceOptions(reward="position")), generator, discriminator)
+    assert z_scores(found, exact).abs().max() < 4.5
+
+
+def test_a_verdict_of_chance_on_every_word_pays_for_no_length() -> None:
+    """The gradient is enumerated over sentences of every length."""
+    torch.manual_seed(1)
+    generator, loss = TinyGenerator(), CentredProbability(NonSaturatingOptions())
+    tokens, mask = every_sequence()
+    batch = Batch(tokens, mask, NOISE.expand(len(tokens), -1))
+    own = log_probabilities(generator(batch.noise, tokens))
+    drawn = sampling.Draws(tokens, mask, sampling.of_tokens(own, tokens, mask).detach(), own)
+    estimator = Reinforce(ReinforceOptions(reward="position", discount=0.23, baseline="none"))
+    returns = estimator.returns(batch, drawn, lambda ids, beside: loss.generator(torch.zeros(ids.shape), beside))
+    p = likelihoods(own, tokens, mask).detach()
+    assert not gradient((p[:, None] * returns * mask * drawn.log_likelihood()).sum(), generator).any()
 
 
 @pytest.mark.parametrize("chunk", [4096, 1])
