@@ -75,7 +75,7 @@ def generator_loss(parts: Parts, batch: Batch, shuffle: bool = False, pool: Pool
     sequences.
     """
     cost = (next_word_cost if parts.estimator.next_words else generator_cost)(parts, batch, shuffle)
-    return parts.estimator(parts.generator, batch, cost if pool is None else pool.keeping(parts, cost, batch))
+    return parts.estimator(parts.generator, batch, cost if pool is None else pool.keeping(parts, cost))
 
 
 def shuffled(cost: Cost) -> Cost:

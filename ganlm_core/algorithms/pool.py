@@ -27,14 +27,14 @@ class Pool(nn.Module):
         self.first = first
         self.register_buffer("tokens", torch.full((size, length), PAD))
 
-    def keeping(self, parts: Parts, cost: Cost, batch: Batch) -> Cost:
-        """Return the cost, which keeps the samples of the batch: an estimator asks for the cost of these first."""
+    def keeping(self, parts: Parts, cost: Cost) -> Cost:
+        """Return the cost, which keeps the samples of the estimator: it asks for the cost of all of these first."""
         kept = False
 
         def cost_of(sequence: Tensor, beside: Tensor) -> Tensor:
             nonlocal kept
             if not kept:
-                parts.generator.untraced(self._keep, sequence[: len(batch.tokens)])
+                parts.generator.untraced(self._keep, sequence)
                 kept = True
             return cost(sequence, beside)
 
@@ -47,7 +47,7 @@ class Pool(nn.Module):
     def draw(self, parts: Parts, batch: Batch) -> Sequences:
         """Return as many sequences as the batch has, in a random order; new ones if the pool is empty."""
         rows = len(batch.tokens)
-        filled = min(len(self.tokens), max(0, batch.step - self.first) * rows)
+        filled = min(len(self.tokens), max(0, batch.step - self.first) * rows)  # at least: one sample of each noise
         if filled == 0:
             return parts.estimator.draw(parts.generator, batch)
         drawn: Sequences = parts.generator.untraced(self._draw, rows, filled)

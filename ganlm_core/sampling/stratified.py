@@ -21,12 +21,13 @@ LARGEST = 1 - 2**-53
 def even_points(rows: int, samples: int, device: torch.device, rng: torch.Generator | None = None) -> Points:
     """Return evenly spaced numbers for ``samples`` sentences of each of B rows: (samples * B,).
 
-    The numbers of all sentences are evenly spaced, and so are the numbers of the sentences of each row.
+    The numbers of all sentences are evenly spaced, and so are the numbers of the sentences of each row. Each number by
+    itself is uniform, because the sentences of a row are in a random order.
     """
     shift = torch.rand((), generator=rng, device=device, dtype=torch.float64)
     places = torch.randperm(rows, generator=rng, device=device) + shift
-    within = torch.arange(samples, device=device, dtype=torch.float64)
-    points = (within[:, None] + places / rows) / samples
+    within = torch.rand(samples, rows, generator=rng, device=device).argsort(dim=0)
+    points = (within + places / rows) / samples
     return points.flatten(), torch.full((rows * samples,), float(rows * samples), device=device, dtype=torch.float64)
 
 

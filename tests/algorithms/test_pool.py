@@ -52,7 +52,7 @@ def kept(pool: Pool, *steps: list[list[int]]) -> None:
     parts = make_parts()
     for rows in steps:
         batch = batch_of(rows)
-        cost = pool.keeping(parts, lambda sequence, mask: mask.sum(dim=1).float(), batch)
+        cost = pool.keeping(parts, lambda sequence, mask: mask.sum(dim=1).float())
         for sequences in (batch.tokens, torch.full_like(batch.tokens, 5)):
             assert cost(sequences, mask_of(sequences)).equal(mask_of(sequences).sum(dim=1).float())
 
@@ -72,6 +72,13 @@ def test_the_pool_holds_the_newest_samples_and_no_rollouts() -> None:
     pool = Pool(3, SHAPE.length, FIRST)
     kept(pool, [[3, 2, 0], [4, 2, 0]], [[3, 3, 2], [4, 4, 2]])
     assert pool.tokens.tolist() == [[3, 3, 2], [4, 4, 2], [3, 2, 0]]
+
+
+def test_the_pool_keeps_every_sample_of_a_noise_vector() -> None:
+    algorithm = pooled(Reinforce(ReinforceOptions(samples=3)), 40)
+    algorithm.phases(FIRST)[-1](make_batch(8, step=FIRST))
+    assert algorithm.pool is not None
+    assert (algorithm.pool.tokens[:, 0] != 0).sum() == 3 * 8
 
 
 def test_every_sample_is_read_once_before_one_is_read_again() -> None:

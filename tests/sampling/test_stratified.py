@@ -47,6 +47,17 @@ def test_the_sentences_of_each_noise_vector_are_stratified() -> None:
         assert (counts - samples * p).abs().max() < 1.01
 
 
+def test_each_sentence_of_a_noise_vector_has_the_distribution_of_all() -> None:
+    """Sample k of a row must not always lie in part k of the distribution."""
+    torch.manual_seed(0)
+    generator, samples = make(TinyGenerator), 4
+    drawn = sampling.sample(generator, NOISE.expand(ROWS, -1), samples=samples, stratified=True)
+    known, p = probabilities(generator, NOISE, sampling.PLAIN)
+    for each in numbers(drawn.tokens).view(samples, ROWS):
+        counts = (each[:, None] == known).sum(dim=0)
+        assert ((counts - ROWS * p).abs() < 4.5 * (ROWS * p * (1 - p)).sqrt() + 1).all()
+
+
 def test_the_log_probabilities_are_those_of_the_generator() -> None:
     generator, noise = make(TinyGenerator), torch.randn(64, SHAPE.noise)
     drawn = sampling.sample(generator, noise, stratified=True)
