@@ -173,7 +173,7 @@ class Discriminator(nn.Module):
         """Take the log frequencies (V,) of the words of the training split, before training. Ignored by default."""
 
     def per_sequence(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """Return one logit per sequence, (B,), from the logits of this network: their mean over the mask, or sum."""
+        """Return one logit per sequence, (B,), from the logits of this network: their mean, or sum."""
         return (logits * mask).sum(dim=1) if self.summed and logits.dim() == 2 else per_sequence(logits, mask)
 
     def verdict(self, sequence: Tensor, mask: Tensor) -> Tensor:
@@ -224,9 +224,10 @@ class Estimator(nn.Module, ABC):
 
     Called with a generator, a batch and a cost f, it returns a scalar whose gradient estimates the gradient of E[f(x)]
     for x ~ p(x | noise), or of another objective that its docstring states. A cost per position counts as its mean over
-    the positions of the mask. The value of the scalar itself has no meaning; the cost is logged. The cost can be
-    evaluated on any multiple of B sequences, of which row i belongs to row i % B of the batch; the first that an
-    estimator asks for are its samples. State that an estimator keeps from step to step must be in buffers.
+    the positions that were written (:func:`per_sequence`). The value of the scalar itself has no meaning; the cost is
+    logged. The cost can be evaluated on any multiple of B sequences, of which row i belongs to row i % B of the batch;
+    the first call of an estimator asks for all of its samples. State that it keeps from step to step must be in
+    buffers.
 
     ``autoregressive_only``: it needs an autoregressive generator. ``per_position_only``: it needs a discriminator with
     logits per position. ``relaxes``: it asks for the cost of relaxed one-hots, so no reward of texts can be in it.
@@ -442,5 +443,11 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def per_sequence(values: Tensor, mask: Tensor) -> Tensor:
-    """Return values (B,) unchanged, or the mean (B,) of values (B, T) over the mask."""
-    return values if values.dim() == 1 else masked_mean(values, mask)
+    """Return values (N,) unchanged, or the mean (N,) of values (N, T) over the mask.
+
+    Within :func:`conditions_of` the mean is over what the generator wrote: the prompt of a row does not count.
+    """
+    if values.dim() == 1:
+        return values
+    batch = _batch.get(None)
+    return masked_mean(values, mask if batch is None else without_prompt(mask, batch.given))

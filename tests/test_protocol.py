@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ganlm_core.protocol import BOS, Shape, mask_of, masked_mean, per_sequence, shift
+from ganlm_core.protocol import BOS, Batch, Shape, conditions_of, mask_of, masked_mean, per_sequence, shift
 
 from .tiny import SHAPE, TinyGenerator, TinyOneShot, make_batch
 
@@ -24,6 +24,15 @@ def test_a_masked_mean_uses_the_mask_and_is_zero_for_an_empty_one() -> None:
     mask = torch.tensor([[True, True, False], [True, True, True], [False, False, False]])
     assert masked_mean(values, mask).tolist() == [2.0, 4.0, 0.0]
     assert per_sequence(values, mask).tolist() == [2.0, 4.0, 0.0]
+
+
+def test_a_prompt_does_not_count_in_the_mean_of_its_sequence() -> None:
+    """Prompts of 2, 0 and 1 tokens. The rows come twice, as samples of two draws do."""
+    tokens = torch.tensor([[3, 4, 5, 2], [3, 2, 0, 0], [3, 4, 2, 0]])
+    batch = Batch(tokens, mask_of(tokens), torch.zeros(3, 0), given=torch.tensor([2, 0, 1]))
+    values = torch.tensor([[9.0, 9.0, 1.0, 3.0], [2.0, 4.0, 9.0, 9.0], [9.0, 5.0, 7.0, 9.0]]).repeat(2, 1)
+    with conditions_of(batch):
+        assert per_sequence(values, batch.mask.repeat(2, 1)).tolist() == [2.0, 3.0, 6.0] * 2
 
 
 def test_values_per_sequence_stay_as_they_are() -> None:

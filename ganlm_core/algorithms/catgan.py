@@ -18,7 +18,7 @@ from ganlm_core.algorithms.options import CatGANOptions
 from ganlm_core.algorithms.schedule import ScheduledAlgorithm
 from ganlm_core.errors import UsageError
 from ganlm_core.layers import without_dropout
-from ganlm_core.protocol import Batch, Cost, Generator, Parts, Phase
+from ganlm_core.protocol import Batch, Cost, Generator, Parts, Phase, without_prompt
 
 Against = Callable[[Tensor, Batch], Sequence[Tensor]]
 """(logits (B,) of real sequences, their batch) -> the real logits with which the generated one of a row is compared."""
@@ -97,7 +97,7 @@ def fitness(parts: Parts, child: Generator, batch: Batch, real: Tensor, diversit
     with without_dropout(child):
         drawn = sampling.sample(child, batch.noise, rng=seeded(batch.noise.device, seed))
     quality = (parts.discriminator.verdict(drawn.tokens, drawn.mask) - real).sigmoid().mean()
-    return quality - diversity * drawn.log_probs.sum() / drawn.mask.sum()
+    return quality - diversity * drawn.log_probs.sum() / without_prompt(drawn.mask, batch.given).sum()
 
 
 def seeded(device: torch.device, seed: int) -> torch.Generator:

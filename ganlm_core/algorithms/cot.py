@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ganlm_core import sampling
 from ganlm_core.algorithms.divergence import divergence
+from ganlm_core.algorithms.estimators import log_entropy
 from ganlm_core.algorithms.mle import likelihood_phase, negative_log_likelihood, require_likelihood
 from ganlm_core.algorithms.options import CoTOptions
 from ganlm_core.layers import without_dropout
@@ -20,7 +21,7 @@ def mixture(generator: Generator, batch: Batch) -> Batch:
     """Return the real sequences and as many generated ones, (2B, T). Rows i and B + i share their noise."""
     with without_dropout(generator):
         drawn = sampling.sample(generator, batch.noise)
-    batch.log("entropy", -drawn.log_probs.sum() / drawn.mask.sum())
+    log_entropy(batch, drawn)
     return replace(
         batch,
         tokens=torch.cat([batch.tokens, drawn.tokens]),

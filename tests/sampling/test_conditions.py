@@ -115,6 +115,20 @@ def test_a_prompt_gets_no_verdict_and_no_gradient() -> None:
         assert not logits[row, :given].any() and logits[row, given : int(batch.mask[row].sum())].all()
 
 
+def test_the_same_verdict_on_every_word_pays_completions_of_every_length_alike() -> None:
+    class Constant(TinyDiscriminator):
+        def forward(self, sequence: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            return torch.full(mask.shape, 2.0)
+
+    discriminator = ConditionalDiscriminator(Constant(SHAPE.of("discriminator"), per_position=True), SHAPE)
+    tokens = torch.tensor([[3, EOS, PAD], [3, 4, EOS], [3, 4, 5]])
+    batch = Batch(tokens, mask_of(tokens), NOISE.expand(3, -1), given=torch.tensor([1, 1, 2]))
+    with conditions_of(batch):
+        cost = per_sequence(cost_of(discriminator)(batch.tokens, batch.mask), batch.mask)
+        assert discriminator.verdict(batch.tokens, batch.mask).tolist() == [2.0] * 3
+    assert cost.tolist() == pytest.approx([F.softplus(torch.tensor(-2.0)).item()] * 3)
+
+
 def test_logits_per_sequence_are_those_of_the_network_inside() -> None:
     class Largest(TinyDiscriminator):
         def per_sequence(self, logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
