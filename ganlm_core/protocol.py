@@ -193,9 +193,11 @@ class Loss(ABC):
     """An adversarial loss on discriminator logits, elementwise: (B,) per sequence or (B, T) per position.
 
     ``paired``: each generated logit is compared with a real one, so both have one logit per sequence (B,).
+    ``threshold``: the best logit for a text that is as likely real as generated; None if logits have no fixed origin.
     """
 
     paired: ClassVar[bool] = False
+    threshold: float | None = None
 
     @abstractmethod
     def discriminator(self, real: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:

@@ -34,7 +34,7 @@ def discriminator_loss(
 ) -> Tensor:
     """Return the discriminator's loss on real and generated sequences, penalty included.
 
-    ``wrong``: the share of real sequences with a wrong label in the loss of what is to be rejected. ``damaged``: the
+    ``wrong``: the share of real sequences with a wrong label among what is to be rejected. ``damaged``: the
     share of rows whose generated sequence is replaced by the real one with an error in it. ``pool``: has the generated
     sequences; without one, they are drawn.
     """
@@ -43,14 +43,11 @@ def discriminator_loss(
     if damaged > 0:
         generated = with_errors(parts.generator, batch, generated, damaged)
     real_logits, generated_logits = _logits_of_both(parts, real, generated)
-    real_cost, generated_cost = parts.loss.discriminator(real_logits, generated_logits)
-    batch.log(
-        "accuracy", accuracy(per_sequence(real_logits, real.mask), per_sequence(generated_logits, generated.mask))
-    )
-    rejected = per_sequence(generated_cost, generated.mask)
+    verdicts = per_sequence(real_logits, real.mask), per_sequence(generated_logits, generated.mask)
+    batch.log("accuracy", accuracy(*verdicts, parts.loss.threshold))
+    loss = _cost(parts, real_logits, real.mask, generated_logits, generated.mask)
     if wrong > 0:
-        rejected = torch.lerp(rejected, _mismatched_cost(parts, batch, real_logits), wrong)
-    loss = per_sequence(real_cost, real.mask).mean() + rejected.mean()
+        loss = torch.lerp(loss, _mismatched_cost(parts, batch, real_logits), wrong)
     if parts.penalty.interval == 0 or batch.step % parts.penalty.interval != 0:
         return loss
     vocabulary = parts.discriminator.shape.vocabulary
@@ -58,14 +55,19 @@ def discriminator_loss(
     return loss + parts.penalty.interval * parts.penalty(parts.discriminator, *dense)
 
 
+def _cost(parts: Parts, real: Tensor, real_mask: Tensor, rejected: Tensor, mask: Tensor) -> Tensor:
+    """Return the discriminator's cost of logits of real and of other sequences, the sum of the means of both."""
+    real_cost, cost = parts.loss.discriminator(real, rejected)
+    return per_sequence(real_cost, real_mask).mean() + per_sequence(cost, mask).mean()
+
+
 def _mismatched_cost(parts: Parts, batch: Batch, real_logits: Tensor) -> Tensor:
-    """Return the discriminator's cost (B,) of real sequences with a wrong label, as of generated ones."""
+    """Return the discriminator's cost if real sequences with a wrong label are in the place of generated ones."""
     with conditions_of(mismatched(batch, parts.discriminator.shape.labels)):
         logits = _logits(parts, Sequences(batch.tokens, batch.mask))
-    _, cost = parts.loss.discriminator(real_logits, logits)
     right, wrong = (per_sequence(each, batch.mask) for each in (real_logits, logits))
     batch.log("label_accuracy", accuracy(right, wrong))
-    return per_sequence(cost, batch.mask)
+    return _cost(parts, real_logits, batch.mask, logits, batch.mask)
 
 
 def generator_loss(parts: Parts, batch: Batch, shuffle: bool = False, pool: Pool | None = None) -> Tensor:
@@ -79,13 +81,14 @@ def generator_loss(parts: Parts, batch: Batch, shuffle: bool = False, pool: Pool
 
 
 def shuffled(cost: Cost) -> Cost:
-    """Return the cost with its rows in a random order. A cost per position becomes one per sequence."""
+    """Return the cost with its rows in a random order in which none keeps its own. It becomes one per sequence."""
 
     def other_rows(sequence: Tensor, beside: Tensor) -> Tensor:
         found = cost(sequence, beside)
         if found.dim() == 2:  # (N, T) over the mask of its own row
             found = per_sequence(found, beside)
-        return found[torch.randperm(len(found), device=found.device)]
+        order = torch.randperm(len(found), device=found.device)
+        return torch.empty_like(found).index_copy(0, order, found[order.roll(1)])
 
     return other_rows
 
@@ -183,14 +186,14 @@ def _logits(parts: Parts, sequences: Sequences) -> Tensor:
 
 
 @torch.no_grad()
-def accuracy(real: Tensor, generated: Tensor) -> Tensor:
+def accuracy(real: Tensor, generated: Tensor, threshold: float | None = None) -> Tensor:
     """Return the discriminator's accuracy on logits (B,) of real and generated sequences.
 
-    The threshold is the midpoint between the means of both, not zero, because the logits of some losses (Wasserstein)
-    have no fixed origin.
+    Without the ``threshold`` of a loss, it is the midpoint between the means of both, because the logits of some losses
+    (Wasserstein) have no fixed origin.
     """
-    midpoint = (real.mean() + generated.mean()) / 2
-    return ((real > midpoint).float().mean() + (generated <= midpoint).float().mean()) / 2
+    limit = (real.mean() + generated.mean()) / 2 if threshold is None else threshold
+    return ((real > limit).float().mean() + (generated <= limit).float().mean()) / 2
 
 
 class Adversarial(ScheduledAlgorithm):

@@ -15,7 +15,8 @@ class DiscriminatorAlone(Algorithm):
     """The discriminator's half of a GAN (Goodfellow et al. 2014, Alg. 1, its inner loop). The generator is frozen.
 
     The generator draws as it does in a bundle: without dropout. At the optimum, the accuracy is 1/2 + TV/2, where TV is
-    the total variation distance between text and generator.
+    the total variation distance between text and generator. With a loss whose logits have no fixed origin, such as
+    Wasserstein's, the logged accuracy may be lower.
     """
 
     frozen: ClassVar[tuple[str, ...]] = ("generator",)

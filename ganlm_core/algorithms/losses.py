@@ -3,6 +3,8 @@
 ``discriminator`` returns a cost for each real and for each generated logit. The algorithm adds the means of both.
 """
 
+import math
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -22,6 +24,7 @@ class NonSaturating(Loss):
 
     def __init__(self, options: NonSaturatingOptions) -> None:
         self.smoothing = options.smoothing
+        self.threshold = math.log((1 - self.smoothing) / (1 + self.smoothing))
 
     def discriminator(self, real: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
         return F.softplus(-real) + self.smoothing * real, F.softplus(generated)
@@ -77,6 +80,8 @@ class ForwardKL(NonSaturating):
 class Hinge(Loss):
     """Hinge loss with margin 1 (Lim & Ye 2017; Miyato et al. 2018, eq. 16-17)."""
 
+    threshold = 0.0
+
     def __init__(self, options: Options) -> None:
         pass
 
@@ -89,6 +94,8 @@ class Hinge(Loss):
 
 class LeastSquares(Loss):
     """Half the squared distance to the labels 1 and 0 (Mao et al. 2017, eq. 9)."""
+
+    threshold = 0.5
 
     def __init__(self, options: Options) -> None:
         pass

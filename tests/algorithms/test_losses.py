@@ -172,6 +172,16 @@ def test_the_optimal_logit_for_given_frequencies(name: str, optimum: float) -> N
     assert best == pytest.approx(optimum, abs=1e-3)
 
 
+@every_loss
+def test_the_threshold_is_the_best_logit_of_a_text_that_is_as_likely_real_as_generated(loss: Loss) -> None:
+    if loss.threshold is None:
+        assert isinstance(loss, Wasserstein | Relativistic)
+        return
+    logits = torch.tensor([loss.threshold, *torch.linspace(-3, 3, 601).tolist()], dtype=torch.float64)
+    costs = sum(loss.discriminator(logits, logits))
+    assert costs[0] <= costs.min() + 1e-6  # type: ignore[index, union-attr]
+
+
 def test_the_reverse_kl_cost_is_the_reverse_kl_at_the_optimal_discriminator() -> None:
     real, generated = torch.tensor([0.7, 0.2, 0.1]), torch.tensor([0.3, 0.3, 0.4])
     cost = LOSSES["reverse-kl"].generator((real / generated).log(), real)

@@ -1,17 +1,22 @@
 """Real text with a wrong label: which labels are wrong, the loss by hand, and a discriminator that learns to tell."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganlm_core.algorithms.adversarial import Adversarial, discriminator_loss
+from ganlm_core.algorithms.losses import NonSaturating, Relativistic
 from ganlm_core.algorithms.mismatched import mismatched
-from ganlm_core.algorithms.options import AdversarialOptions
+from ganlm_core.algorithms.options import AdversarialOptions, NonSaturatingOptions
+from ganlm_core.components import NoOptions
 from ganlm_core.errors import UsageError
-from ganlm_core.protocol import Batch, Discriminator, Parts, Shape, conditions_of, mask_of, with_labels
-from ganlm_core.sampling.conditions import ConditionalDiscriminator
+from ganlm_core.protocol import Batch, Discriminator, Loss, Parts, Shape, conditions_of, mask_of, with_labels
+from ganlm_core.sampling.conditions import ConditionalDiscriminator, unconditional
 from ganlm_core.testing import references
+from tests.tiny import Fixed
 
 SHAPE = Shape(vocabulary=6, length=3, noise=2, labels=3)
 
@@ -65,6 +70,21 @@ def test_the_loss_rejects_generated_text_and_wrong_labels_by_their_shares(share:
     rejected = (1 - share) * F.softplus(generated).mean() + share * F.softplus(wrong).mean()
     torch.testing.assert_close(found, F.softplus(-real).mean() + rejected)
     assert ("label_accuracy" in batch.metrics) == (share > 0)
+
+
+@pytest.mark.parametrize("loss", [NonSaturating(NonSaturatingOptions()), Relativistic(NoOptions())])
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_wrong_labels_have_their_share_of_the_gradient_with_every_loss(loss: Loss, share: float) -> None:
+    """Every logit is zero, so what is rejected has gradients in proportion to its weight."""
+    parts, batch = replace(make_parts(), loss=loss, estimator=Fixed(torch.full((50, 3), 3))), make_batch(50)
+    pairs = unconditional(parts.discriminator)
+    assert isinstance(pairs, Pairs)
+    table = nn.init.zeros_(pairs.table)
+    batch = replace(batch, tokens=torch.full((50, 3), 4), labels=torch.zeros(50, dtype=torch.int64))
+    with conditions_of(batch):
+        (found,) = torch.autograd.grad(discriminator_loss(parts, batch, share), [table])
+    generated, wrong = found[0, 3].item(), found[1:, 4].sum().item()
+    assert wrong / (generated + wrong) == pytest.approx(share)
 
 
 def told_apart(share: float) -> float:
