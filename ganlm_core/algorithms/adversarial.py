@@ -139,6 +139,15 @@ def require_shuffling(estimator: Estimator) -> None:
         )
 
 
+def require_whole_texts(parts: Parts) -> None:
+    """Raise UsageError if a reward of texts would be paid to an estimator that pays positions."""
+    if parts.rewarded is not None and parts.estimator.per_position_only:
+        raise UsageError(
+            "a reward pays whole texts, and this estimator pays each position its own logit; choose "
+            "--estimator.reward sequence, or leave out --reward"
+        )
+
+
 def require_language_model(parts: Parts) -> None:
     """Raise UsageError if the estimator needs the cost of every word and the parts do not give it."""
     if not parts.estimator.next_words:
@@ -208,6 +217,7 @@ class Adversarial(ScheduledAlgorithm):
     def __init__(self, parts: Parts, options: AdversarialOptions) -> None:
         require_labels(parts, options.mismatched)
         require_language_model(parts)
+        require_whole_texts(parts)
         if options.shuffle:
             require_shuffling(parts.estimator)
         judging = Phase("discriminator", "discriminator", self._discriminator_loss)

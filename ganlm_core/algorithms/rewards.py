@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ganlm_core.errors import GanlmError, PluginError, UsageError
 from ganlm_core.plugins.wording import described
-from ganlm_core.protocol import Batch, Cost, Reward
+from ganlm_core.protocol import Batch, Cost, Reward, per_sequence
 from ganlm_core.system.files import shown
 from ganlm_core.system.memory import lacks_memory
 
@@ -103,7 +103,8 @@ class Rewards:
         self._paid = torch.compiler.disable(self._pay) if compiled else self._pay
 
     def __call__(self, cost: Cost, batch: Batch) -> Cost:
-        """Return the cost -(1 - share) D - share O. A cost per position gets the reward of its text at each position.
+        """Return the cost -(1 - share) D - share O. A cost per position gets the reward of its text at each position,
+        so that its mean over them is the reward.
 
         Raises UsageError when it is asked for the cost of relaxed one-hots, which are no text.
         """
@@ -116,7 +117,7 @@ class Rewards:
                 return -paid
             own = cost(sequence, mask)
             if "discriminator_reward" not in batch.metrics:
-                batch.log("discriminator_reward", -own.mean() if own.dim() == 1 else -own[mask].mean())
+                batch.log("discriminator_reward", -per_sequence(own, mask).mean())
             return (1 - self.share) * own - self.share * (paid if own.dim() == 1 else paid[:, None])
 
         return mixed

@@ -354,6 +354,20 @@ def test_shuffling_is_refused_where_it_would_control_nothing(estimator: Estimato
         Adversarial(replace(parts, estimator=estimator), AdversarialOptions(shuffle=True))
 
 
+def test_rewards_of_texts_are_refused_where_positions_are_paid() -> None:
+    parts = make_parts(
+        discriminator=TinyDiscriminator(per_position=True),
+        estimator=Reinforce(ReinforceOptions(reward="position")),
+        rewarded=lambda cost, batch: cost,
+    )
+    with pytest.raises(UsageError) as caught:
+        Adversarial(parts, AdversarialOptions())
+    assert str(caught.value) == (
+        "a reward pays whole texts, and this estimator pays each position its own logit; choose "
+        "--estimator.reward sequence, or leave out --reward"
+    )
+
+
 @pytest.mark.parametrize(
     ("others", "message"),
     [

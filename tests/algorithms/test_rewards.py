@@ -92,9 +92,11 @@ def test_the_cost_is_the_mixture_of_the_discriminators_and_the_mean_reward() -> 
 
 def test_a_cost_per_position_gets_the_reward_at_each_position() -> None:
     mask = mask_of(IDS)
-    mixed = mixture(0.5, (ending, 1.0))(lambda sequence, mask: mask.float(), Batch(IDS, mask, torch.zeros(2, 2)))
-    found = mixed(IDS, mask)
+    batch = Batch(IDS, mask, torch.zeros(2, 2))
+    own = torch.tensor([[1.0, 1.0, 0.0], [2.0, 2.0, 2.0]])
+    found = mixture(0.5, (ending, 1.0))(lambda sequence, mask: own, batch)(IDS, mask)
     assert torch.allclose(found[0], torch.tensor([0.5 - 0.25, 0.5 - 0.25, -0.25]))
+    assert batch.metrics["discriminator_reward"].item() == -1.5  # the mean over sequences, not over words
 
 
 def test_with_the_whole_weight_the_discriminator_is_not_asked() -> None:
