@@ -12,6 +12,18 @@ class NonSaturatingOptions(Options):
     smoothing: float = option(0.0, "one-sided label smoothing: real data get the label 1 - smoothing", min=0, max=0.5)
 
 
+class RatioOptions(NonSaturatingOptions):
+    """Options of losses that read log p_data/p_generator from the logit."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.smoothing > 0:
+            raise OptionError(
+                f"smoothing is {self.smoothing}, and with it the best logit is not log(p_data/p_generator), which this "
+                "loss needs; leave it at 0, or choose --loss non-saturating"
+            )
+
+
 class PenaltyOptions(Options):
     weight: float = option(1.0, "weight of the penalty in the discriminator's loss", min=0)
     interval: int = option(
@@ -52,8 +64,8 @@ class ReinforceOptions(Options):
     discount: float = option(1.0, "discount per position of later rewards", min=0, max=1)
     baseline: str = option(
         "leave-one-out",
-        "baseline subtracted from the reward; same-length: the leave-one-out mean of sequences of the same length; "
-        "learned: a linear value function",
+        "baseline subtracted from the reward; same-length: the leave-one-out mean of sequences of the same length, "
+        "which removes the gradient through the length; learned: a linear value function",
         choices=BASELINES,
     )
     decay: float = option(0.9, "decay per step of the moving-average or learned baseline", min=0, max=0.9999)

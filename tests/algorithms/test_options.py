@@ -7,6 +7,7 @@ from ganlm_core.algorithms.options import (
     LengthOptions,
     PenaltyOptions,
     RankGANOptions,
+    RatioOptions,
     RegexOptions,
     WGANGPOptions,
 )
@@ -26,6 +27,16 @@ def test_warmups_that_leave_no_adversarial_step_are_refused(discriminator_warmup
 def test_rankgan_refuses_the_same_warmups() -> None:
     with pytest.raises(OptionError, match=r"^warmup 1\.0 and discriminator-warmup 0\.0 leave no step"):
         RankGANOptions(warmup=1.0)
+
+
+def test_losses_that_read_a_density_ratio_refuse_smoothing() -> None:
+    assert RatioOptions().smoothing == 0
+    with pytest.raises(OptionError) as caught:
+        RatioOptions(smoothing=0.1)
+    assert str(caught.value) == (
+        "smoothing is 0.1, and with it the best logit is not log(p_data/p_generator), which this loss needs; leave it "
+        "at 0, or choose --loss non-saturating"
+    )
 
 
 def test_wgan_gp_has_the_weight_of_the_paper() -> None:
