@@ -5,7 +5,8 @@ There are four families:
 - *Relaxations* (:mod:`ganlm_core.algorithms.relaxations`) make the sample differentiable and pass the gradient of the
   cost through it: low variance, biased.
 - *Policy gradients* (:mod:`ganlm_core.algorithms.policy_gradients`) weight the gradient of log p(x) by the cost of x:
-  unbiased for any cost, with high variance, which a baseline reduces.
+  unbiased for any cost, with high variance, which a baseline reduces. The baseline ``same-length`` is biased on
+  purpose.
 - *Exact expectations* (:mod:`ganlm_core.algorithms.next_word`) sum over the next word after each prefix. They need a
   discriminator that knows the cost of every word.
 - *Importance weights* (:mod:`ganlm_core.algorithms.importance`) raise the likelihood of generated samples in proportion

@@ -33,16 +33,18 @@ class _ScoreFunction(Scored):
 class Reinforce(_ScoreFunction):
     """The score function (Williams 1992) with a baseline (:mod:`ganlm_core.algorithms.baselines`).
 
-    ``reward="sequence"`` gives every token the reward of its sequence, and is unbiased. ``"position"`` gives a token
-    its own reward plus the discounted later rewards (de Masson d'Autume et al. 2019, eq. 3), which has a lower variance
-    and raises the sum of the rewards, not their mean. It is exact only if the discriminator is causal and the discount
-    is 1. The sum depends on the length: a loss whose reward is not 0 at chance pays for long or for short sentences, so
-    choose one such as ``centred-probability``, ``reverse-kl`` or ``hinge``. ``entropy`` adds
-    -weight * log p(x) to the reward; the expectation of -log p(x) is the entropy. With several ``samples`` per noise
-    vector, the leave-one-out baseline compares these with each other, as in the paper, and so removes the part of the
-    reward that the noise explains. With one sample, it is the mean of the rest of the batch. ``stratified`` samples
-    share their first words in proportion to the probabilities (:mod:`ganlm_core.sampling.stratified`), so that chance
-    has less part in the mean over the batch.
+    ``reward="sequence"`` gives every token the reward of its sequence, and is unbiased with every baseline but
+    ``same-length``, which removes the gradient through the length. ``"position"`` gives a token its own reward plus the
+    discounted later rewards (de Masson d'Autume et al. 2019, eq. 3). This has a lower variance and raises the sum of
+    the rewards, not their mean; it is exact only if the discriminator is causal and the discount is 1. A sum depends on
+    the length: a loss whose reward is not 0 at chance pays for long or for short sentences, so choose one such as
+    ``centred-probability``, ``reverse-kl`` or ``hinge``.
+
+    ``entropy`` adds -weight * log p(x) to the reward; the expectation of -log p(x) is the entropy. With several
+    ``samples`` per noise vector, the leave-one-out baseline compares these with each other, as in the paper, and so
+    removes the part of the reward that the noise explains. With one sample, it is the mean of the rest of the batch.
+    ``stratified`` samples share their first words in proportion to the probabilities
+    (:mod:`ganlm_core.sampling.stratified`), so that chance has less part in the mean over the batch.
     """
 
     def __init__(self, options: ReinforceOptions) -> None:
@@ -139,9 +141,10 @@ def _forget(estimator: nn.Module, _: object) -> None:
 class Rollout(_ScoreFunction):
     """The score function estimator with Monte Carlo rollouts for the value of each token (Yu et al. 2017, eq. 4-6).
 
-    Unbiased. Differs: the rollouts continue from the state of the prefix and do not run the prefix again; and a
-    baseline is subtracted from the rewards, where the paper has none. With ``rank`` the values are :func:`ranked`, and
-    the gradient is of another cost: the rank of the sentence in its batch.
+    Unbiased with every baseline but ``same-length``, which removes the gradient through the length. Differs: the
+    rollouts continue from the state of the prefix and do not run the prefix again; and a baseline is subtracted from
+    the rewards, where the paper has none. With ``rank`` the values are :func:`ranked`, and the gradient is of another
+    cost: the rank of the sentence in its batch.
     """
 
     autoregressive_only = True
