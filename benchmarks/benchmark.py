@@ -19,7 +19,7 @@ import click
 import jinja2
 
 from ganlm_core.cli import run_command
-from ganlm_core.config.recipes import MEASURED, About, measured
+from ganlm_core.config.recipes import MEASURED, About, beside_paper, measured
 from ganlm_core.config.run_config import read_layer
 from ganlm_core.evaluation.scores import REFERENCES, column_of
 from ganlm_core.evaluation.tables import Cell, Number, Table
@@ -40,6 +40,12 @@ COLUMNS = ("valid", "distinct", "copied", "process_nll", "test_nll", "tv")
 
 FEWEST = 3
 """Seeds that a row of the page has at least: no number is there without its spread."""
+
+COMMANDS = {
+    "one-shot": "ganlm run --gen mlp --disc conv",
+    "discriminator": "ganlm run --recipe discriminator --from BUNDLE",
+}
+"""The commands of recipes without results of their own."""
 
 Seeds = Mapping[str, Mapping[str, Any]]
 """The results of a recipe on a corpus by seed."""
@@ -63,7 +69,7 @@ def main(recipes: str, corpora: str, seeds: str, captions: str | None, jobs: int
                 click.echo(f"{run.name} failed: {done.failure}", err=True)
             else:
                 keep(host.recipes()[run.settings["recipe"]], run, done)
-    for name, text in pages(host.recipes()).items():
+    for name, text in pages(host, host.recipes()).items():
         (ROOT / "docs" / name).write_text(text, encoding="utf-8")
 
 
@@ -121,8 +127,8 @@ def command(recipe: str, corpus: str) -> str:
     return shlex.join(["ganlm", "run", "--recipe", recipe, *flags])
 
 
-def pages(recipes: Mapping[str, Path]) -> dict[str, str]:
-    """Return the text of each page for the results beside these recipes."""
+def pages(host: Host, recipes: Mapping[str, Path]) -> dict[str, str]:
+    """Return the text of each page for these recipes and the results beside them."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PLAN.parent),
         trim_blocks=True,
@@ -144,9 +150,19 @@ def pages(recipes: Mapping[str, Path]) -> dict[str, str]:
             machines=sorted({run["machine"] for run in runs}),
         ),
         "methods.md": environment.get_template("methods.md.j2").render(
-            results=results, about={name: About.of(read_layer(path)) for name, path in recipes.items()}
+            results=results,
+            about={name: About.of(read_layer(path)) for name, path in recipes.items()},
+            departures={name: departures(host, name) for name in recipes},
+            commands=COMMANDS,
         ),
     }
+
+
+def departures(host: Host, recipe: str) -> Table:
+    """Return a row for each setting of a recipe that is known to differ from its paper."""
+    differ = [each for each in beside_paper(host, recipe) if each.differs]
+    rows = [[f"`{each.name}`", "-" if each.here is None else str(each.here), str(each.paper)] for each in differ]
+    return Table(["setting", "here", "paper"], rows)
 
 
 def table(found: Mapping[str, Seeds]) -> Table:

@@ -20,6 +20,8 @@ from ganlm_core.metrics.formatting import SHARES
 MOMENTS = ("before", "after")
 """When a run is measured: before adversarial training and after it."""
 
+DASHES = "A dash under 'paper': the recipe names no value of the paper. Under 'here': this recipe has no such setting."
+
 
 @click.command()
 @click.argument("name", type=Name(*CHOOSABLE, "recipe"))
@@ -67,6 +69,8 @@ def _echo_recipe(entry: Entry) -> None:
     _echo_part(("section", "choice"), [list(pair) for pair in entry["choices"].items()])
     settings = [[one["name"], _text(one["here"]), _text(one["paper"])] for one in entry["settings"]]
     _echo_part(("setting", "here", "paper"), settings)
+    if settings:
+        echo(DASHES)
     _echo_measured(entry["measured"])
 
 

@@ -13,7 +13,7 @@
     "discriminator" = "a CNN with highway layers"
 
 A key of ``paper_values`` is the place of an option in a configuration, or a section; the value of a section is the
-choice.
+choice. A recipe names the paper's value of everything that changes the objective: anchor, blur, baseline, penalty.
 """
 
 from collections.abc import Mapping
@@ -83,6 +83,16 @@ class Setting:
     name: str
     here: Any
     paper: str | None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the recipe names a value of the paper, and has another one itself."""
+        if self.paper is None:
+            return False
+        try:
+            return float(self.paper) != self.here
+        except ValueError:
+            return self.paper != str(self.here).lower()
 
 
 def check_about(host: Host, layer: Layer) -> None:

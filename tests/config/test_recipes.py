@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 
 from ganlm_core.config.recipes import About, Setting, beside_paper, check_about, choices_of, measured, method_of
-from ganlm_core.config.run_config import make_config, parse_toml
+from ganlm_core.config.run_config import make_config, parse_toml, read_recipe, resolve, settings_of
 from ganlm_core.errors import OptionError, UnknownName
 from ganlm_core.plugins.host import Host, default_host
 from tests.rolling import write_plugin
+
+COMPOSED = {"autoregressive", "one-shot", "discriminator"}
+"""Recipes that follow several papers or a part of one, and so have no paper's objective to depart from."""
 
 
 @pytest.fixture
@@ -148,6 +151,36 @@ def test_the_built_in_recipes_fill_in_every_key_of_about() -> None:
         said = About.of(parse_toml(path.read_text(), str(path)))
         assert said.summary and said.paper and said.needs and said.paper_values, path
         check_about(host, parse_toml(path.read_text(), str(path)))
+
+
+def test_published_methods_name_the_papers_value_of_all_that_changes_the_objective() -> None:
+    host = default_host()
+    assert Setting("algorithm.adversarial.anchor", 0.5, "none") in beside_paper(host, "seqgan")
+    for name in host.recipes().keys() - COMPOSED:
+        said, chosen = About.of(read_recipe(host, name)).paper_values, choices_of(host, name)
+        for setting, value in settings_of(resolve(host, [{"recipe": name}])).items():
+            section, option = setting.split(".")[0], setting.split(".")[-1]
+            changes = option in ("anchor", "blur", "baseline") or (section, option) == ("penalty", "weight")
+            if changes and section in chosen and value not in (0, "none"):
+                assert setting in said, f"{name}: add the paper's value of {setting}"
+
+
+@pytest.mark.parametrize(
+    ("here", "paper", "differs"),
+    [
+        (0.5, None, False),
+        (1.0, "1", False),
+        (0.0001, "0.0001", False),
+        (True, "true", False),
+        ("2,3,4,5", "2,3,4,5", False),
+        (0.5, "none", True),
+        ("leave-one-out", "none", True),
+        (2000, "199,000", True),
+        (None, "0.01", True),
+    ],
+)
+def test_a_setting_differs_if_the_papers_value_is_another(here: Any, paper: str | None, differs: bool) -> None:
+    assert Setting("x", here, paper).differs is differs
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ PLAN = read_layer(script.PLAN)["sweep"]
 
 
 def test_the_pages_are_written_from_the_results() -> None:
-    for name, text in script.pages(HOST.recipes()).items():
+    for name, text in script.pages(HOST, HOST.recipes()).items():
         assert (script.ROOT / "docs" / name).read_text(encoding="utf-8") == text, name
 
 
@@ -74,9 +74,18 @@ def test_a_part_of_the_plan_is_trained_and_added(tmp_path: Path, monkeypatch: py
     assert str(real[3]) == "100 ± 0%"
     (changed,) = script.changes(found).rows
     assert str(changed[6]) == "-0.50 ± 0.14"
-    assert "0 runs took" in script.pages({"mle": recipe})["benchmark.md"]
+    assert "0 runs took" in script.pages(HOST, {"mle": recipe})["benchmark.md"]
     monkeypatch.setattr(script, "FEWEST", 2)
-    assert "2 runs took" in script.pages({"mle": recipe})["benchmark.md"]
+    assert "2 runs took" in script.pages(HOST, {"mle": recipe})["benchmark.md"]
+
+
+def test_the_page_of_methods_has_every_recipe_and_what_differs_from_its_paper() -> None:
+    page = (script.ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    sections = {name: text for name, _, text in (part.partition("`\n") for part in page.split("\n## `")[1:])}
+    assert sections.keys() == HOST.recipes().keys()
+    assert "ganlm run --recipe discriminator --from BUNDLE\n" in sections["discriminator"]
+    assert "| `algorithm.adversarial.anchor` | 0.5 | none |\n" in sections["seqgan"]
+    assert "training.batch_size" not in sections["seqgan"]  # equal to the paper's
 
 
 @pytest.mark.parametrize("before", [{}, {"before": {"valid": 0.9}}, {"before": {"test_nll": 4.0}}])

@@ -59,6 +59,7 @@ def test_show_prints_choices_settings_and_results_of_a_recipe(ganlm: Ganlm, plug
         training.prior                     false   -
         discriminator                      conv    a CNN with highway layers
         optimizer.generator.sgd.lr         -       0.01
+        A dash under 'paper': the recipe names no value of the paper. Under 'here': this recipe has no such setting.
         """
     )
     assert out == start
