@@ -54,7 +54,12 @@ def own_class(batch: Batch, rows: int) -> Tensor:
 
 
 def discriminator_loss(parts: Parts, batch: Batch) -> Tensor:
-    """Return -log D_i of real text of label i and -log D_{K+1} of generated text, the mean of each (eq. 6)."""
+    """Return -log D_i of real text of label i and -log D_{K+1} of generated text, the mean of each.
+
+    Differs: eq. 6 sums over the K labels, each with its own mean. Here real text weighs as much as generated text, and
+    there K times as much. So for a generator that equals equally frequent labels, D_{K+1} is 1/2 here and 1/(K + 1)
+    there, and penalties are larger here.
+    """
     drawn = parts.estimator.draw(parts.generator, batch)
     own = own_class(batch, len(batch.tokens))
     real, generated = (

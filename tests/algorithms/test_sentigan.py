@@ -13,7 +13,17 @@ from ganlm_core.algorithms.policy_gradients import Rollout
 from ganlm_core.algorithms.sentigan import SentiGAN, class_logits, discriminator_loss, penalty_loss, penalty_of
 from ganlm_core.errors import UsageError
 from ganlm_core.layers import PerLabelGenerator
-from ganlm_core.protocol import Batch, Generator, Parts, Shape, conditions_of, mask_of, with_labels
+from ganlm_core.protocol import (
+    Batch,
+    Discriminator,
+    Generator,
+    Parts,
+    Shape,
+    conditions_of,
+    current_batch,
+    mask_of,
+    with_labels,
+)
 from ganlm_core.sampling.conditions import ConditionalDiscriminator
 from ganlm_core.testing import references
 from tests.tiny import TinyDiscriminator, TinyGenerator, every_sequence, z_scores
@@ -66,7 +76,7 @@ def _sequences(batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def test_the_discriminator_learns_the_classes() -> None:
-    """Equation 6: -log D_i of real text of label i, and -log D_{K+1} of generated text."""
+    """-log D_i of real text of label i, and -log D_{K+1} of generated text, a mean of each."""
     parts, batch = make_parts(), make_batch(8)
     torch.manual_seed(1)
     found = discriminator_loss(parts, batch)
@@ -77,6 +87,36 @@ def test_the_discriminator_learns_the_classes() -> None:
     assert batch.labels is not None
     own = sum(real[row, label] for row, label in enumerate(batch.labels.tolist())) / 8
     torch.testing.assert_close(found, -own - generated[:, 2].mean())
+
+
+class LabelLogits(Discriminator):
+    """A logit of each label, whatever the text."""
+
+    def __init__(self) -> None:
+        super().__init__(SHAPE)
+        self.logits = torch.nn.Parameter(torch.tensor([0.3, -0.7]))
+
+    def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        labels = current_batch("LabelLogits").labels
+        assert labels is not None
+        return self.logits[labels[0]].expand(len(sequence))
+
+
+def test_text_that_the_generator_writes_as_often_as_it_is_real_is_generated_with_probability_one_half() -> None:
+    """Equation 6, a sum over the two labels, would give 1/3."""
+    discriminator, batch = LabelLogits(), make_batch(8)
+    parts = replace(make_parts(), discriminator=discriminator)
+    optimizer = torch.optim.LBFGS([discriminator.logits], max_iter=100)
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = discriminator_loss(parts, batch)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    classes = class_logits(discriminator, batch, batch.tokens, batch.mask).softmax(dim=1)
+    torch.testing.assert_close(classes[0], torch.tensor([0.25, 0.25, 0.5]), atol=1e-4, rtol=0)
 
 
 def test_a_penalty_is_one_minus_the_share_of_the_label_that_was_asked_for() -> None:
