@@ -71,7 +71,8 @@ class LeakGAN(ScheduledAlgorithm):
     Before each phase the generator copies the discriminator's current feature layers. In the warm-up the manager
     learns the transitions of real text, the worker learns maximum likelihood, and the discriminator trains in between:
     the paper's two pre-trainings alternate. The manager's reward is the value by rollouts. The worker's reward is the
-    intrinsic reward plus these values with a weight that is 0 in the paper.
+    intrinsic reward plus these values with a weight that is 0 in the paper. The rewards of a run are part of these
+    values, so they need a weight above 0.
     """
 
     pays = True
@@ -81,6 +82,11 @@ class LeakGAN(ScheduledAlgorithm):
 
     def __init__(self, parts: Parts, options: LeakGANOptions) -> None:
         generator = _fitting(parts)
+        if parts.rewarded is not None and options.extrinsic == 0:
+            raise UsageError(
+                "algorithm 'leakgan' pays a reward to its worker, which writes the words, only with "
+                "--algorithm.extrinsic above 0, and it is 0; set it, or leave out --reward"
+            )
         manager, worker = generator.manager, generator.worker
         super().__init__(
             parts,

@@ -276,6 +276,17 @@ def test_leakgan_refuses_components_that_it_cannot_train(settings: dict[str, Any
     assert str(error.value) == message
 
 
+def test_a_reward_that_the_worker_is_not_paid_is_refused() -> None:
+    reward: dict[str, Any] = {"reward": {"regex": {}}}
+    with pytest.raises(UsageError) as error:
+        prepare(config(**reward))
+    assert str(error.value) == (
+        "algorithm 'leakgan' pays a reward to its worker, which writes the words, only with --algorithm.extrinsic "
+        "above 0, and it is 0; set it, or leave out --reward"
+    )
+    prepare(config(**reward, algorithm_options=WARM | {"extrinsic": 1.0}))
+
+
 def test_leakgan_refuses_lbfgs_in_its_warm_up_too() -> None:
     other = config(generator_optimizer="lbfgs").optimizers["generator"]
     chosen = config()
