@@ -52,6 +52,13 @@ def test_the_page_has_the_commands_of_the_script(finetune: ModuleType) -> None:
         assert f"ganlm run --data runs/finetune/questions-0.txt --seed 0 {words}\n" in PAGE
 
 
+def test_the_page_has_the_text_of_its_template(finetune: ModuleType) -> None:
+    """The numbers of the page are measured; every line of the template without a number is compared."""
+    template = (ROOT / "benchmarks" / "finetune.md.j2").read_text(encoding="utf-8")
+    fixed = [line for line in template.splitlines() if "{{" not in line and "{%" not in line]
+    assert [line for line in fixed if line not in PAGE.splitlines()] == []
+
+
 def test_every_flag_of_the_page_exists(ganlm: Ganlm) -> None:
     Path("my.txt").write_text("".join(f"the cat number {number} sleeps .\n" for number in range(200)))
     lines = [line.partition("#")[0] for line in PAGE.splitlines() if line.startswith("ganlm run ")]
