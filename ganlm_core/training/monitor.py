@@ -131,7 +131,7 @@ def divergence(one: Tensor, other: Tensor) -> float:
 
 
 def score(interim: Mapping[str, float]) -> float:
-    """Return the value to minimise: held-out NLL, or without a likelihood the divergence from held-out text."""
+    """Return the value to minimise: validation NLL, or without a likelihood the bigram divergence."""
     found = interim.get("validation_nll", interim["bigram_divergence"])
     return math.inf if math.isnan(found) else found
 
@@ -179,11 +179,11 @@ def memorised(history: History, known: Mapping[str, float], likelihood_until: in
     if now["step"] <= likelihood_until and since_best(history) >= SINCE and score(now) > TURNED * score(best(history)):
         then = best(history)
         signs["turned"] = (
-            f"held-out text was likelier at step {then['step']:.0f} ({score(then):.2f}, now {nll:.2f} nats)"
+            f"validation text was likelier at step {then['step']:.0f} ({score(then):.2f}, now {nll:.2f} nats)"
         )
     if nll > unigram and since_best(history) > 0:
         signs["unigram"] = (
-            f"the unigram model gives held-out text a higher likelihood ({unigram:.2f} nats a token, "
+            f"the unigram model gives validation text a higher likelihood ({unigram:.2f} nats a token, "
             f"the generator {nll:.2f})"
         )
     if now["copied"] > MORE * known["copied"] + MARGIN:

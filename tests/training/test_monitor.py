@@ -306,14 +306,14 @@ def test_a_generator_that_learns_memorises_nothing(history: list[dict[str, float
 
 def test_a_validation_likelihood_that_has_turned_is_told() -> None:
     history = learning(4.0, 3.0, 3.1, 3.2)
-    told = {"turned": "held-out text was likelier at step 10 (3.00, now 3.20 nats)"}
+    told = {"turned": "validation text was likelier at step 10 (3.00, now 3.20 nats)"}
     assert memorised(history, KNOWN, likelihood_until=30) == told
     assert memorised(history, KNOWN, likelihood_until=20) == {}, "adversarial training trades likelihood for samples"
 
 
 def test_a_likelihood_worse_than_the_unigram_models_is_told() -> None:
     assert memorised(learning(4.0, 5.1), KNOWN, likelihood_until=0) == {
-        "unigram": "the unigram model gives held-out text a higher likelihood (5.00 nats a token, the generator 5.10)"
+        "unigram": "the unigram model gives validation text a higher likelihood (5.00 nats a token, the generator 5.10)"
     }
 
 
