@@ -22,7 +22,7 @@ CAPTIONS = {
         "fault while the samples improve; if it is near 100% and they do not, lower the discriminator's learning rate."
     ),
     "discriminator accuracy": (
-        "Share of held-out real sentences and new samples that the discriminator classifies correctly. Compare it "
+        "Share of validation sentences and new samples that the discriminator classifies correctly. Compare it "
         "with the accuracy in training: if it is much lower, the discriminator has memorised the training text."
     ),
     "discriminator auc": (
@@ -77,7 +77,7 @@ CAPTIONS = {
         "Negative log-likelihood of the validation split under the generator, in nats per token. Lower is better; if "
         "it rises, the generator forgets or memorises: use --keep best."
     ),
-    "bigram divergence": "Distance between the word pairs of samples and of held-out text. Lower is better.",
+    "bigram divergence": "Distance between the word pairs of samples and of validation text. Lower is better.",
     "tokens": "Tokens of real text that were read so far.",
 }
 """By the title of a figure, in the order in which a reader needs them."""
