@@ -89,7 +89,7 @@ class SameLength(Baseline):
 class Learned(Baseline):
     """A value function: the linear regression of past returns on what the generator knows before a token.
 
-    As the linear baseline of Duan et al. 2016 (section 4.1), with other features: the probabilities of the next word,
+    As the linear baseline of Duan et al. 2016, with other features: the probabilities of the next word,
     summed over BUCKETS classes of words, the position and its square, log p of the tokens so far, and log p of the
     unlikeliest of them. It is fitted by least squares, in which older batches weigh less by the factor ``decay``, and
     its first batch has the baseline zero.

@@ -92,7 +92,8 @@ class BackwardBleu(Metric):
 class SelfBleu(Metric):
     """``self_bleu2`` to ``self_bleu5``: the mean BLEU of each sentence against all other sentences (Zhu et al. 2018).
 
-    Differs: a sentence is never among its own references; in the code of the paper it is.
+    A sentence is never among its own references. Differs: all sentences are compared; the authors' code takes the first
+    500 by default.
     """
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:

@@ -79,7 +79,7 @@ def _some(features: Features) -> Features:
 
 
 def mauve(p: Features, q: Features) -> float:
-    """Return the area under the divergence curve of two distributions (K,): 1 if they are equal, 0 if disjoint."""
+    """Return the area under the divergence curve of two distributions (K,): 1 if equal, near 0 if disjoint."""
     points = [(0.0, 1.0), *_curve(p, q), (1.0, 0.0)]
     x, y = np.array(points).T
     # The curve falls. The mean of the integrals along both axes treats p and q alike.

@@ -65,7 +65,7 @@ METRICS = (
         "basic:ProcessLikelihood",
         "likelihood of samples under the corpus's process, per token",
         [Measure("process_nll_token", "process NLL/token", "lower", "quality")],
-        source="Yu et al. 2017, eq. 8",
+        source="Yu et al. 2017, section 4",
     ),
     _metric(
         "distance",
@@ -137,7 +137,7 @@ METRICS = (
         "variety:DistinctNgrams",
         "different n-grams as a share of all",
         (Measure(f"distinct{n}", f"distinct-{n}", "higher", "diversity", share=True) for n in (1, 2, 3, 4)),
-        source="Li et al. 2016, section 5.1",
+        source="after Li et al. 2016",
     ),
     _metric(
         "copied-span",

@@ -12,9 +12,10 @@ DISTINCT_ORDERS = 4
 
 
 class DistinctNgrams(Metric):
-    """``distinct1`` to ``distinct4``: different n-grams as a share of all (Li et al. 2016, section 5.1).
+    """``distinct1`` to ``distinct4``: different n-grams as a share of all n-grams.
 
-    It falls with more and with longer sentences: compare it only for equal numbers of sentences.
+    It falls with more and with longer sentences: compare it only for equal numbers of sentences. Differs: Li et al.
+    2016 divide by the number of tokens, which gives lower values for n > 1.
     """
 
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured:

@@ -191,7 +191,7 @@ def _forced(generator: Generator, noise: Tensor, prompt: Tensor | None) -> Tenso
 
 @torch.no_grad()
 def rollouts(generator: AutoregressiveGenerator, noise: Tensor, tokens: Tensor, samples: int) -> Tensor:
-    """Return Monte Carlo completions of every prefix (Yu et al. 2017, eq. 4) of ids (B, T): (T - 1, samples, B, T).
+    """Return Monte Carlo completions of every prefix (Yu et al. 2017) of ids (B, T): (T - 1, samples, B, T).
 
     Entry [t] keeps ``tokens[:, :t + 1]`` and draws the rest. All entries are in one batch after the sequences
     themselves. Each entry starts from the state of its prefix, so no prefix is run twice, and leaves the batch at
