@@ -1,23 +1,24 @@
 """The rows of ``ganlm eval``: generators at every temperature, files of samples, and the reference rows."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
-from typing import NamedTuple
 
 from ganlm_core.components import ComponentSpec, Measure
 from ganlm_core.data.corpus import SAMPLE, Corpus, spread
 from ganlm_core.data.encoding import impossible, log_frequencies, token_counts
 from ganlm_core.data.tokenizer import LONGEST, Tokenizer
-from ganlm_core.evaluation.by_label import OfLabel, check_labels, label_rows, real_rows
+from ganlm_core.evaluation.by_label import check_labels, label_rows, real_rows
+from ganlm_core.evaluation.row_group import Filled, RowGroup, Tell
 from ganlm_core.evaluation.scores import Row, Scores
 from ganlm_core.evaluation.sources import Source, warnings
 from ganlm_core.metrics.encoders import Encoder, plain_encoder
 from ganlm_core.metrics.formatting import format_value
 from ganlm_core.metrics.guarded import build_metrics
-from ganlm_core.metrics.judge import Judge, LogitsOf, round_values
-from ganlm_core.metrics.metric import Conditions, Measured, Subject
+from ganlm_core.metrics.judge import Judge, LogitsOf
+from ganlm_core.metrics.metric import Conditions, Subject
 from ganlm_core.metrics.options import SCORED
 from ganlm_core.metrics.specs import METRICS
 from ganlm_core.plugins.host import Host
@@ -37,8 +38,6 @@ VOCABULARY = 100_000
 MOST_REFERENCES = 50_000
 """Larger test splits are subsampled evenly to this size, and larger training splits for the unigram model."""
 
-Tell = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class EvaluationSettings:
@@ -54,18 +53,6 @@ class EvaluationSettings:
     seed: int = 0
     encoder: Encoder = field(default_factory=plain_encoder)
     scored: int = SCORED
-
-
-@dataclass(frozen=True)
-class Share:
-    """Rows that one process fills, one after the other, and the subject of each, made when its turn comes.
-
-    They are measured by the judge of all rows, or by their own.
-    """
-
-    rows: Sequence[Row]
-    subjects: Iterator[Subject]
-    judge: Judge | None = None
 
 
 def evaluate(
@@ -92,11 +79,11 @@ def evaluate(
         _judge(sources, corpus, settings.seed), metrics=metrics, encoder=settings.encoder, scored=settings.scored
     )
 
-    def measured(share: Share) -> tuple[list[Filled], list[str]]:
-        return list(_measured(share, judge, n, tell)), judge.failures
+    def measured(group: RowGroup) -> tuple[list[Filled], list[str]]:
+        return list(group.measured(n, tell)), judge.failures
 
-    shares, failures = zip(*divide(measured, _shares(sources, judge, settings.temperatures, n, ways)), strict=True)
-    filled: list[Filled] = list(chain.from_iterable(shares))
+    found, failures = zip(*divide(measured, _groups(sources, judge, settings.temperatures, n, ways)), strict=True)
+    filled: list[Filled] = list(chain.from_iterable(found))
     rows = [each.row for each in filled]
     notes = [
         *corpus.notes,
@@ -137,33 +124,30 @@ def _judge(sources: Sequence[Source], corpus: Corpus, seed: int) -> Judge:
     return Judge(corpus, tokenizer, shape, {}, seed)
 
 
-def _shares(
+def _groups(
     sources: Sequence[Source], judge: Judge, temperatures: Sequence[float], n: int, ways: int
-) -> Iterator[Share]:
-    """Yield all rows. A model's rows, which share a pass over the held-out text, are in ``ways`` shares at most."""
+) -> Iterator[RowGroup]:
+    """Yield all rows. A model's rows, which share a pass over the held-out text, are in ``ways`` groups at most."""
     for source in sources:
         row = Row(source.kind, source.title)
         if source.model is None:
-            yield Share([row], iter([Subject(spread(source.texts, n), references=judge.corpus.test)]))
+            yield RowGroup([row], [partial(Subject, spread(source.texts, n), references=judge.corpus.test)], judge)
             continue
         own = replace(judge, tokenizer=source.model.tokenizer, shape=source.model.shape)
         together = math.ceil(len(temperatures) / ways)
         for first in range(0, len(temperatures), together):
             some = temperatures[first : first + together]
             policies = [Policy(temperature) for temperature in some]
+            curve = own.curve(source.model.generator, n, policies, source.model.discriminator)
             rows = [replace(row, temperature=temperature) for temperature in some]
-            yield Share(rows, own.curve(source.model.generator, n, policies, source.model.discriminator))
-        yield from map(_of_label, label_rows(source, own, n))
+            yield RowGroup(rows, [partial(next, curve)] * len(rows), judge)
+        yield from label_rows(source, own, n)
     tokens = judge.tokenizer.chunks(spread(judge.corpus.train, MOST_REFERENCES), judge.shape.length)
     never = impossible(judge.corpus, judge.tokenizer)
     frequencies = log_frequencies(token_counts(tokens, judge.shape, never).sum(dim=0))
     for kind, make in judge.references(n, frequencies, _only_scores(sources, judge)).items():
-        yield Share([Row(kind, kind)], _when_asked(make))
-    yield from map(_of_label, real_rows(judge, n))
-
-
-def _of_label(found: OfLabel) -> Share:
-    return Share([found.row], iter([found.subject]), found.judge)
+        yield RowGroup([Row(kind, kind)], [make], judge)
+    yield from real_rows(judge, n)
 
 
 def _only_scores(sources: Sequence[Source], judge: Judge) -> LogitsOf | None:
@@ -173,42 +157,6 @@ def _only_scores(sources: Sequence[Source], judge: Judge) -> LogitsOf | None:
         return None
     own = replace(judge, tokenizer=models[0].tokenizer, shape=models[0].shape)
     return own.scores_of(models[0].discriminator)
-
-
-def _when_asked(make: Callable[[], Subject]) -> Iterator[Subject]:
-    yield make()
-
-
-class Filled(NamedTuple):
-    """A row, what each metric measured of its subject, and how many of the subject's sentences are empty."""
-
-    row: Row
-    measured: Mapping[str, Measured]
-    empty: int
-
-
-def _measured(share: Share, judge: Judge, n: int, tell: Tell) -> Iterator[Filled]:
-    for row in share.rows:
-        if row.temperature is not None:
-            tell(f"drawing {n:,} sentences from {_name(row)}")
-        subject = next(share.subjects)
-        tell(f"measuring {_name(row)}")
-        found = (share.judge or judge).measure(subject)
-        empty = sum(not text.strip() for text in subject.texts)
-        yield Filled(_filled(row, len(subject.texts), found), found, empty)
-
-
-def _name(row: Row) -> str:
-    return row.title if row.temperature is None else f"{row.title} at temperature {row.temperature:g}"
-
-
-def _filled(row: Row, sentences: int, measured: Mapping[str, Measured]) -> Row:
-    values = {name: value for each in measured.values() for name, value in each.values.items()}
-    protocol = {name: each.protocol for name, each in measured.items() if each.protocol}
-    errors = {name: error for each in measured.values() for name, error in each.errors.items() if error}
-    return replace(
-        row, sentences=sentences, values=round_values(values), protocol=protocol, errors=round_values(errors)
-    )
 
 
 def _ceiling(conditions: Conditions) -> Iterator[str]:
@@ -244,7 +192,7 @@ def _copied(rows: Sequence[Row], conditions: Conditions) -> Iterator[str]:
             told.add(row.title)
             share, chance = (format_value(each, share=True) for each in (copied, conditions.copies_by_chance))
             yield (
-                f"{_name(row)}: {share} of the sentences are copies of training sentences; {chance} is expected by "
+                f"{row.name}: {share} of the sentences are copies of training sentences; {chance} is expected by "
                 "chance; the training text was memorised"
             )
 

@@ -108,6 +108,11 @@ class Row:
         return Estimate(self.values.get(name), self.errors.get(name, 0.0))
 
     @property
+    def name(self) -> str:
+        """The title in notes, with the temperature."""
+        return self.title if self.temperature is None else f"{self.title} at temperature {self.at}"
+
+    @property
     def at(self) -> str:
         """The temperature in tables."""
         return "" if self.temperature is None else f"{self.temperature:g}"

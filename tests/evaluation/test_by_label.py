@@ -51,9 +51,11 @@ def test_each_label_has_a_row_beside_real_text_of_this_label(model: Model) -> No
 
 def test_real_text_of_a_label_is_of_this_label(model: Model) -> None:
     for found, name in zip(real_rows(judge(model), 1000), CORPUS.labels, strict=True):
-        texts = [*found.subject.texts, *found.subject.references, *found.subject.held_out]
+        (make,) = found.subjects
+        subject = make()
+        texts = [*subject.texts, *subject.references, *subject.held_out]
         assert set(NumberedGrammar().labels_of(texts)) == {name}
-        assert set(found.subject.labels) == {name} and found.judge.corpus.train is CORPUS.train
+        assert set(subject.labels) == {name} and found.judge.corpus.train is CORPUS.train
 
 
 def test_a_model_without_labels_and_a_file_have_no_rows_of_labels(model: Model) -> None:
