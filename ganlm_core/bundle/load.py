@@ -17,7 +17,7 @@ from torch import nn
 
 from ganlm_core.bundle import mean
 from ganlm_core.bundle.calibration import Calibration
-from ganlm_core.bundle.locate import MEAN, locate
+from ganlm_core.bundle.locate import MEAN, locate, members_of
 from ganlm_core.bundle.manifest import (
     CALIBRATION,
     CONFIG,
@@ -50,7 +50,7 @@ def load(path: Path | str, host: Host | None = None, device: str = "cpu") -> Mod
     """
     address = os.fspath(path)
     if address.startswith(MEAN):
-        return mean.mean_of([load(each, host, device) for each in mean.members_of(address)], address)
+        return mean.mean_of([load(each, host, device) for each in members_of(address)], address)
     folder = locate(path)
     with within_bounds(folder):
         manifest = read_manifest(folder / CONFIG)

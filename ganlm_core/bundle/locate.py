@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from ganlm_core.bundle import hub, zoo
@@ -39,6 +40,32 @@ def locate(source: str | os.PathLike[str]) -> Path:
         raise WeightsError(f"there is no bundle at {text}{meant}") from None
     _refuse_links(folder)
     return folder
+
+
+def members_of(address: str) -> list[str]:
+    """Return the addresses of the bundles in ``mean:A,B,C``. Raises UsageError if there are fewer than two."""
+    found = [each.strip() for each in address.removeprefix(MEAN).split(",") if each.strip()]
+    if len(found) < 2:
+        raise UsageError(f"{address} has fewer than two bundles; give them with commas: mean:A,B")
+    return found
+
+
+def short_names(addresses: Sequence[str]) -> list[str]:
+    """Return the last part of each address; the whole address if two share it, with a number if it is repeated."""
+    short = [_last_part(address) for address in addresses]
+    names = [name if short.count(name) == 1 else address for name, address in zip(short, addresses, strict=True)]
+    again = [names[:place].count(name) for place, name in enumerate(names)]
+    return [f"{name} ({times + 1})" if times else name for name, times in zip(names, again, strict=True)]
+
+
+def _last_part(address: str) -> str:
+    """Return the name of a bundle or a file; for ``.`` and ``..``, which URLs resolve, the folder's own name."""
+    if address.startswith(MEAN):
+        return "mean of " + ", ".join(map(_last_part, members_of(address)))
+    path = Path(address.removeprefix(zoo.PREFIX))
+    if path.is_fifo():
+        return address
+    return path.name if path.name.strip(".") else path.resolve().name or address
 
 
 def _refuse_links(folder: Path) -> None:

@@ -3,19 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from ganlm_core.bundle.locate import MEAN
+from ganlm_core.bundle.locate import MEAN, members_of
 from ganlm_core.bundle.model import Model
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import AutoregressiveGenerator
 from ganlm_core.sampling import MeanGenerator
-
-
-def members_of(address: str) -> list[str]:
-    """Return the addresses of the bundles in ``mean:A,B,C``. Raises UsageError if there are fewer than two."""
-    found = [each.strip() for each in address.removeprefix(MEAN).split(",") if each.strip()]
-    if len(found) < 2:
-        raise UsageError(f"{address} has fewer than two bundles; give them with commas: mean:A,B")
-    return found
 
 
 def first_of(address: str) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ganlm_core.bundle import load
-from ganlm_core.bundle.locate import MEAN
+from ganlm_core.bundle.locate import MEAN, short_names
 from ganlm_core.bundle.manifest import is_run
-from ganlm_core.bundle.mean import first_of, members_of
+from ganlm_core.bundle.mean import first_of
 from ganlm_core.bundle.model import Model
 from ganlm_core.components import Options
 from ganlm_core.config.run_config import data_layer
@@ -64,9 +64,9 @@ def open_sources(
     ``reading`` are options of :class:`ganlm_core.data.options.FileOptions`, such as ``column``. Raises DataError, and
     the errors of :func:`ganlm_core.bundle.load.load`.
     """
-    titles = _titles([*names, *baselines])
+    every = [*names, *baselines]
     kinds = ["model"] * len(names) + ["baseline"] * len(baselines)
-    opened = zip([*names, *baselines], titles, kinds, strict=True)
+    opened = zip(every, short_names(every), kinds, strict=True)
     sources = [
         _samples(name, title, kind, reading) if _is_text(name) else _model(host, name, title, kind, device)
         for name, title, kind in opened
@@ -80,23 +80,6 @@ def open_sources(
     return sources
 
 
-def _titles(names: Sequence[str]) -> list[str]:
-    """Return the last part of each path; the whole path if two share it, with a number if it is repeated."""
-    last = [_short(name) for name in names]
-    found = [short if last.count(short) == 1 else name for short, name in zip(last, names, strict=True)]
-    again = [found[:place].count(title) for place, title in enumerate(found)]
-    return [f"{title} ({times + 1})" if times else title for title, times in zip(found, again, strict=True)]
-
-
-def _short(name: str) -> str:
-    if name == STANDARD_INPUT:
-        return "standard input"
-    if name.startswith(MEAN):
-        return "mean of " + ", ".join(map(_short, members_of(name)))
-    path = Path(name)
-    return name if path.is_fifo() else path.name or path.resolve().name
-
-
 def _is_text(name: str) -> bool:
     path = Path(name)
     return name == STANDARD_INPUT or (path.exists() and not path.is_dir())
@@ -107,6 +90,7 @@ def _samples(name: str, title: str, kind: str, reading: Mapping[str, Any]) -> So
     # An empty line is a sample too: the generator wrote nothing. Dropping it would make the file look better.
     texts = [*read.texts, *[""] * read.facts.blank]
     notes = tuple(replace(read.facts, blank=0).notes(name))
+    title = "standard input" if name == STANDARD_INPUT else title
     return Source("samples" if kind == "model" else kind, title, texts=texts, notes=notes)
 
 

@@ -1,12 +1,12 @@
 """The models and runs of a server, by the names under which requests know them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ganlm_core.bundle.load import load
-from ganlm_core.bundle.locate import MEAN
+from ganlm_core.bundle.locate import short_names
 from ganlm_core.bundle.manifest import is_run
 from ganlm_core.bundle.model import Model
 from ganlm_core.data.corpus import Corpus
@@ -62,7 +62,7 @@ class Library:
         """
         models: dict[str, Served] = {}
         runs: dict[str, RunFolder] = {}
-        for address, name in zip(addresses, names_of(addresses), strict=True):
+        for address, name in zip(addresses, short_names(addresses), strict=True):
             if is_run(Path(address)):
                 runs[name] = RunFolder.open(Path(address))
             try:
@@ -87,18 +87,6 @@ class Library:
         if name not in self.runs:
             raise UnknownName("run", name, self.runs, hint="GET /v1/runs lists them")
         return self.runs[name]
-
-
-def names_of(addresses: Sequence[str]) -> Iterator[str]:
-    """Yield short names: the part after the last slash or colon; the whole address of a mean, or if two share it."""
-    short = [address if address.startswith(MEAN) else _last_part(address) for address in addresses]
-    yield from (name if short.count(name) == 1 else address for name, address in zip(short, addresses, strict=True))
-
-
-def _last_part(address: str) -> str:
-    """Return the part after the last slash or colon; for ``.`` and ``..``, which URLs resolve, the folder's name."""
-    part = address.rstrip("/").replace(":", "/").rpartition("/")[2]
-    return part if part.strip(".") else Path(address).resolve().name or address
 
 
 def _test_split(host: Host, name: str, model: Model, data: str) -> Sequence[str]:

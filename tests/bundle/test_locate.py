@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ganlm_core.bundle import load, zoo
-from ganlm_core.bundle.locate import locate
+from ganlm_core.bundle.locate import locate, short_names
 from ganlm_core.errors import UnknownName, WeightsError
 from ganlm_core.training.run_folder import RunFolder
 from tests.bundles import refused
@@ -80,3 +80,23 @@ def test_a_copy_of_what_the_links_point_to_is_a_bundle(copy, host, tmp_path):
 def test_the_folder_itself_may_be_a_link(copy, host, tmp_path):
     (tmp_path / "latest").symlink_to(copy)
     assert load.load(tmp_path / "latest", host).sample(2) == load.load(copy, host).sample(2)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "names"),
+    [
+        (["zoo:a", "runs/b", "/tmp/c/", "runs/d:e"], ["a", "b", "c", "d:e"]),
+        (["x/run", "y/run", "z"], ["x/run", "y/run", "z"]),
+        (["x/run", "y/run", "x/run", "z", "z"], ["x/run", "y/run", "x/run (2)", "z", "z (2)"]),
+        (["hf:owner/name@1.0"], ["name@1.0"]),
+        (["mean:runs/a,runs/b", "runs/b"], ["mean of a, b", "b"]),
+    ],
+)
+def test_names_of_addresses_are_short_and_unique(addresses, names):
+    assert short_names(addresses) == names
+
+
+def test_the_folder_here_has_its_own_name(tmp_path, monkeypatch):
+    (tmp_path / "run" / "bundle").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "run" / "bundle")
+    assert short_names([".", "../", "/"]) == ["bundle", "run", "/"]

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ganlm_core.bundle.load import load
-from ganlm_core.bundle.locate import locate
-from ganlm_core.bundle.mean import first_of, mean_of, members_of
+from ganlm_core.bundle.locate import locate, members_of
+from ganlm_core.bundle.mean import first_of, mean_of
 from ganlm_core.bundle.model import Model
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import UsageError

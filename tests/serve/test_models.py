@@ -9,30 +9,11 @@ import pytest
 from ganlm_core.errors import UnknownName, UsageError, WeightsError
 from ganlm_core.plugins.host import default_host
 from ganlm_core.serve.app import Server
-from ganlm_core.serve.models import Library, Served, names_of
+from ganlm_core.serve.models import Library, Served
 from ganlm_core.serve.queue import Queue
 from ganlm_core.training.run_folder import RunFolder
 from tests.bundle.test_model import make
 from tests.serve.conftest import copy_of
-
-
-@pytest.mark.parametrize(
-    ("addresses", "names"),
-    [
-        (["zoo:a", "runs/b", "/tmp/c/"], ["a", "b", "c"]),
-        (["x/run", "y/run", "z"], ["x/run", "y/run", "z"]),
-        (["hf:owner/name@1.0"], ["name@1.0"]),
-        (["mean:runs/a,runs/b", "runs/b"], ["mean:runs/a,runs/b", "b"]),
-    ],
-)
-def test_names_are_short_where_they_can_be(addresses: list[str], names: list[str]) -> None:
-    assert list(names_of(addresses)) == names
-
-
-def test_the_folder_here_has_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "run" / "bundle").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path / "run" / "bundle")
-    assert list(names_of([".", "../", "/"])) == ["bundle", "run", "/"]
 
 
 def test_a_run_that_has_no_bundle_yet_is_only_watched(run: RunFolder, tmp_path: Path) -> None:
