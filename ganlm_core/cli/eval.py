@@ -1,7 +1,6 @@
 """``ganlm eval``: models and files of samples under one protocol, beside real text and baselines."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from ganlm_core.cli.options import (
 from ganlm_core.cli.output import echo_data, echo_json, note
 from ganlm_core.cli.types import COUNT, SENTENCES, SOURCE, TEMPERATURE, Name, Separated, settings_of
 from ganlm_core.errors import UsageError, WriteError
-from ganlm_core.metrics.options import SCORED
+from ganlm_core.metrics.options import SCORED, TEMPERATURES
 from ganlm_core.system.files import check_free
 from ganlm_core.training.run_folder import RunFolder
 
@@ -29,34 +28,6 @@ if TYPE_CHECKING:
     from ganlm_core.evaluation.scores import Scores
     from ganlm_core.metrics.encoders import Encoder
     from ganlm_core.plugins.host import Host
-
-
-@dataclass(frozen=True)
-class Request:
-    """The options of one call."""
-
-    sources: Sequence[str]
-    data: str | None
-    test: str | None
-    corpus: Mapping[str, Any]
-    metrics: Sequence[str]
-    temperatures: Sequence[float]
-    encoder: Sequence[str]
-    baselines: Sequence[str]
-    sentences: int
-    test_sentences: int
-    seed: int
-    device: str
-    out: Path | None
-    force: bool
-    form: str
-
-    @property
-    def place(self) -> Path | None:
-        """The file of the evaluation: --out, or evaluation.json of the run if it is the only source."""
-        run = RunFolder(Path(self.sources[0]))
-        own = run.evaluation if len(self.sources) == 1 and is_run(run.path) else None
-        return self.out or own
 
 
 @click.command("eval", context_settings={"show_default": True})
@@ -83,7 +54,7 @@ class Request:
 @click.option(
     "--temperatures",
     type=Separated(TEMPERATURE),
-    default="0.7,0.85,1,1.15,1.3",
+    default=",".join(f"{each:g}" for each in TEMPERATURES),
     metavar="NUMBERS",
     help="sampling temperatures, comma-separated",
 )
@@ -122,7 +93,23 @@ class Request:
 )
 @force_option
 @form_options
-def eval_(**given: Any) -> None:
+def eval_(
+    sources: Sequence[str],
+    data: str | None,
+    test: str | None,
+    corpus: Mapping[str, Any],
+    metrics: Sequence[str] | None,
+    temperatures: Sequence[float],
+    encoder: Sequence[str],
+    baselines: Sequence[str],
+    sentences: int,
+    test_sentences: int,
+    seed: int,
+    device: str,
+    out: Path | None,
+    force: bool,
+    form: str,
+) -> None:
     """Measure models and files of samples against real text that the models were not trained on.
 
     FILE has one sentence per line, or is a CSV, TSV, JSON or JSONL file; - is standard input.
@@ -130,10 +117,6 @@ def eval_(**given: Any) -> None:
     The table also has real text, a perfect generator if the corpus has an exact process, shuffled words and a unigram
     model, all measured in the same way. docs/metrics.md explains every number and how it can mislead.
     """
-    _evaluate(Request(**given))
-
-
-def _evaluate(request: Request) -> None:
     from ganlm_core.cli.tables import show_scores
     from ganlm_core.evaluation.evaluate import EvaluationSettings, choose_metrics, evaluate
     from ganlm_core.evaluation.repeated import of_scores
@@ -143,26 +126,29 @@ def _evaluate(request: Request) -> None:
 
     keep_memory()
     click.get_current_context().with_resource(processes.processes())
-    host, place = current_host(), request.place
-    chosen = choose_metrics(host, request.metrics or ())
-    encoder = _encoder(host, *request.encoder)
-    settings = EvaluationSettings(
-        chosen, sorted(request.temperatures), request.sentences, request.seed, encoder, request.test_sentences
-    )
+    host, place = current_host(), out or _own_place(sources)
+    chosen = choose_metrics(host, metrics or ())
+    built = _encoder(host, *encoder)
+    settings = EvaluationSettings(chosen, sorted(temperatures), sentences, seed, built, test_sentences)
     if place is not None:
-        _check_place(place, request)
-    opened = open_sources(host, request.sources, request.baselines, request.device, **request.corpus)
-    real = real_text(host, opened, request.data or "", request.test or "", **request.corpus)
+        if place.exists() and not force and out is None:
+            raise UsageError(
+                f"{sources[0]} was measured before, in {place}; 'ganlm report' and 'ganlm compare' show it, "
+                "--force measures again and replaces it, and --out FILE keeps both"
+            )
+        check_free(place, force)
+    opened = open_sources(host, sources, baselines, device, **corpus)
+    real = real_text(host, opened, data or "", test or "", **corpus)
     scores = evaluate(host, opened, real, settings, note, processes.divided, processes.size())
     if processes.rank() > 0:
         return
-    failure = _kept(scores, place, request.force)
+    failure = _kept(scores, place, force)
     for line in scores.notes:
         note(f"note: {line}")
-    if request.form == "json":
+    if form == "json":
         echo_json(scores.to_dict())
-    elif request.form != "table":
-        echo_data(of_scores(scores).text(request.form))
+    elif form != "table":
+        echo_data(of_scores(scores).text(form))
     else:
         show_scores(scores)
     if failure is not None:
@@ -171,14 +157,10 @@ def _evaluate(request: Request) -> None:
         note(f"kept in {place}")
 
 
-def _check_place(place: Path, request: Request) -> None:
-    """Raise UsageError if the evaluation may not be written; for one that a run has, with the commands that show it."""
-    if place.exists() and not request.force and request.out is None:
-        raise UsageError(
-            f"{request.sources[0]} was measured before, in {place}; 'ganlm report' and 'ganlm compare' show it, "
-            "--force measures again and replaces it, and --out FILE keeps both"
-        )
-    check_free(place, request.force)
+def _own_place(sources: Sequence[str]) -> Path | None:
+    """Return evaluation.json of the run if a run is the only source."""
+    run = RunFolder(Path(sources[0]))
+    return run.evaluation if len(sources) == 1 and is_run(run.path) else None
 
 
 def _kept(scores: "Scores", place: Path | None, force: bool) -> WriteError | None:

@@ -19,7 +19,7 @@ from ganlm_core.metrics.formatting import format_value
 from ganlm_core.metrics.guarded import build_metrics
 from ganlm_core.metrics.judge import Judge, LogitsOf
 from ganlm_core.metrics.metric import Conditions, Subject
-from ganlm_core.metrics.options import SCORED
+from ganlm_core.metrics.options import SCORED, TEMPERATURES
 from ganlm_core.metrics.specs import METRICS
 from ganlm_core.plugins.host import Host
 from ganlm_core.protocol import Shape
@@ -29,8 +29,6 @@ from ganlm_core.system.version import __version__
 
 MOST = 10_000
 """Maximum sentences per row by default. If a row has fewer, all rows get this smaller number."""
-
-TEMPERATURES = (0.7, 0.85, 1.0, 1.15, 1.3)
 
 VOCABULARY = 100_000
 """Vocabulary size of the tokenizer if no model has one."""

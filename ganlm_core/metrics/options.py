@@ -5,6 +5,9 @@ from ganlm_core.components import Options, option
 SCORED = 1_000
 """Test sentences whose likelihood is computed by default."""
 
+TEMPERATURES = (0.7, 0.85, 1.0, 1.15, 1.3)
+"""The temperatures of an evaluation by default."""
+
 
 class HashedNgramsOptions(Options):
     dimensions: int = option(128, "length of the features (F)", min=1)
