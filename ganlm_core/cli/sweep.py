@@ -26,7 +26,7 @@ from ganlm_core.sweep.folder import SweepFolder
 from ganlm_core.sweep.job import Engine, Trained
 from ganlm_core.sweep.plan import Plan, make_plan, read_plan
 from ganlm_core.sweep.processes import Processes, cores, gpus, train_all
-from ganlm_core.sweep.status import Watched, summary
+from ganlm_core.sweep.status import SweepStates, summary
 from ganlm_core.system.files import write_file
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def sweep(plan: tuple[str, ...], form: str, table_out: Path | None, **given: Any
 
 def show_status(folder: Path, as_json: bool) -> None:
     """Print a line for each run of a sweep and a line for all runs, or the same as JSON."""
-    states = Watched.of(SweepFolder.open(folder)).look()
+    states = SweepStates.of(SweepFolder.open(folder)).look()
     if as_json:
         echo_json([state.to_dict() for state in states])
         return
@@ -128,7 +128,7 @@ def train_plan(plan: Plan, folder: Path, engine: Engine, check: bool = False) ->
         check_plan(plan, host)
     sweep.write(plan, host)
     jobs = sweep.jobs([run.name for run in plan.runs])
-    with SweepDisplay(Watched(jobs)) as display:
+    with SweepDisplay(SweepStates(jobs)) as display:
         return train_all(engine, jobs, display.look)
 
 

@@ -8,15 +8,15 @@ from rich.table import Table
 from ganlm_core.cli import console
 from ganlm_core.cli.context import is_quiet
 from ganlm_core.cli.output import note
-from ganlm_core.sweep.status import State, Watched, duration, summary
+from ganlm_core.sweep.status import State, SweepStates, duration, summary
 from ganlm_core.system.printable import printable
 
 
 class SweepDisplay:
     """Shows the states of runs on standard error while a sweep trains; ``--quiet`` shows nothing."""
 
-    def __init__(self, watched: Watched) -> None:
-        self.watched, self.quiet = watched, is_quiet()
+    def __init__(self, states: SweepStates) -> None:
+        self.states, self.quiet = states, is_quiet()
         self.console = console.diagnostics()
         self.live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
         self.shown: dict[str, str] = {}
@@ -36,7 +36,7 @@ class SweepDisplay:
         """Read the states and show changes."""
         if self.quiet:
             return
-        states = self.watched.look()
+        states = self.states.look()
         if self.live is not None:
             self.live.update(_table(states), refresh=True)
             return

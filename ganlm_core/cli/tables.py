@@ -7,7 +7,7 @@ from rich.table import Table
 
 from ganlm_core.cli import console
 from ganlm_core.evaluation.compare import Comparison
-from ganlm_core.evaluation.scores import MARK, Scores, seen
+from ganlm_core.evaluation.scores import MARK, Scores, discriminator_remark
 
 WIDTH = 110
 """Columns that a group of metrics may take where standard output is not a terminal."""
@@ -24,7 +24,8 @@ def show_scores(scores: Scores) -> None:
         out.print()
     for row in scores.rows:
         real = scores.conditions.get("test", {}).get("sentences", row.sentences)
-        if row.temperature == 1 and (told := seen(row.values, row.sentences, real)):
+        told = discriminator_remark(row.values, row.sentences, real) if row.temperature == 1 else ""
+        if told:
             out.print(f"{row.shown}: {told}", markup=False, soft_wrap=True)
     if scores.marked:
         out.print(f"{MARK} better than real text: these samples cover only a mode of it", markup=False)

@@ -1,9 +1,9 @@
 """Words about the results of a run, for the terminal and for its report: problems, remarks and a legend."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ganlm_core.evaluation.scores import REFERENCES, SUBJECTS, seen_in
+from ganlm_core.evaluation.scores import REFERENCES, SUBJECTS, discriminator_remark_in
 from ganlm_core.metrics.formatting import format_value
 from ganlm_core.metrics.specs import METRICS
 from ganlm_core.training.run_folder import RunFolder
@@ -29,7 +29,7 @@ def remarks(run: RunFolder, evaluation: Mapping[str, Any]) -> Iterator[str]:
             f"copied: {format_value(chance, share=True)} of the sentences are expected by chance, because frequent "
             "sentences recur; held-out sentences have no copies, because equal sentences are in one split"
         )
-    if told := seen_in(evaluation):
+    if told := discriminator_remark_in(evaluation):
         yield told
 
 
@@ -44,9 +44,8 @@ def legend(evaluation: Mapping[str, Any]) -> dict[str, str]:
     return columns | {title: MEANINGS[key] for key, title in REFERENCES.items() if key in evaluation}
 
 
-def troubles(run: RunFolder) -> Iterator[str]:
-    """Yield the problems of a run, and the reason if it ended before its last step."""
-    records = run.metrics.read()
+def problems(records: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the problems in the records of a run's metrics.jsonl, and why it ended if that was before its last step."""
     if memorised := [record for record in records if "memorised" in record]:
         yield f"The generator shows signs of memorising from step {memorised[0]['step']}: {memorised[0]['memorised']}."
     for record in records:
@@ -54,5 +53,5 @@ def troubles(run: RunFolder) -> Iterator[str]:
             yield f"The generator had collapsed at step {record['step']}: {record['collapse']}."
         if "rollback" in record:
             yield f"Back to step {record['step']}: {record['reason']}."
-    if reason := run.info().get("stopped"):
+    if reason := info.get("stopped"):
         yield f"Stopped: {reason}."

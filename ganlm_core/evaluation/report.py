@@ -17,12 +17,13 @@ from ganlm_core.evaluation.captions import caption_of, in_order
 from ganlm_core.evaluation.compare import compare
 from ganlm_core.evaluation.evaluate import EvaluationSettings, choose_metrics, evaluate
 from ganlm_core.evaluation.figures import Curve, Figure
-from ganlm_core.evaluation.remarks import legend, remarks, troubles
+from ganlm_core.evaluation.remarks import legend, problems, remarks
 from ganlm_core.evaluation.scores import Scores, results
 from ganlm_core.evaluation.sources import Source, open_sources
 from ganlm_core.metrics.metric import Conditions
 from ganlm_core.plugins.host import Host
 from ganlm_core.system.files import write_file
+from ganlm_core.training.metrics_log import interims_in, steps_in
 from ganlm_core.training.run_folder import RunFolder
 
 SHOWN = 8
@@ -61,7 +62,8 @@ def write(run: RunFolder, host: Host) -> Path:
 def render(run: RunFolder, host: Host) -> str:
     """Return the page. The same run gives the same text."""
     config, info = run.load_config(host), run.info()
-    evaluation, steps, interims = run.results(), run.metrics.steps(), run.metrics.interims()
+    evaluation, records = run.results(), run.metrics.read()
+    steps, interims = steps_in(records), interims_in(records)
     title, last = run.title(), run.last_samples()[:SHOWN]
     sources = open_sources(host, [str(run.path)]) if run.bundle.is_dir() else []
     corpus = _corpus(config, host, sources)
@@ -79,7 +81,7 @@ def render(run: RunFolder, host: Host) -> str:
         results=results(evaluation),
         remarks=list(remarks(run, evaluation)),
         legend=legend(evaluation),
-        troubles=[*troubles(run), *left_out(steps, interims), *_without_text(config, corpus)],
+        problems=[*problems(records, info), *left_out(steps, interims), *_without_text(config, corpus)],
         training=[(each, figures.svg(each)) for each in training_figures(steps)],
         quality=[(each, figures.svg(each)) for each in evaluation_figures(interims, evaluation)],
         comparison=comparison,

@@ -46,7 +46,7 @@ WIDEST = 11
 """Columns of a table on a page at most, the titles of the rows among them."""
 
 FAINT = 0.005
-"""A best accuracy nearer to 1/2 than this is chance within its error."""
+"""Below this distance from 1/2, the best accuracy cannot be told from chance."""
 
 MARK = "*"
 """Follows a value that is better than the value of real text, by more than ERRORS standard errors."""
@@ -251,7 +251,7 @@ def column_of(name: str) -> str:
     return MEASURES[name].title if name in MEASURES else name
 
 
-def seen(values: Mapping[str, float], generated: int, real: int) -> str:
+def discriminator_remark(values: Mapping[str, float], generated: int, real: int) -> str:
     """Say which part of the possible accuracy above chance a discriminator has; empty if the values lack one of both.
 
     The accuracy is of so many ``generated`` sentences and as many of the ``real`` ones, if there are; within two
@@ -270,10 +270,10 @@ def seen(values: Mapping[str, float], generated: int, real: int) -> str:
     )
 
 
-def seen_in(evaluation: Mapping[str, Any]) -> str:
-    """Return what :func:`seen` says of the generator in a bundle's evaluation.json."""
+def discriminator_remark_in(evaluation: Mapping[str, Any]) -> str:
+    """Return what :func:`discriminator_remark` says of the generator in a bundle's evaluation.json."""
     samples = evaluation.get("samples", 1)
-    return seen(evaluation.get("after", {}), samples, evaluation.get("test_sentences", samples))
+    return discriminator_remark(evaluation.get("after", {}), samples, evaluation.get("test_sentences", samples))
 
 
 def metric_cells(values: Mapping[str, float]) -> list[str]:

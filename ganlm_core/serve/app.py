@@ -23,7 +23,7 @@ from ganlm_core.serve.models import Library, Served
 from ganlm_core.serve.queue import Busy, Queue
 from ganlm_core.serve.schema import SCHEMAS, check, request_of
 from ganlm_core.serve.security import SECONDS, Answer, Refusal, refused
-from ganlm_core.serve.watching import Watched
+from ganlm_core.serve.watching import WatchedRun
 
 HERE = Path(__file__).parent
 FILES = {"page.js": "text/javascript", "page.css": "text/css"}
@@ -42,7 +42,7 @@ class Server:
     """The state that the endpoints share."""
 
     models: Library
-    watched: dict[str, Watched]
+    watched: dict[str, WatchedRun]
     queue: Queue
     watchers: int = 0
 
@@ -154,7 +154,7 @@ class Server:
 
 def make_app(library: Library, host: Host) -> Starlette:
     """Return the application, without the guard in front of it."""
-    watched = {name: Watched(run, host, INTERVAL) for name, run in library.runs.items()}
+    watched = {name: WatchedRun(run, host, INTERVAL) for name, run in library.runs.items()}
     server = Server(library, watched, Queue())
     page = _page(library)
 

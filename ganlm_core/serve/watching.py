@@ -9,8 +9,10 @@ from typing import Any
 from ganlm_core.errors import GanlmError
 from ganlm_core.evaluation import figures
 from ganlm_core.evaluation.figures import Figure
-from ganlm_core.evaluation.report import SHOWN, evaluation_figures, training_figures, troubles
+from ganlm_core.evaluation.remarks import problems
+from ganlm_core.evaluation.report import SHOWN, evaluation_figures, training_figures
 from ganlm_core.plugins.host import Host
+from ganlm_core.training.metrics_log import interims_in, steps_in
 from ganlm_core.training.run_folder import RunFolder
 
 Stamp = tuple[tuple[int, int, int], ...]
@@ -30,7 +32,7 @@ def stamp(run: RunFolder) -> Stamp:
 
 
 @dataclass
-class Watched:
+class WatchedRun:
     """A run with its last state, which is made again only if the folder has changed.
 
     All viewers of a run share the state: it is made by one of them at a time, and then shown for ``seconds`` at least,
@@ -64,15 +66,16 @@ class Watched:
 
 def state_of(run: RunFolder, host: Host) -> dict[str, Any]:
     """Return title, status, step and steps, warnings, samples by step, and the figures of the report as SVG."""
-    config, info, steps = run.load_config(host), run.info(), run.metrics.steps()
+    config, info, records = run.load_config(host), run.info(), run.metrics.read()
+    steps = steps_in(records)
     return {
         "title": f"{run.title()} on {config.corpus.name}",
         "status": info.get("status", "started"),
         "step": steps[-1]["step"] if steps else 0,
         "steps": config.training.steps,
-        "warnings": list(troubles(run)),
+        "warnings": list(problems(records, info)),
         "samples": [{"step": step, "texts": texts} for step, texts in run.samples_by_step(SHOWN).items()],
-        "figures": _drawn([*training_figures(steps), *evaluation_figures(run.metrics.interims(), {})]),
+        "figures": _drawn([*training_figures(steps), *evaluation_figures(interims_in(records), {})]),
     }
 
 

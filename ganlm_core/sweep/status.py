@@ -50,14 +50,14 @@ class State:
 
 
 @dataclass
-class Watched:
+class SweepStates:
     """The states of a sweep's jobs, read again at each look; finished runs are not read twice."""
 
     jobs: Sequence[Job]
     _done: dict[str, State] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, sweep: SweepFolder) -> "Watched":
+    def of(cls, sweep: SweepFolder) -> "SweepStates":
         return cls(sweep.jobs())
 
     def look(self) -> list[State]:

@@ -6,7 +6,7 @@ and text only under the names TEXTS.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,12 +82,12 @@ class MetricsLog:
         return _record(lines[-2], f"{self.path} is damaged in its last line") if len(lines) > 1 else None
 
     def steps(self) -> list[dict[str, Any]]:
-        """Return the records of logged steps, without evaluations and rollbacks."""
-        return [record for record in self.read() if not {"evaluation", "rollback"} & record.keys()]
+        """Return the records so far that :func:`steps_in` keeps."""
+        return steps_in(self.read())
 
     def interims(self) -> list[dict[str, Any]]:
-        """Return the records of the interim evaluations, without the final one, which may be of other weights."""
-        return [record for record in self.read() if "evaluation" in record and "weights_step" not in record]
+        """Return the records so far that :func:`interims_in` keeps."""
+        return interims_in(self.read())
 
     def has_grown(self, records: int, step: int) -> bool:
         """Return whether more lines than ``records`` are from before the checkpoint of ``step``.
@@ -105,6 +105,16 @@ class MetricsLog:
         kept = self.read()[:records]
         write_file(self.path, "".join(to_json(record) + "\n" for record in kept).encode())
         return len(kept)
+
+
+def steps_in(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the records of logged steps, without evaluations and rollbacks."""
+    return [record for record in records if not {"evaluation", "rollback"} & record.keys()]
+
+
+def interims_in(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the records of the interim evaluations, without the final one, which may be of other weights."""
+    return [record for record in records if "evaluation" in record and "weights_step" not in record]
 
 
 def _record(line: bytes, damage: str) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from rich.console import Console
 from ganlm_core.cli import sweep_display
 from ganlm_core.cli.context import Invocation
 from ganlm_core.cli.sweep_display import SweepDisplay
-from ganlm_core.sweep.status import State, Watched
+from ganlm_core.sweep.status import State, SweepStates
 
 
-class Moving(Watched):
+class Moving(SweepStates):
     """States that the test sets."""
 
     states: list[State]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ganlm_core.bundle.manifest import EVALUATION
-from ganlm_core.evaluation.remarks import legend, remarks, troubles
+from ganlm_core.evaluation.remarks import legend, problems, remarks
 from ganlm_core.evaluation.scores import REFERENCES
 from ganlm_core.system.files import write_json
 from ganlm_core.training.run_folder import RunFolder
@@ -18,16 +18,13 @@ def finished(path: Path, before: int, after: int) -> RunFolder:
     return run
 
 
-def test_the_problems_of_a_run_are_memorising_collapses_rollbacks_and_its_early_end(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path)
-    for record in (
+def test_the_problems_of_a_run_are_memorising_collapses_rollbacks_and_its_early_end() -> None:
+    records = [
         {"step": 2, "evaluation": {}, "memorised": "10.0% are copies"},
         {"step": 4, "evaluation": {}, "collapse": "samples repeat", "memorised": "50.0% are copies"},
         {"step": 2, "rollback": True, "reason": "it collapsed"},
-    ):
-        run.metrics.append(record)
-    run.write_info(stopped="no evaluation was better")
-    assert list(troubles(run)) == [
+    ]
+    assert list(problems(records, {"stopped": "no evaluation was better"})) == [
         "The generator shows signs of memorising from step 2: 10.0% are copies.",
         "The generator had collapsed at step 4: samples repeat.",
         "Back to step 2: it collapsed.",

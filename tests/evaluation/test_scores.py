@@ -7,7 +7,16 @@ import pytest
 
 from ganlm_core.components import Measure
 from ganlm_core.errors import FolderInUse, UsageError, WeightsError
-from ganlm_core.evaluation.scores import Row, Scores, column_of, metric_cells, ordered, results, seen, seen_in
+from ganlm_core.evaluation.scores import (
+    Row,
+    Scores,
+    column_of,
+    discriminator_remark,
+    discriminator_remark_in,
+    metric_cells,
+    ordered,
+    results,
+)
 from ganlm_core.system.lock import locked
 
 MEASURES = {
@@ -153,15 +162,19 @@ def test_what_discriminators_see_is_a_second_table_of_the_rows_that_have_it() ->
 
 def test_what_a_discriminator_sees_is_a_part_of_what_there_is_to_see() -> None:
     """A fifth of a tenth above chance; nothing is said where a value is missing or where there is nothing to see."""
-    assert seen({"discriminator_accuracy": 0.52, "best_accuracy": 0.6}, 10_000, 10_000) == (
+    assert discriminator_remark({"discriminator_accuracy": 0.52, "best_accuracy": 0.6}, 10_000, 10_000) == (
         "the discriminator is right on 52.0% of the sentences, the best possible one on 60.0%, and guessing on 50%: "
         "it sees 20% of what there is to see"
     )
-    assert "it sees 0% of what there is to see, or none: chance explains its accuracy" in seen(
+    assert "it sees 0% of what there is to see, or none: chance explains its accuracy" in discriminator_remark(
         {"discriminator_accuracy": 0.49, "best_accuracy": 0.6}, 10_000, 10_000
     )
-    assert seen({"discriminator_accuracy": 0.52}, 100, 100) == seen({"best_accuracy": 0.6}, 100, 100) == ""
-    assert seen({"discriminator_accuracy": 0.52, "best_accuracy": 0.502}, 100, 100) == ""
+    assert (
+        discriminator_remark({"discriminator_accuracy": 0.52}, 100, 100)
+        == discriminator_remark({"best_accuracy": 0.6}, 100, 100)
+        == ""
+    )
+    assert discriminator_remark({"discriminator_accuracy": 0.52, "best_accuracy": 0.502}, 100, 100) == ""
 
 
 @pytest.mark.parametrize(
@@ -171,10 +184,11 @@ def test_what_a_discriminator_sees_is_a_part_of_what_there_is_to_see() -> None:
 def test_chance_explains_two_standard_errors(accuracy: float, real: int, explained: bool) -> None:
     """The accuracy is the mean of two shares: its standard error is 0.0112 for 1,000 sentences of each kind."""
     values = {"discriminator_accuracy": accuracy, "best_accuracy": 0.6}
-    assert ("chance explains" in seen(values, 1_000, real)) == explained
-    told = seen_in({"after": values, "samples": 1_000, "test_sentences": real})
-    assert told == seen(values, 1_000, real)
-    assert seen_in({"after": values, "samples": 1_000}) == seen(values, 1_000, 1_000), "a bundle of an earlier version"
+    assert ("chance explains" in discriminator_remark(values, 1_000, real)) == explained
+    told = discriminator_remark_in({"after": values, "samples": 1_000, "test_sentences": real})
+    assert told == discriminator_remark(values, 1_000, real)
+    earlier = {"after": values, "samples": 1_000}  # of a bundle of an earlier version
+    assert discriminator_remark_in(earlier) == discriminator_remark(values, 1_000, 1_000)
 
 
 def test_built_in_measures_have_titles_and_come_before_measures_of_plugins() -> None:

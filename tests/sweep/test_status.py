@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ganlm_core.sweep.job import Attempt, Job
-from ganlm_core.sweep.status import State, Watched, duration, failures, state_of, summary, time_left
+from ganlm_core.sweep.status import State, SweepStates, duration, failures, state_of, summary, time_left
 from ganlm_core.system.files import write_json
 from ganlm_core.system.lock import locked
 from ganlm_core.training.run_folder import RunFolder
@@ -78,7 +78,7 @@ def test_a_run_that_has_only_made_its_folder_waits(job: Job) -> None:
 
 
 def test_a_configuration_is_read_again_only_when_it_changes(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    watched = Watched([job])
+    watched = SweepStates([job])
     assert [state.steps for state in watched.look()] == [6]
     text = job.config.read_text()
     with monkeypatch.context() as patched:
@@ -97,7 +97,7 @@ def test_a_failure_is_told(job: Job) -> None:
 
 def test_finished_runs_are_not_read_again(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     finish(begin(job), job.config.read_text())
-    watched = Watched([job])
+    watched = SweepStates([job])
     first = watched.look()
     monkeypatch.setattr("ganlm_core.sweep.status.state_of", None)
     assert watched.look() == first
