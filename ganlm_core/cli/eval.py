@@ -119,7 +119,6 @@ def eval_(
     """
     from ganlm_core.cli.tables import show_scores
     from ganlm_core.evaluation.evaluate import EvaluationSettings, choose_metrics, evaluate
-    from ganlm_core.evaluation.repeated import of_scores
     from ganlm_core.evaluation.sources import open_sources, real_text
     from ganlm_core.system import processes
     from ganlm_core.system.devices import keep_memory
@@ -148,7 +147,7 @@ def eval_(
     if form == "json":
         echo_json(scores.to_dict())
     elif form != "table":
-        echo_data(of_scores(scores).text(form))
+        echo_data(scores.table().text(form))
     else:
         show_scores(scores)
     if failure is not None:

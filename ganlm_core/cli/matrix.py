@@ -17,7 +17,6 @@ from ganlm_core.config.run_config import parse_toml
 from ganlm_core.errors import GanlmError, Interrupted, UsageError
 from ganlm_core.evaluation.scores import REFERENCES, TITLES, metric_cells
 from ganlm_core.evaluation.tables import Table
-from ganlm_core.metrics.formatting import without_empty_columns
 from ganlm_core.sweep.job import Trained
 from ganlm_core.sweep.plan import named_plan, run_names
 from ganlm_core.sweep.settings import file_name
@@ -89,7 +88,7 @@ def _command(gens: Sequence[str] | None, discs: Sequence[str] | None, options: S
 
 def _show(cells: Cells, command: str, form: str, out: Path | None) -> None:
     """Print the results, or write them to ``out`` and print the table for people."""
-    header, *rows = without_empty_columns([_header(), *_rows(cells)])
+    header, *rows = Table(_header(), list(_rows(cells))).lines()
     text = _page(cells, header, rows, command) if form == "markdown" else ""
     if out is not None:
         write_file(out, (text or _text(cells, header, rows, form)).encode())

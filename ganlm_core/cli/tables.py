@@ -1,13 +1,13 @@
 """Tables of evaluations: as many as their columns need, each with the protocol of its metrics below it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table
 
 from ganlm_core.cli import console
 from ganlm_core.evaluation.compare import Comparison
-from ganlm_core.evaluation.scores import MARK, Scores, discriminator_remark
+from ganlm_core.evaluation.scores import MARKED, Scores, discriminator_remark, in_groups
 
 WIDTH = 110
 """Columns that a group of metrics may take where standard output is not a terminal."""
@@ -16,8 +16,9 @@ WIDTH = 110
 def show_scores(scores: Scores) -> None:
     """Write all rows of all metrics to standard output."""
     out = console.results()
-    for group in _groups(scores, min(out.width, WIDTH) if not out.is_terminal else out.width):
-        out.print(titled_rows(scores.table(group)))
+    width = out.width if out.is_terminal else min(out.width, WIDTH)
+    for group in in_groups(scores.measures, lambda metrics: console.width_of(_table(scores, metrics)) <= width):
+        out.print(_table(scores, group))
         for metric in group:
             for line in scores.protocol(metric):
                 out.print(f"  {line}", style="dim", markup=False)
@@ -28,7 +29,7 @@ def show_scores(scores: Scores) -> None:
         if told:
             out.print(f"{row.shown}: {told}", markup=False, soft_wrap=True)
     if scores.marked:
-        out.print(f"{MARK} better than real text: these samples cover only a mode of it", markup=False)
+        out.print(MARKED, markup=False)
 
 
 def show_comparison(found: Comparison) -> None:
@@ -53,17 +54,5 @@ def titled_rows(lines: Sequence[Sequence[str]]) -> Table:
     return table
 
 
-def _groups(scores: Scores, width: int) -> Iterator[list[str]]:
-    """Yield groups of metrics whose columns fit beside each other."""
-    group: list[str] = []
-    for metric in scores.measures:
-        if group and _width(scores, [*group, metric]) > width:
-            yield group
-            group = []
-        group.append(metric)
-    if group:
-        yield group
-
-
-def _width(scores: Scores, metrics: Sequence[str]) -> int:
-    return console.width_of(titled_rows(scores.table(metrics)))
+def _table(scores: Scores, metrics: Sequence[str]) -> Table:
+    return titled_rows(scores.table(metrics).lines())

@@ -355,8 +355,7 @@ def _mean(name: str, rows: Sequence[Row]) -> Row:
 
 def _measure(scores: Scores, name: str, sees: str) -> Measure:
     """Return the measure of a name: one of quality, of diversity, or of any kind if ``sees`` is empty."""
-    known = [each for found in scores.measures.values() for each in found]
-    measures = {each.name: each for each in known if sees in ("", each.sees)}
+    measures = {each.name: each for each in scores.all_measures if sees in ("", each.sees)}
     if name not in measures:
         kind = f" of {sees}" if sees else ""
         raise UsageError(f"there is no measure{kind} '{name}' in the evaluation; it has {', '.join(measures)}")

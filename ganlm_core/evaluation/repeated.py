@@ -5,14 +5,13 @@ import io
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from ganlm_core.components import Measure
 from ganlm_core.evaluation.captions import caption_of, in_order
 from ganlm_core.evaluation.compare import Comparison, Standing, is_shared, named_rows
 from ganlm_core.evaluation.figures import Band, Curve, Figure
-from ganlm_core.evaluation.scores import MARK, REFERENCES, Row, Scores
+from ganlm_core.evaluation.scores import ARROWS, MARK, REFERENCES, Row, Scores, titled
 from ganlm_core.evaluation.tables import Cell, Number, Table
 from ganlm_core.system.toml import flat
 from ganlm_core.training.run_folder import RunFolder
@@ -24,8 +23,6 @@ SHOWN = ("valid", "process_nll", "distinct", "copied", "test_nll", "frechet")
 
 TEMPERATURE = 1.0
 """The temperature of that table."""
-
-ARROWS = {"higher": " ↑", "lower": " ↓"}
 
 
 def without_repeats(runs: Sequence[RunFolder]) -> tuple[list[RunFolder], list[RunFolder]]:
@@ -107,8 +104,8 @@ def table(
     ``names`` are measures; by default those of SHOWN that were made. ``also`` are comparisons at other values of the
     same measure, each with a column of its own. References come last.
     """
-    rows = _by_name(evaluations)
-    wanted = [each for each in _measures(evaluations) if each.name in (names or SHOWN)]
+    rows, first = _by_name(evaluations), next(iter(evaluations.values()))[0]
+    wanted = [each for each in first.all_measures if each.name in (names or SHOWN)]
     every = [found, *also]
     cells: list[list[Cell]] = []
     for title, own in rows.items():
@@ -117,13 +114,12 @@ def table(
         at = [row for row in own if row.temperature in (None, TEMPERATURE)]
         seeds = next((one.seeds for one in standings if one), len(at))
         cells.append([title, str(seeds), *matched, *(_number(at, each) for each in wanted)])
-    first = next(iter(evaluations.values()))[0]
     for row in first.rows:
         if row.kind in REFERENCES:
             real: Cell = Number(found.real.quality, share=found.quality.share) if row.kind == "real" else ""
             cells.append([row.shown, "", *[real] * len(every), *(_number([row], each) for each in wanted)])
     header = ["", "seeds", *(f"{each.column}{ARROWS.get(found.quality.better, '')}" for each in every)]
-    header += [f"{each.title}{ARROWS.get(each.better, '')}" for each in wanted]
+    header += map(titled, wanted)
     told = f"Mean ± standard deviation over seeds; {found}; all other values at temperature {TEMPERATURE:g}."
     verdicts = [verdict for each in every for verdict in each.verdicts()]
     return Table(header, cells, "Comparison of methods.", [told, *notes, *verdicts])
@@ -135,33 +131,16 @@ def _matched(found: Comparison, one: Standing) -> Number:
 
 def every_value(evaluations: Mapping[str, Sequence[Scores]]) -> Table:
     """Return every measure of every method at every temperature, over seeds, and the references."""
-    measures = _measures(evaluations)
+    first = next(iter(evaluations.values()))[0]
+    measures = first.all_measures
     cells: list[list[Cell]] = []
     for title, own in _by_name(evaluations).items():
         for temperature in dict.fromkeys(row.temperature for row in own):
             at = [row for row in own if row.temperature == temperature]
             cells.append([title, at[0].at, str(len(at)), *(_number(at, each) for each in measures)])
-    first = next(iter(evaluations.values()))[0]
     for row in (row for row in first.rows if row.is_reference):
         cells.append([row.shown, "", "", *(_number([row], each) for each in measures)])
     return Table(["", "T", "seeds", *(each.title for each in measures)], cells)
-
-
-def of_scores(scores: Scores) -> Table:
-    """Return the table of one evaluation: every row with every measure, and the protocols below."""
-    measures = [measure for found in scores.measures.values() for measure in found]
-    cells: list[list[Cell]] = [
-        [row.shown, row.at, f"{row.sentences:,}", *(_marked(scores, row, each) for each in measures)]
-        for row in scores.rows
-    ]
-    header = ["", "T", "sentences", *(f"{each.title}{ARROWS.get(each.better, '')}" for each in measures)]
-    protocols = [line for metric in scores.measures for line in scores.protocol(metric)]
-    marked = [f"{MARK} better than real text: these samples cover only a mode of it"] if scores.marked else []
-    return Table(header, cells, "Evaluation.", [*marked, *protocols])
-
-
-def _marked(scores: Scores, row: Row, measure: Measure) -> Number:
-    return replace(_number([row], measure), mark=MARK * scores.seeks_modes(row, measure))
 
 
 def _by_name(evaluations: Mapping[str, Sequence[Scores]]) -> dict[str, list[Row]]:
@@ -174,11 +153,6 @@ def _by_name(evaluations: Mapping[str, Sequence[Scores]]) -> dict[str, list[Row]
                 if not is_shared(name, row) or row not in rows:
                     rows.append(row)
     return found
-
-
-def _measures(evaluations: Mapping[str, Sequence[Scores]]) -> list[Measure]:
-    first = next(iter(evaluations.values()))[0]
-    return [measure for found in first.measures.values() for measure in found]
 
 
 def _number(rows: Sequence[Row], measure: Measure) -> Number:

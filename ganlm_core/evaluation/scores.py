@@ -6,14 +6,15 @@ Nothing here imports torch.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ganlm_core.components import Measure
 from ganlm_core.errors import WeightsError
-from ganlm_core.metrics.formatting import MEASURES, format_metric, format_value, without_empty_columns
+from ganlm_core.evaluation.tables import Cell, Table, Value
+from ganlm_core.metrics.formatting import MEASURES, format_metric, without_empty_columns
 from ganlm_core.metrics.specs import METRICS
 from ganlm_core.system.files import check_free, read_json, write_json
 from ganlm_core.system.lock import locked
@@ -50,6 +51,11 @@ FAINT = 0.005
 
 MARK = "*"
 """Follows a value that is better than the value of real text, by more than ERRORS standard errors."""
+
+MARKED = f"{MARK} better than real text: these samples cover only a mode of it"
+
+ARROWS = {"higher": " ↑", "lower": " ↓"}
+"""Follow the title of a measure: the direction that is better."""
 
 ERRORS = 2
 
@@ -153,39 +159,40 @@ class Scores:
         return exceeds(measure, row.estimate(measure.name), best.estimate(measure.name))
 
     @property
+    def all_measures(self) -> list[Measure]:
+        """The measures of all metrics, in their order."""
+        return [measure for found in self.measures.values() for measure in found]
+
+    @property
     def marked(self) -> bool:
         """Whether a value of any row has MARK."""
-        measures = [measure for found in self.measures.values() for measure in found]
-        return any(self.seeks_modes(row, measure) for row in self.rows for measure in measures)
+        return any(self.seeks_modes(row, measure) for row in self.rows for measure in self.all_measures)
 
-    def cell(self, row: Row, measure: Measure) -> str:
-        """Return a value as text, with MARK if it is better than real text."""
-        return format_value(row.values.get(measure.name), measure.share) + MARK * self.seeks_modes(row, measure)
+    def cell(self, row: Row, measure: Measure) -> Value:
+        """Return a value for a table, with MARK if it is better than real text."""
+        value, mark = row.values.get(measure.name), MARK * self.seeks_modes(row, measure)
+        return Value(value, count=int(value is not None), share=measure.share, mark=mark)
 
-    def table(self, metrics: Iterable[str] | None = None) -> list[list[str]]:
-        """Return the titles and the rows of all metrics, or of some, without columns in which no row has a value."""
-        measures = [
-            each for metric in (self.measures if metrics is None else metrics) for each in self.measures[metric]
-        ]
-        titles = ["", "T", "sentences", *(measure.title for measure in measures)]
-        rows = [
+    def table(self, metrics: Iterable[str] | None = None) -> Table:
+        """Return the rows with the measures of all metrics, or of some, and the protocols of these as notes."""
+        chosen = list(self.measures if metrics is None else metrics)
+        measures = [each for metric in chosen for each in self.measures[metric]]
+        rows: list[list[Cell]] = [
             [row.shown, row.at, f"{row.sentences:,}", *(self.cell(row, each) for each in measures)] for row in self.rows
         ]
-        return without_empty_columns([titles, *rows])
+        protocols = [line for metric in chosen for line in self.protocol(metric)]
+        notes = [*([MARKED] if self.marked else []), *protocols]
+        return Table(["", "T", "sentences", *map(titled, measures)], rows, "Evaluation.", notes)
 
     def groups(self) -> Iterator[list[str]]:
         """Yield the metrics that have values, in groups whose tables have WIDEST columns at most."""
         valued = {name for row in self.rows for name in row.values}
-        group: list[str] = []
-        for metric, measures in self.measures.items():
-            if valued.isdisjoint(measure.name for measure in measures):
-                continue
-            if group and len(self.table([*group, metric])[0]) > WIDEST:
-                yield group
-                group = []
-            group.append(metric)
-        if group:
-            yield group
+        metrics = [
+            metric
+            for metric, measures in self.measures.items()
+            if not valued.isdisjoint(measure.name for measure in measures)
+        ]
+        return in_groups(metrics, lambda group: len(self.table(group).lines()[0]) <= WIDEST)
 
     def protocol(self, metric: str) -> Iterator[str]:
         """Yield the protocols of a metric; with the names of their rows if the rows differ."""
@@ -237,6 +244,23 @@ class Scores:
         with locked(path):
             check_free(path, force)
             write_json(path, self.to_dict())
+
+
+def in_groups(metrics: Iterable[str], fits: Callable[[Sequence[str]], bool]) -> Iterator[list[str]]:
+    """Yield metrics in groups of as many as fit beside each other; one that does not fit is alone."""
+    group: list[str] = []
+    for metric in metrics:
+        if group and not fits([*group, metric]):
+            yield group
+            group = []
+        group.append(metric)
+    if group:
+        yield group
+
+
+def titled(measure: Measure) -> str:
+    """Return the title of a measure with its arrow."""
+    return measure.title + ARROWS.get(measure.better, "")
 
 
 def ordered(metrics: Iterable[str]) -> list[str]:

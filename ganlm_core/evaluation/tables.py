@@ -10,10 +10,10 @@ import math
 import re
 import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ganlm_core.metrics.formatting import NO_VALUE
+from ganlm_core.metrics.formatting import NO_VALUE, format_value, without_empty_columns
 
 FORMATS = ("table", "csv", "latex", "markdown", "json")
 """The forms of a table; the first is for people at a terminal."""
@@ -100,6 +100,15 @@ class Number:
         return f"${value}${escaped('%' * self.share)}{self.mark}"
 
 
+@dataclass(frozen=True)
+class Value(Number):
+    """One value, with the digits that it has in all tables without spreads, see :func:`format_value`."""
+
+    @property
+    def parts(self) -> tuple[str, str]:
+        return format_value(self.mean, self.share).removesuffix("%"), ""
+
+
 Cell = str | Number
 
 
@@ -114,13 +123,16 @@ class Table:
 
     def lines(self) -> list[list[str]]:
         """Return the header and the rows as text, without columns in which no row has a value."""
-        lines = [list(self.header), *([str(cell) for cell in row] for row in self.rows)]
-        kept = self._kept()
-        return [[line[place] for place in kept] for line in lines]
+        shown = self._shown()
+        return [list(shown.header), *([str(cell) for cell in row] for row in shown.rows)]
 
-    def _kept(self) -> list[int]:
-        places = range(1, len(self.header))
-        return [0, *(place for place in places if any(str(row[place]) not in ("", NO_VALUE) for row in self.rows))]
+    def _shown(self) -> "Table":
+        header, *rows = without_empty_columns([self.header, *self.rows])
+        return replace(self, header=[str(title) for title in header], rows=rows)
+
+    def _sides(self, right: str, left: str) -> list[str]:
+        """Return the alignment of each column but the first, which names the rows: numbers are to the right."""
+        return [right if self._is_numeric(place) else left for place in range(1, len(self.header))]
 
     def _is_numeric(self, place: int) -> bool:
         cells = [row[place] for row in self.rows]
@@ -164,10 +176,9 @@ class Table:
 
     def latex(self) -> str:
         """Return a table that needs the package booktabs. Its text is escaped."""
-        kept = self._kept()
-        sides = "".join("r" if self._is_numeric(place) else "l" for place in kept[1:])
-        header = " & ".join(_stacked(self.header[place]) for place in kept) + r" \\"
-        rows = [" & ".join(_latex(row[place]) for place in kept) + r" \\" for row in self.rows]
+        shown = self._shown()
+        header = " & ".join(map(_stacked, shown.header)) + r" \\"
+        rows = [" & ".join(map(_latex, row)) + r" \\" for row in shown.rows]
         notes = [rf"\par\smallskip\raggedright {escaped(note)}" for note in self.notes]
         return "\n".join(
             [
@@ -175,7 +186,7 @@ class Table:
                 r"\begin{table}",
                 r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
                 *([rf"\caption{{{escaped(self.caption)}}}"] if self.caption else []),
-                r"\begin{tabular}{l" + sides + "}",
+                r"\begin{tabular}{l" + "".join(shown._sides("r", "l")) + "}",
                 r"\toprule",
                 header,
                 r"\midrule",
@@ -191,8 +202,7 @@ class Table:
     def markdown(self) -> str:
         """Return a Markdown table, its notes below it."""
         header, *rows = [[cell.replace("|", "\\|") for cell in line] for line in self.lines()]
-        sides = ["---:" if self._is_numeric(place) else "---" for place in self._kept()[1:]]
-        lines = [header, ["---", *sides], *rows]
+        lines = [header, ["---", *self._shown()._sides("---:", "---")], *rows]
         table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
         return table + "".join(f"\n{note}\n" for note in self.notes)
 

@@ -1,6 +1,7 @@
 """Format the values of metrics as text, in one way for terminals, cards and pages. Nothing here imports torch."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from ganlm_core.metrics.specs import METRICS
 
@@ -12,6 +13,8 @@ SHARES = {name for name, measure in MEASURES.items() if measure.share}
 
 NO_VALUE = "-"
 """The cell of a row that has no value."""
+
+Cell = TypeVar("Cell")
 
 
 def format_value(value: float | None, share: bool = False) -> str:
@@ -28,11 +31,12 @@ def format_metric(name: str, value: float | None) -> str:
     return format_value(value, name in SHARES)
 
 
-def without_empty_columns(table: Sequence[Sequence[str]]) -> list[list[str]]:
+def without_empty_columns(table: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
     """Return a table (a row of titles, then rows of as many cells) without the columns in which no row has a value.
 
     The first column, which names the rows, always stays.
     """
     _, *rows = table
-    kept = [0, *(place for place in range(1, len(table[0])) if any(row[place] not in ("", NO_VALUE) for row in rows))]
+    others = range(1, len(table[0]))
+    kept = [0, *(place for place in others if any(str(row[place]) not in ("", NO_VALUE) for row in rows))]
     return [[line[place] for place in kept] for line in table]

@@ -56,5 +56,5 @@ def test_a_comparison_in_a_pipe_has_all_its_digits(
 def test_hostile_titles_are_escaped() -> None:
     out = console.SafeConsole(file=io.StringIO(), width=200)
     row = replace(scores().rows[0], title="x\x1b[2J")
-    out.print(tables.titled_rows(replace(scores(), rows=[row]).table(["bleu"])))
+    out.print(tables.titled_rows(replace(scores(), rows=[row]).table(["bleu"]).lines()))
     assert "x\\x1b[2J" in out.file.getvalue()  # type: ignore[attr-defined]

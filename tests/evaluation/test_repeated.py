@@ -14,7 +14,6 @@ from ganlm_core.evaluation.repeated import (
     differing,
     every_value,
     grouped,
-    of_scores,
     table,
     without_repeats,
 )
@@ -121,9 +120,3 @@ def test_curves_are_written_as_csv() -> None:
         "method,run,seed,step,measure,value",
         "m,a,3,1,distinct,0.5",
     ]
-
-
-def test_an_evaluation_is_a_table_with_its_marks() -> None:
-    made = of_scores(scores(above(STEEP, 0.1)))
-    assert [[row[0], row[1], str(row[3])] for row in made.rows][:2] == [["run", "1", "0.700*"], ["run", "2", "0.500*"]]
-    assert made.notes == ["* better than real text: these samples cover only a mode of it"]

@@ -34,12 +34,33 @@ REAL = Row("real", "real", None, 1000, {"bleu2": 0.5}, {"bleu": "900 hypotheses"
 
 
 def test_a_table_has_the_columns_in_which_a_row_has_a_value() -> None:
-    assert made(MODEL, REAL).table() == [
-        ["", "T", "sentences", "BLEU-2"],
+    assert made(MODEL, REAL).table().lines() == [
+        ["", "T", "sentences", "BLEU-2 ↑"],
         ["run", "0.5", "1,000", "0.750*"],
         ["real text", "", "1,000", "0.500"],
     ]
-    assert made(REAL).table(["validity"]) == [["", "sentences"], ["real text", "1,000"]]
+    assert made(REAL).table(["validity"]).lines() == [["", "sentences"], ["real text", "1,000"]]
+
+
+def test_a_value_has_the_same_digits_in_every_form_of_a_table() -> None:
+    rows = [Row("model", "run", 1.0, 1000, {"valid": 0.0421, "bleu2": 12.3456}), REAL]
+    table = made(*rows).table()
+    assert table.lines()[1] == ["run", "1", "1,000", "4.2%", "12.35*"]
+    assert "| run | 1 | 1,000 | 4.2% | 12.35* |" in table.markdown()
+    assert r"run & 1 & 1,000 & $4.2$\% & $12.35$* \\" in table.latex()
+    assert table.csv().splitlines()[1:] == [
+        'run,1,"1,000",0.0421,,1,12.3456,,1,,,0',
+        'real text,,"1,000",,,0,0.5,,1,,,0',
+    ]
+
+
+def test_the_marks_and_the_protocols_are_below_a_table() -> None:
+    assert made(MODEL, REAL).table().notes == [
+        "* better than real text: these samples cover only a mode of it",
+        "bleu: 1,000 hypotheses (run)",
+        "bleu: 900 hypotheses (real text)",
+    ]
+    assert made(REAL).table(["validity"]).notes == []
 
 
 def test_groups_of_metrics_fit_beside_each_other() -> None:
