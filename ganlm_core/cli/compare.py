@@ -1,7 +1,7 @@
 """``ganlm compare``: the quality of methods at matched diversity, over seeds."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,7 +99,8 @@ def compare(
         for line in notes:
             echo(line)
     if curves is not None:
-        _write_curves(curves, groups, [pages.tradeoff(found, compare.means(evaluations)), *repeated.curves(groups)])
+        tradeoff = {"quality_and_diversity": pages.tradeoff(found, compare.means(evaluations))}
+        _write_curves(curves, groups, tradeoff | repeated.curves(groups))
         note(f"curves: {curves}")
     note(f"page: {out}")
 
@@ -140,17 +141,17 @@ def _runs(paths: Sequence[Path]) -> Iterator[RunFolder]:
             yield RunFolder.open(path)
 
 
-def _write_curves(folder: Path, groups: "Groups", figures: "Sequence[Figure]") -> None:
-    """Write curves.csv, and each figure as PDF and as SVG."""
+def _write_curves(folder: Path, groups: "Groups", figures: "Mapping[str, Figure]") -> None:
+    """Write curves.csv, and each figure, by its name, as PDF and as SVG."""
     from ganlm_core.evaluation.figures import printed
     from ganlm_core.evaluation.repeated import curves_csv
 
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / "curves.csv", curves_csv(groups).encode())
-    for figure in figures:
+    for name, figure in figures.items():
         for form in ("pdf", "svg"):
-            write_file(folder / f"{figure.title.replace(' ', '-')}.{form}", printed(figure, form))
+            write_file(folder / f"{name.replace('_', '-')}.{form}", printed(figure, form))
 
 
 def _scores(host: "Host", run: RunFolder) -> Scores:

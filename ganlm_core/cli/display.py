@@ -19,6 +19,7 @@ from ganlm_core.evaluation import report
 from ganlm_core.evaluation.remarks import remarks
 from ganlm_core.evaluation.scores import results
 from ganlm_core.metrics.formatting import format_metric
+from ganlm_core.metrics.interim import title_of
 from ganlm_core.plugins.host import Host
 from ganlm_core.plugins.wording import described
 from ganlm_core.training.display import Display
@@ -33,16 +34,8 @@ SHOWN_AT_END = 8
 INTERVAL = 0.25
 """Seconds between two updates of the progress line, which take time from training."""
 
-INTERIM = {
-    "valid": "valid",
-    "distinct": "distinct",
-    "copied": "copied",
-    "validation_nll": "validation NLL",
-    "tv": "TV",
-    "entropy": "entropy",
-    "discriminator_accuracy": "D accuracy",
-}
-"""The values shown at an evaluation during training, and their titles; metrics.jsonl has all values."""
+INTERIM = ("valid", "distinct", "copied", "validation_nll", "tv", "entropy", "discriminator_accuracy")
+"""The values shown at an evaluation during training; metrics.jsonl has all values."""
 
 
 class ProgressDisplay(Display):
@@ -85,7 +78,7 @@ class ProgressDisplay(Display):
     def evaluated(self, step: int, values: Mapping[str, float], samples: list[str]) -> None:
         if self.quiet:
             return
-        shown = (f"{title} {format_metric(name, values[name])}" for name, title in INTERIM.items() if name in values)
+        shown = (f"{title_of(name)} {format_metric(name, values[name])}" for name in INTERIM if name in values)
         self.console.print(f"[bold]step {step}[/]  {'  '.join(shown)}")
         for text in samples[:SHOWN]:
             self.console.print(f"  [dim]{escape(text)}[/]")

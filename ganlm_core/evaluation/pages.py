@@ -72,7 +72,7 @@ def compared(
         also=also,
         table=repeated.table(found, evaluations, also=also),
         tradeoff=svg(tradeoff(found, scores)),
-        curves=[(each.title, svg(each), each.caption) for each in repeated.curves(runs)],
+        curves=[(each.title, svg(each), each.caption) for each in repeated.curves(runs).values()],
         scores=scores,
         samples={title: members[0].last_samples()[:SHOWN] for title, members in runs.items()},
         commands=[repeating(run) for members in runs.values() for run in members],

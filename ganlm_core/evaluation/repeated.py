@@ -13,6 +13,7 @@ from ganlm_core.evaluation.compare import Comparison, Standing, is_shared, named
 from ganlm_core.evaluation.figures import Band, Curve, Figure
 from ganlm_core.evaluation.scores import ARROWS, MARK, REFERENCES, Row, Scores, titled
 from ganlm_core.evaluation.tables import Cell, Number, Table
+from ganlm_core.metrics.interim import title_of
 from ganlm_core.system.toml import flat
 from ganlm_core.training.run_folder import RunFolder
 
@@ -159,20 +160,20 @@ def _number(rows: Sequence[Row], measure: Measure) -> Number:
     return Number.of_each([row.values for row in rows], measure.name, measure.share)
 
 
-def curves(groups: Groups) -> list[Figure]:
+def curves(groups: Groups) -> dict[str, Figure]:
     """Return a figure for each value of the interim evaluations: the mean over the seeds of a group, with a band."""
     interims = {title: [_interims(run) for run in runs] for title, runs in groups.items()}
     names = dict.fromkeys(
         name for found in interims.values() for one in found for point in one.values() for name in point
     )
-    made = []
-    for name in names:
-        title = name.replace("_", " ")
+    made = {}
+    for name in in_order(names):
+        title, caption = title_of(name), caption_of(name)
         drawn = [_curve(group, found, name) for group, found in interims.items()]
-        bands = "The band is one standard deviation over seeds to either side."
-        caption = f"{caption_of(title)} {bands}" if any(each.band for each in drawn) else caption_of(title)
-        made.append(Figure(title, "step", title, drawn, caption=caption))
-    return in_order(made)
+        if any(each.band for each in drawn):
+            caption = f"{caption} The band is one standard deviation over seeds to either side."
+        made[name] = Figure(title, "step", title, drawn, caption=caption)
+    return made
 
 
 def _interims(run: RunFolder) -> dict[int, Mapping[str, float]]:

@@ -18,8 +18,9 @@ from ganlm_core.evaluation.compare import compare
 from ganlm_core.evaluation.evaluate import EvaluationSettings, choose_metrics, evaluate
 from ganlm_core.evaluation.figures import Curve, Figure
 from ganlm_core.evaluation.remarks import legend, problems, remarks
-from ganlm_core.evaluation.scores import Scores, results
+from ganlm_core.evaluation.scores import REFERENCES, Scores, results
 from ganlm_core.evaluation.sources import Source, open_sources
+from ganlm_core.metrics.interim import title_of
 from ganlm_core.metrics.metric import Conditions
 from ganlm_core.plugins.host import Host
 from ganlm_core.system.files import write_file
@@ -39,6 +40,9 @@ MOST = 40
 """Maximum of the numbers of the steps, and of the metrics, that a page draws: a figure takes a tenth of a second."""
 
 INTERIM_QUALITY, INTERIM_DIVERSITY = "bigram_divergence", "distinct_bigrams"
+
+PATH = "quality_against_diversity"
+"""The name of the figure of these two."""
 
 QUALITY, DIVERSITY = "bleu4", "self_bleu4"
 """The measures of the figure of quality against diversity."""
@@ -170,10 +174,7 @@ def training_figures(steps: Sequence[Mapping[str, Any]]) -> list[Figure]:
     groups: dict[str, list[str]] = {}
     for name in _numbers(steps)[:MOST]:
         groups.setdefault(_group(name), []).append(name)
-    return in_order(
-        _figure(title, [_curve(steps, name, _short(name, title)) for name in members])
-        for title, members in groups.items()
-    )
+    return [_figure(group, [_curve(steps, name) for name in groups[group]]) for group in in_order(groups)]
 
 
 def _numbers(steps: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -194,27 +195,27 @@ def left_out(steps: Sequence[Mapping[str, Any]], interims: Sequence[Mapping[str,
 
 
 def _group(name: str) -> str:
-    """Return the title of the figure of a number of the steps: its own, or the title of a figure of several numbers."""
-    ends = {"_loss": "losses", "_gradient_norm": "gradient norms", "discriminator_reward": "rewards"}
+    """Return the name of the figure of a number of the steps: its own, or the name of a figure of several numbers."""
+    ends = {"_loss": "losses", "_gradient_norm": "gradient_norms", "discriminator_reward": "rewards"}
     own = "rewards" if name.startswith("reward.") else name
-    return next((title for end, title in ends.items() if name.endswith(end)), own)
+    return next((group for end, group in ends.items() if name.endswith(end)), own)
 
 
 def evaluation_figures(interims: Sequence[Mapping[str, Any]], evaluation: Mapping[str, Any]) -> list[Figure]:
     """Return a figure for each metric during training, with the levels of real text and of the unigram model."""
     points = [{**interim["evaluation"], "step": interim["step"]} for interim in interims]
-    names = _metrics(interims)[:MOST]
-    found = []
-    for name in names:
-        levels = {
-            title: evaluation[key][name]
-            for key, title in (("real", "real text"), ("unigram", "unigram model"))
-            if name in evaluation.get(key, {})
-        }
-        found.append(_figure(name, [_curve(points, name, name.replace("_", " "))], levels))
-    if {INTERIM_QUALITY, INTERIM_DIVERSITY} <= set(names):
-        found.append(_path(points))
-    return in_order(found)
+    drawn = {
+        name: _figure(name, [_curve(points, name)], _levels(evaluation, name)) for name in _metrics(interims)[:MOST]
+    }
+    if {INTERIM_QUALITY, INTERIM_DIVERSITY} <= drawn.keys():
+        drawn[PATH] = _path(points)
+    return [drawn[name] for name in in_order(drawn)]
+
+
+def _levels(evaluation: Mapping[str, Any], name: str) -> dict[str, float]:
+    """Return the values of real text and of the unigram model by their titles."""
+    references = {REFERENCES[kind]: evaluation.get(kind, {}) for kind in ("real", "unigram")}
+    return {title: values[name] for title, values in references.items() if name in values}
 
 
 def _path(points: Sequence[Mapping[str, Any]]) -> Figure:
@@ -223,25 +224,20 @@ def _path(points: Sequence[Mapping[str, Any]]) -> Figure:
     whole = [point for point in points if all(point.get(name) is not None for name in names)]
     x, y = ([point[name] for point in whole] for name in names)
     curve = Curve("evaluations", x, y, labels=[str(point["step"]) for point in whole])
-    title = "quality against diversity"
-    return Figure(title, "distinct bigrams", "bigram divergence", [curve], caption=caption_of(title))
+    return Figure(title_of(PATH), *map(title_of, names), [curve], caption=caption_of(PATH))
 
 
 def _figure(name: str, curves: Sequence[Curve], levels: Mapping[str, float] | None = None) -> Figure:
-    title = name.replace("_", " ")
-    return Figure(title, "step", title, curves, levels or {}, caption=caption_of(title))
+    title = title_of(name)
+    return Figure(title, "step", title, curves, levels or {}, caption=caption_of(name))
 
 
-def _short(name: str, title: str) -> str:
-    return name.removesuffix("_loss").removesuffix("_gradient_norm").replace("_", " ") if title != name else title
-
-
-def _curve(records: Sequence[Mapping[str, Any]], name: str, title: str) -> Curve:
+def _curve(records: Sequence[Mapping[str, Any]], name: str) -> Curve:
     points = [(record["step"], record[name]) for record in records if record.get(name) is not None]
     size = max(1, -(-len(points) // POINTS))
     groups = [points[start : start + size] for start in range(0, len(points), size)]
     x, y = ([sum(point[axis] for point in group) / len(group) for group in groups] for axis in (0, 1))
-    return Curve(title, x, y)
+    return Curve(title_of(name.removesuffix("_loss").removesuffix("_gradient_norm")), x, y)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from ganlm_core.errors import GanlmError, UnknownName, UsageError, WeightsError
 from ganlm_core.evaluation.tables import Cell, Number, Table
 from ganlm_core.metrics.formatting import SHARES
+from ganlm_core.metrics.interim import MONITORED
 from ganlm_core.plugins.host import Host
 from ganlm_core.sweep.job import Engine, Job, Stop, Trained
 from ganlm_core.sweep.plan import Plan, PlannedRun
@@ -24,9 +25,6 @@ from ganlm_core.system.files import read_json, write_file, write_json
 from ganlm_core.training.run_folder import RunFolder
 
 JOURNAL, PAGE, KEPT = "search.log", "search.html", "search.json"
-
-INTERIM = {"validation_nll": "lower", "bigram_divergence": "lower", "distinct_bigrams": "higher"}
-"""Values of the interim evaluations that no metric declares, and which way each is better."""
 
 UNPRUNED = 5
 """Trials before any is pruned."""
@@ -47,7 +45,7 @@ class Objective:
 def objective_of(host: Host, name: str) -> Objective:
     """Return the objective of this name. Raises UnknownName for a value that is not of the validation split."""
     during = [measure for spec in host.specs("metric").values() if spec.when == "run" for measure in spec.measures]
-    known = INTERIM | {each.name: each.better for each in during if each.better and each.name != "test_nll"}
+    known = {each.name: each.better for each in (*MONITORED, *during) if each.better and each.name != "test_nll"}
     if name == "test_nll":
         raise UsageError("test_nll is of the test split, which a search must not see; search by validation_nll")
     if name not in known:

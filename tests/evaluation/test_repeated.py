@@ -100,18 +100,18 @@ def test_a_value_that_a_seed_lacks_has_no_mean() -> None:
 
 def test_curves_have_a_band_over_seeds() -> None:
     groups = {"a": [run(Path("a"), interims=(0.2, 0.4, 0.9)), run(Path("b"), interims=(0.4, 0.4), seed=1)]}
-    (figure,) = curves(groups)
+    figure = curves(groups)["distinct"]
     (curve,) = figure.curves
     assert (figure.title, list(curve.x), list(curve.y)) == ("distinct", [1, 2], pytest.approx([0.3, 0.4]))
     assert curve.band is not None
     assert list(curve.band.low) == pytest.approx([0.3 - 0.02**0.5, 0.4])
     assert "The band is one standard deviation over seeds" in figure.caption
-    (alone,) = curves({"a": groups["a"][:1]})
+    alone = curves({"a": groups["a"][:1]})["distinct"]
     assert alone.curves[0].band is None and "band" not in alone.caption
 
 
 def test_a_step_without_a_finite_value_is_left_out_of_a_curve() -> None:
-    ((curve,),) = [figure.curves for figure in curves({"a": [run(Path("a"), interims=(0.2, float("nan"), 0.4))]})]
+    (curve,) = curves({"a": [run(Path("a"), interims=(0.2, float("nan"), 0.4))]})["distinct"].curves
     assert (list(curve.x), list(curve.y)) == ([1, 3], [0.2, 0.4])
 
 

@@ -41,6 +41,7 @@ LIGHT = {
     "algorithms.options",
     "algorithms.specs",
     "metrics.formatting",
+    "metrics.interim",
     "metrics.options",
     "metrics.specs",
     "bundle.hub",
