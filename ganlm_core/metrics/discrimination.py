@@ -7,6 +7,7 @@ is the total variation distance. The best one answers by the sign of log p(x) - 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ def total_variation(log_p: Score, log_q: Score, from_p: Sequence[str], from_q: S
     E_q[max(0, 1 - p/q)] needs the same numbers and has a larger variance, because |p - q| / max(p, q) is at least g(x).
     """
     sides = [_apart(np.array(log_p(texts)), np.array(log_q(texts))) for texts in (from_p, from_q)]
-    return TotalVariation(_mean([side.mean() for side in sides]), math.hypot(*map(_error, sides)) / 2)
+    return TotalVariation(fmean([side.mean() for side in sides]), math.hypot(*map(_error, sides)) / 2)
 
 
 def total_variation_bound(log_p: Score, log_q: Score, from_p: Sequence[str]) -> TotalVariation:
@@ -73,10 +74,6 @@ def _error(values: Floats) -> float:
     return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 1.0
 
 
-def _mean(values: Sequence[float]) -> float:
-    return float(sum(values) / len(values))
-
-
 def auc(higher: Numbers, lower: Numbers) -> float:
     """Return the share of pairs in which the score from ``higher`` is the higher one; a tie counts one half.
 
@@ -98,7 +95,7 @@ def accuracy(real: Numbers, generated: Numbers) -> float:
     for own, other in ((0, 1), (1, 0)):
         threshold = _threshold(real[other::2], generated[other::2])
         found.append(_share_right(real[own::2], generated[own::2], threshold).item())
-    return _mean(found)
+    return fmean(found)
 
 
 def _threshold(real: Floats, generated: Floats) -> Floats:

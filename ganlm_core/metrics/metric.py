@@ -212,7 +212,7 @@ class Conditions:
 
     def copies_exceed_chance(self, copied: float) -> bool:
         """Return whether a share of copies is so far above ``copies_by_chance`` that it shows memorisation."""
-        return copied > MORE * self.copies_by_chance + MARGIN
+        return exceeds_chance(copied, self.copies_by_chance)
 
     def with_unit(self, protocol: str) -> str:
         return protocol if self.unit == "word" else f"{protocol}, by {self.unit}s"
@@ -242,6 +242,11 @@ class Metric(ABC):
 
     @abstractmethod
     def __call__(self, subject: Subject, conditions: Conditions) -> Measured: ...
+
+
+def exceeds_chance(copied: float, by_chance: float) -> bool:
+    """Return whether a share of copies is so far above the share by chance that it shows memorisation."""
+    return copied > MORE * by_chance + MARGIN
 
 
 def standard_error(parts: Sequence[float], sizes: Sequence[float] | None = None) -> float:

@@ -18,7 +18,7 @@ from ganlm_core import sampling
 from ganlm_core.data.corpus import spread
 from ganlm_core.data.text import identity
 from ganlm_core.metrics.judge import Values, evaluating, nll_bound, round_values
-from ganlm_core.metrics.metric import MARGIN, MORE
+from ganlm_core.metrics.metric import exceeds_chance
 from ganlm_core.protocol import PAD, Discriminator, Generator, mask_of, shift, without_prompt
 from ganlm_core.training.setup import Setup
 
@@ -186,7 +186,7 @@ def memorised(history: History, known: Mapping[str, float], likelihood_until: in
             f"the unigram model gives validation text a higher likelihood ({unigram:.2f} nats a token, "
             f"the generator {nll:.2f})"
         )
-    if now["copied"] > MORE * known["copied"] + MARGIN:
+    if exceeds_chance(now["copied"], known["copied"]):
         chance = f"{known['copied']:.1%} is expected by chance"
         signs["copied"] = f"{now['copied']:.1%} of the samples are copies of training sentences ({chance})"
     return signs
