@@ -25,6 +25,7 @@ from ganlm_core.bundle.manifest import (
     TOKENIZER,
     Manifest,
     build,
+    read_evaluation,
     read_manifest,
     weights_file,
 )
@@ -90,7 +91,7 @@ def read_model(folder: Path, manifest: Manifest, host: Host, device: torch.devic
         discriminator=networks.get("discriminator"),
         tokenizer=tokenizer,
         config=manifest,
-        evaluation=read_json(folder / EVALUATION),
+        evaluation=read_evaluation(folder),
         calibration=_calibration(folder / CALIBRATION),
         shape=shape,
         device=device,

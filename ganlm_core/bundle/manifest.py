@@ -16,7 +16,7 @@ from ganlm_core.data.text import one_line
 from ganlm_core.errors import GanlmError, PluginError, UnknownName, Unreadable, UsageError, WeightsError
 from ganlm_core.hookspecs import GANLM_PLUGIN_API
 from ganlm_core.plugins.discovery import Origin
-from ganlm_core.system.files import read_json, shown
+from ganlm_core.system.files import is_number, read_json, shown
 from ganlm_core.system.folders import restore
 from ganlm_core.system.printable import printable
 from ganlm_core.system.version import __version__
@@ -31,6 +31,9 @@ RUN_CONFIG, BUNDLE = "config.toml", "bundle"
 
 CONFIG, TOKENIZER, RECIPE, EVALUATION = "config.json", "tokenizer.json", "recipe.toml", "evaluation.json"
 SELFTEST, CARD, CALIBRATION = "selftest.json", "README.md", "calibration.json"
+ROWS = ("after", "before", "real", "process", "shuffled", "unigram")
+NUMBERS = ("samples", "seed", "temperature", "test_sentences", "copies_by_chance", "weights_step", "tokens_read")
+"""The rows and the numbers of evaluation.json."""
 HASHES = "training.hashes"
 """The hashes of the training sentences (:mod:`ganlm_core.data.hashes`), if the author shares them."""
 NETWORKS = ("generator", "discriminator")
@@ -211,6 +214,23 @@ def read_manifest(path: Path) -> Manifest:
     descent = descent_of(path, data.get("descent", {}))
     labels = _labels(path, data)
     return Manifest(components, tuple(networks), sizes, version_name, _corpus(path, data), descent, *labels)
+
+
+def read_evaluation(folder: Path) -> dict[str, Any]:
+    """Return evaluation.json of a bundle, its ROWS and NUMBERS checked. Raises WeightsError.
+
+    A value of a row may be null: it was not finite.
+    """
+    path = folder / EVALUATION
+    found = read_json(path)
+    values = {name: found[name] for name in NUMBERS if name in found}
+    for row in (row for row in ROWS if row in found):
+        table = _get(path, found, row, dict)
+        values |= {f"{row}.{name}": value for name, value in table.items() if value is not None}
+    for name, value in values.items():
+        if not is_number(value):
+            raise Unreadable(f"{path}: {shown(name)[1:-1]} is {shown(value)}; wanted a number")
+    return found
 
 
 def _labels(path: Path, data: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[int, ...]]:

@@ -27,6 +27,9 @@ LARGEST_JSON = 8 * 2**20
 LARGEST_TOML = 2**20
 """Smaller than LARGEST_JSON, because Python objects take up to a hundred times the size of their TOML text."""
 
+HIGHEST = 1e300
+"""Magnitude of a number from a file, at most: sums and the axes of figures do not overflow."""
+
 DEEPEST_JSON = 100
 """Maximum nesting of arrays and objects, far below the recursion limit of Python."""
 
@@ -231,6 +234,11 @@ def read_toml(path: Path, largest: int = LARGEST_TOML) -> dict[str, Any]:
 def read_json(path: Path) -> dict[str, Any]:
     """Read the JSON object in a file of at most LARGEST_JSON bytes. Raises WeightsError."""
     return parse_object(read_text(path, LARGEST_JSON), path)
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value from a file is a number that sums and figures can hold."""
+    return isinstance(value, int | float) and -HIGHEST <= value <= HIGHEST
 
 
 def parse_object(text: str, path: Path) -> dict[str, Any]:

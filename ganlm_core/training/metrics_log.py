@@ -14,6 +14,7 @@ from typing import Any
 from ganlm_core.errors import WeightsError
 from ganlm_core.system.files import (
     advising,
+    is_number,
     plain_size,
     read_bytes,
     reading,
@@ -29,9 +30,6 @@ MEND = "put the file back as it was, or start a new run"
 
 LARGEST = 256 * 2**20
 """Bytes of a file that is read, at most: about a million records."""
-
-HIGHEST = 1e300
-"""Magnitude of a value, at most: sums and the axes of figures do not overflow."""
 
 TEXTS = ("collapse", "memorised", "reason")
 """The names of the values of a record that are text."""
@@ -139,10 +137,6 @@ def _check_values(record: Mapping[str, Any]) -> None:
     own = {name: value for name, value in record.items() if name != "evaluation"}
     for name, value in (*own.items(), *evaluation.items()):
         wanted = "text" if name in TEXTS else "a number or null"
-        fine = isinstance(value, str) if name in TEXTS else value is None or _is_number(value)
+        fine = isinstance(value, str) if name in TEXTS else value is None or is_number(value)
         if not fine:
             raise ValueError(f"{shown(name)} is {shown(value)}; wanted {wanted}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and -HIGHEST <= value <= HIGHEST

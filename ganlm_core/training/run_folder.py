@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ganlm_core.bundle.manifest import BUNDLE, EVALUATION, RUN_CONFIG, Descent, descent_of, is_run
+from ganlm_core.bundle.manifest import BUNDLE, RUN_CONFIG, Descent, descent_of, is_run, read_evaluation
 from ganlm_core.components import KINDS
 from ganlm_core.config.recipes import method_of
 from ganlm_core.config.run_config import RunConfig, parse_toml
@@ -175,14 +175,14 @@ class RunFolder:
 
     def results(self) -> dict[str, Any]:
         """Return evaluation.json of the bundle; empty for a run without a bundle. Raises WeightsError."""
-        return read_json(self.bundle / EVALUATION) if self.bundle.is_dir() else {}
+        return read_evaluation(self.bundle) if self.bundle.is_dir() else {}
 
     @property
     def is_warm_up(self) -> bool:
         """Whether the finished weights are those of the warm-up, because no later evaluation was better."""
         if not self.before.is_dir() or not self.bundle.is_dir():
             return False
-        before, after = (read_json(folder / EVALUATION).get("weights_step") for folder in (self.before, self.bundle))
+        before, after = (read_evaluation(folder).get("weights_step") for folder in (self.before, self.bundle))
         return before is not None and before == after
 
     def drop_evaluation(self) -> None:

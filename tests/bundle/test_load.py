@@ -110,6 +110,12 @@ BY_LOADING = {
             "config.json has impossible networks or sizes",
         )
     ],
+    "a word in the place of a number of `evaluation.json`": [
+        (
+            lambda folder: edit(folder, "evaluation.json", samples="many"),
+            "evaluation.json: samples is 'many'; wanted a number",
+        ),
+    ],
     "a calibration that is not valid": [
         (
             lambda folder: edit(folder, "calibration.json", slope="1"),

@@ -7,11 +7,21 @@ from dataclasses import replace
 import pytest
 
 from ganlm_core.bundle import load, zoo
-from ganlm_core.bundle.manifest import CONFIG, Component, Manifest, manifest_of, read_manifest
+from ganlm_core.bundle.manifest import (
+    CONFIG,
+    EVALUATION,
+    ROWS,
+    Component,
+    Manifest,
+    manifest_of,
+    read_evaluation,
+    read_manifest,
+)
 from ganlm_core.bundle.save import save
 from ganlm_core.data.options import TOKENIZERS
 from ganlm_core.data.tokenizer import Tokenizer
-from ganlm_core.errors import PluginError
+from ganlm_core.errors import PluginError, WeightsError
+from ganlm_core.evaluation.scores import SUBJECTS
 from ganlm_core.system.header import read_header
 from tests.bundles import TEXTS, change_generator, edit, files_of, refused, seal
 from tests.environments import ROOT
@@ -221,3 +231,26 @@ def test_a_bundle_of_an_older_version_has_no_descent(copy, host):
     seal(copy)
     assert load.load(copy, host).config.descent == {}
     assert "descent" not in read_manifest(copy / CONFIG).to_dict()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"after": {"valid": "all"}}', "after.valid is 'all'; wanted a number"),
+        ('{"real": 1}', "real is 1; wanted a value of type dict"),
+        ('{"after": {}, "samples": null}', "samples is None; wanted a number"),
+        ('{"after": {"a": 1e308}}', "after.a is 1e+308; wanted a number"),
+        ('{"weights_step": [1]}', "weights_step is [1]; wanted a number"),
+    ],
+)
+def test_a_word_among_the_numbers_of_an_evaluation_is_refused(text, reason, tmp_path):
+    (tmp_path / EVALUATION).write_text(text)
+    with pytest.raises(WeightsError) as caught:
+        read_evaluation(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path}/evaluation.json: {reason}")
+
+
+def test_an_evaluation_may_have_other_keys_and_values_that_were_not_finite(tmp_path):
+    (tmp_path / EVALUATION).write_text('{"after": {"test_nll": null}, "samples": 3, "told": {"by": ["a plugin"]}}')
+    assert read_evaluation(tmp_path) == {"after": {"test_nll": None}, "samples": 3, "told": {"by": ["a plugin"]}}
+    assert set(ROWS) == SUBJECTS.keys()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganlm_core.bundle.manifest import EVALUATION
+from ganlm_core.bundle.manifest import read_evaluation
 from ganlm_core.data.text import lines
 from ganlm_core.errors import UnknownName
 
@@ -42,10 +42,10 @@ def entries() -> Iterator[Entry]:
 
 
 def _entry(bundle: Path) -> Entry:
-    from ganlm_core.system.files import read_json, read_text  # here: names are listed without it
+    from ganlm_core.system.files import read_text  # here: names are listed without it
 
     size = sum(file.stat().st_size for file in bundle.iterdir())
-    metrics = read_json(bundle / EVALUATION).get("after", {})
+    metrics = read_evaluation(bundle).get("after", {})
     return Entry(bundle.name, size, metrics, _first_sample(read_text(bundle / "README.md")))
 
 
