@@ -13,11 +13,10 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-from ganlm_core.errors import GanlmError, PluginError, UsageError
-from ganlm_core.plugins.wording import described
+from ganlm_core.errors import PluginError, UsageError
+from ganlm_core.plugins.wording import blaming
 from ganlm_core.protocol import Batch, Cost, Reward, per_sequence
 from ganlm_core.system.files import shown
-from ganlm_core.system.memory import lacks_memory
 
 Columns = Mapping[str, Sequence[str]]
 """The further columns of the data by name, row by row with the texts."""
@@ -48,16 +47,9 @@ class CheckedReward:
 
     def _ask(self, rows: Sequence[tuple[str, ...]], names: Sequence[str]) -> list[float]:
         texts, *others = (list(column) for column in zip(*rows, strict=True))
-        try:
+        with blaming(self.title):
             found = self.reward(list(texts), dict(zip(names, others, strict=True)))
             problem = problem_with_rewards(found, texts, self.reward.unbounded)
-        except (KeyboardInterrupt, PluginError):
-            raise
-        except BaseException as error:
-            if lacks_memory(error):
-                raise
-            reason = error if isinstance(error, GanlmError) else f"{described(error)}; --debug shows where"
-            raise PluginError(f"{self.title} failed with {reason}") from error
         if problem:
             raise PluginError(f"{self.title} {problem}")
         return [float(value) for value in found]

@@ -48,8 +48,7 @@ class Validity(Reward):
 
 def _process(name: str) -> Process:
     """Return the process of an installed corpus with its default options. Raises OptionError if it has none."""
-    host = default_host()
-    corpus: Corpus = host.build("corpus", name, host.spec("corpus", name).options())
+    corpus: Corpus = default_host().build("corpus", name)
     if corpus.process is None:
         raise OptionError(f"corpus '{name}' has no exact process, so no text is known to be valid; choose another one")
     return corpus.process

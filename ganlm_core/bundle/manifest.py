@@ -154,11 +154,11 @@ def components_of(config: "RunConfig", host: "Host") -> dict[str, Component]:
 
 
 def _chosen(host: "Host", kind: str, choice: "Choice") -> Component:
-    distribution, version = host.origin(kind, choice.name)
-    if not _can_be_named(distribution) or not _is_short(version):
-        name = shown(f"{distribution} {version}".rstrip(" "))
+    origin = host.origin(kind, choice.name)
+    if not _can_be_named(origin.distribution) or not _is_short(origin.version):
+        name = shown(str(origin))
         raise PluginError(f"the {kind} '{choice.name}' is from {name}, a name that a bundle cannot have; rename it")
-    return Component(choice.name, choice.options.as_dict(), distribution, version, GANLM_PLUGIN_API)
+    return Component(choice.name, choice.options.as_dict(), *origin, GANLM_PLUGIN_API)
 
 
 def weights_file(folder: Path, kind: str) -> Path:
@@ -347,7 +347,7 @@ def name_here(host: "Host", path: Path, kind: str, component: Component) -> str:
     short = component.name.rpartition("/")[2]
     for name in (short, f"{component.distribution}/{short}"):
         try:
-            if host.origin(kind, name)[0] == component.distribution:
+            if host.origin(kind, name).distribution == component.distribution:
                 return name
         except UnknownName:
             continue

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +17,14 @@ from ganlm_core.cli import output
 from ganlm_core.cli.context import Invocation, shared_options
 from ganlm_core.cli.streams import steady_streams
 from ganlm_core.cli.types import Name
-from ganlm_core.errors import GanlmError, Interrupted, OutOfMemory, PluginError, UnknownName
+from ganlm_core.errors import GanlmError, Interrupted, OutOfMemory, UnknownName
+from ganlm_core.plugins.commands import COMMANDS, Command
 from ganlm_core.plugins.discovery import BUILT_IN, Origin
-from ganlm_core.plugins.host import Command
-from ganlm_core.plugins.wording import described
+from ganlm_core.plugins.wording import blaming
 from ganlm_core.system.memory import lacks_memory
 from ganlm_core.system.signals import interrupting_signals
 from ganlm_core.system.threads import wait_briefly
 from ganlm_core.system.version import __version__
-
-COMMANDS = {
-    "run": ("ganlm_core.cli.run:run", "train a generator against a discriminator"),
-    "sample": ("ganlm_core.cli.sample:sample", "generate sentences with a trained model"),
-    "score": ("ganlm_core.cli.score:score", "print the probability that each sentence of a file is real"),
-    "eval": ("ganlm_core.cli.eval:eval_", "measure models and files of samples against real text"),
-    "compare": ("ganlm_core.cli.compare:compare", "compare training methods at equal diversity, over seeds"),
-    "sweep": ("ganlm_core.cli.sweep:sweep", "train many runs from one plan, here or on a cluster"),
-    "matrix": ("ganlm_core.cli.matrix:matrix", "train every generator against every discriminator"),
-    "serve": ("ganlm_core.cli.serve:serve", "open a page that shows runs, writes and judges sentences"),
-    "report": ("ganlm_core.cli.report:report", "write a run as one HTML page: curves, samples and settings"),
-    "bench": ("ganlm_core.cli.bench:bench", "measure how fast this machine trains and samples"),
-    "weights": ("ganlm_core.cli.weights:weights", "inspect, verify, compare, export and share trained weights"),
-    "list": ("ganlm_core.cli.list:list_", "list components and trained models by name"),
-    "show": ("ganlm_core.cli.show:show", "show the options of a component, or a recipe"),
-    "recipes": ("ganlm_core.cli.recipes:recipes", "list, show, copy and validate recipes"),
-    "plugins": ("ganlm_core.cli.plugins:plugins", "list, check and create plugins"),
-    "completion": ("ganlm_core.cli.completion:completion", "print a script for completion in bash, zsh or fish"),
-    "help": ("ganlm_core.cli.help:help_", "show the help of a command"),
-}
 
 SYNONYMS = {"train": "run", "generate": "sample", "evaluate": "eval", "test": "eval", "plot": "report"}
 """The command that is meant by the name that another program may give it."""
@@ -115,13 +96,12 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except (GanlmError, click.ClickException, click.Abort, click.exceptions.Exit, OSError):
             raise
-        except Exception as error:
+        except Exception:
             name = ctx.invoked_subcommand or ""
             if name not in (commands := ctx.ensure_object(Invocation).host.commands()):
                 raise
-            raise PluginError(
-                f"command '{name}' of {commands[name].origin} failed: {described(error)}; --debug shows where"
-            ) from error
+            with blaming(f"command '{name}' of {commands[name].origin}"):
+                raise
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -272,13 +252,13 @@ def _built_in(name: str) -> Command:
 
 
 def _share_options(command: click.Command) -> click.Command:
-    """Let a command and its subcommands take the options of ``ganlm`` itself, without repeating them in their help."""
-    command.context_class = Context
-    if not any(option.name == "no_plugins" for option in command.params):
-        command.params.extend(shared_options(hidden=True))
-    for subcommand in getattr(command, "commands", {}).values():
-        _share_options(subcommand)
-    return command
+    """Return a command that, like its subcommands, also takes the options of ``ganlm`` itself, hidden in its help."""
+    shared = copy(command)
+    shared.context_class = Context
+    shared.params = [*command.params, *shared_options(hidden=True)]
+    if isinstance(shared, click.Group):
+        shared.commands = {name: _share_options(each) for name, each in shared.commands.items()}
+    return shared
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ganlm_core.plugins.commands import PLUGIN, SWITCHES
 from ganlm_core.plugins.host import Host, default_host
 
 
@@ -48,13 +49,6 @@ def is_quiet() -> bool:
     return context is not None and context.ensure_object(Invocation).quiet
 
 
-SWITCHES = {
-    "--no-plugins": "load only the built-in plugins",
-    "--debug": "show the traceback of an error",
-    "--quiet": "show no progress and no notes; results, warnings and errors are still shown",
-}
-
-
 def shared_options(hidden: bool = False) -> Iterator[click.Option]:
     """Yield ``--plugin`` and the switches. They are parsed before all other options; parsing them twice is harmless."""
 
@@ -69,7 +63,7 @@ def shared_options(hidden: bool = False) -> Iterator[click.Option]:
     common: dict[str, Any] = {"expose_value": False, "is_eager": True, "hidden": hidden}
     file = click.Path()
     yield click.Option(
-        ["--plugin"],
+        [PLUGIN],
         type=file,
         multiple=True,
         metavar="FILE",

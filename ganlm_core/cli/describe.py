@@ -25,13 +25,8 @@ def summarize(host: Host, kind: str, name: str) -> dict[str, Any]:
     entry = {"kind": kind, "name": name, "summary": "", "source": ""}
     if kind not in KINDS:
         return entry
-    spec, (distribution, version) = host.spec(kind, name), host.origin(kind, name)
-    return entry | {
-        "summary": spec.summary,
-        "source": spec.source,
-        "distribution": distribution,
-        "version": version,
-    }
+    spec, origin = host.spec(kind, name), host.origin(kind, name)
+    return entry | {"summary": spec.summary, "source": spec.source, **origin._asdict()}
 
 
 def summarize_weights(entry: zoo.Entry) -> dict[str, Any]:

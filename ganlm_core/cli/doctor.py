@@ -51,8 +51,8 @@ def _facts(health: list[Health]) -> Iterator[tuple[str, str]]:
         if name.startswith("GANLM_"):
             yield name, os.environ[name]
     for one in health:
-        if one.distribution not in (BUILT_IN, ""):
-            yield f"plugin {one.name}", f"{one.distribution} {one.version}".rstrip() + f", {one.status}"
+        if one.distribution and not one.origin.built_in:
+            yield f"plugin {one.name}", f"{one.origin}, {one.status}"
 
 
 def _device() -> str:
@@ -75,5 +75,5 @@ def _problems(health: Health) -> Iterator[Problem]:
         yield Problem(str(health), f"use the long names of its components; {leave_out}")
     elif health.status == "ok" and health.reason:
         yield Problem(f"{where}: {health.reason}", "tell its author")
-    if health.usable and health.distribution != BUILT_IN and health.seconds > SLOW:
+    if health.usable and not health.origin.built_in and health.seconds > SLOW:
         yield Problem(f"{where} takes {health.seconds:.1f} s to load, in every command", "tell its author")

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ganlm_core.errors import GanlmError
-from ganlm_core.plugins.discovery import BUILT_IN
 from ganlm_core.plugins.host import Health, Host
 from ganlm_core.plugins.targets import missing_target
 
@@ -18,7 +17,7 @@ def health_in_full(host: Host) -> list[Health]:
 
 
 def _lost(host: Host, health: Health) -> Iterator[str]:
-    if health.distribution != BUILT_IN:
+    if not health.origin.built_in:
         for spec in host.specs_of(health):
             if reason := missing_target(spec.target):
                 yield f"{spec.kind} '{spec.name}' cannot be built: {reason}"

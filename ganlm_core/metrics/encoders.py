@@ -9,12 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from ganlm_core.components import Options
-from ganlm_core.errors import GanlmError, PluginError, UsageError
+from ganlm_core.errors import PluginError, UsageError
 from ganlm_core.metrics.hashed_ngrams import bag, summed
 from ganlm_core.metrics.ngrams import Split
 from ganlm_core.metrics.options import HashedNgramsOptions, SentenceTransformersOptions
-from ganlm_core.plugins.wording import described
-from ganlm_core.system.memory import lacks_memory
+from ganlm_core.plugins.wording import blaming
 
 Features = NDArray[np.float64]
 
@@ -52,17 +51,12 @@ def problem_with_features(found: object, sentences: int) -> str:
 
 def features_of(encoder: Encoder, texts: Sequence[str], split: Split) -> Features:
     """Encode sentences. Raises PluginError that names an encoder which fails or gives no features (N, F)."""
-    try:
+    title = f"encoder '{encoder.title}'"
+    with blaming(title):
         found = encoder(texts, split)
         problem = problem_with_features(found, len(texts))
-    except (GanlmError, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        if lacks_memory(error):
-            raise
-        raise PluginError(f"encoder '{encoder.title}' failed: {described(error)}; --debug shows where") from error
     if problem:
-        raise PluginError(f"encoder '{encoder.title}' {problem}")
+        raise PluginError(f"{title} {problem}")
     return found
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from ganlm_core.metrics.metric import Conditions, Measured, Metric, Subject, problem_with
-from ganlm_core.plugins.discovery import BUILT_IN
 from ganlm_core.plugins.host import Host
 from ganlm_core.plugins.wording import described
 
@@ -35,7 +34,8 @@ class Guarded(Metric):
 
     @cached_property
     def _metric(self) -> Metric:
-        return _build(self.host, self.name)
+        metric: Metric = self.host.build("metric", self.name)
+        return metric
 
     def _taken(self, found: Measured) -> str:
         for measure in found.values:
@@ -48,7 +48,9 @@ class Guarded(Metric):
 def build_metrics(host: Host, names: Iterable[str]) -> dict[str, Metric]:
     """Build metrics by name; those of plugins are guarded. Raises PluginError."""
     owners = _owners(host)
-    return {name: _build(host, name) if _is_built_in(host, name) else Guarded(host, name, owners) for name in names}
+    return {
+        name: host.build("metric", name) if _is_built_in(host, name) else Guarded(host, name, owners) for name in names
+    }
 
 
 def _owners(host: Host) -> dict[str, str]:
@@ -58,10 +60,5 @@ def _owners(host: Host) -> dict[str, str]:
     return dict(reversed(pairs))
 
 
-def _build(host: Host, name: str) -> Metric:
-    metric: Metric = host.build("metric", name, host.spec("metric", name).options())
-    return metric
-
-
 def _is_built_in(host: Host, name: str) -> bool:
-    return host.origin("metric", name)[0] == BUILT_IN
+    return host.origin("metric", name).built_in

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ganlm_core.errors import PluginError
 from ganlm_core.hookspecs import ENTRY_POINT_GROUP
@@ -35,8 +36,7 @@ _LARGEST_METADATA = 2**16
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """The distribution of a plugin and its version; for a local file, the file's name and no version."""
 
     distribution: str
@@ -44,6 +44,10 @@ class Origin:
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}".rstrip()
+
+    @property
+    def built_in(self) -> bool:
+        return self.distribution == BUILT_IN
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ def why_disabled(candidate: Candidate, no_plugins: bool) -> str:
     disabled, only = names_in("GANLM_DISABLE_PLUGINS"), names_in("GANLM_PLUGINS")
     if candidate.name in disabled:
         return "GANLM_DISABLE_PLUGINS names it"
-    if candidate.origin.distribution == BUILT_IN:
+    if candidate.origin.built_in:
         return ""
     if no_plugins:
         return "--no-plugins leaves only the built-in ones"

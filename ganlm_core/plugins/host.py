@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import pluggy
 
 from ganlm_core.components import ComponentSpec, Options
-from ganlm_core.errors import GanlmError, PluginError, UnknownName
+from ganlm_core.errors import PluginError, UnknownName
+from ganlm_core.plugins.commands import COMMANDS, Command
 from ganlm_core.plugins.discovery import (
     BUILT_IN,
     Candidate,
@@ -36,13 +36,8 @@ from ganlm_core.plugins.discovery import (
 from ganlm_core.plugins.isolation import TookTooLong, Watched, time_limit, undisturbed, watched
 from ganlm_core.plugins.loading import Content, Refused, Status, checked_pictures, with_place
 from ganlm_core.plugins.targets import load_target
-from ganlm_core.plugins.wording import described
-from ganlm_core.system.memory import lacks_memory
+from ganlm_core.plugins.wording import blaming, described
 from ganlm_core.system.version import __version__
-
-COMMANDS: tuple[str, ...] = ("run", "sample", "score", "eval", "compare", "sweep", "matrix", "serve", "report", "bench")
-COMMANDS += ("weights", "list", "show", "recipes", "plugins", "completion", "help")
-"""The built-in commands, whose names no plugin can take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,31 +57,16 @@ class Health:
     components: tuple[str, ...] = ()
 
     @property
+    def origin(self) -> Origin:
+        return Origin(self.distribution, self.version)
+
+    @property
     def usable(self) -> bool:
         return self.status in ("ok", "duplicate")
 
     def __str__(self) -> str:
         owner = f" of {self.distribution}" if self.distribution else ""
         return f"plugin '{self.name}'{owner} is {self.status}: {self.reason}"
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command from a plugin: the dotted target of a click command, and one line of help."""
-
-    target: str
-    help: str
-    origin: Origin
-
-    def load(self, name: str) -> click.Command:
-        """Import the click command. Raises PluginError if it cannot be imported or is something else."""
-        found = load_target(self.target, f"command '{name}'", self.origin)
-        if not isinstance(found, click.Command):
-            raise PluginError(
-                f"command '{name}' of {self.origin} is a value of type {type(found).__name__}, and must be a "
-                "click.Command; decorate its function with click.command()"
-            )
-        return found
 
 
 class Host:
@@ -159,42 +139,33 @@ class Host:
         """Return the component. Raises UnknownName, or PluginError when the plugin that has this name did not load."""
         return self._find(kind, name)[0]
 
-    def origin(self, kind: str, name: str) -> tuple[str, str]:
+    def origin(self, kind: str, name: str) -> Origin:
         """Return the distribution of a component and its version. Raises the errors of :meth:`spec`."""
-        origin = self._find(kind, name)[1]
-        return origin.distribution, origin.version
+        return self._find(kind, name)[1]
 
     def target(self, kind: str, name: str) -> Any:
         """Import and return the target of a component. Raises PluginError if it cannot be imported."""
         spec, origin = self._find(kind, name)
         return load_target(spec.target, f"{kind} '{name}'", origin)
 
-    def build(self, kind: str, name: str, options: Options, **arguments: Any) -> Any:
-        """Return ``target(options=options, **arguments)``. Raises PluginError or a GanlmError of the component."""
-        target = self.target(kind, name)
+    def build(self, kind: str, name: str, options: Options | None = None, **arguments: Any) -> Any:
+        """Return ``target(options=options, **arguments)``, by default with its default options.
+
+        Raises PluginError or a GanlmError of the component.
+        """
+        target, own = self.target(kind, name), self.spec(kind, name).options
         with self.blaming(kind, name, "cannot be built"):
-            return target(options=options, **arguments)
+            return target(options=own() if options is None else options, **arguments)
 
     @contextmanager
     def blaming(self, kind: str, name: str, what: str) -> Iterator[None]:
-        """Turn every exception of a component, SystemExit too, into a PluginError that says ``what`` failed.
-
-        A GanlmError stays as it is, and so does a lack of memory, which is no fault of the component.
-        """
-        try:
+        """Blame a component for an exception in the block, as :func:`ganlm_core.plugins.wording.blaming` does."""
+        with blaming(self.full_name(kind, name), what):
             yield
-        except (GanlmError, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            if lacks_memory(error):
-                raise
-            raise PluginError(
-                f"{self.full_name(kind, name)} {what}: {described(error)}; --debug shows where"
-            ) from error
 
     def full_name(self, kind: str, name: str) -> str:
         """Return a component's kind, name and origin for messages. Raises the errors of :meth:`spec`."""
-        return f"{kind} '{name}' of {self._find(kind, name)[1]}"
+        return f"{kind} '{name}' of {self.origin(kind, name)}"
 
     def flags(self) -> list[str]:
         """Return the command-line flags that load the local files again."""
@@ -256,7 +227,7 @@ class Host:
 
     def _explain_loss(self, kind: str, name: str) -> None:
         """Raise PluginError if ``name`` belongs, as far as is known, to a plugin that did not load."""
-        if not any(health.distribution == BUILT_IN for health in self.health):
+        if not any(health.origin.built_in for health in self.health):
             raise PluginError(
                 f"{kind} '{name}' cannot be found: the distribution {BUILT_IN} is not installed in this Python; "
                 "install it with pip, from a checkout with 'pip install -e .'"
@@ -268,7 +239,7 @@ class Host:
 
     def _add(self, candidate: Candidate, why_disabled: str = "") -> Health:
         content, origin, watch = Content(), candidate.origin, Watched()
-        limit = time_limit() if origin.distribution != BUILT_IN else 0
+        limit = 0 if origin.built_in else time_limit()
         status: Status
         try:
             if why_disabled:
@@ -287,7 +258,7 @@ class Host:
             status, reason = "broken", with_place(described(error), error)
         components = tuple(" ".join(key) for key in content.components)
         reason = "; ".join(filter(None, (reason, *watch.remarks, *content.deprecations)))
-        health = Health(candidate.name, origin.distribution, origin.version, status, reason, watch.seconds, components)
+        health = Health(candidate.name, *origin, status, reason, watch.seconds, components)
         self.health.append(health)
         if health.usable:
             self._given[health] = content

@@ -5,20 +5,16 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from ganlm_core.errors import PluginError, did_you_mean
+from ganlm_core.errors import did_you_mean
 from ganlm_core.plugins.discovery import Origin
-from ganlm_core.plugins.wording import described
+from ganlm_core.plugins.wording import blaming, described
 
 
 def load_target(target: str, what: str, origin: Origin) -> Any:
     """Import the object that ``package.module:attribute`` names. Raises PluginError with ``what`` and its origin."""
     module, _, attribute = target.partition(":")
-    try:
+    with blaming(f"{what} of {origin}", f"cannot be imported from {target}"):
         return getattr(importlib.import_module(module), attribute)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise PluginError(f"{what} of {origin} cannot be imported from {target}: {described(error)}") from error
 
 
 def missing_target(target: str) -> str:

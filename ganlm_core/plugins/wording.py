@@ -1,9 +1,12 @@
-"""The wording of a plugin's exceptions, which may be of any class and have any text."""
+"""Errors that blame a plugin, and the wording of its exceptions, which may be of any class and have any text."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from ganlm_core.errors import PluginError
+from ganlm_core.errors import GanlmError, PluginError
 from ganlm_core.plugins.isolation import HEAVY
+from ganlm_core.system.memory import lacks_memory
 from ganlm_core.system.printable import printable
 
 LONGEST_TEXT = 500
@@ -11,6 +14,22 @@ LONGEST_TEXT = 500
 
 _NOT_A_PLUGIN = {*sys.stdlib_module_names, *HEAVY, "pluggy", "click", "ganlm_core"}
 """The packages that load and run a plugin."""
+
+
+@contextmanager
+def blaming(title: str, what: str = "failed") -> Iterator[None]:
+    """Turn every exception of a plugin's code, SystemExit too, into a PluginError: ``title what: its type and text``.
+
+    A GanlmError stays as it is, and so does a lack of memory, which is no fault of the plugin.
+    """
+    try:
+        yield
+    except (GanlmError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        if lacks_memory(error):
+            raise
+        raise PluginError(f"{title} {what}: {described(error)}; --debug shows where") from error
 
 
 def described(error: BaseException) -> str:

@@ -213,11 +213,18 @@ def test_wrong_numbers_are_refused_with_the_name_of_the_reward(found: Any, probl
     assert str(caught.value) == f"reward 'x' of y {problem}"
 
 
-@pytest.mark.parametrize("error", [ValueError("no\nluck"), SystemExit(3), UsageError("no luck")])
-def test_an_exception_names_the_reward(error: BaseException) -> None:
+@pytest.mark.parametrize(
+    ("error", "told"), [(ValueError("no\nluck"), "ValueError: no luck"), (SystemExit(3), "SystemExit: 3")]
+)
+def test_an_exception_names_the_reward(error: BaseException, told: str) -> None:
     with pytest.raises(PluginError) as caught:
         CheckedReward("x", "reward 'x' of y", Gives(error))(["a"])
-    assert str(caught.value).startswith("reward 'x' of y failed with ") and "\n" not in str(caught.value)
+    assert str(caught.value) == f"reward 'x' of y failed: {told}; --debug shows where"
+
+
+def test_an_error_that_a_reward_words_itself_stays() -> None:
+    with pytest.raises(UsageError, match=r"^no luck$"):
+        CheckedReward("x", "reward 'x' of y", Gives(UsageError("no luck")))(["a"])
 
 
 def test_truth_values_and_numpy_numbers_are_numbers() -> None:

@@ -22,6 +22,7 @@ from ganlm_core.data.options import TOKENIZERS
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import PluginError, WeightsError
 from ganlm_core.evaluation.scores import SUBJECTS
+from ganlm_core.plugins.discovery import Origin
 from ganlm_core.system.header import read_header
 from tests.bundles import TEXTS, change_generator, edit, files_of, refused, seal
 from tests.environments import ROOT
@@ -195,7 +196,7 @@ def test_the_file_of_a_plugin_is_quoted_for_the_shell(copy, host):
 
 
 def test_a_name_that_no_bundle_can_have_is_refused_before_a_run(parts, host, monkeypatch):
-    monkeypatch.setattr(host, "origin", lambda kind, name: ("a\nb.py", ""))
+    monkeypatch.setattr(host, "origin", lambda kind, name: Origin("a\nb.py", ""))
     with pytest.raises(PluginError) as caught:
         manifest_of(parts["config"], {}, ("generator",), host)
     assert str(caught.value) == ("the generator 'lstm' is from 'a\\nb.py', a name that a bundle cannot have; rename it")

@@ -3,8 +3,8 @@
 import click
 import pytest
 
-from ganlm_core.cli import COMMANDS
 from ganlm_core.cli import ganlm as group
+from ganlm_core.plugins.commands import COMMANDS
 from tests.conftest import Ganlm
 
 

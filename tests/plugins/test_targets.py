@@ -22,7 +22,9 @@ def test_a_target_that_cannot_be_imported_names_its_plugin(install: Install, tar
     install(f"@hookimpl\ndef ganlm_components():\n    yield ComponentSpec('loss', 'x', '{target}')")
     with pytest.raises(PluginError) as caught:
         Host.discover().build("loss", "x", NoOptions())
-    assert str(caught.value) == f"loss 'x' of some-zoo 2.5 cannot be imported from {target}: {error}"
+    assert (
+        str(caught.value) == f"loss 'x' of some-zoo 2.5 cannot be imported from {target}: {error}; --debug shows where"
+    )
 
 
 @pytest.mark.parametrize(

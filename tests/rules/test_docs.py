@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ganlm_core.cli import COMMANDS, main
+from ganlm_core.cli import main
+from ganlm_core.plugins.commands import COMMANDS
 from ganlm_core.plugins.host import default_host
 from tests.environments import ROOT
 

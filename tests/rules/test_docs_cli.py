@@ -6,8 +6,8 @@ import click
 import pytest
 
 from ganlm_core import errors
-from ganlm_core.cli import COMMANDS
 from ganlm_core.cli.context import shared_options
+from ganlm_core.plugins.commands import COMMANDS
 from tests.environments import ROOT
 
 PAGE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")

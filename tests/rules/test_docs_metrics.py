@@ -6,11 +6,11 @@ import shlex
 import click
 import pytest
 
-from ganlm_core.cli import COMMANDS
 from ganlm_core.cli.compare import compare
 from ganlm_core.cli.eval import eval_
 from ganlm_core.evaluation.scores import Row, Scores
 from ganlm_core.metrics.specs import ENCODERS, METRICS
+from ganlm_core.plugins.commands import COMMANDS
 from tests.environments import ROOT
 
 PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")

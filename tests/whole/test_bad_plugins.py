@@ -61,7 +61,7 @@ class Bad(Metric):
 NO_METRIC = "@hookimpl\ndef ganlm_components():\n    yield ComponentSpec('metric', 'nothing', 'nowhere:Metric')"
 LEFT_OUT = {
     "nothing": "ganlm-bad-unmeasured 2.5 is left out, because it failed with metric 'nothing' of ganlm-bad-unmeasured "
-    "2.5 cannot be imported from nowhere:Metric: ModuleNotFoundError: No module named 'nowhere'",
+    "2.5 cannot be imported from nowhere:Metric: ModuleNotFoundError: No module named 'nowhere'; --debug shows where",
     "divides": "ganlm-bad-dividing 2.5 is left out, because it failed with ZeroDivisionError: division by zero",
     "invents": "ganlm-bad-inventing 2.5 is left out, because it gives nan for made_up; leave out a value that does not "
     "exist",
@@ -198,7 +198,8 @@ def test_a_run_beside_all_bad_plugins_finishes_and_a_run_with_one_is_told(site: 
     assert (promised.code, (tmp_path / "promised").exists()) == (3, False)
     assert promised.err.splitlines()[-1] == (
         "ganlm: error: generator 'promised' of ganlm-bad-promising 2.5 cannot be imported from "
-        "ganlm_bad_promising:Nothing: AttributeError: module 'ganlm_bad_promising' has no attribute 'Nothing'"
+        "ganlm_bad_promising:Nothing: AttributeError: module 'ganlm_bad_promising' has no attribute 'Nothing'; "
+        "--debug shows where"
     )
     assert broken.code == 3
     assert re.fullmatch(

@@ -138,7 +138,7 @@ def test_a_run_with_rewards_resumes_with_the_same_bytes(ganlm: Ganlm) -> None:
         ("return [0.5]", "gives 1 numbers for "),
         ("return ['a' for _ in texts]", "gives a value of type str for '"),
         ("return [2.0 for _ in texts]", "gives 2 for '"),
-        ("raise ValueError('no luck')", "failed with ValueError: no luck; --debug shows where"),
+        ("raise ValueError('no luck')", "failed: ValueError: no luck; --debug shows where"),
     ],
 )
 def test_a_failure_in_the_middle_names_the_reward_and_the_kept_checkpoint(
