@@ -7,6 +7,7 @@ variables and the documentation. :meth:`Option.convert` converts and checks all 
 import dataclasses
 import functools
 import math
+import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any, Literal, Self
 import click
 
 from ganlm_core.errors import OptionError, UnknownName
-from ganlm_core.system.printable import printable
+from ganlm_core.system.printable import shown
 
 Kind = Literal[
     "generator", "discriminator", "algorithm", "loss", "penalty", "estimator", "corpus", "metric", "encoder", "reward"
@@ -45,9 +46,9 @@ class _Integer(click.IntRange):
         except (TypeError, ValueError, OverflowError):
             converted = None
         if converted is None or isinstance(value, bool) or not (isinstance(value, str) or converted == value):
-            self.fail(f"{_shown(value)} is not a valid integer", param, ctx)
+            self.fail(f"{shown(value)} is not a valid integer", param, ctx)
         if not -(2**63) <= converted < 2**63:
-            self.fail(f"{_shown(value)} does not fit in 64 bits", param, ctx)
+            self.fail(f"{shown(value)} does not fit in 64 bits", param, ctx)
         return int(super().convert(converted, param, ctx))
 
 
@@ -65,14 +66,10 @@ class _Float(click.FloatRange):
         except OverflowError:
             converted = math.inf
         if converted is None:
-            self.fail(f"{_shown(value)} is not a valid float", param, ctx)
+            self.fail(f"{shown(value)} is not a valid float", param, ctx)
         if not math.isfinite(converted):
-            self.fail(f"{_shown(value)} is not a finite number", param, ctx)
+            self.fail(f"{shown(value)} is not a finite number", param, ctx)
         return float(super().convert(converted, param, ctx))
-
-
-def _shown(value: object) -> str:
-    return printable(repr(value), 80)
 
 
 def number(type: type, min: float | None = None, max: float | None = None, open: bool = False) -> click.ParamType:
@@ -120,7 +117,7 @@ class Option:
 
         Raises OptionError, which names ``owner``.
         """
-        said = f"{owner}: {self.flag} is {_shown(value)}"
+        said = f"{owner}: {self.flag} is {shown(value)}"
         is_number = hasattr(value, "__float__") and not isinstance(value, bool)
         fits = {bool: isinstance(value, bool), str: False, int: is_number, float: is_number}[self.type]
         lossy = self.type is int and isinstance(value, float) and not value.is_integer()
@@ -131,8 +128,30 @@ class Option:
         try:
             return self.click_type.convert(value, None, None)
         except click.BadParameter as error:
-            reason = error.message.rstrip(".").replace(repr(value), _shown(value))
+            reason = error.message.rstrip(".").replace(repr(value), shown(value))
             raise OptionError(f"{said}; {reason}") from None
+
+
+def furthest(sizes: Mapping[str, tuple[Any, Any]]) -> str:
+    """Return the name of the number that is furthest above its default, as a ratio; "" if none is above it.
+
+    ``sizes`` has the value and the default of each name. A list in text, such as the widths of filters, counts by its
+    sum; other values and a change of type do not count.
+    """
+    ratios = {
+        name: _sum(value) / max(_sum(default), 1)
+        for name, (value, default) in sizes.items()
+        if type(value) is type(default) and _NUMBERS.fullmatch(str(default))
+    }
+    name = max(ratios, key=lambda name: ratios[name], default="")
+    return name if name and ratios[name] > 1 else ""
+
+
+_NUMBERS = re.compile(r"\d+([ ,]+\d+)*")
+
+
+def _sum(value: object) -> int:
+    return sum(map(int, re.findall(r"\d+", str(value))))
 
 
 def option(

@@ -16,7 +16,7 @@ from torch import Tensor
 from ganlm_core.errors import PluginError, UsageError
 from ganlm_core.plugins.wording import blaming
 from ganlm_core.protocol import Batch, Cost, Reward, per_sequence
-from ganlm_core.system.files import shown
+from ganlm_core.system.printable import shown
 
 Columns = Mapping[str, Sequence[str]]
 """The further columns of the data by name, row by row with the texts."""

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from ganlm_core.bundle.manifest import CONFIG, NETWORKS, weights_file
 from ganlm_core.errors import GanlmError, Unreadable, UsageError, WeightsError
 from ganlm_core.system.cache import cache, whole
-from ganlm_core.system.files import LARGEST_JSON, LARGEST_TEXT, read_json, shown, write_file, write_json
+from ganlm_core.system.files import LARGEST_JSON, LARGEST_TEXT, read_json, write_file, write_json
 from ganlm_core.system.folders import new_folder
 from ganlm_core.system.lock import locked
-from ganlm_core.system.printable import printable
+from ganlm_core.system.printable import printable, shown
 from ganlm_core.system.sums import SUMS, check_sum, read_sums, sha256
 
 if TYPE_CHECKING:

@@ -35,8 +35,9 @@ from ganlm_core.errors import Unreadable, WeightsError
 from ganlm_core.plugins.host import Host, default_host
 from ganlm_core.protocol import Shape
 from ganlm_core.system.devices import pick_device
-from ganlm_core.system.files import LARGEST_JSON, read_json, read_text, shown
+from ganlm_core.system.files import LARGEST_JSON, read_json, read_text
 from ganlm_core.system.header import read_header
+from ganlm_core.system.printable import shown
 from ganlm_core.system.sums import check_sum, read_sums
 from ganlm_core.system.tensors import check_header, read_into, without_memory
 

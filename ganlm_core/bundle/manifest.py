@@ -15,10 +15,10 @@ from ganlm_core.data.options import MOST_LABELS, SPLITS
 from ganlm_core.data.text import one_line
 from ganlm_core.errors import GanlmError, PluginError, UnknownName, Unreadable, UsageError, WeightsError
 from ganlm_core.hookspecs import GANLM_PLUGIN_API
-from ganlm_core.plugins.discovery import Origin
-from ganlm_core.system.files import is_number, read_json, shown
+from ganlm_core.plugins.discovery import DISTRIBUTION, LONGEST_NAME, Origin
+from ganlm_core.system.files import is_number, read_json
 from ganlm_core.system.folders import restore
-from ganlm_core.system.printable import printable
+from ganlm_core.system.printable import printable, shown
 from ganlm_core.system.version import __version__
 
 if TYPE_CHECKING:
@@ -41,9 +41,6 @@ LARGEST = 2**16
 """Maximum sequence length and noise size: some networks' weights bound neither, and a batch must fit in memory."""
 LONGEST_MESSAGE = 500
 """Maximum number of characters that a message repeats of another."""
-LONGEST_NAME = 255
-"""Maximum length of a file name in common file systems."""
-_DISTRIBUTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -292,7 +289,7 @@ def _component(path: Path, kind: str, entry: dict[str, Any]) -> Component:
 def _can_be_named(distribution: str) -> bool:
     """Return whether a bundle may name this distribution: as pip has it, or the name of a local plugin's file."""
     is_file = distribution.endswith(".py") and not set(distribution) & set("/\\")
-    return _is_short(distribution) and (is_file or _DISTRIBUTION.fullmatch(distribution) is not None)
+    return _is_short(distribution) and (is_file or DISTRIBUTION.fullmatch(distribution) is not None)
 
 
 def _is_short(text: str) -> bool:

@@ -18,7 +18,7 @@ from ganlm_core.errors import DataError, NonFinite, OptionError, UsageError
 from ganlm_core.protocol import Discriminator, Generator, Shape, mask_of, with_labels
 from ganlm_core.sampling import PLAIN, Policy, log_marginal, sample
 from ganlm_core.sampling.conditions import read_labelled
-from ganlm_core.system.files import shown
+from ganlm_core.system.printable import shown
 from ganlm_core.system.seeds import derived_seed
 
 BATCH = 256

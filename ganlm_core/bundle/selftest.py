@@ -18,7 +18,7 @@ from ganlm_core.bundle.model import Model
 from ganlm_core.errors import Unreadable, WeightsError
 from ganlm_core.protocol import with_labels
 from ganlm_core.sampling import sample
-from ganlm_core.system.files import shown
+from ganlm_core.system.printable import shown
 
 SEED, ROWS, VALUES = 0, 4, 16
 TOLERANCE = 1e-3

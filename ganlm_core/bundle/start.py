@@ -31,11 +31,15 @@ from ganlm_core.config.run_config import CHOSEN, DEFAULTS, PREFIXES, Choice, Lay
 from ganlm_core.data.text import SMILES
 from ganlm_core.errors import OptionError, UsageError, WeightsError
 from ganlm_core.plugins.host import Host
-from ganlm_core.system.files import read_json, read_toml, shown
+from ganlm_core.system.files import read_json, read_toml
+from ganlm_core.system.printable import shown
 from ganlm_core.system.sums import SUMS, check_sum, read_sums, sha256
 
 FROM = "from"
 """The key of ``[start]`` that names a bundle for both networks."""
+
+START = {"from": FROM, "from-gen": "generator", "from-disc": "discriminator", "grow-vocabulary": "grow_vocabulary"}
+"""The key of ``[start]`` for each flag that asks for trained weights."""
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,9 @@ from ganlm_core.bundle.manifest import (
 from ganlm_core.data.hashes import Hashes
 from ganlm_core.errors import FETCH_AGAIN, Unreadable
 from ganlm_core.plugins.host import Host, default_host
-from ganlm_core.system.files import read_json, read_toml, shown
+from ganlm_core.system.files import read_json, read_toml
 from ganlm_core.system.header import Header, read_header
+from ganlm_core.system.printable import shown
 from ganlm_core.system.sums import SUMS, check_sum, read_sums
 from ganlm_core.system.tensors import HALVES
 

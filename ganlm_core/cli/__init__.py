@@ -17,6 +17,7 @@ from ganlm_core.cli import output
 from ganlm_core.cli.context import Invocation, shared_options
 from ganlm_core.cli.streams import steady_streams
 from ganlm_core.cli.types import Name
+from ganlm_core.components import furthest
 from ganlm_core.errors import GanlmError, Interrupted, OutOfMemory, UnknownName
 from ganlm_core.plugins.commands import COMMANDS, Command
 from ganlm_core.plugins.discovery import BUILT_IN, Origin
@@ -65,12 +66,8 @@ def _asking_less(context: click.Context) -> str:
         each.opts[0]: (context.params.get(each.name or ""), getattr(each, "option", each).default)
         for each in context.command.get_params(context)
     }
-    ratios = {
-        flag: value / max(default, 1)
-        for flag, (value, default) in numbers.items()
-        if type(value) is type(default) is int and value > default
-    }
-    return f"lower {max(ratios, key=lambda flag: ratios[flag])}" if ratios else "use a machine with more"
+    flag = furthest(numbers)
+    return f"lower {flag}" if flag else "use a machine with more"
 
 
 class LazyGroup(click.Group):

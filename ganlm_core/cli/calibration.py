@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ganlm_core.cli.output import note
-from ganlm_core.config.run_config import data_layer, resolve
+from ganlm_core.config.run_config import corpus_from
 from ganlm_core.plugins.host import Host
 
 if TYPE_CHECKING:
@@ -17,13 +17,9 @@ if TYPE_CHECKING:
 def calibrate(model: "Model", host: Host, data: str, corpus: Mapping[str, Any], policy: "Policy") -> "Model":
     """Return the model calibrated on the corpus ``data``, by name or file.
 
-    ``corpus`` are options of the corpus, if ``data`` is a file. A note says if the text is not the bundle's text.
+    ``corpus`` are options of reading it. A note says if the text is not the bundle's text.
     """
-    layers = [data_layer(host, data)]
-    if "file" in layers[0]["corpus"]:
-        layers.append({"corpus": {"file": corpus}})
-    choice = resolve(host, layers).corpus
-    text = host.build("corpus", choice.name, choice.options)
+    text = corpus_from(host, data, **corpus)
     if model.config.changed_splits(text.digests()):
         note(f"{data} is not the text that the bundle was trained on; the calibration is for this text")
     return calibrate_on(model, text, policy)

@@ -15,7 +15,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from ganlm_core.bundle.start import FROM, expand, resolve
+from ganlm_core.bundle.start import START, expand, resolve
 from ganlm_core.cli.context import Invocation, current_host
 from ganlm_core.cli.options import FOLDER, PATH, json_option
 from ganlm_core.cli.output import echo_data, echo_json, note
@@ -123,9 +123,6 @@ def _selector(flag: str, section: str, help: str) -> click.Option:
     )
 
 
-START = {"from_": FROM, "from_gen": "generator", "from_disc": "discriminator", "grow_vocabulary": "grow_vocabulary"}
-"""The key of ``[start]`` for each option that asks for trained weights."""
-
 SELECTORS = {
     "generator": "generator network",
     "discriminator": "discriminator network",
@@ -175,7 +172,6 @@ SELECTORS = {
 )
 @click.option(
     "--from",
-    "from_",
     type=SOURCE,
     envvar="GANLM_FROM",
     metavar="BUNDLE|RUN",
@@ -276,7 +272,7 @@ def configure(host: Host, chosen: Mapping[str, Any], options: Layer | None = Non
 
 def _start(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return the table ``[start]`` that the command line asks for."""
-    given = {key: chosen[name] for name, key in START.items()}
+    given = {key: chosen[flag.replace("-", "_")] for flag, key in START.items()}
     return {key: value for key, value in given.items() if value is not None}
 
 

@@ -37,7 +37,7 @@ from ganlm_core.config.run_config import (
 )
 from ganlm_core.errors import OptionError, UnknownName, UsageError
 from ganlm_core.plugins.host import Host, default_host
-from ganlm_core.system.files import shown
+from ganlm_core.system.printable import shown
 
 MEASURED = "measured.json"
 """The file with the measured results of recipes, in the folder of the recipes."""

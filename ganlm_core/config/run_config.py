@@ -29,7 +29,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ganlm_core.components import Options
 from ganlm_core.config.options import OPTIMIZERS, StartOptions, TrainingOptions
@@ -38,7 +38,11 @@ from ganlm_core.data.options import TOKENIZERS
 from ganlm_core.errors import OptionError, UnknownName, Unreadable, UsageError, WeightsError
 from ganlm_core.plugins.host import Host, default_host
 from ganlm_core.system import toml
-from ganlm_core.system.files import read_toml, shown
+from ganlm_core.system.files import read_toml
+from ganlm_core.system.printable import shown
+
+if TYPE_CHECKING:
+    from ganlm_core.data.corpus import Corpus
 
 KIND_SECTIONS = ("generator", "discriminator", "algorithm", "loss", "penalty", "estimator", "corpus")
 """The sections that choose a component. The others are ``tokenizer``, an ``optimizer.NETWORK`` for each network, and a
@@ -232,6 +236,19 @@ def data_layer(host: Host, data: str) -> dict[str, Any]:
         hint = f"the corpora are {', '.join(corpora)}, and there is no such file"
         raise UnknownName("corpus", data, corpora, hint=hint)
     return {"corpus": {"file": {"path": data}}}
+
+
+def corpus_from(host: Host, data: str, **reading: Any) -> "Corpus":
+    """Build the corpus ``data``, by name or file, as :func:`data_layer` tells them apart.
+
+    ``reading`` are options of reading a file; a corpus by name takes the ``label`` among them, if it has that option.
+    """
+    ((name, given),) = data_layer(host, data)["corpus"].items()
+    options = options_of(host, "corpus", name)
+    if name != "file":
+        reading = {"label": reading["label"]} if reading.get("label") and "label" in _fields(options) else {}
+    corpus: Corpus = host.build("corpus", name, options.of({**given, **reading}, f"corpus '{name}'"))
+    return corpus
 
 
 def nest(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -33,7 +33,8 @@ LONGEST_NAME = 255
 _LARGEST_METADATA = 2**16
 """Bytes of ``entry_points.txt`` and of ``METADATA`` that are read, so that a large file does not slow every command."""
 
-_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+"""The names that a distribution can have."""
 
 
 class Origin(NamedTuple):
@@ -147,7 +148,7 @@ def _origin(info: Path) -> Origin:
     head = _head(info / "METADATA") or _head(info / "PKG-INFO")
     fields = dict(line.split(": ", 1) for line in head.partition("\n\n")[0].splitlines() if ": " in line)
     names = (fields.get("Name", "").strip(), info.name.partition("-")[0])
-    name = next((name for name in names if len(name) <= LONGEST_NAME and _DISTRIBUTION.fullmatch(name)), "unnamed")
+    name = next((name for name in names if len(name) <= LONGEST_NAME and DISTRIBUTION.fullmatch(name)), "unnamed")
     return Origin(name, printable(fields.get("Version", "").strip(), LONGEST_NAME))
 
 

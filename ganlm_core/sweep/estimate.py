@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ganlm_core.config.options import TrainingOptions
 from ganlm_core.config.run_config import RunConfig
 from ganlm_core.errors import GanlmError, reworded
 from ganlm_core.evaluation.tables import Cell, Table
@@ -90,12 +89,8 @@ def _prepared(plan: Plan, host: Host) -> Iterator[tuple[PlannedRun, "Setup"]]:
 
 def _content(config: RunConfig) -> str:
     """Return a configuration as text without its seed."""
-    return json.dumps(replace(config, training=_without_seed(config)).to_dict(), sort_keys=True)
-
-
-def _without_seed(config: RunConfig) -> TrainingOptions:
-    """Return the training options of a configuration with seed 0."""
-    return TrainingOptions.of(config.training.as_dict() | {"seed": 0}, "training")
+    without_seed = replace(config, training=replace(config.training, seed=0))
+    return json.dumps(without_seed.to_dict(), sort_keys=True)
 
 
 def _training_seconds(setup: "Setup") -> float:

@@ -19,8 +19,9 @@ from ganlm_core.plugins.host import Host
 from ganlm_core.sweep.job import Job
 from ganlm_core.sweep.plan import Plan, PlannedRun
 from ganlm_core.sweep.settings import is_file_name
-from ganlm_core.system.files import read_json, read_text, shown, write_file, write_json, writing
+from ganlm_core.system.files import read_json, read_text, write_file, write_json, writing
 from ganlm_core.system.folders import refuse_links
+from ganlm_core.system.printable import shown
 from ganlm_core.training.paths import with_absolute_paths
 from ganlm_core.training.run_folder import RunFolder, check_plugins
 

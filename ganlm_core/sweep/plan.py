@@ -39,8 +39,8 @@ from ganlm_core.config.run_config import Layer, RunConfig, read_layer
 from ganlm_core.errors import GanlmError, OptionError, UnknownName, UsageError, reworded
 from ganlm_core.plugins.host import Host
 from ganlm_core.sweep import settings
-from ganlm_core.system.files import shown
-from ganlm_core.system.printable import printable
+from ganlm_core.system.printable import printable, shown
+from ganlm_core.system.toml import flat
 
 Settings = Mapping[str, Any]
 
@@ -138,17 +138,11 @@ def _subtable(table: Mapping[str, Any], key: str) -> dict[str, Any]:
     return dict(value)
 
 
-def _flat(table: Mapping[str, Any], left_out: Sequence[str] = (), place: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(table: Mapping[str, Any], left_out: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
     """Yield settings with dotted keys: ``gen.hidden-size`` without quotes is a table in a table."""
-    for key, value in table.items():
-        name = f"{place}{key}"
-        if name in left_out:
-            continue
-        if isinstance(value, Mapping):
-            yield from _flat(value, (), f"{name}.")
-        else:
-            settings.place_of(name)
-            yield name, value
+    for name, value in flat({key: value for key, value in table.items() if key not in left_out}):
+        settings.place_of(name)
+        yield name, value
 
 
 def _values(key: str, value: Any) -> list[Any]:

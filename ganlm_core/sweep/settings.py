@@ -10,15 +10,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ganlm_core.bundle.start import FROM, resolve
+from ganlm_core.bundle.start import START, resolve
 from ganlm_core.config.options import TrainingOptions
 from ganlm_core.config.run_config import CHOSEN, PREFIXES, Layer, RunConfig, catalog, data_layer, nest
 from ganlm_core.errors import OptionError, UnknownName, UsageError
 from ganlm_core.plugins.host import Host
-from ganlm_core.system.files import shown
-
-START = {"from": FROM, "from-gen": "generator", "from-disc": "discriminator", "grow-vocabulary": "grow_vocabulary"}
-"""The key of ``[start]`` for each setting that asks for trained weights."""
+from ganlm_core.system.printable import shown
 
 LAYERS = ("recipe", "data", *START)
 """Settings that are neither a section nor an option of one."""

@@ -9,7 +9,6 @@ import errno
 import json
 import math
 import os
-import reprlib
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,8 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ganlm_core.errors import GanlmError, Unreadable, UsageError, WeightsError, WriteError
+from ganlm_core.errors import Unreadable, UsageError, WeightsError, WriteError
 from ganlm_core.system import toml
+from ganlm_core.system.printable import shown
 
 LARGEST_TEXT = 64 * 2**20
 LARGEST_JSON = 8 * 2**20
@@ -47,13 +47,6 @@ _ADVICE = {
     errno.EEXIST: "; choose another place",
     errno.ENOTEMPTY: "; choose another place",
 }
-_REPR = reprlib.Repr()
-_REPR.maxstring = 80
-
-
-def shown(value: object) -> str:
-    """Return a value from a file for use in a message: on one line, escaped, and short whatever its size."""
-    return _REPR.repr(value)
 
 
 @contextmanager
@@ -78,15 +71,15 @@ def reading(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def advising(advice: str, kind: type[GanlmError] = WeightsError) -> Iterator[None]:
+def advising(advice: str) -> Iterator[None]:
     """Replace the advice of an Unreadable raised in the block, by default "fetch or export it again", with ``advice``.
 
-    The error gets the class ``kind``. If blocks are nested, the innermost block decides.
+    If blocks are nested, the innermost block decides.
     """
     try:
         yield
     except Unreadable as error:
-        raise kind(f"{error.fact}; {advice}") from error.__cause__
+        raise WeightsError(f"{error.fact}; {advice}") from error.__cause__
 
 
 def check_name(path: Path) -> None:
@@ -219,12 +212,12 @@ def read_text(path: Path, largest: int = LARGEST_TEXT) -> str:
         raise Unreadable(f"{path} is not UTF-8 text") from None
 
 
-def read_toml(path: Path, largest: int = LARGEST_TOML) -> dict[str, Any]:
-    """Read the tables of a TOML file of at most ``largest`` bytes. Raises WeightsError.
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read the tables of a TOML file of at most LARGEST_TOML bytes. Raises WeightsError.
 
     See :mod:`ganlm_core.system.toml` for the bounds on nesting and on dotted keys.
     """
-    text = read_text(path, largest)
+    text = read_text(path, LARGEST_TOML)
     try:
         return toml.parse(text)
     except ValueError as error:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ganlm_core.errors import Unreadable, WeightsError
-from ganlm_core.system.files import LARGEST_JSON, parse_object, plain_size, reading, shown
+from ganlm_core.system.files import LARGEST_JSON, parse_object, plain_size, reading
+from ganlm_core.system.printable import shown
 
 MOST_DIMENSIONS = 64
 METADATA_KEY = "ganlm"

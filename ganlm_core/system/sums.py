@@ -12,10 +12,10 @@ from ganlm_core.system.files import (
     plain_size,
     read_text,
     reading,
-    shown,
     write_file,
 )
 from ganlm_core.system.header import read_header
+from ganlm_core.system.printable import shown
 
 SUMS = "SHA256SUMS"
 

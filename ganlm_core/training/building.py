@@ -1,7 +1,6 @@
 """Build the data and the parts of a run from its configuration, and refuse what cannot work together."""
 
 import math
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from ganlm_core.algorithms.rewards import CheckedReward, Rewards
-from ganlm_core.components import Options
+from ganlm_core.components import Options, furthest
 from ganlm_core.config.options import TrainingOptions
 from ganlm_core.config.run_config import PREFIXES, Choice, RunConfig
 from ganlm_core.data import conditions
@@ -207,25 +206,12 @@ def _bytes_of(host: Host, kind: str, choice: Choice, shape: Shape) -> float:
 
 
 def _largest_option(config: RunConfig, kind: str) -> str:
-    """Return the flag of the number that is furthest above its default, else the flag of the vocabulary size.
-
-    A list, such as the widths of filters, counts by its sum.
-    """
+    """Return the flag of the number that is furthest above its default, else the flag of the vocabulary size."""
     options: Options = getattr(config, kind).options
     prefix, given = f"--{PREFIXES[kind]}.", options.as_dict()
     sizes = {prefix + each.flag: (given[each.name], each.default) for each in options.fields()}
     sizes["--noise-size"] = (config.training.noise_size, TrainingOptions().noise_size)
-    ratios = {
-        flag: _size(value) / _size(default)
-        for flag, (value, default) in sizes.items()
-        if type(value) in (int, str) and _size(default) > 0
-    }
-    flag = max(ratios, key=lambda flag: ratios[flag])
-    return flag if ratios[flag] > 1 else "--tokenizer.vocabulary"
-
-
-def _size(value: int | str) -> int:
-    return sum(map(int, re.findall(r"\d+", str(value))))
+    return furthest(sizes) or "--tokenizer.vocabulary"
 
 
 def refuse(host: Host, kind: str, name: str, problem: str) -> None:

@@ -14,7 +14,7 @@ from ganlm_core.data.corpus import Corpus, spaced
 from ganlm_core.data.options import SPLITS
 from ganlm_core.data.text import one_line
 from ganlm_core.protocol import Algorithm, Discriminator, Estimator, Generator, Loss, Penalty, Phase, Reward
-from ganlm_core.system.files import shown
+from ganlm_core.system.printable import shown
 
 BASES: Mapping[str, type] = {
     "generator": Generator,

@@ -18,12 +18,12 @@ from ganlm_core.system.files import (
     plain_size,
     read_bytes,
     reading,
-    shown,
     sync_file,
     to_json,
     write_file,
     writing,
 )
+from ganlm_core.system.printable import shown
 
 MEND = "put the file back as it was, or start a new run"
 """The advice for a file of a run that cannot be read: unlike a bundle, a run cannot be fetched again."""

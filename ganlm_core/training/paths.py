@@ -21,7 +21,7 @@ def with_data_at(config: RunConfig, change: Callable[[str], str]) -> RunConfig:
     path = getattr(options, field, "")
     if not path:
         return config
-    changed = type(options).of(options.as_dict() | {field: change(path)}, config.corpus.name)
+    changed = replace(options, **{field: change(path)})  # type: ignore[type-var]
     return replace(config, corpus=replace(config.corpus, options=changed))
 
 

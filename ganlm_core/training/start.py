@@ -15,8 +15,8 @@ from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import PluginError, UsageError
 from ganlm_core.plugins.host import Host
 from ganlm_core.protocol import Shape
-from ganlm_core.system.files import shown
 from ganlm_core.system.header import read_header
+from ganlm_core.system.printable import shown
 from ganlm_core.system.sums import check_sum, read_sums
 from ganlm_core.system.tensors import check_header, read_tensors, without_memory
 from ganlm_core.training.growing import CannotGrow, grown_state

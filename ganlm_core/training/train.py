@@ -15,8 +15,8 @@ from ganlm_core.errors import GanlmError, UsageError
 from ganlm_core.plugins.host import Host, default_host
 from ganlm_core.system import processes
 from ganlm_core.system.devices import keep_memory
-from ganlm_core.system.files import shown
 from ganlm_core.system.lock import locked
+from ganlm_core.system.printable import shown
 from ganlm_core.training.display import Display, PythonWarnings, Unfailing
 from ganlm_core.training.paths import is_read_once, with_absolute_paths, with_data_of
 from ganlm_core.training.run import Run

@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 
 from ganlm_core.config import run_config as configuration
-from ganlm_core.config.run_config import Layer, RunConfig, data_layer, difference, make_config, override, resolve
+from ganlm_core.config.run_config import (
+    Layer,
+    RunConfig,
+    corpus_from,
+    data_layer,
+    difference,
+    make_config,
+    override,
+    resolve,
+)
 from ganlm_core.errors import GanlmError, OptionError, UnknownName, UsageError
 from ganlm_core.plugins.host import Host, default_host
 
@@ -407,3 +416,12 @@ def test_damaged_configurations_are_read_or_refused_and_nothing_else(host: Host)
             refused += 1
             assert "\n" not in str(error) and len(str(error)) < 1000
     assert refused > 100
+
+
+def test_a_corpus_is_built_by_its_name_or_file(host: Host, tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("review,kind\n" + "".join(f"text {number},{'ab'[number % 2]}\n" for number in range(200)))
+    reading = {"column": "review", "label": "kind"}
+    assert corpus_from(host, str(file), **reading).labels == ("a", "b")
+    assert corpus_from(host, "grammar", column="review", label="number").labels == ("plural", "singular")
+    assert corpus_from(host, "grammar", label="").labels == corpus_from(host, "passwords", **reading).labels == ()

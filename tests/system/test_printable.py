@@ -1,11 +1,12 @@
 """Text on a terminal: nothing in it moves the cursor, turns the direction or hides."""
 
+import json
 import sys
 import unicodedata
 
 import pytest
 
-from ganlm_core.system.printable import printable
+from ganlm_core.system.printable import printable, shown
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,15 @@ def test_escapes_every_control_character_and_every_format_character_but_joiners(
 def test_cuts_what_is_longer_than_the_limit(text: str, limit: int, shown: str) -> None:
     assert printable(text, limit) == shown
     assert len(printable(text, limit)) <= limit
+
+
+class Quoted:
+    def __repr__(self) -> str:
+        return "\x1b[2J"
+
+
+def test_a_value_in_a_message_is_short_and_on_one_line() -> None:
+    assert shown("\x1b[2J\n") == r"'\x1b[2J\n'"
+    assert shown(Quoted()) == r"\x1b[2J"
+    assert [len(shown(value)) for value in ("x" * 10**6, 10**400)] == [80, 40]
+    assert len(shown(json.loads("[" * 50 + "]" * 50))) < 100

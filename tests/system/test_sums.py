@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from ganlm_core.errors import Unreadable, WeightsError
-from ganlm_core.system.files import shown, write_json
+from ganlm_core.system.files import write_json
+from ganlm_core.system.printable import shown
 from ganlm_core.system.sums import SUMS, check_sum, read_sums, write_sums
 from tests.disasters import fill
 
