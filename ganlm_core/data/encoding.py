@@ -56,9 +56,9 @@ def encode(
 ) -> Encoded:
     """Train a tokenizer of a ``kind`` with at most ``vocabulary`` tokens on the training split, and encode the split.
 
-    T comes from ``most``, as in :meth:`Tokenizer.sequence_length`. The tokenizer is trained on SAMPLE sentences at
-    most; with a ``given`` tokenizer, none is trained. A note says how many words became ``<unk>``, and the ``remedy``.
-    Raises DataError when every sentence would be cut, and the errors of :meth:`Tokenizer.train`.
+    T is ``most``, or for 0 the length of the longest sentence up to LONGEST. The tokenizer is trained on SAMPLE
+    sentences at most; with a ``given`` tokenizer, none is trained. A note says how many words became ``<unk>``, and
+    the ``remedy``. Raises DataError when every sentence would be cut, and the errors of :meth:`Tokenizer.train`.
 
     In a corpus of fixed length, T is the number of tokens of every sentence. Raises DataError if they differ.
     """
@@ -148,7 +148,7 @@ def _type(tokenizer: Tokenizer) -> torch.dtype:
 
 
 def _length(tokenizer: Tokenizer, corpus: Corpus, wide: Tensor, most: int) -> int:
-    """Return T, as :meth:`Tokenizer.sequence_length`, from ids of the greatest length."""
+    """Return T from ids of the greatest length. Raises DataError if every sentence would be cut."""
     if corpus.fixed_length:
         return wide.shape[1]
     used, ended = torch.zeros(wide.shape[1], dtype=torch.bool), False
@@ -156,10 +156,10 @@ def _length(tokenizer: Tokenizer, corpus: Corpus, wide: Tensor, most: int) -> in
         used |= (chunk != PAD).any(dim=0)
         ended = ended or bool((chunk == EOS).any())
     if not ended:
-        try:
-            tokenizer.sequence_length(corpus.train, most)
-        except DataError as error:
-            raise DataError(f"{corpus.name}: {error}") from None
+        raise DataError(
+            f"{corpus.name}: every sentence has more than the {wide.shape[1]} tokens of a sequence, the shortest has "
+            f"{min(tokenizer.lengths(corpus.train))} with <eos>; raise --tokenizer.max-length"
+        )
     return int(used.sum()) if most == AUTO else most
 
 

@@ -19,9 +19,6 @@ from ganlm_core.data.corpus import Columns, Corpus, split
 from ganlm_core.data.options import GrammarOptions
 from ganlm_core.data.text import words
 
-LONGEST = 14
-"""Number of tokens in the longest sentence of the grammar, with the final "."."""
-
 RULES = {
     "Sentence": "8 Clause . | 1 When Clause .",
     "Clause": "4 Person# PersonDoes# | 4 Animal# AnimalDoes# | 1 Vehicle# VehicleDoes#",
@@ -113,11 +110,6 @@ class Grammar:
         items = {item for alternatives in self._productions.values() for _, body in alternatives for item in body}
         return sorted(items - self._productions.keys())
 
-    @property
-    def longest(self) -> int:
-        """Number of tokens in the longest sentence."""
-        return self._longest("Sentence")
-
     def log_prob(self, texts: Sequence[str]) -> list[float]:
         """Return the log-probability of each sentence in nats; ``-inf`` if the grammar cannot produce it."""
         return [self._log_prob(words(text)) for text in texts]
@@ -184,10 +176,6 @@ class Grammar:
             (word, after, p * q) for p, body in self._productions[first] for word, after, q in self._next(body + rest)
         ]
 
-    def _longest(self, symbol: str) -> int:
-        alternatives = self._productions.get(symbol)
-        return max(sum(map(self._longest, body)) for _, body in alternatives) if alternatives else 1
-
 
 class NumberedGrammar(Grammar):
     """The grammar with a label: the number of the subject, ``singular`` or ``plural``, each with probability 1/2.
@@ -209,10 +197,6 @@ class NumberedGrammar(Grammar):
             next((label for label, each in self._given.items() if each.log_prob([text])[0] > -inf), "")
             for text in texts
         ]
-
-    def entropy_given(self) -> float:
-        """Return the mean over the labels of the exact entropy of a sentence given its label, in nats."""
-        return sum(each.entropy() for each in self._given.values()) / len(self._given)
 
 
 def _productions(rules: Mapping[str, str], words: Mapping[str, str]) -> dict[str, list[Production]]:

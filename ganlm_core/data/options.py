@@ -57,16 +57,22 @@ class FileOptions(Options):
     max_sentences: int = option(MOST_SENTENCES, "most sentences in the file", min=1)
 
 
-class WordTokenizer(Options):
-    vocabulary: int = option(
-        10_000, "vocabulary size at most, special tokens included; rarer words become <unk>", min=5, max=MOST_TOKENS
-    )
+class TokenizerOptions(Options):
+    """Options of every tokenizer."""
+
+    vocabulary: int = option(2000, "vocabulary size at most, special tokens included", min=5, max=MOST_TOKENS)
     max_length: int = option(
         AUTO, "maximum sequence length (T) in tokens, <eos> included; 0: the longest in the data, up to 64", min=0
     )
 
 
-class CharTokenizer(Options):
+class WordTokenizer(TokenizerOptions):
+    vocabulary: int = option(
+        10_000, "vocabulary size at most, special tokens included; rarer words become <unk>", min=5, max=MOST_TOKENS
+    )
+
+
+class CharTokenizer(TokenizerOptions):
     vocabulary: int = option(
         512, "vocabulary size at most, special tokens included; others become <unk>", min=5, max=MOST_TOKENS
     )
@@ -75,19 +81,13 @@ class CharTokenizer(Options):
     )
 
 
-class BPETokenizer(Options):
-    vocabulary: int = option(2000, "vocabulary size at most, special tokens included", min=5, max=MOST_TOKENS)
-    max_length: int = option(
-        AUTO, "maximum sequence length (T) in tokens, <eos> included; 0: the longest in the data, up to 64", min=0
-    )
+class BPETokenizer(TokenizerOptions):
+    """Rare words are byte pairs too, so the help says nothing of ``<unk>``."""
 
 
-class SmilesTokenizer(Options):
+class SmilesTokenizer(TokenizerOptions):
     vocabulary: int = option(
         512, "vocabulary size at most, special tokens included; rarer atoms become <unk>", min=5, max=MOST_TOKENS
-    )
-    max_length: int = option(
-        AUTO, "maximum sequence length (T) in tokens, <eos> included; 0: the longest in the data, up to 64", min=0
     )
 
 

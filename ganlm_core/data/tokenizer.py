@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 
-from ganlm_core.components import AUTO
 from ganlm_core.data.options import TOKENIZERS
 from ganlm_core.data.text import SMILES, normal, words
 from ganlm_core.data.tokenizer_file import Settings, checked
 from ganlm_core.errors import DataError, OptionError, UnknownName, Unreadable, UsageError
 from ganlm_core.protocol import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
-from ganlm_core.system.files import LARGEST_JSON, shown
+from ganlm_core.system.files import LARGEST_JSON
+from ganlm_core.system.printable import shown
 
 LONGEST = 64
 """The greatest sequence length that is taken from the data."""
@@ -169,20 +169,6 @@ class Tokenizer:
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each sentence, ``<eos>`` included."""
         return [len(each) + 1 for encodings in self._encodings(texts) for each in encodings]
-
-    def sequence_length(self, texts: Sequence[str], most: int = AUTO) -> int:
-        """Return T for training on ``texts``: ``most``, or for 0 the longest of ``texts`` up to 64.
-
-        Raises DataError when every sentence would be cut.
-        """
-        lengths = self.lengths(texts)
-        length = min(max(lengths), LONGEST) if most == AUTO else most
-        if min(lengths) > length:
-            raise DataError(
-                f"every sentence has more than the {length} tokens of a sequence, the shortest has {min(lengths)}"
-                " with <eos>; raise --tokenizer.max-length"
-            )
-        return length
 
     def _encodings(self, texts: Sequence[str]) -> Iterator[list[tokenizers.Encoding]]:
         for start in range(0, len(texts), CHUNK):

@@ -10,7 +10,7 @@ from typing import Any
 
 from ganlm_core.errors import Unreadable
 from ganlm_core.protocol import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
-from ganlm_core.system.files import shown
+from ganlm_core.system.printable import shown
 
 Settings = Mapping[str, Any]
 """The content of a ``tokenizer.json``, in which the fields of FREE have no meaning."""

@@ -62,7 +62,7 @@ def test_cached_ids_and_ids_in_memory_equal_the_tokenizer(
     in_memory, kept = corpora
     monkeypatch.setattr("ganlm_core.data.tokenizer.CHUNK", 100)  # several of them
     tokenizer = Tokenizer.train(kind, in_memory.train, 70)
-    expected, _ = tokenizer.encode(in_memory.train, tokenizer.sequence_length(in_memory.train, most))
+    expected, _ = tokenizer.encode(in_memory.train, most or max(tokenizer.lengths(in_memory.train)))
     notes = []
     for corpus in (in_memory, kept, kept):
         found = encode(corpus, kind, 70, most)
@@ -118,6 +118,10 @@ def test_damaged_ids_are_made_again(corpora: tuple[Corpus, Corpus], damage: byte
     (path,) = kept_ids(corpora[1])
     path.write_bytes(path.read_bytes()[:-2] + b"\1\0" if damage is None else damage)
     assert encode(corpora[1], "word", 70, AUTO).tokens.equal(expected)
+
+
+def test_a_sequence_has_64_tokens_at_most_by_default() -> None:
+    assert encode(Corpus("long", ["a", "a " * 100], [], []), "word", 10, AUTO).tokens.shape == (2, 64)
 
 
 def test_many_words_take_larger_ids(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@ import tokenizers
 import torch
 
 from ganlm_core.data.options import TOKENIZERS
-from ganlm_core.data.tokenizer import CHUNK, LONGEST, Tokenizer
+from ganlm_core.data.tokenizer import CHUNK, Tokenizer
 from ganlm_core.errors import DataError, OptionError, UnknownName, UsageError
 from ganlm_core.protocol import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 
@@ -21,8 +21,7 @@ def vocabulary(tokenizer: Tokenizer) -> list[str]:
 @pytest.mark.parametrize("kind", TOKENIZERS)
 def test_decoding_gives_back_the_encoded_sentences(kind: str) -> None:
     tokenizer = Tokenizer.train(kind, TEXTS, 300)
-    length = tokenizer.sequence_length(TEXTS)
-    ids, cut = tokenizer.encode(TEXTS, length)
+    ids, cut = tokenizer.encode(TEXTS, max(tokenizer.lengths(TEXTS)))
     assert cut == 0
     assert ids.dtype == torch.int64
     assert ids.shape == (len(TEXTS), max(tokenizer.lengths(TEXTS)))
@@ -165,22 +164,6 @@ def test_more_sentences_than_are_encoded_at_once_keep_their_order() -> None:
 def test_no_sentences_are_no_rows() -> None:
     ids, cut = words("a").encode([], 5)
     assert (ids.shape, cut) == ((0, 5), 0)
-
-
-def test_the_length_is_the_longest_sentence_or_the_given_one() -> None:
-    tokenizer = words("a")
-    assert tokenizer.sequence_length(["a", "a a a"]) == 4
-    assert tokenizer.sequence_length(["a", "a " * 100]) == LONGEST == 64
-    assert tokenizer.sequence_length(["a", "a a a"], 3) == 3
-
-
-def test_a_length_that_cuts_every_sentence_is_refused() -> None:
-    with pytest.raises(DataError) as caught:
-        words("a").sequence_length(["a a a", "a a a a"], 3)
-    assert str(caught.value) == (
-        "every sentence has more than the 3 tokens of a sequence, the shortest has 4 with <eos>;"
-        " raise --tokenizer.max-length"
-    )
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
