@@ -9,17 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from ganlm_core.cli.output import echo_data, in_one_line
-from ganlm_core.data.formats import format_of
+from ganlm_core.data.formats import format_of, is_packed, unpacked
 from ganlm_core.data.text import one_line
 from ganlm_core.errors import DataError, UsageError
 from ganlm_core.system.files import to_json, writing
 
 Write = Callable[[Sequence[str]], None]
 
-PACKED = ".gz"
 CHUNK = 2**20
 
 
@@ -51,7 +49,7 @@ def form_of(path: Path | None, as_json: bool) -> Form:
     """Return the form of an output. Raises UsageError for JSON in a file whose ending says otherwise, and for .json."""
     if path is None:
         return JSON if as_json else Form(in_one_line, str)
-    ending, packed = format_of(path.name), path.suffix if path.suffix.lower() == ".gz" else ""
+    ending, packed = format_of(path.name), path.suffix if is_packed(path) else ""
     better = path.with_name(path.name.removesuffix(packed)).with_suffix(".jsonl" + packed)
     if ending == ".json":
         raise UsageError(f"{path} would hold one array, and sentences are written one by one; name it {better}")
@@ -71,7 +69,7 @@ def read_texts(path: Path, form: Form) -> Iterator[str]:
     """Yield the sentences of a file that :func:`lines_to` wrote. Raises DataError if its last line is incomplete."""
     line, number = "\n", 0
     try:
-        with _unpacked(path) as file:
+        with unpacked(path) as file:
             for number, data in enumerate(file, start=1):
                 line = data.decode()
                 if number > 1 or not form.head:
@@ -93,17 +91,13 @@ def _check_end(path: Path) -> None:
     """Raise DataError for a file whose last line, or whose last gzip member, is incomplete."""
     last = b"\n"
     try:
-        with _unpacked(path) as file:
+        with unpacked(path) as file:
             while chunk := file.read(CHUNK):
                 last = chunk
     except (EOFError, gzip.BadGzipFile, zlib.error):
         raise _cut_short(path) from None
     if not last.endswith(b"\n"):
         raise _cut_short(path)
-
-
-def _unpacked(path: Path) -> BinaryIO | gzip.GzipFile:
-    return gzip.open(path) if path.suffix.lower() == PACKED else path.open("rb")
 
 
 @contextmanager
@@ -130,7 +124,7 @@ def _joined(texts: Sequence[str], form: Form) -> str:
 def _append(file: io.FileIO, path: Path, text: str) -> None:
     """Write all of ``text``, or leave the file as it is. A ``.gz`` file gets one more member."""
     data = text.encode()
-    left = memoryview(gzip.compress(data, mtime=0) if path.suffix.lower() == PACKED else data)
+    left = memoryview(gzip.compress(data, mtime=0) if is_packed(path) else data)
     before = file.tell()
     try:
         while left:

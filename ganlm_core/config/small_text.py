@@ -1,11 +1,10 @@
 """Default settings for small text, which a generator soon memorises."""
 
-import gzip
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganlm_core.data.formats import format_of
+from ganlm_core.data.formats import format_of, unpacked
 from ganlm_core.data.options import FileOptions
 
 if TYPE_CHECKING:
@@ -55,10 +54,9 @@ def _small_file(path: Path) -> bytes:
     """Return the content of a file, unpacked; nothing of a large file, and of one that cannot be read."""
     if not path.is_file() or path.stat().st_size > LARGEST:
         return b""
-    packed = path.suffix.lower() == ".gz"
     try:
-        with gzip.open(path) if packed else path.open("rb") as file:
-            text: bytes = file.read(LARGEST + 1)
+        with unpacked(path) as file:
+            text = file.read(LARGEST + 1)
     except (OSError, EOFError, zlib.error):
         return b""
     return text if len(text) <= LARGEST else b""

@@ -5,10 +5,12 @@ The names of columns and keys are those of TRL: ``text``, or ``prompt`` and ``co
 """
 
 import csv
+import gzip
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TextIO
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, TextIO
 
 from ganlm_core.data.options import FileOptions
 from ganlm_core.errors import LONGEST_NAME, DataError, UnknownName
@@ -27,6 +29,8 @@ Reader = Callable[[str, TextIO, FileOptions], Iterator[Record]]
 
 TEXT, PROMPT, COMPLETION, LABEL = "text", "prompt", "completion", "label"
 
+PACKED = ".gz"
+
 RAISE = "raise --corpus.max-line"
 
 FEW = 20
@@ -35,9 +39,19 @@ FEW = 20
 _OPEN, _SPACE, _AFTER_ITEM = re.compile(r"\s*\["), re.compile(r"\s*"), re.compile(r"\s*([,\]])")
 
 
+def is_packed(path: str | Path) -> bool:
+    """Return whether the ending of a file says that it is gzipped."""
+    return str(path).lower().endswith(PACKED)
+
+
+def unpacked(path: Path) -> BinaryIO | gzip.GzipFile:
+    """Open a file, gzipped or not, as the bytes of its content."""
+    return gzip.open(path) if is_packed(path) else path.open("rb")
+
+
 def format_of(path: str) -> str:
     """Return the ending of a file, without ``.gz`` and in small letters, if it is one of READERS; else ``""``."""
-    ending = re.search(r"\.[^./\\]*$", path.lower().removesuffix(".gz"))
+    ending = re.search(r"\.[^./\\]*$", path.lower().removesuffix(PACKED))
     return ending[0] if ending and ending[0] in READERS else ""
 
 

@@ -3,7 +3,6 @@
 import json
 import mmap
 import sys
-from bisect import bisect_left
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import BinaryIO, NamedTuple, Self, overload
 
 from ganlm_core.data.corpus import Columns, digest, split_of
 from ganlm_core.data.formats import Record
+from ganlm_core.data.hashes import TYPE, hash_of, is_among, number
 from ganlm_core.data.options import SPLITS
 
 TOGETHER = 1_000
@@ -20,7 +20,7 @@ TOGETHER = 1_000
 class Lines(Sequence[str]):
     """The sentences of one split that :func:`write_splits` wrote into a folder, in their order.
 
-    ``in`` compares 64-bit hashes of identities: a new text is taken for one of ten million with probability 10^-12.
+    ``in`` compares 64-bit hashes of identities, as :func:`ganlm_core.data.hashes.is_among`.
     """
 
     def __init__(self, folder: Path, split: str) -> None:
@@ -46,11 +46,7 @@ class Lines(Sequence[str]):
             yield from self._between(start, min(start + TOGETHER, len(self)))
 
     def __contains__(self, text: object) -> bool:
-        if not isinstance(text, str):
-            return False
-        wanted = _number(text)
-        place = bisect_left(self._hashes, wanted)
-        return place < len(self) and self._hashes[place] == wanted
+        return is_among(self._hashes, text)
 
     def _between(self, start: int, stop: int) -> list[str]:
         if start >= stop:
@@ -63,10 +59,10 @@ class _Known(Container[str]):
     """The 64-bit hashes of texts, which take less memory than the texts. ``in`` is as for :class:`Lines`."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        self._numbers = set(map(_number, texts))
+        self._numbers = set(map(number, texts))
 
     def __contains__(self, text: object) -> bool:
-        return isinstance(text, str) and _number(text) in self._numbers
+        return isinstance(text, str) and number(text) in self._numbers
 
 
 def lookup(texts: Iterable[str]) -> Container[str]:
@@ -166,7 +162,7 @@ class _Split:
         text, ends, hashes = self._files
         text.write(data + b"\n")
         ends.write(self._end.to_bytes(8, sys.byteorder))
-        hashes.write(_hash(digest))
+        hashes.write(hash_of(digest))
 
 
 def _sort(path: Path) -> Sizes:
@@ -175,7 +171,7 @@ def _sort(path: Path) -> Sizes:
         return Sizes(0, 0)
     import numpy as np  # here, because a metric of a plugin imports this module in every command
 
-    hashes = np.memmap(path, dtype=np.uint64, mode="r+")
+    hashes = np.memmap(path, dtype=TYPE, mode="r+")
     hashes.sort()
     return Sizes(len(hashes), 1 + int(np.count_nonzero(hashes[1:] != hashes[:-1])))
 
@@ -187,12 +183,3 @@ def _paths(folder: Path, split: str) -> list[Path]:
 def _mapped(path: Path) -> memoryview:
     with path.open("rb") as file:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-
-
-def _hash(digest: bytes) -> bytes:
-    """Return the eight bytes of a digest that do not depend on the split of the sentence."""
-    return digest[8:16]
-
-
-def _number(text: str) -> int:
-    return int.from_bytes(_hash(digest(text)), sys.byteorder)

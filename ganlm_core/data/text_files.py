@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from ganlm_core.data.corpus import Columns, Corpus, check_labels, split, too_few
 from ganlm_core.data.file_facts import FileFacts
-from ganlm_core.data.formats import READERS, TEXT, Record, format_of, looks_like, read_plain
+from ganlm_core.data.formats import READERS, TEXT, Record, format_of, is_packed, looks_like, read_plain
 from ganlm_core.data.mapped_lines import Lines, read_columns, write_columns, write_splits
 from ganlm_core.data.options import SPLITS, FileOptions
 from ganlm_core.data.text import identity, one_line
@@ -214,7 +214,7 @@ def _stream(path: str, largest: int) -> Iterator[BinaryIO]:
         return
     with Path(path).open("rb") as file:
         stream = file if file.seekable() else _held(file, largest)
-        yield gzip.GzipFile(fileobj=stream) if path.lower().endswith(".gz") else stream  # type: ignore[misc]
+        yield gzip.GzipFile(fileobj=stream) if is_packed(path) else stream  # type: ignore[misc]
 
 
 def _held(stream: BinaryIO, largest: int) -> BinaryIO:

@@ -1,14 +1,16 @@
 """The formats of text files: how each gives its values, and what it refuses."""
 
 import csv
+import gzip
 import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from ganlm_core.data.formats import READERS, Record, format_of, looks_like, read_plain
+from ganlm_core.data.formats import READERS, Record, format_of, is_packed, looks_like, read_plain, unpacked
 from ganlm_core.data.options import FileOptions
 from ganlm_core.errors import DataError, GanlmError
 
@@ -46,6 +48,17 @@ def refusal(ending: str, data: str, **options: object) -> str:
 )
 def test_the_format_is_read_from_the_ending_in_small_or_capital_letters(path: str, ending: str) -> None:
     assert format_of(path) == ending
+
+
+@pytest.mark.parametrize(
+    ("name", "packed"), [("a.txt", False), ("a.gz", True), ("A.CSV.GZ", True), ("a.gz.txt", False)]
+)
+def test_a_packed_file_is_unpacked_by_its_ending(tmp_path: Path, name: str, packed: bool) -> None:
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(b"a dog\n") if packed else b"a dog\n")
+    assert is_packed(path) == is_packed(name) == packed
+    with unpacked(path) as file:
+        assert file.read() == b"a dog\n"
 
 
 def test_a_plain_text_has_a_line_for_each_line_feed() -> None:
