@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ganlm_core.bundle.options import METHODS
+
 
 @dataclass(frozen=True)
 class Selected:
@@ -69,12 +71,9 @@ def rerank(log_ratios: Tensor, bound: float, rng: torch.Generator) -> Selected:
     return Selected(taken, taken)
 
 
-SELECTIONS: dict[str, Selection] = {
-    "rejection": rejection,
-    "mh": metropolis_hastings,
-    "resample": resample,
-    "rerank": rerank,
-}
+SELECTIONS: dict[str, Selection] = dict(
+    zip(METHODS, (rejection, metropolis_hastings, resample, rerank), strict=True),
+)
 
 
 class Tally:

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,71 +43,57 @@ OPTIONS = (
 
 
 def filter_options(command: Decorated) -> Decorated:
-    """Add the options of :class:`Wanted`, and ``--tries``, to a command."""
+    """Add OPTIONS to a command, which gets them as ``wanted``, a :class:`Wanted`."""
+
+    @wraps(command)
+    def collecting(**given: Any) -> Any:
+        return command(wanted=Wanted(**{each.name: given.pop(each.name) for each in fields(Wanted)}), **given)
+
     for option in reversed(OPTIONS):
-        command = option(command)
-    return command
+        collecting = option(collecting)
+    return collecting
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The sentences that the user wants from the model ``source``; all of them by default.
+    """The sentences that the user wants from a model; all of them by default."""
 
-    ``data`` and ``reading`` name the training text and how it is read.
-    """
-
-    source: str
     novel: bool
     pattern: str | None
     reward: str | None
     reward_min: float | None
     settings: Sequence[str]
-    data: str | None
-    reading: Mapping[str, Any]
+    tries: int
 
-    def filters(self, model: "Model", host: Host) -> "Iterator[Filter]":
-        """Yield the filters, the cheap ones first. Raises UsageError, and DataError without the training text."""
+    def filters(
+        self, source: str, model: "Model", host: Host, data: str | None, reading: Mapping[str, Any]
+    ) -> "Iterator[Filter]":
+        """Yield the filters of the sentences of ``model``, which is at the address ``source``, the cheap ones first.
+
+        ``data`` and ``reading`` name the training text and how it is read. Raises UsageError, and DataError without
+        the training text.
+        """
         from ganlm_core.bundle.filters import Filter
 
         if self.pattern is not None:
             search = _compiled(self.pattern).search
             yield Filter("--match", lambda texts: [search(text) is not None for text in texts])
         if self.novel:
-            known = self._known(model, host)
+            known = _known(source, model, host, data, reading)
             yield Filter("--novel", lambda texts: [text not in known for text in texts])
         if self.reward is not None and self.reward_min is None:
             raise UsageError("--reward needs the least reward to keep; add --reward-min X")
         if self.reward_min is not None:
-            least, reward = self.reward_min, self._reward(host)
+            least, reward = self.reward_min, self._reward(source, host)
             if least > 1 and not reward.reward.unbounded:
                 raise UsageError(f"--reward-min is {least:g}, and reward '{reward.name}' is at most 1; lower it")
             yield Filter(f"--reward-min ({reward.name})", lambda texts: [value >= least for value in reward(texts)])
 
-    def _known(self, model: "Model", host: Host) -> "Container[str]":
-        from ganlm_core.bundle.manifest import HASHES
-        from ganlm_core.cli.source import training_text
-        from ganlm_core.data.hashes import Hashes
-        from ganlm_core.data.mapped_lines import lookup
-
-        folder = _bundle(self.source)
-        if self.data is None and folder is not None and (folder / HASHES).exists():
-            _check_hashes(folder)
-            return Hashes(folder / HASHES)
-        try:
-            text = training_text(self.source, model, host, self.data or "", **self.reading)
-            for line in text.notes if self.data else ():  # such as that it is not the text of the training
-                note(line)
-            return lookup(text.train)
-        except DataError as error:
-            raise DataError(
-                f"{error}; or ask its author for a bundle with hashes of the text (ganlm weights export --share-hashes)"
-            ) from None
-
-    def _reward(self, host: Host) -> "CheckedReward":
+    def _reward(self, source: str, host: Host) -> "CheckedReward":
         """Build the reward with the options of the run, and the user's own over them."""
         from ganlm_core.algorithms.rewards import CheckedReward
 
-        trained = _trained_rewards(self.source, host)
+        trained = _trained_rewards(source, host)
         name = self.reward or next(iter(trained), "")
         if not name or (self.reward is None and len(trained) > 1):
             told = f"the run has {', '.join(trained)}" if trained else "it was trained without one"
@@ -114,6 +101,28 @@ class Wanted:
         spec, title = host.spec("reward", name), f"reward '{name}'"
         options = spec.options.of({**trained.get(name, {}), **settings_of(self.settings, "--set")}, title)
         return CheckedReward(name, host.full_name("reward", name), host.build("reward", name, options))
+
+
+def _known(source: str, model: "Model", host: Host, data: str | None, reading: Mapping[str, Any]) -> "Container[str]":
+    """Return the training text of a model, or its hashes, to look sentences up in."""
+    from ganlm_core.bundle.manifest import HASHES
+    from ganlm_core.cli.source import training_text
+    from ganlm_core.data.hashes import Hashes
+    from ganlm_core.data.mapped_lines import lookup
+
+    folder = _bundle(source)
+    if data is None and folder is not None and (folder / HASHES).exists():
+        _check_hashes(folder)
+        return Hashes(folder / HASHES)
+    try:
+        text = training_text(source, model, host, data or "", **reading)
+        for line in text.notes if data else ():  # such as that it is not the text of the training
+            note(line)
+        return lookup(text.train)
+    except DataError as error:
+        raise DataError(
+            f"{error}; or ask its author for a bundle with hashes of the text (ganlm weights export --share-hashes)"
+        ) from None
 
 
 def _compiled(pattern: str) -> "re.Pattern[str]":

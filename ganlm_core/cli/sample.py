@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ganlm_core.bundle.options import CANDIDATES, METHODS
 from ganlm_core.cli.calibration import calibrate
 from ganlm_core.cli.context import current_host
 from ganlm_core.cli.filters import Wanted, filter_options
@@ -35,11 +36,10 @@ if TYPE_CHECKING:
     from ganlm_core.bundle.stream import Drawn, Seen
     from ganlm_core.sampling import Policy
 
-METHODS = click.Choice(["rejection", "mh", "resample", "rerank"])
 PROMPT = "beginning of every sentence; needs a generator that writes word by word"
 LABEL = "label of every sentence, one of those of the training text; without it, each is drawn by its frequency there"
 SELECT = "draw candidates and let the discriminator choose among them; docs/sampling.md explains the methods"
-CANDIDATES = "candidates per sentence; rejection draws as many as it needs"
+EACH = "candidates per sentence; rejection draws as many as it needs"
 UNIQUE = "never repeat a sentence; needs 3.6 bytes of memory per sentence, and loses one new sentence in a million"
 OUT = "write to a file; its ending sets the format: .jsonl, .csv, .tsv, else plain lines; add .gz to compress"
 
@@ -74,12 +74,7 @@ class Request:
     out: Path | None
     device: str
     as_json: bool
-    novel: bool
-    pattern: str | None
-    reward: str | None
-    reward_min: float | None
-    settings: tuple[str, ...]
-    tries: int
+    wanted: Wanted
 
     @property
     def form(self) -> Form:
@@ -94,11 +89,6 @@ class Request:
     def appends(self) -> bool:
         """Whether the sentences may be added to a file: from offset 0 only with --unique, else they repeat."""
         return self.start > 0 or (self.once and self.offset is not None)
-
-    @property
-    def wanted(self) -> Wanted:
-        rewarded = self.reward, self.reward_min, self.settings
-        return Wanted(self.bundle, self.novel, self.pattern, *rewarded, self.data, self.corpus)
 
     @property
     def policy(self) -> "Policy":
@@ -122,8 +112,8 @@ class Request:
 @click.option(
     "--top-p", type=SHARE, default=1.0, help="draw only from the likeliest words that together have probability p"
 )
-@click.option("--select", "method", type=METHODS, help=SELECT)
-@click.option("--candidates", type=POSITIVE_COUNT, default=16, help=CANDIDATES)
+@click.option("--select", "method", type=click.Choice(METHODS), help=SELECT)
+@click.option("--candidates", type=POSITIVE_COUNT, default=CANDIDATES, help=EACH)
 @calibration_option
 @corpus_options
 @filter_options
@@ -165,8 +155,8 @@ def _sample(request: Request) -> None:
     model = _model(request)
     if first and model.labels.names and not request.label:
         note(f"labels are drawn by their frequency in the training text: {model.labels}; --label NAME asks for one")
-    filters = list(request.wanted.filters(model, current_host()))
-    batches = filtered(_batches(request, model, tally), filters, request.tries)
+    filters = [*request.wanted.filters(request.bundle, model, current_host(), request.data, request.corpus)]
+    batches = filtered(_batches(request, model, tally), filters, request.wanted.tries)
     if request.once:
         batches = unique(batches, processes.share(_seen(request, form) if first else None))
     batches = take(batches, request.count)

@@ -4,7 +4,7 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 
-from ganlm_core.bundle.select import SELECTIONS
+from ganlm_core.bundle.options import CANDIDATES, METHODS
 from ganlm_core.errors import OptionError
 from ganlm_core.sampling import Policy
 from ganlm_core.serve.writing import LARGEST_SEED, Request
@@ -39,11 +39,11 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         **POLICY,
         seed={**SEED, "description": "gives the same sentences as ganlm sample --seed; without it, sentences are new"},
         select={
-            "enum": ["", *SELECTIONS],
+            "enum": ["", *METHODS],
             "default": "",
             "description": "selection by the discriminator, at temperature 1",
         },
-        candidates={"type": "integer", "minimum": 1, "maximum": MOST, "default": 16},
+        candidates={"type": "integer", "minimum": 1, "maximum": MOST, "default": CANDIDATES},
         words={"type": "boolean", "default": False, "description": "also the words of the first sentence"},
         stream={"type": "boolean", "default": False, "description": "words one by one, as server-sent events"},
     ),

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ganlm_core.bundle import stream
 from ganlm_core.bundle.model import BATCH, Model
+from ganlm_core.bundle.options import CANDIDATES
 from ganlm_core.bundle.select import SELECTIONS, Tally
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import EOS, mask_of, with_labels
@@ -36,7 +37,7 @@ class Request:
     policy: Policy = PLAIN
     seed: int | None = None
     select: str = ""
-    candidates: int = 16
+    candidates: int = CANDIDATES
     label: str = ""
 
     @property

@@ -47,6 +47,7 @@ LIGHT = {
     "bundle.hub",
     "bundle.locate",
     "bundle.manifest",
+    "bundle.options",
     "bundle.start",
     "bundle.zoo",
     "training.metrics_log",
