@@ -224,7 +224,8 @@ def _path(points: Sequence[Mapping[str, Any]]) -> Figure:
     whole = [point for point in points if all(point.get(name) is not None for name in names)]
     x, y = ([point[name] for point in whole] for name in names)
     curve = Curve("evaluations", x, y, labels=[str(point["step"]) for point in whole])
-    return Figure(title_of(PATH), *map(title_of, names), [curve], caption=caption_of(PATH))
+    across, up = map(title_of, names)
+    return Figure(title_of(PATH), across, up, [curve], caption=caption_of(PATH))
 
 
 def _figure(name: str, curves: Sequence[Curve], levels: Mapping[str, float] | None = None) -> Figure:
