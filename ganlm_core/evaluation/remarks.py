@@ -1,9 +1,10 @@
 """Words about the results of a run, for the terminal and for its report: problems, remarks and a legend."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ganlm_core.evaluation.scores import REFERENCES, SUBJECTS, discriminator_remark_in
+from ganlm_core.evaluation.scores import ERRORS, REFERENCES, SUBJECTS, discriminator_remark_in
 from ganlm_core.metrics.formatting import format_value
 from ganlm_core.metrics.specs import METRICS
 from ganlm_core.training.run_folder import RunFolder
@@ -31,6 +32,21 @@ def remarks(run: RunFolder, evaluation: Mapping[str, Any]) -> Iterator[str]:
         )
     if told := discriminator_remark_in(evaluation):
         yield told
+    yield from _reversed(evaluation)
+
+
+def _reversed(evaluation: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a remark on a discriminator that orders sentences backwards, by more than ERRORS errors of chance.
+
+    The standard error of an AUC by chance is that of Mann & Whitney 1947.
+    """
+    auc, generated = evaluation.get("after", {}).get("discriminator_auc"), evaluation.get("samples", 1)
+    real = min(generated, evaluation.get("test_sentences", generated))
+    if auc is not None and auc < 0.5 - ERRORS * math.sqrt((generated + real + 1) / (12 * generated * real)):
+        yield (
+            f"the discriminator's verdicts are reversed: it prefers the sample in {1 - auc:.1%} of the pairs of a "
+            "sample and a held-out sentence, more than chance explains"
+        )
 
 
 def legend(evaluation: Mapping[str, Any]) -> dict[str, str]:

@@ -54,6 +54,17 @@ def test_copies_are_told_beside_chance(tmp_path: Path) -> None:
     assert list(remarks(run, {"after": {"copied": 0.46}})) == []
 
 
+def test_a_discriminator_that_orders_backwards_is_told_beyond_chance(tmp_path: Path) -> None:
+    """Of 1,000 samples and 300 sentences, two standard errors of the AUC are 0.038."""
+    run, sizes = RunFolder(tmp_path), {"samples": 1_000, "test_sentences": 300}
+    assert list(remarks(run, {"after": {"discriminator_auc": 0.46}, **sizes})) == [
+        "the discriminator's verdicts are reversed: it prefers the sample in 54.0% of the pairs of a sample and a "
+        "held-out sentence, more than chance explains"
+    ]
+    assert list(remarks(run, {"after": {"discriminator_auc": 0.47}, **sizes})) == []
+    assert list(remarks(run, {"after": {"discriminator_auc": 0.7}, **sizes})) == []
+
+
 def test_a_legend_explains_each_column_and_row_that_is_there() -> None:
     found = legend({"after": {"valid": 0.9, "distinct": 0.8, "mine": 1.0}, "real": {"valid": 1.0}, "samples": 100})
     assert list(found) == ["valid", "distinct", "real text"]
