@@ -215,7 +215,7 @@ def evaluation_figures(interims: Sequence[Mapping[str, Any]], evaluation: Mappin
 def _levels(evaluation: Mapping[str, Any], name: str) -> dict[str, float]:
     """Return the values of real text and of the unigram model by their titles."""
     references = {REFERENCES[kind]: evaluation.get(kind, {}) for kind in ("real", "unigram")}
-    return {title: values[name] for title, values in references.items() if name in values}
+    return {title: values[name] for title, values in references.items() if values.get(name) is not None}
 
 
 def _path(points: Sequence[Mapping[str, Any]]) -> Figure:
