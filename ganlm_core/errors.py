@@ -20,7 +20,8 @@ GanlmError                     1  anything below
 A message says in one line what came, what was wanted and what to do.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 LONGEST_NAME = 200
 """Characters of an unknown name that a message shows."""
@@ -40,6 +41,17 @@ def did_you_mean(name: str, known: Iterable[str], similarity: float = 0.5) -> st
 
 class GanlmError(Exception):
     exit_code = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how to pickle and copy the error, also between processes: with its message and its attributes."""
+        return _made, (type(self), self.args, self.__dict__)
+
+
+def _made(kind: type[GanlmError], arguments: tuple[object, ...], attributes: Mapping[str, Any]) -> GanlmError:
+    """Make an error without its constructor, which may build the message from other arguments."""
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(attributes)
+    return error
 
 
 class UsageError(GanlmError):
@@ -126,6 +138,4 @@ class Interrupted(GanlmError):
 
 def reworded(error: GanlmError, message: str) -> GanlmError:
     """Return an error of the same class, with its attributes and another message."""
-    other = type(error).__new__(type(error), message)  # a constructor may build the message from other arguments
-    other.__dict__.update(error.__dict__)
-    return other
+    return _made(type(error), (message,), error.__dict__)

@@ -1,12 +1,17 @@
 """The tree of errors, its exit codes, and the suggestions in messages."""
 
+import copy
 import inspect
+import pickle
 import re
 
 import pytest
 
 from ganlm_core import errors
 from ganlm_core.errors import GanlmError, UnknownName, Unreadable, did_you_mean, reworded
+
+ARGUMENTS = {"UnknownName": ("loss", "hing", ["hinge"])}
+"""Arguments of the constructors that take more than a message."""
 
 CLASSES = {name: each for name, each in vars(errors).items() if inspect.isclass(each) and issubclass(each, GanlmError)}
 
@@ -61,3 +66,11 @@ def test_a_reworded_error_keeps_its_class_and_its_attributes() -> None:
         assert type(other) is type(error)
         assert str(other) == f"run one: {error}"
         assert vars(other) == vars(error)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_an_error_is_the_same_in_another_process_and_as_a_copy(name: str) -> None:
+    error = CLASSES[name](*ARGUMENTS.get(name, ("the file is empty",)))
+    error.add_note("seen in the second run")
+    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert (type(other), str(other), vars(other)) == (type(error), str(error), vars(error))
