@@ -106,7 +106,7 @@ def text(folder: Path, seed: int) -> Path:
 
 def measure(model: Model, held_out: Sequence[str]) -> Values:
     """Return the held-out NLL, the validity of samples, and their validity where they are as diverse as real text."""
-    curve = [drawn(model.sample(SAMPLES, SAMPLE_SEED, temperature=temperature)) for temperature in TEMPERATURES]
+    curve = [drawn(model.sample(SAMPLES, seed=SAMPLE_SEED, temperature=temperature)) for temperature in TEMPERATURES]
     real = drawn(QUESTIONS.sample(SAMPLES, HELD_OUT_SEED + 1))["distinct"]
     return {"nll": nll(model, held_out), **curve[0], "matched": at_diversity(curve, real)}
 

@@ -77,7 +77,7 @@ def main(out: Path, count: int, candidates: int) -> None:
 
 def compare(model: Model, command: str, count: int, candidates: int) -> Comparison:
     """Measure a pair at each temperature and with each selection method."""
-    curve = {f"temperature {t}": measure(model.sample(count, SEED, temperature=t)) for t in TEMPERATURES}
+    curve = {f"temperature {t}": measure(model.sample(count, seed=SEED, temperature=t)) for t in TEMPERATURES}
     rows = {}
     for name, selection in SELECTIONS.items():
         tally = Tally()
@@ -110,7 +110,7 @@ def at_diversity(curve: Mapping[str, Values], distinct: float) -> Values | None:
 
 def accuracy(model: Model) -> float:
     """Return the accuracy of the calibrated discriminator on 2,000 fresh real and 2,000 generated sentences."""
-    real, generated = Grammar().sample(2000, 2**33), model.sample(2000, SEED)
+    real, generated = Grammar().sample(2000, 2**33), model.sample(2000, seed=SEED)
     right = [p > 0.5 for p in model.probability(real)] + [p < 0.5 for p in model.probability(generated)]
     return sum(right) / len(right)
 

@@ -65,7 +65,7 @@ class Pairs:
 
     @classmethod
     def of(cls, generator: Model, n: int) -> "Pairs":
-        drawn = generator.sample(n, DRAWN_SEED)
+        drawn = generator.sample(n, seed=DRAWN_SEED)
         return cls(Grammar().sample(n, REAL_SEED), drawn, np.isfinite(Grammar().log_prob(drawn)))
 
     def measure(self, score: Score, is_ratio: bool, log_q: Score) -> list[float]:

@@ -29,7 +29,7 @@ class Classifier(Reward):
         elif labels.names:
             raise OptionError(f"{options.path} has labels ({labels}); name one with --reward.classifier.label")
         else:
-            self.model.calibrated()
+            self.model.require_calibration()
 
     def __call__(self, texts: list[str], columns: Mapping[str, Sequence[str]]) -> list[float]:
         return self._posterior(texts) if self.label else self.model.probability(texts)

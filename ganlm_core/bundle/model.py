@@ -1,24 +1,25 @@
 """A loaded bundle: it samples sentences with its generator and scores them with its discriminator."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, SupportsFloat, SupportsIndex
 
 import torch
 from torch import Tensor
 
-from ganlm_core.bundle.arguments import strings, whole
+from ganlm_core.bundle.arguments import ids
 from ganlm_core.bundle.attribution import leave_one_out
 from ganlm_core.bundle.calibration import Calibration, fit
 from ganlm_core.bundle.labels import Labels
 from ganlm_core.bundle.manifest import Manifest
 from ganlm_core.data.tokenizer import Tokenizer
-from ganlm_core.errors import DataError, NonFinite, OptionError, UsageError
+from ganlm_core.errors import DataError, NonFinite, UsageError
 from ganlm_core.protocol import Discriminator, Generator, Shape, mask_of, with_labels
 from ganlm_core.sampling import PLAIN, Policy, log_marginal, sample
 from ganlm_core.sampling.conditions import read_labelled
-from ganlm_core.system.printable import shown
+from ganlm_core.system import arguments
+from ganlm_core.system.arguments import instance, string, strings, whole
 from ganlm_core.system.seeds import derived_seed
 
 BATCH = 256
@@ -31,9 +32,12 @@ CALIBRATION_SEED = 2**32
 """An unusual seed, so that the sentences of the calibration are not scored again with a user's seed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """The networks of a bundle, in evaluation mode and without gradients, with its tokenizer and metadata.
+
+    Every method checks its arguments, which may be of any type that has their meaning, such as numbers of NumPy, and
+    raises OptionError for a value of a wrong type or out of range.
 
     ``discriminator`` is None if the algorithm trained none, ``calibration`` if no sentences were held out for it.
     ``config`` is the bundle's config.json, ``evaluation`` its evaluation.json, ``source`` the path or address that it
@@ -58,29 +62,30 @@ class Model:
 
     def sample(
         self,
-        n: int,
-        seed: int = 0,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        batch_size: int = BATCH,
+        n: SupportsIndex,
+        *,
+        seed: SupportsIndex = 0,
+        temperature: SupportsFloat = 1.0,
+        top_k: SupportsIndex = 0,
+        top_p: SupportsFloat = 1.0,
+        batch_size: SupportsIndex = BATCH,
         prompt: str = "",
-        label: str = "",
+        label: str | int | None = "",
     ) -> list[str]:
         """Return ``n`` sentences of the ``label`` that begin with the ``prompt``.
 
         The same seed, policy, batch size, conditions and kind of device give the same sentences. A larger ``n`` begins
         with the sentences of a smaller one: every batch is drawn whole, with its own random generator. Without a label,
-        a model with labels draws one for each sentence by its frequency in the training text. Raises OptionError for a
-        value that is out of range, UnknownName for a label, and UsageError for a prompt that has unknown words, that is
-        as long as a sequence, or whose generator is not autoregressive.
+        a model with labels draws one for each sentence by its frequency in the training text. Raises UnknownName for a
+        label, and UsageError for a prompt that has unknown words, that is as long as a sequence, or whose generator is
+        not autoregressive.
         """
-        policy = Policy(temperature, top_k, top_p)
+        policy = Policy(temperature, top_k, top_p)  # type: ignore[arg-type]  # it converts and checks them
         n, seed, batch_size = whole("n", n), whole("seed", seed), whole("batch_size", batch_size, least=1)
-        if not isinstance(prompt, str):
-            raise OptionError(f"prompt is {shown(prompt)}; wanted a string")
+        prompt, label = string("prompt", prompt), arguments.label(label)
         batches = (
-            self.batch(each, seed, policy, batch_size, prompt, label) for each in range(math.ceil(n / batch_size))
+            self.batch(each, seed=seed, policy=policy, size=batch_size, prompt=prompt, label=label)
+            for each in range(math.ceil(n / batch_size))
         )
         return [text for batch in batches for text in self.tokenizer.decode(batch)][:n]
 
@@ -89,28 +94,34 @@ class Model:
         """The labels that the model knows; without names if it was trained without labels."""
         return Labels(self.config.labels, self.config.label_counts)
 
-    def batch_labels(self, index: int, seed: int, size: int = BATCH, label: str = "") -> Tensor | None:
+    def batch_labels(
+        self, index: SupportsIndex, *, seed: SupportsIndex, size: SupportsIndex = BATCH, label: str | int | None = ""
+    ) -> Tensor | None:
         """Return the labels (B,) of :meth:`batch`; None for a model without labels."""
-        numbers = self.labels.asked(size, label, derived_seed(seed, index, "labels"))
+        index, seed, size = whole("index", index), whole("seed", seed), whole("size", size, least=1)
+        numbers = self.labels.asked(size, arguments.label(label), derived_seed(seed, index, "labels"))
         return None if numbers is None else numbers.to(self.device)
 
     def batch(
         self,
-        index: int,
-        seed: int,
+        index: SupportsIndex,
+        *,
+        seed: SupportsIndex,
         policy: Policy = PLAIN,
-        size: int = BATCH,
+        size: SupportsIndex = BATCH,
         prompt: str = "",
-        label: str = "",
+        label: str | int | None = "",
     ) -> Tensor:
         """Return the ids (B, T) of the batch with this number. Each batch has its own random generator.
 
         Raises NonFinite when the generator gives logits from which no word can be drawn.
         """
-        forced = self.tokenizer.prompt(prompt)
+        index, seed, size = whole("index", index), whole("seed", seed), whole("size", size, least=1)
+        policy = _policy(policy)
+        forced = self.tokenizer.prompt(string("prompt", prompt))
         rng = torch.Generator(self.device).manual_seed(derived_seed(seed, index))
         noise = torch.randn(size, self.shape.noise, generator=rng, device=self.device)
-        noise = with_labels(noise, self.batch_labels(index, seed, size, label), self.shape.labels)
+        noise = with_labels(noise, self.batch_labels(index, seed=seed, size=size, label=label), self.shape.labels)
         drawn = sample(self.generator, noise, policy, rng, forced)
         if drawn.log_probs.isnan().any():
             name = self.config.components["generator"].name
@@ -119,11 +130,12 @@ class Model:
 
     def log_prob(
         self,
-        texts: Sequence[str],
-        draws: int = 8,
-        seed: int = 0,
-        batch_size: int = BATCH,
-        labels: Sequence[str] = (),
+        texts: Iterable[str],
+        *,
+        draws: SupportsIndex = 8,
+        seed: SupportsIndex = 0,
+        batch_size: SupportsIndex = BATCH,
+        labels: Iterable[str | int] = (),
     ) -> list[float]:
         """Return log p(sentence) in nats, ``<eos>`` included. A sentence that is too long is cut; an unknown word has
         the probability of ``<unk>``.
@@ -132,7 +144,7 @@ class Model:
         share the draws: see :func:`ganlm_core.sampling.log_marginal`. With ``labels``, one for each text, p is given
         the label; without them, a model with labels gives the mean over its labels by their frequency. Raises
         UsageError for a generator that is not autoregressive: given the noise, its words are independent, and the
-        bound would say nothing. Raises OptionError for a value of a wrong type or out of range.
+        bound would say nothing.
         """
         texts, labels = strings("texts", texts), strings("labels", labels)
         seed, draws = whole("seed", seed), whole("draws", draws, least=1)
@@ -160,12 +172,14 @@ class Model:
             return (torch.stack([self._log_prob(tokens, noise, each) for each in every]) + shares[:, None]).logsumexp(0)
         return log_marginal(self.generator, with_labels(noise, labels, self.shape.labels), tokens, mask_of(tokens))
 
-    def score(self, texts: Sequence[str], batch_size: int = BATCH, labels: Sequence[str] = ()) -> list[float]:
+    def score(
+        self, texts: Iterable[str], *, batch_size: SupportsIndex = BATCH, labels: Iterable[str | int] = ()
+    ) -> list[float]:
         """Return the discriminator's logit of each sentence: the higher, the more real.
 
         A discriminator with one logit per position gives their mean, or their sum. A sentence that is too long is cut.
         A model with labels judges a sentence as one of its label. Raises UsageError when the bundle has no
-        discriminator, or has labels and the sentences have none, and OptionError as :meth:`log_prob`.
+        discriminator, or has labels and the sentences have none.
         """
         texts, labels = strings("texts", texts), strings("labels", labels)
         batch_size = whole("batch_size", batch_size, least=1)
@@ -173,63 +187,75 @@ class Model:
         numbers = self.labels.of(labels, len(texts))
         parts = [None] * len(texts) if numbers is None else numbers.to(self.device).split(batch_size)
         pairs = zip(self._encoded(texts, batch_size), parts, strict=False)
-        return [logit for tokens, part in pairs for logit in self.logits(tokens, part).tolist()]
+        return [logit for tokens, part in pairs for logit in self._read(tokens, mask_of(tokens), part).tolist()]
+
+    def logits(self, tokens: Tensor, *, labels: Tensor | None = None) -> Tensor:
+        """Return the logits (B,) of ids (B, T) with labels (B,), as :meth:`score` does for sentences."""
+        tokens = ids("tokens", tokens, (self.shape.length,), self.shape.vocabulary)
+        if labels is not None:
+            if not self.shape.labels:
+                raise UsageError("this bundle was trained without labels; leave labels out")
+            labels = ids("labels", labels, (), self.shape.labels)
+            if len(labels) != len(tokens):
+                raise UsageError(f"there are {len(labels):,} labels for {len(tokens):,} sequences; give one for each")
+        return self._read(tokens, mask_of(tokens), labels)
 
     @torch.no_grad()
-    def logits(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return the logits (B,) of ids (B, T) with labels (B,), as :meth:`score` does for sentences."""
-        mask = mask_of(tokens)
-        return self._read(tokens, mask, labels)
-
     def _read(self, tokens: Tensor, mask: Tensor, labels: Tensor | None) -> Tensor:
         network = self._require_discriminator()
         return network.per_sequence(read_labelled(network, tokens, mask, labels, self.shape), mask)
 
-    def probability(self, texts: Sequence[str], batch_size: int = BATCH, labels: Sequence[str] = ()) -> list[float]:
+    def probability(
+        self, texts: Iterable[str], *, batch_size: SupportsIndex = BATCH, labels: Iterable[str | int] = ()
+    ) -> list[float]:
         """Return P(real) of each sentence under equal priors for real and generated sentences.
 
         Raises UsageError when the bundle has no calibration, and as :meth:`score`.
         """
-        return self.calibrated().probability(torch.tensor(self.score(texts, batch_size, labels))).tolist()
+        logits = self.score(texts, batch_size=batch_size, labels=labels)
+        return self.require_calibration().probability(torch.tensor(logits)).tolist()
 
-    def explain(self, text: str, label: str = "") -> list[tuple[str, float]]:
+    def explain(self, text: str, *, label: str | int | None = "") -> list[tuple[str, float]]:
         """Return the tokens of a sentence, each with its contribution to the log-odds that the sentence is real.
 
         See :func:`ganlm_core.bundle.attribution.leave_one_out`. Raises the errors of :meth:`probability`.
         """
-        slope = self.calibrated().slope
+        text, label = string("text", text), arguments.label(label)
+        slope = self.require_calibration().slope
         (tokens,) = next(self._encoded([text], 1))
-        number = self.labels.of([] if label == "" else [str(label)], 1)
+        number = self.labels.of([label] if label else [], 1)
         labels = None if number is None else number.to(self.device)
         weights = slope * leave_one_out(lambda rows, mask: self._read(rows, mask, labels), tokens)
         return list(zip(self.tokenizer.decode(tokens[: len(weights), None]), weights.tolist(), strict=True))
 
-    def calibrated(self) -> Calibration:
+    def require_calibration(self) -> Calibration:
         """Return the calibration. Raises UsageError when there is none."""
         self._require_discriminator()
         if self.calibration is None:
             raise UsageError(
                 "this bundle has no calibration, which turns logits into probabilities; "
-                "give real text that it was not trained on (--data FILE, Model.calibrate)"
+                "give real text that it was not trained on (--data FILE, or Model.calibrated)"
             )
         return self.calibration
 
-    def calibrate(self, held_out: Sequence[str], policy: Policy = PLAIN, labels: Sequence[str] = ()) -> Calibration:
-        """Return a calibration on real sentences outside the training data, and on as many generated ones.
+    def calibrated(self, texts: Iterable[str], *, policy: Policy = PLAIN, labels: Iterable[str | int] = ()) -> "Model":
+        """Return this model with a calibration on real sentences, and on as many sentences that it draws.
 
-        Raises DataError for fewer than FEWEST sentences, and UsageError as :meth:`score`.
+        It needs FEWEST or more sentences that were not used for training. Raises DataError for fewer, and UsageError
+        as :meth:`score`.
         """
-        if len(held_out) < FEWEST:
-            raise DataError(f"a calibration needs {FEWEST} or more real sentences; there are {len(held_out)}")
-        real = torch.tensor(self.score(held_out, labels=labels))
-        batches = range(math.ceil(len(held_out) / BATCH))
+        texts, policy = strings("texts", texts), _policy(policy)
+        if len(texts) < FEWEST:
+            raise DataError(f"a calibration needs {FEWEST} or more real sentences; there are {len(texts)}")
+        real = torch.tensor(self.score(texts, labels=labels))
+        batches = range(math.ceil(len(texts) / BATCH))
         generated = torch.cat([self._drawn_logits(each, policy) for each in batches]).cpu()
-        return fit(real, generated[: len(held_out)])
+        return replace(self, calibration=fit(real, generated[: len(texts)]))
 
     def _drawn_logits(self, index: int, policy: Policy) -> Tensor:
         """Return the logits of a batch of the calibration."""
-        labels = self.batch_labels(index, CALIBRATION_SEED)
-        return self.logits(self.batch(index, CALIBRATION_SEED, policy), labels)
+        tokens = self.batch(index, seed=CALIBRATION_SEED, policy=policy)
+        return self.logits(tokens, labels=self.batch_labels(index, seed=CALIBRATION_SEED))
 
     def _require_discriminator(self) -> Discriminator:
         if self.discriminator is None:
@@ -243,3 +269,7 @@ class Model:
         for start in range(0, len(texts), batch_size):
             tokens, _ = self.tokenizer.encode(texts[start : start + batch_size], self.shape.length)
             yield tokens.to(self.device)
+
+
+def _policy(value: object) -> Policy:
+    return instance("policy", value, Policy, "a Policy, such as Policy(temperature=0.8)")

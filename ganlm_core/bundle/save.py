@@ -87,7 +87,8 @@ def save(
         model = read_model(beside, manifest, host, torch.device("cpu"))
         if model.discriminator is not None:
             with suppress(DataError):  # too few sentences or infinite logits: save a bundle without a calibration
-                write_json(beside / CALIBRATION, asdict(model.calibrate(held_out, labels=held_out_labels)))
+                calibrated = model.calibrated(held_out, labels=held_out_labels)
+                write_json(beside / CALIBRATION, asdict(calibrated.require_calibration()))
         write_json(beside / SELFTEST, selftest.record(model))
         counts = {kind: sum(p.numel() for p in networks[kind].parameters()) for kind in names}
         page = card.render(manifest, method_of(config, host), evaluation, model.sample(CARD_SAMPLES), counts, unused)

@@ -61,7 +61,7 @@ def numbers(model: Model, noise: Tensor, tokens: Tensor) -> dict[str, Any]:
     }
     if model.discriminator is None:
         return found
-    return found | {"scores": [round(value, 6) for value in model.logits(tokens, _labels(model)).tolist()]}
+    return found | {"scores": [round(value, 6) for value in model.logits(tokens, labels=_labels(model)).tolist()]}
 
 
 def check(path: Path, recorded: Mapping[str, Any], model: Model, rounded_to: str = "") -> str:

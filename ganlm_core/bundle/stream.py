@@ -57,7 +57,7 @@ def draw(
     def drawn(index: int) -> Drawn:
         start, end = index * BATCH, (index + 1) * BATCH
         skipped = skip if index == first else 0
-        tokens = model.batch(index, seed, policy, BATCH, prompt, label)[skipped:]
+        tokens = model.batch(index, seed=seed, policy=policy, prompt=prompt, label=label)[skipped:]
         return Drawn(model.tokenizer.decode(tokens), start, end, range(start + skipped + 1, end + 1))
 
     yield from divide(drawn, count(first))
@@ -80,11 +80,11 @@ def select(
     ``tally`` counts them. The first ``offset`` candidates are skipped, up to the end of their batch. Raises UsageError
     for a model without calibration; the calibration must be for the same policy.
     """
-    calibration, size = model.calibrated(), candidates * max(1, BATCH // candidates)
+    calibration, size = model.require_calibration(), candidates * max(1, BATCH // candidates)
 
     def chosen(index: int) -> tuple[Drawn, Tensor, Selected]:
-        tokens = model.batch(index, seed, policy, size, prompt, label)
-        logits = model.logits(tokens, model.batch_labels(index, seed, size, label))
+        tokens = model.batch(index, seed=seed, policy=policy, size=size, prompt=prompt, label=label)
+        logits = model.logits(tokens, labels=model.batch_labels(index, seed=seed, size=size, label=label))
         log_ratios = calibration.log_ratio(logits).cpu().view(-1, candidates)
         rng = torch.Generator().manual_seed(derived_seed(seed, index, "select"))
         selected = selection(log_ratios, calibration.bound, rng)

@@ -1,7 +1,6 @@
 """``--data`` of the commands that use a discriminator: recalibrate it on real text."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ganlm_core.cli.output import note
@@ -28,4 +27,4 @@ def calibrate(model: "Model", host: Host, data: str, corpus: Mapping[str, Any], 
 def calibrate_on(model: "Model", text: "Corpus", policy: "Policy") -> "Model":
     """Return the model calibrated on the validation and test splits of a corpus and on samples under the policy."""
     labels = [*text.beside("validation").labels, *text.beside("test").labels]
-    return replace(model, calibration=model.calibrate([*text.validation, *text.test], policy, labels))
+    return model.calibrated([*text.validation, *text.test], policy=policy, labels=labels)

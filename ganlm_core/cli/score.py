@@ -60,7 +60,7 @@ def score(
         texts, own = sentences[start : start + BATCH], labels[start : start + BATCH]
         probabilities = model.probability(texts, labels=own)
         for text, probability, name in zip(texts, probabilities, own or [""] * len(texts), strict=True):
-            _echo(text, probability, model.explain(text, name) if explain else None, as_json, name)
+            _echo(text, probability, model.explain(text, label=name) if explain else None, as_json, name)
     for line in read.notes:
         note(line)
     if read.columns.labels and not model.labels.names:

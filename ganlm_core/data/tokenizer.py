@@ -34,6 +34,8 @@ LONGEST = 64
 CHUNK = 10_000
 """Sentences that are encoded at once: the results of the library take far more memory than the ids."""
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 SEPARATOR = r"[\s\x1c-\x1f]+"
 """The separators of words, as a pattern of the library; :func:`ganlm_core.data.text.words` has the same."""
 
@@ -152,7 +154,7 @@ class Tokenizer:
         the whole word. Raises UsageError with the words that are not in the vocabulary, and DataError for text that is
         not valid Unicode.
         """
-        with _valid_unicode():
+        with _valid_unicode([text]):
             encoding = self._backend.encode(text, add_special_tokens=False)
         pairs = zip(encoding.ids, encoding.offsets, strict=True)
         if unknown := dict.fromkeys(text[start:end] for token, (start, end) in pairs if token <= UNK):
@@ -172,17 +174,20 @@ class Tokenizer:
 
     def _encodings(self, texts: Sequence[str]) -> Iterator[list[tokenizers.Encoding]]:
         for start in range(0, len(texts), CHUNK):
-            with _valid_unicode():
-                found = self._backend.encode_batch_fast(list(texts[start : start + CHUNK]), add_special_tokens=False)
+            chunk = list(texts[start : start + CHUNK])
+            with _valid_unicode(chunk):
+                found = self._backend.encode_batch_fast(chunk, add_special_tokens=False)
             yield found
 
 
 @contextmanager
-def _valid_unicode() -> Iterator[None]:
-    """Raise DataError where the library calls half a surrogate pair no ``str``."""
+def _valid_unicode(texts: Iterable[str]) -> Iterator[None]:
+    """Raise DataError where the library calls half a surrogate pair of ``texts`` no ``str``."""
     try:
         yield
     except TypeError:
+        if not any(_SURROGATE.search(text) for text in texts):
+            raise
         raise DataError("a text is not valid Unicode; give text in UTF-8") from None
 
 

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from ganlm_core.errors import OptionError
 from ganlm_core.protocol import BOS
+from ganlm_core.system.arguments import real, whole
 from ganlm_core.system.devices import asynchronous
 
 COLDEST, HOTTEST = 1e-4, 1e30
@@ -22,7 +23,7 @@ class Policy:
 
     ``top_k = 0`` and ``top_p = 1`` leave the distribution whole. Words as likely as the k-th stay too. Nucleus:
     Holtzman et al. 2020, section 3.1. A temperature below COLDEST becomes ``top_k = 1``, one above HOTTEST becomes
-    HOTTEST. Raises OptionError for a value that is out of range.
+    HOTTEST. Raises OptionError for a value of a wrong type or out of range.
     """
 
     temperature: float = 1.0
@@ -30,9 +31,11 @@ class Policy:
     top_p: float = 1.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "temperature", real("temperature", self.temperature))
+        object.__setattr__(self, "top_k", whole("top_k", self.top_k))
+        object.__setattr__(self, "top_p", real("top_p", self.top_p))
         wanted = {
             f"temperature is {self.temperature}; wanted a number above 0": self.temperature > 0,
-            f"top_k is {self.top_k}; wanted 0 or more": self.top_k >= 0,
             f"top_p is {self.top_p}; wanted a number above 0 and at most 1": 0 < self.top_p <= 1,
         }
         for message, holds in wanted.items():

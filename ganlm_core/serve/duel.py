@@ -33,7 +33,7 @@ def questions(model: Model, test: Sequence[str], seed: int) -> list[Question]:
         )
     rng = random.Random(seed)
     real, known = rng.sample(list(test), half), lookup(test)
-    generated = [text for text in dict.fromkeys(model.sample(10 * half, seed)) if text not in known][:half]
+    generated = [text for text in dict.fromkeys(model.sample(10 * half, seed=seed)) if text not in known][:half]
     found = [*(Question(text, True) for text in real), *(Question(text, False) for text in generated)]
     rng.shuffle(found)
     return found

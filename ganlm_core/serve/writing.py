@@ -112,7 +112,10 @@ def _in_time(batches: Iterable[stream.Drawn]) -> Iterator[stream.Drawn]:
 
 def _ids(model: Model, request: Request, seed: int, n: int) -> list[Tensor]:
     numbers = range(math.ceil(n / BATCH))
-    batches = (model.batch(each, seed, request.policy, BATCH, request.prompt, request.label) for each in numbers)
+    batches = (
+        model.batch(each, seed=seed, policy=request.policy, prompt=request.prompt, label=request.label)
+        for each in numbers
+    )
     return [row for batch in batches for row in batch.split(1)][:n]
 
 
@@ -135,7 +138,7 @@ def words(model: Model, request: Request) -> list[Word]:
     forced, seed = model.tokenizer.prompt(request.prompt), request.seed
     rng = torch.Generator(model.device).manual_seed(derived_seed(seed, 0))
     noise = torch.randn(BATCH, model.shape.noise, generator=rng, device=model.device)
-    noise = with_labels(noise, model.batch_labels(0, seed, label=request.label), model.shape.labels)
+    noise = with_labels(noise, model.batch_labels(0, seed=seed, label=request.label), model.shape.labels)
     tokens = sample(model.generator, noise, request.policy, rng, forced).tokens[:1]
     logits = model.generator(noise[:1], tokens) if model.generator.autoregressive else model.generator(noise[:1])
     probabilities = log_probabilities(logits[0], request.policy).exp()

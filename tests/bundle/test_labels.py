@@ -92,7 +92,7 @@ def test_a_request_of_the_server_has_a_label_too(model: Model) -> None:
 
 
 def test_the_labels_of_a_batch_are_those_that_its_sentences_were_drawn_for(model: Model) -> None:
-    labels, tokens = model.batch_labels(3, 7), model.batch(3, 7)
+    labels, tokens = model.batch_labels(3, seed=7), model.batch(3, seed=7)
     assert labels is not None and len(labels) == BATCH
     texts = model.tokenizer.decode(tokens)
     agree = [text.startswith("yes") == (label == 0) for text, label in zip(texts, labels.tolist(), strict=True)]
@@ -123,7 +123,7 @@ def test_a_discriminator_judges_a_text_with_its_label(model: Model) -> None:
     texts, labels = ["yes 3", "no 3"] * 20, ["a", "b"] * 20
     assert model.score(texts, labels=labels) != model.score(texts, labels=labels[::-1])
     assert model.score(texts, batch_size=7, labels=labels) == pytest.approx(model.score(texts, labels=labels), abs=1e-5)
-    assert [token for token, _ in model.explain("yes 3", "a")] == ["yes", "3"]
+    assert [token for token, _ in model.explain("yes 3", label="a")] == ["yes", "3"]
     with pytest.raises(UsageError):
         model.probability(texts)
     with pytest.raises(UnknownName):

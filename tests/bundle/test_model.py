@@ -74,8 +74,12 @@ def test_a_model_explains_in_log_odds() -> None:
 
 
 def test_probabilities_need_a_calibration() -> None:
-    with pytest.raises(UsageError, match=re.escape("this bundle has no calibration, which turns logits into")):
+    with pytest.raises(UsageError) as caught:
         make().probability(["a"])
+    assert str(caught.value) == (
+        "this bundle has no calibration, which turns logits into probabilities; "
+        "give real text that it was not trained on (--data FILE, or Model.calibrated)"
+    )
     with pytest.raises(UsageError, match="this bundle has no discriminator"):
         make(discriminator=None).probability(["a"])
 
@@ -83,11 +87,18 @@ def test_probabilities_need_a_calibration() -> None:
 def test_a_calibration_is_from_real_and_generated_sentences() -> None:
     """A discriminator that likes "a" and real text that is nothing else: the calibration tells both apart."""
     model = make(discriminator=Additive)
-    found = model.calibrate(["a a a"] * 40, PLAIN)
+    calibrated = model.calibrated(["a a a"] * 40, policy=PLAIN)
+    found = calibrated.require_calibration()
     assert (found.real, found.generated) == (40, 40)
-    assert found.slope > 0 and found.probability(torch.tensor(6.0)) > 0.8
+    assert found.slope > 0 and calibrated.probability(["a a a"])[0] > 0.8
+    assert model.calibration is None
     with pytest.raises(DataError, match="a calibration needs 10 or more real sentences; there are 9"):
-        model.calibrate(["a"] * 9)
+        model.calibrated(["a"] * 9)
+
+
+def test_a_model_can_be_in_a_set() -> None:
+    one, other = make(), make()
+    assert {one, other, one} == {other, one} and one != other
 
 
 def test_sampling_depends_on_the_seed_and_not_on_the_number(saved, host):

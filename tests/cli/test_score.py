@@ -26,7 +26,7 @@ def test_a_line_for_each_sentence_with_its_probability(command: Ganlm, saved: Pa
     first, second = model.probability(["a cat sees the dog", "dog the zebra"])
     code, out, _ = command("score", saved, lines)
     assert (code, out) == (0, f"{first:.3f}  a cat sees the dog\n{second:.3f}  dog the zebra\n")
-    calibration, logit = model.calibrated(), model.score(["dog the zebra"])[0]
+    calibration, logit = model.require_calibration(), model.score(["dog the zebra"])[0]
     assert second == pytest.approx(1 / (1 + 2.718281828 ** -(calibration.slope * logit + calibration.offset)))
 
 
@@ -88,7 +88,7 @@ def test_other_real_text_calibrates_anew(command: Ganlm, copy: Path, lines: Path
     write(copy, "README.md", "")
     assert command("score", copy, lines) == (
         2, "", "ganlm: error: this bundle has no calibration, which turns logits into probabilities; "
-        "give real text that it was not trained on (--data FILE, Model.calibrate)\n"
+        "give real text that it was not trained on (--data FILE, or Model.calibrated)\n"
     )  # fmt: skip
     held_out = tmp_path / "held-out.txt"
     held_out.write_text("".join(f"{text} {number}\n" for number in range(200) for text in TEXTS))

@@ -21,6 +21,7 @@ LIGHT = {
     "config",
     "cli",
     "__main__",
+    "system.arguments",
     "system.cache",
     "system.files",
     "system.folders",
