@@ -7,12 +7,14 @@ from ganlm_core.system.version import __version__
 
 if TYPE_CHECKING:
     from ganlm_core.bundle.load import load
+    from ganlm_core.bundle.model import Model
     from ganlm_core.config.run_config import RunConfig, make_config
     from ganlm_core.training.train import train
 
-__all__ = ["RunConfig", "__version__", "load", "make_config", "train"]
+__all__ = ["Model", "RunConfig", "__version__", "load", "make_config", "train"]
 
 _HOMES = {
+    "Model": "bundle.model",
     "RunConfig": "config.run_config",
     "load": "bundle.load",
     "make_config": "config.run_config",
@@ -20,10 +22,12 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'ganlm_core' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"ganlm_core.{_HOMES[name]}"), name)
+if not TYPE_CHECKING:  # a type checker would accept every name
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'ganlm_core' has no attribute '{name}'")
+        return getattr(importlib.import_module(f"ganlm_core.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

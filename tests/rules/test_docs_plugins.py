@@ -1,7 +1,9 @@
 """The pages for plugin authors: the tutorial runs, the reference is up to date, the public names exist."""
 
 import ast
+import dataclasses
 import importlib
+import inspect
 import re
 import runpy
 import shlex
@@ -10,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+import ganlm_core
+from ganlm_core import Model, RunConfig, errors
 from ganlm_core.cli import main
 from ganlm_core.components import KINDS
+from ganlm_core.errors import GanlmError
 from ganlm_core.plugins.host import default_host
 from ganlm_core.plugins.scaffold import render
 from tests.environments import ROOT
@@ -83,6 +88,23 @@ def public() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("module", "name"), public())
 def test_a_public_name_exists(module: str, name: str) -> None:
     assert getattr(importlib.import_module(module), name) is not None
+
+
+def test_the_table_lists_every_name_of_the_package_and_every_error() -> None:
+    names: dict[str, set[str]] = {}
+    for module, name in public():
+        names.setdefault(module, set()).add(name)
+    assert names["ganlm_core"] == set(ganlm_core.__all__)
+    assert names["ganlm_core.errors"] == {each.__name__ for each in vars(errors).values() if inspect.isclass(each)
+                                          and issubclass(each, GanlmError)}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [Model, RunConfig])
+def test_the_table_lists_every_method_of_a_public_class(kind: type) -> None:
+    (row,) = re.findall(rf"^\| `{kind.__name__}` \| (.*) \|$", STABILITY, flags=re.MULTILINE)
+    fields = {field.name for field in dataclasses.fields(kind)}
+    methods = {name for name in vars(kind) if not name.startswith("_")} - fields
+    assert set(re.findall(r"`(\w+)`", row)) == methods
 
 
 PUBLIC_MODULES = {module for module, _ in public()}
