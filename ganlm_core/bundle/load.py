@@ -17,7 +17,7 @@ from torch import nn
 
 from ganlm_core.bundle import mean
 from ganlm_core.bundle.calibration import Calibration
-from ganlm_core.bundle.locate import MEAN, locate, members_of
+from ganlm_core.bundle.locate import MEAN, absolute, locate, members_of
 from ganlm_core.bundle.manifest import (
     CALIBRATION,
     CONFIG,
@@ -34,7 +34,9 @@ from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import Unreadable, WeightsError
 from ganlm_core.plugins.host import Host, default_host
 from ganlm_core.protocol import Shape
-from ganlm_core.system.devices import pick_device
+from ganlm_core.system import arguments
+from ganlm_core.system.arguments import instance
+from ganlm_core.system.devices import pick_device, plain_torch
 from ganlm_core.system.files import LARGEST_JSON, read_json, read_text
 from ganlm_core.system.header import read_header
 from ganlm_core.system.printable import shown
@@ -42,7 +44,8 @@ from ganlm_core.system.sums import check_sum, read_sums
 from ganlm_core.system.tensors import check_header, read_into, without_memory
 
 
-def load(path: Path | str, host: Host | None = None, device: str = "cpu") -> Model:
+@plain_torch()
+def load(path: str | os.PathLike[str], host: Host | None = None, device: str | torch.device = "cpu") -> Model:
     """Load a bundle: its folder, the folder of its run, ``zoo:NAME``, or ``hf:OWNER/NAME@REVISION``.
 
     A bundle on the Hub is fetched and kept in the cache. ``mean:A,B,C`` is the mean of several bundles
@@ -50,10 +53,11 @@ def load(path: Path | str, host: Host | None = None, device: str = "cpu") -> Mod
     WeightsError when a file is missing, changed or of another format, and PluginError when the plugin of a network is
     not installed.
     """
-    address = os.fspath(path)
+    address = arguments.path("path", path)
+    host = instance("host", host or default_host(), Host, "a Host, such as Host.discover()")
     if address.startswith(MEAN):
         return mean.mean_of([load(each, host, device) for each in members_of(address)], address)
-    folder = locate(path)
+    folder = locate(address)
     with within_bounds(folder):
         manifest = read_manifest(folder / CONFIG)
         sums = read_sums(folder)
@@ -62,8 +66,8 @@ def load(path: Path | str, host: Host | None = None, device: str = "cpu") -> Mod
             wanted.append(CALIBRATION)
         for name in wanted:
             check_sum(folder, name, sums)
-        model = read_model(folder, manifest, host or default_host(), pick_device(device))
-        return replace(model, source=address)
+        model = read_model(folder, manifest, host, pick_device(device))
+        return replace(model, source=absolute(address))
 
 
 @contextmanager

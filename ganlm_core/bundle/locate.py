@@ -32,14 +32,20 @@ def locate(source: str | os.PathLike[str]) -> Path:
         return zoo.find(text.removeprefix(zoo.PREFIX))
     path = hub.fetch(hub.Address.of(text)) if text.startswith(hub.PREFIX) else Path(text)
     try:
-        folder = find_bundle(path)
+        with reading(path):
+            folder = find_bundle(path)
     except WeightsError:
         meant = did_you_mean(f"{zoo.PREFIX}{text}", zoo.addresses(), 0.8)
-        if path.exists() or not meant:
+        if not meant or path.exists():
             raise
         raise WeightsError(f"there is no bundle at {text}{meant}") from None
     _refuse_links(folder)
     return folder
+
+
+def absolute(address: str) -> str:
+    """Return the address of a bundle as it holds in any working folder: a folder as an absolute path."""
+    return address if address.startswith((MEAN, zoo.PREFIX, hub.PREFIX)) else str(Path(address).absolute())
 
 
 def members_of(address: str) -> list[str]:

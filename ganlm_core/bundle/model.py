@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, SupportsFloat, SupportsIndex
 
@@ -14,12 +15,14 @@ from ganlm_core.bundle.calibration import Calibration, fit
 from ganlm_core.bundle.labels import Labels
 from ganlm_core.bundle.manifest import Manifest
 from ganlm_core.data.tokenizer import Tokenizer
-from ganlm_core.errors import DataError, NonFinite, UsageError
+from ganlm_core.errors import DataError, GanlmError, NonFinite, OutOfMemory, UsageError
 from ganlm_core.protocol import Discriminator, Generator, Shape, mask_of, with_labels
 from ganlm_core.sampling import PLAIN, Policy, log_marginal, sample
 from ganlm_core.sampling.conditions import read_labelled
 from ganlm_core.system import arguments
 from ganlm_core.system.arguments import instance, string, strings, whole
+from ganlm_core.system.devices import plain_torch
+from ganlm_core.system.memory import lacks_memory
 from ganlm_core.system.seeds import derived_seed
 
 BATCH = 256
@@ -32,12 +35,26 @@ CALIBRATION_SEED = 2**32
 """An unusual seed, so that the sentences of the calibration are not scored again with a user's seed."""
 
 
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """Compute in the block as torch does by default. Raises OutOfMemory for a lack of memory."""
+    with plain_torch():
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, GanlmError) or not lacks_memory(error):
+                raise
+            said = f" ({error})" if str(error) else ""
+            raise OutOfMemory(f"there is no memory for this{said}; ask for fewer sentences at once") from error
+
+
 @dataclass(frozen=True, eq=False)
 class Model:
     """The networks of a bundle, in evaluation mode and without gradients, with its tokenizer and metadata.
 
     Every method checks its arguments, which may be of any type that has their meaning, such as numbers of NumPy, and
-    raises OptionError for a value of a wrong type or out of range.
+    raises OptionError for a value of a wrong type or out of range, and OutOfMemory for a lack of memory. The caller's
+    default dtype, default device and autocast do not change the results.
 
     ``discriminator`` is None if the algorithm trained none, ``calibration`` if no sentences were held out for it.
     ``config`` is the bundle's config.json, ``evaluation`` its evaluation.json, ``source`` the path or address that it
@@ -60,6 +77,7 @@ class Model:
         sizes = f"vocabulary={self.shape.vocabulary}, length={self.shape.length}"
         return f"Model({self.source!r}, networks={networks}, {sizes})"
 
+    @_guarded()
     def sample(
         self,
         n: SupportsIndex,
@@ -94,6 +112,7 @@ class Model:
         """The labels that the model knows; without names if it was trained without labels."""
         return Labels(self.config.labels, self.config.label_counts)
 
+    @_guarded()
     def batch_labels(
         self, index: SupportsIndex, *, seed: SupportsIndex, size: SupportsIndex = BATCH, label: str | int | None = ""
     ) -> Tensor | None:
@@ -102,6 +121,7 @@ class Model:
         numbers = self.labels.asked(size, arguments.label(label), derived_seed(seed, index, "labels"))
         return None if numbers is None else numbers.to(self.device)
 
+    @_guarded()
     def batch(
         self,
         index: SupportsIndex,
@@ -128,6 +148,7 @@ class Model:
             raise NonFinite(f"the generator '{name}' gives logits that are NaN or infinite; do not use its weights")
         return drawn.tokens
 
+    @_guarded()
     def log_prob(
         self,
         texts: Iterable[str],
@@ -172,6 +193,7 @@ class Model:
             return (torch.stack([self._log_prob(tokens, noise, each) for each in every]) + shares[:, None]).logsumexp(0)
         return log_marginal(self.generator, with_labels(noise, labels, self.shape.labels), tokens, mask_of(tokens))
 
+    @_guarded()
     def score(
         self, texts: Iterable[str], *, batch_size: SupportsIndex = BATCH, labels: Iterable[str | int] = ()
     ) -> list[float]:
@@ -189,6 +211,7 @@ class Model:
         pairs = zip(self._encoded(texts, batch_size), parts, strict=False)
         return [logit for tokens, part in pairs for logit in self._read(tokens, mask_of(tokens), part).tolist()]
 
+    @_guarded()
     def logits(self, tokens: Tensor, *, labels: Tensor | None = None) -> Tensor:
         """Return the logits (B,) of ids (B, T) with labels (B,), as :meth:`score` does for sentences."""
         tokens = ids("tokens", tokens, (self.shape.length,), self.shape.vocabulary)
@@ -205,6 +228,7 @@ class Model:
         network = self._require_discriminator()
         return network.per_sequence(read_labelled(network, tokens, mask, labels, self.shape), mask)
 
+    @_guarded()
     def probability(
         self, texts: Iterable[str], *, batch_size: SupportsIndex = BATCH, labels: Iterable[str | int] = ()
     ) -> list[float]:
@@ -215,6 +239,7 @@ class Model:
         logits = self.score(texts, batch_size=batch_size, labels=labels)
         return self.require_calibration().probability(torch.tensor(logits)).tolist()
 
+    @_guarded()
     def explain(self, text: str, *, label: str | int | None = "") -> list[tuple[str, float]]:
         """Return the tokens of a sentence, each with its contribution to the log-odds that the sentence is real.
 
@@ -238,6 +263,7 @@ class Model:
             )
         return self.calibration
 
+    @_guarded()
     def calibrated(self, texts: Iterable[str], *, policy: Policy = PLAIN, labels: Iterable[str | int] = ()) -> "Model":
         """Return this model with a calibration on real sentences, and on as many sentences that it draws.
 

@@ -8,7 +8,7 @@ from numbers import Integral
 from typing import TypeVar
 
 from ganlm_core.errors import OptionError
-from ganlm_core.system.files import shown
+from ganlm_core.system.printable import shown
 
 LARGEST = 2**63 - 1
 """The largest seed of torch."""

@@ -7,7 +7,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
@@ -15,10 +15,15 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from ganlm_core.errors import UsageError
+from ganlm_core.system import arguments
 
 
-def pick_device(name: str) -> torch.device:
-    """Return the device; ``auto`` tries CUDA, MPS and the CPU in this order. Raises UsageError for a missing device."""
+def pick_device(name: str | torch.device) -> torch.device:
+    """Return the device; ``auto`` tries CUDA, MPS and the CPU in this order. Raises UsageError for a missing device.
+
+    Raises OptionError for a value that is neither a name nor a device.
+    """
+    name = arguments.device(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
@@ -71,6 +76,23 @@ def arithmetic(device: torch.device, precision: str) -> AbstractContextManager[o
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.allow_tf32 = True
     return torch.autocast("cuda", dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+@contextmanager
+def plain_torch() -> Iterator[None]:
+    """Compute in the block as torch does by default, whatever its caller has set: float32, the CPU, no autocast.
+
+    Modes that the block enters itself, such as :func:`arithmetic`, hold in it.
+    """
+    with ExitStack() as stack:
+        for kind in ("cpu", "cuda", "mps"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        if torch.get_default_device().type != "cpu":  # the mode of a device slows every call
+            stack.enter_context(torch.device("cpu"))
+        stack.callback(torch.set_default_dtype, torch.get_default_dtype())
+        torch.set_default_dtype(torch.float32)
+        yield
 
 
 def random_states() -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ import ganlm_core
 from ganlm_core.bundle import load
 from ganlm_core.bundle.verify import verify
 from ganlm_core.data.tokenizer import Tokenizer
-from ganlm_core.errors import PluginError, WeightsError
+from ganlm_core.errors import OptionError, PluginError, WeightsError
 from tests.bundles import (
     change_generator,
     edit,
@@ -384,3 +384,26 @@ def test_refusing_a_bundle_takes_little_memory(copy, tmp_path):
         craft(folder)
     done = subprocess.run([sys.executable, "-c", LOAD_ALL, copy, *folders], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"path": None}, OptionError, "path is None; wanted a path or an address as text"),
+        ({"path": b"x"}, OptionError, "path is b'x'; wanted a path or an address as text"),
+        ({"path": "a\0b"}, OptionError, r"path is 'a\x00b'; it has a NUL character, which no name of a file can have"),
+        ({"path": "x" * 5000}, WeightsError, f"cannot read {'x' * 5000}: File name too long"),
+        ({"device": None}, OptionError, "device is None; wanted auto, cpu, cuda, cuda:N or mps"),
+        ({"host": "x"}, OptionError, "host is 'x'; wanted a Host, such as Host.discover()"),
+    ],
+)
+def test_arguments_of_another_type_or_form_are_refused(saved, arguments, kind, message):
+    with pytest.raises(kind) as caught:
+        load.load(**{"path": saved} | arguments)
+    assert str(caught.value) == message
+
+
+def test_a_model_knows_its_place_from_any_working_folder(saved, host, monkeypatch):
+    monkeypatch.chdir(saved.parent)
+    model = load.load(saved.name, host, torch.device("cpu"))
+    assert model.source == str(saved)

@@ -1,6 +1,8 @@
 """A model from Python: probabilities against enumeration, samples and scores of a saved bundle."""
 
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from ganlm_core.bundle.calibration import Calibration
 from ganlm_core.bundle.manifest import Manifest
 from ganlm_core.bundle.model import Model
 from ganlm_core.data.tokenizer import Tokenizer
-from ganlm_core.errors import DataError, NonFinite, OptionError, UsageError
+from ganlm_core.errors import DataError, NonFinite, OptionError, OutOfMemory, UsageError
 from ganlm_core.protocol import EOS
 from ganlm_core.sampling import PLAIN, log_likelihood
 from tests.bundles import TEXTS, Additive
@@ -152,3 +154,39 @@ def test_scores_are_the_discriminators_logits(saved, parts, host):
         wanted = parts["networks"]["discriminator"].eval()(tokens, tokens != 0)
     assert load.load(saved, host).score(TEXTS) == pytest.approx(wanted.tolist(), abs=1e-6)
     assert load.load(saved, host).score([]) == []
+
+
+@contextmanager
+def disturbed() -> Iterator[None]:
+    """Set the modes of torch that a program around ganlm may have set."""
+    with ExitStack() as stack:
+        stack.callback(torch.set_default_dtype, torch.get_default_dtype())
+        torch.set_default_dtype(torch.float64)
+        stack.enter_context(torch.device("meta"))
+        stack.enter_context(torch.autocast("cpu", torch.bfloat16))
+        yield
+
+
+def test_modes_of_the_callers_torch_change_nothing(saved, host):
+    plain = load.load(saved, host)
+    tokens = plain.batch(0, seed=0)
+    calls = [
+        lambda model: model.sample(5),
+        lambda model: model.batch(0, seed=0).tolist(),
+        lambda model: model.log_prob(TEXTS),
+        lambda model: model.score(TEXTS),
+        lambda model: model.logits(tokens).tolist(),
+        lambda model: model.probability(TEXTS),
+        lambda model: model.explain(TEXTS[0]),
+        lambda model: model.calibrated(TEXTS * 10).calibration,
+    ]
+    wanted = [call(plain) for call in calls]
+    with disturbed():
+        found = [call(load.load(saved, host)) for call in calls]
+    assert found == wanted
+
+
+def test_a_lack_of_memory_is_an_error_of_ganlm(saved, host):
+    with pytest.raises(OutOfMemory) as caught:
+        load.load(saved, host).sample(2, batch_size=10**12)
+    assert re.fullmatch(r"there is no memory for this \(.*\); ask for fewer sentences at once", str(caught.value))

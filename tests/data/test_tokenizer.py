@@ -142,6 +142,11 @@ def test_half_a_surrogate_pair_is_no_text(kind: str) -> None:
             use("the \udcffdog")
 
 
+def test_a_value_that_is_no_text_is_not_called_invalid_unicode() -> None:
+    with pytest.raises(TypeError):
+        Tokenizer.train("word", TEXTS, 300).encode([3], 8)  # type: ignore[list-item]
+
+
 @pytest.mark.parametrize("kind", TOKENIZERS)
 def test_special_tokens_in_the_text_are_text(kind: str) -> None:
     """Both where the tokenizer was trained on them and where it was not."""

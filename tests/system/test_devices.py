@@ -9,13 +9,14 @@ from textwrap import dedent
 import pytest
 import torch
 
-from ganlm_core.errors import UsageError
+from ganlm_core.errors import OptionError, UsageError
 from ganlm_core.system import devices
 from ganlm_core.system.devices import (
     arithmetic,
     asynchronous,
     keep_memory,
     pick_device,
+    plain_torch,
     random_states,
     require_compiler,
     restore_random_states,
@@ -30,6 +31,13 @@ CPU = torch.device("cpu")
 def test_present_devices() -> None:
     assert pick_device("cpu") == CPU
     assert pick_device("auto").type in ("cpu", "cuda", "mps")
+    assert pick_device(CPU) == CPU
+
+
+def test_a_device_is_a_name_or_a_device() -> None:
+    with pytest.raises(OptionError) as caught:
+        pick_device(None)  # type: ignore[arg-type]
+    assert str(caught.value) == "device is None; wanted auto, cpu, cuda, cuda:N or mps"
 
 
 @pytest.mark.parametrize(
@@ -144,3 +152,27 @@ def test_memory_is_left_alone_where_there_is_no_glibc(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(devices.ctypes, "CDLL", refuse)
     keep_memory()
+
+
+def modes() -> tuple[torch.dtype, torch.device, bool]:
+    return torch.get_default_dtype(), torch.empty(0).device, torch.is_autocast_enabled("cpu")
+
+
+def test_plain_torch_forgets_the_modes_of_its_caller_and_restores_them() -> None:
+    before = modes()
+    assert before == (torch.float32, CPU, False)
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"), torch.autocast("cpu", torch.bfloat16):
+            with pytest.raises(ZeroDivisionError), plain_torch():
+                assert modes() == before
+                raise ZeroDivisionError
+            assert modes() == (torch.float64, torch.device("meta"), True)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert modes() == before
+
+
+def test_modes_inside_of_plain_torch_hold() -> None:
+    with plain_torch(), torch.autocast("cpu", torch.bfloat16):
+        assert torch.is_autocast_enabled("cpu")
