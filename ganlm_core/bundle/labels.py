@@ -63,7 +63,7 @@ class Labels:
             raise UsageError(f"there are {len(names):,} labels for {texts:,} texts; give one for each")
         if len(names) != texts:
             raise UsageError(
-                "this bundle judges a text as a text of its label, and the texts have none; name a column of labels "
-                "with --corpus.label COLUMN"
+                "this bundle judges a text as a text of its label, and the texts have none; give labels=[...], or name "
+                "a column of labels with --corpus.label COLUMN"
             )
         return torch.tensor([self.number(name) for name in names], dtype=torch.int64)

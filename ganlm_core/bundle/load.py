@@ -53,7 +53,7 @@ def load(path: str | os.PathLike[str], host: Host | None = None, device: str | t
     WeightsError when a file is missing, changed or of another format, and PluginError when the plugin of a network is
     not installed.
     """
-    address = arguments.path("path", path)
+    address = arguments.path("path", path, "a path or an address")
     host = instance("host", host or default_host(), Host, "a Host, such as Host.discover()")
     if address.startswith(MEAN):
         return mean.mean_of([load(each, host, device) for each in members_of(address)], address)

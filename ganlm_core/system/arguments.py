@@ -73,11 +73,11 @@ def label(value: object) -> str:
     return str(value)
 
 
-def path(name: str, value: object) -> str:
+def path(name: str, value: object, wanted: str = "a path") -> str:
     """Return a path or an address as text. Raises OptionError for other values, and for a NUL character."""
-    found = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    found = os.fspath(value) if isinstance(value, str | os.PathLike) else value
     if not isinstance(found, str):
-        raise OptionError(f"{name} is {shown(value)}; wanted a path or an address as text")
+        raise OptionError(f"{name} is {shown(value)}; wanted {wanted}")
     if "\0" in found:
         raise OptionError(f"{name} is {shown(found)}; it has a NUL character, which no name of a file can have")
     return found

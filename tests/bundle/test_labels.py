@@ -52,7 +52,8 @@ def test_labels_that_nobody_asked_for_are_drawn_by_their_frequency() -> None:
 def test_texts_come_with_their_labels() -> None:
     found = LABELS.of(["good", "bad"], 2)
     assert found is not None and found.tolist() == [1, 0]
-    with pytest.raises(UsageError, match="this bundle judges a text as a text of its label, and the texts have none"):
+    wanted = r"and the texts have none; give labels=\[\.\.\.\], or name a column of labels with --corpus\.label COLUMN$"
+    with pytest.raises(UsageError, match=wanted):
         LABELS.of([], 2)
     assert Labels((), ()).of([], 1) is None
     with pytest.raises(UsageError, match="this bundle was trained without labels"):

@@ -389,8 +389,8 @@ def test_refusing_a_bundle_takes_little_memory(copy, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        ({"path": None}, OptionError, "path is None; wanted a path or an address as text"),
-        ({"path": b"x"}, OptionError, "path is b'x'; wanted a path or an address as text"),
+        ({"path": None}, OptionError, "path is None; wanted a path or an address"),
+        ({"path": b"x"}, OptionError, "path is b'x'; wanted a path or an address"),
         ({"path": "a\0b"}, OptionError, r"path is 'a\x00b'; it has a NUL character, which no name of a file can have"),
         ({"path": "x" * 5000}, WeightsError, f"cannot read {'x' * 5000}: File name too long"),
         ({"device": None}, OptionError, "device is None; wanted auto, cpu, cuda, cuda:N or mps"),

@@ -1,5 +1,6 @@
 """Resolving layers to a configuration: precedence, every kind of error, and the round trip through TOML."""
 
+import inspect
 import os
 import random
 import tomllib
@@ -8,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from ganlm_core.config import run_config as configuration
+from ganlm_core.config.options import TrainingOptions
 from ganlm_core.config.run_config import (
+    DEFAULTS,
+    WARMUPS,
     Layer,
     RunConfig,
     corpus_from,
@@ -229,6 +234,14 @@ def test_a_recipe_that_is_not_toml_is_named(host: Host) -> None:
         ({"data": ["a b"]}, "data is ['a b']; wanted the name of a corpus, or a file"),
         ({"generator": 5}, "generator is 5; wanted a name"),
         ({"loss": ["hinge"]}, "loss is ['hinge']; wanted a name"),
+        ({"generator_options": None}, "generator_options is None; wanted a dict of options by their names"),
+        ({"generator_options": {1: 2}}, "generator_options is {1: 2}; wanted a dict of options by their names"),
+        ({"reward": "regex"}, "reward is 'regex'; wanted a dict of rewards by their names"),
+        ({"reward": {3: {}}}, "reward is {3: {}}; wanted a dict of rewards by their names"),
+        ({"reward": {"regex": None}}, "reward 'regex' is None; wanted a dict of options by their names"),
+        ({"host": "x"}, "host is 'x'; wanted a Host, such as Host.discover()"),
+        ({"device": 3}, "device is 3; wanted auto, cpu, cuda, cuda:N or mps"),
+        ({"data": "a\0b"}, r"data is 'a\x00b'; it has a NUL character, which no name of a file can have"),
     ],
 )
 def test_a_setting_of_another_type_is_refused(settings: dict[str, Any], told: str) -> None:
@@ -313,6 +326,46 @@ def test_make_config_takes_everything_else_from_the_recipe(host: Host) -> None:
     assert make_config(recipe="towers", host=host).generator.name == "tall"
     for recipe in default_host().recipes():
         assert make_config(recipe=recipe) == resolve(default_host(), [{"recipe": recipe}])
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"corpus": "grammar", "data": "lab.csv"}, "data is 'lab.csv' and corpus is 'grammar'; give one of them"),
+        (
+            {"data": "lab.csv", "corpus_options": {"path": "other.csv"}},
+            "data is 'lab.csv' and the path in corpus_options is 'other.csv'; give one of them",
+        ),
+    ],
+)
+def test_make_config_takes_one_text(settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        make_config(**settings)
+    assert str(caught.value) == told
+
+
+def test_make_config_finds_a_file_from_any_working_folder(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("names.txt").write_text("the dog sleeps .\n" * 20)
+    config = make_config(data=Path("names.txt"), host=host)
+    monkeypatch.chdir("/")
+    assert options(config, "corpus")["path"] == str(tmp_path / "names.txt")
+    assert options(make_config(data="-", host=host), "corpus")["path"] == "-"
+
+
+def test_make_config_takes_a_device_of_torch(host: Host) -> None:
+    assert make_config(device=torch.device("cpu"), host=host).training.device == "cpu"
+
+
+def test_the_help_of_make_config_names_every_setting() -> None:
+    told = inspect.getdoc(make_config) or ""
+    for option in TrainingOptions.fields():
+        assert f"\n{option.name} = {option.default!r}: {option.help}" in told
+    for section in (*DEFAULTS, *WARMUPS):
+        keyword = "_".join(reversed(section.split(".")))
+        assert keyword in inspect.signature(make_config).parameters or f"``{keyword}``" in told
 
 
 def test_make_config_suggests_the_nearest_setting(host: Host) -> None:

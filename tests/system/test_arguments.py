@@ -61,8 +61,8 @@ def test_paths_and_devices_have_types_of_their_own() -> None:
         (lambda: strings("texts", [("a", "b")]), "texts has ('a', 'b') among its values; give a list of strings"),
         (lambda: strings("texts", ["a", None]), "texts has None among its values; give a list of strings"),
         (lambda: label(["a", "b"]), "label is ['a', 'b']; wanted the name of one label"),
-        (lambda: path("path", None), "path is None; wanted a path or an address as text"),
-        (lambda: path("path", b"x"), "path is b'x'; wanted a path or an address as text"),
+        (lambda: path("path", None), "path is None; wanted a path"),
+        (lambda: path("path", b"x"), "path is b'x'; wanted a path"),
         (
             lambda: path("path", "a\0b"),
             r"path is 'a\x00b'; it has a NUL character, which no name of a file can have",
