@@ -18,6 +18,10 @@ from math import inf, log
 from ganlm_core.data.corpus import Columns, Corpus, split
 from ganlm_core.data.options import GrammarOptions
 from ganlm_core.data.text import words
+from ganlm_core.system.arguments import strings, whole
+
+LARGEST_SEED = 2**64
+"""Larger than the seed of a run, to which metrics add a constant."""
 
 RULES = {
     "Sentence": "8 Clause . | 1 When Clause .",
@@ -111,13 +115,19 @@ class Grammar:
         return sorted(items - self._productions.keys())
 
     def log_prob(self, texts: Sequence[str]) -> list[float]:
-        """Return the log-probability of each sentence in nats; ``-inf`` if the grammar cannot produce it."""
-        return [self._log_prob(words(text)) for text in texts]
+        """Return the log-probability of each sentence in nats; ``-inf`` if the grammar cannot produce it.
+
+        Raises OptionError for a value that is no list of strings.
+        """
+        return [self._log_prob(words(text)) for text in strings("texts", texts)]
 
     def sample(self, n: int, seed: int) -> list[str]:
-        """Return ``n`` sentences, drawn with ``random.random()`` only, which is the same in every version of Python."""
-        rng = random.Random(seed)
-        return [" ".join(self._sentence(rng)) for _ in range(n)]
+        """Return ``n`` sentences, drawn with ``random.random()`` only, which is the same in every version of Python.
+
+        Raises OptionError for numbers that are not whole, or are below 0.
+        """
+        rng = random.Random(whole("seed", seed, most=LARGEST_SEED))
+        return [" ".join(self._sentence(rng)) for _ in range(whole("n", n))]
 
     def entropy(self) -> float:
         """Return the exact entropy of a sentence in nats: over sentences, not over derivations."""

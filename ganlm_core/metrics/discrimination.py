@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganlm_core.data.corpus import spread
+from ganlm_core.errors import DataError
 from ganlm_core.metrics.formatting import format_value
 from ganlm_core.metrics.metric import Conditions, Measured, Metric, Subject
+from ganlm_core.system.files import shown
 
 Score = Callable[[Sequence[str]], Sequence[float]]
 """The function that gives each text a number: its log-probability in nats, or the logit of a discriminator."""
@@ -77,10 +79,11 @@ def _error(values: Floats) -> float:
 def auc(higher: Numbers, lower: Numbers) -> float:
     """Return the share of pairs in which the score from ``higher`` is the higher one; a tie counts one half.
 
-    It is the area under the ROC curve (Mann & Whitney 1947). 1/2 is chance.
+    It is the area under the ROC curve (Mann & Whitney 1947). 1/2 is chance. Raises DataError for scores that are not
+    numbers, and for none.
     """
-    ordered = np.sort(np.asarray(lower, dtype=np.float64))
-    places = [np.searchsorted(ordered, np.asarray(higher, dtype=np.float64), side) for side in ("left", "right")]
+    above, ordered = _scores("higher", higher, least=1), np.sort(_scores("lower", lower, least=1))
+    places = [np.searchsorted(ordered, above, side) for side in ("left", "right")]
     return float((places[0] + places[1]).mean() / (2 * len(ordered)))
 
 
@@ -89,13 +92,27 @@ def accuracy(real: Numbers, generated: Numbers) -> float:
 
     The threshold of each half of the sentences is the best one for the other half. So the accuracy does not depend on
     the origin of the logits, which some losses leave open, and no threshold is chosen on the sentences that it judges.
+    Raises DataError for scores that are not numbers, and for fewer than two of a kind.
     """
-    real, generated = (np.asarray(each, dtype=np.float64) for each in (real, generated))
+    real, generated = _scores("real", real, least=2), _scores("generated", generated, least=2)
     found = []
     for own, other in ((0, 1), (1, 0)):
         threshold = _threshold(real[other::2], generated[other::2])
         found.append(_share_right(real[own::2], generated[own::2], threshold).item())
     return fmean(found)
+
+
+def _scores(name: str, values: Numbers, least: int) -> Floats:
+    """Return scores (N,). Raises DataError for values that are not numbers, and for fewer than ``least``."""
+    try:
+        scores = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"{name} is {shown(values)}; wanted a list of scores") from None
+    if scores.ndim != 1 or np.isnan(scores).any():
+        raise DataError(f"{name} is {shown(values)}; wanted a list of scores without NaN")
+    if len(scores) < least:
+        raise DataError(f"scores in {name}: {len(scores)}; wanted {least} or more")
+    return scores
 
 
 def _threshold(real: Floats, generated: Floats) -> Floats:

@@ -6,11 +6,15 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pytest
 
 from ganlm_core.data.grammar import Grammar, NumberedGrammar, grammar_corpus
 from ganlm_core.data.options import SPLITS, GrammarOptions
+from ganlm_core.errors import OptionError
 
 # One sentence in two ways: a b is 2/4 as a pair, and 1/4 as the letters, with b 2/3 of the second ones.
 SMALL = {"Sentence": "2 a b | 1 Letter Second | 1 Number# Count#", "Letter": "1 a | 1 c", "Second": "2 b | 1 d"}
@@ -158,3 +162,22 @@ def test_a_labelled_corpus_has_the_sentences_of_the_plain_one() -> None:
     numbered = NumberedGrammar()
     for name in SPLITS:
         assert labelled.beside(name).labels == numbered.labels_of(getattr(labelled, name))
+
+
+def test_numbers_may_be_of_numpy() -> None:
+    assert Grammar().sample(np.int64(3), seed=np.int64(1)) == Grammar().sample(3, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda grammar: grammar.sample(1, seed=None), "seed is None; wanted a whole number"),
+        (lambda grammar: grammar.sample(-1, seed=1), "n is -1; wanted 0 or more"),
+        (lambda grammar: grammar.log_prob("the dog sleeps ."), "texts is one string; give a list of strings"),
+        (lambda grammar: grammar.log_prob([1]), "texts has 1 among its values; give a list of strings"),
+    ],
+)
+def test_arguments_of_another_type_are_refused(call: Callable[[Grammar], Any], message: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        call(Grammar())
+    assert str(caught.value) == message

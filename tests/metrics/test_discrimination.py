@@ -9,6 +9,7 @@ import pytest
 
 from ganlm_core.components import NoOptions
 from ganlm_core.data.corpus import Corpus
+from ganlm_core.errors import DataError
 from ganlm_core.metrics.discrimination import (
     Discrimination,
     DistanceFromProcess,
@@ -169,3 +170,21 @@ def test_what_does_not_exist_is_left_out() -> None:
 def test_scores_that_are_not_finite_have_no_values() -> None:
     found = measure(Discrimination, references=["a", "b"], scores=lambda texts: [math.nan] * len(texts))
     assert found == Measured(protocol="the discriminator gives scores that are not finite")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: auc([], [1.0]), "scores in higher: 0; wanted 1 or more"),
+        (lambda: auc([1.0], []), "scores in lower: 0; wanted 1 or more"),
+        (lambda: auc([1.0], [math.nan]), "lower is [nan]; wanted a list of scores without NaN"),
+        (lambda: accuracy([1.0], [0.0, 1.0]), "scores in real: 1; wanted 2 or more"),
+        (lambda: accuracy([1.0, 2.0], [0.0, math.nan]), "generated is [0.0, nan]; wanted a list of scores without NaN"),
+        (lambda: accuracy([1.0, 2.0], 3), "generated is 3; wanted a list of scores without NaN"),  # type: ignore[arg-type]
+        (lambda: accuracy(["a", "b"], [0.0]), "real is ['a', 'b']; wanted a list of scores"),  # type: ignore[list-item]
+    ],
+)
+def test_scores_that_compare_nothing_are_refused(call: Callable[[], float], message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        call()
+    assert str(caught.value) == message

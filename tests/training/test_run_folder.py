@@ -148,7 +148,10 @@ def test_paths_of_data_are_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("my.txt").write_text("a cat\n")
     weights = make_config("lstm", "conv", data="oracle", corpus_options={"weights": "my.safetensors"})
-    for config, path in ((make_config("lstm", "conv", data="my.txt"), "my.txt"), (weights, "my.safetensors")):
+    for config, path in (
+        (make_config("lstm", "conv", corpus="file", corpus_options={"path": "my.txt"}), "my.txt"),
+        (weights, "my.safetensors"),
+    ):
         folder = RunFolder.make(None, "name")
         folder.start(config)
         anchored = with_data_at(config, lambda path: str(tmp_path / path))
