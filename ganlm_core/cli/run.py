@@ -8,7 +8,6 @@ defaults; options from flags and from the environment override it.
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,6 @@ from ganlm_core.config.run_config import (
     RunConfig,
     check_option,
     data_layer,
-    difference,
     nest,
     override,
     prefix_of,
@@ -221,7 +219,6 @@ def run(
         _note_misspelt_variables(context)
     else:
         _refuse_another_place(context, resume)
-        config = _with_more_steps(resume, _saved(host, resume), config)
     if print_config:
         echo_json(config.to_dict()) if as_json else echo_data(config.to_toml())
         return
@@ -266,7 +263,7 @@ def configure(host: Host, chosen: Mapping[str, Any], options: Layer | None = Non
         layers.append({"reward": {name: {} for name in chosen["rewards"]}})
     layers += [{"start": _start(chosen)}, options or {}]
     if chosen["resume"]:
-        return override(host, _saved(host, chosen["resume"]), expand(host, layers))
+        return _resumed(host, chosen["resume"], layers)
     return resolve(host, layers)
 
 
@@ -290,11 +287,16 @@ def configuration(arguments: Sequence[str]) -> RunConfig:
     return configure(current_host(), _chosen(context), _given(context))
 
 
-def _saved(host: Host, run: Path) -> RunConfig:
-    """Return the configuration of a run. Raises UsageError if there is no run, PluginError if its plugin is missing."""
+def _resumed(host: Host, run: Path, layers: Sequence[Layer]) -> RunConfig:
+    """Return the configuration with which a run goes on. Raises UsageError if there is no run, or if layers change it.
+
+    Raises PluginError if its plugin is missing.
+    """
+    from ganlm_core.training.resuming import resumed
     from ganlm_core.training.run_folder import RunFolder
 
-    return RunFolder.open(run).load_config(host)
+    saved = RunFolder.open(run).load_config(host)
+    return resumed(run, saved, override(host, saved, expand(host, layers)))
 
 
 def _refuse_another_place(context: click.Context, run: Path) -> None:
@@ -323,26 +325,6 @@ def _note_other_optimizers(context: click.Context, config: RunConfig) -> None:
         after, before = OPTIMIZER + network, OPTIMIZER + network + WARMUP
         if after in given and before in config.choices() and before not in given:
             note(f"--{prefix_of(after)} is for the steps after the warm-up; --{before} is for the warm-up")
-
-
-def _with_more_steps(run: Path, saved: RunConfig, config: RunConfig) -> RunConfig:
-    """Return the configuration of a run, with the steps of ``config`` if it has more, and the place of its data.
-
-    Paths are compared as absolute paths, as in the run's configuration. Raises UsageError for other changes.
-    """
-    from ganlm_core.training.paths import with_absolute_paths, with_data_of
-    from ganlm_core.training.run_folder import extended
-
-    steps = config.training.steps
-    saved = with_data_of(saved, with_absolute_paths(config))
-    same_steps = replace(saved, training=replace(saved.training, steps=steps))
-    old, new = (with_absolute_paths(each) for each in (same_steps, config))
-    if changes := difference(old, new):
-        raise UsageError(
-            f"--resume {run}: the run has another configuration ({', '.join(changes)}); "
-            "resume it without these options, or start a new run"
-        )
-    return extended(saved, steps) if steps != saved.training.steps else saved
 
 
 def _section_options(config: RunConfig) -> Iterator[SectionOption]:

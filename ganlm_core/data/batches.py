@@ -44,6 +44,15 @@ class Batches:
     _part: tuple[int, int] = field(default=(-1, 0), repr=False)
     _order: Tensor = field(default_factory=lambda: torch.empty(0), repr=False)
 
+    @property
+    def position(self) -> tuple[int, int]:
+        """The position in the data, which is all that the next batches depend on: ``drawn`` and ``tokens_drawn``."""
+        return self.drawn, self.tokens_drawn
+
+    @position.setter
+    def position(self, position: tuple[int, int]) -> None:
+        self.drawn, self.tokens_drawn = position
+
     def next(self, step: int, steps: int) -> Batch:
         """Return the next batch for a step of the run, with fresh noise (B, Z) from the global random state."""
         rows = [self._rows(self.drawn + rank) for rank in range(self.processes)]

@@ -22,7 +22,7 @@ Stamp = tuple[tuple[int, int, int], ...]
 def stamp(run: RunFolder) -> Stamp:
     """Return the stamp of a run; an empty stamp if its folder is gone."""
     found = []
-    for path in (run.path, run.metrics.path, run.path / "run.json", run.samples):
+    for path in (run.path, run.metrics.path, run.info_file, run.samples):
         try:
             status = path.stat()
         except OSError:

@@ -28,9 +28,6 @@ TENSORS, STATE = "tensors.safetensors", "state.json"
 ANEW = "start a new run"
 """The advice for an unreadable checkpoint, which, unlike a bundle, cannot be fetched again."""
 
-RENAMED = {f"estimator.{name}": f"estimator.baseline.{name}" for name in ("average", "updates")}
-"""Tensors that had other names in earlier versions, where every baseline had a moving average."""
-
 _NAME = re.compile(r"step-(\d{8,})")
 _KEYS = ("step", "modules", "networks", "optimizers", "random", "extra")
 _WRONG = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
@@ -212,7 +209,6 @@ def restore(
             f"{checkpoint.path} holds {_listed(saved_modules, found)}; "
             f"this run has {_listed(modules, wanted)}; resume with the configuration that made it"
         )
-    saved_modules = {name: _renamed(saved_modules[name], module) for name, module in modules.items()}
     for name, module in modules.items():
         check_state(checkpoint.path / TENSORS, saved_modules[name], module)
     try:
@@ -223,13 +219,6 @@ def restore(
         restore_random_states(checkpoint.state["random"])
     except _WRONG as error:
         raise WeightsError(f"{checkpoint.path} cannot be restored ({error!r}); start a new run") from error
-
-
-def _renamed(saved: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
-    """Return the tensors of a module by their names of today, without those that only earlier versions have."""
-    wanted = module.state_dict().keys()
-    named = {RENAMED.get(name, name): (name, tensor) for name, tensor in saved.items()}
-    return {new: tensor for new, (old, tensor) in named.items() if new in wanted or old not in RENAMED}
 
 
 def _class(optimizer: torch.optim.Optimizer) -> str:

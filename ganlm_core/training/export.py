@@ -11,7 +11,6 @@ from ganlm_core.bundle.manifest import (
     CONFIG,
     HASHES,
     NETWORKS,
-    RUN_CONFIG,
     Manifest,
     build,
     find_bundle,
@@ -129,7 +128,7 @@ def _networks(run: RunFolder, checkpoint: Checkpoint, manifest: Manifest, host: 
     networks: dict[str, Any] = {}
     for kind in manifest.networks:
         with torch.random.fork_rng(devices=[]):  # the initial weights must not advance the caller's random numbers
-            networks[kind] = build(host, run.path / RUN_CONFIG, manifest, kind, Shape(**manifest.sizes).of(kind))
+            networks[kind] = build(host, run.config_file, manifest, kind, Shape(**manifest.sizes).of(kind))
         check_state(checkpoint.path, checkpoint.network(kind), networks[kind])
         networks[kind].load_state_dict(checkpoint.network(kind))
     return networks

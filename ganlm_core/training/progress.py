@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
+from ganlm_core.errors import DataError
 from ganlm_core.metrics.judge import Values
+from ganlm_core.training.checkpoint import Checkpoint, not_a_state
 
 NUMBERS = (int, float)
 
@@ -31,14 +34,13 @@ class Progress:
 class Saved:
     """The values of a run in its checkpoint.
 
-    ``batches``: batches and tokens drawn so far. ``data``: the hash of the training data. ``config``: the text of
-    config.toml, empty in a checkpoint made before it was kept.
+    ``batches``: the position in the data. ``data``: the hash of the training data. ``config``: the text of config.toml.
     """
 
     batches: tuple[int, int]
     data: str
     progress: Progress
-    config: str = ""
+    config: str
 
     def to_tree(self) -> dict[str, Any]:
         return asdict(self)
@@ -48,7 +50,7 @@ class Saved:
         """Rebuild the output of :meth:`to_tree`. Raises TypeError or ValueError for values of other types."""
         saved = cls(**tree)
         drawn, tokens = saved.batches
-        progress = {"extended": 0} | tree["progress"]  # checkpoints of earlier versions lack it
+        progress = tree["progress"]
         saved.batches, saved.progress = (drawn, tokens), Progress(**progress)
         _require(_are_like(progress, asdict(Progress())), "progress")
         _require(type(drawn) is int and type(tokens) is int, "batches")
@@ -56,6 +58,19 @@ class Saved:
         _require(all(_is_interim(each) for each in saved.progress.history), "history")
         _require(all(_are_numbers(each) for each in saved.progress.evaluations.values()), "evaluations")
         return saved
+
+
+def saved_values(found: Checkpoint, data: str, run: Path) -> Saved:
+    """Return the values of a run in a checkpoint. Raises WeightsError, and DataError for another hash than ``data``."""
+    try:
+        saved = Saved.of(found.extra)
+    except (KeyError, TypeError, ValueError) as error:
+        raise not_a_state(found.path, error) from error
+    if saved.data != data:
+        raise DataError(
+            f"the training data of {run} have changed since it was started; put the old data back, or start a new run"
+        )
+    return saved
 
 
 def _require(fine: bool, name: str) -> None:

@@ -1,13 +1,15 @@
-"""Resuming: what is checked and restored before a run goes on from a checkpoint."""
+"""Resuming: with which configuration a run goes on, and what is checked and restored before it does.
+
+Nothing imports torch.
+"""
+
+from dataclasses import replace
+from pathlib import Path
 
 from ganlm_core.config.run_config import RunConfig, difference
-from ganlm_core.errors import DataError, UsageError
-from ganlm_core.plugins.host import Host
-from ganlm_core.training import checkpoint
-from ganlm_core.training.checkpoint import Checkpoint
-from ganlm_core.training.progress import Saved
-from ganlm_core.training.run_folder import RunFolder, extended
-from ganlm_core.training.setup import Setup
+from ganlm_core.errors import UsageError
+from ganlm_core.training.paths import with_absolute_paths, with_data_of
+from ganlm_core.training.run_folder import RunFolder
 
 MAY_CHANGE = (
     "training.device", "corpus.file.path", "corpus.oracle.weights", "start.generator", "start.discriminator",
@@ -15,45 +17,58 @@ MAY_CHANGE = (
 """Options that a user may edit in config.toml: the device, and where data and bundles are, by their hashes."""
 
 
-def saved_values(found: Checkpoint, setup: Setup, folder: RunFolder) -> Saved:
-    """Return the run's own values in a checkpoint. Raises WeightsError, and DataError for other training data."""
-    try:
-        saved = Saved.of(found.extra)
-    except (KeyError, TypeError, ValueError) as error:
-        raise checkpoint.not_a_state(found.path, error) from error
-    if saved.data != setup.fingerprint:
-        raise DataError(
-            f"the training data of {folder.path} have changed since it was started; "
-            "put the old data back, or start a new run"
+def resumed(run: Path, saved: RunConfig, wanted: RunConfig) -> RunConfig:
+    """Return ``saved``, the configuration of a run, with more steps and moved data if ``wanted`` has them.
+
+    Paths are compared as absolute paths. Raises UsageError for fewer steps and for any other difference.
+    """
+    longer = extended(saved, wanted.training.steps)
+    planned = wanted.training.planned_steps or longer.training.planned_steps
+    wanted = with_absolute_paths(replace(wanted, training=replace(wanted.training, planned_steps=planned)))
+    found = with_absolute_paths(with_data_of(longer, wanted))
+    if changes := difference(found, wanted):
+        raise UsageError(
+            f"--resume {run}: the run has another configuration ({', '.join(changes)}); "
+            "resume it without these options, or start a new run"
         )
-    return saved
+    return found
 
 
-def has_more_steps(saved: Saved, host: Host, folder: RunFolder) -> bool:
-    """Return whether the run got more steps since its checkpoint.
+def extended(config: RunConfig, steps: int) -> RunConfig:
+    """Return the configuration of a run that is trained on to ``steps``. Its schedules stay as they were planned.
+
+    Raises UsageError for fewer steps.
+    """
+    training = config.training
+    if steps < training.steps:
+        raise UsageError(f"the run has {training.steps} steps, and --steps {steps} is fewer; give more, or none")
+    if steps == training.steps:
+        return config
+    planned = training.planned_steps or training.steps
+    return replace(config, training=replace(training, steps=steps, planned_steps=planned))
+
+
+def has_more_steps(old: RunConfig, new: RunConfig, folder: RunFolder) -> bool:
+    """Return whether the run got more steps since a checkpoint with the configuration ``old``.
 
     Raises UsageError if config.toml was edited in any other way, except for the options in MAY_CHANGE.
     """
-    if not saved.config:
-        return False
-    old, new = (RunConfig.from_toml(host, text) for text in (saved.config, folder.config()))
-    more = new.training.steps > old.training.steps
-    expected = extended(old, new.training.steps) if more else old
+    expected = extended(old, max(old.training.steps, new.training.steps))
     changes = [line for line in difference(expected, new) if line.partition(":")[0] not in MAY_CHANGE]
     if changes:
         raise UsageError(
-            f"{folder.path / 'config.toml'} was edited after the last checkpoint ({', '.join(changes)}); "
+            f"{folder.config_file} was edited after the last checkpoint ({', '.join(changes)}); "
             "put it back as it was, or start a new run; only --resume RUN --steps MORE changes a run"
         )
-    return more
+    return expected != old
 
 
-def mended(setup: Setup, folder: RunFolder) -> list[str]:
-    """Restore missing files of the folder; return a note for each."""
+def mended(folder: RunFolder, tokenizer: str) -> list[str]:
+    """Restore missing files of the folder, such as the ``tokenizer``; return a note for each."""
     notes = []
-    if not (folder.path / "tokenizer.json").is_file():
-        folder.write_tokenizer(setup.tokenizer.to_json())
-        notes.append(f"{folder.path / 'tokenizer.json'} was missing and was written again")
+    if not folder.tokenizer_file.is_file():
+        folder.write_tokenizer(tokenizer)
+        notes.append(f"{folder.tokenizer_file} was missing and was written again")
     if not folder.samples.is_dir():
         folder.samples.mkdir()
         notes.append(f"{folder.samples} was missing; the samples of earlier evaluations are lost")

@@ -20,6 +20,7 @@ from torch import nn
 from ganlm_core.bundle.save import save
 from ganlm_core.config.options import TrainingOptions
 from ganlm_core.config.recipes import method_of
+from ganlm_core.config.run_config import RunConfig
 from ganlm_core.errors import (
     GanlmError,
     Interrupted,
@@ -39,8 +40,8 @@ from ganlm_core.training.checkpoint import Checkpoint
 from ganlm_core.training.display import Display
 from ganlm_core.training.loop import Metrics
 from ganlm_core.training.parallel import Mark, collect, lead, written
-from ganlm_core.training.progress import Progress, Saved
-from ganlm_core.training.resuming import has_more_steps, mended, saved_values
+from ganlm_core.training.progress import Progress, Saved, saved_values
+from ganlm_core.training.resuming import has_more_steps, mended
 from ganlm_core.training.run_folder import STARTING, RunFolder, versions
 from ganlm_core.training.setup import Setup
 
@@ -129,24 +130,26 @@ class Run:
         The data are compared before the tensors, because other data may need networks of other shapes.
         """
         found = checkpoint.latest(self.folder.checkpoints)
-        saved = saved_values(found, self.setup, self.folder)
-        more = has_more_steps(saved, self.setup.host, self.folder)
+        saved = self._values(found)
+        more = has_more_steps(RunConfig.from_toml(self.setup.host, saved.config), self.setup.config, self.folder)
         lost = self._load(found, saved)
         if more:  # the user wants them, whatever ended the run before
             self.progress.stopped, self.progress.extended = "", len(self.progress.history)
         checkpoint.prune(self.folder.checkpoints, self._protected)
-        for note in (found.note, lost, *mended(self.setup, self.folder)):
+        for note in (found.note, lost, *mended(self.folder, self.setup.tokenizer.to_json())):
             if note:
                 self.display.note(note)
         stopped = {"stopped": None} if "stopped" in self.folder.info() else {}
         self.folder.write_info(status="started", **self._plugins, **stopped)
 
+    def _values(self, found: Checkpoint) -> Saved:
+        return saved_values(found, self.setup.fingerprint, self.folder.path)
+
     def _load(self, found: Checkpoint, saved: Saved) -> str:
         """Take over the state of a checkpoint; return a note on lines of metrics.jsonl that were lost or added."""
-        optimizers = {name: each.optimizer for name, each in self.setup.trainer.optimizers.items()}
-        checkpoint.restore(found, modules=self.setup.modules, optimizers=optimizers)
+        checkpoint.restore(found, modules=self.setup.modules, optimizers=self.setup.optimizers)
         self.step = found.step
-        self.setup.trainer.batches.drawn, self.setup.trainer.batches.tokens_drawn = saved.batches
+        self.setup.trainer.batches.position = saved.batches
         self.progress = saved.progress
         wanted, metrics = self.progress.records, self.folder.metrics
         added = metrics.has_grown(wanted, self.step)
@@ -224,7 +227,7 @@ class Run:
         """
         rollbacks = self.progress.rollbacks + 1
         good = checkpoint.at(self.folder.checkpoints, self.progress.good)
-        self._load(good, saved_values(good, self.setup, self.folder))
+        self._load(good, self._values(good))
         checkpoint.remove_after(self.folder.checkpoints, self.step)
         self.progress.rollbacks = rollbacks
         self._record({"step": self.step, "rollback": rollbacks, "reason": reason})
@@ -383,13 +386,12 @@ class Run:
         setup.trainer.losses.look()
         collect(setup)
         self.folder.metrics.sync()
-        batches = setup.trainer.batches
-        saved = Saved((batches.drawn, batches.tokens_drawn), setup.fingerprint, self.progress, self.config)
+        saved = Saved(setup.trainer.batches.position, setup.fingerprint, self.progress, self.config)
         checkpoint.save(
             self.folder.checkpoints,
             step,
             modules=setup.modules,
-            optimizers={name: each.optimizer for name, each in setup.trainer.optimizers.items()},
+            optimizers=setup.optimizers,
             networks=self._kept()[1],
             extra=saved.to_tree(),
             protect=self._protected,

@@ -25,7 +25,7 @@ import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -141,13 +141,25 @@ class RunFolder:
         if not path.is_dir():
             raise UsageError(f"there is no run at {path}; give the folder that 'ganlm run' printed")
         if not is_run(path):
-            if (path / "run.json").is_file():
+            if cls(path).info_file.is_file():
                 raise UsageError(f"the run at {path} was stopped before it began; start it again with --out {path}")
             raise UsageError(
                 f"{path} is not a run folder, it has no config.toml; give the folder that 'ganlm run' printed"
             )
         refuse_links(path)
         return cls(path)
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / RUN_CONFIG
+
+    @property
+    def info_file(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def tokenizer_file(self) -> Path:
+        return self.path / "tokenizer.json"
 
     @property
     def samples(self) -> Path:
@@ -216,18 +228,17 @@ class RunFolder:
     def config(self) -> str:
         """Return the text of config.toml. Raises WeightsError when it cannot be read."""
         with advising(MEND):
-            return read_text(self.path / RUN_CONFIG)
+            return read_text(self.config_file)
 
     def tables(self) -> dict[str, Any]:
         """Return the tables of config.toml, without a look at whether they fit the plugins that are installed.
 
         Raises UsageError for text that is not TOML, and WeightsError for a table that was removed.
         """
-        path = self.path / RUN_CONFIG
-        tables = parse_toml(self.config(), str(path))
+        tables = parse_toml(self.config(), str(self.config_file))
         for name in _TABLES:
             if not (isinstance(tables.get(name), dict) and tables[name]):
-                raise WeightsError(f"{path} has no table [{name}]; {MEND}")
+                raise WeightsError(f"{self.config_file} has no table [{name}]; {MEND}")
         return tables
 
     def load_config(self, host: Host) -> RunConfig:
@@ -248,24 +259,23 @@ class RunFolder:
         kept = self.data.name if self.data.is_file() else None
         config = with_absolute_paths(config)
         config = with_data_at(config, lambda path: kept) if kept else config
-        write_file(self.path / RUN_CONFIG, config.to_toml().encode())
+        write_file(self.config_file, config.to_toml().encode())
 
     def tokenizer(self) -> str:
         """Return the text of tokenizer.json. Raises WeightsError when it cannot be read."""
         with advising(MEND):
-            return read_text(self.path / "tokenizer.json")
+            return read_text(self.tokenizer_file)
 
     def write_tokenizer(self, text: str) -> None:
-        write_file(self.path / "tokenizer.json", text.encode())
+        write_file(self.tokenizer_file, text.encode())
 
     def info(self) -> dict[str, Any]:
         """Return run.json; empty before the first :meth:`write_info`. Raises WeightsError when it is damaged."""
-        path = self.path / "run.json"
         with advising(MEND):
-            found = read_json(path) if path.exists() else {}
+            found = read_json(self.info_file) if self.info_file.exists() else {}
         for name, wanted in _INFO.items():
             if not isinstance(found.get(name, wanted()), wanted):
-                raise WeightsError(f"{path} has a value under '{name}' that is no {wanted.__name__}; {MEND}")
+                raise WeightsError(f"{self.info_file} has a value under '{name}' that is no {wanted.__name__}; {MEND}")
         return found
 
     def write_info(self, **fields: Any) -> None:
@@ -273,7 +283,7 @@ class RunFolder:
 
         ``status``: starting, started, finished, interrupted or failed.
         """
-        write_json(self.path / "run.json", self.info() | fields)
+        write_json(self.info_file, self.info() | fields)
 
     def shape(self) -> dict[str, int]:
         """Return ``vocabulary``, ``length`` and ``noise``, as ``write_info(shape=...)`` kept them.
@@ -288,7 +298,7 @@ class RunFolder:
     def descent(self) -> Descent:
         """Return the bundles that the networks were trained from. Raises WeightsError for a damaged run.json."""
         with advising(MEND):
-            return descent_of(self.path / "run.json", self.info().get("descent", {}))
+            return descent_of(self.info_file, self.info().get("descent", {}))
 
     def labels(self) -> dict[str, int]:
         """Return the labels of the training data in their order, each with its number of sentences. May be empty.
@@ -349,18 +359,6 @@ def check_plugins(place: Path, files: Sequence[str], host: Host) -> None:
     if missing := [file for file in files if os.path.realpath(file) not in loaded]:
         flags = shlex.join(word for file in missing for word in ("--plugin", file))
         raise PluginError(f"{place} was started with a plugin that is not loaded; add {flags}")
-
-
-def extended(config: RunConfig, steps: int) -> RunConfig:
-    """Return the configuration of a run that is trained on to ``steps``. Its schedules stay as they were planned.
-
-    Raises UsageError for fewer steps.
-    """
-    training = config.training
-    if steps < training.steps:
-        raise UsageError(f"the run has {training.steps} steps, and --steps {steps} is fewer; give more, or none")
-    planned = training.planned_steps or training.steps
-    return replace(config, training=replace(training, steps=steps, planned_steps=planned))
 
 
 def run_name(config: RunConfig) -> str:

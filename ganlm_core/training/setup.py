@@ -88,6 +88,11 @@ class Setup:
         best = {"best": self.best} if self.best is not None else {}
         return {"algorithm": self.trainer.algorithm, **averaged, **best}
 
+    @property
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """The optimisers whose state a checkpoint keeps, by name."""
+        return {name: each.optimizer for name, each in self.trainer.optimizers.items()}
+
     def trainer_at(self, step: int, pace: float) -> Trainer:
         """Return the trainer that continues from ``step``, with all learning rates multiplied by ``pace``.
 

@@ -18,9 +18,10 @@ from ganlm_core.system.devices import keep_memory
 from ganlm_core.system.lock import locked
 from ganlm_core.system.printable import shown
 from ganlm_core.training.display import Display, PythonWarnings, Unfailing
-from ganlm_core.training.paths import is_read_once, with_absolute_paths, with_data_of
+from ganlm_core.training.paths import is_read_once, with_data_of
+from ganlm_core.training.resuming import resumed
 from ganlm_core.training.run import Run
-from ganlm_core.training.run_folder import RunFolder, extended, run_name
+from ganlm_core.training.run_folder import RunFolder, run_name
 from ganlm_core.training.setup import Setup, prepare
 
 
@@ -137,24 +138,23 @@ def _resume(folder: RunFolder, config: RunConfig, host: Host, display: Display) 
 
     A run without a checkpoint begins anew.
     """
-    more = config.training.steps > folder.load_config(host).training.steps
+    saved = folder.load_config(host)
+    config = resumed(folder.path, saved, config)
+    more = config.training.steps > saved.training.steps
     if folder.is_finished and not more:
         display.note(f"{folder.path} is finished; its bundle is {folder.bundle}")
         return folder
     with locked(folder.path):
         folder.tidy()
-        saved = folder.load_config(host)
-        longer = extended(saved, config.training.steps) if more else saved
-        moved = with_data_of(longer, with_absolute_paths(config))
-        setup, starting = prepare(moved, host), folder.is_starting
+        setup, starting = prepare(config, host), folder.is_starting
         if more:
             if not starting:
                 folder.write_info(status="started")
-            folder.write_config(longer)
+            folder.write_config(with_data_of(config, saved))
         run = Run(setup, folder, display)
         run.begin() if starting else run.restore()
-        if moved != longer:  # the data there are those of the run, or restoring it would have failed
-            folder.write_config(moved)
+        if config != saved:  # the data there are those of the run, or restoring it would have failed
+            folder.write_config(config)
         run.train()
         run.tidy()
     return folder

@@ -53,6 +53,7 @@ LIGHT = {
     "bundle.zoo",
     "training.metrics_log",
     "training.paths",
+    "training.resuming",
     "training.run_folder",
     "evaluation.compare",
     "evaluation.scores",

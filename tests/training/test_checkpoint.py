@@ -7,8 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from ganlm_core.algorithms.options import ReinforceOptions
-from ganlm_core.algorithms.policy_gradients import Reinforce
 from ganlm_core.config.options import OPTIMIZERS
 from ganlm_core.config.run_config import Choice
 from ganlm_core.errors import GanlmError, WeightsError
@@ -295,15 +293,3 @@ def test_full_disk(tmp_path, monkeypatch):
     ):
         save(tmp_path, 1, pair, networks, optimizers)
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("baseline", ["moving-average", "leave-one-out"])
-def test_a_checkpoint_of_earlier_names_is_read_by_those_of_today(baseline: str) -> None:
-    """Every baseline had a moving average; today only the baseline of that name has one."""
-    module = nn.Module()
-    module.estimator = Reinforce(ReinforceOptions(baseline=baseline))
-    old = {"estimator.average": torch.tensor(4.0), "estimator.updates": torch.tensor(2.0)}
-    new = {f"estimator.baseline.{name}": value for name, value in (("average", 4.0), ("updates", 2.0))}
-    found = {name: tensor.item() for name, tensor in checkpoint._renamed(old, module).items()}
-    assert found == (new if baseline == "moving-average" else {})
-    assert checkpoint._renamed({"estimator.other": torch.ones(())}, module).keys() == {"estimator.other"}

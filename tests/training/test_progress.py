@@ -14,12 +14,6 @@ def test_a_tree_gives_the_values_back() -> None:
     assert Saved.of(SAVED.to_tree()) == SAVED
 
 
-def test_a_checkpoint_of_before_has_no_configuration() -> None:
-    tree = SAVED.to_tree()
-    del tree["config"]
-    assert Saved.of(tree).config == ""
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [

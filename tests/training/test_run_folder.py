@@ -16,7 +16,7 @@ from ganlm_core.plugins.host import default_host
 from ganlm_core.system import files
 from ganlm_core.training import run_folder
 from ganlm_core.training.paths import with_data_at
-from ganlm_core.training.run_folder import STARTING, RunFolder, extended, run_name
+from ganlm_core.training.run_folder import STARTING, RunFolder, run_name
 
 CONFIG = make_config("lstm", "conv", steps=20)
 
@@ -167,14 +167,6 @@ def test_paths_of_bundles_that_rewards_read_are_absolute(tmp_path, monkeypatch):
         folder = RunFolder.make(None, "name")
         folder.start(make_config("lstm", "conv", reward={"classifier": {"path": given}}))
         assert folder.load_config(default_host()).rewards["classifier"].options.path == kept
-
-
-def test_more_steps_leave_the_plan_as_it_was():
-    more = extended(CONFIG, 40)
-    assert (more.training.steps, more.training.planned_steps) == (40, 20)
-    assert (extended(more, 60).training.steps, extended(more, 60).training.planned_steps) == (60, 20)
-    with pytest.raises(UsageError, match="the run has 40 steps, and --steps 30 is fewer; give more, or none"):
-        extended(more, 30)
 
 
 @pytest.mark.parametrize("path", ["run", None])

@@ -16,8 +16,9 @@ from ganlm_core.system.lock import locked
 from ganlm_core.training import checkpoint, monitor
 from ganlm_core.training.display import Display
 from ganlm_core.training.metrics_log import MetricsLog
+from ganlm_core.training.resuming import extended
 from ganlm_core.training.run import Run
-from ganlm_core.training.run_folder import RunFolder, extended
+from ganlm_core.training.run_folder import RunFolder
 from ganlm_core.training.setup import Setup
 from ganlm_core.training.train import execute, train
 from tests.conftest import WARM, files_of, tiny_config
