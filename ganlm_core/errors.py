@@ -17,9 +17,12 @@ GanlmError                     1  anything below
 ├── ProcessLost                1  another process of a distributed run has ended
 └── Interrupted              130  the run was stopped by the user; a checkpoint was saved
 
+Warnings of a run in Python are of the category GanlmWarning.
+
 A message says in one line what came, what was wanted and what to do.
 """
 
+import signal
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -133,7 +136,17 @@ class ProcessLost(GanlmError):
 
 
 class Interrupted(GanlmError):
+    """``number``: the signal that stopped the run; SIGINT for a KeyboardInterrupt without one."""
+
     exit_code = 130
+
+    def __init__(self, message: str, number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.number = number
+
+
+class GanlmWarning(UserWarning):
+    """A warning of a run, such as of a collapse."""
 
 
 def reworded(error: GanlmError, message: str) -> GanlmError:

@@ -74,10 +74,12 @@ def label(value: object) -> str:
 
 
 def path(name: str, value: object, wanted: str = "a path") -> str:
-    """Return a path or an address as text. Raises OptionError for other values, and for a NUL character."""
+    """Return a path or an address as text. Raises OptionError for other values, empty text and a NUL character."""
     found = os.fspath(value) if isinstance(value, str | os.PathLike) else value
     if not isinstance(found, str):
         raise OptionError(f"{name} is {shown(value)}; wanted {wanted}")
+    if not found:
+        raise OptionError(f"{name} is empty; wanted {wanted}")
     if "\0" in found:
         raise OptionError(f"{name} is {shown(found)}; it has a NUL character, which no name of a file can have")
     return found

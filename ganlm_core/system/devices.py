@@ -79,10 +79,11 @@ def arithmetic(device: torch.device, precision: str) -> AbstractContextManager[o
 
 
 @contextmanager
-def plain_torch() -> Iterator[None]:
+def plain_torch(training: bool = False) -> Iterator[None]:
     """Compute in the block as torch does by default, whatever its caller has set: float32, the CPU, no autocast.
 
-    Modes that the block enters itself, such as :func:`arithmetic`, hold in it.
+    ``training``: also compute gradients, without inference mode. Modes that the block enters itself, such as
+    :func:`arithmetic`, hold in it.
     """
     with ExitStack() as stack:
         for kind in ("cpu", "cuda", "mps"):
@@ -90,6 +91,9 @@ def plain_torch() -> Iterator[None]:
                 stack.enter_context(torch.autocast(kind, enabled=False))
         if torch.get_default_device().type != "cpu":  # the mode of a device slows every call
             stack.enter_context(torch.device("cpu"))
+        if training:
+            stack.enter_context(torch.inference_mode(False))
+            stack.enter_context(torch.enable_grad())
         stack.callback(torch.set_default_dtype, torch.get_default_dtype())
         torch.set_default_dtype(torch.float32)
         yield
@@ -116,14 +120,21 @@ def restore_random_states(states: Mapping[str, Tensor]) -> None:
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed the random generators of all devices in the block; restore their states afterwards."""
+def kept_random_states() -> Iterator[None]:
+    """Restore the states of the random generators of all devices after the block."""
     states = random_states()
-    torch.manual_seed(seed)
     try:
         yield
     finally:
         restore_random_states(states)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed the random generators of all devices in the block; restore their states afterwards."""
+    with kept_random_states():
+        torch.manual_seed(seed)
+        yield
 
 
 def cuda_graph(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,6 +1,7 @@
 """SIGINT, SIGTERM and SIGHUP (the terminal is gone): stop at the next safe point, or at once."""
 
 import signal
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -31,16 +32,31 @@ def caught_signals(first: Callable[[], None]) -> Iterator[list[int]]:
 
 
 @contextmanager
-def interrupting_signals() -> Iterator[None]:
-    """Raise KeyboardInterrupt at each signal in the block."""
+def interrupting_signals(caught: list[int] | None = None) -> Iterator[None]:
+    """Raise KeyboardInterrupt at each signal in the block; add its number to ``caught``."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        if caught is not None:
+            caught.append(number)
         if number == _HANGUP:
             _leave(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     with _handled(interrupt, {}):
         yield
+
+
+def pass_on(number: int) -> None:
+    """Call the handler that the program has set for a signal, if any, after the signal was caught in a block."""
+    handler = signal.getsignal(number)
+    if callable(handler) and handler is not signal.default_int_handler:
+        handler(number, None)
+
+
+def is_from_handler(error: BaseException) -> bool:
+    """Return whether an exception was raised in a signal handler of the program, which may interrupt any code."""
+    handlers = {getattr(signal.getsignal(number), "__code__", None) for number in signal.valid_signals()}
+    return any(frame.f_code in handlers for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def _leave(number: int, previous: Any) -> None:

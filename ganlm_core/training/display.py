@@ -1,9 +1,11 @@
 """Display: a run's reports while it trains."""
 
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ganlm_core.errors import GanlmWarning
 from ganlm_core.metrics.judge import Values
 from ganlm_core.training.run_folder import RunFolder
 from ganlm_core.training.setup import Setup
@@ -33,16 +35,28 @@ class Display:
 
 
 class PythonWarnings(Display):
-    """Passes what a run warns of, such as a collapse, to Python's warnings. It shows nothing else."""
+    """Passes notes and warnings of a run, such as a collapse, to Python's warnings. It shows nothing else."""
+
+    def note(self, line: str) -> None:
+        self.warn(line)
 
     def warn(self, line: str) -> None:
-        warnings.warn(line, stacklevel=2)
+        warnings.warn(line, GanlmWarning, stacklevel=_level())
+
+
+def _level() -> int:
+    """Return the ``stacklevel`` with which the caller warns at the line of the program that called ganlm."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith("ganlm_core."):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 class Unfailing(Display):
     """Passes everything on to a display until it fails: output must never end a run.
 
-    A closed stderr, a full log or a dead terminal makes it silent for the rest of the run.
+    A closed stderr, a full log or a dead terminal makes it silent for the rest of the run. Warnings that Python turns
+    into errors are raised.
     """
 
     def __init__(self, display: Display) -> None:
@@ -75,5 +89,7 @@ class Unfailing(Display):
     def _show(self, show: Callable[..., None], *arguments: Any) -> None:
         try:
             show(*arguments)
+        except Warning:
+            raise
         except Exception:
             self.display = Display()

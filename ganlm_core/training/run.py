@@ -23,6 +23,7 @@ from ganlm_core.config.recipes import method_of
 from ganlm_core.config.run_config import RunConfig
 from ganlm_core.errors import (
     GanlmError,
+    GanlmWarning,
     Interrupted,
     NonFinite,
     ProcessLost,
@@ -34,7 +35,7 @@ from ganlm_core.errors import (
 from ganlm_core.metrics.judge import Values, round_values
 from ganlm_core.protocol import Discriminator, Generator
 from ganlm_core.system import processes
-from ganlm_core.system.signals import caught_signals, interrupting_signals
+from ganlm_core.system.signals import caught_signals, interrupting_signals, is_from_handler
 from ganlm_core.training import checkpoint, monitor
 from ganlm_core.training.checkpoint import Checkpoint
 from ganlm_core.training.display import Display
@@ -107,6 +108,7 @@ class Run:
             unused=setup.trainer.algorithm.unused,
             corpus={"name": Path(setup.corpus.name).name, **setup.corpus.digests()},
             descent=setup.start.to_dict(),
+            notes=setup.notes,
         )
         try:
             self._milestone(0)
@@ -175,15 +177,17 @@ class Run:
             with caught_signals(self.display.stopping) as self.signals:
                 self._train()
             self.finishing = True
-            with interrupting_signals():
+            with interrupting_signals(self.signals):
                 if self.signals:  # one that came while the last checkpoint was written
                     raise KeyboardInterrupt
                 self._finish()
             status = "finished"
-        except UsageError:
+        except (UsageError, GanlmWarning):
             raise
         except BaseException as error:  # a plugin may raise SystemExit, for example; that too is an error of its own
-            status = "interrupted" if self._is_interrupt(error) else "failed"
+            status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            if status == "failed" and is_from_handler(error):
+                raise
             raise self._explained(error) from (None if status == "interrupted" else error)
         finally:
             with suppress(GanlmError):  # a disk that refuses this too has a better error on its way
@@ -251,14 +255,11 @@ class Run:
         again = ["ganlm", "run", "--resume", str(self.folder.path), *self.setup.host.flags()]
         return f"resume with: {shlex.join(again)}"
 
-    def _is_interrupt(self, error: BaseException) -> bool:
-        """Whether a signal stopped the run. A KeyboardInterrupt without a signal is from a plugin."""
-        return isinstance(error, KeyboardInterrupt) and (bool(self.signals) or self.finishing)
-
     def _explained(self, error: BaseException) -> GanlmError:
         """Return an error that also names the kept checkpoint. An exception of a plugin becomes a TrainingError."""
-        if self._is_interrupt(error):
-            return Interrupted(f"interrupted {self._when()}; {self._checkpoint_kept()}, {self._resume_command()}")
+        if isinstance(error, KeyboardInterrupt):
+            message = f"interrupted {self._when()}; {self._checkpoint_kept()}, {self._resume_command()}"
+            return Interrupted(message, *self.signals[:1])
         if isinstance(error, TrainingError):
             return reworded(error, f"{error}; {self._checkpoint_kept()} in {self.folder.path}")
         if isinstance(error, GanlmError):

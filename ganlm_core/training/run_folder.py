@@ -2,7 +2,7 @@
 
 config.toml      fully resolved; runs again as it is
 run.json         versions, plugins, device, seed, command, shape, status, the kinds of parts that the method ignores,
-                 the bundles that the networks were trained from
+                 the bundles that the networks were trained from, the notes on the run before it started
 data.txt         the sentences, if they came through standard input or a pipe
 tokenizer.json   the tokenizer, trained on the training split
 metrics.jsonl    one JSON object a line, each with its step; no times, so that two runs of one seed write the same bytes

@@ -63,6 +63,7 @@ def test_paths_and_devices_have_types_of_their_own() -> None:
         (lambda: label(["a", "b"]), "label is ['a', 'b']; wanted the name of one label"),
         (lambda: path("path", None), "path is None; wanted a path"),
         (lambda: path("path", b"x"), "path is b'x'; wanted a path"),
+        (lambda: path("path", ""), "path is empty; wanted a path"),
         (
             lambda: path("path", "a\0b"),
             r"path is 'a\x00b'; it has a NUL character, which no name of a file can have",

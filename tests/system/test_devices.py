@@ -173,6 +173,13 @@ def test_plain_torch_forgets_the_modes_of_its_caller_and_restores_them() -> None
     assert modes() == before
 
 
+def test_training_computes_gradients_whatever_its_caller_has_set() -> None:
+    with torch.inference_mode(), plain_torch():
+        assert torch.is_inference_mode_enabled() and not torch.is_grad_enabled()
+    with torch.inference_mode(), plain_torch(training=True):
+        assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+
+
 def test_modes_inside_of_plain_torch_hold() -> None:
     with plain_torch(), torch.autocast("cpu", torch.bfloat16):
         assert torch.is_autocast_enabled("cpu")

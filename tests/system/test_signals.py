@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ganlm_core.system.signals import caught_signals, interrupting_signals
+from ganlm_core.system.signals import caught_signals, interrupting_signals, is_from_handler, pass_on
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -105,3 +105,17 @@ def test_another_thread_catches_nothing_and_does_not_fail() -> None:
     thread.start()
     thread.join()
     assert entered == [[]]
+
+
+def test_a_signal_is_passed_on_to_the_programs_own_handler_if_there_is_one() -> None:
+    with pytest.raises(Default):
+        pass_on(signal.SIGTERM)
+    for handler in (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler):
+        signal.signal(signal.SIGINT, handler)
+        pass_on(signal.SIGINT)
+
+
+def test_an_error_of_a_handler_is_told_from_others() -> None:
+    with pytest.raises(Default) as caught:
+        signal.raise_signal(signal.SIGTERM)
+    assert is_from_handler(caught.value) and not is_from_handler(Default())

@@ -1,9 +1,11 @@
 """The display of a run: whatever happens to it, the run goes on."""
 
+import warnings
 from typing import Any
 
 import pytest
 
+from ganlm_core.errors import GanlmWarning
 from ganlm_core.training.display import Display, PythonWarnings, Unfailing
 
 EVENTS: dict[str, tuple[Any, ...]] = {
@@ -71,9 +73,20 @@ def test_a_display_that_failed_still_ends_with_the_run() -> None:
     assert keeping.events == [("ended", None, "finished")]
 
 
-def test_warnings_of_a_run_become_warnings_of_python() -> None:
-    with pytest.warns(UserWarning, match="^the generator collapsed$"):
-        Unfailing(PythonWarnings()).warn("the generator collapsed")
+def test_notes_and_warnings_of_a_run_become_warnings_of_python() -> None:
+    for report in (Unfailing(PythonWarnings()).warn, Unfailing(PythonWarnings()).note):
+        with pytest.warns(GanlmWarning, match="^the generator collapsed$") as warned:
+            report("the generator collapsed")
+        assert [each.filename for each in warned] == [__file__]
+
+
+def test_a_warning_that_is_an_error_is_not_swallowed() -> None:
+    display = Unfailing(PythonWarnings())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(2):
+            with pytest.raises(GanlmWarning, match=r"^the generator collapsed$"):
+                display.warn("the generator collapsed")
 
 
 def test_an_interruption_is_not_swallowed() -> None:

@@ -3,15 +3,21 @@
 import json
 import os
 import shutil
+import signal
+import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from ganlm_core.config.run_config import RunConfig
-from ganlm_core.errors import DataError, FolderInUse, Interrupted, RunExists, UsageError, WeightsError
+from ganlm_core.data.batches import Batches
+from ganlm_core.errors import DataError, FolderInUse, GanlmWarning, Interrupted, RunExists, UsageError, WeightsError
 from ganlm_core.plugins.host import default_host
+from ganlm_core.protocol import Batch
 from ganlm_core.system.lock import locked
 from ganlm_core.training import checkpoint, monitor
 from ganlm_core.training.display import Display
@@ -30,6 +36,26 @@ def test_training_wants_a_configuration() -> None:
     assert str(caught.value) == """config is 'lstm'; give one, such as train(make_config("lstm", "conv"))"""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"out": 3}, "out is 3; wanted a path"),
+        ({"out": ""}, "out is empty; wanted a path"),
+        ({"start": 3}, "start is 3; wanted a path"),
+        ({"host": "x"}, "host is 'x'; wanted a Host, such as Host.discover()"),
+        ({"resume": 3}, "resume is 3; wanted a path"),
+        (
+            {"resume": "run", "out": "other"},
+            "a resumed run continues in its own folder; leave out either out=... or resume=...",
+        ),
+    ],
+)
+def test_training_refuses_arguments_of_other_types(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        train(config(), **arguments)
+    assert str(caught.value) == message
+
+
 class Notes(Display):
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -44,10 +70,134 @@ def config(**settings: Any) -> RunConfig:
     )
 
 
-def test_training_warns_of_a_collapse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_warns_of_a_collapse_at_the_line_that_called_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(monitor, "collapse", lambda history, real: "samples repeat" if history else "")
-    with pytest.warns(UserWarning, match="^the generator collapsed after step 3: samples repeat$"):
+    with pytest.warns(GanlmWarning, match="^the generator collapsed after step 3: samples repeat$") as warned:
         train(config(), out=tmp_path / "run")
+    assert [each.filename for each in warned] == [__file__]
+
+
+def test_a_warning_that_is_an_error_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monitor, "collapse", lambda history, real: "samples repeat" if history else "")
+    with warnings.catch_warnings(), pytest.raises(GanlmWarning, match=r"^the generator collapsed after step 3: "):
+        warnings.simplefilter("error")
+        train(config(), out=tmp_path / "run")
+
+
+def test_training_keeps_its_notes_in_run_json(tmp_path: Path) -> None:
+    train(config(steps=1, tokenizer_options={"max_length": 6}), out=tmp_path / "run")
+    notes = json.loads((tmp_path / "run" / "run.json").read_text())["notes"]
+    assert any("were longer and were cut; --tokenizer.max-length takes more" in line for line in notes)
+
+
+def test_training_neither_heeds_nor_changes_what_the_program_has_set_in_torch(finished: Path, tmp_path: Path) -> None:
+    state = torch.get_rng_state()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16), torch.device("meta"):
+            train(config(), out=tmp_path / "run")
+            assert torch.is_inference_mode_enabled() and torch.is_autocast_enabled("cpu")
+            assert torch.get_default_dtype() == torch.float64 and torch.empty(0).is_meta
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert files_of(tmp_path / "run") == files_of(finished)
+
+
+def test_one_training_runs_in_a_process_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused: list[str] = []
+
+    def train_too(*arguments: object, **more: object) -> None:
+        with pytest.raises(UsageError) as caught:
+            train(config())
+        refused.append(str(caught.value))
+        raise DataError("that is all")
+
+    monkeypatch.setattr("ganlm_core.training.train.execute", train_too)
+    for _ in range(2):  # the second time shows that an error lets the next training begin
+        with pytest.raises(DataError, match="that is all"):
+            train(config())
+    message = "another training runs in this process, and both would draw from one random generator; "
+    assert refused == [message + "train in processes of their own"] * 2
+
+
+def at_step(step: int, monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
+    """Let a program act in the midst of a step of a run, counted from 1."""
+    following = Batches.next
+
+    def acting(self: Batches, at: int, steps: int) -> Batch:
+        if at + 1 == step:
+            act()
+        return following(self, at, steps)
+
+    monkeypatch.setattr(Batches, "next", acting)
+
+
+def stopping_message(run: Path, step: int) -> str:
+    stopped = f"interrupted after step {step}; the checkpoint of step {step} is kept"
+    return f"{stopped}, resume with: ganlm run --resume {run}"
+
+
+def test_ctrl_c_during_training_is_a_keyboard_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = tmp_path / "run"
+    at_step(4, monkeypatch, lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt) as caught:
+        train(config(algorithm_options={}), out=run)
+    assert str(caught.value) == stopping_message(run, 4)
+    assert isinstance(caught.value.__cause__, Interrupted)
+
+
+def test_the_programs_own_handler_of_a_signal_is_called_after_the_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, called = tmp_path / "run", list[int]()
+    at_step(4, monkeypatch, lambda: signal.raise_signal(signal.SIGTERM))
+    before = signal.signal(signal.SIGTERM, lambda number, frame: called.append(number))
+    try:
+        with pytest.raises(Interrupted) as caught:
+            train(config(algorithm_options={}), out=run)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (called, str(caught.value)) == ([signal.SIGTERM], stopping_message(run, 4))
+
+
+def test_a_keyboard_interrupt_without_a_signal_is_one_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one that a program sets in the thread that trains."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    at_step(4, monkeypatch, interrupt)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        train(config(algorithm_options={}), out=tmp_path / "run")
+    assert str(caught.value) == stopping_message(tmp_path / "run", 3)
+
+
+def test_the_error_of_the_programs_own_handler_passes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Deadline(Exception):
+        pass
+
+    def ring(number: int, frame: object) -> None:
+        raise Deadline("too late")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    at_step(4, monkeypatch, lambda: signal.raise_signal(signal.SIGALRM))
+    try:
+        with pytest.raises(Deadline, match=r"^too late$"):
+            train(config(algorithm_options={}), out=tmp_path / "run")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert RunFolder(tmp_path / "run").info()["status"] == "failed"
+
+
+def test_training_resumes_a_run_and_makes_it_longer(half: Path, finished: Path, tmp_path: Path) -> None:
+    train(resume=half)
+    assert files_of(half) == files_of(finished)
+    train(config(steps=9), resume=half)
+    whole = execute(config(steps=9, planned_steps=6), out=tmp_path / "whole").path
+    assert results(half) == results(whole)
 
 
 def resume(run: Path, steps: int | None = None) -> list[str]:

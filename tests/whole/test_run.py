@@ -539,7 +539,6 @@ class Leaving(NonSaturating):
         ("raise SystemExit(0)", "failed with SystemExit: 0"),
         ("import sys; sys.exit('bye')", "failed with SystemExit: bye"),
         ("raise GeneratorExit", "failed with GeneratorExit"),
-        ("raise KeyboardInterrupt", "failed with KeyboardInterrupt"),
         ("raise Silent", "failed with Silent"),
         ("raise type('Own', (BaseException,), {})('it')", "failed with Own: it"),
     ],
