@@ -176,7 +176,7 @@ class Rollout(_ScoreFunction):
         own = -per_sequence(cost(drawn.tokens, drawn.mask), drawn.mask)
         total = torch.zeros(length, rows, device=noise.device)
         per_chunk = max(1, self.options.chunk // (rows * length))
-        left = self.options.samples
+        left = self.options.samples if length > 1 else 0  # a sequence of one token has no prefix to complete
         while left > 0:
             count = min(per_chunk, left)
             completed = generator.untraced(sampling.rollouts, noise, drawn.tokens, count).flatten(0, 2)

@@ -230,8 +230,8 @@ def _defaults(found: Mapping[str, Origin]) -> Layer:
 
 
 def _corpus(host: Host, origin: Origin) -> Layer:
-    """Return the layer of the corpus of a bundle; the bundle of a run has it in the run, with the path of its file."""
-    if origin.folder.name == BUNDLE and is_run(origin.folder.parent):
+    """Return the layer of the corpus of a bundle; a bundle in a run has it in the run, with the path of its file."""
+    if is_run(origin.folder.parent):
         return {"corpus": read_toml(origin.folder.parent / RUN_CONFIG).get("corpus", {})}
     component = origin.manifest.source
     return {"corpus": {name_here(host, origin.folder / CONFIG, "corpus", component): dict(component.options)}}

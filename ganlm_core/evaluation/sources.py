@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlm_core.bundle import load
-from ganlm_core.bundle.locate import MEAN, short_names
+from ganlm_core.bundle.locate import short_names
 from ganlm_core.bundle.manifest import is_run
 from ganlm_core.bundle.mean import first_of
 from ganlm_core.bundle.model import Model
@@ -217,8 +217,8 @@ def _same_text(host: Host, one: Source, other: Source) -> bool:
 def _text_of(host: Host, source: Source) -> Corpus:
     """Build the corpus of a model, from the path in its run, or from the name in its bundle."""
     assert source.model is not None
-    address = source.model.source
-    run = run_at(first_of(address)) if address.startswith(MEAN) else source.run
+    folder = Path(first_of(source.model.source))
+    run = source.run or run_at(str(folder)) or (run_at(str(folder.parent)) if folder.is_dir() else None)
     if run is not None:
         choice = run.load_config(host).corpus
         return _build(host, choice.name, choice.options.as_dict())

@@ -16,7 +16,7 @@ from ganlm_core.algorithms.options import (
 )
 from ganlm_core.algorithms.policy_gradients import Clipped, Reinforce, Rollout, ranked
 from ganlm_core.errors import OptionError, UsageError
-from ganlm_core.protocol import EOS, PAD, Batch
+from ganlm_core.protocol import EOS, PAD, Batch, Shape
 from ganlm_core.sampling import log_probabilities
 from tests.tiny import (
     NOISE,
@@ -154,6 +154,13 @@ def test_the_value_of_a_prefix_belongs_to_its_sentence_and_position(chunk: int) 
     assert values[:, -1].equal(earned[:, -1])
     ended = drawn.tokens.eq(EOS).cumsum(dim=1).bool()
     assert values[ended].equal(earned[ended])
+
+
+def test_a_sequence_of_one_token_has_its_own_reward_and_no_rollouts() -> None:
+    generator, noise = TinyGenerator(Shape(SHAPE.vocabulary, 1, SHAPE.noise)), torch.randn(4, SHAPE.noise)
+    drawn = sampling.sample(generator, noise)
+    values = Rollout(RolloutOptions())._values(generator, noise, drawn, lambda sequence, mask: -sequence[:, 0].float())
+    assert values.equal(drawn.tokens.float())
 
 
 def test_ranked_rewards_agree_with_the_paper_by_hand() -> None:

@@ -176,7 +176,9 @@ def test_from_python(tmp_path: Path) -> None:
         ganlm_core.train(config, out=tmp_path / "no", start=replace(friend, source=""))
 
 
-def test_the_text_is_the_text_of_the_bundle_if_no_other_is_named(ganlm: Ganlm, tmp_path: Path) -> None:
+def test_the_text_is_the_text_of_the_bundle_if_no_other_is_named(
+    ganlm: Ganlm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Path("my.txt").write_text("\n".join(f"line {n % 7} of {n} lines" for n in range(300)))
     assert ganlm("run", "--recipe", "mle", "--data", "my.txt", *TINY[2:], "--out", "first")[0] == 0
     path = str(tmp_path / "my.txt")
@@ -189,6 +191,13 @@ def test_the_text_is_the_text_of_the_bundle_if_no_other_is_named(ganlm: Ganlm, t
         assert code == 0, err
         ((name, options),) = tomllib.loads(out)["corpus"].items()
         assert (name, {key: options[key] for key in wanted[1]}) == wanted
+    shutil.copytree("first/bundle", "first/before")
+    Path("other").mkdir()
+    with monkeypatch.context() as patch:
+        patch.chdir("other")
+        for inside in ("../first/bundle", "../first/before"):
+            assert tomllib.loads(ganlm("run", "--from", inside, "--print-config")[1])["corpus"]["file"]["path"] == path
+            assert ganlm("sample", inside, "--novel", "-n", 2)[0] == 0
     assert ganlm("weights", "export", "first", "--out", "alone")[0] == 0
     shutil.move("my.txt", "elsewhere.txt")
     code, _, err = ganlm("run", "--from", "alone", "--steps", 6)
