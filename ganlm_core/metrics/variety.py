@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ganlm_core.data.corpus import SAMPLE, spread
 from ganlm_core.metrics.metric import Conditions, Measured, Metric, Subject
 from ganlm_core.metrics.ngrams import Index, Ints, Split, extend, index, lay_out, unique_ids
 
 DISTINCT_ORDERS = 4
-
-Values = NDArray[np.int64] | NDArray[np.float64]
 
 
 class DistinctNgrams(Metric):
@@ -95,8 +92,8 @@ def _lengths(texts: Sequence[str], split: Split) -> Ints:
     return np.array([len(split(text)) for text in texts], dtype=np.int64)
 
 
-def transport(one: Values, other: Values) -> float:
-    """Return the Wasserstein-1 distance of two samples (N,), (M,): the area between their distribution functions."""
-    both = np.sort(np.concatenate([one, other]))
-    below = [np.searchsorted(np.sort(sample), both[:-1], side="right") / len(sample) for sample in (one, other)]
-    return float((np.abs(below[0] - below[1]) * np.diff(both)).sum())
+def transport(one: Ints, other: Ints) -> float:
+    """Return the Wasserstein-1 distance of two samples of integers: the area between their distribution functions."""
+    steps = np.arange(min(one.min(), other.min()), max(one.max(), other.max()) + 1)
+    below = [np.searchsorted(np.sort(sample), steps, side="right") / len(sample) for sample in (one, other)]
+    return float(np.abs(below[0] - below[1]).sum())

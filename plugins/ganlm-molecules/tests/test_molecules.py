@@ -13,7 +13,7 @@ Chem = pytest.importorskip("rdkit.Chem", reason=REASON)
 from ganlm_molecules import chemistry, ganlm_components, ganlm_pictures  # noqa: E402
 from ganlm_molecules.corpus import molecules_corpus  # noqa: E402
 from ganlm_molecules.known import KNOWN  # noqa: E402
-from ganlm_molecules.metrics import MoleculeProperties, Molecules, looks_like_smiles  # noqa: E402
+from ganlm_molecules.metrics import MoleculeProperties, Molecules, distance, looks_like_smiles  # noqa: E402
 from ganlm_molecules.options import MoleculesOptions  # noqa: E402
 from ganlm_molecules.rewards import DrugLikeness, ValidSmiles  # noqa: E402
 
@@ -123,6 +123,13 @@ def test_the_properties_of_real_text_have_no_distance_to_themselves() -> None:
     found = MoleculeProperties(NoOptions())(Subject(["CCO", "c1ccccc1O"]), conditions("CO")).values
     assert found["logp_distance"] == found["weight_distance"] == 0
     assert 0 < found["qed"] < 1
+
+
+def test_the_distance_of_samples() -> None:
+    import numpy as np
+
+    assert distance(np.array([0.0, 1.0]), np.array([2.0, 3.0])) == 2
+    assert distance(np.array([0.0]), np.array([0.0, 4.0])) == 2
 
 
 def test_the_rewards_by_hand() -> None:
