@@ -28,10 +28,10 @@ from ganlm_core.bundle.manifest import (
 from ganlm_core.config import run_config
 from ganlm_core.config.options import StartOptions
 from ganlm_core.config.run_config import CHOSEN, DEFAULTS, PREFIXES, Choice, Layer, RunConfig, difference, override
-from ganlm_core.data.text import SMILES
+from ganlm_core.data.tokenizer_kind import contents_of, tokenizer_kind
 from ganlm_core.errors import OptionError, UsageError, WeightsError
 from ganlm_core.plugins.host import Host
-from ganlm_core.system.files import read_json, read_toml
+from ganlm_core.system.files import read_toml
 from ganlm_core.system.printable import shown
 from ganlm_core.system.sums import SUMS, check_sum, read_sums, sha256
 
@@ -220,13 +220,13 @@ def _fixed(host: Host, found: Mapping[str, Origin], grow: bool) -> Layer:
     networks = {network: _network(host, origin, network) for network, origin in found.items()}
     size = {} if grow else {"vocabulary": manifest.shape["vocabulary"]}
     noise = {"noise_size": manifest.shape["noise"]} if "generator" in found else {}
-    return {**networks, "tokenizer": {tokenizer_kind(_main(found).folder): size}, "training": noise}
+    return {**networks, "tokenizer": {tokenizer_kind(_main(found).folder / TOKENIZER): size}, "training": noise}
 
 
 def _defaults(found: Mapping[str, Origin]) -> Layer:
     """Return the layer of what a bundle has and a run may change: the length of sequences."""
     length = _main(found).manifest.shape["length"]
-    return {"tokenizer": {tokenizer_kind(_main(found).folder): {"max_length": length}}}
+    return {"tokenizer": {tokenizer_kind(_main(found).folder / TOKENIZER): {"max_length": length}}}
 
 
 def _corpus(host: Host, origin: Origin) -> Layer:
@@ -247,44 +247,18 @@ def _network(host: Host, origin: Origin, network: str) -> dict[str, Any]:
     return {name_here(host, origin.folder / CONFIG, network, component): dict(component.options)}
 
 
-def tokenizer_kind(folder: Path) -> str:
-    """Return whether a bundle has a tokenizer of words, characters, byte pairs or molecules."""
-    content = read_json(folder / TOKENIZER)
-    if _part(content, "model").get("type") == "BPE":
-        return "bpe"
-    if _part(content, "decoder").get("type") != "Fuse":
-        return "word"
-    return "smiles" if _part(content, "pre_tokenizer").get("pattern") == {"Regex": SMILES} else "char"
-
-
-def _part(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    part = content.get(name)
-    return part if isinstance(part, Mapping) else {}
-
-
 def _check_same_words(found: Mapping[str, Origin]) -> None:
     """Raise UsageError, with the first difference, if the tokenizers of two bundles differ."""
     if len({origin.folder for origin in found.values()}) < 2:
         return
     generator, discriminator = (found[network] for network in NETWORKS)
-    one, other = (_words(origin.folder) for origin in (generator, discriminator))
+    one, other = (contents_of(origin.folder / TOKENIZER) for origin in (generator, discriminator))
     if one == other:
         return
-    told = f"{len(one[1]):,} and {len(other[1]):,} tokens"
-    if words := next(((a, b) for a, b in zip(one[1], other[1], strict=False) if a != b), None):
+    told = f"{len(one.tokens):,} and {len(other.tokens):,} tokens"
+    if words := next(((a, b) for a, b in zip(one.tokens, other.tokens, strict=False) if a != b), None):
         told += f", the first that differ are {shown(words[0])} and {shown(words[1])}"
     raise UsageError(
-        f"the tokenizers of {generator.source} and {discriminator.source} differ: {one[0]} and {other[0]}, {told}; "
+        f"the tokenizers of {generator.source} and {discriminator.source} differ: {one.kind} and {other.kind}, {told}; "
         "take both networks from one bundle, or one of them new"
-    )
-
-
-def _words(folder: Path) -> tuple[str, list[str], Any]:
-    """Return the kind of a bundle's tokenizer, its tokens by their ids, and its merges."""
-    model = _part(read_json(folder / TOKENIZER), "model")
-    vocabulary = _part(model, "vocab")
-    return (
-        tokenizer_kind(folder),
-        sorted(vocabulary, key=lambda word: str(vocabulary[word]).zfill(20)),
-        model.get("merges"),
     )

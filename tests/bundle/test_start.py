@@ -10,16 +10,14 @@ import pytest
 
 from ganlm_core.bundle import hub, start, zoo
 from ganlm_core.bundle.manifest import CONFIG, read_manifest
-from ganlm_core.bundle.start import expand, find, resolve, started, tokenizer_kind
+from ganlm_core.bundle.start import expand, find, resolve, started
 from ganlm_core.config import run_config
 from ganlm_core.config.options import StartOptions
 from ganlm_core.config.run_config import RunConfig, make_config
-from ganlm_core.data.options import TOKENIZERS
-from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import OptionError, UnknownName, UsageError, WeightsError
 from ganlm_core.plugins.host import Host, default_host
 from ganlm_core.system.files import write_json
-from tests.bundles import TEXTS, edit, seal
+from tests.bundles import edit, seal
 
 ADVERSARIAL, MLE, PARALLEL = (
     "zoo:lstm-conv.autoregressive-grammar",
@@ -154,12 +152,6 @@ def test_tokenizers_of_two_bundles_that_differ_are_refused(saved: Path, copy: Pa
     assert re.search(
         r"differ: word and word, 11 and 11 tokens, the first that differ are 'dog' and 'dug'; take", message
     )
-
-
-@pytest.mark.parametrize("kind", TOKENIZERS)
-def test_kinds_of_tokenizers(kind: str, tmp_path: Path) -> None:
-    (tmp_path / "tokenizer.json").write_text(Tokenizer.train(kind, TEXTS, 300).to_json())
-    assert tokenizer_kind(tmp_path) == kind
 
 
 def test_values_that_are_no_names_are_refused() -> None:

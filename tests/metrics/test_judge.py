@@ -19,6 +19,7 @@ from ganlm_core.metrics import judge
 from ganlm_core.metrics.basic import Copies, Distinct, HeldOutLikelihood, Validity
 from ganlm_core.metrics.judge import Judge, Unigram, Values, nll_bound, round_values
 from ganlm_core.metrics.metric import Metric
+from ganlm_core.plugins.discovery import Origin
 from ganlm_core.protocol import EOS, UNK, Generator, Shape, mask_of, per_sequence
 from ganlm_core.sampling import PLAIN, Policy, likelihood
 from tests.tiny import TinyDiscriminator, TinyGenerator, TinyOneShot, every_sequence, likelihoods
@@ -260,11 +261,11 @@ def test_a_judge_has_the_metrics_of_every_run() -> None:
     host: Any = SimpleNamespace(
         specs=lambda kind: specs if kind == "metric" else {},
         spec=lambda kind, name: specs[name],
-        origin=lambda kind, name: ("ganlm", "1"),
-        build=lambda kind, name, options: (kind, name, options),
+        origin=lambda kind, name: Origin("ganlm", "1"),
+        build=lambda kind, name: (kind, name),
     )
     judge = Judge.of(host, CORPUS, TOKENIZER, SHAPE, seed=3)
-    assert judge.metrics == {"a": ("metric", "a", PenaltyOptions())}
+    assert judge.metrics == {"a": ("metric", "a")}
     assert judge.seed == 3
 
 

@@ -39,6 +39,7 @@ LIGHT = {
     "data.options",
     "data.specs",
     "data.text",
+    "data.tokenizer_kind",
     "algorithms.options",
     "algorithms.specs",
     "metrics.formatting",

@@ -9,6 +9,7 @@ import pytest
 from ganlm_core.bundle.load import load
 from ganlm_core.bundle.verify import verify
 from ganlm_core.errors import PluginError
+from ganlm_core.plugins.discovery import Origin
 from ganlm_core.plugins.host import Host
 from ganlm_core.training.setup import prepare
 from tests.conftest import Ganlm, tiny_config
@@ -60,6 +61,6 @@ def test_a_bundle_of_a_plugin_file_that_is_missing_says_how_to_load_it(ganlm: Ga
 
 def test_a_name_that_no_bundle_can_have_is_refused_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny_config("lstm", "conv")
-    monkeypatch.setattr(Host, "origin", lambda self, kind, name: ("two\nlines.py", ""))
+    monkeypatch.setattr(Host, "origin", lambda self, kind, name: Origin("two\nlines.py", ""))
     with pytest.raises(PluginError, match=r"is from 'two\\nlines\.py', a name that a bundle cannot have; rename it"):
         prepare(config)
