@@ -4,6 +4,7 @@ import operator
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from numbers import Integral
 from typing import TypeVar
 
@@ -74,15 +75,19 @@ def label(value: object) -> str:
 
 
 def path(name: str, value: object, wanted: str = "a path") -> str:
-    """Return a path or an address as text. Raises OptionError for other values, empty text and a NUL character."""
+    """Return a path or an address as text.
+
+    Raises OptionError for other values, for empty text, and for what no file can be called.
+    """
     found = os.fspath(value) if isinstance(value, str | os.PathLike) else value
     if not isinstance(found, str):
         raise OptionError(f"{name} is {shown(value)}; wanted {wanted}")
     if not found:
         raise OptionError(f"{name} is empty; wanted {wanted}")
-    if "\0" in found:
-        raise OptionError(f"{name} is {shown(found)}; it has a NUL character, which no name of a file can have")
-    return found
+    with suppress(UnicodeEncodeError):
+        if b"\0" not in os.fsencode(found):
+            return found
+    raise OptionError(f"{name} is {shown(found)}; no file can have this name")
 
 
 def device(value: object) -> str:

@@ -66,8 +66,9 @@ def test_paths_and_devices_have_types_of_their_own() -> None:
         (lambda: path("path", ""), "path is empty; wanted a path"),
         (
             lambda: path("path", "a\0b"),
-            r"path is 'a\x00b'; it has a NUL character, which no name of a file can have",
+            r"path is 'a\x00b'; no file can have this name",
         ),
+        (lambda: path("path", "\ud800"), r"path is '\ud800'; no file can have this name"),
         (lambda: device(None), "device is None; wanted auto, cpu, cuda, cuda:N or mps"),
         (lambda: instance("policy", 0.5, dict, "a dict"), "policy is 0.5; wanted a dict"),
     ],
