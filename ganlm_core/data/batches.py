@@ -54,7 +54,10 @@ class Batches:
         self.drawn, self.tokens_drawn = position
 
     def next(self, step: int, steps: int) -> Batch:
-        """Return the next batch for a step of the run, with fresh noise (B, Z) from the global random state."""
+        """Return the next batch for a step of a run, with fresh noise (B, Z) from the global random state.
+
+        ``steps``: the number of planned steps, over which the progress grows from 0 to 1.
+        """
         rows = [self._rows(self.drawn + rank) for rank in range(self.processes)]
         every_rank = [self.tokens[each].long() for each in rows]
         masks = [tokens != PAD for tokens in every_rank]
@@ -68,7 +71,7 @@ class Batches:
             mask=send(mask, self.device),
             noise=with_labels(noise, labels, self.labels),
             step=step,
-            progress=step / max(1, steps - 1),
+            progress=min(1.0, step / max(1, steps - 1)),
             labels=labels,
             given=given,
             columns=asked.columns,

@@ -100,7 +100,7 @@ class Trainer:
     """Trains the networks of an algorithm.
 
     ``optimizers``: by the name of the network; ``generator_warmup`` is the generator's before adversarial training.
-    ``steps``: the last step, and the number that schedules are planned for. ``clip``: largest gradient norm of a
+    ``steps``: the number of steps that schedules are planned for. ``clip``: largest gradient norm of a
     network, 0 for no clipping. ``average``: updated after each step that trains the generator. ``compiled``: returns a
     phase in the form in which it is computed. ``arithmetic``: the context of the losses, such as autocast.
     """
@@ -119,32 +119,24 @@ class Trainer:
         """Return this trainer with all learning rates multiplied by ``pace``."""
         return replace(self, optimizers={name: each.slowed(pace) for name, each in self.optimizers.items()})
 
-    def held(self, steps: int) -> "Trainer":
-        """Return a trainer of more ``steps`` with the optimisers, learning rates and progress of the last step."""
-
-        def at_the_end(phase: Phase) -> Phase:
-            return self.compiled(replace(phase, progress=1.0 if phase.progress is None else phase.progress))
-
-        last = {name: self.optimizer(name, self.steps - 1) for name in self.optimizers if not name.endswith(WARMUP)}
-        return replace(self, steps=steps, optimizers=last, compiled=at_the_end)
-
     def optimizer(self, network: str, step: int) -> ScheduledOptimizer:
         """Return the optimiser of a network in a step: before adversarial training, that of its warm-up, if any."""
         early = self.optimizers.get(network + WARMUP) if step < self.algorithm.adversarial_from else None
         return early or self.optimizers[network]
 
-    def train(self, start: int, after_step: Callable[[int, Metrics], None]) -> None:
+    def train(self, start: int, after_step: Callable[[int, Metrics], None], until: int | None = None) -> None:
         """Train from step ``start`` to the last; call ``after_step(steps done, metrics of the step)`` after each.
 
-        Raises OutOfMemory and, on the CPU, NonFinite before the optimiser uses the gradient, and the
+        ``until``: the last step if it is not the last planned one. Steps beyond the plan keep the last values of all
+        schedules. Raises OutOfMemory and, on the CPU, NonFinite before the optimiser uses the gradient, and the
         errors of ``after_step``; on other devices ``after_step`` has to call :meth:`Losses.look`. L-BFGS takes several
         gradients in a step, and may have moved by the earlier ones.
         """
-        for step in range(start, self.steps):
+        for step in range(start, self.steps if until is None else until):
             metrics: Metrics = {}
             phases = [self.compiled(phase) for phase in self.algorithm.phases(step)]
             for phase in phases:
-                scheduled = self.optimizer(phase.network, step)
+                scheduled = self.optimizer(phase.network, min(step, self.steps - 1))
                 scheduled.set_learning_rate(step)
                 batch = self.batches.next(step, self.steps)
                 moved = self.algorithm.networks[phase.network] if phase.part is None else phase.part

@@ -120,7 +120,7 @@ def _train_along(setup: Setup, packed: Any) -> None:
 
     _seed_rank(setup, first)
     with suppress(_Ended, NonFinite):  # rank 0 may then go back and enter the loop again
-        setup.trainer_at(first, pace).train(first, after_step)
+        setup.trainer.slowed(pace).train(first, after_step, setup.config.training.steps)
 
 
 def _seed_rank(setup: Setup, step: int) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 
 from ganlm_core.errors import GanlmError, NonFinite, TrainingError
 from ganlm_core.training.loop import Trainer
@@ -20,7 +19,7 @@ def rehearse(trainer: Trainer, blame: Callable[[BaseException], str]) -> bool:
         return False
     try:
         with suppress(NonFinite):
-            replace(trainer, steps=start + 1).train(start - 1, lambda step, metrics: None)
+            trainer.train(start - 1, lambda step, metrics: None, until=start + 1)
     except (GanlmError, KeyboardInterrupt):
         raise
     except BaseException as error:  # a plugin may raise SystemExit, for example

@@ -197,14 +197,11 @@ class Run:
             self._notify("ganlm_run_ended", status=status)
 
     def _train(self) -> None:
-        """Run the loop to its last step, or until it is stopped; after a collapse, run it again from an earlier step.
-
-        For steps beyond the planned steps, the loop runs once more, with the last values of all schedules.
-        """
+        """Run the loop to its end, or until it is stopped; after a collapse, run it again from an earlier step."""
         while self.step < self.options.steps and not self.progress.stopped:
             try:
                 after_step = lead(self.setup, self.step, self._pace, self.after_step)
-                self.setup.trainer_at(self.step, self._pace).train(self.step, after_step)
+                self.setup.trainer.slowed(self._pace).train(self.step, after_step, self.options.steps)
             except _Stopped:
                 self.display.note(f"stopped after step {self.step}: {self.progress.stopped}")
             except _Collapsed as collapse:

@@ -93,15 +93,6 @@ class Setup:
         """The optimisers whose state a checkpoint keeps, by name."""
         return {name: each.optimizer for name, each in self.trainer.optimizers.items()}
 
-    def trainer_at(self, step: int, pace: float) -> Trainer:
-        """Return the trainer that continues from ``step``, with all learning rates multiplied by ``pace``.
-
-        It stops at the last planned step. From there, the next trainer continues with the last values of all schedules.
-        """
-        planned, steps = self.trainer.steps, self.config.training.steps
-        trainer = self.trainer if step < planned else self.trainer.held(steps)
-        return trainer.slowed(pace)
-
     def keep_as_best(self) -> None:
         """Copy the current weights as the best so far. Does nothing without ``--keep best``."""
         if self.best is not None:

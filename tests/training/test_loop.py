@@ -159,7 +159,7 @@ def test_after_step_is_told_the_steps_done_and_progress_runs_from_zero_to_one() 
     assert run(Scripted(), 5, start=5) == []
 
 
-def test_a_held_trainer_goes_on_with_the_last_rate_and_the_last_progress() -> None:
+def test_steps_beyond_the_plan_keep_the_last_rate_and_the_last_progress() -> None:
     script = Scripted(loss=lambda batch: script.generator.at.sum())
     networks = script.networks
     optimizers = {name: optimizer(each, lr=0.4, schedule="linear") for name, each in networks.items()}
@@ -169,8 +169,7 @@ def test_a_held_trainer_goes_on_with_the_last_rate_and_the_last_progress() -> No
     def after_step(step: int, metrics: Metrics) -> None:
         positions.append(script.generator.at.item())
 
-    trainer.train(0, after_step)
-    trainer.held(6).train(4, after_step)
+    trainer.train(0, after_step, until=6)
     moved = [before - after for before, after in pairwise(positions)]
     assert moved == pytest.approx([0.4, 0.3, 0.2, 0.1, 0.1, 0.1])
     assert [batch.progress for batch in script.batches] == pytest.approx([0, 1 / 3, 2 / 3, 1, 1, 1])

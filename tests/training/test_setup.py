@@ -20,10 +20,7 @@ def test_more_steps_than_planned_go_on_at_the_end_of_every_schedule() -> None:
     )
     assert short.trainer.steps == long.trainer.steps == 6
     assert long.trainer.algorithm.adversarial_from == short.trainer.algorithm.adversarial_from == 3
-    assert long.trainer_at(5, 1.0).steps == 6
-    more = long.trainer_at(6, 0.5)
-    assert more.steps == 60
-    rate, lr = more.optimizers["generator"], long.trainer.optimizers["generator"].options.lr
+    rate, lr = long.trainer.slowed(0.5).optimizer("generator", 5), long.trainer.optimizers["generator"].options.lr
     for step in (6, 59):
         rate.set_learning_rate(step)
         assert rate.optimizer.param_groups[0]["lr"] == pytest.approx(0.5 * lr / 3)
