@@ -56,8 +56,8 @@ def train(
     a handler that raises passes on, without another checkpoint.
 
     Restores torch's random state, and ignores its default dtype and device, autocast and inference mode. Other threads
-    must not draw from torch's global generator meanwhile. Raises UsageError if another thread trains, OptionError for
-    arguments of other types, and the errors of :func:`execute`.
+    must not draw from torch's global generator meanwhile, and not load bundles, which does. Raises UsageError if
+    another thread trains, OptionError for arguments of other types, and the errors of :func:`execute`.
     """
     if not isinstance(config, RunConfig) and (config is not None or resume is None):
         raise UsageError(f'config is {shown(config)}; give one, such as train(make_config("lstm", "conv"))')
