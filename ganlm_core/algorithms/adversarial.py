@@ -44,7 +44,7 @@ def discriminator_loss(
         generated = with_errors(parts.generator, batch, generated, damaged)
     real_logits, generated_logits = _logits_of_both(parts, real, generated)
     verdicts = per_sequence(real_logits, real.mask), per_sequence(generated_logits, generated.mask)
-    batch.log("accuracy", accuracy(*verdicts, parts.loss.threshold))
+    batch.log("accuracy", accuracy(*verdicts, threshold=parts.loss.threshold))
     loss = _cost(parts, real_logits, real.mask, generated_logits, generated.mask)
     if wrong > 0:
         loss = torch.lerp(loss, _mismatched_cost(parts, batch, real_logits), wrong)
@@ -195,7 +195,7 @@ def _logits(parts: Parts, sequences: Sequences) -> Tensor:
 
 
 @torch.no_grad()
-def accuracy(real: Tensor, generated: Tensor, threshold: float | None = None) -> Tensor:
+def accuracy(real: Tensor, generated: Tensor, *, threshold: float | None = None) -> Tensor:
     """Return the discriminator's accuracy on logits (B,) of real and generated sequences.
 
     Without the ``threshold`` of a loss, it is the midpoint between the means of both, because the logits of some losses

@@ -264,7 +264,7 @@ def test_the_accuracy_is_at_the_threshold_of_the_loss_or_at_the_midpoint_of_the_
 def test_the_optimal_discriminator_has_the_accuracy_of_the_total_variation_distance() -> None:
     real, generated = torch.tensor([100, 500, 400]), torch.tensor([1, 449, 550])
     logits = (real / generated).log()
-    found = accuracy(logits.repeat_interleave(real), logits.repeat_interleave(generated), 0.0)
+    found = accuracy(logits.repeat_interleave(real), logits.repeat_interleave(generated), threshold=0.0)
     assert found.item() == pytest.approx(1 / 2 + 0.3 / 4)
 
 
