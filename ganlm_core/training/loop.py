@@ -124,6 +124,15 @@ class Trainer:
         early = self.optimizers.get(network + WARMUP) if step < self.algorithm.adversarial_from else None
         return early or self.optimizers[network]
 
+    def check_weights(self, step: int) -> None:
+        """Check all weights after ``step`` steps. Raises NonFinite: a run could not go on from a checkpoint of them."""
+        for name, network in self.algorithm.networks.items():
+            if not torch.stack([tensor.isfinite().all() for tensor in network.parameters()]).all():
+                raise NonFinite(
+                    f"step {step}: the weights of the {name} are not finite; lower its learning rate or --clip, or add "
+                    "a penalty"
+                )
+
     def train(self, start: int, after_step: Callable[[int, Metrics], None], until: int | None = None) -> None:
         """Train from step ``start`` to the last; call ``after_step(steps done, metrics of the step)`` after each.
 

@@ -382,6 +382,7 @@ class Run:
     def _save(self, step: int) -> None:
         setup = self.setup
         setup.trainer.losses.look()
+        setup.trainer.check_weights(step)
         collect(setup)
         self.folder.metrics.sync()
         saved = Saved(setup.trainer.batches.position, setup.fingerprint, self.progress, self.config)
@@ -423,9 +424,9 @@ class Run:
         found = dict(networks)
         if discriminator is None and "discriminator" in found and "discriminator" not in self.folder.descent():
             del found["discriminator"]
+            advice = "; --keep last keeps the networks of the last step" if self.options.keep == "best" else ""
             self.display.note(
-                f"the discriminator was not trained before step {weights_step}, so the bundle has none; "
-                "--keep last keeps the networks of the last step"
+                f"the discriminator was not trained before step {weights_step}, so the bundle has none{advice}"
             )
         return found
 

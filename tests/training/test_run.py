@@ -331,6 +331,19 @@ def test_late_checks_log_and_save_nothing_after_a_bad_step(
     assert RunFolder(run).metrics.read() == [] and not RunFolder(run).before.exists()
 
 
+def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
+    """The only step has finite losses and gradients; its learning rate makes the weights infinite."""
+    settings = {"steps": 1, "algorithm_options": {"warmup": 0, "discriminator_warmup": 0}}
+    run = tmp_path / "run"
+    with pytest.raises(NonFinite) as caught:
+        execute(tiny_config("lstm", "conv", generator_optimizer_options={"lr": 1e308}, **settings), out=run)
+    assert str(caught.value) == (
+        "step 1: the weights of the generator are not finite; lower its learning rate or --clip, or add a penalty; "
+        f"the checkpoint of step 0 is kept in {run}"
+    )
+    assert checkpoint.latest(run / "checkpoints").step == 0
+
+
 FALLING = """
 import torch
 from torch import nn
