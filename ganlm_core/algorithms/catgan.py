@@ -105,7 +105,7 @@ def seeded(device: torch.device, seed: int) -> torch.Generator:
     return torch.Generator(device).manual_seed(seed)
 
 
-def born(generator: Generator, loss: Tensor, step: float) -> Generator:
+def child_of(generator: Generator, loss: Tensor, step: float) -> Generator:
     """Return a copy of the generator after a step against the gradient of a loss, of a length ``step``."""
     parameters = [parameter for parameter in generator.parameters() if parameter.requires_grad]
     gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
@@ -150,7 +150,7 @@ class CatGAN(ScheduledAlgorithm):
         """Return the loss of the mutation whose child is the fittest. The choice is made on the device."""
         seed = int(torch.randint(2**31, ()).item())
         losses = [self._loss(mutation, batch) for mutation in self.mutations]
-        children = [born(self.generator, loss, self.options.child_step) for loss in losses]
+        children = [child_of(self.generator, loss, self.options.child_step) for loss in losses]
         with torch.no_grad():
             real = self.parts.discriminator.verdict(batch.tokens, batch.mask)
         diversity = self.options.diversity

@@ -87,7 +87,7 @@ def push(folder: Path, address: Address, private: bool = False) -> Address:
     from huggingface_hub import CommitOperationAdd
 
     files = plan(folder)
-    with _talking(address) as api:
+    with _client(address) as api:
         api.create_repo(address.repository, private=private or None, exist_ok=True)
         commit = api.create_commit(
             address.repository,
@@ -104,7 +104,7 @@ def resolve(address: Address) -> Address:
     """Return the address with the current commit of its revision. Raises GanlmError."""
     if address.revision and _COMMIT.fullmatch(address.revision):
         return address
-    with _talking(address) as api:
+    with _client(address) as api:
         return address.at(str(api.model_info(address.repository, revision=address.revision).sha))
 
 
@@ -126,7 +126,7 @@ def pull(address: Address, folder: Path, tell: Callable[[str], None] = lambda te
 
 def _fill(folder: Path, pinned: Address, tell: Callable[[str], None] = lambda text: None) -> None:
     """Fetch all files of a commit to an empty folder; tell their size first."""
-    with _talking(pinned) as api:
+    with _client(pinned) as api:
         _fetch_text(pinned, SUMS, folder, LARGEST_JSON)
         sums = _read_sums(folder, str(pinned))
         sizes = _sizes(api, pinned)
@@ -228,7 +228,7 @@ def _checked_size(address: Address, name: str, sizes: dict[str, int | None]) -> 
 
 
 @contextmanager
-def _talking(address: Address) -> Iterator["HfApi"]:
+def _client(address: Address) -> Iterator["HfApi"]:
     """Yield the client. Its errors become GanlmErrors of one line, without the token."""
     try:
         import huggingface_hub
@@ -249,16 +249,16 @@ def _talking(address: Address) -> Iterator["HfApi"]:
             f"the Hub has no {address.repository}, or you may not see it; check the name, or log in: hf auth login"
         ) from None
     except errors.LocalEntryNotFoundError as error:  # the client's advice to check the connection hides the cause
-        raise GanlmError(f"the Hub refused {address}: {_blotted(error.__cause__ or error)}") from None
+        raise GanlmError(f"the Hub refused {address}: {_without_token(error.__cause__ or error)}") from None
     except errors.EntryNotFoundError:
         raise WeightsError(
             f"{address} is not a bundle: it lacks {SUMS} or a file that {SUMS} lists; check the name"
         ) from None
     except Exception as error:  # the client does not wrap the errors of its HTTP library
-        raise GanlmError(f"the Hub refused {address}: {_blotted(error)}") from None
+        raise GanlmError(f"the Hub refused {address}: {_without_token(error)}") from None
 
 
-def _blotted(error: BaseException) -> str:
+def _without_token(error: BaseException) -> str:
     """Return an error in one line, without the token, which a server may have repeated."""
     from huggingface_hub import get_token
 

@@ -43,7 +43,7 @@ START = {"from": FROM, "from-gen": "generator", "from-disc": "discriminator", "g
 
 
 @dataclass(frozen=True)
-class Origin:
+class Parent:
     """A bundle that a network comes from. ``source`` finds it again from any working directory."""
 
     source: str
@@ -66,7 +66,7 @@ class Origin:
         return [self.ancestor, *self.manifest.descent.get(network, [])]
 
 
-def find(source: str) -> Origin:
+def find(source: str) -> Parent:
     """Return the bundle at an address that :func:`ganlm_core.bundle.locate.locate` takes.
 
     Raises the errors of ``locate``, and WeightsError for a configuration or a tokenizer that was changed.
@@ -76,7 +76,7 @@ def find(source: str) -> Origin:
     sums = read_sums(folder)
     for name in (CONFIG, TOKENIZER):
         check_sum(folder, name, sums)
-    return Origin(pinned, folder, read_manifest(folder / CONFIG), sha256(folder / SUMS))
+    return Parent(pinned, folder, read_manifest(folder / CONFIG), sha256(folder / SUMS))
 
 
 def _pinned(source: str) -> str:
@@ -92,7 +92,7 @@ def _pinned(source: str) -> str:
     return str(Path(source).resolve())
 
 
-def origins(start: StartOptions) -> dict[str, Origin]:
+def origins(start: StartOptions) -> dict[str, Parent]:
     """Return the bundle of each network that comes from one.
 
     Raises the errors of :func:`find`, WeightsError for a bundle that has another SHA-256 than ``start`` says, and
@@ -110,7 +110,7 @@ def origins(start: StartOptions) -> dict[str, Origin]:
     return found
 
 
-def _check_unchanged(origin: Origin, expected: str) -> None:
+def _check_unchanged(origin: Parent, expected: str) -> None:
     if expected and origin.sha256 != expected:
         raise WeightsError(
             f"{origin.source} has changed since the configuration was made: the SHA-256 of its {SUMS} is "
@@ -169,7 +169,7 @@ def started(host: Host, config: RunConfig, source: str, grow_vocabulary: bool = 
     return override(host, config, [layer for layer in layers if "corpus" not in layer])
 
 
-def check(host: Host, config: RunConfig) -> dict[str, Origin]:
+def check(host: Host, config: RunConfig) -> dict[str, Parent]:
     """Return the :func:`origins` of a configuration.
 
     Raises their errors, and UsageError, with the differences, if it asks for other networks than its bundles have.
@@ -213,7 +213,7 @@ def _both(table: Mapping[str, Any]) -> dict[str, str]:
     return dict.fromkeys(find(source).manifest.networks, source) if source else {}
 
 
-def _fixed(host: Host, found: Mapping[str, Origin], grow: bool) -> Layer:
+def _fixed(host: Host, found: Mapping[str, Parent], grow: bool) -> Layer:
     """Return the layer of what bundles fix. A vocabulary that may grow has no fixed size."""
     _check_same_words(found)
     manifest = _main(found).manifest
@@ -223,13 +223,13 @@ def _fixed(host: Host, found: Mapping[str, Origin], grow: bool) -> Layer:
     return {**networks, "tokenizer": {tokenizer_kind(_main(found).folder / TOKENIZER): size}, "training": noise}
 
 
-def _defaults(found: Mapping[str, Origin]) -> Layer:
+def _defaults(found: Mapping[str, Parent]) -> Layer:
     """Return the layer of what a bundle has and a run may change: the length of sequences."""
     length = _main(found).manifest.shape["length"]
     return {"tokenizer": {tokenizer_kind(_main(found).folder / TOKENIZER): {"max_length": length}}}
 
 
-def _corpus(host: Host, origin: Origin) -> Layer:
+def _corpus(host: Host, origin: Parent) -> Layer:
     """Return the layer of the corpus of a bundle; a bundle in a run has it in the run, with the path of its file."""
     if is_run(origin.folder.parent):
         return {"corpus": read_toml(origin.folder.parent / RUN_CONFIG).get("corpus", {})}
@@ -237,17 +237,17 @@ def _corpus(host: Host, origin: Origin) -> Layer:
     return {"corpus": {name_here(host, origin.folder / CONFIG, "corpus", component): dict(component.options)}}
 
 
-def _main(found: Mapping[str, Origin]) -> Origin:
+def _main(found: Mapping[str, Parent]) -> Parent:
     """Return the bundle whose tokenizer and sizes are taken."""
     return found.get("generator") or found["discriminator"]
 
 
-def _network(host: Host, origin: Origin, network: str) -> dict[str, Any]:
+def _network(host: Host, origin: Parent, network: str) -> dict[str, Any]:
     component = origin.manifest.components[network]
     return {name_here(host, origin.folder / CONFIG, network, component): dict(component.options)}
 
 
-def _check_same_words(found: Mapping[str, Origin]) -> None:
+def _check_same_words(found: Mapping[str, Parent]) -> None:
     """Raise UsageError, with the first difference, if the tokenizers of two bundles differ."""
     if len({origin.folder for origin in found.values()}) < 2:
         return

@@ -138,10 +138,10 @@ def _bundle(source: str) -> Path | None:
     """Return the folder of the bundle at ``source``; None for a run without a bundle."""
     from ganlm_core.bundle.locate import locate
     from ganlm_core.bundle.mean import first_of
-    from ganlm_core.training.export import without_bundle
+    from ganlm_core.training.export import unfinished_run
 
     first = first_of(source)
-    return locate(first) if without_bundle(first) is None else None
+    return locate(first) if unfinished_run(first) is None else None
 
 
 def _check_hashes(folder: Path) -> None:

@@ -227,7 +227,7 @@ def run(
     # Torch is imported here and not before.
     from ganlm_core.cli.display import ProgressDisplay, show_plan, show_result
     from ganlm_core.system import processes
-    from ganlm_core.training.parallel import follow, let_go
+    from ganlm_core.training.parallel import follow, release_ranks
     from ganlm_core.training.train import execute
 
     context.with_resource(processes.processes())
@@ -239,7 +239,7 @@ def run(
     else:
         folder = execute(config, host=host, out=out, resume=resume, display=_watched() if watch else ProgressDisplay())
         show_result(folder, host, as_json)
-    let_go()
+    release_ranks()
 
 
 def _watched() -> Any:

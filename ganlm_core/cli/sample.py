@@ -158,7 +158,7 @@ def _sample(request: Request) -> None:
     filters = [*request.wanted.filters(request.bundle, model, current_host(), request.data, request.corpus)]
     batches = filtered(_batches(request, model, tally), filters, request.wanted.tries)
     if request.once:
-        batches = unique(batches, processes.share(_seen(request, form) if first else None))
+        batches = unique(batches, processes.broadcast(_seen(request, form) if first else None))
     batches = take(batches, request.count)
     if not first:
         _draw_along(batches)

@@ -19,9 +19,9 @@ def load_source(name: str, host: Host, device: str, calibrated: bool = False) ->
     """
     from ganlm_core.bundle.load import load
     from ganlm_core.sampling import PLAIN
-    from ganlm_core.training.export import load_checkpoint, without_bundle
+    from ganlm_core.training.export import load_checkpoint, unfinished_run
 
-    run = without_bundle(name)
+    run = unfinished_run(name)
     if run is None:
         return load(name, host, device)
     model, step = load_checkpoint(run, host, device)

@@ -10,7 +10,7 @@ from ganlm_core.data.options import FileOptions
 if TYPE_CHECKING:
     from ganlm_core.config.run_config import RunConfig
 
-PASSES = 20
+MOST_EPOCHS = 20
 """Text is small if a run has more epochs than this."""
 
 EPOCHS, EVALUATIONS = 4, 100
@@ -27,15 +27,14 @@ def small_text(config: "RunConfig") -> dict[str, Any]:
     sentences, the validation likelihood is best after 20 to 80 steps, for small and large networks.
     """
     sentences = _sentences(config)
-    if not sentences or passes(config, sentences) <= PASSES:
+    if not sentences or epochs(config, sentences) <= MOST_EPOCHS:
         return {}
     training = config.training
-    epochs = EPOCHS * max(1, sentences // training.batch_size)
-    often = max(epochs, training.steps // EVALUATIONS)
+    often = max(EPOCHS * max(1, sentences // training.batch_size), training.steps // EVALUATIONS)
     return {"training": {"keep": "best", "evaluate_every": min(training.evaluate_every, often)}}
 
 
-def passes(config: "RunConfig", sentences: int) -> float:
+def epochs(config: "RunConfig", sentences: int) -> float:
     """Return the number of epochs of a run over ``sentences``, with one batch a step."""
     return config.training.steps * config.training.batch_size / sentences
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlm_core.data.conditions import Asked
+from ganlm_core.data.conditions import RowConditions
 from ganlm_core.data.permutation import permute
 from ganlm_core.protocol import PAD, Batch, with_labels
 from ganlm_core.system.devices import send
@@ -39,7 +39,7 @@ class Batches:
     processes: int = 1
     drawn: int = 0
     tokens_drawn: int = 0
-    asked: Asked = field(default_factory=Asked)
+    asked: RowConditions = field(default_factory=RowConditions)
     labels: int = 0
     _part: tuple[int, int] = field(default=(-1, 0), repr=False)
     _order: Tensor = field(default_factory=lambda: torch.empty(0), repr=False)

@@ -13,7 +13,7 @@ from ganlm_core.protocol import EOS, PAD, first_tokens
 
 
 @dataclass(frozen=True)
-class Asked:
+class RowConditions:
     """The conditions of N sequences: the numbers of their ``labels`` (N,), and ``given`` (N,), the tokens of a prompt.
 
     Each is None if the corpus has none. ``columns`` are the further columns, with a value for each sequence.
@@ -23,11 +23,11 @@ class Asked:
     given: Tensor | None = None
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
-    def at(self, rows: Tensor) -> "Asked":
+    def at(self, rows: Tensor) -> "RowConditions":
         """Return the conditions of some rows (B,)."""
         columns = {name: [values[row] for row in rows.tolist()] for name, values in self.columns.items()}
         labels, given = (each if each is None else each[rows] for each in (self.labels, self.given))
-        return Asked(labels, given, columns)
+        return RowConditions(labels, given, columns)
 
     def prompts(self, tokens: Tensor) -> Tensor | None:
         """Return the prompts (N, P) of ids (N, T), padded; None if there are none."""
@@ -37,13 +37,13 @@ class Asked:
         return tokens[:, :longest].masked_fill(~first_tokens(self.given, longest), PAD)
 
 
-def asked(corpus: Corpus, split: str, tokenizer: Tokenizer, tokens: Tensor) -> Asked:
+def asked(corpus: Corpus, split: str, tokenizer: Tokenizer, tokens: Tensor) -> RowConditions:
     """Return what the sentences of a split are asked for; ``tokens`` (N, T) are their ids.
 
     Raises DataError for prompts that leave nothing to write.
     """
     columns = corpus.beside(split)
-    return Asked(
+    return RowConditions(
         labels=torch.tensor(list(map(corpus.labels.index, columns.labels))) if columns.labels else None,
         given=torch.cat([*_given(corpus, split, tokenizer, tokens)]) if columns.prompts else None,
         columns=columns.others,
@@ -65,7 +65,7 @@ def _given(corpus: Corpus, split: str, tokenizer: Tokenizer, tokens: Tensor) -> 
         )
 
 
-def notes(corpus: Corpus, found: Asked) -> Iterator[str]:
+def notes(corpus: Corpus, found: RowConditions) -> Iterator[str]:
     """Yield lines about the conditions of the training split. Raises DataError if no prompt ends where a token ends."""
     columns = corpus.beside("train")
     if found.labels is not None:

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from ganlm_core import sampling
-from ganlm_core.data.conditions import Asked
+from ganlm_core.data.conditions import RowConditions
 from ganlm_core.data.corpus import Corpus, spread
 from ganlm_core.data.tokenizer import Tokenizer
-from ganlm_core.metrics.asking import Asking, random_size, scored
 from ganlm_core.metrics.encoders import Encoder, plain_encoder
 from ganlm_core.metrics.guarded import Guarded, build_metrics
 from ganlm_core.metrics.metric import Conditions, Likelihood, Measured, Metric, Subject
 from ganlm_core.metrics.options import SCORED
+from ganlm_core.metrics.split_conditions import SplitConditions, random_size, scored
 from ganlm_core.plugins.host import Host
 from ganlm_core.protocol import (
     UNK,
@@ -39,7 +39,7 @@ BATCH = 256
 NOISE_DRAWS = 8
 """Draws of the noise for the reported bound on the likelihood."""
 
-ANYTHING = Asked()
+NO_CONDITIONS = RowConditions()
 """No conditions."""
 
 Values = dict[str, float]
@@ -81,9 +81,9 @@ class Judge:
         return Conditions(self.corpus, self.seed, self.encoder, self.scored)
 
     @cached_property
-    def asking(self) -> Asking:
+    def split_conditions(self) -> SplitConditions:
         """The conditions of the sentences that are drawn and scored."""
-        return Asking.of(self.corpus, self.tokenizer, self.shape)
+        return SplitConditions.of(self.corpus, self.tokenizer, self.shape)
 
     def measure(self, subject: Subject) -> dict[str, Measured]:
         """Return what each metric measures of the subject, by the name of the metric."""
@@ -131,14 +131,16 @@ class Judge:
         discriminator: Discriminator | None = None,
     ) -> Subject:
         """Return sentences of a generator as a subject without a likelihood of held-out text."""
-        has_log_prob = generator.autoregressive and self.tokenizer.is_unambiguous and self.asking.prompts is None
+        has_log_prob = (
+            generator.autoregressive and self.tokenizer.is_unambiguous and self.split_conditions.prompts is None
+        )
         return Subject(
             texts,
             references=self.corpus.test,
             log_prob=partial(self.log_prob, generator, policy) if has_log_prob else None,
             draws=NOISE_DRAWS if random_size(generator) else 0,
             scores=self.scores_of(discriminator),
-            labels=self.asking.labels(len(texts)),
+            labels=self.split_conditions.labels(len(texts)),
         )
 
     def log_prob(self, generator: Generator, policy: Policy, texts: Sequence[str]) -> list[float]:
@@ -149,13 +151,15 @@ class Judge:
         shares of the training split.
         """
         tokens, _ = self.tokenizer.encode(texts, self.shape.length)
-        kinds = [Asked(torch.full((len(tokens),), label)) for label in range(generator.shape.labels)] or [Asked()]
+        kinds = [RowConditions(torch.full((len(tokens),), label)) for label in range(generator.shape.labels)] or [
+            RowConditions()
+        ]
         found = torch.empty(len(kinds), len(tokens))
         with evaluating(generator):
             for kind, asked in enumerate(kinds):
                 for rows, (scores,) in _log_marginals(generator, tokens, self.seed, [policy], asked=asked):
                     found[kind, rows] = scores
-        found = (found + self.asking.shares.log()[:, None]).logsumexp(dim=0) if len(kinds) > 1 else found[0]
+        found = (found + self.split_conditions.shares.log()[:, None]).logsumexp(dim=0) if len(kinds) > 1 else found[0]
         lengths = torch.tensor(self.tokenizer.lengths(texts)) - 1  # without <eos>
         possible = (lengths <= self.shape.length) & (tokens != UNK).all(dim=1)
         return found.masked_fill(~possible, -torch.inf).tolist()
@@ -189,7 +193,8 @@ class Judge:
         def batch(index: int) -> list[str]:
             rng = torch.Generator(device).manual_seed(derived_seed(self.seed, index))
             noise = torch.randn(BATCH, self.shape.noise, generator=rng, device=device)
-            noise, prompt = self.asking.noise(noise, index * BATCH), self.asking.prompt(index * BATCH, BATCH)
+            noise = self.split_conditions.noise(noise, index * BATCH)
+            prompt = self.split_conditions.prompt(index * BATCH, BATCH)
             return self.tokenizer.decode(sampling.sample(generator, noise, policy, rng, prompt).tokens)
 
         with evaluating(generator):
@@ -200,7 +205,7 @@ class Judge:
     ) -> list[Likelihood]:
         """Return the likelihood of held-out sentences, given their conditions, under each policy."""
         tokens, cut = self.tokenizer.encode(held_out, self.shape.length)
-        asked = self.asking.of_texts(held_out)
+        asked = self.split_conditions.of_texts(held_out)
         count, draws = int(scored(tokens, asked.given).sum()), NOISE_DRAWS if random_size(generator) else 0
         with evaluating(generator):
             bounds = nll_bounds(generator, tokens, self.seed, policies, asked=asked, divide=divide)
@@ -248,7 +253,8 @@ class Judge:
 
     def _process_log_prob(self, held_out: Sequence[str]) -> list[float]:
         """Return log p of test sentences under the process, given their labels if it knows labels."""
-        labels, given = self.asking.of_texts(held_out).labels, getattr(self.corpus.process, "log_prob_given", None)
+        labels = self.split_conditions.of_texts(held_out).labels
+        given = getattr(self.corpus.process, "log_prob_given", None)
         if labels is None or given is None:
             assert self.corpus.process is not None
             return self.corpus.process.log_prob(held_out)
@@ -281,7 +287,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def nll_bound(
-    generator: Generator, tokens: Tensor, seed: int, draws: int = NOISE_DRAWS, asked: Asked = ANYTHING
+    generator: Generator, tokens: Tensor, seed: int, draws: int = NOISE_DRAWS, asked: RowConditions = NO_CONDITIONS
 ) -> float:
     """Return the bound of :func:`nll_bounds` for sampling at temperature 1."""
     return nll_bounds(generator, tokens, seed, [PLAIN], draws, asked)[0]
@@ -294,7 +300,7 @@ def nll_bounds(
     seed: int,
     policies: Sequence[Policy],
     draws: int = NOISE_DRAWS,
-    asked: Asked = ANYTHING,
+    asked: RowConditions = NO_CONDITIONS,
     divide: Divide = map,
 ) -> list[float]:
     """Return upper bounds on -log p(x) of ids (N, T), in nats per token; exact for generators without noise.
@@ -314,7 +320,7 @@ def _log_marginals(
     seed: int,
     policies: Sequence[Policy],
     draws: int = NOISE_DRAWS,
-    asked: Asked = ANYTHING,
+    asked: RowConditions = NO_CONDITIONS,
     divide: Divide = map,
 ) -> Iterable[tuple[Tensor, Tensor]]:
     """Yield the rows (B,) of some ids (N, T), and :func:`ganlm_core.sampling.log_marginals` of them (policies, B).

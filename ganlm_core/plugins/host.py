@@ -33,7 +33,7 @@ from ganlm_core.plugins.discovery import (
     names_in,
     why_disabled,
 )
-from ganlm_core.plugins.isolation import TookTooLong, Watched, time_limit, undisturbed, watched
+from ganlm_core.plugins.isolation import LoadReport, TookTooLong, preserve_process_state, time_limit, watched
 from ganlm_core.plugins.loading import Content, Refused, Status, checked_pictures, with_place
 from ganlm_core.plugins.targets import load_target
 from ganlm_core.plugins.wording import blaming, described
@@ -192,7 +192,7 @@ class Host:
             if manager in self._silenced or not call.get_hookimpls():
                 continue
             try:
-                with undisturbed() as changed:
+                with preserve_process_state() as changed:
                     call(**copy.deepcopy(arguments))
                 if changed:
                     raise PluginError(f"it changes {' and '.join(changed)}; leave the process as it is")
@@ -238,7 +238,7 @@ class Host:
                 raise PluginError(f"{kind} '{name}' cannot be used: {health}; 'ganlm plugins' shows all of them")
 
     def _add(self, candidate: Candidate, why_disabled: str = "") -> Health:
-        content, origin, watch = Content(), candidate.origin, Watched()
+        content, origin, watch = Content(), candidate.origin, LoadReport()
         limit = 0 if origin.built_in else time_limit()
         status: Status
         try:

@@ -34,7 +34,7 @@ LONGEST = 10.0**6
 
 
 @dataclass
-class Watched:
+class LoadReport:
     """The seconds that some code took, and ``remarks`` on its faults."""
 
     seconds: float = 0.0
@@ -46,9 +46,9 @@ class TookTooLong(BaseException):
 
 
 @contextlib.contextmanager
-def watched(limit: float) -> Iterator[Watched]:
+def watched(limit: float) -> Iterator[LoadReport]:
     """Capture what the block prints, and notice what it imports. Raises TookTooLong after ``limit`` seconds."""
-    found, printed, before = Watched(), io.StringIO(), set(sys.modules)
+    found, printed, before = LoadReport(), io.StringIO(), set(sys.modules)
     started = time.perf_counter()
     try:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), _time_limit(limit):
@@ -60,7 +60,7 @@ def watched(limit: float) -> Iterator[Watched]:
 
 
 @contextlib.contextmanager
-def undisturbed() -> Iterator[list[str]]:
+def preserve_process_state() -> Iterator[list[str]]:
     """Restore random states and the settings of this process after the block; list the settings that it changed."""
     changed: list[str] = []
     states = [(restore, state()) for state, restore in _random_states()]

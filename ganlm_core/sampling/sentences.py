@@ -89,7 +89,7 @@ def _one_by_one(
     tokens = F.pad(forced, (0, generator.shape.length - forced.shape[1]), value=PAD)
     log_probs = torch.zeros(tokens.shape, device=noise.device)
     state, last = generator.start(noise), torch.full((noise.shape[0],), BOS, device=noise.device)
-    write, shortest = _writer(generator, policy, rng, points), _shortest(forced)
+    write, shortest = _next_word_drawer(generator, policy, rng, points), _shortest(forced)
     for column in forced[:, :shortest].unbind(dim=1):
         _, state = generator.step(last, state)
         last = column
@@ -112,17 +112,17 @@ def _one_by_one(
     return tokens, log_probs
 
 
-Writer = Callable[[Tensor, State, int], tuple[Tensor, Tensor, State]]
+NextWordDrawer = Callable[[Tensor, State, int], tuple[Tensor, Tensor, State]]
 """(last words (B,), state, given) -> the next words of all but the ``given`` first rows, their log-probabilities, the
 next state."""
 
 
-def _writer(
+def _next_word_drawer(
     generator: AutoregressiveGenerator,
     policy: Policy = PLAIN,
     rng: torch.Generator | None = None,
     points: Points | None = None,
-) -> Writer:
+) -> NextWordDrawer:
     """Return the function that draws the next words, from states instead of logits where this is faster.
 
     With ``points``, which are then in the state, it decodes them.
@@ -205,7 +205,7 @@ def rollouts(generator: AutoregressiveGenerator, noise: Tensor, tokens: Tensor, 
     prefixes = torch.arange(rows, device=device)  # the rows of tokens that have not ended
     open_entries = prefixes[:0]  # the rows of entries that have not ended
     state, last = generator.start(noise), torch.full_like(tokens[:, 0], BOS)
-    write = _writer(generator)
+    write = _next_word_drawer(generator)
     for position in range(length):
         drawn, state = _next_words(write, rows_at_once(generator.shape.vocabulary, device), last, state, len(prefixes))
         entries[open_entries, position] = drawn
@@ -221,7 +221,7 @@ def rollouts(generator: AutoregressiveGenerator, noise: Tensor, tokens: Tensor, 
     return completed.masked_fill_(~mask_of(completed.flatten(0, 2)).view(completed.shape), PAD)
 
 
-def _next_words(write: Writer, rows: int, last: Tensor, state: State, given: int) -> tuple[Tensor, State]:
+def _next_words(write: NextWordDrawer, rows: int, last: Tensor, state: State, given: int) -> tuple[Tensor, State]:
     """Draw the words after the last words (B,), except for the first ``given`` rows; return them and the new state.
 
     With thousands of words, processing parts of ``rows`` of the batch takes half the time.

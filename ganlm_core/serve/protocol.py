@@ -9,7 +9,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from ganlm_core.serve.security import SECONDS
 
 
-class Impatient(H11Protocol):
+class TimedProtocol(H11Protocol):
     """Closes a connection whose client has not sent a whole head for SECONDS; uvicorn alone waits for ever."""
 
     _timer: asyncio.TimerHandle | None = None

@@ -15,7 +15,7 @@ from ganlm_core.errors import UsageError
 from ganlm_core.plugins.host import Host
 from ganlm_core.serve.app import make_app
 from ganlm_core.serve.models import Library
-from ganlm_core.serve.protocol import Impatient
+from ganlm_core.serve.protocol import TimedProtocol
 from ganlm_core.serve.security import Guard
 
 LOOPBACK = "127.0.0.1"
@@ -116,7 +116,7 @@ def start(
         timeout_keep_alive=5,
         timeout_graceful_shutdown=3,
         h11_max_incomplete_event_size=LARGEST_HEAD,
-        http=Impatient,
+        http=TimedProtocol,
         ws="none",
         lifespan="off",
     )

@@ -22,7 +22,7 @@ WATCH = 1.0
 
 
 @dataclass
-class Asked:
+class StopLevel:
     """A Stop whose level this process sets."""
 
     level: int = 0
@@ -67,7 +67,7 @@ def follow(futures: Sequence["Future[Trained]"], watch: Callable[[], None]) -> N
 
 def train_all(engine: Engine, jobs: Sequence[Job], watch: Callable[[], None] = lambda: None) -> list[Trained]:
     """Train all jobs with an engine. At the first signal all runs save and stop, at the second they stop at once."""
-    asked = Asked()
+    asked = StopLevel()
 
     def stop() -> None:
         asked.level = 1

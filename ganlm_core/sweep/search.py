@@ -24,7 +24,7 @@ from ganlm_core.sweep.processes import follow
 from ganlm_core.system.files import read_json, write_file, write_json
 from ganlm_core.training.run_folder import RunFolder
 
-JOURNAL, PAGE, KEPT = "search.log", "search.html", "search.json"
+JOURNAL, PAGE, OPTIONS_FILE = "search.log", "search.html", "search.json"
 
 UNPRUNED = 5
 """Trials before any is pruned."""
@@ -84,7 +84,7 @@ class Search:
     def train(self, jobs: Sequence[Job], stop: Stop, watch: Callable[[], None]) -> list[Trained]:
         """Make the trials that are left of all, and return the outcomes of their runs."""
         settings = {"search": "optuna", "objective": self.objective.name, "trials": self.trials}
-        write_json(self.journal.with_name(KEPT), settings)
+        write_json(self.journal.with_name(OPTIONS_FILE), settings)
         study, by_name = study_of(self.journal, self.objective), {job.name: job for job in jobs}
         left = self.trials - _put_back(study)
         with ThreadPoolExecutor(self.parallel) as pool:
@@ -137,7 +137,7 @@ def kept(folder: Path) -> dict[str, Any]:
 
     Raises WeightsError.
     """
-    path = folder / KEPT
+    path = folder / OPTIONS_FILE
     return read_json(path) if path.exists() else {}
 
 

@@ -26,7 +26,7 @@ from ganlm_core.system.memory import lacks_memory
 _PATIENCE = timedelta(days=1)
 """Timeout of the other ranks while rank 0 evaluates. A process that has ended is noticed at once."""
 
-_BEGUN = "ganlm/begun"
+_SAVED_RUN = "ganlm/begun"
 
 BUCKET = 25 * 2**20
 """Bytes of the gradients that are averaged together, as in ``DistributedDataParallel``; a larger one is sent alone."""
@@ -69,16 +69,16 @@ def _store() -> dist.Store:
     return store
 
 
-def remember(begun: str) -> None:
-    """Keep a text that :func:`begun` returns in the processes that ``torchrun`` starts after a process was lost."""
+def save_run(run: str) -> None:
+    """Keep the folder of a run for :func:`saved_run` of the processes that ``torchrun`` starts after one was lost."""
     if _joined():
-        _store().set(_BEGUN, begun)
+        _store().set(_SAVED_RUN, run)
 
 
-def begun() -> str:
-    """Return the text that the processes before a restart kept; empty if there was no restart."""
+def saved_run() -> str:
+    """Return the folder of the run that the processes before a restart kept; empty if there was no restart."""
     store = _store() if _joined() else None
-    return store.get(_BEGUN).decode() if store is not None and store.check([_BEGUN]) else ""
+    return store.get(_SAVED_RUN).decode() if store is not None and store.check([_SAVED_RUN]) else ""
 
 
 def rank() -> int:
@@ -96,7 +96,7 @@ def _joined() -> bool:
 
 
 @contextmanager
-def together() -> Iterator[None]:
+def collective() -> Iterator[None]:
     """Raise ProcessLost in the block when another process has ended.
 
     Every RuntimeError is taken for that, unless it says that there is no memory. From then on SIGTERM is ignored:
@@ -163,7 +163,7 @@ class _Buckets:
         while self.waiting:
             self._send()
         for parts, flat, work in self.sent:
-            with together():
+            with collective():
                 work.wait()
             for part, mean in zip(parts, flat.split([part.numel() for part in parts]), strict=True):
                 part.copy_(mean.view_as(part))
@@ -175,18 +175,18 @@ class _Buckets:
         if not parts:
             return
         flat = torch.cat([part.flatten() for part in parts]) / size()
-        with together():
+        with collective():
             work = dist.all_reduce(flat, async_op=True)
         assert work is not None
         self.sent.append((parts, flat, work))
 
 
-def share(state: Any) -> Any:
+def broadcast(state: Any) -> Any:
     """Send ``state``, a tree of tensors and plain values, from rank 0 to all ranks, and return it."""
     if size() == 1:
         return state
     shared = [state]
-    with together():
+    with collective():
         dist.broadcast_object_list(shared)
     return shared[0]
 
@@ -196,7 +196,7 @@ def gather(value: Any) -> list[Any]:
     if size() == 1:
         return [value]
     gathered = [None] * size()
-    with together():
+    with collective():
         dist.all_gather_object(gathered, value)
     return gathered
 

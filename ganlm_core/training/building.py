@@ -13,7 +13,7 @@ from ganlm_core.components import Options, furthest
 from ganlm_core.config.options import TrainingOptions
 from ganlm_core.config.run_config import PREFIXES, Choice, RunConfig
 from ganlm_core.data import conditions
-from ganlm_core.data.conditions import Asked
+from ganlm_core.data.conditions import RowConditions
 from ganlm_core.data.corpus import SAMPLE, Corpus, spaced
 from ganlm_core.data.encoding import GROW, KEEP, encode, impossible, log_frequencies, token_counts
 from ganlm_core.data.tokenizer import CHUNK, Tokenizer
@@ -57,7 +57,7 @@ class Data:
     tokens: Tensor
     shape: Shape
     counts: Tensor
-    asked: Asked
+    asked: RowConditions
     notes: tuple[str, ...]
     start: Start
 

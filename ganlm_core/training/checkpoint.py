@@ -23,7 +23,7 @@ from ganlm_core.system.folders import new_folder, remove_folder, restore_all
 from ganlm_core.system.sums import check_sum, read_sums, write_sums
 from ganlm_core.system.tensors import check_state, read_tensors, write_tensors
 
-KEPT = 2
+KEPT_CHECKPOINTS = 2
 TENSORS, STATE = "tensors.safetensors", "state.json"
 ANEW = "start a new run"
 """The advice for an unreadable checkpoint, which, unlike a bundle, cannot be fetched again."""
@@ -97,7 +97,7 @@ def save(
 
 def prune(folder: Path, protect: Collection[int] = ()) -> None:
     """Remove all checkpoints except the newest two and the steps to ``protect``, if the disk allows it."""
-    for older in _steps(folder)[:-KEPT]:
+    for older in _steps(folder)[:-KEPT_CHECKPOINTS]:
         if _step_of(older) not in protect:
             with suppress(WriteError):
                 remove_folder(older)

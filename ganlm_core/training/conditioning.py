@@ -1,13 +1,13 @@
 """The networks of a run with labels or prompts, as they train: they read the conditions of the batch."""
 
-from ganlm_core.data.conditions import Asked
+from ganlm_core.data.conditions import RowConditions
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import AutoregressiveGenerator, Discriminator, Generator, Shape
 from ganlm_core.sampling.conditions import ConditionalDiscriminator, PromptedGenerator
 
 
 def conditional(
-    name: str, shape: Shape, asked: Asked, generator: Generator, discriminator: Discriminator
+    name: str, shape: Shape, asked: RowConditions, generator: Generator, discriminator: Discriminator
 ) -> tuple[Generator, Discriminator]:
     """Return the networks as they train on sequences with these conditions; unchanged if there are none.
 

@@ -52,7 +52,7 @@ def _level() -> int:
     return level
 
 
-class Unfailing(Display):
+class SafeDisplay(Display):
     """Passes everything on to a display until it fails: output must never end a run.
 
     A closed stderr, a full log or a dead terminal makes it silent for the rest of the run. Warnings that Python turns

@@ -36,7 +36,7 @@ from ganlm_core.training.checkpoint import Checkpoint, latest
 from ganlm_core.training.run_folder import RunFolder
 
 
-def without_bundle(source: str | Path) -> RunFolder | None:
+def unfinished_run(source: str | Path) -> RunFolder | None:
     """Return the run at ``source`` if it has no bundle yet. None for every other source, such as a bundle."""
     path = Path(source)
     if not is_run(path):
@@ -59,7 +59,7 @@ def export(
     """
     with locked(folder):
         check_free(folder, force, (CONFIG, SUMS))
-        if (run := without_bundle(source)) is not None:
+        if (run := unfinished_run(source)) is not None:
             return _save_checkpoint(run, folder, host, force, hashed)
         return _copy(locate(source), folder, host, force, hashed)
 

@@ -74,14 +74,14 @@ class Losses:
     _unseen: list[tuple[Phase, int, Tensor, Tensor]] = field(default_factory=list, repr=False)
 
     def add(self, phase: Phase, step: int, loss: Tensor, norm: Tensor) -> None:
-        """Add the loss and gradient norm of a phase in a step, counted from 0. On the CPU, call :meth:`look`."""
+        """Add the loss and gradient norm of a phase in a step, counted from 0. On the CPU, call :meth:`check`."""
         self._unseen.append((phase, step, loss.detach(), norm))
         if not asynchronous(loss.device):
-            self.look()
+            self.check()
         elif processes.rank() > 0:  # the numbers are means over all ranks, and rank 0 checks them
             self._unseen.clear()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Check all values that were added. Raises NonFinite for the first that is not finite."""
         unseen, self._unseen = self._unseen, []
         if not unseen:
@@ -138,7 +138,7 @@ class Trainer:
 
         ``until``: the last step if it is not the last planned one. Steps beyond the plan keep the last values of all
         schedules. Raises OutOfMemory and, on the CPU, NonFinite before the optimiser uses the gradient, and the
-        errors of ``after_step``; on other devices ``after_step`` has to call :meth:`Losses.look`. L-BFGS takes several
+        errors of ``after_step``; on other devices ``after_step`` has to call :meth:`Losses.check`. L-BFGS takes several
         gradients in a step, and may have moved by the earlier ones.
         """
         for step in range(start, self.steps if until is None else until):

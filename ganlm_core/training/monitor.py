@@ -51,13 +51,13 @@ def interim_evaluation(setup: Setup, step: int) -> tuple[Values, list[str]]:
     rng = torch.Generator(device).manual_seed(seed)
     with evaluating(generator):
         noise = torch.randn(SENTENCES, setup.shape.noise, generator=rng, device=device)
-        noise, prompt = judge.asking.noise(noise, 0), judge.asking.prompt(0, SENTENCES)
+        noise, prompt = judge.split_conditions.noise(noise, 0), judge.split_conditions.prompt(0, SENTENCES)
         drawn = sampling.sample(generator, noise, rng=rng, prompt=prompt)
         texts = judge.tokenizer.decode(drawn.tokens)
         discriminator = trained_discriminator(setup, step, setup.shared_networks)
         values = judge.judge(judge.subject(texts, generator, discriminator=discriminator))
         if generator.autoregressive:
-            asked = judge.asking.of_texts(spread(setup.corpus.validation, SENTENCES))
+            asked = judge.split_conditions.of_texts(spread(setup.corpus.validation, SENTENCES))
             values["validation_nll"] = nll_bound(generator, held_out, seed, NOISE_DRAWS, asked)
     written = without_prompt(drawn.mask, None if prompt is None else (prompt != PAD).sum(dim=1))
     values["entropy"] = (-drawn.log_probs.sum() / written.sum()).item()

@@ -7,7 +7,7 @@ from ganlm_core.algorithms.rewards import CheckedReward
 from ganlm_core.bundle.model import FEWEST
 from ganlm_core.config.options import TrainingOptions
 from ganlm_core.config.run_config import PREFIXES, RunConfig
-from ganlm_core.config.small_text import PASSES, passes
+from ganlm_core.config.small_text import MOST_EPOCHS, epochs
 from ganlm_core.data.corpus import Corpus
 from ganlm_core.data.tokenizer import CHUNK, count_cut
 from ganlm_core.protocol import PAD, Algorithm, Parts
@@ -53,8 +53,8 @@ def _single(data: Data) -> float:
 
 def _of_evaluations(config: RunConfig, data: Data, algorithm: Algorithm) -> Iterator[str]:
     options = config.training
-    times = passes(config, len(data.corpus.train))
-    if times > PASSES and options.keep == "best" and "generator" not in algorithm.frozen:
+    times = epochs(config, len(data.corpus.train))
+    if times > MOST_EPOCHS and options.keep == "best" and "generator" not in algorithm.frozen:
         yield (
             f"small text: {times:,.0f} epochs would memorise it, so the run evaluates every {options.evaluate_every} "
             "steps and keeps the weights with the lowest validation NLL; --keep last keeps the last weights"

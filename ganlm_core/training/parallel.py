@@ -48,13 +48,13 @@ def lead(setup: Setup, step: int, pace: float, after_step: AfterStep) -> AfterSt
         try:
             after_step(step, metrics)
         except BaseException:
-            processes.share(False)
+            processes.broadcast(False)
             raise
-        processes.share(True)
+        processes.broadcast(True)
 
     if processes.size() == 1:
         return after_step
-    processes.share((_train_along, _packed(setup, step, pace)))
+    processes.broadcast((_train_along, _packed(setup, step, pace)))
     return tell
 
 
@@ -65,7 +65,7 @@ def written(setup: Setup, generator: Generator, n: int, discriminator: Discrimin
 
     def ask(work: Callable[..., Any], argument: Any) -> Any:
         weights = {name: tensor.cpu() for name, tensor in generator.state_dict().items()}
-        processes.share((_help, work, weights, argument))
+        processes.broadcast((_help, work, weights, argument))
         return work(setup.judge, generator, argument)
 
     likelihood = cache(partial(ask, _score)) if generator.autoregressive else None
@@ -76,7 +76,7 @@ def written(setup: Setup, generator: Generator, n: int, discriminator: Discrimin
 def collect(setup: Setup) -> None:
     """Bring the state of sharded optimisers to rank 0, which calls this before it reads it. Raises ProcessLost."""
     if is_sharded(setup.config):
-        processes.share((_collect,))
+        processes.broadcast((_collect,))
         _collect(setup)
 
 
@@ -85,9 +85,9 @@ def _collect(setup: Setup) -> None:
         each.optimizer.collect()  # type: ignore[attr-defined]
 
 
-def let_go() -> None:
+def release_ranks() -> None:
     """Let the other ranks end. Rank 0 calls this when it no longer needs them."""
-    processes.share(None)
+    processes.broadcast(None)
 
 
 def follow(config: RunConfig, host: Host | None = None) -> None:
@@ -98,7 +98,7 @@ def follow(config: RunConfig, host: Host | None = None) -> None:
     keep_memory()
     setup = prepare(config, host)
     with caught_signals(lambda: None):
-        while (asked := processes.share(None)) is not None:
+        while (asked := processes.broadcast(None)) is not None:
             _answer(setup, asked)
 
 
@@ -112,7 +112,7 @@ def _train_along(setup: Setup, packed: Any) -> None:
     first, pace = _take_over(setup, packed)
 
     def after_step(step: int, metrics: Metrics) -> None:
-        while not isinstance(asked := processes.share(None), bool):
+        while not isinstance(asked := processes.broadcast(None), bool):
             _answer(setup, asked)
         if not asked:
             raise _Ended
@@ -171,7 +171,7 @@ def _take_over(setup: Setup, packed: Any) -> tuple[int, float]:
 
 
 @dataclass(frozen=True)
-class Mark:
+class StepState:
     """A point between two steps, to which a run can go back from within the first phase of the next step.
 
     ``versions`` count the in-place changes of every parameter and buffer. Fused optimisers change them without
@@ -184,7 +184,7 @@ class Mark:
     versions: list[int]
 
     @classmethod
-    def of(cls, setup: Setup) -> "Mark":
+    def of(cls, setup: Setup) -> "StepState":
         batches = setup.trainer.batches
         return cls(random_states(), batches.drawn, batches.tokens_drawn, _versions(setup))
 

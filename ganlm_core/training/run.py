@@ -40,7 +40,7 @@ from ganlm_core.training import checkpoint, monitor
 from ganlm_core.training.checkpoint import Checkpoint
 from ganlm_core.training.display import Display
 from ganlm_core.training.loop import Metrics
-from ganlm_core.training.parallel import Mark, collect, lead, written
+from ganlm_core.training.parallel import StepState, collect, lead, written
 from ganlm_core.training.progress import Progress, Saved, saved_values
 from ganlm_core.training.resuming import has_more_steps, mended
 from ganlm_core.training.run_folder import STARTING, RunFolder, versions
@@ -73,7 +73,7 @@ class Run:
     progress: Progress = field(default_factory=Progress)
     step: int = 0
     finishing: bool = False
-    mark: Mark | None = None
+    mark: StepState | None = None
     signals: list[int] = field(default_factory=list)
 
     @cached_property
@@ -290,10 +290,10 @@ class Run:
             raise KeyboardInterrupt
         if self.progress.stopped:
             raise _Stopped
-        self.mark = Mark.of(self.setup) if processes.size() > 1 else None
+        self.mark = StepState.of(self.setup) if processes.size() > 1 else None
 
     def _log(self, step: int, metrics: Metrics) -> None:
-        self.setup.trainer.losses.look()
+        self.setup.trainer.losses.check()
         record = {name: value.item() for name, value in metrics.items()} | {
             "tokens": self.setup.trainer.batches.tokens_drawn
         }
@@ -306,7 +306,7 @@ class Run:
         self.progress.records += 1
 
     def _evaluate_interim(self, step: int) -> None:
-        self.setup.trainer.losses.look()
+        self.setup.trainer.losses.check()
         values, samples = monitor.interim_evaluation(self.setup, step)
         history = self.progress.history
         history.append({"step": step, **values})
@@ -366,12 +366,14 @@ class Run:
         That is its best weights with ``--keep best``: the choice among evaluations is not a gain of what follows.
         """
         if self._starts(step):
-            self.setup.trainer.losses.look()
+            self.setup.trainer.losses.check()
             weights_step, networks = self._kept()
             generator = cast(Generator, networks["generator"])
             self.progress.evaluations["before"], _ = self._judged(generator)
             if step > 0:
-                self._share(self.folder.before, {"generator": generator}, weights_step, self.progress.evaluations)
+                self._write_bundle(
+                    self.folder.before, {"generator": generator}, weights_step, self.progress.evaluations
+                )
 
     def _kept(self) -> tuple[int, Mapping[str, nn.Module]]:
         """Return the step of the weights that are evaluated and saved, and the networks that have them."""
@@ -381,7 +383,7 @@ class Run:
 
     def _save(self, step: int) -> None:
         setup = self.setup
-        setup.trainer.losses.look()
+        setup.trainer.losses.check()
         setup.trainer.check_weights(step)
         collect(setup)
         self.folder.metrics.sync()
@@ -415,7 +417,7 @@ class Run:
         stopped = {"stopped": self.progress.stopped} if self.progress.stopped else {}
         self.folder.write_info(weights_step=weights_step, **stopped)
         self.folder.drop_evaluation()
-        self._share(self.folder.bundle, self._trained(networks, weights_step, discriminator), weights_step, rows)
+        self._write_bundle(self.folder.bundle, self._trained(networks, weights_step, discriminator), weights_step, rows)
 
     def _trained(
         self, networks: Mapping[str, nn.Module], weights_step: int, discriminator: Discriminator | None
@@ -435,7 +437,7 @@ class Run:
         subject = written(self.setup, generator, self.options.evaluation_samples, discriminator)
         return round_values(self.setup.judge.judge(subject)), list(subject.texts)
 
-    def _share(
+    def _write_bundle(
         self, folder: Path, networks: Mapping[str, nn.Module], weights_step: int, rows: Mapping[str, Values]
     ) -> None:
         """Write a bundle of networks with the weights of a step, and the values of their evaluation."""

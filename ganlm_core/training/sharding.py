@@ -29,12 +29,12 @@ class Sharded(ZeroRedundancyOptimizer):
         return loss  # type: ignore[return-value]
 
     def _sync_params(self) -> None:
-        with processes.together():
+        with processes.collective():
             super()._sync_params()  # type: ignore[misc]  # torch does not type it
 
     def collect(self) -> None:
         """Bring the state of all processes to rank 0. All processes must call this. Raises ProcessLost."""
-        with processes.together():
+        with processes.collective():
             self.consolidate_state_dict(to=0)
 
     def state_dict(self) -> dict[str, Any]:

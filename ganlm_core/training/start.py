@@ -9,7 +9,7 @@ from torch import nn
 from ganlm_core.bundle import start as bundles
 from ganlm_core.bundle.load import check_finite, read_tokenizer
 from ganlm_core.bundle.manifest import CONFIG, TOKENIZER, Descent, build, weights_file
-from ganlm_core.bundle.start import Origin
+from ganlm_core.bundle.start import Parent
 from ganlm_core.config.run_config import RunConfig
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import PluginError, UsageError
@@ -27,7 +27,7 @@ class Start:
     """The bundle of each network that does not start new, by network, and their tokenizer. Both may be empty."""
 
     host: Host
-    origins: Mapping[str, Origin] = field(default_factory=dict)
+    origins: Mapping[str, Parent] = field(default_factory=dict)
     tokenizer: Tokenizer | None = None
     grow: bool = False
 
@@ -71,7 +71,7 @@ class Start:
             network.load_state_dict(self._state(self.origins[kind], kind, network, shape))
             check_finite(weights_file(self.origins[kind].folder, kind), network)
 
-    def _state(self, origin: Origin, kind: str, network: nn.Module, shape: Shape) -> Mapping[str, object]:
+    def _state(self, origin: Parent, kind: str, network: nn.Module, shape: Shape) -> Mapping[str, object]:
         """Return the weights of a bundle in the shapes of ``network``."""
         path, old = weights_file(origin.folder, kind), Shape(**origin.manifest.sizes)
         check_sum(origin.folder, path.name, read_sums(origin.folder))
@@ -94,7 +94,7 @@ class Start:
                 f"the vocabulary of {name} cannot grow: {reason}; leave out --grow-vocabulary, or take another network"
             ) from None
 
-    def _built(self, origin: Origin, kind: str, shape: Shape) -> nn.Module:
+    def _built(self, origin: Parent, kind: str, shape: Shape) -> nn.Module:
         built: nn.Module = build(self.host, origin.folder / CONFIG, origin.manifest, kind, shape.of(kind))
         return built
 

@@ -21,7 +21,7 @@ from ganlm_core.system.devices import keep_memory, kept_random_states, plain_tor
 from ganlm_core.system.lock import locked
 from ganlm_core.system.printable import shown
 from ganlm_core.system.signals import pass_on
-from ganlm_core.training.display import Display, PythonWarnings, Unfailing
+from ganlm_core.training.display import Display, PythonWarnings, SafeDisplay
 from ganlm_core.training.paths import is_read_once, with_data_of
 from ganlm_core.training.resuming import resumed
 from ganlm_core.training.run import Run
@@ -123,9 +123,9 @@ def execute(
     the errors of :func:`prepare`.
     """
     keep_memory()
-    display = Unfailing(display or Display())
+    display = SafeDisplay(display or Display())
     host = host or default_host()
-    if resume is None and (begun := processes.begun()) and is_run(Path(begun)):
+    if resume is None and (begun := processes.saved_run()) and is_run(Path(begun)):
         resume = Path(begun)
         config = RunFolder.open(resume).load_config(host)
     if resume is not None:
@@ -141,7 +141,7 @@ def _start(out: Path | None, setup: Setup, display: Display) -> RunFolder:
         folder.check_free()
         with _cleared_on_failure(folder, existed):
             folder.start(setup.config, _read_once(setup))
-            processes.remember(str(folder.path))
+            processes.save_run(str(folder.path))
             run = Run(replace(setup, config=folder.load_config(setup.host)), folder, display)
             run.begin()
         run.train()

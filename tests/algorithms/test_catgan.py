@@ -8,7 +8,16 @@ import torch
 from torch.nn import functional as F
 
 from ganlm_core.algorithms import catgan
-from ganlm_core.algorithms.catgan import CatGAN, averages, born, cost_of, discriminator_loss, fitness, mutations, pairs
+from ganlm_core.algorithms.catgan import (
+    CatGAN,
+    averages,
+    child_of,
+    cost_of,
+    discriminator_loss,
+    fitness,
+    mutations,
+    pairs,
+)
 from ganlm_core.algorithms.options import CatGANOptions, ClippedOptions
 from ganlm_core.algorithms.policy_gradients import Clipped
 from ganlm_core.errors import UsageError
@@ -68,7 +77,7 @@ def test_a_child_is_one_step_from_its_parent_and_the_parent_stays() -> None:
     before = [parameter.detach().clone() for parameter in generator.parameters()]
     loss = sum(parameter.square().sum() for parameter in generator.parameters())
     assert isinstance(loss, torch.Tensor)
-    child = born(generator, loss, 0.25)
+    child = child_of(generator, loss, 0.25)
     moved = [new.detach() - old for new, old in zip(child.parameters(), before, strict=True)]
     assert math.sqrt(sum(each.square().sum().item() for each in moved)) == pytest.approx(0.25, rel=1e-4)
     assert all((each * old).sum() < 0 for each, old in zip(moved, before, strict=True))

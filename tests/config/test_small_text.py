@@ -9,7 +9,7 @@ import pytest
 
 from ganlm_core.components import Options, option
 from ganlm_core.config.run_config import Choice, RunConfig, make_config
-from ganlm_core.config.small_text import EPOCHS, EVALUATIONS, LARGEST, PASSES, passes, small_text
+from ganlm_core.config.small_text import EPOCHS, EVALUATIONS, LARGEST, MOST_EPOCHS, epochs, small_text
 from ganlm_core.plugins.host import default_host
 
 
@@ -27,11 +27,11 @@ def test_a_run_of_small_text_keeps_the_best_weights_and_evaluates_often(tmp_path
     assert (config.training.keep, config.training.evaluate_every) == ("best", EPOCHS * 4)
 
 
-@pytest.mark.parametrize(("sentences", "small"), [(1000 // PASSES, False), (1000 // PASSES - 1, True)])
+@pytest.mark.parametrize(("sentences", "small"), [(1000 // MOST_EPOCHS, False), (1000 // MOST_EPOCHS - 1, True)])
 def test_text_is_small_if_a_run_has_more_epochs_than_passes(tmp_path: Path, sentences: int, small: bool) -> None:
     config = config_of(write(tmp_path / "some.txt", sentences))
     assert bool(small_text(config)) is small
-    assert (passes(config, sentences) > PASSES) is small
+    assert (epochs(config, sentences) > MOST_EPOCHS) is small
 
 
 def test_a_long_run_is_evaluated_a_bounded_number_of_times(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from ganlm_core.data import batches
 from ganlm_core.data.batches import Batches
-from ganlm_core.data.conditions import Asked
+from ganlm_core.data.conditions import RowConditions
 from ganlm_core.protocol import mask_of
 from tests.tiny import SHAPE, every_sequence
 
@@ -106,7 +106,7 @@ def test_noise_is_normal_and_follows_the_global_random_state() -> None:
 def test_a_batch_has_the_conditions_of_its_rows() -> None:
     """Every row of this corpus is told from its first token, so the conditions can be recomputed from the tokens."""
     first = TOKENS[:, 0]
-    asked = Asked(labels=first % 3, given=(first > 3).long(), columns={"first": list(map(str, first.tolist()))})
+    asked = RowConditions(labels=first % 3, given=(first > 3).long(), columns={"first": list(map(str, first.tolist()))})
     plain, conditional = make_batches(), make_batches(asked=asked, labels=3)
     for _ in range(8):
         state = torch.get_rng_state()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ganlm_core.data.conditions import Asked, asked, notes
+from ganlm_core.data.conditions import RowConditions, asked, notes
 from ganlm_core.data.corpus import Columns, Corpus
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import DataError
@@ -15,7 +15,7 @@ def corpus(**columns: list[str]) -> Corpus:
     return Corpus("animals", TEXTS, [], [], columns={"train": Columns(**columns)})
 
 
-def found(text: Corpus, kind: str = "word", length: int = 6) -> Asked:
+def found(text: Corpus, kind: str = "word", length: int = 6) -> RowConditions:
     tokenizer = Tokenizer.train(kind, TEXTS, 40)
     return asked(text, "train", tokenizer, tokenizer.encode(TEXTS, length)[0])
 
@@ -29,7 +29,7 @@ def test_a_label_is_its_place_in_the_alphabet() -> None:
 
 
 def test_a_corpus_without_conditions_asks_for_nothing() -> None:
-    assert found(corpus()) == Asked() and [*notes(corpus(), Asked())] == []
+    assert found(corpus()) == RowConditions() and [*notes(corpus(), RowConditions())] == []
 
 
 def test_the_tokens_of_a_prompt_are_counted_and_cut_out() -> None:
@@ -69,6 +69,8 @@ def test_a_prompt_as_long_as_the_sequence_is_refused() -> None:
 
 
 def test_rows_are_chosen_with_their_columns() -> None:
-    some = Asked(torch.tensor([1, 0, 1]), torch.tensor([0, 2, 1]), {"stars": ["5", "1", "4"]}).at(torch.tensor([2, 1]))
+    some = RowConditions(torch.tensor([1, 0, 1]), torch.tensor([0, 2, 1]), {"stars": ["5", "1", "4"]}).at(
+        torch.tensor([2, 1])
+    )
     assert some.labels is not None and some.given is not None
     assert (some.labels.tolist(), some.given.tolist(), dict(some.columns)) == ([1, 0], [1, 2], {"stars": ["4", "1"]})

@@ -14,7 +14,7 @@ import torch
 
 from ganlm_core.errors import UsageError
 from ganlm_core.plugins.host import Host
-from ganlm_core.plugins.isolation import undisturbed
+from ganlm_core.plugins.isolation import preserve_process_state
 from tests.guests import GOOD, Install, health_of, place
 
 
@@ -113,10 +113,10 @@ def test_random_states_and_settings_are_restored_after_the_code_of_a_plugin() ->
     def draw() -> list[float]:
         return [random.random(), np.random.rand(), torch.rand(1).item()]
 
-    with undisturbed() as changed:
+    with preserve_process_state() as changed:
         first = draw()
         torch.set_default_dtype(torch.float64)
-    with undisturbed() as unchanged:
+    with preserve_process_state() as unchanged:
         assert draw() == first
     assert (changed, unchanged, torch.get_default_dtype()) == (["torch's default dtype"], [], torch.float32)
 
@@ -126,6 +126,6 @@ def test_a_working_folder_that_was_removed_is_no_obstacle(tmp_path: Path, monkey
     folder.mkdir()
     monkeypatch.chdir(folder)
     folder.rmdir()
-    with undisturbed() as changed:
+    with preserve_process_state() as changed:
         os.chdir(tmp_path)
     assert changed == ["the working folder"]

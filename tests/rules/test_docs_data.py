@@ -22,4 +22,4 @@ def test_the_page_has_the_bounds_of_the_options() -> None:
     for name in ("max_line", "max_size", "max_sentences"):
         default = FileOptions.field(name, "corpus 'file'").default
         assert f"| {default:,} | `--corpus.{name.replace('_', '-')}` |" in PAGE
-    assert f"more than {small_text.PASSES} epochs" in PAGE
+    assert f"more than {small_text.MOST_EPOCHS} epochs" in PAGE

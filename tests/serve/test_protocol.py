@@ -7,7 +7,7 @@ import pytest
 import uvicorn
 
 from ganlm_core.serve import protocol
-from ganlm_core.serve.protocol import Impatient
+from ganlm_core.serve.protocol import TimedProtocol
 
 GREETING = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -21,7 +21,7 @@ async def answers(pieces: list[bytes], pause: float) -> bytes:
     """Return what a client gets that sends pieces with pauses between them, until the server closes."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(application, http=Impatient, lifespan="off", log_level="critical"))
+        server = uvicorn.Server(uvicorn.Config(application, http=TimedProtocol, lifespan="off", log_level="critical"))
         running = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:
             await asyncio.sleep(0.01)

@@ -26,7 +26,7 @@ TINY: dict[str, Any] = {
 FLAGS = [word for key, value in TINY.items() for word in (f"--{key}", str(value))]
 
 
-class Asked:
+class StopLevel:
     """A Stop of a fixed level."""
 
     def __init__(self, level: int = 0) -> None:

@@ -23,7 +23,7 @@ from ganlm_core.sweep.plan import Plan
 from ganlm_core.system.lock import holder_of
 from ganlm_core.system.version import __version__
 from ganlm_core.training.run_folder import RunFolder
-from tests.sweep.runs import Asked, sweep
+from tests.sweep.runs import StopLevel, sweep
 
 pytest.importorskip("distributed")
 
@@ -71,10 +71,10 @@ def until(reached: Any) -> None:
 def test_a_worker_with_another_version_is_refused_by_name(client: Any, tmp_path: Path) -> None:
     other = Cluster(client, tmp_path, Identity("9.9", {}))
     with pytest.raises(PluginError, match=rf"the worker at tcp://127.0.0.1:\d+ has ganlm {__version__} and not 9\.9"):
-        other.train([], Asked(), lambda: None)
+        other.train([], StopLevel(), lambda: None)
     plugins = Cluster(client, tmp_path, Identity(__version__, {"ganlm-mine": "3"}))
     with pytest.raises(PluginError, match="has no plugin ganlm-mine 3; wanted the same versions on all machines"):
-        plugins.train([], Asked(), lambda: None)
+        plugins.train([], StopLevel(), lambda: None)
     assert not list(tmp_path.glob(f"{MARK}*"))
 
 
@@ -82,13 +82,13 @@ def test_a_disk_that_is_not_shared_is_refused(client: Any, tmp_path: Path, monke
     """The mark is there for nobody, as on a disk that only this machine has."""
     monkeypatch.setattr(dask, "write_file", lambda path, data: None)
     with pytest.raises(GanlmError, match=r"does not see .*, so its disk is not the shared one; give a --folder"):
-        Cluster(client, tmp_path).train([], Asked(), lambda: None)
+        Cluster(client, tmp_path).train([], StopLevel(), lambda: None)
 
 
 def test_a_run_that_failed_does_not_stop_the_others(client: Any, tmp_path: Path) -> None:
     found = sweep(tmp_path / "s", seed=[1, 2])
     (tmp_path / "s" / "configs" / "seed1.toml").write_text("recipe = 3\n")
-    first, second = Cluster(client, found.path).train(found.jobs(), Asked(), lambda: None)
+    first, second = Cluster(client, found.path).train(found.jobs(), StopLevel(), lambda: None)
     assert first.failure.startswith("recipe is 3; wanted the name of a recipe")
     assert second.failure == "" and RunFolder(second.run).is_finished
 
@@ -100,7 +100,7 @@ def test_a_killed_worker_gives_its_run_to_another_which_resumes_it(client: Any, 
     job = found.jobs()[0]
     killer = threading.Thread(target=_kill_the_worker_of, args=(job,))
     killer.start()
-    done = Cluster(client, found.path).train(found.jobs(), Asked(), lambda: None)
+    done = Cluster(client, found.path).train(found.jobs(), StopLevel(), lambda: None)
     killer.join()
     assert [each.failure for each in done] == ["", ""]
     assert all(RunFolder(each.run).is_finished for each in done)
@@ -120,7 +120,7 @@ def _kill_the_worker_of(job: Job) -> None:
 
 def test_a_stop_reaches_all_workers(client: Any, tmp_path: Path) -> None:
     found = sweep(tmp_path / "s", seed=[1, 2, 3], steps=100_000)
-    stop = Asked()
+    stop = StopLevel()
 
     def watch() -> None:
         if any(RunFolder(job.run).metrics.path.exists() for job in found.jobs()):

@@ -14,7 +14,7 @@ from ganlm_core.sweep import job
 from ganlm_core.sweep.job import Attempt, Job, environment_of, last_step, train
 from ganlm_core.system.lock import locked
 from ganlm_core.training.run_folder import RunFolder
-from tests.sweep.runs import Asked, Pretended, finish, sweep
+from tests.sweep.runs import Pretended, StopLevel, finish, sweep
 
 
 @pytest.fixture
@@ -24,21 +24,21 @@ def only(tmp_path: Path) -> Job:
 
 
 def test_a_new_run_starts_from_its_configuration(only: Job, pretended: Pretended) -> None:
-    assert train(only, Asked()).failure == ""
+    assert train(only, StopLevel()).failure == ""
     assert pretended.words == [["run", "--json", "--config", str(only.config), "--out", str(only.run)]]
-    assert train(only, Asked()) == job.Trained(only.run)
+    assert train(only, StopLevel()) == job.Trained(only.run)
     assert len(pretended.words) == 1  # it is finished
 
 
 def test_an_interrupted_run_is_resumed(only: Job, pretended: Pretended) -> None:
     only.run.mkdir()
     (only.run / "config.toml").write_text(only.config.read_text())
-    train(only, Asked())
+    train(only, StopLevel())
     assert pretended.words == [["run", "--json", "--resume", str(only.run)]]
 
 
 def test_plugin_files_come_before_the_command(only: Job, pretended: Pretended) -> None:
-    train(Job(only.name, only.run, only.config, only.log, 2, ("p.py",)), Asked(), {"CUDA_VISIBLE_DEVICES": "1"})
+    train(Job(only.name, only.run, only.config, only.log, 2, ("p.py",)), StopLevel(), {"CUDA_VISIBLE_DEVICES": "1"})
     assert pretended.words[0][:3] == ["--plugin", "p.py", "run"]
     (environment,) = pretended.environments
     assert (environment["OMP_NUM_THREADS"], environment["CUDA_VISIBLE_DEVICES"]) == ("2", "1")
@@ -54,7 +54,7 @@ def test_no_variable_overrides_the_plan(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_the_error_of_a_run_is_kept_for_other_machines(tmp_path: Path, pretended: Pretended) -> None:
     (failing,) = sweep(tmp_path / "s", variants={"bad": {"seed": 1}, "good": {"seed": 2}}).jobs(["bad"])
-    assert train(failing, Asked()).failure == "no such thing"
+    assert train(failing, StopLevel()).failure == "no such thing"
     attempt = Attempt.read(failing.attempt)
     assert attempt is not None and attempt.failure == "no such thing"
 
@@ -65,12 +65,12 @@ def test_nothing_starts_on_a_full_disk(only: Job, pretended: Pretended, monkeypa
 
     monkeypatch.setattr(job, "write_json", fail)
     with pytest.raises(WriteError):
-        train(only, Asked())
+        train(only, StopLevel())
     assert pretended.words == []
 
 
 def test_nothing_starts_after_a_stop(only: Job, pretended: Pretended) -> None:
-    assert train(only, Asked(1)).interrupted
+    assert train(only, StopLevel(1)).interrupted
     assert pretended.words == []
 
 
@@ -80,7 +80,7 @@ def test_pruning_reaches_the_process_as_an_interrupt(only: Job, monkeypatch: pyt
     popen = subprocess.Popen
     monkeypatch.setattr(job, "Popen", lambda words, **given: popen([sys.executable, "-c", program], **given))
     threading.Timer(1.5, only.prune.touch).start()  # by then it has set its handler
-    done = train(only, Asked())
+    done = train(only, StopLevel())
     assert done.interrupted and done.failure == "exit code 130"
 
 
@@ -99,7 +99,7 @@ def test_a_run_that_another_process_finishes_is_waited_for(
                 monkeypatch.setattr(job, "holder_of", lambda run: "")
 
         monkeypatch.setattr(job.time, "sleep", sleep)
-        assert train(only, Asked()) == job.Trained(only.run)
+        assert train(only, StopLevel()) == job.Trained(only.run)
     assert len(waited) == 2 and pretended.words == []
 
 
@@ -109,7 +109,7 @@ def test_a_holder_without_a_sign_of_life_is_taken_for_gone(
     only.run.mkdir()
     monkeypatch.setattr(job, "holder_of", lambda run: "process 1 on host elsewhere")
     monkeypatch.setattr(job, "_last_sign", lambda run: 0.0)
-    assert train(only, Asked()).failure == ""
+    assert train(only, StopLevel()).failure == ""
     assert len(pretended.words) == 1
 
 

@@ -76,7 +76,7 @@ def test_an_exclusion_means_a_value_however_it_is_written(given: dict[str, list[
 
 
 def test_the_names_of_a_search_and_of_a_sweep_are_taken() -> None:
-    assert {folder.SWEEP, search.JOURNAL, search.PAGE, search.KEPT} < set(TAKEN)
+    assert {folder.SWEEP, search.JOURNAL, search.PAGE, search.OPTIONS_FILE} < set(TAKEN)
 
 
 def test_no_name_of_a_run_leaves_the_folder_or_comes_twice(tmp_path: Path) -> None:

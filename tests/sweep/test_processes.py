@@ -17,7 +17,7 @@ from ganlm_core.sweep.folder import SweepFolder
 from ganlm_core.sweep.job import Job, Stop, Trained
 from ganlm_core.sweep.processes import Processes, gpus, run_plan, train_all
 from tests.conftest import files_of
-from tests.sweep.runs import FLAGS, Asked, Pretended, sweep, tiny_plan
+from tests.sweep.runs import FLAGS, Pretended, StopLevel, sweep, tiny_plan
 
 
 def test_a_failed_run_does_not_stop_the_others(tmp_path: Path, pretended: Pretended) -> None:
@@ -44,7 +44,7 @@ def test_calls_at_the_same_time_share_the_gpus(tmp_path: Path, monkeypatch: pyte
         return Trained(job.run)
 
     monkeypatch.setattr(processes, "train", train)
-    threads = [threading.Thread(target=engine.train, args=([job], Asked(), lambda: None)) for job in jobs]
+    threads = [threading.Thread(target=engine.train, args=([job], StopLevel(), lambda: None)) for job in jobs]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -21,7 +21,7 @@ from ganlm_core.sweep.search import (
     write_page,
 )
 from ganlm_core.training.run_folder import RunFolder
-from tests.sweep.runs import Asked, sweep, tiny_plan
+from tests.sweep.runs import StopLevel, sweep, tiny_plan
 
 pytest.importorskip("optuna")
 
@@ -81,7 +81,7 @@ def searched(folder: Path, engine: Pretending, trials: int) -> Search:
     plan = tiny_plan(**{"gen.layers": [1, 2, 3]})
     found = sweep(folder, **{"gen.layers": [1, 2, 3]})
     search = Search(engine, plan, BY, folder / "search.log", trials)
-    search.train(found.jobs(), Asked(), lambda: None)
+    search.train(found.jobs(), StopLevel(), lambda: None)
     return search
 
 
@@ -108,7 +108,7 @@ def test_a_bad_trial_is_pruned_at_its_first_interim_evaluation(tmp_path: Path) -
     study = study_of(search.journal, BY)
     for layers in (1, 1, 1, 1, 1, 3):
         study.enqueue_trial({"gen.layers": layers})
-    search.train(found.jobs(), Asked(), lambda: None)
+    search.train(found.jobs(), StopLevel(), lambda: None)
     assert [trial.state.name for trial in study.get_trials()] == ["COMPLETE"] * 5 + ["PRUNED"]
     assert study.get_trials()[-1].intermediate_values == {1: 2.9}
 
@@ -119,7 +119,7 @@ def test_trials_of_equal_settings_train_their_run_by_turns(tmp_path: Path) -> No
     search = Search(Alone(), plan, BY, folder / "search.log", trials=3, parallel=3)
     for _ in range(3):
         study_of(search.journal, BY).enqueue_trial({"gen.layers": 2})
-    assert [done.failure for done in search.train(jobs, Asked(), lambda: None)] == [""] * 3
+    assert [done.failure for done in search.train(jobs, StopLevel(), lambda: None)] == [""] * 3
 
 
 def test_a_search_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -141,12 +141,12 @@ def test_a_trial_that_was_interrupted_gets_another_turn(tmp_path: Path) -> None:
     search = Search(Interrupting(), plan, BY, folder / "search.log", 3)
     for layers in (3, 1, 2):
         study_of(search.journal, BY).enqueue_trial({"gen.layers": layers})
-    assert all(done.interrupted for done in search.train(jobs, Asked(), lambda: None))
+    assert all(done.interrupted for done in search.train(jobs, StopLevel(), lambda: None))
     made = table(study_of(search.journal, BY), BY, plan.runs)
     assert [(row[0], row[3]) for row in made.rows] == [(f"layers{n}", "interrupted") for n in (3, 1, 2)]
 
     engine = Pretending()
-    Search(engine, plan, BY, search.journal, 3).train(jobs, Asked(), lambda: None)
+    Search(engine, plan, BY, search.journal, 3).train(jobs, StopLevel(), lambda: None)
     assert engine.trained == ["layers3", "layers1", "layers2"]
 
 

@@ -32,7 +32,7 @@ def test_a_single_process_averages_nothing() -> None:
         assert (processes.rank(), processes.size()) == (0, 1)
         assert processes.backward(loss, [parameter]) is loss
         assert parameter.grad is not None and parameter.grad.tolist() == [3, 3]
-        assert processes.share("state") == "state"
+        assert processes.broadcast("state") == "state"
 
 
 class Sent:
@@ -91,6 +91,6 @@ def test_a_lost_process_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_torchrun_nothing_is_kept_between_attempts() -> None:
-    processes.remember("runs/a")
-    assert processes.begun() == ""
+    processes.save_run("runs/a")
+    assert processes.saved_run() == ""
     assert "TORCHELASTIC_RUN_ID" not in os.environ

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ganlm_core.errors import GanlmWarning
-from ganlm_core.training.display import Display, PythonWarnings, Unfailing
+from ganlm_core.training.display import Display, PythonWarnings, SafeDisplay
 
 EVENTS: dict[str, tuple[Any, ...]] = {
     "started": (None, None, 0),
@@ -44,20 +44,20 @@ class Keeping(Display):
 
 def test_every_event_has_a_place_in_both_classes() -> None:
     assert {name for name in vars(Display) if not name.startswith("_")} == EVENTS.keys()
-    assert EVENTS.keys() <= vars(Unfailing).keys()
+    assert EVENTS.keys() <= vars(SafeDisplay).keys()
 
 
 def test_every_event_is_passed_on() -> None:
     keeping = Keeping()
     for name, arguments in EVENTS.items():
-        getattr(Unfailing(keeping), name)(*arguments)
+        getattr(SafeDisplay(keeping), name)(*arguments)
     assert keeping.events == [(name, *arguments) for name, arguments in EVENTS.items()]
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError(), OSError(28, "No space left"), ValueError("closed file")])
 def test_a_display_that_fails_is_silent_from_then_on(error: Exception) -> None:
     failing = Failing(error)
-    display = Unfailing(failing)
+    display = SafeDisplay(failing)
     for _ in range(5):
         display.note("a line")
     assert failing.seen == 2
@@ -66,7 +66,7 @@ def test_a_display_that_fails_is_silent_from_then_on(error: Exception) -> None:
 def test_a_display_that_failed_still_ends_with_the_run() -> None:
     """It may have a process to end."""
     keeping = Keeping()
-    display = Unfailing(keeping)
+    display = SafeDisplay(keeping)
     display.display = Display()
     display.note("a line")
     display.ended(None, "finished")  # type: ignore[arg-type]
@@ -74,14 +74,14 @@ def test_a_display_that_failed_still_ends_with_the_run() -> None:
 
 
 def test_notes_and_warnings_of_a_run_become_warnings_of_python() -> None:
-    for report in (Unfailing(PythonWarnings()).warn, Unfailing(PythonWarnings()).note):
+    for report in (SafeDisplay(PythonWarnings()).warn, SafeDisplay(PythonWarnings()).note):
         with pytest.warns(GanlmWarning, match="^the generator collapsed$") as warned:
             report("the generator collapsed")
         assert [each.filename for each in warned] == [__file__]
 
 
 def test_a_warning_that_is_an_error_is_not_swallowed() -> None:
-    display = Unfailing(PythonWarnings())
+    display = SafeDisplay(PythonWarnings())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for _ in range(2):
@@ -95,4 +95,4 @@ def test_an_interruption_is_not_swallowed() -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Unfailing(Interrupted()).note("a line")
+        SafeDisplay(Interrupted()).note("a line")

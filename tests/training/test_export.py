@@ -9,7 +9,7 @@ from ganlm_core.bundle import load, zoo
 from ganlm_core.bundle.verify import verify
 from ganlm_core.errors import FolderInUse, UsageError, WeightsError
 from ganlm_core.system.lock import locked
-from ganlm_core.training.export import export, load_checkpoint, without_bundle
+from ganlm_core.training.export import export, load_checkpoint, unfinished_run
 from tests.bundles import files_of
 
 
@@ -73,12 +73,12 @@ def test_a_model_of_a_checkpoint_is_the_model_of_its_bundle(unfinished, saved, h
 
 
 def test_only_a_run_without_a_bundle_is_one(unfinished, saved, tmp_path):
-    found = without_bundle(unfinished.path)
+    found = unfinished_run(unfinished.path)
     assert found is not None and found.path == unfinished.path
-    assert without_bundle(saved) is None and without_bundle("zoo:conv-conv.one-shot-grammar") is None
-    assert without_bundle(tmp_path / "nothing") is None
+    assert unfinished_run(saved) is None and unfinished_run("zoo:conv-conv.one-shot-grammar") is None
+    assert unfinished_run(tmp_path / "nothing") is None
     shutil.copytree(saved, unfinished.bundle)
-    assert without_bundle(unfinished.path) is None
+    assert unfinished_run(unfinished.path) is None
 
 
 def test_a_run_without_a_whole_checkpoint_has_nothing_to_export(unfinished, host, tmp_path):

@@ -277,15 +277,15 @@ def test_on_an_asynchronous_device_the_first_bad_loss_is_found_when_losses_are_r
     script.discriminator = script.generator  # type: ignore[assignment]
     losses = Losses()
     run(script, 2, losses=losses)
-    losses.look()
+    losses.check()
     assert len(run(script, 5, start=2, losses=losses)) == 3
     with pytest.raises(NonFinite) as caught:
-        losses.look()
+        losses.check()
     assert str(caught.value) == (
         f"step 3: the loss of phase move-generator is {found}; "
         "lower the learning rate of the generator or its --clip, or add a penalty"
     )
-    losses.look()  # and told once
+    losses.check()  # and told once
 
 
 @pytest.mark.usefixtures("waiting")
@@ -293,7 +293,7 @@ def test_processes_that_follow_leave_looking_to_the_first(monkeypatch: pytest.Mo
     monkeypatch.setattr(processes, "rank", lambda: 1)
     losses = Losses()
     run(Scripted(loss=lambda batch: torch.full((), torch.nan, requires_grad=True)), 3, losses=losses)
-    losses.look()
+    losses.check()
 
 
 def test_a_device_without_memory_says_what_to_lower() -> None:

@@ -8,7 +8,7 @@ import torch
 
 from ganlm_core.system import processes
 from ganlm_core.training import parallel
-from ganlm_core.training.parallel import Mark, lead, written
+from ganlm_core.training.parallel import StepState, lead, written
 from ganlm_core.training.setup import Setup, prepare
 from tests.conftest import WARM, tiny_config
 
@@ -62,7 +62,7 @@ class Channel:
 def test_rank_0_tells_the_others_after_each_step_whether_training_continues(monkeypatch: pytest.MonkeyPatch) -> None:
     channel, steps, setup = Channel([]), [], built()
     monkeypatch.setattr(processes, "size", lambda: 2)
-    monkeypatch.setattr(processes, "share", channel.share)
+    monkeypatch.setattr(processes, "broadcast", channel.share)
 
     def after_step(step: int, metrics: dict[str, torch.Tensor]) -> None:
         steps.append(step)
@@ -82,7 +82,7 @@ def test_another_rank_answers_until_rank_0_continues(monkeypatch: pytest.MonkeyP
     setup, asked = built(), []
     packed = parallel._packed(setup, 0, 1.0)
     channel = Channel(["draw", "score", True, "draw", False])
-    monkeypatch.setattr(processes, "share", channel.share)
+    monkeypatch.setattr(processes, "broadcast", channel.share)
     monkeypatch.setattr(parallel, "_answer", lambda setup, request: asked.append(request))
     parallel._train_along(setup, packed)
     assert (asked, channel.messages, setup.trainer.batches.drawn) == (["draw", "score", "draw"], [], 2)
@@ -99,7 +99,7 @@ def test_each_rank_but_the_first_draws_its_own_numbers(monkeypatch: pytest.Monke
 
 
 def test_one_process_leads_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "share", lambda state: pytest.fail("there is no other process"))
+    monkeypatch.setattr(processes, "broadcast", lambda state: pytest.fail("there is no other process"))
     setup = built()
     assert lead(setup, 0, 1.0, ignore) is ignore
     texts = written(setup, setup.generator, 20).texts
@@ -108,7 +108,7 @@ def test_one_process_leads_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_run_goes_back_within_the_first_phase_of_a_step() -> None:
     setup = built()
-    mark = Mark.of(setup)
+    mark = StepState.of(setup)
     setup.trainer.batches.next(0, 6)
     torch.rand(3)
     assert mark.go_back(setup)
@@ -122,7 +122,7 @@ def test_a_run_does_not_go_back_from_a_later_phase_or_without_all_of_its_state(
     monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     setup = built()
-    mark = Mark.of(setup)
+    mark = StepState.of(setup)
     setup.trainer.batches.next(0, 6)
     if change == "a part of an optimiser":
         monkeypatch.setattr(parallel, "is_sharded", lambda config: True)

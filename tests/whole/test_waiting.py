@@ -143,4 +143,4 @@ def test_cuda_itself_waits_nowhere_within_a_step(recipe: str) -> None:
         work()
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    built.trainer.losses.look()
+    built.trainer.losses.check()

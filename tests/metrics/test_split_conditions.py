@@ -5,7 +5,7 @@ import torch
 
 from ganlm_core.data.corpus import Columns, Corpus, spread
 from ganlm_core.data.tokenizer import Tokenizer
-from ganlm_core.metrics.asking import Asking, random_size, scored
+from ganlm_core.metrics.split_conditions import SplitConditions, random_size, scored
 from ganlm_core.protocol import EOS, PAD, Shape
 from tests.tiny import TinyGenerator
 
@@ -20,7 +20,7 @@ CORPUS = Corpus(
 )
 TOKENIZER = Tokenizer.train("word", TRAIN, 20)
 SHAPE = Shape(TOKENIZER.vocabulary_size, 4, 2, labels=2)
-ASKING = Asking.of(CORPUS, TOKENIZER, SHAPE)
+ASKING = SplitConditions.of(CORPUS, TOKENIZER, SHAPE)
 
 
 def test_sentences_are_asked_for_the_conditions_of_the_test_split_over_and_over() -> None:
@@ -44,12 +44,12 @@ def test_a_spaced_part_of_the_test_split_has_the_conditions_of_its_own_rows() ->
     """Row 2 is the second "a", with another label than the first."""
     columns = {split: Columns(labels=["x", "x", "y", "y"]) for split in ("train", "test")}
     corpus = Corpus("c", ["b", "a", "a", "c"], ["b"], ["b", "a", "a", "c"], columns=columns)
-    asking = Asking.of(corpus, TOKENIZER, Shape(TOKENIZER.vocabulary_size, 3, 2, 2))
+    asking = SplitConditions.of(corpus, TOKENIZER, Shape(TOKENIZER.vocabulary_size, 3, 2, 2))
     assert asking.of_texts(spread(corpus.test, 2)).labels.tolist() == [0, 1]  # type: ignore[union-attr]
 
 
 def test_a_corpus_without_conditions_asks_for_nothing() -> None:
-    nothing = Asking.of(Corpus("farm", TRAIN, [], TEST), TOKENIZER, SHAPE)
+    nothing = SplitConditions.of(Corpus("farm", TRAIN, [], TEST), TOKENIZER, SHAPE)
     noise = torch.zeros(4, 2)
     assert nothing.noise(noise, 0) is noise and nothing.prompt(0, 4) is None and nothing.labels(4) == []
     assert nothing.of_texts(["a pig"]).labels is None

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganlm_core.data.conditions import Asked, asked
+from ganlm_core.data.conditions import RowConditions, asked
 from ganlm_core.data.corpus import Corpus, spread
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.protocol import Generator, Shape, mask_of, with_labels, without_prompt
 
 
 @dataclass(frozen=True)
-class Asking:
+class SplitConditions:
     """The conditions of a test split: ``rows`` are those of its sentences, ``prompts`` (N, P) the ids of their prompts.
 
     Both are empty for a corpus without conditions. ``names`` are the labels in the order of their numbers, ``shares``
@@ -27,17 +27,17 @@ class Asking:
     """
 
     texts: Sequence[str]
-    rows: Asked
+    rows: RowConditions
     prompts: Tensor | None
     names: Sequence[str]
     shares: Tensor
     inputs: int
 
     @classmethod
-    def of(cls, corpus: Corpus, tokenizer: Tokenizer, shape: Shape) -> "Asking":
+    def of(cls, corpus: Corpus, tokenizer: Tokenizer, shape: Shape) -> "SplitConditions":
         """Return the conditions of the test split of a corpus."""
         if not (corpus.test and corpus.beside("test").ask):
-            return cls((), Asked(), None, (), torch.empty(0), 0)
+            return cls((), RowConditions(), None, (), torch.empty(0), 0)
         tokens, _ = tokenizer.encode(corpus.test, shape.length)
         rows = asked(corpus, "test", tokenizer, tokens)
         counts = Counter(corpus.beside("train").labels)
@@ -60,14 +60,14 @@ class Asking:
             return []
         return [self.names[label] for label in self.rows.labels[self._places(0, n)].tolist()]
 
-    def of_texts(self, texts: Sequence[str]) -> Asked:
+    def of_texts(self, texts: Sequence[str]) -> RowConditions:
         """Return the conditions of the test split, of an evenly spaced part of it, or of other sentences of it.
 
         Other sentences that occur several times there get their conditions in turn. Raises KeyError for sentences that
         are not there.
         """
         if self.rows.labels is None and self.rows.given is None:
-            return Asked()
+            return RowConditions()
         spaced = spread(range(len(self.texts)), len(texts))
         if list(texts) == [self.texts[row] for row in spaced]:
             return self.rows.at(torch.tensor(spaced))
