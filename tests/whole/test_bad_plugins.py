@@ -30,6 +30,8 @@ TIRES = (
     + GENERATOR.format(name="tires", target="ganlm_bad_tires:make")
     + """
 def make(shape, options):
+    from pathlib import Path
+
     from ganlm_lstm.networks import LSTMGenerator
 
     class Tires(LSTMGenerator):
@@ -37,7 +39,7 @@ def make(shape, options):
 
         def advance(self, tokens, state):
             Tires.calls += self.training
-            if Tires.calls > 2:
+            if Tires.calls > 2 and Path("tired").exists():  # in training, not in the rehearsal before it
                 raise ValueError("too tired")
             return super().advance(tokens, state)
 

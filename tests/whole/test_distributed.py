@@ -47,7 +47,7 @@ backward, phases = processes.backward, []
 
 def last_words(*arguments):
     phases.append(arguments)
-    if len(phases) == 6:
+    if len(phases) == 9:
         os.kill(os.getpid(), signal.SIGKILL)
     return backward(*arguments)
 
@@ -55,7 +55,8 @@ if (os.environ["RANK"], os.environ["TORCHELASTIC_RESTART_COUNT"]) == ("1", "0"):
     processes.backward = last_words
 sys.exit(main())
 """
-"""ganlm, but the second process is killed in the first phase of step 5, the first time that it comes there."""
+"""ganlm, but the second process is killed in the first phase of step 5, the first time that it comes there. It is the
+sixth phase of the run; the rehearsal has three."""
 
 BUCKETS = """
 import sys
@@ -224,7 +225,7 @@ def test_processes_that_are_started_again_go_on_with_their_own_run(
     assert "mine already exists and is not empty; choose another --out" in capsys.readouterr().err
     begun = RunFolder.make(tmp_path / "begun", "name")
     begun.start(tiny_config("lstm", "conv"))
-    monkeypatch.setattr(processes, "begun", lambda: str(begun.path))
+    monkeypatch.setattr(processes, "saved_run", lambda: str(begun.path))
     assert main(command) == 0
     assert begun.is_finished
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
@@ -239,7 +240,7 @@ def test_a_new_run_is_remembered_once_it_can_be_resumed(tmp_path: Path, monkeypa
         assert (Path(path) / "config.toml").is_file()
         remembered.append(path)
 
-    monkeypatch.setattr(processes, "remember", remember)
+    monkeypatch.setattr(processes, "save_run", remember)
     assert main([*RUN, "--batch-size", "8", "--out", str(tmp_path / "run")]) == 0
     assert remembered == [str(tmp_path / "run")]
 
@@ -253,7 +254,7 @@ def pretend_two(monkeypatch: pytest.MonkeyPatch, in_a_phase: Callable[[], None])
         return loss
 
     monkeypatch.setattr(processes, "size", lambda: 2)
-    monkeypatch.setattr(processes, "share", lambda state: state)
+    monkeypatch.setattr(processes, "broadcast", lambda state: state)
     monkeypatch.setattr(processes, "gather", lambda value: [value, value])
     monkeypatch.setattr(processes, "backward", backward)
 
@@ -262,12 +263,15 @@ def pretend_two(monkeypatch: pytest.MonkeyPatch, in_a_phase: Callable[[], None])
 def test_only_a_step_that_all_have_made_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], phase: int, step: int
 ) -> None:
-    """Phase 6 is the first of step 5 and changes nothing when it fails; phase 7 is the second. Every third is saved."""
+    """Phase 6 is the first of step 5 and changes nothing when it fails; phase 7 is the second. Every third is saved.
+
+    The rehearsal before has three phases.
+    """
     phases = []
 
     def in_a_phase() -> None:
         phases.append(step)
-        if len(phases) == phase:
+        if len(phases) == 3 + phase:
             raise ProcessLost("the other one has gone")
 
     pretend_two(monkeypatch, in_a_phase)
