@@ -13,7 +13,7 @@ from ganlm_core.bundle.manifest import is_run
 from ganlm_core.bundle.mean import first_of
 from ganlm_core.bundle.model import Model
 from ganlm_core.components import Options
-from ganlm_core.config.run_config import data_layer
+from ganlm_core.config.run_config import corpus_from, data_layer
 from ganlm_core.data.corpus import Corpus, split, spread
 from ganlm_core.data.mapped_lines import lookup
 from ganlm_core.data.text import words
@@ -129,21 +129,12 @@ def real_text(host: Host, sources: Sequence[Source], data: str = "", test: str =
 
 def _named(host: Host, sources: Sequence[Source], data: str, reading: Mapping[str, Any], whole: bool) -> Corpus:
     """Return the corpus that the user named; all of a file is training text if ``whole``."""
-    ((name, options),) = data_layer(host, data)["corpus"].items()
-    if name != "file":
-        corpus = _build(host, name, {**options, **_labelled(host, name, reading)})
-    elif whole:
+    if whole and "file" in data_layer(host, data)["corpus"]:
         read = read_sentences(data, **reading)
         corpus = Corpus(data, read.texts, (), (), notes=read.notes, columns={"train": read.columns})
     else:
-        corpus = _build(host, name, {**options, **reading})
+        corpus = corpus_from(host, data, **reading)
     return replace(corpus, notes=(*corpus.notes, *_trained_on_others(sources, corpus)))
-
-
-def _labelled(host: Host, name: str, reading: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the option ``label`` if it was given and the corpus has one."""
-    has = any(option.name == "label" for option in host.spec("corpus", name).options.fields())
-    return {"label": reading["label"]} if has and reading.get("label") else {}
 
 
 def _trained_on_others(sources: Sequence[Source], corpus: Corpus) -> Iterator[str]:

@@ -152,9 +152,9 @@ def _packed(setup: Setup, step: int, pace: float) -> Any:
     state = {
         "step": step,
         "pace": pace,
-        "batches": [setup.trainer.batches.drawn, setup.trainer.batches.tokens_drawn],
+        "batches": setup.trainer.batches.position,
         "modules": {name: dict(module.state_dict()) for name, module in setup.modules.items()},
-        "optimizers": {name: each.optimizer.state_dict() for name, each in setup.trainer.optimizers.items()},
+        "optimizers": {name: optimizer.state_dict() for name, optimizer in setup.optimizers.items()},
     }
     return pack(state, "state", tensors), {name: tensor.cpu() for name, tensor in tensors.items()}
 
@@ -164,9 +164,9 @@ def _take_over(setup: Setup, packed: Any) -> tuple[int, float]:
     state = unpack(*packed)
     for name, module in setup.modules.items():
         module.load_state_dict(state["modules"][name])
-    for name, each in setup.trainer.optimizers.items():
-        each.optimizer.load_state_dict(state["optimizers"][name])
-    setup.trainer.batches.drawn, setup.trainer.batches.tokens_drawn = state["batches"]
+    for name, optimizer in setup.optimizers.items():
+        optimizer.load_state_dict(state["optimizers"][name])
+    setup.trainer.batches.position = state["batches"]
     return state["step"], state["pace"]
 
 
@@ -179,14 +179,12 @@ class StepState:
     """
 
     random: dict[str, Tensor]
-    drawn: int
-    tokens_drawn: int
+    position: tuple[int, int]
     versions: list[int]
 
     @classmethod
     def of(cls, setup: Setup) -> "StepState":
-        batches = setup.trainer.batches
-        return cls(random_states(), batches.drawn, batches.tokens_drawn, _versions(setup))
+        return cls(random_states(), setup.trainer.batches.position, _versions(setup))
 
     def go_back(self, setup: Setup) -> bool:
         """Go back if possible, and return whether it was possible.
@@ -195,11 +193,11 @@ class StepState:
         process had a part of the state of the optimisers.
         """
         batches = setup.trainer.batches
-        moved = batches.drawn > self.drawn + batches.processes or _versions(setup) != self.versions
+        moved = batches.drawn > self.position[0] + batches.processes or _versions(setup) != self.versions
         if moved or is_sharded(setup.config):
             return False
         restore_random_states(self.random)
-        batches.drawn, batches.tokens_drawn = self.drawn, self.tokens_drawn
+        batches.position = self.position
         return True
 
 

@@ -20,7 +20,6 @@ from ganlm_core.data.tokenizer import CHUNK, Tokenizer
 from ganlm_core.errors import UnknownName, UsageError
 from ganlm_core.metrics.judge import Judge
 from ganlm_core.metrics.rewards import RewardMeans
-from ganlm_core.plugins.discovery import BUILT_IN
 from ganlm_core.plugins.host import Host, default_host
 from ganlm_core.plugins.wording import described
 from ganlm_core.protocol import Algorithm, Generator, Parts, Shape
@@ -136,7 +135,7 @@ class Setup:
         """
         chosen = {kind: getattr(self.config, kind).name for kind in (*PART_KINDS, "algorithm")}
         culprit = self._culprit(error)
-        others = [pair for pair in chosen.items() if self.host.origin(*pair)[0] != BUILT_IN]
+        others = [pair for pair in chosen.items() if not self.host.origin(*pair).built_in]
         blamed = f"{self.host.full_name(culprit, chosen[culprit])} failed with {described(error)}"
         if not others or (culprit, chosen[culprit]) in others:
             return blamed
