@@ -63,7 +63,7 @@ def has_more_steps(old: RunConfig, new: RunConfig, folder: RunFolder) -> bool:
     return expected != old
 
 
-def mended(folder: RunFolder, tokenizer: str) -> list[str]:
+def restore_missing_files(folder: RunFolder, tokenizer: str) -> list[str]:
     """Restore missing files of the folder, such as the ``tokenizer``; return a note for each."""
     notes = []
     if not folder.tokenizer_file.is_file():

@@ -42,7 +42,7 @@ from ganlm_core.training.display import Display
 from ganlm_core.training.loop import Metrics
 from ganlm_core.training.parallel import StepState, collect, lead, written
 from ganlm_core.training.progress import Progress, Saved, saved_values
-from ganlm_core.training.resuming import has_more_steps, mended
+from ganlm_core.training.resuming import has_more_steps, restore_missing_files
 from ganlm_core.training.run_folder import STARTING, RunFolder, versions
 from ganlm_core.training.setup import Setup
 
@@ -138,7 +138,7 @@ class Run:
         if more:  # the user wants them, whatever ended the run before
             self.progress.stopped, self.progress.extended = "", len(self.progress.history)
         checkpoint.prune(self.folder.checkpoints, self._protected)
-        for note in (found.note, lost, *mended(self.folder, self.setup.tokenizer.to_json())):
+        for note in (found.note, lost, *restore_missing_files(self.folder, self.setup.tokenizer.to_json())):
             if note:
                 self.display.note(note)
         stopped = {"stopped": None} if "stopped" in self.folder.info() else {}

@@ -9,7 +9,7 @@ import pytest
 
 from ganlm_core.config.run_config import RunConfig
 from ganlm_core.errors import UsageError
-from ganlm_core.training.resuming import extended, has_more_steps, mended, resumed
+from ganlm_core.training.resuming import extended, has_more_steps, restore_missing_files, resumed
 from ganlm_core.training.run_folder import RunFolder
 from tests.conftest import tiny_config
 
@@ -76,10 +76,10 @@ def test_any_other_edit_is_refused_by_name_but_the_device_may_change(folder: Run
 
 
 def test_missing_files_are_written_again_and_told(folder: RunFolder) -> None:
-    assert mended(folder, "{}") == []
+    assert restore_missing_files(folder, "{}") == []
     folder.tokenizer_file.unlink()
     shutil.rmtree(folder.samples)
-    assert mended(folder, "{}") == [
+    assert restore_missing_files(folder, "{}") == [
         f"{folder.path / 'tokenizer.json'} was missing and was written again",
         f"{folder.samples} was missing; the samples of earlier evaluations are lost",
     ]
