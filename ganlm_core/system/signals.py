@@ -1,7 +1,6 @@
 """SIGINT, SIGTERM and SIGHUP (the terminal is gone): stop at the next safe point, or at once."""
 
 import signal
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -56,7 +55,10 @@ def pass_on(number: int) -> None:
 def is_from_handler(error: BaseException) -> bool:
     """Return whether an exception was raised in a signal handler of the program, which may interrupt any code."""
     handlers = {getattr(signal.getsignal(number), "__code__", None) for number in signal.valid_signals()}
-    return any(frame.f_code in handlers for frame, _ in traceback.walk_tb(error.__traceback__))
+    place = error.__traceback__
+    while place is not None and place.tb_frame.f_code not in handlers:
+        place = place.tb_next
+    return place is not None
 
 
 def _leave(number: int, previous: Any) -> None:

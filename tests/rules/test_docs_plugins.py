@@ -16,7 +16,7 @@ import ganlm_core
 from ganlm_core import Model, RunConfig, errors
 from ganlm_core.cli import main
 from ganlm_core.components import KINDS
-from ganlm_core.errors import GanlmError
+from ganlm_core.errors import GanlmError, GanlmWarning
 from ganlm_core.plugins.host import default_host
 from ganlm_core.plugins.scaffold import render
 from tests.environments import ROOT
@@ -96,7 +96,7 @@ def test_the_table_lists_every_name_of_the_package_and_every_error() -> None:
         names.setdefault(module, set()).add(name)
     assert names["ganlm_core"] == set(ganlm_core.__all__)
     assert names["ganlm_core.errors"] == {each.__name__ for each in vars(errors).values() if inspect.isclass(each)
-                                          and issubclass(each, GanlmError)}  # fmt: skip
+                                          and issubclass(each, GanlmError | GanlmWarning)}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", [Model, RunConfig])

@@ -253,9 +253,9 @@ def test_a_run_goes_back_to_where_it_was_good_and_on_with_half_the_learning_rate
     rates: list[list[float]] = []
     train = Trainer.train
 
-    def spy(self: Trainer, start: int, after_step: Any) -> None:
+    def spy(self: Trainer, start: int, after_step: Any, until: int) -> None:
         rates.append([start, *(each.options.lr for each in self.optimizers.values())])
-        train(self, start, after_step)
+        train(self, start, after_step, until)
 
     monkeypatch.setattr(Trainer, "train", spy)
     interims(collapsed_once(4))

@@ -20,6 +20,6 @@ def test_the_language_model_is_measured_beside_its_generator() -> None:
 def test_another_discriminator_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(taught.main, ["zoo:lstm-conv.autoregressive-grammar"], "taught.py") == 2
     assert capsys.readouterr().err == (
-        "ganlm: error: zoo:lstm-conv.autoregressive-grammar has no language model as its discriminator; train one with "
+        "ganlm: error: lstm-conv.autoregressive-grammar has no language model as its discriminator; train one with "
         "--disc lstm-lm\n"
     )

@@ -350,7 +350,7 @@ def test_a_column_without_a_value_is_not_shown(ganlm: Ganlm, files: list[str]) -
     assert code == 0, err
     titles = out.splitlines()[1].split("  ")
     shown = [title.strip() for title in titles if title.strip()]
-    assert shown == ["sentences", "distinct", "held-out NLL", "perplexity", "held-out NLL/sentence"]
+    assert shown == ["sentences", "distinct ↑", "held-out NLL ↓", "perplexity ↓", "held-out NLL/sentence ↓"]
 
 
 def trained_on(name: str, lines: list[str]) -> Path:

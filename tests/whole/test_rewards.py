@@ -79,8 +79,8 @@ def test_python_chooses_rewards_too() -> None:
          "add --reward regex"),
         ([*REGEX, "--reward.regex.patern", "a"], "there is no reward 'regex' option 'patern'; did you mean 'pattern'? "
          "it takes weight, pattern"),
-        ([*REGEX, "--reward.regex.pattern", "("], "pattern is '(', no regular expression (missing ), unterminated "
-         "subpattern at position 0); correct it"),
+        ([*REGEX, "--reward.regex.pattern", "("], "reward 'regex': pattern is '(', no regular expression (missing ), "
+         "unterminated subpattern at position 0); correct it"),
         ([*REGEX, "--estimator", "gumbel"], "estimator 'gumbel' gives relaxed words, and a reward reads texts; choose "
          "--estimator reinforce, clipped, rollout or importance, or leave out --reward"),
         ([*REGEX, "--estimator", "straight-through"], "estimator 'straight-through' gives relaxed words, and a reward "

@@ -301,6 +301,7 @@ def test_run_json_says_what_ran(finished: Path) -> None:
         "descent",
         "device",
         "method",
+        "notes",
         "plugin_files",
         "plugins",
         "seconds",
