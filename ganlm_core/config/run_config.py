@@ -257,7 +257,7 @@ def _text_layer(host: Host, data: object, settings: Mapping[str, Any]) -> dict[s
                 f"data is {shown(text)} and the path in corpus_options is "
                 f"{shown(settings['corpus_options']['path'])}; give one of them"
             )
-        file["path"] = text if text in ("", "-") else str(Path(text).absolute())
+        file["path"] = text if text == "-" else str(Path(text).absolute())
     return layer
 
 
