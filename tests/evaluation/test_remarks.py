@@ -55,7 +55,7 @@ def test_copies_are_told_beside_chance(tmp_path: Path) -> None:
 
 
 def test_a_discriminator_that_orders_backwards_is_told_beyond_chance(tmp_path: Path) -> None:
-    """Of 1,000 samples and 300 sentences, two standard errors of the AUC are 0.038."""
+    """Two standard errors of the AUC are 0.038 for 1,000 samples and 300 sentences."""
     run, sizes = RunFolder(tmp_path), {"samples": 1_000, "test_sentences": 300}
     assert list(remarks(run, {"after": {"discriminator_auc": 0.46}, **sizes})) == [
         "the discriminator's verdicts are reversed: it prefers the sample in 54.0% of the pairs of a sample and a "
