@@ -32,7 +32,7 @@ from ganlm_core.bundle.load import load
 from ganlm_core.bundle.save import save
 from ganlm_core.bundle.verify import verify
 from ganlm_core.cli import run_command
-from ganlm_core.config.run_config import make_config
+from ganlm_core.config.make_config import make_config
 from ganlm_core.data.tokenizer import Tokenizer
 from ganlm_core.errors import NonFinite, PluginError, WeightsError
 from ganlm_core.plugins.host import Host, default_host

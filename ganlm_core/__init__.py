@@ -8,7 +8,8 @@ from ganlm_core.system.version import __version__
 if TYPE_CHECKING:
     from ganlm_core.bundle.load import load
     from ganlm_core.bundle.model import Model
-    from ganlm_core.config.run_config import RunConfig, make_config
+    from ganlm_core.config.make_config import make_config
+    from ganlm_core.config.run_config import RunConfig
     from ganlm_core.training.train import train
 
 __all__ = ["Model", "RunConfig", "__version__", "load", "make_config", "train"]
@@ -17,7 +18,7 @@ _HOMES = {
     "Model": "bundle.model",
     "RunConfig": "config.run_config",
     "load": "bundle.load",
-    "make_config": "config.run_config",
+    "make_config": "config.make_config",
     "train": "training.train",
 }
 

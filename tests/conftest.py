@@ -19,7 +19,8 @@ from ganlm_core.bundle.save import save
 from ganlm_core.cli import main
 from ganlm_core.cli.context import Invocation
 from ganlm_core.components import Options
-from ganlm_core.config.run_config import RunConfig, make_config, resolve
+from ganlm_core.config.make_config import make_config
+from ganlm_core.config.run_config import RunConfig, resolve
 from ganlm_core.evaluation import figures
 from ganlm_core.plugins.host import Host, default_host
 from ganlm_core.training import checkpoint

@@ -13,7 +13,8 @@ import ganlm_core
 def test_every_name_is_the_one_of_its_module() -> None:
     from ganlm_core.bundle.load import load
     from ganlm_core.bundle.model import Model
-    from ganlm_core.config.run_config import RunConfig, make_config
+    from ganlm_core.config.make_config import make_config
+    from ganlm_core.config.run_config import RunConfig
     from ganlm_core.training.train import train
 
     assert (ganlm_core.load, ganlm_core.train) == (load, train)

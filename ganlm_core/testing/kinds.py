@@ -5,7 +5,8 @@ from contextlib import suppress
 from typing import Any
 
 from ganlm_core.components import Options
-from ganlm_core.config.run_config import RunConfig, make_config
+from ganlm_core.config.make_config import make_config
+from ganlm_core.config.run_config import RunConfig
 from ganlm_core.errors import GanlmError, UsageError
 from ganlm_core.metrics.encoders import Encoder
 from ganlm_core.metrics.metric import Metric

@@ -12,8 +12,9 @@ from ganlm_core.bundle import hub, start, zoo
 from ganlm_core.bundle.manifest import CONFIG, read_manifest
 from ganlm_core.bundle.start import expand, find, resolve, started
 from ganlm_core.config import run_config
+from ganlm_core.config.make_config import make_config
 from ganlm_core.config.options import StartOptions
-from ganlm_core.config.run_config import RunConfig, make_config
+from ganlm_core.config.run_config import RunConfig
 from ganlm_core.errors import OptionError, UnknownName, UsageError, WeightsError
 from ganlm_core.plugins.host import Host, default_host
 from ganlm_core.system.files import write_json

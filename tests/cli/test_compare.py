@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ganlm_core.cli.compare import group
-from ganlm_core.config.run_config import make_config
+from ganlm_core.config.make_config import make_config
 from ganlm_core.errors import UsageError, WeightsError
 from ganlm_core.training.run_folder import RunFolder
 from tests.command_line import refused

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from ganlm_core.config.make_config import make_config
 from ganlm_core.config.recipes import About, Setting, beside_paper, check_about, choices_of, measured, method_of
-from ganlm_core.config.run_config import make_config, parse_toml, read_recipe, resolve, settings_of
+from ganlm_core.config.run_config import parse_toml, read_recipe, resolve, settings_of
 from ganlm_core.errors import OptionError, UnknownName
 from ganlm_core.plugins.host import Host, default_host
 from tests.rolling import write_plugin

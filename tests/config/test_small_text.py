@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ganlm_core.components import Options, option
-from ganlm_core.config.run_config import Choice, RunConfig, make_config
+from ganlm_core.config.make_config import make_config
+from ganlm_core.config.run_config import Choice, RunConfig
 from ganlm_core.config.small_text import EPOCHS, EVALUATIONS, LARGEST, MOST_EPOCHS, epochs, small_text
 from ganlm_core.plugins.host import default_host
 

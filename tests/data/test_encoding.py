@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ganlm_core.components import AUTO
-from ganlm_core.config.run_config import make_config
+from ganlm_core.config.make_config import make_config
 from ganlm_core.data import encoding, text_files
 from ganlm_core.data.corpus import Corpus
 from ganlm_core.data.encoding import encode
@@ -227,7 +227,7 @@ import sys, threading
 from pathlib import Path
 
 from ganlm_core.data import tokenizer
-from ganlm_core.config.run_config import make_config
+from ganlm_core.config.make_config import make_config
 from ganlm_core.training.train import execute
 
 tokenizer.CHUNK = 1000  # what is encoded at once is twenty megabytes of the ten thousand sentences

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ganlm_core.config.run_config import make_config
+from ganlm_core.config.make_config import make_config
 from ganlm_core.evaluation.compare import compare
 from ganlm_core.evaluation.repeated import (
     curves,

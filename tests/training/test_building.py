@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from ganlm_core.config.run_config import make_config
+from ganlm_core.config.make_config import make_config
 from ganlm_core.errors import OutOfMemory, PluginError, UsageError
 from ganlm_core.plugins.host import Host
 from ganlm_core.protocol import EOS, NEVER, UNK

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ganlm_core.config.run_config import make_config
+from ganlm_core.config.make_config import make_config
 from ganlm_core.errors import DataError
 from ganlm_core.training.paths import is_read_once, with_absolute_paths, with_data_at
 

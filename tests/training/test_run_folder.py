@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ganlm_core.config.run_config import make_config
+from ganlm_core.config.make_config import make_config
 from ganlm_core.errors import GanlmError, PluginError, RunExists, UnknownName, UsageError, WeightsError, WriteError
 from ganlm_core.plugins.host import default_host
 from ganlm_core.system import files

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ganlm_core.config.run_config import make_config
+from ganlm_core.config.make_config import make_config
 from ganlm_core.evaluation.scores import Scores
 from ganlm_core.training.run_folder import RunFolder
 from tests.conftest import Ganlm

@@ -15,7 +15,7 @@ from ganlm_core.bundle import zoo
 from ganlm_core.bundle.start import find
 from ganlm_core.bundle.verify import verify
 from ganlm_core.cli import main
-from ganlm_core.config.run_config import make_config
+from ganlm_core.config.make_config import make_config
 from ganlm_core.errors import UsageError
 from ganlm_core.training.run import Run
 from tests.conftest import Ganlm, files_of

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ganlm_core.config.run_config import make_config
+from ganlm_core.config.make_config import make_config
 from ganlm_core.training.run_folder import RunFolder
 from tests.command_line import refused, resolved
 from tests.conftest import Ganlm

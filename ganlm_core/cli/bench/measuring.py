@@ -20,7 +20,7 @@ import torch
 from ganlm_core.cli.bench import workloads
 from ganlm_core.cli.bench.limits import Limits, limits_of, on_cuda, seconds
 from ganlm_core.cli.bench.workloads import Goal, Sizes
-from ganlm_core.config.run_config import make_config
+from ganlm_core.config.make_config import make_config
 from ganlm_core.system.devices import keep_memory
 from ganlm_core.system.threads import BRIEFLY
 from ganlm_core.training.setup import prepare

@@ -13,7 +13,7 @@ from ganlm_core.algorithms.adversarial import discriminator_loss, generator_loss
 from ganlm_core.algorithms.mle import MLE, negative_log_likelihood
 from ganlm_core.cli.bench import handwritten, textbook
 from ganlm_core.components import NoOptions
-from ganlm_core.config.run_config import make_config
+from ganlm_core.config.make_config import make_config
 from ganlm_core.data.batches import Batches
 from ganlm_core.plugins.host import Host
 from ganlm_core.protocol import EOS, Algorithm, Batch, Parts, Shape, mask_of

@@ -16,7 +16,8 @@ from torch import Tensor
 from ganlm_core import sampling
 from ganlm_core.bundle import load
 from ganlm_core.bundle.verify import verify
-from ganlm_core.config.run_config import RunConfig, make_config
+from ganlm_core.config.make_config import make_config
+from ganlm_core.config.run_config import RunConfig
 from ganlm_core.errors import UsageError
 from ganlm_core.system.tensors import read_into
 from ganlm_core.training.run_folder import RunFolder

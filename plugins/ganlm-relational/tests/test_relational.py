@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from ganlm_core.algorithms.options import GumbelOptions
 from ganlm_core.algorithms.relaxations import Gumbel
-from ganlm_core.config.run_config import RunConfig, make_config
+from ganlm_core.config.make_config import make_config
+from ganlm_core.config.run_config import RunConfig
 from ganlm_core.errors import UsageError
 from ganlm_core.protocol import Shape, mask_of
 from ganlm_core.testing import Case, parametrize_with_checks
